@@ -1,0 +1,507 @@
+// What the three sandbox providers share: a strict token endpoint, tokens that
+// live and die, an API behind them, a record of every request, and faults that
+// a test can arm.
+
+import { createServer } from "node:http";
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const TOKEN_BODY_LIMIT = 64 * 1024;
+const API_BODY_LIMIT = 16 * 1024 * 1024;
+
+const FAULTS = {
+  token: ["status", "delay", "hang", "reset", "reset-after", "malformed", "members"],
+  api: ["status", "delay", "hang", "reset", "reset-after", "malformed", "unauthorized"],
+};
+
+export class OAuthError extends Error {
+  constructor(code, description, status = 400, headers = {}) {
+    super(description);
+    Object.assign(this, { code, description, status, headers });
+  }
+}
+
+const invalidRequest = (description, status, headers) =>
+  new OAuthError("invalid_request", description, status, headers);
+
+export const loadData = (url) => JSON.parse(readFileSync(url, "utf8"));
+
+// --- Token requests -------------------------------------------------------
+
+const STRING = String.raw`"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"`;
+const MEMBER = String.raw`\s*(${STRING})\s*:\s*(${STRING})\s*`;
+const FLAT_OBJECT = new RegExp(String.raw`^\s*\{(?:${MEMBER}(?:,${MEMBER})*)?\}\s*$`);
+
+function jsonPairs(text) {
+  // JSON.parse keeps the last of two members of one name, so the members are
+  // read one by one. A token request holds nothing but strings.
+  if (!FLAT_OBJECT.test(text)) throw invalidRequest("The body must be a JSON object of strings.");
+  return [...text.matchAll(new RegExp(MEMBER, "g"))].map(([, name, value]) => [
+    JSON.parse(name),
+    JSON.parse(value),
+  ]);
+}
+
+function formPairs(text) {
+  const decode = (part) => decodeURIComponent(part.replaceAll("+", " "));
+  try {
+    return text.split("&").map((pair) => {
+      const at = pair.indexOf("=");
+      if (at < 1) throw new URIError("not name=value");
+      return [decode(pair.slice(0, at)), decode(pair.slice(at + 1))];
+    });
+  } catch {
+    throw invalidRequest("The body must be form-encoded.");
+  }
+}
+
+const ENCODINGS = {
+  json: { type: "application/json", pairs: jsonPairs },
+  form: { type: "application/x-www-form-urlencoded", pairs: formPairs },
+};
+
+function occurrences(request, name) {
+  return request.rawHeaders.filter((field, i) => i % 2 === 0 && field.toLowerCase() === name).length;
+}
+
+function tokenParameters(request, body, { encoding, grants }) {
+  if (request.method !== "POST") {
+    throw invalidRequest("The token endpoint takes POST only.", 405, { Allow: "POST" });
+  }
+  if (request.url.includes("?")) {
+    throw invalidRequest("The token endpoint takes no query.");
+  }
+  if (occurrences(request, "authorization") > 0) {
+    throw invalidRequest("The client is authenticated in the body only.");
+  }
+  const { type, pairs } = ENCODINGS[encoding];
+  const contentType = new RegExp(`^${type}(?:\\s*;\\s*charset="?utf-8"?)?$`, "i");
+  if (!contentType.test(request.headers["content-type"] ?? "")) {
+    throw invalidRequest(`The content type must be ${type}.`);
+  }
+  let text;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(body);
+  } catch {
+    throw invalidRequest("The body must be UTF-8.");
+  }
+  const given = pairs(text);
+  const names = given.map(([name]) => name);
+  if (new Set(names).size !== names.length) throw invalidRequest("A parameter is repeated.");
+  const parameters = Object.fromEntries(given);
+  if (!parameters.grant_type) throw invalidRequest("The parameter grant_type is missing.");
+  if (!Object.hasOwn(grants, parameters.grant_type)) {
+    throw new OAuthError("unsupported_grant_type", "The grant type is not supported.");
+  }
+  const expected = ["grant_type", ...grants[parameters.grant_type].parameters];
+  for (const name of expected) {
+    if (!parameters[name]) throw invalidRequest(`The parameter ${name} is missing.`);
+  }
+  if (names.some((name) => !expected.includes(name))) {
+    throw invalidRequest("A parameter is unknown.");
+  }
+  return parameters;
+}
+
+// --- Tokens ---------------------------------------------------------------
+
+class TokenStore {
+  issued = [];
+  #access = new Map();
+  #refresh = new Map();
+  #families = 0;
+
+  constructor(prefix, options) {
+    this.prefix = prefix;
+    this.options = options;
+  }
+
+  // A refresh token that was used before has been copied by someone: every
+  // token that descends from the same grant dies with it.
+  present(refreshToken) {
+    const entry = this.#refresh.get(refreshToken);
+    if (!entry) return undefined;
+    if (entry.used) {
+      if (this.options.reuseDetection) this.#revokeFamily(entry.family);
+      return undefined;
+    }
+    return entry.family;
+  }
+
+  draft(presented) {
+    const draft = {
+      token_type: "Bearer",
+      expires_in: this.options.expiresIn,
+      access_token: this.#random("at"),
+    };
+    if (this.options.refreshToken) {
+      draft.refresh_token = presented && !this.options.rotation ? presented : this.#random("rt");
+    }
+    return draft;
+  }
+
+  // Registers what the client really receives. A refresh response without a
+  // refresh token leaves the presented one in force.
+  commit({ access_token: access, refresh_token: refresh }, presented) {
+    const family = presented ? this.#refresh.get(presented).family : ++this.#families;
+    if (presented && this.options.revokeOnRefresh) {
+      for (const [token, entry] of this.#access) {
+        if (entry.family === family) this.#access.delete(token);
+      }
+    }
+    if (typeof access === "string" && access) {
+      this.#access.set(access, { family, expiresAt: Date.now() + this.options.expiresIn * 1000 });
+      this.issued.push(access);
+    }
+    if (typeof refresh === "string" && refresh && refresh !== presented) {
+      if (presented) this.#refresh.get(presented).used = true;
+      this.#refresh.set(refresh, { family, used: false });
+      this.issued.push(refresh);
+    }
+  }
+
+  accepts(accessToken) {
+    const entry = this.#access.get(accessToken);
+    if (entry && entry.expiresAt <= Date.now()) this.#access.delete(accessToken);
+    return this.#access.has(accessToken);
+  }
+
+  revokeAccessTokens() {
+    this.#access.clear();
+  }
+
+  revokeEverything() {
+    this.#access.clear();
+    this.#refresh.clear();
+  }
+
+  #revokeFamily(family) {
+    for (const tokens of [this.#access, this.#refresh]) {
+      for (const [token, entry] of tokens) if (entry.family === family) tokens.delete(token);
+    }
+  }
+
+  #random(kind) {
+    return `${this.prefix}_${kind}_${randomBytes(32).toString("base64url")}`;
+  }
+}
+
+// --- Routes ---------------------------------------------------------------
+
+function compileRoutes(routes) {
+  return Object.entries(routes).map(([key, handler]) => {
+    const [method, path] = key.split(" ");
+    const names = [];
+    const pattern = path.replace(/:(\w+)/g, (_, name) => (names.push(name), "([^/]+)"));
+    return { method, names, pattern: new RegExp(`^${pattern}$`), handler };
+  });
+}
+
+function route(routes, method, pathname) {
+  const allowed = new Set();
+  for (const { method: own, names, pattern, handler } of routes) {
+    const match = pattern.exec(pathname);
+    if (!match) continue;
+    if (own === method || (own === "GET" && method === "HEAD")) {
+      return { handler, params: Object.fromEntries(names.map((name, i) => [name, match[i + 1]])) };
+    }
+    allowed.add(own);
+    if (own === "GET") allowed.add("HEAD");
+  }
+  return { allowed: [...allowed] };
+}
+
+// --- HTTP -----------------------------------------------------------------
+
+async function readBody(request, limit) {
+  const chunks = [];
+  let size = 0;
+  for await (const chunk of request) {
+    size += chunk.length;
+    if (size <= limit) chunks.push(chunk);
+  }
+  return { body: Buffer.concat(chunks), tooLarge: size > limit };
+}
+
+function send(response, { status = 200, headers = {}, body }) {
+  const text = body === undefined || typeof body === "string" ? body ?? "" : JSON.stringify(body);
+  const names = Object.keys(headers).map((name) => name.toLowerCase());
+  if (text && !names.includes("content-type")) {
+    response.setHeader("Content-Type", "application/json; charset=utf-8");
+  }
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  const bodiless = status < 200 || status === 204 || status === 304;
+  if (!bodiless && !names.includes("content-length")) {
+    response.setHeader("Content-Length", Buffer.byteLength(text));
+  }
+  response.writeHead(status);
+  response.end(bodiless ? undefined : text);
+}
+
+function checkFault(fault, hasTokenEndpoint) {
+  const kinds = FAULTS[fault?.target];
+  if (!kinds) throw new TypeError(`unknown fault target: ${fault?.target}`);
+  if (!kinds.includes(fault.kind)) {
+    throw new TypeError(`unknown fault kind for ${fault.target}: ${fault.kind}`);
+  }
+  if (fault.target === "token" && !hasTokenEndpoint) {
+    throw new TypeError("this provider has no token endpoint");
+  }
+  if (fault.kind === "delay" && !(fault.ms >= 0)) throw new TypeError("a delay needs ms");
+  if (fault.kind === "status" && !(fault.status >= 200 && fault.status <= 599)) {
+    throw new TypeError("a status fault needs a status from 200 to 599");
+  }
+  if (fault.times !== undefined && !(fault.times >= 1)) {
+    throw new TypeError("times must be 1 or more");
+  }
+}
+
+/**
+ * Starts a provider.
+ *
+ * definition: {
+ *   name, prefix,           // of the provider, of its tokens
+ *   basePath,               // of the API, where it has one
+ *   credentials, options,   // defaults
+ *   tokenEndpoint,          // { path, encoding, grants: { [grant_type]: { parameters, grant } } }
+ *   staticToken,            // instead: the accepted token, from the credentials
+ *   routes,                 // { "GET /path/:id": ({ params, query, json }) => ({ status, headers, body }) }
+ *   errors,                 // { unauthorized, notFound, methodNotAllowed, tooLarge, badBody }: bodies
+ * }
+ */
+export async function startProvider(definition, settings = {}) {
+  const { name, prefix, basePath = "", tokenEndpoint, staticToken, errors } = definition;
+  const credentials = { ...definition.credentials, ...settings.credentials };
+  const options = {
+    refreshToken: true,
+    rotation: true,
+    reuseDetection: true,
+    revokeOnRefresh: false,
+    recordLimit: Infinity,
+    ...definition.options,
+    ...settings.options,
+  };
+  const store = new TokenStore(prefix, options);
+  const routes = compileRoutes(definition.routes);
+  const closing = new AbortController();
+  const tokenRequests = [];
+  const apiRequests = [];
+  const revokedStaticTokens = new Set();
+  let faults = [];
+  let tokenRequestsInFlight = 0;
+  let maxConcurrentTokenRequests = 0;
+
+  if (staticToken) store.issued.push(staticToken(credentials));
+
+  function takeFault(target) {
+    const fault = faults.find((armed) => armed.target === target);
+    if (fault && --fault.left === 0) faults = faults.filter((armed) => armed !== fault);
+    return fault;
+  }
+
+  function keep(list, record) {
+    list.push(record);
+    if (list.length > options.recordLimit) list.shift();
+  }
+
+  function accepted(request) {
+    if (occurrences(request, "authorization") !== 1) return false;
+    const token = /^Bearer (\S+)$/i.exec(request.headers.authorization)?.[1];
+    if (!token) return false;
+    if (!staticToken) return store.accepts(token);
+    return token === staticToken(credentials) && !revokedStaticTokens.has(token);
+  }
+
+  function answerTokenRequest(request, body, tooLarge, fault, record) {
+    const headers = { "Cache-Control": "no-store", Pragma: "no-cache" };
+    try {
+      if (tooLarge) throw invalidRequest("The body is too large.", 413);
+      const parameters = tokenParameters(request, body, tokenEndpoint);
+      const { grant } = tokenEndpoint.grants[parameters.grant_type];
+      const { presented, members } = grant(parameters, { credentials, store });
+      const draft = { ...store.draft(presented), ...members };
+      if (fault?.kind === "members") {
+        Object.assign(draft, fault.set);
+        for (const member of fault.remove ?? []) delete draft[member];
+      }
+      store.commit(draft, presented);
+      record.outcome = fault?.kind === "members" ? "members" : "ok";
+      return { status: 200, headers, body: draft };
+    } catch (error) {
+      if (!(error instanceof OAuthError)) throw error;
+      record.outcome = error.code;
+      return {
+        status: error.status,
+        headers: { ...headers, ...error.headers },
+        body: { error: error.code, error_description: error.description },
+      };
+    }
+  }
+
+  function answerApiRequest(request, body, tooLarge, fault) {
+    if (fault?.kind === "unauthorized" || !accepted(request)) {
+      return {
+        status: 401,
+        headers: { "WWW-Authenticate": `Bearer realm="${name}"` },
+        body: errors.unauthorized,
+      };
+    }
+    const [pathname] = request.url.split("?", 1);
+    const query = new URLSearchParams(request.url.slice(pathname.length));
+    const { handler, params, allowed } = route(routes, request.method, pathname);
+    if (!handler) {
+      return allowed.length
+        ? { status: 405, headers: { Allow: allowed.join(", ") }, body: errors.methodNotAllowed }
+        : { status: 404, body: errors.notFound };
+    }
+    if (tooLarge) return { status: 413, body: errors.tooLarge };
+    let json;
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      try {
+        json = JSON.parse(body.toString("utf8"));
+      } catch {
+        // left undefined: refused below
+      }
+      const isJson = /^application\/json\b/i.test(request.headers["content-type"] ?? "");
+      if (!isJson || json === null || typeof json !== "object" || Array.isArray(json)) {
+        return { status: 400, body: errors.badBody };
+      }
+    }
+    return handler({ params, query, json }) ?? { status: 404, body: errors.notFound };
+  }
+
+  async function serve(request, response) {
+    const isTokenRequest = request.url.split("?", 1)[0] === tokenEndpoint?.path;
+    const record = {
+      at: Date.now(),
+      method: request.method,
+      path: request.url,
+      headers: { ...request.headers },
+      rawHeaders: request.rawHeaders,
+      body: "",
+    };
+    if (isTokenRequest) {
+      Object.assign(record, { grant_type: undefined, outcome: "pending" });
+      keep(tokenRequests, record);
+      tokenRequestsInFlight += 1;
+      maxConcurrentTokenRequests = Math.max(maxConcurrentTokenRequests, tokenRequestsInFlight);
+      response.once("close", () => (tokenRequestsInFlight -= 1));
+    } else {
+      record.status = undefined;
+      keep(apiRequests, record);
+    }
+    const fault = takeFault(isTokenRequest ? "token" : "api");
+    record.fault = fault?.kind;
+
+    const { body, tooLarge } = await readBody(
+      request,
+      isTokenRequest ? TOKEN_BODY_LIMIT : API_BODY_LIMIT,
+    );
+    record.body = body.toString("utf8");
+    if (isTokenRequest) record.grant_type = guessGrantType(record.body);
+
+    if (fault && fault.kind !== "delay") record.outcome &&= fault.kind;
+    if (fault?.kind === "delay") await sleep(fault.ms, undefined, { signal: closing.signal });
+    if (fault?.kind === "hang") return;
+    if (fault?.kind === "reset") return request.socket.resetAndDestroy();
+
+    let answer;
+    if (fault?.kind === "status") {
+      answer = { status: fault.status, headers: fault.headers, body: fault.body };
+    } else if (fault?.kind === "malformed") {
+      answer = {
+        headers: { "Content-Type": "application/json; charset=utf-8" },
+        body: "<!doctype html><title>Service</title><p>This is not JSON",
+      };
+    } else if (isTokenRequest) {
+      answer = answerTokenRequest(request, body, tooLarge, fault, record);
+    } else {
+      answer = answerApiRequest(request, body, tooLarge, fault);
+    }
+
+    if (fault?.kind === "reset-after") {
+      record.outcome &&= fault.kind;
+      return request.socket.resetAndDestroy();
+    }
+    const status = answer.status ?? 200;
+    if (!isTokenRequest) record.status = status;
+    settings.log?.({ provider: name, method: request.method, path: request.url.split("?", 1)[0], status });
+    send(response, answer);
+  }
+
+  const server = createServer(
+    // Large tokens must fit, and a client must not meet a connection that is
+    // being closed for idleness just as it sends.
+    { maxHeaderSize: 64 * 1024, keepAliveTimeout: 120_000 },
+    (request, response) => {
+      serve(request, response).catch((error) => {
+        if (!closing.signal.aborted && error.code !== "ECONNRESET") {
+          process.stderr.write(`${name}: ${error.stack}\n`);
+        }
+        request.socket.destroy();
+      });
+    },
+  );
+  await listen(server, settings.port ?? 0);
+  const url = `http://127.0.0.1:${server.address().port}`;
+
+  return {
+    name,
+    url,
+    baseUrl: url + basePath,
+    tokenUrl: tokenEndpoint && url + tokenEndpoint.path,
+    credentials,
+    tokenRequests,
+    apiRequests,
+    issued: store.issued,
+    get maxConcurrentTokenRequests() {
+      return maxConcurrentTokenRequests;
+    },
+    arm(fault) {
+      checkFault(fault, Boolean(tokenEndpoint));
+      faults.push({ ...fault, left: fault.times ?? 1 });
+    },
+    disarm() {
+      faults = [];
+    },
+    revokeAccessTokens() {
+      if (staticToken) revokedStaticTokens.add(staticToken(credentials));
+      store.revokeAccessTokens();
+    },
+    revokeEverything() {
+      if (staticToken) revokedStaticTokens.add(staticToken(credentials));
+      store.revokeEverything();
+    },
+    close() {
+      closing.abort();
+      return closeServer(server);
+    },
+  };
+}
+
+// A record names the grant type even of a request that is refused.
+function guessGrantType(body) {
+  try {
+    return JSON.parse(body).grant_type;
+  } catch {
+    return new URLSearchParams(body).get("grant_type") ?? undefined;
+  }
+}
+
+export function listen(server, port) {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "127.0.0.1", () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+export function closeServer(server) {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}

@@ -1,0 +1,608 @@
+import assert from "node:assert/strict";
+import { connect } from "node:net";
+import { networkInterfaces } from "node:os";
+import { after, afterEach, describe, test } from "node:test";
+import { startSandbox } from "./main.mjs";
+import { startGuru } from "./providers/guru.mjs";
+import { startHubsoft } from "./providers/hubsoft.mjs";
+import { startV8 } from "./providers/v8.mjs";
+
+const running = [];
+
+async function start(starter, settings) {
+  const provider = await starter(settings);
+  running.push(provider);
+  return provider;
+}
+
+afterEach(() => Promise.all(running.splice(0).map((provider) => provider.close())));
+
+const JSON_TYPE = { "Content-Type": "application/json" };
+const FORM_TYPE = { "Content-Type": "application/x-www-form-urlencoded" };
+
+const postToken = (provider, body, headers, init = {}) =>
+  fetch(provider.tokenUrl, { method: "POST", headers, body, ...init });
+
+const json = (provider, members) => postToken(provider, JSON.stringify(members), JSON_TYPE);
+const form = (provider, members) =>
+  postToken(provider, new URLSearchParams(members).toString(), FORM_TYPE);
+
+const hubsoftPassword = ({ credentials: c }) => ({
+  grant_type: "password",
+  client_id: c.client_id,
+  client_secret: c.client_secret,
+  username: c.username,
+  password: c.password,
+});
+const hubsoftRefresh = ({ credentials: c }, refresh_token) => ({
+  grant_type: "refresh_token",
+  client_id: c.client_id,
+  client_secret: c.client_secret,
+  refresh_token,
+});
+const v8Password = ({ credentials: c }) => ({
+  grant_type: "password",
+  username: c.username,
+  password: c.password,
+  audience: c.audience,
+  scope: "offline_access",
+  client_id: c.client_id,
+});
+const v8Refresh = ({ credentials: c }, refresh_token) => ({
+  grant_type: "refresh_token",
+  refresh_token,
+  client_id: c.client_id,
+});
+
+async function acquire(provider) {
+  const response = provider.name === "v8"
+    ? await form(provider, v8Password(provider))
+    : await json(provider, hubsoftPassword(provider));
+  assert.equal(response.status, 200);
+  return response.json();
+}
+
+const API_PATHS = {
+  guru: "/transactions",
+  hubsoft: "/api/v1/integracao/cliente",
+  v8: "/private-consignment/simulation",
+};
+
+const callApi = (provider, token, init = {}) =>
+  fetch(provider.baseUrl + API_PATHS[provider.name], {
+    ...init,
+    headers: token === undefined ? {} : { Authorization: `Bearer ${token}` },
+  });
+
+const apiStatus = async (provider, token) => (await callApi(provider, token)).status;
+
+async function refused(response, status, error) {
+  assert.equal(response.status, status);
+  assert.equal(response.headers.get("cache-control"), "no-store");
+  assert.equal((await response.json()).error, error);
+}
+
+describe("guru", () => {
+  test("takes the user token and nothing else", async () => {
+    const guru = await start(startGuru, { credentials: { token: "a|b" } });
+    assert.equal(guru.baseUrl, `${guru.url}/api/v2`);
+    assert.equal(guru.tokenUrl, undefined);
+    assert.deepEqual(guru.issued, ["a|b"]);
+    assert.equal(await apiStatus(guru, "a|b"), 200);
+    for (const token of [undefined, "a", "a|b|c", "A|B"]) {
+      const response = await callApi(guru, token);
+      assert.equal(response.status, 401);
+      assert.match(response.headers.get("www-authenticate"), /^Bearer/);
+      assert.deepEqual(await response.json(), { message: "Unauthenticated." });
+    }
+    assert.equal((await fetch(`${guru.url}/oauth/token`, { method: "POST" })).status, 401);
+    assert.equal(guru.tokenRequests.length, 0);
+    guru.revokeAccessTokens();
+    assert.equal(await apiStatus(guru, "a|b"), 401);
+    guru.credentials.token = "next";
+    assert.equal(await apiStatus(guru, "next"), 200);
+  });
+
+  test("pages its transactions with a cursor", async () => {
+    const guru = await start(startGuru);
+    const get = async (path) => {
+      const response = await fetch(guru.baseUrl + path, {
+        headers: { Authorization: `Bearer ${guru.credentials.token}` },
+      });
+      return { status: response.status, body: await response.json() };
+    };
+    const seen = [];
+    let query = "?per_page=10";
+    for (;;) {
+      const { body } = await get(`/transactions${query}`);
+      seen.push(...body.data.map((row) => row.id));
+      assert.equal(body.total_rows, 24);
+      assert.equal(body.per_page, 10);
+      if (!body.next_cursor) break;
+      query = `?per_page=10&cursor=${body.next_cursor}`;
+    }
+    assert.equal(new Set(seen).size, 24);
+    assert.equal((await get(`/transactions/${seen[3]}`)).body.id, seen[3]);
+    assert.equal((await get("/transactions/none")).status, 404);
+    assert.equal((await get("/transactions?cursor=nonsense")).status, 422);
+    assert.equal((await get("/subscriptions")).body.total_rows, 8);
+    assert.equal(guru.apiRequests.length, 7);
+    assert.equal(guru.apiRequests[0].path, "/api/v2/transactions?per_page=10");
+    assert.equal(guru.apiRequests[4].status, 404);
+  });
+});
+
+describe("hubsoft", () => {
+  test("answers the password grant as documented", async () => {
+    const hubsoft = await start(startHubsoft);
+    const response = await json(hubsoft, hubsoftPassword(hubsoft));
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.get("cache-control"), "no-store");
+    const token = await response.json();
+    assert.deepEqual(Object.keys(token).sort(), [
+      "access_token", "expires_in", "refresh_token", "token_type",
+    ]);
+    assert.equal(token.token_type, "Bearer");
+    assert.equal(token.expires_in, 2592000);
+    assert.match(token.access_token, /^hs_at_[\w-]{43}$/);
+    assert.deepEqual(hubsoft.issued, [token.access_token, token.refresh_token]);
+    const record = hubsoft.tokenRequests[0];
+    assert.equal(record.grant_type, "password");
+    assert.equal(record.outcome, "ok");
+    assert.equal(JSON.parse(record.body).password, hubsoft.credentials.password);
+    assert.equal(await apiStatus(hubsoft, token.access_token), 200);
+    assert.equal(await apiStatus(hubsoft, token.refresh_token), 401);
+    assert.equal(await apiStatus(hubsoft), 401);
+  });
+
+  test("refuses everything but the documented JSON", async () => {
+    const hubsoft = await start(startHubsoft);
+    const good = hubsoftPassword(hubsoft);
+    const text = JSON.stringify(good);
+    await refused(await form(hubsoft, good), 400, "invalid_request");
+    await refused(await postToken(hubsoft, text, FORM_TYPE), 400, "invalid_request");
+    await refused(await postToken(hubsoft, text, { "Content-Type": "text/plain" }), 400, "invalid_request");
+    await refused(await postToken(hubsoft, `${text.slice(0, -1)},"password":"x"}`, JSON_TYPE), 400, "invalid_request");
+    await refused(await postToken(hubsoft, `${text.slice(0, -1)},"pass\\u0077ord":"x"}`, JSON_TYPE), 400, "invalid_request");
+    await refused(await json(hubsoft, { ...good, scope: "*" }), 400, "invalid_request");
+    await refused(await json(hubsoft, { ...good, client_id: 12 }), 400, "invalid_request");
+    await refused(await json(hubsoft, { ...good, client_id: { a: "b" } }), 400, "invalid_request");
+    await refused(await json(hubsoft, { ...good, grant_type: "client_credentials" }), 400, "unsupported_grant_type");
+    await refused(await json(hubsoft, { ...good, grant_type: "toString" }), 400, "unsupported_grant_type");
+    await refused(await json(hubsoft, { ...good, grant_type: "refresh_token", refresh_token: "x" }), 400, "invalid_request");
+    for (const body of ["", "[]", "null", text.slice(0, -1), Buffer.from([0x7b, 0xff, 0x7d])]) {
+      await refused(await postToken(hubsoft, body, JSON_TYPE), 400, "invalid_request");
+    }
+    for (const name of Object.keys(good)) {
+      const { [name]: _, ...rest } = good;
+      await refused(await json(hubsoft, rest), 400, "invalid_request");
+    }
+    await refused(
+      await postToken(hubsoft, text, { ...JSON_TYPE, Authorization: "Basic eDp5" }),
+      400,
+      "invalid_request",
+    );
+    await refused(
+      await fetch(`${hubsoft.tokenUrl}?x=1`, { method: "POST", headers: JSON_TYPE, body: text }),
+      400,
+      "invalid_request",
+    );
+    const got = await fetch(hubsoft.tokenUrl);
+    assert.equal(got.headers.get("allow"), "POST");
+    await refused(got, 405, "invalid_request");
+    await refused(await postToken(hubsoft, " ".repeat(70_000), JSON_TYPE), 413, "invalid_request");
+    assert.deepEqual(hubsoft.issued, []);
+    assert.ok(hubsoft.tokenRequests.every(({ outcome }) => outcome !== "ok"));
+  });
+
+  test("refuses wrong credentials", async () => {
+    const hubsoft = await start(startHubsoft, { credentials: { password: "another" } });
+    const good = hubsoftPassword(hubsoft);
+    assert.equal(good.password, "another");
+    await refused(await json(hubsoft, { ...good, client_id: "13" }), 401, "invalid_client");
+    await refused(await json(hubsoft, { ...good, client_secret: "x" }), 401, "invalid_client");
+    await refused(await json(hubsoft, { ...good, username: "x@y.example" }), 400, "invalid_grant");
+    await refused(await json(hubsoft, { ...good, password: "x" }), 400, "invalid_grant");
+    await refused(await json(hubsoft, hubsoftRefresh(hubsoft, "x")), 400, "invalid_grant");
+    assert.deepEqual(
+      hubsoft.tokenRequests.map(({ outcome }) => outcome),
+      ["invalid_client", "invalid_client", "invalid_grant", "invalid_grant", "invalid_grant"],
+    );
+  });
+
+  test("rotates refresh tokens and revokes the family on reuse", async () => {
+    const hubsoft = await start(startHubsoft);
+    const other = await acquire(hubsoft);
+    const first = await acquire(hubsoft);
+    const second = await (await json(hubsoft, hubsoftRefresh(hubsoft, first.refresh_token))).json();
+    assert.notEqual(second.refresh_token, first.refresh_token);
+    assert.equal(await apiStatus(hubsoft, first.access_token), 200);
+    assert.equal(await apiStatus(hubsoft, second.access_token), 200);
+    await refused(await json(hubsoft, hubsoftRefresh(hubsoft, first.refresh_token)), 400, "invalid_grant");
+    assert.equal(await apiStatus(hubsoft, first.access_token), 401);
+    assert.equal(await apiStatus(hubsoft, second.access_token), 401);
+    await refused(await json(hubsoft, hubsoftRefresh(hubsoft, second.refresh_token)), 400, "invalid_grant");
+    assert.equal(await apiStatus(hubsoft, other.access_token), 200);
+  });
+
+  test("without reuse detection a reuse is refused and the family lives", async () => {
+    const hubsoft = await start(startHubsoft, { options: { reuseDetection: false } });
+    const first = await acquire(hubsoft);
+    const second = await (await json(hubsoft, hubsoftRefresh(hubsoft, first.refresh_token))).json();
+    await refused(await json(hubsoft, hubsoftRefresh(hubsoft, first.refresh_token)), 400, "invalid_grant");
+    assert.equal(await apiStatus(hubsoft, second.access_token), 200);
+    assert.equal((await json(hubsoft, hubsoftRefresh(hubsoft, second.refresh_token))).status, 200);
+  });
+
+  test("without rotation a refresh token stays the same", async () => {
+    const hubsoft = await start(startHubsoft, { options: { rotation: false } });
+    const first = await acquire(hubsoft);
+    for (let i = 0; i < 2; i += 1) {
+      const next = await (await json(hubsoft, hubsoftRefresh(hubsoft, first.refresh_token))).json();
+      assert.equal(next.refresh_token, first.refresh_token);
+      assert.notEqual(next.access_token, first.access_token);
+    }
+  });
+
+  test("can leave out refresh tokens, or end an access token at its refresh", async () => {
+    const plain = await start(startHubsoft, { options: { refreshToken: false } });
+    assert.equal("refresh_token" in (await acquire(plain)), false);
+    const strict = await start(startHubsoft, { options: { revokeOnRefresh: true } });
+    const first = await acquire(strict);
+    const second = await (await json(strict, hubsoftRefresh(strict, first.refresh_token))).json();
+    assert.equal(await apiStatus(strict, first.access_token), 401);
+    assert.equal(await apiStatus(strict, second.access_token), 200);
+  });
+
+  test("revokes and expires", async () => {
+    const hubsoft = await start(startHubsoft, { options: { expiresIn: 1 } });
+    const first = await acquire(hubsoft);
+    assert.equal(first.expires_in, 1);
+    assert.equal(await apiStatus(hubsoft, first.access_token), 200);
+    await new Promise((resolve) => setTimeout(resolve, 1050));
+    assert.equal(await apiStatus(hubsoft, first.access_token), 401);
+    const second = await (await json(hubsoft, hubsoftRefresh(hubsoft, first.refresh_token))).json();
+    hubsoft.revokeAccessTokens();
+    assert.equal(await apiStatus(hubsoft, second.access_token), 401);
+    const third = await (await json(hubsoft, hubsoftRefresh(hubsoft, second.refresh_token))).json();
+    hubsoft.revokeEverything();
+    assert.equal(await apiStatus(hubsoft, third.access_token), 401);
+    await refused(await json(hubsoft, hubsoftRefresh(hubsoft, third.refresh_token)), 400, "invalid_grant");
+  });
+
+  test("creates a ticket", async () => {
+    const hubsoft = await start(startHubsoft);
+    const { access_token: token } = await acquire(hubsoft);
+    const call = (path, init = {}) =>
+      fetch(hubsoft.baseUrl + path, {
+        ...init,
+        headers: { Authorization: `Bearer ${token}`, ...init.headers },
+      });
+    const { clientes } = await (await call("/api/v1/integracao/cliente?busca=codigo_cliente&termo_busca=502")).json();
+    assert.equal(clientes.length, 1);
+    const plans = await (await call(`/api/v1/integracao/cliente/${clientes[0].id_cliente}/servicos`)).json();
+    assert.match(plans.servicos[0].nome, /Mega|Giga/);
+    const ticket = JSON.stringify({
+      id_cliente_servico: plans.servicos[0].id_cliente_servico,
+      nome: clientes[0].nome_razaosocial,
+      telefone: "(00) 90000-0000",
+      descricao: "Sem conexão",
+    });
+    const post = (body, headers = JSON_TYPE) =>
+      call("/api/v1/integracao/atendimento", { method: "POST", headers, body });
+    const created = await (await post(ticket)).json();
+    assert.equal(created.status, "success");
+    assert.equal(created.atendimento.id_atendimento, 91001);
+    assert.equal((await post("{}")).status, 400);
+    assert.equal((await post(ticket, { "Content-Type": "text/plain" })).status, 400);
+    assert.equal((await call("/api/v1/integracao/cliente", { method: "DELETE" })).status, 405);
+    assert.equal((await call("/api/v1/none")).status, 404);
+    assert.equal(hubsoft.apiRequests[2].body, ticket);
+  });
+});
+
+describe("v8", () => {
+  test("answers the password grant as documented", async () => {
+    const v8 = await start(startV8);
+    const token = await acquire(v8);
+    assert.equal(token.token_type, "Bearer");
+    assert.equal(token.expires_in, 86400);
+    assert.equal(token.scope, "offline_access");
+    assert.match(token.access_token, /^v8_at_/);
+    assert.match(token.refresh_token, /^v8_rt_/);
+    assert.equal(await apiStatus(v8, token.access_token), 200);
+    const next = await (await form(v8, v8Refresh(v8, token.refresh_token))).json();
+    assert.equal(next.scope, "offline_access");
+    assert.notEqual(next.refresh_token, token.refresh_token);
+    await refused(await form(v8, v8Refresh(v8, token.refresh_token)), 400, "invalid_grant");
+    assert.equal(await apiStatus(v8, next.access_token), 401);
+  });
+
+  test("refuses everything but the documented form", async () => {
+    const v8 = await start(startV8);
+    const good = v8Password(v8);
+    const text = new URLSearchParams(good).toString();
+    await refused(await json(v8, good), 400, "invalid_request");
+    await refused(await postToken(v8, JSON.stringify(good), FORM_TYPE), 400, "invalid_request");
+    await refused(await postToken(v8, `${text}&scope=offline_access`, FORM_TYPE), 400, "invalid_request");
+    await refused(await form(v8, { ...good, client_secret: "x" }), 400, "invalid_request");
+    await refused(await form(v8, { ...good, client_secret: "" }), 400, "invalid_request");
+    await refused(await form(v8, { ...v8Refresh(v8, "x"), audience: "x" }), 400, "invalid_request");
+    await refused(await postToken(v8, `${text}&x=%zz`, FORM_TYPE), 400, "invalid_request");
+    await refused(await postToken(v8, `${text}&x=%ff`, FORM_TYPE), 400, "invalid_request");
+    await refused(await postToken(v8, `${text}&`, FORM_TYPE), 400, "invalid_request");
+    for (const name of Object.keys(good)) {
+      const { [name]: _, ...rest } = good;
+      await refused(await form(v8, rest), 400, "invalid_request");
+    }
+    assert.equal((await postToken(v8, text, { "Content-Type": "application/x-www-form-urlencoded;charset=UTF-8" })).status, 200);
+  });
+
+  test("refuses wrong credentials", async () => {
+    const v8 = await start(startV8);
+    const good = v8Password(v8);
+    await refused(await form(v8, { ...good, client_id: "x" }), 401, "invalid_client");
+    await refused(await form(v8, { ...good, username: "x" }), 400, "invalid_grant");
+    await refused(await form(v8, { ...good, password: "x" }), 400, "invalid_grant");
+    await refused(await form(v8, { ...good, audience: "x" }), 400, "unauthorized_client");
+    await refused(await form(v8, { ...good, scope: "openid" }), 400, "invalid_scope");
+    await refused(await form(v8, v8Refresh(v8, "x")), 400, "invalid_grant");
+  });
+
+  test("simulates a loan", async () => {
+    const v8 = await start(startV8);
+    const { access_token: token } = await acquire(v8);
+    const post = (body) =>
+      fetch(`${v8.baseUrl}/private-consignment/simulation`, {
+        method: "POST",
+        headers: { ...JSON_TYPE, Authorization: `Bearer ${token}` },
+        body: JSON.stringify(body),
+      });
+    const asked = {
+      consult_id: "con_1",
+      config_id: "cfg_padrao",
+      installment_face_value: 300,
+      number_of_installments: 24,
+    };
+    const created = await post(asked);
+    assert.equal(created.status, 201);
+    assert.equal((await created.json()).disbursed_amount, 4722.79);
+    assert.equal((await post({ ...asked, number_of_installments: 7 })).status, 422);
+    const { data, pages } = await (await callApi(v8, token)).json();
+    assert.equal(pages.total, 11);
+    assert.equal(data[0].consult_id, "con_1");
+  });
+});
+
+describe("faults", () => {
+  const rejects = (promise) => assert.rejects(promise, TypeError);
+
+  test("status, for as many times as asked", async () => {
+    const hubsoft = await start(startHubsoft);
+    hubsoft.arm({ target: "token", times: 2, kind: "status", status: 429, headers: { "Retry-After": "7" }, body: { error: "slow_down" } });
+    for (let i = 0; i < 2; i += 1) {
+      const response = await json(hubsoft, hubsoftPassword(hubsoft));
+      assert.equal(response.status, 429);
+      assert.equal(response.headers.get("retry-after"), "7");
+      assert.deepEqual(await response.json(), { error: "slow_down" });
+    }
+    await acquire(hubsoft);
+    assert.deepEqual(hubsoft.tokenRequests.map(({ outcome }) => outcome), ["status", "status", "ok"]);
+  });
+
+  test("status on the API, redirects included", async () => {
+    const guru = await start(startGuru);
+    guru.arm({ target: "api", kind: "status", status: 302, headers: { Location: "http://127.0.0.1:1/" } });
+    const response = await callApi(guru, guru.credentials.token, { redirect: "manual" });
+    assert.equal(response.status, 302);
+    assert.equal(guru.apiRequests[0].status, 302);
+    assert.equal(await apiStatus(guru, guru.credentials.token), 200);
+  });
+
+  test("delay", async () => {
+    const hubsoft = await start(startHubsoft);
+    hubsoft.arm({ target: "token", kind: "delay", ms: 120 });
+    const before = Date.now();
+    await acquire(hubsoft);
+    assert.ok(Date.now() - before >= 115);
+    assert.equal(hubsoft.tokenRequests[0].outcome, "ok");
+    assert.equal(hubsoft.tokenRequests[0].fault, "delay");
+  });
+
+  test("hang, until close", async () => {
+    const hubsoft = await startHubsoft();
+    hubsoft.arm({ target: "token", kind: "hang" });
+    const pending = json(hubsoft, hubsoftPassword(hubsoft));
+    const winner = await Promise.race([
+      pending.then(() => "answered", () => "failed"),
+      new Promise((resolve) => setTimeout(resolve, 100, "waiting")),
+    ]);
+    assert.equal(winner, "waiting");
+    assert.equal(hubsoft.tokenRequests[0].outcome, "hang");
+    assert.equal(hubsoft.tokenRequests[0].grant_type, "password");
+    await Promise.all([rejects(pending), hubsoft.close()]);
+  });
+
+  test("close ends a delay at once", async () => {
+    const hubsoft = await startHubsoft();
+    hubsoft.arm({ target: "token", kind: "delay", ms: 60_000 });
+    const pending = rejects(json(hubsoft, hubsoftPassword(hubsoft)));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await Promise.all([pending, hubsoft.close()]);
+  });
+
+  test("reset comes before any effect, reset-after when it has happened", async () => {
+    const hubsoft = await start(startHubsoft, { options: { reuseDetection: false } });
+    const first = await acquire(hubsoft);
+    const refresh = () => json(hubsoft, hubsoftRefresh(hubsoft, first.refresh_token));
+    hubsoft.arm({ target: "token", kind: "reset" });
+    await rejects(refresh());
+    assert.equal(hubsoft.issued.length, 2);
+    hubsoft.arm({ target: "token", kind: "reset-after" });
+    await rejects(refresh());
+    assert.equal(hubsoft.issued.length, 4);
+    await refused(await refresh(), 400, "invalid_grant");
+    assert.deepEqual(
+      hubsoft.tokenRequests.map(({ outcome }) => outcome),
+      ["ok", "reset", "reset-after", "invalid_grant"],
+    );
+  });
+
+  test("reset-after on the API keeps the effect", async () => {
+    const guru = await start(startGuru);
+    const post = () =>
+      fetch(`${guru.baseUrl}/contacts`, {
+        method: "POST",
+        headers: { ...JSON_TYPE, Authorization: `Bearer ${guru.credentials.token}` },
+        body: JSON.stringify({ name: "Nina", email: "nina@correio.example" }),
+      });
+    guru.arm({ target: "api", kind: "reset-after" });
+    await rejects(post());
+    assert.equal((await (await post()).json()).id, "ct_000002");
+  });
+
+  test("malformed", async () => {
+    const v8 = await start(startV8);
+    v8.arm({ target: "token", kind: "malformed" });
+    const response = await form(v8, v8Password(v8));
+    assert.equal(response.status, 200);
+    await assert.rejects(response.json(), SyntaxError);
+    assert.deepEqual(v8.issued, []);
+    v8.arm({ target: "api", kind: "malformed" });
+    await assert.rejects((await callApi(v8)).json(), SyntaxError);
+  });
+
+  test("members are set and removed, and what the client receives is what counts", async () => {
+    const v8 = await start(startV8);
+    v8.arm({ target: "token", kind: "members", set: { scope: "", expires_in: "3600", access_token: "x".repeat(8192) } });
+    const first = await acquire(v8);
+    assert.equal(first.expires_in, "3600");
+    assert.equal(first.scope, "");
+    assert.equal(await apiStatus(v8, first.access_token), 200);
+    assert.ok(v8.issued.includes(first.access_token));
+    v8.arm({ target: "token", times: 2, kind: "members", remove: ["refresh_token", "expires_in"] });
+    for (let i = 0; i < 2; i += 1) {
+      const response = await form(v8, v8Refresh(v8, first.refresh_token));
+      assert.equal(response.status, 200);
+      const next = await response.json();
+      assert.deepEqual(Object.keys(next).sort(), ["access_token", "scope", "token_type"]);
+      assert.equal(await apiStatus(v8, next.access_token), 200);
+    }
+    assert.deepEqual(v8.tokenRequests.map(({ outcome }) => outcome), ["members", "members", "members"]);
+  });
+
+  test("unauthorized, disarm, and what cannot be armed", async () => {
+    const guru = await start(startGuru);
+    guru.arm({ target: "api", kind: "unauthorized", times: Infinity });
+    assert.equal(await apiStatus(guru, guru.credentials.token), 401);
+    assert.equal(await apiStatus(guru, guru.credentials.token), 401);
+    guru.disarm();
+    assert.equal(await apiStatus(guru, guru.credentials.token), 200);
+    const hubsoft = await start(startHubsoft);
+    for (const fault of [
+      undefined,
+      { kind: "reset" },
+      { target: "api", kind: "members" },
+      { target: "token", kind: "unauthorized" },
+      { target: "token", kind: "delay" },
+      { target: "token", kind: "status" },
+      { target: "token", kind: "reset", times: 0 },
+    ]) {
+      assert.throws(() => hubsoft.arm(fault), TypeError);
+    }
+    assert.throws(() => guru.arm({ target: "token", kind: "reset" }), TypeError);
+  });
+
+  test("faults are used in the order they were armed, each for its target", async () => {
+    const hubsoft = await start(startHubsoft);
+    hubsoft.arm({ target: "api", kind: "status", status: 500 });
+    hubsoft.arm({ target: "token", kind: "status", status: 503 });
+    hubsoft.arm({ target: "token", kind: "status", status: 502 });
+    assert.equal((await json(hubsoft, {})).status, 503);
+    assert.equal((await json(hubsoft, {})).status, 502);
+    const { access_token: token } = await acquire(hubsoft);
+    assert.equal(await apiStatus(hubsoft, token), 500);
+    assert.equal(await apiStatus(hubsoft, token), 200);
+  });
+});
+
+test("counts token requests in flight at once", async () => {
+  const hubsoft = await start(startHubsoft);
+  await acquire(hubsoft);
+  await acquire(hubsoft);
+  assert.equal(hubsoft.maxConcurrentTokenRequests, 1);
+  hubsoft.arm({ target: "token", kind: "delay", ms: 100, times: 5 });
+  await Promise.all(Array.from({ length: 5 }, () => acquire(hubsoft)));
+  assert.equal(hubsoft.maxConcurrentTokenRequests, 5);
+});
+
+test("listens on the loopback address only", async () => {
+  const guru = await start(startGuru);
+  const port = Number(new URL(guru.url).port);
+  const connects = (host) =>
+    new Promise((resolve) => {
+      const socket = connect({ host, port });
+      socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+      socket.once("close", () => socket.destroy());
+      socket.setTimeout(1000, () => socket.destroy() && resolve(false));
+    });
+  assert.equal(await connects("127.0.0.1"), true);
+  const others = Object.values(networkInterfaces()).flat().filter(({ internal, scopeid }) => !internal && !scopeid);
+  for (const { address } of others) assert.equal(await connects(address), false, address);
+});
+
+describe("the sandbox as a whole", () => {
+  const free = { guru: 0, hubsoft: 0, v8: 0, frontend: 0 };
+  let sandbox;
+  after(() => sandbox?.close());
+
+  test("takes credentials from the environment and logs no secret", async () => {
+    const lines = [];
+    sandbox = await startSandbox(
+      { GURU_TOKEN: "from-env", V8_AUDIENCE: "https://other.example", HUBSOFT_PASSWORD: "" },
+      { ports: free, log: (line) => lines.push(line) },
+    );
+    assert.equal(sandbox.guru.credentials.token, "from-env");
+    assert.equal(sandbox.v8.credentials.audience, "https://other.example");
+    assert.notEqual(sandbox.hubsoft.credentials.password, "");
+    await fetch(`${sandbox.guru.baseUrl}/transactions?access_token=from-env`, {
+      headers: { Authorization: "Bearer from-env" },
+    });
+    await acquire(sandbox.hubsoft);
+    assert.deepEqual(lines, [
+      { provider: "guru", method: "GET", path: "/api/v2/transactions", status: 200 },
+      { provider: "hubsoft", method: "POST", path: "/oauth/token", status: 200 },
+    ]);
+  });
+
+  test("serves the page with a strict policy, and nothing else", async () => {
+    const { url } = sandbox.frontend;
+    const page = await fetch(url);
+    assert.equal(page.status, 200);
+    assert.match(page.headers.get("content-security-policy"), /default-src 'none'.*script-src 'self'/);
+    const html = await page.text();
+    assert.match(html, /<title>Porteiro sandbox<\/title>/);
+    assert.doesNotMatch(html, /<style|style=|<script(?![^>]*src=)|\son\w+=/i);
+    for (const path of ["/page.css", "/page.js", "/icon.svg"]) {
+      assert.equal((await fetch(url + path)).status, 200, path);
+    }
+    for (const path of ["/_headers", "/..%2fmain.mjs", "/none"]) {
+      assert.equal((await fetch(url + path)).status, 404, path);
+    }
+    assert.equal((await fetch(url, { method: "POST" })).status, 405);
+  });
+
+  test("says which port is in use, and leaves nothing open", async () => {
+    const taken = Number(new URL(sandbox.v8.url).port);
+    const guru = await startGuru();
+    const port = Number(new URL(guru.url).port);
+    await guru.close();
+    await assert.rejects(
+      startSandbox({}, { ports: { ...free, guru: port, v8: taken } }),
+      new Error(`port ${taken} (v8) is in use`),
+    );
+    await rejectsToConnect(`http://127.0.0.1:${port}/`);
+  });
+});
+
+const rejectsToConnect = (url) => assert.rejects(fetch(url), TypeError);

@@ -1,0 +1,81 @@
+// Digital Manager Guru: a static user token, created in a person's profile.
+
+import { loadData, startProvider } from "../provider.mjs";
+
+const data = loadData(new URL("./guru.json", import.meta.url));
+
+const PAGE_LIMIT = 50;
+
+function page(rows, query) {
+  const perPage = Math.min(Math.max(Number.parseInt(query.get("per_page"), 10) || 10, 1), PAGE_LIMIT);
+  const start = query.has("cursor") ? offset(query.get("cursor")) : 0;
+  if (!(start >= 0 && start < Math.max(rows.length, 1))) {
+    return { status: 422, body: { message: "The cursor is invalid." } };
+  }
+  const more = start + perPage < rows.length;
+  return {
+    body: {
+      data: rows.slice(start, start + perPage),
+      has_more_pages: more ? 1 : 0,
+      next_cursor: more ? cursor(start + perPage) : null,
+      on_first_page: start === 0 ? 1 : 0,
+      on_last_page: more ? 0 : 1,
+      per_page: perPage,
+      total_rows: rows.length,
+    },
+  };
+}
+
+const cursor = (start) => Buffer.from(`offset:${start}`).toString("base64url");
+const offset = (text) => Number(/^offset:(\d+)$/.exec(Buffer.from(text, "base64url").toString())?.[1]);
+
+const byId = (rows, id) => {
+  const row = rows.find((candidate) => candidate.id === id);
+  return row && { body: row };
+};
+
+export function startGuru(settings) {
+  const contacts = [];
+  return startProvider(
+    {
+      name: "guru",
+      prefix: "gu",
+      basePath: "/api/v2",
+      credentials: { token: "gu_ut_7|sandboxOnly0123456789abcdefghijklmnopqrs" },
+      staticToken: ({ token }) => token,
+      errors: {
+        unauthorized: { message: "Unauthenticated." },
+        notFound: { message: "Not found." },
+        methodNotAllowed: { message: "Method not allowed." },
+        tooLarge: { message: "Payload too large." },
+        badBody: { message: "The body must be a JSON object." },
+      },
+      routes: {
+        "GET /api/v2/transactions": ({ query }) => {
+          const status = query.get("transaction_status");
+          return page(
+            status ? data.transactions.filter((row) => row.status === status) : data.transactions,
+            query,
+          );
+        },
+        "GET /api/v2/transactions/:id": ({ params }) => byId(data.transactions, params.id),
+        "GET /api/v2/subscriptions": ({ query }) => page(data.subscriptions, query),
+        "GET /api/v2/subscriptions/:id": ({ params }) => byId(data.subscriptions, params.id),
+        "POST /api/v2/contacts": ({ json }) => {
+          if (typeof json.name !== "string" || typeof json.email !== "string") {
+            return { status: 422, body: { message: "The fields name and email are required." } };
+          }
+          const contact = {
+            id: `ct_${String(contacts.length + 1).padStart(6, "0")}`,
+            name: json.name,
+            email: json.email,
+            created_at: new Date().toISOString(),
+          };
+          contacts.push(contact);
+          return { status: 201, body: contact };
+        },
+      },
+    },
+    settings,
+  );
+}

@@ -1,0 +1,143 @@
+// V8 Digital: a password grant whose request is a form, for a public client
+// (there is no client secret); payroll-loan simulations.
+
+import { loadData, OAuthError, startProvider } from "../provider.mjs";
+
+const data = loadData(new URL("./v8.json", import.meta.url));
+
+const SCOPE = "offline_access";
+
+const refused = (message) => ({ status: 422, body: { statusCode: 422, message, error: "Unprocessable Entity" } });
+
+const cents = (amount) => Math.round(amount * 100) / 100;
+
+// Present value of equal monthly instalments (the Price table).
+function simulate({ consult_id, config, value, count, id }) {
+  const rate = config.monthly_interest_rate / 100;
+  const disbursed = cents((value * (1 - (1 + rate) ** -count)) / rate);
+  return {
+    id,
+    consult_id,
+    config_id: config.id,
+    config_slug: config.slug,
+    number_of_installments: count,
+    installment_value: cents(value),
+    monthly_interest_rate: config.monthly_interest_rate,
+    disbursed_amount: disbursed,
+    total_amount: cents(value * count),
+    status: "SIMULATED",
+    created_at: new Date().toISOString(),
+  };
+}
+
+function checkClient({ client_id: id }, credentials) {
+  if (id !== credentials.client_id) {
+    throw new OAuthError("invalid_client", "The client is unknown.", 401);
+  }
+}
+
+export function startV8(settings) {
+  const simulations = [...data.simulations];
+  return startProvider(
+    {
+      name: "v8",
+      prefix: "v8",
+      credentials: {
+        client_id: "sandboxV8PublicClient",
+        username: "parceiro@correspondente.example",
+        // Characters that a form body must encode.
+        password: "senha+de&teste=100%é;",
+        audience: "https://api.v8.example",
+      },
+      options: { expiresIn: 86400 },
+      tokenEndpoint: {
+        path: "/oauth/token",
+        encoding: "form",
+        grants: {
+          password: {
+            parameters: ["username", "password", "audience", "scope", "client_id"],
+            grant(parameters, { credentials }) {
+              checkClient(parameters, credentials);
+              if (parameters.scope !== SCOPE) {
+                throw new OAuthError("invalid_scope", `The scope must be ${SCOPE}.`);
+              }
+              if (parameters.audience !== credentials.audience) {
+                throw new OAuthError("unauthorized_client", "The client may not use this audience.");
+              }
+              if (
+                parameters.username !== credentials.username ||
+                parameters.password !== credentials.password
+              ) {
+                throw new OAuthError("invalid_grant", "Wrong username or password.");
+              }
+              return { members: { scope: SCOPE } };
+            },
+          },
+          refresh_token: {
+            parameters: ["refresh_token", "client_id"],
+            grant(parameters, { credentials, store }) {
+              checkClient(parameters, credentials);
+              if (!store.present(parameters.refresh_token)) {
+                throw new OAuthError("invalid_grant", "Unknown or invalid refresh token.");
+              }
+              return { presented: parameters.refresh_token, members: { scope: SCOPE } };
+            },
+          },
+        },
+      },
+      errors: {
+        unauthorized: { statusCode: 401, message: "Unauthorized" },
+        notFound: { statusCode: 404, message: "Not Found" },
+        methodNotAllowed: { statusCode: 405, message: "Method Not Allowed" },
+        tooLarge: { statusCode: 413, message: "Payload Too Large" },
+        badBody: { statusCode: 400, message: "The body must be a JSON object", error: "Bad Request" },
+      },
+      routes: {
+        "GET /private-consignment/simulation": ({ query }) => {
+          const limit = Math.min(Math.max(Number.parseInt(query.get("limit"), 10) || 20, 1), 100);
+          const current = Math.max(Number.parseInt(query.get("page"), 10) || 1, 1);
+          const totalPages = Math.max(Math.ceil(simulations.length / limit), 1);
+          return {
+            body: {
+              data: simulations.slice((current - 1) * limit, current * limit),
+              pages: {
+                current,
+                limit,
+                total: simulations.length,
+                totalPages,
+                hasNext: current < totalPages,
+                hasPrev: current > 1,
+              },
+            },
+          };
+        },
+        "GET /private-consignment/simulation/configs": () => ({ body: { configs: data.configs } }),
+        "GET /private-consignment/simulation/:id": ({ params }) => {
+          const found = simulations.find((simulation) => simulation.id === params.id);
+          return found && { body: found };
+        },
+        "POST /private-consignment/simulation": ({ json }) => {
+          const config = data.configs.find((candidate) => candidate.id === json.config_id);
+          if (!config) return refused("config_id is unknown");
+          if (typeof json.consult_id !== "string" || !json.consult_id) return refused("consult_id is required");
+          if (!config.number_of_installments.includes(json.number_of_installments)) {
+            return refused("number_of_installments is not offered");
+          }
+          if (!(json.installment_face_value > 0 && json.installment_face_value <= 10000)) {
+            return refused("installment_face_value must be above 0 and at most 10000");
+          }
+          const simulation = simulate({
+            consult_id: json.consult_id,
+            config,
+            value: json.installment_face_value,
+            count: json.number_of_installments,
+            id: `sim_${String(simulations.length + 1).padStart(6, "0")}`,
+          });
+          simulations.unshift(simulation);
+          return { status: 201, body: simulation };
+        },
+      },
+    },
+    settings,
+  );
+}

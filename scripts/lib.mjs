@@ -1,0 +1,148 @@
+// What the scripts share: running tools, saying what goes on, finding Node.js and wrangler.
+// Only Node.js itself is needed here, so that setup runs before anything is installed.
+import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
+import net from "node:net";
+import path from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
+export const inRoot = (...parts) => path.join(root, ...parts);
+const nodeFolder = inRoot("node_modules", "node", "bin");
+
+/** A failure whose message is all that the person needs: no stack is shown. */
+export class Failure extends Error {}
+
+export const say = (text) => console.log(text);
+
+/** Whether the module at `url` is the script that was started, and not imported by another. */
+export const isMain = (url) => Boolean(process.argv[1]) && url === pathToFileURL(path.resolve(process.argv[1])).href;
+
+/** Runs a script's main function and ends with exit code 1 and one line when it fails. */
+export async function runMain(main) {
+  try {
+    await main(process.argv.slice(2));
+  } catch (error) {
+    console.error(error instanceof Failure ? `\nerror: ${error.message}` : error);
+    process.exit(1);
+  }
+}
+
+export function seconds(since) {
+  const spent = (performance.now() - since) / 1000;
+  return spent < 60 ? `${spent.toFixed(1)} s` : `${Math.floor(spent / 60)} min ${Math.round(spent % 60)} s`;
+}
+
+/** Says what begins, does it, and says how long it took. */
+export async function step(name, action) {
+  const start = performance.now();
+  say(`\n==> ${name}`);
+  const result = await action();
+  say(`    ${name}: done in ${seconds(start)}`);
+  return result;
+}
+
+/** The environment of every tool: the project's own tools come first, and wrangler sends no statistics. */
+export const toolEnv = (extra = {}) => ({
+  ...process.env,
+  PATH: [nodeFolder, inRoot("node_modules", ".bin"), process.env.PATH].join(path.delimiter),
+  WRANGLER_SEND_METRICS: "false",
+  WRANGLER_HIDE_BANNER: "true",
+  ...extra,
+});
+
+/** What every compilation for WebAssembly is given, always the same so that none undoes another's work. */
+export const wasmEnv = { WASM_BINDGEN_USE_JS_SYS: "1" };
+export const wasmTarget = "wasm32-unknown-unknown";
+
+/**
+ * Runs a tool with its output shown (or, with `capture`, collected and shown),
+ * and fails with one line when it does. Gives what it wrote when `capture` is set.
+ */
+export function run(command, args, { env = {}, cwd = root, capture = false, stdin = "ignore", hint } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, {
+      cwd,
+      env: toolEnv(env),
+      stdio: [stdin, capture ? "pipe" : "inherit", capture ? "pipe" : "inherit"],
+    });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on("data", (chunk) => {
+        output += chunk;
+        process.stdout.write(chunk);
+      });
+    }
+    const name = path.basename(command);
+    child.on("error", (error) => reject(new Failure(`${name} could not be started (${error.code}).${hint ? ` ${hint}` : ""}`)));
+    child.on("close", (code, signal) => {
+      if (code === 0) return resolve(output);
+      const how = signal ? `was ended by ${signal}` : `failed with exit code ${code}`;
+      reject(new Failure(`\`${[name, ...args].join(" ").slice(0, 120)}\` ${how}.${hint ? ` ${hint}` : ""}`));
+    });
+  });
+}
+
+/** What a tool prints on standard output, or undefined where it is missing or fails. */
+export function output(command, args, options = {}) {
+  const result = spawnSync(command, args, { cwd: root, encoding: "utf8", ...options });
+  return result.status === 0 ? result.stdout.trim() : undefined;
+}
+
+export const bin = (name) => inRoot("node_modules", ".bin", name);
+
+/** The Node.js that comes with the Node modules: the same version on every machine. */
+export const node = () => path.join(nodeFolder, "node");
+
+/** The command and arguments that run wrangler. */
+export const wrangler = (...args) => [node(), [inRoot("node_modules", "wrangler", "bin", "wrangler.js"), ...args]];
+
+/** The version of a crate in Cargo.lock. */
+export function lockedVersion(crate) {
+  const lock = readFileSync(inRoot("Cargo.lock"), "utf8");
+  const found = lock.match(new RegExp(`name = "${crate}"\\nversion = "([^"]+)"`));
+  if (!found) throw new Failure(`Cargo.lock does not name the crate ${crate}.`);
+  return found[1];
+}
+
+/** All files below the given files and folders, those that are there, sorted. */
+export function filesUnder(...places) {
+  const found = [];
+  const visit = (place) => {
+    if (!existsSync(place)) return;
+    if (statSync(place).isFile()) return void found.push(place);
+    for (const name of readdirSync(place)) {
+      if (name !== "node_modules") visit(path.join(place, name));
+    }
+  };
+  for (const place of places) visit(inRoot(place));
+  return found.sort();
+}
+
+/** One hash over names and contents of files and over further values. */
+export function hashOf(files, ...values) {
+  const hash = createHash("sha256");
+  for (const file of files) hash.update(path.relative(root, file)).update("\0").update(readFileSync(file)).update("\0");
+  for (const value of values) hash.update(String(value)).update("\0");
+  return hash.digest("hex");
+}
+
+/** The `NAME=value` lines of an environment file; quotes around a value are taken off. */
+export function readVars(file) {
+  const vars = {};
+  if (!existsSync(file)) return vars;
+  for (const line of readFileSync(file, "utf8").split("\n")) {
+    const found = line.match(/^\s*([A-Za-z_]\w*)\s*=\s*(.*?)\s*$/);
+    if (found) vars[found[1]] = found[2].replace(/^(["'])(.*)\1$/, "$2");
+  }
+  return vars;
+}
+
+/** Whether something on this machine already accepts connections on the port. */
+export const portInUse = (port) =>
+  new Promise((resolve) => {
+    const socket = net.connect({ port, host: "127.0.0.1" });
+    socket.once("connect", () => resolve(Boolean(socket.destroy())));
+    socket.once("error", () => resolve(false));
+  });

@@ -1,0 +1,100 @@
+// Serves the broker in workerd: with the sandbox of the three providers, or without it.
+//
+//   node scripts/start.mjs [--no-sandbox]
+import { spawn } from "node:child_process";
+import { buildWorker } from "./build.mjs";
+import { Failure, inRoot, node, portInUse, readVars, root, runMain, say, toolEnv, wrangler } from "./lib.mjs";
+import { setup } from "./setup.mjs";
+
+const BROKER = 8787;
+const FRONT_END = 8790;
+const PROVIDERS = [8801, 8802, 8803];
+const READY_WITHIN_MS = 60_000;
+
+const children = [];
+let stopping = false;
+
+async function main(args) {
+  const withSandbox = !args.includes("--no-sandbox");
+  await refuseTakenPorts(withSandbox ? [BROKER, FRONT_END, ...PROVIDERS] : [BROKER]);
+  await setup();
+  await buildWorker();
+  stopWhenAsked();
+
+  const secrets = inRoot(".dev.vars");
+  const serve = ["dev", "--ip", "127.0.0.1", "--port", String(BROKER), "--inspector-port", "0", "--show-interactive-dev-session=false"];
+  if (withSandbox) {
+    say("\n==> sandbox and broker");
+    launch("the sandbox", node(), [inRoot("sandbox", "main.mjs")], readVars(secrets));
+    serve.push("--config", inRoot("sandbox", "wrangler.toml"), "--env-file", secrets, "--persist-to", inRoot(".wrangler", "sandbox"));
+  } else {
+    say("\n==> broker");
+  }
+  launch("the broker", ...wrangler(...serve));
+  await untilReady();
+  if (!stopping) say(welcome(withSandbox));
+}
+
+function stopWhenAsked() {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => stop(0));
+  // npm passes a signal on to the shell between it and this process, and no further.
+  const parent = process.ppid;
+  if (process.env.npm_lifecycle_event) setInterval(() => process.ppid !== parent && stop(0), 500).unref();
+}
+
+async function refuseTakenPorts(ports) {
+  for (const port of ports) {
+    if (await portInUse(port)) throw new Failure(`Port ${port} is in use: end what listens there, and try again.`);
+  }
+}
+
+/** Starts a child that is to run until the end: when it does not, nothing goes on. */
+function launch(name, command, args, env = {}) {
+  const child = spawn(command, args, { cwd: root, env: toolEnv(env), stdio: ["ignore", "inherit", "inherit"] });
+  child.on("error", (error) => fail(`${name} could not be started (${error.code}).`));
+  child.on("exit", (code, signal) => fail(`${name} ended (${signal ?? `exit code ${code}`}); everything is stopped.`));
+  children.push(child);
+}
+
+function fail(message) {
+  if (stopping) return;
+  console.error(`\nerror: ${message}`);
+  stop(1);
+}
+
+/** Ends the children, by force those that take too long, and then this process. */
+async function stop(code) {
+  if (stopping) return;
+  stopping = true;
+  const running = children.filter((child) => child.pid && child.exitCode === null && child.signalCode === null);
+  const ended = Promise.all(running.map((child) => new Promise((resolve) => child.once("exit", resolve))));
+  for (const child of running) child.kill("SIGTERM");
+  const force = setTimeout(() => running.forEach((child) => child.kill("SIGKILL")), 5_000);
+  await ended;
+  clearTimeout(force);
+  process.exit(code);
+}
+
+async function untilReady() {
+  const deadline = Date.now() + READY_WITHIN_MS;
+  while (!stopping) {
+    const answer = await fetch(`http://127.0.0.1:${BROKER}/healthz`, { signal: AbortSignal.timeout(2_000) }).catch(() => {});
+    if (answer?.ok) return;
+    if (Date.now() > deadline) return fail(`the broker did not answer within ${READY_WITHIN_MS / 1000} seconds.`);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+function welcome(withSandbox) {
+  const broker = `http://localhost:${BROKER}`;
+  const lines = withSandbox
+    ? [
+        `broker                      ${broker}`,
+        `page, served by the broker  ${broker}/`,
+        `page, on another origin     http://localhost:${FRONT_END}/`,
+      ]
+    : [`broker  ${broker}, as wrangler.toml says; it is built again when src/ changes`];
+  return `\nPorteiro is ready.\n\n${lines.map((line) => `  ${line}`).join("\n")}\n\nStop it with Ctrl-C.\n`;
+}
+
+await runMain(main);

@@ -1,0 +1,125 @@
+//! Answers to callers, and the header fields that each of them has.
+
+use super::Code;
+use super::cors::Cors;
+use super::fields::FieldLines;
+use crate::http::RequestHead;
+
+/// An answer, ready to be sent.
+#[derive(Debug)]
+pub struct Answer<R> {
+    /// The status.
+    pub status: u16,
+    /// The header fields, as [`Headers`](crate::http::Headers) writes them.
+    pub fields: String,
+    /// The body.
+    pub body: Body<R>,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum Body<R> {
+    /// None.
+    Empty,
+    /// A text of the broker's own.
+    Text(String),
+    /// The upstream's, streamed.
+    Upstream(R),
+}
+
+/// What is to be answered, but for the fields that every answer has.
+#[derive(Debug)]
+pub(super) struct Draft<R> {
+    pub status: u16,
+    pub fields: FieldLines,
+    /// What the answer varies by, besides the origin.
+    pub vary: Option<String>,
+    pub body: Body<R>,
+}
+
+impl<R> Draft<R> {
+    /// An answer without a body.
+    pub fn empty(status: u16) -> Self {
+        Self { status, fields: FieldLines::default(), vary: None, body: Body::Empty }
+    }
+
+    /// An answer with a text of the broker's own.
+    pub fn text(status: u16, content_type: &str, text: String) -> Self {
+        let mut fields = FieldLines::default();
+        fields.push("content-type", content_type);
+        Self { status, fields, vary: None, body: Body::Text(text) }
+    }
+
+    /// The whole answer to the request that `head` begins.
+    pub fn finish(self, head: &RequestHead<'_>, request_id: &str, cors: &Cors<'_>) -> Answer<R> {
+        let Self { status, mut fields, vary, body } = self;
+        fields.push("x-request-id", request_id);
+        cors.add_to(&mut fields);
+        fields.push("cache-control", "no-store");
+        fields.push("x-content-type-options", "nosniff");
+        // Whatever an upstream sends, it is data here, never a page of the
+        // broker's own origin.
+        fields.push("content-security-policy", "default-src 'none'; frame-ancestors 'none'; sandbox");
+        fields.push("cross-origin-resource-policy", "same-origin");
+        fields.push("referrer-policy", "no-referrer");
+        if head.url.starts_with("https:") {
+            fields.push("strict-transport-security", "max-age=31536000");
+        }
+        match vary.filter(|vary| vary.split(',').all(|name| !name.trim().eq_ignore_ascii_case("origin"))) {
+            Some(vary) => fields.push("vary", &format!("Origin, {vary}")),
+            None => fields.push("vary", "Origin"),
+        }
+        let body = if head.method == "HEAD" { Body::Empty } else { body };
+        Answer { status, fields: fields.into_text(), body }
+    }
+}
+
+/// Why a request is not served.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused {
+    pub code: Code,
+    /// The failure that a wait follows.
+    pub cause: Option<Code>,
+    /// Seconds after which to call again.
+    pub retry_after: Option<u64>,
+    /// Whether a credential was sent that is none.
+    pub wrong_credential: bool,
+}
+
+impl From<Code> for Refused {
+    fn from(code: Code) -> Self {
+        Self { code, cause: None, retry_after: None, wrong_credential: false }
+    }
+}
+
+impl Refused {
+    /// Something fails for a while, because of `cause`.
+    pub const fn unavailable(cause: Code, retry_after: u64) -> Self {
+        Self {
+            code: Code::ConnectionUnavailable,
+            cause: Some(cause),
+            retry_after: Some(retry_after),
+            wrong_credential: false,
+        }
+    }
+
+    /// The answer that says so, as problem details.
+    pub fn draft<R>(&self, broker: &str, request_id: &str) -> Draft<R> {
+        let details = self.code.details(broker, request_id, self.cause);
+        let mut draft = Draft::text(self.code.status(), "application/problem+json", details);
+        if let Some(seconds) = self.retry_after {
+            draft.fields.push("retry-after", &seconds.to_string());
+        }
+        match self.code {
+            Code::CallerUnauthenticated if self.wrong_credential => {
+                draft.fields.push("www-authenticate", r#"Bearer realm="porteiro", error="invalid_token""#);
+            }
+            Code::CallerUnauthenticated => {
+                draft.fields.push("www-authenticate", r#"Bearer realm="porteiro""#)
+            }
+            Code::MethodNotAllowed => draft.fields.push("allow", "GET, HEAD"),
+            _ => {}
+        }
+        draft
+    }
+}

@@ -1,0 +1,102 @@
+//! One request, from its head to its answer.
+
+use std::rc::Rc;
+
+use futures_util::future::LocalBoxFuture;
+
+use super::answer::{Answer, Draft, Refused};
+use super::cors::{self, Cors};
+use super::log::CallLine;
+use super::ports::{Cache, Clock, Entropy, KeeperLink, Log, Upstream};
+use super::route::Route;
+use super::{Broker, Code, proxy};
+use crate::http::{Method, RequestHead};
+
+/// All that serving a call needs from outside.
+pub trait Ports: Clock + Entropy + Log + Cache + KeeperLink + Upstream + 'static {
+    /// Runs `task` behind the answer.
+    fn spawn(&self, task: LocalBoxFuture<'static, ()>);
+}
+
+/// Answers one request and writes its log line.
+pub async fn answer<P: Ports>(
+    broker: &Rc<Broker>,
+    ports: &Rc<P>,
+    head: &RequestHead<'_>,
+) -> Answer<P::Response> {
+    let request_id = request_id(ports.bytes());
+    let method = Method::parse(head.method);
+    let mut line = CallLine {
+        request_id: &request_id,
+        method: method.as_ref().map_or("other", Method::as_str),
+        ..CallLine::default()
+    };
+    let cors = Cors::read(head, broker.config());
+    let served = serve(broker, ports, head, &cors, &mut line).await;
+    let mut draft = served.unwrap_or_else(|refused| {
+        line.code = Some(refused.code.as_str());
+        if refused.code == Code::Internal {
+            super::report::internal(&**ports, &request_id, "a record or an answer was not as it must be");
+        }
+        let address = format!("{}{}", head.own_origin(), broker.config().base_path);
+        refused.draft(&address, &request_id)
+    });
+    if let Some(timing) = line.server_timing() {
+        draft.fields.push("server-timing", &timing);
+    }
+    line.status = draft.status;
+    line.write(&**ports);
+    draft.finish(head, &request_id, &cors)
+}
+
+async fn serve<'a, P: Ports>(
+    broker: &'a Rc<Broker>,
+    ports: &Rc<P>,
+    head: &RequestHead<'_>,
+    cors: &Cors<'_>,
+    line: &mut CallLine<'a>,
+) -> Result<Draft<P::Response>, Refused> {
+    let config = broker.config();
+    let route = Route::read(head.path(), &config.base_path);
+    if cors::is_preflight(head) {
+        cors.check()?;
+        let connection = match route {
+            Route::Api { connection, .. } => config.connections.get(connection).and_then(Option::as_ref),
+            Route::Health | Route::Problem(_) | Route::Nowhere => None,
+        };
+        let mut draft = Draft::empty(204);
+        draft.fields = cors::preflight_fields(head, connection);
+        draft.vary = Some("Access-Control-Request-Method, Access-Control-Request-Headers".to_owned());
+        return Ok(draft);
+    }
+    match route {
+        Route::Health => {
+            only_get(head)?;
+            let health = concat!(r#"{"status":"ok","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
+            Ok(Draft::text(200, "application/json", health.to_owned()))
+        }
+        Route::Problem(code) => {
+            let code = Code::parse(code).ok_or(Code::NotFound)?;
+            only_get(head)?;
+            Ok(Draft::text(200, "text/plain; charset=utf-8", code.page()))
+        }
+        Route::Api { .. } | Route::Nowhere if config.sealing_keys.is_none() => {
+            Err(Code::Misconfigured.into())
+        }
+        Route::Api { connection, path } => {
+            cors.check()?;
+            proxy::pass_on(broker, ports, head, cors, connection, path, line).await
+        }
+        Route::Nowhere => Err(Code::NotFound.into()),
+    }
+}
+
+fn only_get(head: &RequestHead<'_>) -> Result<(), Code> {
+    if matches!(head.method, "GET" | "HEAD") { Ok(()) } else { Err(Code::MethodNotAllowed) }
+}
+
+fn request_id(bytes: [u8; 16]) -> String {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0'));
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}

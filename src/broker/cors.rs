@@ -1,0 +1,95 @@
+//! The browser's boundary: which pages may call, and what they may read.
+//!
+//! Source: the Fetch standard's CORS protocol.
+
+use super::Code;
+use super::fields::{self, FieldLines};
+use crate::config::{Config, Connection};
+use crate::http::{HeaderName, RequestHead};
+
+/// Seconds for which a browser may keep a preflight's answer: what Chromium
+/// caps it at.
+const MAX_AGE: &str = "7200";
+
+/// Fields that a page may read without their being exposed.
+const SAFELISTED: [&str; 6] =
+    ["cache-control", "content-language", "content-length", "content-type", "expires", "last-modified"];
+
+/// Where a request says that it comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cors<'a> {
+    /// No page's origin is told.
+    Untold,
+    /// A page of the broker's own origin, by a request that needs no `Origin`.
+    OwnPage,
+    /// A page of an allowed origin.
+    Allowed(&'a str),
+    /// A page that may not call.
+    Refused,
+}
+
+impl<'a> Cors<'a> {
+    /// Reads where a request comes from. The origin is compared exactly;
+    /// `null` is never allowed.
+    pub fn read(head: &RequestHead<'a>, config: &Config) -> Self {
+        let Some(origin) = head.headers.value("origin") else {
+            // Browsers send no Origin on same-origin GET requests; pages
+            // cannot set Sec-Fetch-Site.
+            let own = head.headers.value("sec-fetch-site") == Some("same-origin");
+            return if own { Self::OwnPage } else { Self::Untold };
+        };
+        let allowed = config.allowed_origins.iter().any(|allowed| allowed.as_str() == origin)
+            || (origin == head.own_origin() && origin != "null");
+        if allowed { Self::Allowed(origin) } else { Self::Refused }
+    }
+
+    /// Whether the request comes from a page that may call.
+    pub const fn is_known_page(&self) -> bool {
+        matches!(self, Self::OwnPage | Self::Allowed(_))
+    }
+
+    /// Fails where the origin may not call.
+    pub const fn check(&self) -> Result<(), Code> {
+        if matches!(self, Self::Refused) { Err(Code::OriginNotAllowed) } else { Ok(()) }
+    }
+
+    /// Lets an allowed origin's page read the answer that has `fields`.
+    pub fn add_to(&self, fields: &mut FieldLines) {
+        let Self::Allowed(origin) = self else { return };
+        let exposed: Vec<&str> = fields.names().filter(|name| !SAFELISTED.contains(name)).collect();
+        let exposed = exposed.join(", ");
+        fields.push("access-control-allow-origin", origin);
+        fields.push("access-control-expose-headers", &exposed);
+        fields.push("timing-allow-origin", origin);
+    }
+}
+
+/// Whether the request is a preflight.
+pub(super) fn is_preflight(head: &RequestHead<'_>) -> bool {
+    head.method == "OPTIONS"
+        && head.headers.value("origin").is_some()
+        && head.headers.value("access-control-request-method").is_some()
+}
+
+/// The fields that answer a preflight: the method asked for, and those of the
+/// headers asked for that the broker reads or passes on.
+pub(super) fn preflight_fields(head: &RequestHead<'_>, connection: Option<&Connection>) -> FieldLines {
+    let mut lines = FieldLines::default();
+    let method = head.headers.value("access-control-request-method").and_then(crate::http::Method::parse);
+    if let Some(method) = method.filter(|method| !method.is_never_allowed()) {
+        lines.push("access-control-allow-methods", method.as_str());
+    }
+    let further = connection.map_or(&[][..], |connection| &connection.request_headers);
+    let wanted = head.headers.value("access-control-request-headers").unwrap_or_default();
+    let allowed: Vec<String> = wanted
+        .split(',')
+        .filter_map(|name| HeaderName::parse(name.trim()))
+        .filter(|name| name.as_str() == "authorization" || fields::goes_upstream(name.as_str(), further))
+        .map(|name| name.as_str().to_owned())
+        .collect();
+    if !allowed.is_empty() {
+        lines.push("access-control-allow-headers", &allowed.join(", "));
+    }
+    lines.push("access-control-max-age", MAX_AGE);
+    lines
+}

@@ -1,0 +1,123 @@
+//! Which header fields pass, both ways: allow-lists, never lists of exceptions.
+
+use crate::config::Connection;
+use crate::http::{HeaderName, Headers};
+
+/// Header fields of a message to come, a line each.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct FieldLines(String);
+
+impl FieldLines {
+    /// Adds a field. A line break in the value would be another field: such a
+    /// field is left out.
+    pub fn push(&mut self, name: &str, value: &str) {
+        debug_assert!(!value.contains(['\r', '\n']), "a field value has no line break");
+        if value.contains(['\r', '\n']) {
+            return;
+        }
+        if !self.0.is_empty() {
+            self.0.push('\n');
+        }
+        self.0.push_str(name);
+        self.0.push(':');
+        self.0.push_str(value);
+    }
+
+    /// The names of the fields, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        Headers::new(&self.0).iter().map(|(name, _)| name)
+    }
+
+    /// The lines.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The lines.
+    pub fn into_text(self) -> String {
+        self.0
+    }
+}
+
+/// Whether the request field `name` goes to the upstream.
+pub(super) fn goes_upstream(name: &str, further: &[HeaderName]) -> bool {
+    matches!(
+        name,
+        "accept"
+            | "accept-language"
+            | "content-type"
+            | "content-language"
+            | "range"
+            | "prefer"
+            | "idempotency-key"
+            | "traceparent"
+    ) || name.starts_with("if-")
+        || is_among(name, further)
+}
+
+/// Whether the response field `name` comes back as it is. `Location` and
+/// `Vary` come back changed.
+fn comes_back(name: &str, further: &[HeaderName]) -> bool {
+    matches!(
+        name,
+        "content-type"
+            | "content-length"
+            | "content-encoding"
+            | "content-language"
+            | "content-disposition"
+            | "content-range"
+            | "content-location"
+            | "etag"
+            | "last-modified"
+            | "retry-after"
+            | "link"
+            | "accept-ranges"
+            | "date"
+    ) || name.starts_with("ratelimit")
+        || name.starts_with("x-ratelimit-")
+        || is_among(name, further)
+}
+
+/// The fields of the request to the upstream: those of the caller that may
+/// pass and that `Connection` does not name (RFC 9110 §7.6.1), the token, and
+/// the broker's own.
+pub(super) fn upstream_fields(headers: Headers<'_>, connection: &Connection, token: &str) -> FieldLines {
+    let mut lines = FieldLines::default();
+    let hop_by_hop = headers.value("connection").unwrap_or_default();
+    let own = connection.token_header.name.as_str();
+    for (name, value) in headers.iter() {
+        let passes = goes_upstream(name, &connection.request_headers)
+            && name != own
+            && !hop_by_hop.split(',').any(|named| named.trim().eq_ignore_ascii_case(name));
+        if passes {
+            lines.push(name, value);
+        }
+    }
+    lines.push(own, token);
+    lines.push("via", "1.1 porteiro");
+    lines.push("user-agent", concat!("porteiro/", env!("CARGO_PKG_VERSION")));
+    lines
+}
+
+/// The fields of the upstream's response that the caller gets, but for
+/// `Location` and `Vary`.
+pub(super) fn caller_fields(headers: Headers<'_>, connection: &Connection) -> FieldLines {
+    let mut lines = FieldLines::default();
+    for (name, value) in headers.iter() {
+        if comes_back(name, &connection.response_headers) {
+            lines.push(name, value);
+        }
+    }
+    lines
+}
+
+/// Whether the request already went through a broker (RFC 9110 §7.6.3).
+pub(super) fn is_loop(headers: Headers<'_>) -> bool {
+    headers
+        .value("via")
+        .is_some_and(|via| via.split(',').any(|hop| hop.split_whitespace().nth(1) == Some("porteiro")))
+}
+
+fn is_among(name: &str, further: &[HeaderName]) -> bool {
+    further.iter().any(|known| known.as_str() == name)
+}

@@ -1,0 +1,224 @@
+//! The keeper: the one writer of a connection's token set.
+//!
+//! It runs inside a Durable Object, of which there is one for each connection
+//! everywhere. That object takes in other events while it waits for a token
+//! endpoint, so single threading does not serialise renewals: one shared
+//! renewal in flight does.
+//!
+//! Invariants:
+//! - never two token requests in flight for one token set;
+//! - a new refresh token is durable before its access token is used;
+//! - a refresh token is sent a second time only once, after a request whose
+//!   outcome is not known;
+//! - refused credentials are tried once for each wait.
+
+mod message;
+mod renewal;
+mod state;
+mod wait;
+
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{LocalBoxFuture, Shared};
+
+pub use message::{Ask, Cause, Reply};
+pub use state::State;
+
+use super::ports::{KeeperPorts, StorageFailed};
+use crate::config::{Config, Connection};
+use crate::secret::Fingerprint;
+use crate::time::UnixTime;
+use crate::token::{AccessToken, AccessTokenRecord, Freshness, Nonce, SealingKeys};
+use renewal::Reason;
+
+/// The keeper of one connection's token set.
+#[allow(missing_debug_implementations, reason = "it holds token sets and a running future")]
+pub struct Keeper<P> {
+    ports: P,
+    config: Rc<Config>,
+    connection: String,
+    state: RefCell<Option<State>>,
+    renewal: RefCell<Option<Renewal>>,
+}
+
+type Renewal = Shared<LocalBoxFuture<'static, Result<Rc<AccessToken>, Failure>>>;
+
+/// Why no access token can be had.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Failure {
+    /// The token endpoint gave none.
+    TokenEndpoint(Cause),
+    /// The keeper's own storage or seal failed.
+    Storage,
+}
+
+impl From<StorageFailed> for Failure {
+    fn from(_: StorageFailed) -> Self {
+        Self::Storage
+    }
+}
+
+/// What an ask comes down to.
+enum Decision {
+    Use(Rc<AccessToken>),
+    UseAndRenewBehind(Rc<AccessToken>),
+    Renew(Reason),
+    Wait { cause: Cause, until: UnixTime },
+    UpstreamRefuses,
+}
+
+impl<P: KeeperPorts + 'static> Keeper<P> {
+    /// The keeper of `connection` as `config` has it.
+    #[must_use]
+    pub fn new(ports: P, config: Rc<Config>, connection: String) -> Rc<Self> {
+        Rc::new(Self { ports, config, connection, state: RefCell::new(None), renewal: RefCell::new(None) })
+    }
+
+    /// Answers one ask for an access token.
+    pub async fn answer(self: &Rc<Self>, ask: &Ask) -> Reply {
+        let Some((connection, keys)) = self.configured() else { return Reply::Misconfigured };
+        let identity = connection.grant.identity();
+        if identity != ask.identity() {
+            return Reply::Misconfigured;
+        }
+        if self.load(connection, keys).await.is_err() {
+            return Reply::Unavailable;
+        }
+        let now = self.ports.now();
+        let (reason, held) = match self.decide(ask, now) {
+            Decision::Use(token) => return self.token_reply(&token, &identity, keys, false),
+            Decision::UseAndRenewBehind(token) => {
+                let renewal = self.renew(Reason::Age);
+                if !ask.waits_for_renewal() {
+                    self.ports.spawn(renewal.map(drop).boxed_local());
+                    return self.token_reply(&token, &identity, keys, false);
+                }
+                (Reason::Age, Some(token))
+            }
+            Decision::Renew(reason) => (reason, self.usable(now)),
+            Decision::Wait { cause, until } => return Reply::waiting(cause, until, now),
+            Decision::UpstreamRefuses => return Reply::UpstreamRefuses,
+        };
+        match (self.renew(reason).await, held) {
+            (Ok(token), _) => self.token_reply(&token, &identity, keys, true),
+            (Err(_), Some(held)) => self.token_reply(&held, &identity, keys, false),
+            (Err(failure), None) => Reply::from(failure),
+        }
+    }
+
+    /// The connection and the keys, where both are configured.
+    fn configured(&self) -> Option<(&Connection, &SealingKeys)> {
+        Some((self.config.connections.get(&self.connection)?.as_ref()?, self.config.sealing_keys.as_ref()?))
+    }
+
+    /// Decides what `ask` comes down to. It does no I/O.
+    fn decide(&self, ask: &Ask, now: UnixTime) -> Decision {
+        let mut state = self.state.borrow_mut();
+        let state = state.get_or_insert_default();
+        let refused = ask.refused().is_some_and(|generation| state.mark_refused(generation));
+        let usable = state.usable(now);
+        if let Some(token) = &usable {
+            match token.lifetime.freshness(now) {
+                Freshness::Fresh => return Decision::Use(Rc::clone(token)),
+                Freshness::Ageing
+                    if state.waiting(now).is_some() || self.is_renewing() && !ask.waits_for_renewal() =>
+                {
+                    return Decision::Use(Rc::clone(token));
+                }
+                Freshness::Ageing => return Decision::UseAndRenewBehind(Rc::clone(token)),
+                Freshness::Stale | Freshness::Expired => {}
+            }
+        }
+        if self.is_renewing() {
+            return Decision::Renew(Reason::Age);
+        }
+        if let Some((cause, until)) = state.waiting(now) {
+            return usable.map_or(Decision::Wait { cause, until }, Decision::Use);
+        }
+        if !state.is_refused() {
+            return Decision::Renew(Reason::Age);
+        }
+        match (state.upstream_refuses(now), state.current(now)) {
+            (true, _) if refused => Decision::UpstreamRefuses,
+            (true, Some(token)) => Decision::Use(token),
+            _ => Decision::Renew(Reason::Refused),
+        }
+    }
+
+    fn usable(&self, now: UnixTime) -> Option<Rc<AccessToken>> {
+        self.state.borrow().as_ref()?.usable(now)
+    }
+
+    fn is_renewing(&self) -> bool {
+        self.renewal.borrow().is_some()
+    }
+
+    /// Joins the renewal in flight, or starts one that goes on whoever leaves.
+    fn renew(self: &Rc<Self>, reason: Reason) -> Renewal {
+        if let Some(renewal) = &*self.renewal.borrow() {
+            return renewal.clone();
+        }
+        let keeper = Rc::clone(self);
+        let renewal = async move {
+            // A panic must not leave behind a renewal that never ends.
+            let run = AssertUnwindSafe(Rc::clone(&keeper).run_renewal(reason)).catch_unwind();
+            let result = run.await.unwrap_or(Err(Failure::Storage));
+            keeper.renewal.replace(None);
+            result
+        };
+        let renewal = renewal.boxed_local().shared();
+        self.renewal.replace(Some(renewal.clone()));
+        self.ports.spawn(renewal.clone().map(drop).boxed_local());
+        renewal
+    }
+
+    /// Reads the state once; what does not open or belongs to another account
+    /// counts as absent.
+    async fn load(&self, connection: &Connection, keys: &SealingKeys) -> Result<(), StorageFailed> {
+        if self.state.borrow().is_some() {
+            return Ok(());
+        }
+        let stored = self.ports.load().await?;
+        let mut state = State::default();
+        if let Some(sealed) = stored {
+            match State::open(&sealed, &self.record_name(), keys, connection) {
+                Ok(opened) => state = opened,
+                Err(_) => super::report::unopened_record(&self.ports, &self.record_name()),
+            }
+        }
+        // Another ask may have loaded it, and gone on, meanwhile.
+        self.state.borrow_mut().get_or_insert(state);
+        Ok(())
+    }
+
+    fn record_name(&self) -> String {
+        format!("keeper/service/{}", self.connection)
+    }
+
+    fn token_reply(
+        &self,
+        token: &AccessToken,
+        identity: &Fingerprint,
+        keys: &SealingKeys,
+        granted: bool,
+    ) -> Reply {
+        let name = access_token_record(&self.connection);
+        let nonce = Nonce(self.ports.bytes());
+        match AccessTokenRecord::seal(token, identity, &name, keys, &nonce) {
+            Ok(record) => Reply::Token { record, granted },
+            Err(_) => Reply::from(Failure::Storage),
+        }
+    }
+}
+
+/// The name of the record that holds a connection's access token.
+#[must_use]
+pub fn access_token_record(connection: &str) -> String {
+    format!("access-token/service/{connection}")
+}

@@ -1,0 +1,123 @@
+//! What the broker and a keeper say to each other. No token stands in it but
+//! under seal.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Failure;
+use crate::broker::Code;
+use crate::secret::Fingerprint;
+use crate::time::UnixTime;
+
+/// An ask for an access token.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ask {
+    identity: Fingerprint,
+    refused: Option<u64>,
+    waits_for_renewal: bool,
+}
+
+impl Ask {
+    /// Asks for a token of the account `identity`.
+    #[must_use]
+    pub const fn new(identity: &Fingerprint) -> Self {
+        Self { identity: *identity, refused: None, waits_for_renewal: false }
+    }
+
+    /// Tells that the upstream refused the token of `generation`.
+    #[must_use]
+    pub const fn refusing(self, generation: u64) -> Self {
+        Self { refused: Some(generation), ..self }
+    }
+
+    /// Asks to have the renewal of an ageing token waited for, since nobody
+    /// waits behind this ask.
+    #[must_use]
+    pub const fn waiting_for_renewal(self) -> Self {
+        Self { waits_for_renewal: true, ..self }
+    }
+
+    pub(super) const fn identity(&self) -> Fingerprint {
+        self.identity
+    }
+
+    pub(super) const fn refused(&self) -> Option<u64> {
+        self.refused
+    }
+
+    pub(super) const fn waits_for_renewal(&self) -> bool {
+        self.waits_for_renewal
+    }
+}
+
+/// What a keeper answers.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// An access token.
+    Token {
+        /// The sealed record.
+        record: String,
+        /// Whether a grant was waited for.
+        granted: bool,
+    },
+    /// The token endpoint was just asked and gave none.
+    Failed {
+        /// Why.
+        cause: Cause,
+    },
+    /// A failure is being waited out; nobody was asked.
+    Waiting {
+        /// The failure.
+        cause: Cause,
+        /// When to come again, in seconds, at least 1.
+        retry_after: u64,
+    },
+    /// The upstream refuses even a token just obtained; there will be no other
+    /// for a while.
+    UpstreamRefuses,
+    /// The keeper does not know the connection as the asker does.
+    Misconfigured,
+    /// The keeper's own storage failed.
+    Unavailable,
+}
+
+impl Reply {
+    pub(super) fn waiting(cause: Cause, until: UnixTime, now: UnixTime) -> Self {
+        let left = until.since(now) + Duration::from_millis(999);
+        Self::Waiting { cause, retry_after: left.as_secs().max(1) }
+    }
+}
+
+impl From<Failure> for Reply {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::TokenEndpoint(cause) => Self::Failed { cause },
+            Failure::Storage => Self::Unavailable,
+        }
+    }
+}
+
+/// Why the token endpoint gave no token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Cause {
+    /// It refused the credentials.
+    CredentialsRejected,
+    /// It could not be reached or is out of order.
+    Unreachable,
+    /// It took too long.
+    Timeout,
+    /// Its answer was no token response.
+    ResponseInvalid,
+}
+
+impl From<Cause> for Code {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::CredentialsRejected => Self::CredentialsRejected,
+            Cause::Unreachable => Self::TokenEndpointUnreachable,
+            Cause::Timeout => Self::TokenEndpointTimeout,
+            Cause::ResponseInvalid => Self::TokenResponseInvalid,
+        }
+    }
+}

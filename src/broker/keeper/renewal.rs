@@ -1,0 +1,218 @@
+//! One renewal of a token set, from the token request to the stored result.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+
+use super::state::State;
+use super::wait::Wait;
+use super::{Cause, Failure, Keeper, access_token_record};
+use crate::broker::log::GrantLine;
+use crate::broker::ports::{KeeperPorts, TokenEndpointFailure};
+use crate::broker::report;
+use crate::config::{Connection, Grant, TokenEndpoint};
+use crate::oauth::{self, Refusal, TokenRequest, TokenResponse};
+use crate::time::UnixTime;
+use crate::token::{AccessToken, AccessTokenRecord, Lifetime, Nonce, SealingKeys, TokenSet};
+
+/// Tokens that live shorter than this are not worth a write to the cache.
+const CACHED_FROM: Duration = Duration::from_secs(120);
+
+/// Why a token is renewed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reason {
+    /// There is none, or it ages.
+    Age,
+    /// The upstream refused it.
+    Refused,
+}
+
+/// One token request.
+struct Attempt {
+    request: TokenRequest,
+    is_refresh: bool,
+}
+
+/// How a token request ended.
+enum Outcome {
+    Granted(Box<TokenResponse>),
+    /// The refresh token is dead, or not taken: a new grant may do.
+    RefreshRefused,
+    Failed {
+        cause: Cause,
+        had_no_effect: bool,
+        retry_after: Option<Duration>,
+    },
+}
+
+impl<P: KeeperPorts + 'static> Keeper<P> {
+    /// Renews the token set: by its refresh token where it has one, else, or
+    /// where that is dead, by a new grant. It makes two token requests at most.
+    pub(super) async fn run_renewal(self: Rc<Self>, reason: Reason) -> Result<Rc<AccessToken>, Failure> {
+        let Some((connection, keys)) = self.configured() else { return Err(Failure::Storage) };
+        let Some(endpoint) = connection.grant.endpoint() else { return Err(Failure::Storage) };
+        let mut attempt = self.next_attempt(connection, endpoint)?;
+        loop {
+            if attempt.is_refresh {
+                // The intent: whatever happens next, the token was sent.
+                self.store(connection, keys).await?;
+            }
+            let sent_at = self.ports.now();
+            let outcome = self.send(&attempt, endpoint).await;
+            self.log_grant(connection, &attempt, &outcome, sent_at);
+            match outcome {
+                Outcome::Granted(response) => {
+                    let access = self.hold(*response, connection, &attempt, reason, sent_at);
+                    self.store(connection, keys).await?;
+                    self.publish(&access, connection, keys);
+                    return Ok(access);
+                }
+                Outcome::RefreshRefused => {
+                    self.change(State::drop_refresh_token);
+                    attempt = self.next_attempt(connection, endpoint)?;
+                }
+                Outcome::Failed { cause, had_no_effect, retry_after } => {
+                    let [jitter] = self.ports.bytes();
+                    let credentials = connection.grant.credentials();
+                    let now = self.ports.now();
+                    self.change(|state| {
+                        if had_no_effect && attempt.is_refresh {
+                            state.undo_turn();
+                        }
+                        state.wait(|last| Wait::after(last, cause, credentials, retry_after, now, jitter));
+                    });
+                    self.store(connection, keys).await?;
+                    return Err(Failure::TokenEndpoint(cause));
+                }
+            }
+        }
+    }
+
+    fn next_attempt(&self, connection: &Connection, endpoint: &TokenEndpoint) -> Result<Attempt, Failure> {
+        if let Some(token) = self.change(State::take_turn) {
+            return Ok(Attempt { request: TokenRequest::refresh(endpoint, &token), is_refresh: true });
+        }
+        let request = TokenRequest::acquire(&connection.grant).ok_or(Failure::Storage)?;
+        Ok(Attempt { request, is_refresh: false })
+    }
+
+    async fn send(&self, attempt: &Attempt, endpoint: &TokenEndpoint) -> Outcome {
+        let answer = match self.ports.request_token(&attempt.request, endpoint.timeout).await {
+            Ok(answer) => answer,
+            Err(failure) => {
+                let cause = match failure {
+                    TokenEndpointFailure::Unreachable => Cause::Unreachable,
+                    TokenEndpointFailure::Timeout => Cause::Timeout,
+                };
+                return Outcome::Failed { cause, had_no_effect: false, retry_after: None };
+            }
+        };
+        let refusal = match oauth::read(answer.status, &answer.body) {
+            Ok(response) => return Outcome::Granted(Box::new(response)),
+            Err(refusal) => refusal,
+        };
+        if attempt.is_refresh && matches!(refusal, Refusal::Grant | Refusal::Request) {
+            return Outcome::RefreshRefused;
+        }
+        let cause = match refusal {
+            Refusal::Grant | Refusal::Credentials => Cause::CredentialsRejected,
+            Refusal::Busy | Refusal::Failed => Cause::Unreachable,
+            Refusal::Request | Refusal::Invalid => Cause::ResponseInvalid,
+        };
+        let now = self.ports.now();
+        Outcome::Failed {
+            cause,
+            had_no_effect: matches!(refusal, Refusal::Busy | Refusal::Credentials),
+            retry_after: answer.retry_after.and_then(|value| oauth::retry_after(&value, now)),
+        }
+    }
+
+    fn hold(
+        &self,
+        response: TokenResponse,
+        connection: &Connection,
+        attempt: &Attempt,
+        reason: Reason,
+        sent_at: UnixTime,
+    ) -> Rc<AccessToken> {
+        let [jitter] = self.ports.bytes();
+        let life = response.expires_in.unwrap_or(connection.default_expires_in);
+        let now = self.ports.now();
+        self.change(|state| {
+            let (kept_token, kept_scope) = if attempt.is_refresh { state.kept() } else { (None, None) };
+            // A client that can always prove itself needs no refresh token (RFC 6749 §4.4.3).
+            let refreshes = !matches!(connection.grant, Grant::ClientCredentials { .. });
+            let set = TokenSet {
+                access: AccessToken {
+                    generation: state.next_generation(sent_at),
+                    token: response.access_token,
+                    token_type: response.token_type,
+                    lifetime: Lifetime::new(sent_at, life, connection.expiry_skew, jitter),
+                },
+                refresh_token: response.refresh_token.or(kept_token).filter(|_| refreshes),
+                scope: response.scope.or(kept_scope),
+            };
+            state.hold(set, reason == Reason::Refused, now)
+        })
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(self.state.borrow_mut().get_or_insert_default())
+    }
+
+    /// Makes the state durable. Where that fails the state in memory is
+    /// forgotten: storage alone is the truth.
+    async fn store(&self, connection: &Connection, keys: &SealingKeys) -> Result<(), Failure> {
+        let nonce = Nonce(self.ports.bytes());
+        let identity = connection.grant.identity();
+        let sealed = self
+            .change(|state| state.seal(&identity, &self.record_name(), keys, &nonce))
+            .map_err(|_| Failure::Storage)?;
+        let stored = self.ports.store(&sealed).await;
+        if stored.is_err() {
+            self.state.replace(None);
+        }
+        Ok(stored?)
+    }
+
+    /// Copies the access token into the cache, behind the answer.
+    fn publish(self: &Rc<Self>, access: &Rc<AccessToken>, connection: &Connection, keys: &SealingKeys) {
+        let lifetime = access.lifetime;
+        if lifetime.expires_at.since(lifetime.obtained_at) < CACHED_FROM {
+            return;
+        }
+        let name = access_token_record(&self.connection);
+        let nonce = Nonce(self.ports.bytes());
+        let Ok(record) = AccessTokenRecord::seal(access, &connection.grant.identity(), &name, keys, &nonce)
+        else {
+            return;
+        };
+        let keeper = Rc::clone(self);
+        let write = async move {
+            if keeper.ports.write(&name, &record, lifetime.expires_at).await.is_err() {
+                report::cache_failed(&keeper.ports, "write");
+            }
+        };
+        self.ports.spawn(write.boxed_local());
+    }
+
+    fn log_grant(&self, connection: &Connection, attempt: &Attempt, outcome: &Outcome, sent_at: UnixTime) {
+        let asked = connection.grant.endpoint().and_then(|endpoint| endpoint.scope.as_deref());
+        let (outcome, narrowed) = match outcome {
+            Outcome::Granted(response) => ("granted", is_narrowed(asked, response.scope.as_deref())),
+            Outcome::RefreshRefused => ("refresh_refused", false),
+            Outcome::Failed { cause, .. } => (crate::broker::Code::from(*cause).as_str(), false),
+        };
+        let grant = if attempt.is_refresh { "refresh_token" } else { connection.grant.name() };
+        let took = self.ports.now().since(sent_at);
+        GrantLine { connection: &connection.id, grant, outcome, took, narrowed }.write(&self.ports);
+    }
+}
+
+/// Whether the granted scope lacks something of what was asked for (RFC 6749
+/// §3.3); an absent one is as asked (§5.1).
+fn is_narrowed(asked: Option<&str>, granted: Option<&str>) -> bool {
+    let (Some(asked), Some(granted)) = (asked, granted) else { return false };
+    asked.split(' ').any(|wanted| granted.split(' ').all(|scope| scope != wanted))
+}

@@ -1,0 +1,226 @@
+//! What a keeper knows, and its sealed form.
+
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Cause;
+use super::wait::{Peace, Wait};
+use crate::config::Connection;
+use crate::secret::{Fingerprint, Secret};
+use crate::time::UnixTime;
+use crate::token::{
+    AccessToken, Freshness, Nonce, SealError, SealingKeys, TokenSet, TokenSetRecord, open, seal,
+};
+
+/// What a keeper knows of its token set.
+#[derive(Debug, Default)]
+pub struct State {
+    held: Option<Held>,
+    /// The newest generation ever given out.
+    generation: u64,
+    wait: Option<Wait>,
+    peace: Option<Peace>,
+}
+
+#[derive(Debug)]
+struct Held {
+    access: Rc<AccessToken>,
+    refresh_token: Option<Secret>,
+    scope: Option<String>,
+    /// How often the refresh token was sent without a known outcome.
+    unsettled: u8,
+    /// Whether the upstream refused the access token.
+    refused: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    held: Option<HeldRecord>,
+    generation: u64,
+    wait: Option<Wait>,
+    peace: Option<Peace>,
+    identity: Fingerprint,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HeldRecord {
+    set: TokenSetRecord,
+    unsettled: u8,
+    refused: bool,
+}
+
+impl State {
+    /// Opens a sealed state. What belongs to another account than the
+    /// connection's is not taken over; a wait ends where a credential changed.
+    ///
+    /// # Errors
+    /// [`SealError`] where it does not open.
+    pub fn open(
+        sealed: &str,
+        name: &str,
+        keys: &SealingKeys,
+        connection: &Connection,
+    ) -> Result<Self, SealError> {
+        let record: Record = open(sealed, name, keys)?;
+        if record.identity != connection.grant.identity() {
+            return Ok(Self { generation: record.generation, ..Self::default() });
+        }
+        let credentials = connection.grant.credentials();
+        let same = |wait: &Wait| wait.credentials == credentials;
+        Ok(Self {
+            held: record.held.map(HeldRecord::into_held),
+            generation: record.generation,
+            wait: record.wait.filter(same),
+            peace: record.peace,
+        })
+    }
+
+    /// Seals the state of the account `identity`.
+    ///
+    /// # Errors
+    /// [`SealError`] where it cannot be sealed.
+    pub fn seal(
+        &self,
+        identity: &Fingerprint,
+        name: &str,
+        keys: &SealingKeys,
+        nonce: &Nonce,
+    ) -> Result<String, SealError> {
+        let record = Record {
+            held: self.held.as_ref().map(|held| held.to_record(identity)),
+            generation: self.generation,
+            wait: self.wait,
+            peace: self.peace,
+            identity: *identity,
+        };
+        seal(&record, name, keys, nonce)
+    }
+
+    /// The access token that may be used: valid, and not refused.
+    pub fn usable(&self, now: UnixTime) -> Option<Rc<AccessToken>> {
+        self.held.as_ref().filter(|held| !held.refused).and_then(|held| held.valid(now))
+    }
+
+    /// The access token that is held, refused or not, where it is valid.
+    pub fn current(&self, now: UnixTime) -> Option<Rc<AccessToken>> {
+        self.held.as_ref().and_then(|held| held.valid(now))
+    }
+
+    /// Notes that the upstream refused the token of `generation`; whether that
+    /// is the one held.
+    pub fn mark_refused(&mut self, generation: u64) -> bool {
+        match &mut self.held {
+            Some(held) if held.access.generation == generation => {
+                held.refused = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the token held was refused.
+    pub fn is_refused(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.refused)
+    }
+
+    /// The failure that is waited out, and until when.
+    pub fn waiting(&self, now: UnixTime) -> Option<(Cause, UnixTime)> {
+        self.wait.filter(|wait| now < wait.until).map(|wait| (wait.cause, wait.until))
+    }
+
+    /// Whether the token held was obtained for a refused one too short a while
+    /// ago to obtain another.
+    pub fn upstream_refuses(&self, now: UnixTime) -> bool {
+        self.peace.is_some_and(|peace| peace.lasts(now))
+    }
+
+    /// The refresh token, where it may be sent; the sending is noted.
+    pub fn take_turn(&mut self) -> Option<Secret> {
+        let held = self.held.as_mut().filter(|held| held.unsettled < 2)?;
+        let token = held.refresh_token.clone()?;
+        held.unsettled += 1;
+        Some(token)
+    }
+
+    /// Notes that the refresh just sent had no effect.
+    pub fn undo_turn(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.unsettled = held.unsettled.saturating_sub(1);
+        }
+    }
+
+    /// Forgets a refresh token that is dead.
+    pub fn drop_refresh_token(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.refresh_token = None;
+        }
+    }
+
+    /// The refresh token and the scope held.
+    pub fn kept(&self) -> (Option<Secret>, Option<String>) {
+        self.held.as_ref().map_or((None, None), |held| (held.refresh_token.clone(), held.scope.clone()))
+    }
+
+    /// The generation of the next token. It grows even where the state was
+    /// lost, since it is at least the time.
+    pub fn next_generation(&self, now: UnixTime) -> u64 {
+        self.generation.saturating_add(1).max(now.as_millis())
+    }
+
+    /// Holds `set` from now on; `for_refused` tells that its predecessor was
+    /// refused.
+    pub fn hold(&mut self, set: TokenSet, for_refused: bool, now: UnixTime) -> Rc<AccessToken> {
+        let access = Rc::new(set.access);
+        self.generation = access.generation;
+        self.wait = None;
+        if for_refused {
+            self.peace = Some(Peace::after(self.peace.as_ref(), now));
+        }
+        self.held = Some(Held {
+            access: Rc::clone(&access),
+            refresh_token: set.refresh_token,
+            scope: set.scope,
+            unsettled: 0,
+            refused: false,
+        });
+        access
+    }
+
+    /// Waits after a failure.
+    pub fn wait(&mut self, wait: impl FnOnce(Option<&Wait>) -> Wait) {
+        self.wait = Some(wait(self.wait.as_ref()));
+    }
+}
+
+impl Held {
+    fn valid(&self, now: UnixTime) -> Option<Rc<AccessToken>> {
+        (self.access.lifetime.freshness(now) > Freshness::Expired).then(|| Rc::clone(&self.access))
+    }
+
+    fn to_record(&self, identity: &Fingerprint) -> HeldRecord {
+        let set = TokenSet {
+            access: AccessToken::clone(&self.access),
+            refresh_token: self.refresh_token.clone(),
+            scope: self.scope.clone(),
+        };
+        HeldRecord {
+            set: TokenSetRecord::new(&set, identity),
+            unsettled: self.unsettled,
+            refused: self.refused,
+        }
+    }
+}
+
+impl HeldRecord {
+    fn into_held(self) -> Held {
+        let set = self.set.into_token_set();
+        Held {
+            access: Rc::new(set.access),
+            refresh_token: set.refresh_token,
+            scope: set.scope,
+            unsettled: self.unsettled,
+            refused: self.refused,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! How long to leave a token endpoint, or a refusing upstream, alone.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Cause;
+use crate::secret::Fingerprint;
+use crate::time::UnixTime;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A wait after failures of the token endpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Wait {
+    pub cause: Cause,
+    pub until: UnixTime,
+    failures: u32,
+    /// The credentials that were used; other ones end the wait.
+    pub credentials: Fingerprint,
+}
+
+impl Wait {
+    /// The wait that follows a failure at `now`, `last` being the one before
+    /// it. Refused credentials: from a minute to an hour, so that no account is
+    /// locked out. All else: from a second to five minutes. Each doubles, and
+    /// `jitter`, from 0 to 255, lengthens it by up to a quarter. A longer
+    /// `Retry-After` counts.
+    pub fn after(
+        last: Option<&Self>,
+        cause: Cause,
+        credentials: Fingerprint,
+        retry_after: Option<Duration>,
+        now: UnixTime,
+        jitter: u8,
+    ) -> Self {
+        let refused = cause == Cause::CredentialsRejected;
+        let alike = last.filter(|last| (last.cause == Cause::CredentialsRejected) == refused);
+        let failures = alike.map_or(1, |last| last.failures.saturating_add(1));
+        let (first, longest) =
+            if refused { (MINUTE, 60 * MINUTE) } else { (Duration::from_secs(1), 5 * MINUTE) };
+        let wait = doubled(first, failures - 1).min(longest);
+        let wait = wait + wait / 4 * u32::from(jitter) / 255;
+        Self { cause, until: now + wait.max(retry_after.unwrap_or_default()), failures, credentials }
+    }
+}
+
+/// The peace that a refusing upstream's connection is left in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Peace {
+    renewed_at: UnixTime,
+    span: Duration,
+}
+
+impl Peace {
+    /// The peace after a token was obtained at `now` because its predecessor
+    /// was refused: 10 s, doubling up to 5 min while that goes on.
+    pub fn after(last: Option<&Self>, now: UnixTime) -> Self {
+        let goes_on = last.filter(|last| now < last.renewed_at + last.span * 2 + MINUTE);
+        let span = goes_on.map_or(Duration::from_secs(10), |last| (last.span * 2).min(5 * MINUTE));
+        Self { renewed_at: now, span }
+    }
+
+    /// Whether it still lasts.
+    pub fn lasts(&self, now: UnixTime) -> bool {
+        now < self.renewed_at + self.span
+    }
+}
+
+fn doubled(first: Duration, times: u32) -> Duration {
+    first.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: UnixTime = UnixTime::from_millis(1_000_000);
+
+    #[track_caller]
+    fn check(cause: Cause, jitter: u8, seconds: &[u64]) {
+        let mut last = None;
+        for expected in seconds {
+            let wait = Wait::after(last.as_ref(), cause, Fingerprint::of(&[]), None, START, jitter);
+            assert_eq!(wait.until.since(START).as_secs(), *expected);
+            last = Some(wait);
+        }
+    }
+
+    #[test]
+    fn grows_from_a_minute_to_an_hour_for_refused_credentials() {
+        check(Cause::CredentialsRejected, 0, &[60, 120, 240, 480, 960, 1920, 3600, 3600]);
+        check(Cause::CredentialsRejected, 255, &[75]);
+    }
+
+    #[test]
+    fn grows_from_a_second_to_five_minutes_for_all_else() {
+        for cause in [Cause::Unreachable, Cause::Timeout, Cause::ResponseInvalid] {
+            check(cause, 0, &[1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        }
+    }
+
+    #[test]
+    fn honours_a_longer_retry_after() {
+        let asked = Some(Duration::from_secs(30));
+        let wait = Wait::after(None, Cause::Unreachable, Fingerprint::of(&[]), asked, START, 0);
+        assert_eq!(wait.until.since(START).as_secs(), 30);
+    }
+
+    #[test]
+    fn counts_refusals_and_outages_apart() {
+        let outage = Wait::after(None, Cause::Unreachable, Fingerprint::of(&[]), None, START, 0);
+        let outage = Wait::after(Some(&outage), Cause::Timeout, Fingerprint::of(&[]), None, START, 0);
+        assert_eq!(outage.until.since(START).as_secs(), 2);
+        let refused =
+            Wait::after(Some(&outage), Cause::CredentialsRejected, Fingerprint::of(&[]), None, START, 0);
+        assert_eq!(refused.until.since(START).as_secs(), 60);
+    }
+
+    #[test]
+    fn leaves_a_refusing_upstream_in_peace_for_longer_and_longer() {
+        let mut now = START;
+        let mut peace = Peace::after(None, now);
+        for seconds in [10, 20, 40, 80, 160, 300, 300] {
+            assert!(peace.lasts(now + Duration::from_secs(seconds - 1)), "{seconds}");
+            now = now + Duration::from_secs(seconds);
+            assert!(!peace.lasts(now), "{seconds}");
+            peace = Peace::after(Some(&peace), now);
+        }
+        let later = now + Duration::from_secs(3600);
+        assert!(!Peace::after(Some(&peace), later).lasts(later + Duration::from_secs(10)));
+    }
+}

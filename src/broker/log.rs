@@ -1,0 +1,100 @@
+//! Log lines: one JSON object each. None holds a token, a secret, a body, a
+//! query or a concrete path.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::access_tokens::Source;
+use super::ports::Log;
+
+/// The line of one request.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct CallLine<'a> {
+    pub request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller: Option<&'a str>,
+    pub method: &'a str,
+    /// The path pattern of the rule that allowed the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    pub status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_ms: Option<u64>,
+    /// Whether the call was sent again after the upstream refused the token.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
+}
+
+impl CallLine<'_> {
+    /// Notes where the token came from, and how long that took.
+    pub fn note_token(&mut self, source: Source, took: Duration) {
+        self.token = Some(source.as_str());
+        self.token_ms = Some(self.token_ms.unwrap_or_default().saturating_add(millis(took)));
+    }
+
+    /// Notes how long the upstream took to send response headers.
+    pub fn note_upstream(&mut self, took: Duration) {
+        self.upstream_ms = Some(self.upstream_ms.unwrap_or_default().saturating_add(millis(took)));
+    }
+
+    /// The value of `Server-Timing`, where a token was obtained.
+    pub fn server_timing(&self) -> Option<String> {
+        let mut timing = format!(r#"token;desc="{}";dur={}"#, self.token?, self.token_ms.unwrap_or_default());
+        if let Some(upstream) = self.upstream_ms {
+            timing.push_str(&format!(", upstream;dur={upstream}"));
+        }
+        Some(timing)
+    }
+
+    pub fn write(&self, log: &impl Log) {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            event: &'static str,
+            #[serde(flatten)]
+            call: &'a CallLine<'a>,
+        }
+        if let Ok(line) = serde_json::to_string(&Line { event: "call", call: self }) {
+            log.line(&line);
+        }
+    }
+}
+
+/// The line of one token request.
+#[derive(Debug)]
+pub(super) struct GrantLine<'a> {
+    pub connection: &'a str,
+    pub grant: &'static str,
+    pub outcome: &'static str,
+    pub took: Duration,
+    pub narrowed: bool,
+}
+
+impl GrantLine<'_> {
+    pub fn write(&self, log: &impl Log) {
+        let mut line = json!({
+            "event": "grant",
+            "connection": self.connection,
+            "grant": self.grant,
+            "outcome": self.outcome,
+            "grant_ms": millis(self.took),
+        });
+        if let (true, Some(members)) = (self.narrowed, line.as_object_mut()) {
+            members.insert("scope".to_owned(), "narrowed".into());
+        }
+        log.line(&line.to_string());
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,180 @@
+//! Proxied calls: the checks, the token, the upstream, and what comes back.
+
+use std::rc::Rc;
+
+use super::access_tokens::{self, Source};
+use super::answer::{Body, Draft, Refused};
+use super::call::Ports;
+use super::caller::Proof;
+use super::cors::Cors;
+use super::fields;
+use super::log::CallLine;
+use super::ports::{UpstreamAnswer, UpstreamCall, UpstreamFailure};
+use super::{Broker, Code, report};
+use crate::config::{Connection, Grant};
+use crate::form;
+use crate::http::{RequestHead, RequestPath};
+use crate::secret::Secret;
+use crate::token::AccessToken;
+
+/// Passes a call on to its upstream, and the upstream's answer back.
+pub(super) async fn pass_on<'a, P: Ports>(
+    broker: &'a Rc<Broker>,
+    ports: &Rc<P>,
+    head: &RequestHead<'_>,
+    cors: &Cors<'_>,
+    connection: &str,
+    path: &str,
+    line: &mut CallLine<'a>,
+) -> Result<Draft<P::Response>, Refused> {
+    let config = broker.config();
+    let path = RequestPath::parse(path).map_err(|_| Code::BadPath)?;
+    let (id, connection) = config.connections.get_key_value(connection).ok_or(Code::UnknownConnection)?;
+    line.connection = Some(id);
+    let connection = connection.as_ref().ok_or(Code::Misconfigured)?;
+    let proof = Proof::read(head, cors, config, connection)?;
+    let permission = proof.permission(connection, head.method, path)?;
+    line.caller = Some(permission.caller);
+    line.path = Some(permission.pattern.to_string());
+    let carries_token = head.query().is_some_and(|query| form::has_parameter(query, "access_token"));
+    if carries_token || fields::is_loop(head.headers) {
+        return Err(Code::BadRequest.into());
+    }
+    let url = upstream_url(connection, path, head);
+    let call = Call { ports, head, connection, url: &url };
+    let answer = match &connection.grant {
+        Grant::Static { token } => call.send_static(token, line).await?,
+        Grant::Password { .. } | Grant::ClientCredentials { .. } | Grant::RefreshToken { .. } => {
+            call.send_with_access_token(broker, line).await?
+        }
+    };
+    call.hand_back(answer, config.base_path.as_str())
+}
+
+fn upstream_url(connection: &Connection, path: RequestPath<'_>, head: &RequestHead<'_>) -> String {
+    let query = head.query();
+    let mut url = String::with_capacity(connection.base_url.as_base().len() + head.url.len());
+    url.push_str(connection.base_url.as_base());
+    url.push_str(path.as_str());
+    if let Some(query) = query {
+        url.push('?');
+        url.push_str(query);
+    }
+    url
+}
+
+/// One call on its way.
+struct Call<'c, P> {
+    ports: &'c Rc<P>,
+    head: &'c RequestHead<'c>,
+    connection: &'c Connection,
+    url: &'c str,
+}
+
+impl<P: Ports> Call<'_, P> {
+    /// Sends the call with a static token. One that is refused stays refused.
+    async fn send_static(
+        &self,
+        token: &Secret,
+        line: &mut CallLine<'_>,
+    ) -> Result<UpstreamAnswer<P::Response>, Refused> {
+        line.note_token(Source::Static, std::time::Duration::ZERO);
+        let answer = self.send(&self.header_value("Bearer", token), None, line).await?;
+        if answer.status != 401 {
+            return Ok(answer);
+        }
+        self.ports.discard(answer.response);
+        report::static_token_refused(&**self.ports, &self.connection.id);
+        Err(Code::UpstreamUnauthorized.into())
+    }
+
+    /// Sends the call with an access token, and once more with a new one where
+    /// the upstream refuses the first.
+    async fn send_with_access_token(
+        &self,
+        broker: &Rc<Broker>,
+        line: &mut CallLine<'_>,
+    ) -> Result<UpstreamAnswer<P::Response>, Refused> {
+        let asked_at = self.ports.now();
+        let (access, source) = access_tokens::current(broker, self.ports, self.connection).await?;
+        line.note_token(source, self.ports.now().since(asked_at));
+        let replay_bytes = Some(self.connection.replay_bytes);
+        let answer = self.send(&self.access_header_value(&access), replay_bytes, line).await?;
+        if answer.status != 401 {
+            return Ok(answer);
+        }
+        self.ports.discard(answer.response);
+        let asked_at = self.ports.now();
+        let renewed =
+            access_tokens::after_refusal(broker, self.ports, self.connection, access.generation).await;
+        let (access, source) = renewed?;
+        line.note_token(source, self.ports.now().since(asked_at));
+        line.replayed = true;
+        let answer = self.send(&self.access_header_value(&access), replay_bytes, line).await?;
+        if answer.status != 401 {
+            return Ok(answer);
+        }
+        self.ports.discard(answer.response);
+        Err(Code::UpstreamUnauthorized.into())
+    }
+
+    async fn send(
+        &self,
+        token: &Secret,
+        replay_bytes: Option<usize>,
+        line: &mut CallLine<'_>,
+    ) -> Result<UpstreamAnswer<P::Response>, Refused> {
+        let fields = fields::upstream_fields(self.head.headers, self.connection, token.expose());
+        let call = UpstreamCall {
+            method: self.head.method,
+            url: self.url,
+            fields: fields.as_str(),
+            timeout: self.connection.timeout,
+            replay_bytes,
+        };
+        let sent_at = self.ports.now();
+        let answer = self.ports.send(&call).await;
+        line.note_upstream(self.ports.now().since(sent_at));
+        answer.map_err(|failure| match failure {
+            UpstreamFailure::Unreachable => Code::UpstreamUnreachable.into(),
+            UpstreamFailure::Timeout => Code::UpstreamTimeout.into(),
+            UpstreamFailure::BodyGone => Code::UpstreamUnauthorized.into(),
+        })
+    }
+
+    fn access_header_value(&self, access: &AccessToken) -> Secret {
+        self.header_value(access.token_type.scheme(), &access.token)
+    }
+
+    fn header_value(&self, scheme: &str, token: &Secret) -> Secret {
+        match self.connection.token_header.scheme.as_deref().unwrap_or(scheme) {
+            "" => token.clone(),
+            scheme => Secret::new(format!("{scheme} {}", token.expose())),
+        }
+    }
+
+    /// What the caller gets of the upstream's answer.
+    fn hand_back(
+        &self,
+        answer: UpstreamAnswer<P::Response>,
+        base_path: &str,
+    ) -> Result<Draft<P::Response>, Refused> {
+        let mut fields = fields::caller_fields(answer.headers(), self.connection);
+        let vary = answer.headers().value("vary").map(str::to_owned);
+        if let Some(location) = answer.headers().value("location") {
+            let redirects = (300..400).contains(&answer.status) && answer.status != 304;
+            match self.connection.base_url.path_within(self.url, location) {
+                Some(path) => {
+                    let (own, id) = (self.head.own_origin(), &self.connection.id);
+                    fields.push("location", &format!("{own}{base_path}/api/{id}{path}"));
+                }
+                None if redirects => {
+                    self.ports.discard(answer.response);
+                    return Err(Code::UpstreamRedirect.into());
+                }
+                None => {}
+            }
+        }
+        Ok(Draft { status: answer.status, fields, vary, body: Body::Upstream(answer.response) })
+    }
+}

@@ -1,0 +1,40 @@
+//! Log lines that tell an operator what is wrong: one JSON object each.
+
+use serde_json::json;
+
+use super::Code;
+use super::ports::Log;
+
+/// Reports a problem of the configuration.
+pub fn configuration_problem(log: &impl Log, field: &str, problem: &str) {
+    let line = json!({
+        "event": "configuration_problem",
+        "level": "error",
+        "field": field,
+        "problem": problem,
+    });
+    log.line(&line.to_string());
+}
+
+/// Reports a record that does not open, and so counts as absent.
+pub(super) fn unopened_record(log: &impl Log, record: &str) {
+    log.line(&json!({ "event": "record_unopened", "level": "warn", "record": record }).to_string());
+}
+
+/// Reports that the cache failed to `act`.
+pub(super) fn cache_failed(log: &impl Log, act: &str) {
+    log.line(&json!({ "event": "cache_failed", "level": "warn", "act": act }).to_string());
+}
+
+/// Reports that the upstream refused a static token.
+pub(super) fn static_token_refused(log: &impl Log, connection: &str) {
+    log.line(
+        &json!({ "event": "static_token_refused", "level": "error", "connection": connection }).to_string(),
+    );
+}
+
+/// Reports something unforeseen.
+pub(super) fn internal(log: &impl Log, request_id: &str, what: &str) {
+    let code = Code::Internal.as_str();
+    log.line(&json!({ "event": code, "level": "error", "request_id": request_id, "what": what }).to_string());
+}

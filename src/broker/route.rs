@@ -1,0 +1,57 @@
+//! What an address below the broker's means.
+
+/// Where a request goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Route<'a> {
+    /// A proxied call: the connection, and the path below it as it was sent.
+    Api { connection: &'a str, path: &'a str },
+    /// Whether the broker is alive.
+    Health,
+    /// The page that explains an error code.
+    Problem(&'a str),
+    /// Nothing.
+    Nowhere,
+}
+
+impl<'a> Route<'a> {
+    /// Reads the route of `path` where the broker is mounted at `base_path`.
+    pub fn read(path: &'a str, base_path: &str) -> Self {
+        let Some(path) = path.strip_prefix(base_path).and_then(|path| path.strip_prefix('/')) else {
+            return Self::Nowhere;
+        };
+        let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+        match first {
+            "healthz" if path == first => Self::Health,
+            "problems" => Self::Problem(rest),
+            "api" if !rest.is_empty() => {
+                let end = rest.find('/').unwrap_or(rest.len());
+                let (connection, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
+                Self::Api { connection, path }
+            }
+            _ => Self::Nowhere,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_its_addresses() {
+        assert_eq!(Route::read("/api/guru/a/b/", ""), Route::Api { connection: "guru", path: "/a/b/" });
+        assert_eq!(Route::read("/api/guru", ""), Route::Api { connection: "guru", path: "" });
+        assert_eq!(Route::read("/api/guru/", ""), Route::Api { connection: "guru", path: "/" });
+        assert_eq!(Route::read("/api/guru//a", ""), Route::Api { connection: "guru", path: "//a" });
+        assert_eq!(Route::read("/healthz", ""), Route::Health);
+        assert_eq!(Route::read("/problems/bad_path", ""), Route::Problem("bad_path"));
+        assert_eq!(Route::read("/broker/healthz", "/broker"), Route::Health);
+        for nowhere in ["", "/", "/api", "/api/", "//api/guru/a", "/healthz/", "/Healthz", "/broker/healthz"]
+        {
+            assert_eq!(Route::read(nowhere, ""), Route::Nowhere, "{nowhere:?}");
+        }
+        for nowhere in ["/healthz", "/brokers/healthz", "/broker"] {
+            assert_eq!(Route::read(nowhere, "/broker"), Route::Nowhere, "{nowhere:?}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What the operator configured, as types that cannot hold a wrong mix.
+//!
+//! [`Config::read`] turns the Worker's variables and secrets into these types
+//! once for each isolate. It reports every problem at once, each by the name
+//! of the variable or field, never by its value; what is broken is left out
+//! and the rest works.
+
+mod caller;
+mod connection;
+mod grant;
+mod headers;
+mod identity;
+mod limits;
+mod problem;
+mod provider;
+mod read;
+mod reader;
+mod rules;
+mod secrets;
+mod syntax;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub use limits::{MAX_LIFETIME, MIN_LIFETIME};
+pub use problem::Problem;
+pub use provider::Provider;
+
+use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern};
+use crate::secret::{Fingerprint, Secret};
+use crate::token::SealingKeys;
+
+/// The whole configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// The origins of the front ends.
+    pub allowed_origins: Vec<Origin>,
+    /// Where the broker is mounted: empty, or a path that begins with `/` and
+    /// does not end with it.
+    pub base_path: String,
+    /// The callers by name. `None` stands for one that is configured but not
+    /// usable: nobody can prove to be it.
+    pub callers: BTreeMap<String, Option<Caller>>,
+    /// The connections by id. `None` stands for one that is configured but
+    /// broken: its calls are answered 503 `misconfigured`.
+    pub connections: BTreeMap<String, Option<Connection>>,
+    /// What encrypts at rest; without it nothing is stored and no call served.
+    pub sealing_keys: Option<SealingKeys>,
+}
+
+/// Who may call, and how it is proven.
+#[derive(Debug)]
+pub enum Caller {
+    /// A server that knows a key; the key's fingerprint.
+    Key(Fingerprint),
+    /// Whoever calls from an allowed origin.
+    Anyone,
+}
+
+/// One configured relation to one provider.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its name in paths, rules and secrets.
+    pub id: String,
+    /// The kind of API.
+    pub provider: Provider,
+    /// Where proxied paths are appended.
+    pub base_url: EndpointUrl,
+    /// How a token is obtained.
+    pub grant: Grant,
+    /// The header that carries the token to the upstream.
+    pub token_header: TokenHeader,
+    /// The life of a token whose response does not tell it.
+    pub default_expires_in: Duration,
+    /// How long before its expiry a token counts as expired for new calls, at
+    /// most; a tenth of the token's life where that is less.
+    pub expiry_skew: Duration,
+    /// How long the upstream may take to send response headers.
+    pub timeout: Duration,
+    /// The largest request body, in bytes, that can be replayed after a 401.
+    pub replay_bytes: usize,
+    /// Request headers let through besides the standard ones.
+    pub request_headers: Vec<HeaderName>,
+    /// Response headers let through besides the standard ones.
+    pub response_headers: Vec<HeaderName>,
+    /// What is allowed; never empty.
+    pub rules: Vec<Rule>,
+}
+
+/// How a token is obtained.
+#[derive(Debug)]
+pub enum Grant {
+    /// The token itself is configured; nothing is ever requested.
+    Static {
+        /// The token.
+        token: Secret,
+    },
+    /// Resource owner password credentials (RFC 6749 §4.3).
+    Password {
+        /// Where and how to ask.
+        endpoint: TokenEndpoint,
+        /// The account.
+        username: Secret,
+        /// Its password.
+        password: Secret,
+    },
+    /// Client credentials (RFC 6749 §4.4).
+    ClientCredentials {
+        /// Where and how to ask.
+        endpoint: TokenEndpoint,
+    },
+    /// A refresh token obtained elsewhere (RFC 6749 §6).
+    RefreshToken {
+        /// Where and how to ask.
+        endpoint: TokenEndpoint,
+        /// The first refresh token; later ones come from the provider.
+        refresh_token: Secret,
+    },
+}
+
+impl Grant {
+    /// The endpoint that grants are sent to; a static token has none.
+    #[must_use]
+    pub const fn endpoint(&self) -> Option<&TokenEndpoint> {
+        match self {
+            Self::Static { .. } => None,
+            Self::Password { endpoint, .. }
+            | Self::ClientCredentials { endpoint }
+            | Self::RefreshToken { endpoint, .. } => Some(endpoint),
+        }
+    }
+
+    /// The grant's name in configuration and logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Static { .. } => "static",
+            Self::Password { .. } => "password",
+            Self::ClientCredentials { .. } => "client_credentials",
+            Self::RefreshToken { .. } => "refresh_token",
+        }
+    }
+}
+
+/// Where grants are sent and what every token request carries.
+pub struct TokenEndpoint {
+    /// The token endpoint.
+    pub url: EndpointUrl,
+    /// How the request body is written.
+    pub encoding: BodyEncoding,
+    /// How the client proves itself.
+    pub client: ClientAuthentication,
+    /// The API that the token is for, where the provider asks for it.
+    pub audience: Option<String>,
+    /// The scope asked for, tokens separated by spaces.
+    pub scope: Option<String>,
+    /// The resource indicator (RFC 8707).
+    pub resource: Option<String>,
+    /// Further parameters, in the order of their names.
+    pub params: Vec<(String, String)>,
+    /// How long the token endpoint may take to answer.
+    pub timeout: Duration,
+}
+
+/// The encoding of a token request's body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BodyEncoding {
+    /// `application/x-www-form-urlencoded`, as RFC 6749 demands.
+    Form,
+    /// A JSON object, as some providers demand.
+    Json,
+}
+
+/// Client authentication at the token endpoint (RFC 6749 §2.3): exactly one
+/// method.
+pub enum ClientAuthentication {
+    /// No secret; the client names itself where it has a name.
+    None {
+        /// The client's id.
+        client_id: Option<String>,
+    },
+    /// Id and secret in the request body.
+    Post {
+        /// The client's id.
+        client_id: String,
+        /// The client's secret.
+        client_secret: Secret,
+    },
+    /// Id and secret as HTTP Basic credentials.
+    Basic {
+        /// The client's id.
+        client_id: String,
+        /// The client's secret.
+        client_secret: Secret,
+    },
+}
+
+/// Where and how the token is put on an upstream call.
+#[derive(Debug)]
+pub struct TokenHeader {
+    /// The field's name.
+    pub name: HeaderName,
+    /// What stands before the token. `None` stands for the token's own type;
+    /// an empty text for nothing.
+    pub scheme: Option<String>,
+}
+
+/// Which callers may use which methods and paths.
+#[derive(Debug)]
+pub struct Rule {
+    /// Names of callers.
+    pub callers: Vec<String>,
+    /// Methods.
+    pub methods: Vec<Method>,
+    /// Paths below the connection.
+    pub paths: Vec<PathPattern>,
+}
+
+/// The variables and secrets of the Worker, as text or JSON.
+pub type Variables = serde_json::Map<String, serde_json::Value>;

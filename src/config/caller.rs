@@ -1,0 +1,140 @@
+//! Reading who may call.
+
+use std::collections::BTreeMap;
+
+use super::problem::Problem;
+use super::reader::Reader;
+use super::secrets::Secrets;
+use super::{Caller, Variables};
+use crate::http::is_field_value;
+use crate::secret::Fingerprint;
+
+/// The callers by name, as in [`super::Config::callers`].
+pub(super) type Callers = BTreeMap<String, Option<Caller>>;
+
+/// The secret that a caller's key must not share its name with.
+const RESERVED: &str = "ADMIN_KEY";
+
+const MIN_KEY_BYTES: usize = 32;
+
+const SESSION: &str = "session";
+
+const SESSION_NOT_AVAILABLE: &str = "callers of kind session are not available yet";
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Key,
+    Jwt,
+    CloudflareAccess,
+    Session,
+    Anyone,
+}
+
+const KINDS: &[(&str, Kind)] = &[
+    ("key", Kind::Key),
+    ("jwt", Kind::Jwt),
+    ("cloudflare-access", Kind::CloudflareAccess),
+    (SESSION, Kind::Session),
+    ("anyone", Kind::Anyone),
+];
+
+impl Kind {
+    const fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Key | Self::Session | Self::Anyone => &["kind"],
+            Self::Jwt => &["kind", "issuer", "audience", "jwks_url", "algorithms", "claims", "header"],
+            Self::CloudflareAccess => &["kind", "team_domain", "audience"],
+        }
+    }
+}
+
+/// Reads one caller; `None` where any of it is wrong or not available.
+pub(super) fn read(secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>) -> Option<Caller> {
+    const MESSAGE: &str = "must be key, jwt, cloudflare-access, session or anyone";
+    let before = reader.count();
+    if !reader.has("kind") {
+        reader.report("kind", MESSAGE);
+    }
+    let kind = reader.choice("kind", KINDS, MESSAGE)?;
+    let caller = match kind {
+        Kind::Key => read_key(secrets, reader).map(Caller::Key),
+        Kind::Anyone => Some(Caller::Anyone),
+        Kind::Jwt => not_available(reader, "callers of kind jwt are not available yet"),
+        Kind::CloudflareAccess => {
+            not_available(reader, "callers of kind cloudflare-access are not available yet")
+        }
+        Kind::Session => not_available(reader, SESSION_NOT_AVAILABLE),
+    };
+    reader.only(kind.fields());
+    caller.filter(|_| reader.count() == before)
+}
+
+fn not_available(reader: &mut Reader<'_, '_>, message: &'static str) -> Option<Caller> {
+    reader.report("kind", message);
+    None
+}
+
+fn read_key(secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>) -> Option<Fingerprint> {
+    let variable = secrets.variable("KEY");
+    if variable == RESERVED {
+        reader.report_table("must have another name: ADMIN_KEY is the operators' key");
+        return None;
+    }
+    let key = secrets.required("KEY", reader)?;
+    let message = if !is_field_value(key.expose()) {
+        "must be visible ASCII without spaces around it"
+    } else if key.expose().len() < MIN_KEY_BYTES {
+        "must be 32 characters or more"
+    } else {
+        return Some(key.fingerprint());
+    };
+    reader.report_variable(variable, message);
+    None
+}
+
+/// Makes callers of the same key unusable: which of them calls cannot be told.
+pub(super) fn drop_ambiguous(callers: &mut Callers, variables: &Variables, problems: &mut Vec<Problem>) {
+    let keys: Vec<Fingerprint> = callers.values().filter_map(|caller| key_of(caller.as_ref())).collect();
+    for (id, caller) in callers {
+        let Some(own) = key_of(caller.as_ref()) else { continue };
+        if keys.iter().filter(|key| **key == own).count() > 1 {
+            let variable = Secrets::new(variables, id).variable("KEY");
+            problems.push(Problem::new(variable, "must differ from every other caller's key"));
+            *caller = None;
+        }
+    }
+}
+
+fn key_of(caller: Option<&Caller>) -> Option<Fingerprint> {
+    match caller? {
+        Caller::Key(key) => Some(*key),
+        Caller::Anyone => None,
+    }
+}
+
+/// The name of the caller that a rule names. `anyone` and `session` need no
+/// configuration and are added where there is none.
+///
+/// # Errors
+/// What to write instead.
+pub(super) fn resolve(name: &str, callers: &mut Callers) -> Result<String, &'static str> {
+    if !callers.contains_key(name) {
+        let caller = match name {
+            "anyone" => Some(Caller::Anyone),
+            SESSION => None,
+            _ => return Err("must be the name of a caller in CALLERS, or anyone"),
+        };
+        callers.insert(name.to_owned(), caller);
+    }
+    Ok(name.to_owned())
+}
+
+/// Whether sessions are configured or named by a rule.
+pub(super) fn has_session(callers: &Callers) -> bool {
+    callers.contains_key(SESSION)
+}
+
+/// The problem of rules that name sessions.
+pub(super) fn no_sessions() -> Problem {
+    Problem::new(format!("CALLERS.{SESSION}"), SESSION_NOT_AVAILABLE)
+}

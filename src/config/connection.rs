@@ -1,0 +1,140 @@
+//! Reading one connection.
+
+use std::time::Duration;
+
+use super::caller::Callers;
+use super::grant::{self, GrantKind};
+use super::limits::{Bounds, DEFAULT_EXPIRES_IN, EXPIRY_SKEW, REPLAY_BYTES, TIMEOUT_MS};
+use super::provider::{Preset, Provider};
+use super::reader::Reader;
+use super::secrets::Secrets;
+use super::{Connection, TokenHeader, headers, rules, syntax};
+use crate::http::{EndpointUrl, HeaderName};
+
+/// The fields of a connection besides [`grant::FIELDS`].
+const FIELDS: &[&str] = &[
+    "provider",
+    "base_url",
+    "grant",
+    "header",
+    "scheme",
+    "subject",
+    "timeout_ms",
+    "replay_bytes",
+    "request_headers",
+    "response_headers",
+    "rules",
+    "webhook",
+];
+
+/// Reads the connection called `id`; `None` where anything that its calls
+/// depend on is wrong.
+pub(super) fn read(
+    id: &str,
+    secrets: &Secrets<'_>,
+    reader: &mut Reader<'_, '_>,
+    callers: &mut Callers,
+) -> Option<Connection> {
+    const HEADER_NAMES: &str = "must be an array of header field names";
+    let before = reader.count();
+    let provider = read_provider(reader);
+    let preset = provider.map(Provider::preset);
+    let base_url = read_base_url(reader, preset);
+    let kind = grant::read_kind(reader, preset);
+    let grant = grant::read(reader, secrets, kind, preset, base_url.as_ref());
+    let token_header = read_token_header(reader, preset, kind);
+    let default_expires_in = read_lifetime("default_expires_in", &DEFAULT_EXPIRES_IN, reader, kind);
+    let expiry_skew = read_lifetime("expiry_skew", &EXPIRY_SKEW, reader, kind);
+    read_subject(reader);
+    let timeout = Duration::from_millis(reader.number("timeout_ms", &TIMEOUT_MS));
+    let replay_bytes = reader.number("replay_bytes", &REPLAY_BYTES);
+    let request_headers = reader.list("request_headers", false, HEADER_NAMES, |name| {
+        headers::request_field(name, token_header.as_ref().map(|header| &header.name))
+    });
+    let response_headers = reader.list("response_headers", false, HEADER_NAMES, headers::response_field);
+    let rules = rules::read(reader, callers);
+    let known: Vec<&str> = FIELDS.iter().chain(grant::FIELDS).copied().collect();
+    reader.only(&known);
+    let is_sound = reader.count() == before;
+    // No call depends on it.
+    if reader.has("webhook") {
+        reader.report("webhook", "webhooks are not available yet");
+    }
+    if !is_sound {
+        return None;
+    }
+    Some(Connection {
+        id: id.to_owned(),
+        provider: provider?,
+        base_url: base_url?,
+        grant: grant?,
+        token_header: token_header?,
+        default_expires_in,
+        expiry_skew,
+        timeout,
+        replay_bytes: usize::try_from(replay_bytes).ok()?,
+        request_headers,
+        response_headers,
+        rules,
+    })
+}
+
+fn read_provider(reader: &mut Reader<'_, '_>) -> Option<Provider> {
+    const MESSAGE: &str = "must be guru, hubsoft, v8 or custom";
+    if !reader.has("provider") {
+        reader.report("provider", MESSAGE);
+    }
+    let choices = Provider::ALL.map(|provider| (provider.as_str(), provider));
+    reader.choice("provider", &choices, MESSAGE)
+}
+
+fn read_base_url(reader: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Option<EndpointUrl> {
+    if reader.has("base_url") {
+        return reader.parse("base_url", syntax::address);
+    }
+    let Some(default) = preset?.base_url else {
+        reader.report("base_url", "is missing: write the API's https address");
+        return None;
+    };
+    EndpointUrl::parse(default).ok()
+}
+
+fn read_token_header(
+    reader: &mut Reader<'_, '_>,
+    preset: Option<&Preset>,
+    kind: Option<GrantKind>,
+) -> Option<TokenHeader> {
+    let name = if reader.has("header") {
+        reader.parse("header", headers::token_field)
+    } else {
+        HeaderName::parse("authorization")
+    };
+    // A configured token comes without a type of its own.
+    let bearer = || (kind == Some(GrantKind::Static)).then_some("Bearer");
+    let scheme = reader
+        .parse("scheme", syntax::scheme)
+        .or_else(|| preset.and_then(|preset| preset.scheme).or_else(bearer).map(str::to_owned));
+    Some(TokenHeader { name: name?, scheme })
+}
+
+/// Seconds of a token's life; a static token has none, which is reported with
+/// the grant.
+fn read_lifetime(
+    name: &str,
+    bounds: &Bounds,
+    reader: &mut Reader<'_, '_>,
+    kind: Option<GrantKind>,
+) -> Duration {
+    Duration::from_secs(match kind {
+        Some(GrantKind::Static) => bounds.default,
+        _ => reader.number(name, bounds),
+    })
+}
+
+fn read_subject(reader: &mut Reader<'_, '_>) {
+    reader.parse("subject", |subject| match subject {
+        "service" => Ok(()),
+        "user" => Err("user token sets are not available yet"),
+        _ => Err("must be service"),
+    });
+}

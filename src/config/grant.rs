@@ -1,0 +1,212 @@
+//! Reading how a connection obtains its token.
+
+use std::time::Duration;
+
+use super::limits::TOKEN_TIMEOUT_MS;
+use super::provider::Preset;
+use super::reader::Reader;
+use super::secrets::Secrets;
+use super::syntax;
+use super::{BodyEncoding, ClientAuthentication, Grant, TokenEndpoint};
+use crate::http::{EndpointUrl, is_field_value};
+
+/// The fields of a connection that are about token requests.
+pub(super) const FIELDS: &[&str] = &[
+    "token_url",
+    "body",
+    "client_auth",
+    "client_id",
+    "audience",
+    "scope",
+    "resource",
+    "params",
+    "default_expires_in",
+    "expiry_skew",
+    "token_timeout_ms",
+];
+
+/// The parameters of a token request that the broker sets itself.
+const OWN_PARAMS: &[&str] = &[
+    "grant_type",
+    "client_id",
+    "client_secret",
+    "username",
+    "password",
+    "refresh_token",
+    "scope",
+    "audience",
+    "resource",
+];
+
+/// Which grant, before anything is known about its credentials.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum GrantKind {
+    Static,
+    Password,
+    ClientCredentials,
+    RefreshToken,
+}
+
+const GRANTS: &[(&str, GrantKind)] = &[
+    ("static", GrantKind::Static),
+    ("password", GrantKind::Password),
+    ("client_credentials", GrantKind::ClientCredentials),
+    ("refresh_token", GrantKind::RefreshToken),
+];
+
+const ENCODINGS: &[(&str, BodyEncoding)] = &[("form", BodyEncoding::Form), ("json", BodyEncoding::Json)];
+
+/// How the client proves itself, before its credentials are known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ClientMethod {
+    None,
+    Post,
+    Basic,
+}
+
+const CLIENT_METHODS: &[(&str, ClientMethod)] =
+    &[("none", ClientMethod::None), ("post", ClientMethod::Post), ("basic", ClientMethod::Basic)];
+
+/// Reads which grant a connection uses; `None` where it cannot be known.
+pub(super) fn read_kind(reader: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Option<GrantKind> {
+    const MESSAGE: &str = "must be static, password, client_credentials or refresh_token";
+    if reader.has("grant") {
+        return reader.choice("grant", GRANTS, MESSAGE);
+    }
+    let preset = preset?;
+    if preset.grant.is_none() {
+        reader.report("grant", MESSAGE);
+    }
+    preset.grant
+}
+
+/// Reads the grant of a connection at `base_url`. Where the provider is not
+/// known there is no preset; where that or the kind is not known, only the
+/// form of each field is checked.
+pub(super) fn read(
+    reader: &mut Reader<'_, '_>,
+    secrets: &Secrets<'_>,
+    kind: Option<GrantKind>,
+    preset: Option<&Preset>,
+    base_url: Option<&EndpointUrl>,
+) -> Option<Grant> {
+    match kind {
+        Some(GrantKind::Static) => read_static(reader, secrets),
+        Some(GrantKind::Password) => {
+            let endpoint = read_endpoint(reader, secrets, preset, base_url);
+            let username = secrets.required("USERNAME", reader);
+            let password = secrets.required("PASSWORD", reader);
+            Some(Grant::Password { endpoint: endpoint?, username: username?, password: password? })
+        }
+        Some(GrantKind::ClientCredentials) => {
+            let endpoint = read_endpoint(reader, secrets, preset, base_url)?;
+            Some(Grant::ClientCredentials { endpoint })
+        }
+        Some(GrantKind::RefreshToken) => {
+            let endpoint = read_endpoint(reader, secrets, preset, base_url);
+            let refresh_token = secrets.required("REFRESH_TOKEN", reader);
+            Some(Grant::RefreshToken { endpoint: endpoint?, refresh_token: refresh_token? })
+        }
+        None => {
+            read_endpoint(reader, secrets, None, base_url);
+            None
+        }
+    }
+}
+
+fn read_static(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<Grant> {
+    for field in FIELDS {
+        if reader.has(field) {
+            reader.report(field, "has no meaning with a static token");
+        }
+    }
+    let token = secrets.required("TOKEN", reader)?;
+    if !is_field_value(token.expose()) {
+        reader.report_variable(secrets.variable("TOKEN"), "must be visible ASCII without spaces around it");
+        return None;
+    }
+    Some(Grant::Static { token })
+}
+
+fn read_endpoint(
+    reader: &mut Reader<'_, '_>,
+    secrets: &Secrets<'_>,
+    preset: Option<&Preset>,
+    base_url: Option<&EndpointUrl>,
+) -> Option<TokenEndpoint> {
+    let url = reader.parse("token_url", syntax::address);
+    let encoding = reader.choice("body", ENCODINGS, "must be form or json");
+    let method = reader.choice("client_auth", CLIENT_METHODS, "must be post, basic or none");
+    let client_id = reader.parse("client_id", syntax::filled);
+    let audience = reader.parse("audience", syntax::filled);
+    let scope = reader.parse("scope", syntax::scope);
+    let resource = reader.parse("resource", syntax::resource);
+    let params = read_params(reader);
+    let timeout = Duration::from_millis(reader.number("token_timeout_ms", &TOKEN_TIMEOUT_MS));
+
+    let preset = preset?;
+    if preset.token_path.is_none() && !reader.has("token_url") {
+        reader.report("token_url", "is missing: write the token endpoint's https address");
+    }
+    let url = url.or_else(|| {
+        let address = format!("{}{}", base_url?.as_base(), preset.token_path?);
+        EndpointUrl::parse(&address).ok()
+    });
+    let method = method.unwrap_or(preset.client_auth);
+    let client = read_client(reader, secrets, method, preset.needs_client_id, client_id);
+    let missing = missing(reader, "audience", preset.needs_audience);
+    let audience = secrets.or_field("AUDIENCE", audience, missing, reader);
+    Some(TokenEndpoint {
+        url: url?,
+        encoding: encoding.unwrap_or(preset.body),
+        client: client?,
+        audience,
+        scope: scope.or_else(|| preset.scope.map(str::to_owned)),
+        resource,
+        params,
+        timeout,
+    })
+}
+
+fn read_client(
+    reader: &mut Reader<'_, '_>,
+    secrets: &Secrets<'_>,
+    method: ClientMethod,
+    needs_client_id: bool,
+    client_id: Option<String>,
+) -> Option<ClientAuthentication> {
+    let missing = missing(reader, "client_id", needs_client_id || method != ClientMethod::None);
+    let client_id = secrets.or_field("CLIENT_ID", client_id, missing, reader);
+    if method == ClientMethod::None {
+        return Some(ClientAuthentication::None { client_id });
+    }
+    let client_secret = secrets.required("CLIENT_SECRET", reader);
+    let (client_id, client_secret) = (client_id?, client_secret?);
+    Some(match method {
+        ClientMethod::Basic => ClientAuthentication::Basic { client_id, client_secret },
+        ClientMethod::Post | ClientMethod::None => ClientAuthentication::Post { client_id, client_secret },
+    })
+}
+
+/// What to report where neither a field nor the secret of its name is set. A
+/// field that is there but wrong has been reported already.
+fn missing(reader: &Reader<'_, '_>, field: &str, required: bool) -> Option<&'static str> {
+    (required && !reader.has(field))
+        .then_some("is missing: set this secret, or the connection's field of that name")
+}
+
+fn read_params(reader: &mut Reader<'_, '_>) -> Vec<(String, String)> {
+    let Some(mut table) = reader.table("params") else { return Vec::new() };
+    let mut params = Vec::new();
+    for name in table.names() {
+        if name.is_empty() {
+            table.report(name, "must have a name");
+        } else if OWN_PARAMS.contains(&name) {
+            table.report(name, "is a parameter that the broker sets itself");
+        } else if let Some(value) = table.text(name) {
+            params.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    params.sort_unstable();
+    params
+}

@@ -1,0 +1,189 @@
+//! Which header fields no configuration can let through, and why.
+//!
+//! Each list is one text, names separated by spaces; one that ends in `*`
+//! stands for all names that begin like it.
+
+use crate::http::HeaderName;
+
+/// Fields about the way between two neighbours only (RFC 9110 §7.6.1).
+const HOP_BY_HOP: &str = "connection http2-settings keep-alive proxy-* te trailer transfer-encoding upgrade";
+
+/// Fields that say where a request goes and where it ends: the runtime sets
+/// them.
+const FRAMING: &str = "content-length expect host";
+
+/// Fields about where a call came from and by whom: the broker tells the
+/// upstream none of it.
+const ORIGIN_OF_CALL: &str = "\
+    access-control-* cdn-loop cf-* cookie cookie2 forwarded origin referer sec-* true-client-ip \
+    user-agent via x-forwarded-* x-real-ip";
+
+/// The caller's own credential, consumed by the broker.
+const CREDENTIALS: &str = "authorization";
+
+/// Fields that make a server take another method or path for the one sent:
+/// they would go around the rules.
+const OVERRIDES: &str = "x-http-method x-http-method-override x-method-override x-original-url x-rewrite-url";
+
+/// Fields that a browser sends with a call's body and conditions; a token in
+/// their place would replace them.
+const REPRESENTATION: &str = "accept accept-* content-* date if-* range";
+
+/// Fields that would act on the broker's own origin, in the browser or in a
+/// cache before it.
+const BROKERS_ORIGIN: &str = "\
+    accept-ch access-control-* activate-storage-access alt-svc authentication-info cache-control \
+    cdn-cache-control clear-site-data cloudflare-cdn-cache-control content-security-policy \
+    content-security-policy-report-only critical-ch cross-origin-* document-policy \
+    document-policy-report-only expect-ct expires feature-policy integrity-policy \
+    integrity-policy-report-only nel origin-agent-cluster permissions-policy \
+    permissions-policy-report-only pragma public-key-pins public-key-pins-report-only \
+    referrer-policy refresh report-to reporting-endpoints sec-* service-worker-allowed set-cookie \
+    set-cookie2 set-login sourcemap speculation-rules strict-transport-security \
+    supports-loading-mode surrogate-control timing-allow-origin www-authenticate \
+    x-content-type-options x-frame-options x-sourcemap x-xss-protection";
+
+/// Fields that the broker itself sets on its answers.
+const BROKERS_OWN: &str = "server-timing x-request-id";
+
+/// The field that carries the token upstream.
+///
+/// # Errors
+/// What to write instead.
+pub(super) fn token_field(name: &str) -> Result<HeaderName, &'static str> {
+    checked(name, &[HOP_BY_HOP, FRAMING, ORIGIN_OF_CALL, OVERRIDES, REPRESENTATION, "set-cookie"])
+}
+
+/// A field let through to the upstream; `token` is the one that carries the
+/// token, as far as that is known.
+///
+/// # Errors
+/// What to write instead.
+pub(super) fn request_field(name: &str, token: Option<&HeaderName>) -> Result<HeaderName, &'static str> {
+    let token = token.map_or("authorization", HeaderName::as_str);
+    checked(name, &[HOP_BY_HOP, FRAMING, ORIGIN_OF_CALL, CREDENTIALS, OVERRIDES, token])
+}
+
+/// A field let through from the upstream.
+///
+/// # Errors
+/// What to write instead.
+pub(super) fn response_field(name: &str) -> Result<HeaderName, &'static str> {
+    checked(name, &[HOP_BY_HOP, BROKERS_ORIGIN, BROKERS_OWN])
+}
+
+fn checked(name: &str, forbidden: &[&str]) -> Result<HeaderName, &'static str> {
+    let name = HeaderName::parse(name).ok_or("must be a header field's name")?;
+    if forbidden.iter().flat_map(|list| list.split(' ')).any(|pattern| covers(pattern, name.as_str())) {
+        return Err("is a header field that the broker keeps to itself: name another one");
+    }
+    Ok(name)
+}
+
+fn covers(pattern: &str, name: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == name, |start| name.starts_with(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn carries_the_token_in_a_field_of_its_own() {
+        for good in ["Authorization", "X-Api-Key"] {
+            assert!(token_field(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "a b",
+            "a:",
+            "Host",
+            "Cookie",
+            "Content-Length",
+            "Content-Type",
+            "Via",
+            "User-Agent",
+            "Connection",
+            "Transfer-Encoding",
+            "Proxy-Authorization",
+            "X-Forwarded-For",
+            "Sec-Fetch-Site",
+            "Accept",
+            "If-Match",
+        ] {
+            assert!(token_field(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn lets_nothing_through_that_tells_on_the_caller_or_goes_around_the_rules() {
+        let token = HeaderName::parse("X-Api-Key").unwrap();
+        for good in ["X-Tenant", "Accept-Version", "Content-MD5"] {
+            assert!(request_field(good, Some(&token)).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "é",
+            "Cookie",
+            "Authorization",
+            "Proxy-Authorization",
+            "X-API-KEY",
+            "Origin",
+            "Referer",
+            "Forwarded",
+            "X-Forwarded-Host",
+            "CF-Connecting-IP",
+            "Sec-Fetch-Mode",
+            "Via",
+            "Host",
+            "Content-Length",
+            "User-Agent",
+            "Connection",
+            "Keep-Alive",
+            "TE",
+            "Trailer",
+            "Transfer-Encoding",
+            "Upgrade",
+            "X-HTTP-Method-Override",
+        ] {
+            assert!(request_field(bad, Some(&token)).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn lets_nothing_back_that_acts_on_the_brokers_origin() {
+        for good in ["X-Total-Count", "Content-Length", "X-Powered-By"] {
+            assert!(response_field(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "Set-Cookie",
+            "Set-Cookie2",
+            "WWW-Authenticate",
+            "Proxy-Authenticate",
+            "Access-Control-Allow-Origin",
+            "Strict-Transport-Security",
+            "Content-Security-Policy",
+            "Content-Security-Policy-Report-Only",
+            "Clear-Site-Data",
+            "Alt-Svc",
+            "NEL",
+            "Report-To",
+            "Reporting-Endpoints",
+            "Service-Worker-Allowed",
+            "Refresh",
+            "X-Frame-Options",
+            "X-Request-Id",
+            "Server-Timing",
+            "Cache-Control",
+            "Timing-Allow-Origin",
+            "Cross-Origin-Opener-Policy",
+            "Origin-Agent-Cluster",
+            "Permissions-Policy",
+            "Connection",
+            "Trailer",
+        ] {
+            assert!(response_field(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Telling whether a grant is still the one that a token set came from.
+
+use std::fmt;
+
+use super::{BodyEncoding, ClientAuthentication, Grant, TokenEndpoint};
+use crate::secret::Fingerprint;
+
+impl Grant {
+    /// The fingerprint of what its token sets belong to: the account, the
+    /// client, the token endpoint and what is asked for. It stays when a
+    /// password or a client secret changes, and when the scope's words change
+    /// places.
+    #[must_use]
+    pub fn identity(&self) -> Fingerprint {
+        let account = match self {
+            Self::Static { token } => token.expose(),
+            Self::Password { username, .. } => username.expose(),
+            Self::ClientCredentials { .. } => "",
+            Self::RefreshToken { refresh_token, .. } => refresh_token.expose(),
+        };
+        let mut parts = vec!["identity", self.name(), account];
+        let Some(endpoint) = self.endpoint() else { return Fingerprint::of(&parts) };
+        let mut scopes: Vec<&str> = endpoint.scope.iter().flat_map(|scope| scope.split(' ')).collect();
+        scopes.sort_unstable();
+        scopes.dedup();
+        let scope = scopes.join(" ");
+        let (_, client_id, _) = endpoint.client.parts();
+        parts.extend([endpoint.url.as_str(), client_id, &scope]);
+        parts.extend(endpoint.targets());
+        Fingerprint::of(&parts)
+    }
+
+    /// The fingerprint of all that its token requests are made of, secrets
+    /// included: when it changes, a request that was refused may succeed.
+    #[must_use]
+    pub fn credentials(&self) -> Fingerprint {
+        let (account, password) = match self {
+            Self::Static { token } => (token.expose(), ""),
+            Self::Password { username, password, .. } => (username.expose(), password.expose()),
+            Self::ClientCredentials { .. } => ("", ""),
+            Self::RefreshToken { refresh_token, .. } => (refresh_token.expose(), ""),
+        };
+        let mut parts = vec!["credentials", self.name(), account, password];
+        let Some(endpoint) = self.endpoint() else { return Fingerprint::of(&parts) };
+        let encoding = match endpoint.encoding {
+            BodyEncoding::Form => "form",
+            BodyEncoding::Json => "json",
+        };
+        let (method, client_id, client_secret) = endpoint.client.parts();
+        let scope = endpoint.scope.as_deref().unwrap_or_default();
+        parts.extend([endpoint.url.as_str(), encoding, method, client_id, client_secret, scope]);
+        parts.extend(endpoint.targets());
+        Fingerprint::of(&parts)
+    }
+}
+
+impl ClientAuthentication {
+    /// The method, the client's id and its secret, empty where there is none.
+    fn parts(&self) -> (&str, &str, &str) {
+        match self {
+            Self::None { client_id } => ("none", client_id.as_deref().unwrap_or_default(), ""),
+            Self::Post { client_id, client_secret } => ("post", client_id, client_secret.expose()),
+            Self::Basic { client_id, client_secret } => ("basic", client_id, client_secret.expose()),
+        }
+    }
+}
+
+impl TokenEndpoint {
+    /// What the token is asked for besides its scope: audience, resource and
+    /// further parameters, names and values in turn.
+    fn targets(&self) -> impl Iterator<Item = &str> {
+        let fixed = [&self.audience, &self.resource];
+        let fixed = fixed.map(|target| target.as_deref().unwrap_or_default());
+        fixed.into_iter().chain(self.params.iter().flat_map(|(name, value)| [name.as_str(), value]))
+    }
+}
+
+// A client's id and its audience may have come from secrets.
+
+impl fmt::Debug for TokenEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenEndpoint").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClientAuthentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ClientAuthentication").field(&self.parts().0).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::http::EndpointUrl;
+    use crate::secret::Secret;
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text.to_owned())
+    }
+
+    fn endpoint(change: impl FnOnce(&mut TokenEndpoint)) -> TokenEndpoint {
+        let mut endpoint = TokenEndpoint {
+            url: EndpointUrl::parse("https://a.example/token").unwrap(),
+            encoding: BodyEncoding::Form,
+            client: post("client", "client secret"),
+            audience: Some("audience".into()),
+            scope: Some("a b".into()),
+            resource: Some("urn:a".into()),
+            params: vec![("x".into(), "1".into())],
+            timeout: Duration::from_secs(1),
+        };
+        change(&mut endpoint);
+        endpoint
+    }
+
+    fn post(id: &str, client_secret: &str) -> ClientAuthentication {
+        ClientAuthentication::Post { client_id: id.into(), client_secret: secret(client_secret) }
+    }
+
+    fn password(name: &str, word: &str, change: impl FnOnce(&mut TokenEndpoint)) -> Grant {
+        Grant::Password { endpoint: endpoint(change), username: secret(name), password: secret(word) }
+    }
+
+    /// Whether identity and credentials stay as they are when a grant changes
+    /// to `changed`.
+    fn check(changed: &Grant, same_identity: bool, same_credentials: bool) {
+        let grant = password("ann", "pw", |_| {});
+        assert_eq!(grant.identity() == changed.identity(), same_identity, "identity of {changed:?}");
+        assert_eq!(
+            grant.credentials() == changed.credentials(),
+            same_credentials,
+            "credentials of {changed:?}"
+        );
+    }
+
+    #[test]
+    fn keeps_token_sets_when_only_secrets_or_manners_change() {
+        check(&password("ann", "pw", |_| {}), true, true);
+        check(&password("ann", "pw", |e| e.timeout = Duration::from_secs(2)), true, true);
+        check(&password("ann", "new", |_| {}), true, false);
+        check(&password("ann", "pw", |e| e.client = post("client", "new")), true, false);
+        check(&password("ann", "pw", |e| e.encoding = BodyEncoding::Json), true, false);
+        check(&password("ann", "pw", |e| e.scope = Some("b a".into())), true, false);
+        let basic = ClientAuthentication::Basic {
+            client_id: "client".into(),
+            client_secret: secret("client secret"),
+        };
+        check(&password("ann", "pw", |e| e.client = basic), true, false);
+    }
+
+    #[test]
+    fn gives_token_sets_up_when_they_belong_to_something_else() {
+        check(&password("bob", "pw", |_| {}), false, false);
+        check(
+            &password("ann", "pw", |e| e.url = EndpointUrl::parse("https://b.example/token").unwrap()),
+            false,
+            false,
+        );
+        check(&password("ann", "pw", |e| e.client = post("other", "client secret")), false, false);
+        check(&password("ann", "pw", |e| e.audience = None), false, false);
+        check(&password("ann", "pw", |e| e.scope = Some("a".into())), false, false);
+        check(&password("ann", "pw", |e| e.resource = Some("urn:b".into())), false, false);
+        check(&password("ann", "pw", |e| e.params = vec![("x".into(), "2".into())]), false, false);
+        check(&Grant::ClientCredentials { endpoint: endpoint(|_| {}) }, false, false);
+        check(
+            &Grant::RefreshToken { endpoint: endpoint(|_| {}), refresh_token: secret("ann") },
+            false,
+            false,
+        );
+        check(&Grant::Static { token: secret("ann") }, false, false);
+    }
+
+    #[test]
+    fn tells_initial_tokens_apart() {
+        let refresh =
+            |token| Grant::RefreshToken { endpoint: endpoint(|_| {}), refresh_token: secret(token) };
+        assert_ne!(refresh("a").identity(), refresh("b").identity());
+        assert_ne!(
+            Grant::Static { token: secret("a") }.identity(),
+            Grant::Static { token: secret("b") }.identity()
+        );
+        assert_ne!(refresh("a").identity(), refresh("a").credentials());
+    }
+}

@@ -1,0 +1,69 @@
+//! Bounds of configured and received numbers.
+
+use std::time::Duration;
+
+/// The shortest life that a token response's nonsense is clamped to.
+pub const MIN_LIFETIME: Duration = Duration::from_mins(1);
+
+/// The longest life that a token is believed to have.
+pub const MAX_LIFETIME: Duration = Duration::from_hours(366 * 24);
+
+/// What a configured number may be.
+pub(super) struct Bounds {
+    pub least: u64,
+    pub most: u64,
+    /// What counts where the field is absent.
+    pub default: u64,
+    /// What to write instead of anything else.
+    pub what: &'static str,
+}
+
+/// Seconds of `default_expires_in`.
+pub(super) const DEFAULT_EXPIRES_IN: Bounds = Bounds {
+    least: 1,
+    most: MAX_LIFETIME.as_secs(),
+    default: 3_600,
+    what: "must be a whole number from 1 to 31622400 (seconds)",
+};
+
+/// Seconds of `expiry_skew`.
+pub(super) const EXPIRY_SKEW: Bounds =
+    Bounds { least: 0, most: 86_400, default: 60, what: "must be a whole number from 0 to 86400 (seconds)" };
+
+/// Milliseconds of `timeout_ms`.
+pub(super) const TIMEOUT_MS: Bounds = Bounds {
+    least: 1,
+    most: 600_000,
+    default: 30_000,
+    what: "must be a whole number from 1 to 600000 (milliseconds)",
+};
+
+/// Milliseconds of `token_timeout_ms`.
+pub(super) const TOKEN_TIMEOUT_MS: Bounds = Bounds {
+    least: 1,
+    most: 120_000,
+    default: 10_000,
+    what: "must be a whole number from 1 to 120000 (milliseconds)",
+};
+
+/// Bytes of `replay_bytes`.
+pub(super) const REPLAY_BYTES: Bounds = Bounds {
+    least: 0,
+    most: 10 * 1024 * 1024,
+    default: 1024 * 1024,
+    what: "must be a whole number from 0 to 10485760 (bytes)",
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_the_bounds_that_it_keeps() {
+        for bounds in [DEFAULT_EXPIRES_IN, EXPIRY_SKEW, TIMEOUT_MS, TOKEN_TIMEOUT_MS, REPLAY_BYTES] {
+            let said = format!("must be a whole number from {} to {} (", bounds.least, bounds.most);
+            assert!(bounds.what.starts_with(&said), "{}", bounds.what);
+            assert!((bounds.least..=bounds.most).contains(&bounds.default), "{}", bounds.what);
+        }
+    }
+}

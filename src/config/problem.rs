@@ -1,0 +1,70 @@
+//! What the operator has to put right.
+
+use std::fmt;
+
+/// One mistake in the configuration.
+///
+/// Invariant: it holds names and fixed text, never a configured value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    field: String,
+    message: &'static str,
+}
+
+impl Problem {
+    pub(super) const fn new(field: String, message: &'static str) -> Self {
+        Self { field, message }
+    }
+
+    /// The variable, secret or field: `CONNECTIONS.hubsoft.rules[0].paths[1]`
+    /// or `HUBSOFT_CLIENT_SECRET`.
+    #[must_use]
+    pub fn field(&self) -> &str {
+        &self.field
+    }
+
+    /// What is wrong with it and what to write instead.
+    #[must_use]
+    pub const fn message(&self) -> &'static str {
+        self.message
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+/// `name` as it may stand in a log line: its first 64 characters, control
+/// characters escaped.
+pub(super) fn shown(name: &str) -> String {
+    let mut out = String::new();
+    for c in name.chars().take(64) {
+        if c.is_control() {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_the_field_then_the_message() {
+        let problem = Problem::new("A.b".to_owned(), "must be a text");
+        assert_eq!(problem.to_string(), "A.b: must be a text");
+        assert_eq!((problem.field(), problem.message()), ("A.b", "must be a text"));
+    }
+
+    #[test]
+    fn shows_names_that_cannot_break_a_log_line() {
+        assert_eq!(shown("base_ur"), "base_ur");
+        assert_eq!(shown("a\nb\u{1b}[0m\u{85}"), "a\\nb\\u{1b}[0m\\u{85}");
+        assert_eq!(shown(&"x".repeat(65)), "x".repeat(64));
+    }
+}

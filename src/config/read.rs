@@ -1,0 +1,125 @@
+//! Reading the whole configuration.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::problem::shown;
+use super::reader::Reader;
+use super::secrets::{self, Secrets, is_id, share_secrets};
+use super::{Config, Problem, Variables, caller, connection, syntax};
+use crate::http::Origin;
+use crate::token::{SealingKeys, SealingKeysError};
+
+impl Config {
+    /// Reads the Worker's variables and secrets, together with every problem
+    /// in them, in a fixed order. A table or an array may also come as a JSON
+    /// text.
+    #[must_use]
+    pub fn read(variables: &Variables) -> (Self, Vec<Problem>) {
+        let mut problems = Vec::new();
+        let allowed_origins = read_origins(variables, &mut problems);
+        let base_path = read_base_path(variables, &mut problems);
+        let mut callers = read_entries(variables, "CALLERS", &mut problems, |_, secrets, reader| {
+            caller::read(secrets, reader)
+        });
+        caller::drop_ambiguous(&mut callers, variables, &mut problems);
+        let had_session = caller::has_session(&callers);
+        let connections = read_entries(variables, "CONNECTIONS", &mut problems, |id, secrets, reader| {
+            connection::read(id, secrets, reader, &mut callers)
+        });
+        if caller::has_session(&callers) && !had_session {
+            problems.push(caller::no_sessions());
+        }
+        let sealing_keys = read_sealing_keys(variables, &mut problems);
+        (Self { allowed_origins, base_path, callers, connections, sealing_keys }, problems)
+    }
+}
+
+/// Reads the tables in the table called `name`, by id. `None` stands for one
+/// that cannot be used; one whose id is wrong is left out.
+fn read_entries<T>(
+    variables: &Variables,
+    name: &str,
+    problems: &mut Vec<Problem>,
+    mut read: impl FnMut(&str, &Secrets<'_>, &mut Reader<'_, '_>) -> Option<T>,
+) -> BTreeMap<String, Option<T>> {
+    let mut entries = BTreeMap::new();
+    let Some(value) = structure(variables, name) else { return entries };
+    let Some(tables) = value.as_object() else {
+        problems.push(Problem::new(name.to_owned(), "must be a table"));
+        return entries;
+    };
+    for (id, value) in tables {
+        let path = format!("{name}.{}", shown(id));
+        if !is_id(id) {
+            let message =
+                "must have a name of 1 to 64 letters, digits, - and _ that begins with a letter or digit";
+            problems.push(Problem::new(path, message));
+            continue;
+        }
+        let Some(fields) = value.as_object() else {
+            problems.push(Problem::new(path, "must be a table"));
+            entries.insert(id.clone(), None);
+            continue;
+        };
+        let mut reader = Reader::new(path, fields, problems);
+        let entry = read(id, &Secrets::new(variables, id), &mut reader);
+        let is_ambiguous = tables.keys().any(|other| other != id && share_secrets(id, other));
+        if is_ambiguous {
+            reader.report_table("must have another name: its secrets have the same names as another one's");
+        }
+        entries.insert(id.clone(), entry.filter(|_| !is_ambiguous));
+    }
+    entries
+}
+
+/// The table or array called `name`, read from its text where it is JSON.
+fn structure<'v>(variables: &'v Variables, name: &str) -> Option<Cow<'v, Value>> {
+    let value = variables.get(name)?;
+    let parsed = value.as_str().and_then(|text| serde_json::from_str(text).ok());
+    Some(parsed.map_or(Cow::Borrowed(value), Cow::Owned))
+}
+
+fn read_origins(variables: &Variables, problems: &mut Vec<Problem>) -> Vec<Origin> {
+    const NAME: &str = "ALLOWED_ORIGINS";
+    let mut origins = Vec::new();
+    let Some(value) = structure(variables, NAME) else { return origins };
+    let Some(items) = value.as_array() else {
+        problems.push(Problem::new(NAME.to_owned(), "must be an array of origins"));
+        return origins;
+    };
+    for (at, item) in items.iter().enumerate() {
+        match item.as_str().ok_or("must be a text").and_then(syntax::origin) {
+            Ok(origin) => origins.push(origin),
+            Err(message) => problems.push(Problem::new(format!("{NAME}[{at}]"), message)),
+        }
+    }
+    origins
+}
+
+fn read_base_path(variables: &Variables, problems: &mut Vec<Problem>) -> String {
+    const NAME: &str = "BASE_PATH";
+    let Some(value) = variables.get(NAME) else { return String::new() };
+    value.as_str().ok_or("must be a text").and_then(syntax::base_path).unwrap_or_else(|message| {
+        problems.push(Problem::new(NAME.to_owned(), message));
+        String::new()
+    })
+}
+
+fn read_sealing_keys(variables: &Variables, problems: &mut Vec<Problem>) -> Option<SealingKeys> {
+    const NAME: &str = "SEALING_KEYS";
+    const MISSING: &str = "is missing: set this secret to id:key, the key being 32 bytes in base64";
+    let keys = secrets::find(variables, NAME).and_then(|text| {
+        SealingKeys::parse(&text.ok_or(MISSING)?).map_err(|error| match error {
+            SealingKeysError::Empty => MISSING,
+            SealingKeysError::NotAKey => {
+                "must be id:key, several separated by commas; an id has 1 to 32 letters, digits, - and _"
+            }
+            SealingKeysError::WrongLength => "must have keys of 32 bytes in base64",
+            SealingKeysError::DuplicateId => "must have another id for each key",
+        })
+    });
+    keys.map_err(|message| problems.push(Problem::new(NAME.to_owned(), message))).ok()
+}

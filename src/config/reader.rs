@@ -1,0 +1,174 @@
+//! Reading one table, field by field, without stopping at a problem.
+//!
+//! Every method that finds a wrong value reports it and goes on as if the
+//! field were absent; whoever reads compares [`Reader::count`] before and
+//! after to know whether what was read can be used.
+
+use serde_json::Value;
+
+use super::Variables;
+use super::limits::Bounds;
+use super::problem::{Problem, shown};
+
+/// One table of the configuration and its place there.
+pub(super) struct Reader<'c, 'p> {
+    path: String,
+    fields: &'c Variables,
+    problems: &'p mut Vec<Problem>,
+}
+
+impl<'c, 'p> Reader<'c, 'p> {
+    /// Reads `fields`, which stand at `path`; problems go to `problems`.
+    pub(super) const fn new(path: String, fields: &'c Variables, problems: &'p mut Vec<Problem>) -> Self {
+        Self { path, fields, problems }
+    }
+
+    /// How many problems there are by now, elsewhere in the configuration too.
+    pub(super) const fn count(&self) -> usize {
+        self.problems.len()
+    }
+
+    /// Reports the table itself.
+    pub(super) fn report_table(&mut self, message: &'static str) {
+        self.problems.push(Problem::new(self.path.clone(), message));
+    }
+
+    /// Reports the field called `name`.
+    pub(super) fn report(&mut self, name: &str, message: &'static str) {
+        self.report_variable(format!("{}.{}", self.path, shown(name)), message);
+    }
+
+    /// Reports a variable or secret of the Worker.
+    pub(super) fn report_variable(&mut self, variable: String, message: &'static str) {
+        self.problems.push(Problem::new(variable, message));
+    }
+
+    fn report_item(&mut self, name: &str, at: usize, message: &'static str) {
+        self.report_variable(format!("{}.{name}[{at}]", self.path), message);
+    }
+
+    /// Whether the field is there, right or wrong.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.fields.contains_key(name)
+    }
+
+    /// The names of all fields.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'c str> + use<'c> {
+        self.fields.keys().map(String::as_str)
+    }
+
+    /// Reports every field that is not one of `known`.
+    pub(super) fn only(&mut self, known: &[&str]) {
+        for name in self.names().filter(|name| !known.contains(name)) {
+            self.report(name, "is not a known field");
+        }
+    }
+
+    /// A text.
+    pub(super) fn text(&mut self, name: &str) -> Option<&'c str> {
+        let text = self.fields.get(name)?.as_str();
+        if text.is_none() {
+            self.report(name, "must be a text");
+        }
+        text
+    }
+
+    /// A text that `parse` takes.
+    pub(super) fn parse<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, &'static str>,
+    ) -> Option<T> {
+        match parse(self.text(name)?) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.report(name, message);
+                None
+            }
+        }
+    }
+
+    /// One of the words that `choices` list.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        name: &str,
+        choices: &[(&str, T)],
+        message: &'static str,
+    ) -> Option<T> {
+        let word = self.fields.get(name)?.as_str();
+        let choice = choices.iter().find(|(name, _)| Some(*name) == word).map(|(_, value)| *value);
+        if choice.is_none() {
+            self.report(name, message);
+        }
+        choice
+    }
+
+    /// A whole number within `bounds`, their default where there is none.
+    pub(super) fn number(&mut self, name: &str, bounds: &Bounds) -> u64 {
+        let Some(value) = self.fields.get(name) else { return bounds.default };
+        match value.as_u64() {
+            Some(number) if (bounds.least..=bounds.most).contains(&number) => number,
+            _ => {
+                self.report(name, bounds.what);
+                bounds.default
+            }
+        }
+    }
+
+    /// An array; an absent or empty one counts as wrong where it is `required`.
+    pub(super) fn array(&mut self, name: &str, required: bool, message: &'static str) -> &'c [Value] {
+        let items = match self.fields.get(name) {
+            None => Some([].as_slice()),
+            Some(value) => value.as_array().map(Vec::as_slice),
+        };
+        match items {
+            Some(items) if !(required && items.is_empty()) => items,
+            _ => {
+                self.report(name, message);
+                &[]
+            }
+        }
+    }
+
+    /// An array of texts that `parse` takes, as [`Reader::array`].
+    pub(super) fn list<T>(
+        &mut self,
+        name: &str,
+        required: bool,
+        message: &'static str,
+        mut parse: impl FnMut(&str) -> Result<T, &'static str>,
+    ) -> Vec<T> {
+        let mut list = Vec::new();
+        for (at, item) in self.array(name, required, message).iter().enumerate() {
+            match item.as_str().ok_or("must be a text").and_then(&mut parse) {
+                Ok(value) => list.push(value),
+                Err(message) => self.report_item(name, at, message),
+            }
+        }
+        list
+    }
+
+    /// The table in the field called `name`.
+    pub(super) fn table(&mut self, name: &str) -> Option<Reader<'c, '_>> {
+        let Some(fields) = self.fields.get(name)?.as_object() else {
+            self.report(name, "must be a table");
+            return None;
+        };
+        Some(Reader::new(format!("{}.{name}", self.path), fields, self.problems))
+    }
+
+    /// The table that is the item number `at` of the array called `name`.
+    pub(super) fn item(
+        &mut self,
+        name: &str,
+        at: usize,
+        item: &'c Value,
+        message: &'static str,
+    ) -> Option<Reader<'c, '_>> {
+        let Some(fields) = item.as_object() else {
+            self.report_item(name, at, message);
+            return None;
+        };
+        Some(Reader::new(format!("{}.{name}[{at}]", self.path), fields, self.problems))
+    }
+}

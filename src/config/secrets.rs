@@ -1,0 +1,105 @@
+//! The Worker's secrets, by the name of the connection or caller they are for.
+
+use super::Variables;
+use super::reader::Reader;
+use crate::secret::Secret;
+
+/// The secrets of one connection or caller.
+pub(super) struct Secrets<'c> {
+    variables: &'c Variables,
+    prefix: String,
+}
+
+impl<'c> Secrets<'c> {
+    /// The secrets of the connection or caller called `id`.
+    pub(super) fn new(variables: &'c Variables, id: &str) -> Self {
+        Self { variables, prefix: id.bytes().map(in_secret_name).map(char::from).collect() }
+    }
+
+    /// The variable that holds the secret called `field`.
+    pub(super) fn variable(&self, field: &str) -> String {
+        format!("{}_{field}", self.prefix)
+    }
+
+    /// The secret called `field`; its absence is reported.
+    pub(super) fn required(&self, field: &str, reader: &mut Reader<'_, '_>) -> Option<Secret> {
+        self.find(field, Some("is missing: set this secret"), reader)
+    }
+
+    /// The secret called `field`, else `value`, which is the field of that
+    /// name; `missing` is reported where there is neither.
+    pub(super) fn or_field(
+        &self,
+        field: &str,
+        value: Option<String>,
+        missing: Option<&'static str>,
+        reader: &mut Reader<'_, '_>,
+    ) -> Option<String> {
+        let missing = missing.filter(|_| value.is_none());
+        self.find(field, missing, reader).map(|secret| secret.expose().to_owned()).or(value)
+    }
+
+    fn find(
+        &self,
+        field: &str,
+        missing: Option<&'static str>,
+        reader: &mut Reader<'_, '_>,
+    ) -> Option<Secret> {
+        let variable = self.variable(field);
+        let problem = match find(self.variables, &variable) {
+            Ok(Some(secret)) => return Some(secret),
+            Ok(None) => missing?,
+            Err(message) => message,
+        };
+        reader.report_variable(variable, problem);
+        None
+    }
+}
+
+/// The secret in the variable called `name`; an empty one counts as absent.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn find(variables: &Variables, name: &str) -> Result<Option<Secret>, &'static str> {
+    let Some(value) = variables.get(name) else { return Ok(None) };
+    let text = value.as_str().ok_or("must be a text")?;
+    Ok((!text.is_empty()).then(|| Secret::new(text.to_owned())))
+}
+
+/// Whether `id` can name a connection or caller.
+pub(super) fn is_id(id: &str) -> bool {
+    id.len() <= 64
+        && id.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+/// Whether the secrets of two ids have the same names.
+pub(super) fn share_secrets(one: &str, other: &str) -> bool {
+    one.bytes().map(in_secret_name).eq(other.bytes().map(in_secret_name))
+}
+
+const fn in_secret_name(b: u8) -> u8 {
+    if b == b'-' { b'_' } else { b.to_ascii_uppercase() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_secrets_in_upper_case() {
+        let variables = Variables::new();
+        assert_eq!(Secrets::new(&variables, "my-Api_2").variable("TOKEN"), "MY_API_2_TOKEN");
+        assert!(share_secrets("my-api", "MY_api") && !share_secrets("my-api", "myapi"));
+    }
+
+    #[test]
+    fn takes_ids_that_fit_in_paths_and_secret_names() {
+        for good in ["a", "0", "Guru", "my-api_2", &"x".repeat(64)] {
+            assert!(is_id(good), "{good}");
+        }
+        for bad in ["", "-a", "_a", "a.b", "a/b", "a b", "é", "a\n", &"x".repeat(65)] {
+            assert!(!is_id(bad), "{bad:?}");
+        }
+    }
+}

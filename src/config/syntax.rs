@@ -1,0 +1,166 @@
+//! The forms that single values must have; each check says what to write.
+
+use url::Url;
+
+use crate::http::{AddressError, EndpointUrl, HeaderName, Method, Origin, PathPattern, RequestPath};
+
+type Checked<T> = Result<T, &'static str>;
+
+/// An address of a provider.
+pub(super) fn address(text: &str) -> Checked<EndpointUrl> {
+    EndpointUrl::parse(text).map_err(|error| match error {
+        AddressError::NotAbsolute => "must be an absolute address with an ASCII host",
+        AddressError::NotSecure => "must be an https address, or http on a loopback host",
+        AddressError::HasCredentials => "must be an address without user name and password",
+        AddressError::HasQuery => "must be an address without query and fragment",
+    })
+}
+
+/// The origin of a front end.
+pub(super) fn origin(text: &str) -> Checked<Origin> {
+    Origin::parse(text).ok_or(
+        "must be an https origin as browsers send it, or http on a loopback host: \
+         lower case, no default port, no path, no slash at the end",
+    )
+}
+
+/// Where the broker is mounted; one slash at the end is dropped.
+pub(super) fn base_path(text: &str) -> Checked<String> {
+    let as_sent = text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#') && is_in_uri(b));
+    match RequestPath::parse(text) {
+        Ok(_) if as_sent => Ok(text.strip_suffix('/').unwrap_or(text).to_owned()),
+        _ => Err("must be empty or a path like /broker"),
+    }
+}
+
+/// A text that says something.
+pub(super) fn filled(text: &str) -> Checked<String> {
+    if text.is_empty() { Err("must not be empty") } else { Ok(text.to_owned()) }
+}
+
+/// Scope tokens (RFC 6749 §3.3).
+pub(super) fn scope(text: &str) -> Checked<String> {
+    let is_token = |token: &str| {
+        !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\'))
+    };
+    if text.split(' ').all(is_token) {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            "must be scope names of visible ASCII, without quotes and backslashes, separated by single spaces",
+        )
+    }
+}
+
+/// A resource indicator (RFC 8707 §2).
+pub(super) fn resource(text: &str) -> Checked<String> {
+    if text.bytes().all(|b| is_in_uri(b) && b != b'#') && Url::parse(text).is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err("must be an absolute URI without a fragment")
+    }
+}
+
+/// What stands before the token in its header field (RFC 9110 §11.1).
+pub(super) fn scheme(text: &str) -> Checked<String> {
+    if text.is_empty() || HeaderName::parse(text).is_some() {
+        Ok(text.to_owned())
+    } else {
+        Err("must be one word, or empty for no scheme at all")
+    }
+}
+
+/// A method that a rule may allow.
+pub(super) fn method(text: &str) -> Checked<Method> {
+    let method = Method::parse(text).ok_or("must be a method in capital letters")?;
+    if method.is_never_allowed() { Err("is a method that is never allowed") } else { Ok(method) }
+}
+
+/// The paths that a rule allows.
+pub(super) fn path_pattern(text: &str) -> Checked<PathPattern> {
+    PathPattern::parse(text).ok_or(
+        "must be a path that begins with /, * standing for one whole segment and ** for any number at its end",
+    )
+}
+
+/// Whether a URI may have the byte as it is (RFC 3986 §2).
+const fn is_in_uri(b: u8) -> bool {
+    b.is_ascii_graphic() && !matches!(b, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_base_paths_that_a_request_can_begin_with() {
+        for (text, path) in
+            [("", ""), ("/", ""), ("/broker", "/broker"), ("/broker/", "/broker"), ("/a/b.c", "/a/b.c")]
+        {
+            assert_eq!(base_path(text).as_deref(), Ok(path));
+        }
+        for bad in [
+            "broker",
+            "//",
+            "/a//b",
+            "/a//",
+            "/../a",
+            "/%2e%2e",
+            "/a?b",
+            "/a#b",
+            "/a b",
+            "/é",
+            "/a\\b",
+            "/a\n",
+            "https://a.example/b",
+        ] {
+            assert!(base_path(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn takes_scopes_of_the_standards_form() {
+        for good in ["offline_access", "a b", "https://x.example/a:b !#$"] {
+            assert_eq!(scope(good).as_deref(), Ok(good));
+        }
+        for bad in ["", " ", "a  b", " a", "a ", "a\tb", "a\"b", "a\\b", "é"] {
+            assert!(scope(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn takes_resources_of_the_standards_form() {
+        for good in ["https://api.example.com/", "https://api.example.com/a?b=c", "urn:example:api"] {
+            assert_eq!(resource(good).as_deref(), Ok(good));
+        }
+        for bad in [
+            "",
+            "api",
+            "/api",
+            "https://a.example/#x",
+            "https://a.example/#",
+            " https://a.example",
+            "https://a.example/{x}",
+        ] {
+            assert!(resource(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn takes_one_word_or_none_as_scheme() {
+        for good in ["", "Bearer", "Token"] {
+            assert_eq!(scheme(good).as_deref(), Ok(good));
+        }
+        for bad in [" ", "Bearer ", "a b", "a:b", "é", "a\n"] {
+            assert!(scheme(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn takes_methods_that_can_be_allowed() {
+        assert!(method("GET").is_ok() && method("PROPFIND").is_ok());
+        for bad in ["", "get", "*", "TRACE", "CONNECT"] {
+            assert!(method(bad).is_err(), "{bad}");
+        }
+    }
+}

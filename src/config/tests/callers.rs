@@ -1,0 +1,147 @@
+use super::*;
+
+const RULE_CALLERS: &str = "CONNECTIONS/guru/rules/0/callers";
+
+/// Checks the problems of the caller `web`, configured as `caller`.
+fn check_caller(caller: Value, expected: &[&str]) {
+    let changes = [("CALLERS/web", caller)];
+    check(&changes, expected, &[]);
+    let (config, _) = read(&changed(&changes));
+    assert_eq!(config.callers["web"].is_none(), !expected.is_empty(), "{changes:?}");
+}
+
+#[test]
+fn knows_a_caller_by_its_keys_fingerprint() {
+    let (config, _) = read(&sound());
+    let Some(Caller::Key(fingerprint)) = &config.callers["backend"] else { panic!("not a key") };
+    assert_eq!(*fingerprint, Fingerprint::of(&[KEY]));
+    assert!(matches!(config.callers["web"], Some(Caller::Anyone)));
+}
+
+#[test]
+fn reports_kinds_and_their_fields() {
+    let kinds = "CALLERS.web.kind: must be key, jwt, cloudflare-access, session or anyone";
+    check_caller(json!({}), &[kinds]);
+    check_caller(json!({"kind": "other"}), &[kinds]);
+    check_caller(json!({"kind": 1}), &[kinds]);
+    check_caller(json!("anyone"), &["CALLERS.web: must be a table"]);
+    check_caller(json!({"kind": "anyone", "issuer": "x"}), &["CALLERS.web.issuer: is not a known field"]);
+    check_caller(json!({"kind": "key"}), &["WEB_KEY: is missing: set this secret"]);
+    check_caller(
+        json!({"kind": "key", "a\nb": 1}),
+        &["WEB_KEY: is missing: set this secret", "CALLERS.web.a\\nb: is not a known field"],
+    );
+}
+
+#[test]
+fn knows_the_kinds_that_are_not_available() {
+    check_caller(
+        json!({"kind": "jwt", "issuer": "x", "audience": "x", "jwks_url": "x", "algorithms": [], "claims": {},
+            "header": "x"}),
+        &["CALLERS.web.kind: callers of kind jwt are not available yet"],
+    );
+    check_caller(
+        json!({"kind": "cloudflare-access", "team_domain": "x", "audience": "x"}),
+        &["CALLERS.web.kind: callers of kind cloudflare-access are not available yet"],
+    );
+    check_caller(
+        json!({"kind": "session"}),
+        &["CALLERS.web.kind: callers of kind session are not available yet"],
+    );
+}
+
+#[test]
+fn refuses_weak_and_unsendable_keys() {
+    let nobody = "name no caller that can be used";
+    let rules: Vec<String> = ["api", "fixed", "guru", "hubsoft", "renewed", "v8"]
+        .map(|id| format!("CONNECTIONS.{id}.rules: {nobody}"))
+        .into();
+    for (key, message) in [
+        (json!(""), "is missing: set this secret"),
+        (json!(7), "must be a text"),
+        (json!(&KEY[1..]), "must be 32 characters or more"),
+        (json!(format!("{KEY}\n")), "must be visible ASCII without spaces around it"),
+        (json!(format!("é{KEY}")), "must be visible ASCII without spaces around it"),
+    ] {
+        let expected = format!("BACKEND_KEY: {message}");
+        let mut all = vec![expected.as_str()];
+        all.extend(rules.iter().map(String::as_str));
+        check(&[("BACKEND_KEY", key)], &all, &["api", "fixed", "guru", "hubsoft", "renewed", "v8"]);
+    }
+}
+
+#[test]
+fn refuses_two_callers_of_one_key() {
+    let changes = [
+        ("CALLERS/web", json!({"kind": "key"})),
+        ("WEB_KEY", json!(KEY)),
+        ("CALLERS/other", json!({"kind": "key"})),
+        ("OTHER_KEY", json!(KEY.replace('0', "x"))),
+    ];
+    let (config, problems) = read(&changed(&changes));
+    let fields: Vec<&str> = problems.iter().map(Problem::field).take(2).collect();
+    assert_eq!(fields, ["BACKEND_KEY", "WEB_KEY"]);
+    assert!(config.callers["backend"].is_none() && config.callers["web"].is_none());
+    assert!(config.callers["other"].is_some());
+}
+
+#[test]
+fn refuses_names_that_share_secrets() {
+    let message = "must have another name: its secrets have the same names as another one's";
+    check(
+        &[("CALLERS/my-app", json!({"kind": "anyone"})), ("CALLERS/My_App", json!({"kind": "anyone"}))],
+        &[&format!("CALLERS.My_App: {message}"), &format!("CALLERS.my-app: {message}")],
+        &[],
+    );
+    let reserved = "must have another name: ADMIN_KEY is the operators' key";
+    check(
+        &[("CALLERS/Admin", json!({"kind": "key"})), ("ADMIN_KEY", json!(KEY))],
+        &[&format!("CALLERS.Admin: {reserved}")],
+        &[],
+    );
+}
+
+#[test]
+fn leaves_out_callers_whose_names_cannot_be_used() {
+    let message = "must have a name of 1 to 64 letters, digits, - and _ that begins with a letter or digit";
+    check(&[("CALLERS/-x", json!({"kind": "anyone"}))], &[&format!("CALLERS.-x: {message}")], &[]);
+    let (config, _) = read(&changed(&[("CALLERS/-x", json!({"kind": "anyone"}))]));
+    assert!(!config.callers.contains_key("-x"));
+}
+
+#[test]
+fn takes_anyone_from_a_rule_alone() {
+    let (config, problems) = read(&changed(&[(RULE_CALLERS, json!(["anyone"]))]));
+    assert_eq!(problems, []);
+    assert!(matches!(config.callers["anyone"], Some(Caller::Anyone)));
+    assert!(!read(&sound()).0.callers.contains_key("anyone"));
+}
+
+#[test]
+fn prefers_the_configured_caller_called_anyone() {
+    check(
+        &[(RULE_CALLERS, json!(["anyone"])), ("CALLERS/anyone", json!({"kind": "jwt"}))],
+        &[
+            "CALLERS.anyone.kind: callers of kind jwt are not available yet",
+            "CONNECTIONS.guru.rules: name no caller that can be used",
+        ],
+        &["guru"],
+    );
+}
+
+#[test]
+fn reports_sessions_named_by_rules_once() {
+    let session = "CALLERS.session: callers of kind session are not available yet";
+    let both = json!(["backend", "session"]);
+    check(&[(RULE_CALLERS, both.clone()), ("CONNECTIONS/v8/rules/0/callers", both)], &[session], &[]);
+    check(
+        &[(RULE_CALLERS, json!(["session"]))],
+        &["CONNECTIONS.guru.rules: name no caller that can be used", session],
+        &["guru"],
+    );
+    check(
+        &[(RULE_CALLERS, json!(["backend", "session"])), ("CALLERS/session", json!({"kind": "session"}))],
+        &["CALLERS.session.kind: callers of kind session are not available yet"],
+        &[],
+    );
+}

@@ -1,0 +1,140 @@
+use super::*;
+
+/// The connection called `id` of the sound configuration with `changes`, which
+/// must be sound too.
+fn connection(id: &str, changes: &[(&str, Value)]) -> Connection {
+    let (mut config, problems) = read(&changed(changes));
+    assert_eq!(problems, [], "{changes:?}");
+    config.connections.remove(id).unwrap().unwrap()
+}
+
+fn token_header(connection: &Connection) -> (&str, Option<&str>) {
+    (connection.token_header.name.as_str(), connection.token_header.scheme.as_deref())
+}
+
+#[test]
+fn knows_guru() {
+    let guru = connection("guru", &[]);
+    assert_eq!((guru.provider, guru.provider.as_str()), (Provider::Guru, "guru"));
+    assert_eq!(guru.base_url.as_base(), "https://digitalmanager.guru/api/v2");
+    assert_eq!(token_header(&guru), ("authorization", Some("Bearer")));
+    assert!(matches!(&guru.grant, Grant::Static { token } if token.expose() == "guru-token"));
+}
+
+#[test]
+fn knows_hubsoft() {
+    let hubsoft = connection("hubsoft", &[]);
+    assert_eq!((hubsoft.provider, hubsoft.provider.as_str()), (Provider::Hubsoft, "hubsoft"));
+    assert_eq!(hubsoft.base_url.as_base(), "https://api.acme.hubsoft.com.br");
+    assert_eq!(token_header(&hubsoft), ("authorization", None));
+    let Grant::Password { endpoint, username, .. } = &hubsoft.grant else { panic!("{:?}", hubsoft.grant) };
+    assert_eq!(username.expose(), "ann@acme.com.br");
+    assert_eq!(endpoint.url.as_str(), "https://api.acme.hubsoft.com.br/oauth/token");
+    assert_eq!(endpoint.encoding, BodyEncoding::Json);
+    assert_eq!((&endpoint.scope, &endpoint.audience, &endpoint.resource), (&None, &None, &None));
+    let ClientAuthentication::Post { client_id, client_secret } = &endpoint.client else {
+        panic!("{:?}", endpoint.client)
+    };
+    assert_eq!((client_id.as_str(), client_secret.expose()), ("7", "hubsoft client secret"));
+}
+
+#[test]
+fn knows_v8() {
+    let v8 = connection("v8", &[]);
+    assert_eq!((v8.provider, v8.provider.as_str()), (Provider::V8, "v8"));
+    assert_eq!(v8.base_url.as_base(), "https://api.v8digital.com");
+    assert_eq!(token_header(&v8), ("authorization", Some("Bearer")));
+    let Grant::Password { endpoint, username, password } = &v8.grant else { panic!("{:?}", v8.grant) };
+    assert_eq!((username.expose(), password.expose()), ("bob", "v8 password"));
+    assert_eq!(endpoint.url.as_str(), "https://api.v8digital.com/oauth/token");
+    assert_eq!(endpoint.encoding, BodyEncoding::Form);
+    assert_eq!(endpoint.scope.as_deref(), Some("offline_access"));
+    assert_eq!(endpoint.audience.as_deref(), Some("https://v8.example"));
+    assert!(
+        matches!(&endpoint.client, ClientAuthentication::None { client_id: Some(id) } if id == "v8-client")
+    );
+}
+
+#[test]
+fn takes_documented_defaults() {
+    for id in ["fixed", "guru", "hubsoft", "renewed", "v8"] {
+        let connection = connection(id, &[]);
+        assert_eq!(connection.default_expires_in, Duration::from_hours(1), "{id}");
+        assert_eq!(connection.expiry_skew, Duration::from_mins(1), "{id}");
+        assert_eq!(connection.timeout, Duration::from_secs(30), "{id}");
+        assert_eq!(connection.replay_bytes, 1_048_576, "{id}");
+        assert!(connection.request_headers.is_empty() && connection.response_headers.is_empty(), "{id}");
+        if let Some(endpoint) = connection.grant.endpoint() {
+            assert_eq!(endpoint.timeout, Duration::from_secs(10), "{id}");
+            assert!(endpoint.params.is_empty(), "{id}");
+        }
+    }
+}
+
+#[test]
+fn takes_custom_tokens_by_their_type_and_static_ones_as_bearer() {
+    assert_eq!(token_header(&connection("fixed", &[])), ("authorization", Some("Bearer")));
+    let renewed = connection("renewed", &[]);
+    assert_eq!(token_header(&renewed), ("authorization", None));
+    let Grant::RefreshToken { endpoint, refresh_token } = &renewed.grant else {
+        panic!("{:?}", renewed.grant)
+    };
+    assert_eq!(refresh_token.expose(), "first refresh token");
+    assert_eq!(endpoint.encoding, BodyEncoding::Form);
+    assert!(matches!(endpoint.client, ClientAuthentication::None { client_id: None }));
+}
+
+#[test]
+fn lets_fields_override_a_preset() {
+    let v8 = connection(
+        "v8",
+        &[
+            ("CONNECTIONS/v8/base_url", json!("http://localhost:8080/v8/")),
+            ("CONNECTIONS/v8/scope", json!("other")),
+            ("CONNECTIONS/v8/scheme", json!("")),
+            ("CONNECTIONS/v8/client_auth", json!("post")),
+            ("CONNECTIONS/v8/body", json!("json")),
+            ("V8_CLIENT_SECRET", json!("v8 client secret")),
+        ],
+    );
+    assert_eq!(token_header(&v8), ("authorization", Some("")));
+    let endpoint = v8.grant.endpoint().unwrap();
+    assert_eq!(endpoint.url.as_str(), "http://localhost:8080/v8/oauth/token");
+    assert_eq!(endpoint.scope.as_deref(), Some("other"));
+    assert_eq!(endpoint.encoding, BodyEncoding::Json);
+    assert!(matches!(endpoint.client, ClientAuthentication::Post { .. }));
+
+    let address = json!("https://login.example.com/token");
+    let v8 = connection("v8", &[("CONNECTIONS/v8/token_url", address)]);
+    assert_eq!(v8.grant.endpoint().unwrap().url.as_str(), "https://login.example.com/token");
+    assert_eq!(v8.base_url.as_base(), "https://api.v8digital.com");
+
+    let hubsoft = connection(
+        "hubsoft",
+        &[("CONNECTIONS/hubsoft/grant", json!("static")), ("HUBSOFT_TOKEN", json!("x"))],
+    );
+    assert_eq!((hubsoft.grant.name(), token_header(&hubsoft)), ("static", ("authorization", Some("Bearer"))));
+}
+
+#[test]
+fn needs_a_client_id_only_where_a_secret_or_v8_needs_it() {
+    for (place, value, expected) in [
+        ("V8_CLIENT_ID", json!(""), "V8_CLIENT_ID"),
+        ("V8_AUDIENCE", json!(""), "V8_AUDIENCE"),
+        ("HUBSOFT_CLIENT_ID", json!(""), "HUBSOFT_CLIENT_ID"),
+    ] {
+        let message = "is missing: set this secret, or the connection's field of that name";
+        let id = if place.starts_with("V8") { "v8" } else { "hubsoft" };
+        check(&[(place, value)], &[&format!("{expected}: {message}")], &[id]);
+    }
+    let public = [("CONNECTIONS/hubsoft/client_auth", json!("none")), ("HUBSOFT_CLIENT_ID", json!(""))];
+    let hubsoft = connection("hubsoft", &public);
+    assert!(matches!(
+        hubsoft.grant.endpoint().unwrap().client,
+        ClientAuthentication::None { client_id: None }
+    ));
+    let by_field = [("HUBSOFT_CLIENT_ID", json!("")), ("CONNECTIONS/hubsoft/client_id", json!("field id"))];
+    let hubsoft = connection("hubsoft", &by_field);
+    let client = &hubsoft.grant.endpoint().unwrap().client;
+    assert!(matches!(client, ClientAuthentication::Post { client_id, .. } if client_id == "field id"));
+}

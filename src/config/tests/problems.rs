@@ -1,0 +1,315 @@
+use super::*;
+
+/// Checks the problem that `value` in a field of the connection `api` makes.
+fn check_field(field: &str, value: Value, expected: &str) {
+    check(
+        &[(&format!("CONNECTIONS/api/{field}"), value)],
+        &[&format!("CONNECTIONS.api.{expected}")],
+        &["api"],
+    );
+}
+
+#[test]
+fn says_what_to_write_in_each_field() {
+    check_field("provider", json!("gru"), "provider: must be guru, hubsoft, v8 or custom");
+    for (address, message) in [
+        (json!("http://api.example.com"), "must be an https address, or http on a loopback host"),
+        (json!("api.example.com"), "must be an absolute address with an ASCII host"),
+        (json!("https://a:b@api.example.com"), "must be an address without user name and password"),
+        (json!("https://api.example.com?x"), "must be an address without query and fragment"),
+        (json!(1), "must be a text"),
+    ] {
+        check_field("base_url", address.clone(), &format!("base_url: {message}"));
+        check_field("token_url", address, &format!("token_url: {message}"));
+    }
+    let grants = "grant: must be static, password, client_credentials or refresh_token";
+    check(&[("CONNECTIONS/api/grant", json!("code"))], &[&format!("CONNECTIONS.api.{grants}")], &["api"]);
+    check_field("body", json!("xml"), "body: must be form or json");
+    check_field("client_auth", json!("mtls"), "client_auth: must be post, basic or none");
+    check_field("client_id", json!(7), "client_id: must be a text");
+    check_field("client_id", json!(""), "client_id: must not be empty");
+    check_field("audience", json!([]), "audience: must be a text");
+    check_field("audience", json!(""), "audience: must not be empty");
+    check_field("resource", json!("api"), "resource: must be an absolute URI without a fragment");
+    check_field(
+        "scope",
+        json!("a  b"),
+        "scope: must be scope names of visible ASCII, without quotes and backslashes, separated by single spaces",
+    );
+    check_field("scheme", json!("a b"), "scheme: must be one word, or empty for no scheme at all");
+    check_field("subject", json!("user"), "subject: user token sets are not available yet");
+    check_field("subject", json!("x"), "subject: must be service");
+    check_field("base_ur", json!(1), "base_ur: is not a known field");
+    check_field("client_secret", json!("x"), "client_secret: is not a known field");
+}
+
+#[test]
+fn keeps_numbers_within_bounds() {
+    for (field, range) in [
+        ("default_expires_in", "1 to 31622400 (seconds)"),
+        ("expiry_skew", "0 to 86400 (seconds)"),
+        ("timeout_ms", "1 to 600000 (milliseconds)"),
+        ("token_timeout_ms", "1 to 120000 (milliseconds)"),
+        ("replay_bytes", "0 to 10485760 (bytes)"),
+    ] {
+        let (least, most) = range.split(" (").next().unwrap().split_once(" to ").unwrap();
+        let (least, most): (i64, i64) = (least.parse().unwrap(), most.parse().unwrap());
+        let place = format!("CONNECTIONS/api/{field}");
+        check(&[(&place, json!(least))], &[], &[]);
+        check(&[(&place, json!(most))], &[], &[]);
+        for wrong in [json!(least - 1), json!(most + 1), json!(1.5), json!("1"), json!(true), json!(u64::MAX)]
+        {
+            check_field(field, wrong, &format!("{field}: must be a whole number from {range}"));
+        }
+    }
+}
+
+#[test]
+fn takes_only_texts_that_are_free_as_parameters() {
+    check_field("params", json!("a=b"), "params: must be a table");
+    check_field("params", json!({"a": 1}), "params.a: must be a text");
+    check_field("params", json!({"a": true}), "params.a: must be a text");
+    check_field("params", json!({"": "x"}), "params.: must have a name");
+    for own in [
+        "grant_type",
+        "client_id",
+        "client_secret",
+        "username",
+        "password",
+        "refresh_token",
+        "scope",
+        "audience",
+        "resource",
+    ] {
+        let expected = format!("params.{own}: is a parameter that the broker sets itself");
+        check_field("params", json!({ own: "x" }), &expected);
+    }
+}
+
+#[test]
+fn takes_only_header_fields_that_are_free() {
+    let kept = "is a header field that the broker keeps to itself: name another one";
+    check_field("header", json!("a b"), "header: must be a header field's name");
+    check_field("header", json!("Cookie"), &format!("header: {kept}"));
+    for (field, own) in [("request_headers", "X-API-Key"), ("response_headers", "Set-Cookie")] {
+        check_field(field, json!("X-A"), &format!("{field}: must be an array of header field names"));
+        check_field(field, json!(["X-A", 1]), &format!("{field}[1]: must be a text"));
+        check_field(field, json!(["X-A", "é"]), &format!("{field}[1]: must be a header field's name"));
+        check_field(field, json!(["X-A", own]), &format!("{field}[1]: {kept}"));
+    }
+}
+
+#[test]
+fn needs_rules_that_say_everything() {
+    check_field("rules", json!([]), "rules: must be an array of at least one rule");
+    check_field("rules", json!({}), "rules: must be an array of at least one rule");
+    check_field("rules/0", json!("x"), "rules[0]: must be a table of callers, methods and paths");
+    for (field, message) in [
+        ("callers", "must be an array of at least one caller's name"),
+        ("methods", "must be an array of at least one method"),
+        ("paths", "must be an array of at least one path"),
+    ] {
+        check_field(&format!("rules/0/{field}"), json!([]), &format!("rules[0].{field}: {message}"));
+        check_field(&format!("rules/0/{field}"), json!("x"), &format!("rules[0].{field}: {message}"));
+        check_field(&format!("rules/0/{field}"), json!([1]), &format!("rules[0].{field}[0]: must be a text"));
+    }
+    let unknown = "must be the name of a caller in CALLERS, or anyone";
+    check_field("rules/0/callers", json!(["backend", "nobody"]), &format!("rules[0].callers[1]: {unknown}"));
+    check_field(
+        "rules/0/methods",
+        json!(["get"]),
+        "rules[0].methods[0]: must be a method in capital letters",
+    );
+    check_field(
+        "rules/0/methods",
+        json!(["GET", "TRACE"]),
+        "rules[0].methods[1]: is a method that is never allowed",
+    );
+    check_field(
+        "rules/0/methods",
+        json!(["CONNECT"]),
+        "rules[0].methods[0]: is a method that is never allowed",
+    );
+    let pattern = "must be a path that begins with /, * standing for one whole segment and ** for any number at its end";
+    check_field("rules/0/paths", json!(["/a", "b"]), &format!("rules[0].paths[1]: {pattern}"));
+    check_field("rules/0/rate_limit", json!(1), "rules[0].rate_limit: rate limits are not available yet");
+    check_field("rules/0/path", json!(1), "rules[0].path: is not a known field");
+}
+
+#[test]
+fn needs_what_the_grant_needs() {
+    for (secret, id) in [
+        ("API_CLIENT_SECRET", "api"),
+        ("FIXED_TOKEN", "fixed"),
+        ("GURU_TOKEN", "guru"),
+        ("HUBSOFT_CLIENT_SECRET", "hubsoft"),
+        ("HUBSOFT_USERNAME", "hubsoft"),
+        ("HUBSOFT_PASSWORD", "hubsoft"),
+        ("RENEWED_REFRESH_TOKEN", "renewed"),
+        ("V8_USERNAME", "v8"),
+        ("V8_PASSWORD", "v8"),
+    ] {
+        check(&[(secret, json!(""))], &[&format!("{secret}: is missing: set this secret")], &[id]);
+        check(&[(secret, json!(12))], &[&format!("{secret}: must be a text")], &[id]);
+    }
+    check(
+        &[("GURU_TOKEN", json!("x\n"))],
+        &["GURU_TOKEN: must be visible ASCII without spaces around it"],
+        &["guru"],
+    );
+    check(&[("HUBSOFT_CLIENT_ID", json!(7))], &["HUBSOFT_CLIENT_ID: must be a text"], &["hubsoft"]);
+}
+
+#[test]
+fn needs_what_no_preset_tells() {
+    for (id, field, message) in [
+        ("api", "provider", "must be guru, hubsoft, v8 or custom"),
+        ("api", "base_url", "is missing: write the API's https address"),
+        ("hubsoft", "base_url", "is missing: write the API's https address"),
+        ("api", "grant", "must be static, password, client_credentials or refresh_token"),
+        ("api", "token_url", "is missing: write the token endpoint's https address"),
+        ("v8", "rules", "must be an array of at least one rule"),
+    ] {
+        let mut all = sound();
+        put(&mut all, &format!("CONNECTIONS/{id}/{field}"), None);
+        let (config, problems) = read(&all);
+        let found: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(found, [format!("CONNECTIONS.{id}.{field}: {message}")]);
+        assert!(config.connections[id].is_none());
+    }
+}
+
+#[test]
+fn refuses_token_requests_for_a_static_token() {
+    for field in [
+        "token_url",
+        "body",
+        "client_auth",
+        "client_id",
+        "audience",
+        "scope",
+        "resource",
+        "params",
+        "default_expires_in",
+        "expiry_skew",
+        "token_timeout_ms",
+    ] {
+        for id in ["guru", "fixed"] {
+            check(
+                &[(&format!("CONNECTIONS/{id}/{field}"), json!(1))],
+                &[&format!("CONNECTIONS.{id}.{field}: has no meaning with a static token")],
+                &[id],
+            );
+        }
+    }
+}
+
+#[test]
+fn reports_webhooks_without_breaking_the_connection() {
+    let message = "CONNECTIONS.guru.webhook: webhooks are not available yet";
+    check(&[("CONNECTIONS/guru/webhook", json!({"forward_to": "https://app.example.com"}))], &[message], &[]);
+}
+
+#[test]
+fn refuses_connections_whose_names_share_secrets_or_fit_nowhere() {
+    let message = "must have another name: its secrets have the same names as another one's";
+    let guru = sound()["CONNECTIONS"]["guru"].clone();
+    check(
+        &[("CONNECTIONS/Guru", guru.clone())],
+        &[&format!("CONNECTIONS.Guru: {message}"), &format!("CONNECTIONS.guru: {message}")],
+        &["Guru", "guru"],
+    );
+    let name = "must have a name of 1 to 64 letters, digits, - and _ that begins with a letter or digit";
+    check(&[("CONNECTIONS/a.b", guru)], &[&format!("CONNECTIONS.a.b: {name}")], &[]);
+    check(&[("CONNECTIONS/guru", json!("guru"))], &["CONNECTIONS.guru: must be a table"], &["guru"]);
+}
+
+#[test]
+fn reports_variables_of_the_wrong_form() {
+    let origin = "must be an https origin as browsers send it, or http on a loopback host: \
+                  lower case, no default port, no path, no slash at the end";
+    let origins = json!(["https://a.example", "https://b.example/", "null", "https://c.example"]);
+    let changes = [("ALLOWED_ORIGINS", origins)];
+    check(
+        &changes,
+        &[&format!("ALLOWED_ORIGINS[1]: {origin}"), &format!("ALLOWED_ORIGINS[2]: {origin}")],
+        &[],
+    );
+    assert_eq!(read(&changed(&changes)).0.allowed_origins.len(), 2);
+    for wrong in [json!("https://a.example"), json!({}), json!(""), json!("[")] {
+        check(&[("ALLOWED_ORIGINS", wrong)], &["ALLOWED_ORIGINS: must be an array of origins"], &[]);
+    }
+    check(&[("BASE_PATH", json!("broker"))], &["BASE_PATH: must be empty or a path like /broker"], &[]);
+    check(&[("BASE_PATH", json!(1))], &["BASE_PATH: must be a text"], &[]);
+    assert_eq!(read(&changed(&[("BASE_PATH", json!("/a/../b"))])).0.base_path, "");
+    for wrong in [json!([]), json!("x"), json!("{"), json!(1)] {
+        check(&[("CONNECTIONS", wrong)], &["CONNECTIONS: must be a table"], &[]);
+    }
+    let (_, problems) = read(&changed(&[("CALLERS", json!("x")), ("CONNECTIONS", json!({}))]));
+    assert_eq!(problems.iter().map(Problem::field).collect::<Vec<_>>(), ["CALLERS"]);
+}
+
+#[test]
+fn says_what_is_wrong_with_sealing_keys() {
+    let missing = "is missing: set this secret to id:key, the key being 32 bytes in base64";
+    for (value, message) in [
+        (json!(""), missing),
+        (json!(" , "), missing),
+        (json!(1), "must be a text"),
+        (
+            json!("AAAA"),
+            "must be id:key, several separated by commas; an id has 1 to 32 letters, digits, - and _",
+        ),
+        (json!("a:AAAA"), "must have keys of 32 bytes in base64"),
+        (json!(format!("{SEALING_KEYS},{SEALING_KEYS}")), "must have another id for each key"),
+    ] {
+        let changes = [("SEALING_KEYS", value)];
+        check(&changes, &[&format!("SEALING_KEYS: {message}")], &[]);
+        assert!(read(&changed(&changes)).0.sealing_keys.is_none());
+    }
+}
+
+#[test]
+fn reports_all_problems_at_once_in_a_fixed_order() {
+    let mut all = changed(&[
+        ("ALLOWED_ORIGINS", json!(["x"])),
+        ("BASE_PATH", json!("x")),
+        ("CALLERS/web", json!({"kind": "x"})),
+        ("CONNECTIONS/api/base_url", json!("x")),
+        ("CONNECTIONS/api/grant", json!("x")),
+        ("CONNECTIONS/api/scope", json!(1)),
+        ("CONNECTIONS/api/timeout_ms", json!(0)),
+        ("CONNECTIONS/api/rules/0/paths", json!(["x", "/", "y"])),
+        ("CONNECTIONS/api/unknown", json!(1)),
+        ("CONNECTIONS/v8", json!({"scope": "", "rules": []})),
+        ("GURU_TOKEN", json!("")),
+        ("HUBSOFT_USERNAME", json!("")),
+        ("HUBSOFT_PASSWORD", json!("")),
+    ]);
+    put(&mut all, "SEALING_KEYS", None);
+    let (config, problems) = read(&all);
+    assert_eq!(
+        problems.iter().map(Problem::field).collect::<Vec<_>>(),
+        [
+            "ALLOWED_ORIGINS[0]",
+            "BASE_PATH",
+            "CALLERS.web.kind",
+            "CONNECTIONS.api.base_url",
+            "CONNECTIONS.api.grant",
+            "CONNECTIONS.api.scope",
+            "CONNECTIONS.api.timeout_ms",
+            "CONNECTIONS.api.rules[0].paths[0]",
+            "CONNECTIONS.api.rules[0].paths[2]",
+            "CONNECTIONS.api.unknown",
+            "GURU_TOKEN",
+            "HUBSOFT_USERNAME",
+            "HUBSOFT_PASSWORD",
+            "CONNECTIONS.v8.provider",
+            "CONNECTIONS.v8.scope",
+            "CONNECTIONS.v8.rules",
+            "SEALING_KEYS",
+        ]
+    );
+    assert!(config.connections["fixed"].is_some() && config.connections["renewed"].is_some());
+    assert!(config.callers["backend"].is_some());
+}

@@ -1,0 +1,70 @@
+//! `application/x-www-form-urlencoded`, the encoding of token requests.
+//!
+//! Source: RFC 6749 appendix B, the WHATWG URL standard's form serializer.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What is escaped: everything but letters, digits and `*-._`. A space becomes
+/// `+` afterwards.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_').remove(b' ');
+
+/// Appends `text`, encoded, to `out`.
+pub fn encode_into(out: &mut String, text: &str) {
+    for piece in utf8_percent_encode(text, ESCAPED) {
+        if piece.contains(' ') {
+            out.push_str(&piece.replace(' ', "+"));
+        } else {
+            out.push_str(piece);
+        }
+    }
+}
+
+/// The form of `fields` in their order: `name=value&name=value`.
+#[must_use]
+pub fn encode<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut out = String::new();
+    for (name, value) in fields {
+        if !out.is_empty() {
+            out.push('&');
+        }
+        encode_into(&mut out, name);
+        out.push('=');
+        encode_into(&mut out, value);
+    }
+    out
+}
+
+/// Whether the query or form `text` has a parameter called `name`, its case
+/// and its encoding not minded.
+#[must_use]
+pub fn has_parameter(text: &str, name: &str) -> bool {
+    text.split('&').any(|field| {
+        let key = field.split('=').next().unwrap_or_default();
+        let key = percent_encoding::percent_decode_str(key).collect::<Vec<u8>>();
+        key.eq_ignore_ascii_case(name.as_bytes())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encodes_what_forms_encode() {
+        assert_eq!(encode([("password", "+&%é€ ~*-._")]), "password=%2B%26%25%C3%A9%E2%82%AC+%7E*-._");
+        assert_eq!(encode([("a", "1"), ("b c", "=")]), "a=1&b+c=%3D");
+        assert_eq!(encode([]), "");
+    }
+
+    #[test]
+    fn finds_a_parameter_however_it_is_written() {
+        for query in
+            ["access_token=x", "a=1&access_token", "access%5Ftoken=x", "ACCESS_token=", "a&%61ccess_token=1"]
+        {
+            assert!(has_parameter(query, "access_token"), "{query}");
+        }
+        for query in ["", "access_tokens=x", "x=access_token", "a=access_token=1"] {
+            assert!(!has_parameter(query, "access_token"), "{query}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The parts of HTTP that the broker reasons about, each validated once.
+
+mod address;
+mod head;
+mod header;
+mod method;
+mod origin;
+mod path;
+
+pub use address::{AddressError, EndpointUrl};
+pub use head::{Headers, RequestHead};
+pub use header::{HeaderName, is_field_value};
+pub use method::Method;
+pub use origin::Origin;
+pub use path::{BadPath, PathPattern, RequestPath};

@@ -1,0 +1,79 @@
+//! Web origins.
+
+use std::fmt;
+
+use url::{Host, Url};
+
+use super::address::is_loopback;
+
+/// The origin of a front end, compared exactly and never by pattern
+/// (RFC 6454 §6.2).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Origin(String);
+
+impl Origin {
+    /// Reads an origin exactly as a browser would send it: scheme, host in
+    /// lower case and port where it is not the scheme's own; `https`, or
+    /// `http` on a loopback host. No path, no trailing slash, never `null`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let url = Url::parse(text).ok()?;
+        let host = url.host().filter(|host| !matches!(host, Host::Domain(name) if name.contains('*')))?;
+        let secure = match url.scheme() {
+            "https" => true,
+            "http" => is_loopback(&host),
+            _ => false,
+        };
+        (secure && url.origin().ascii_serialization() == text).then(|| Self(text.to_owned()))
+    }
+
+    /// The origin as browsers write it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_what_a_browser_sends() {
+        for good in [
+            "https://app.example.com",
+            "https://app.example.com:8443",
+            "http://localhost:5173",
+            "http://127.0.0.1:3000",
+            "http://[::1]:3000",
+        ] {
+            assert!(Origin::parse(good).is_some(), "{good}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_no_browser_sends() {
+        for bad in [
+            "null",
+            "*",
+            "",
+            "https://app.example.com/",
+            "https://app.example.com:443",
+            "https://APP.example.com",
+            "http://app.example.com",
+            "https://app.example.com/path",
+            "https://user@app.example.com",
+            "app.example.com",
+            "https://*.example.com",
+            "file:///x",
+        ] {
+            assert!(Origin::parse(bad).is_none(), "{bad:?}");
+        }
+    }
+}

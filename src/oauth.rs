@@ -1,0 +1,12 @@
+//! Token requests and token responses, as pure pairs.
+//!
+//! No routes, no storage, no clock: a request is built from the configuration,
+//! a response is read from its status, its headers and its bytes.
+
+mod request;
+mod response;
+mod retry_after;
+
+pub use request::TokenRequest;
+pub use response::{MAX_RESPONSE_BYTES, Refusal, TokenResponse, TokenType, read};
+pub use retry_after::retry_after;

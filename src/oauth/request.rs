@@ -1,0 +1,253 @@
+//! Token requests (RFC 6749 §4.3.2, §4.4.2, §6).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Serialize, Serializer};
+
+use crate::config::{BodyEncoding, ClientAuthentication, Grant, TokenEndpoint};
+use crate::form;
+use crate::secret::Secret;
+
+/// A request to a token endpoint, ready to be sent by `POST`.
+#[derive(Debug)]
+pub struct TokenRequest {
+    /// The token endpoint.
+    pub url: String,
+    /// The value of `Content-Type`.
+    pub content_type: &'static str,
+    /// The value of `Authorization`, where the client proves itself by Basic.
+    pub authorization: Option<Secret>,
+    /// The body.
+    pub body: Secret,
+}
+
+impl TokenRequest {
+    /// The request that obtains a token set anew by `grant`; a static token has
+    /// none.
+    #[must_use]
+    pub fn acquire(grant: &Grant) -> Option<Self> {
+        match grant {
+            Grant::Static { .. } => None,
+            Grant::Password { endpoint, username, password } => {
+                let own = [("username", username.expose()), ("password", password.expose())];
+                Some(Self::build(endpoint, "password", &own, Ask::Anew))
+            }
+            Grant::ClientCredentials { endpoint } => {
+                Some(Self::build(endpoint, "client_credentials", &[], Ask::Anew))
+            }
+            Grant::RefreshToken { endpoint, refresh_token } => Some(Self::refresh(endpoint, refresh_token)),
+        }
+    }
+
+    /// The request that renews a token set with its refresh token. It asks for
+    /// what was granted before: scope and audience are not repeated.
+    #[must_use]
+    pub fn refresh(endpoint: &TokenEndpoint, refresh_token: &Secret) -> Self {
+        Self::build(endpoint, "refresh_token", &[("refresh_token", refresh_token.expose())], Ask::Again)
+    }
+
+    fn build(endpoint: &TokenEndpoint, grant_type: &str, own: &[(&str, &str)], ask: Ask) -> Self {
+        let mut fields = vec![("grant_type", grant_type)];
+        let mut authorization = None;
+        // JSON token requests name the client first, as the makers document them.
+        let client_first = endpoint.encoding == BodyEncoding::Json;
+        let mut client = Vec::new();
+        match &endpoint.client {
+            ClientAuthentication::None { client_id } => {
+                client.extend(client_id.as_deref().map(|id| ("client_id", id)));
+            }
+            ClientAuthentication::Post { client_id, client_secret } => {
+                client.push(("client_id", client_id.as_str()));
+                client.push(("client_secret", client_secret.expose()));
+            }
+            ClientAuthentication::Basic { client_id, client_secret } => {
+                authorization = Some(basic(client_id, client_secret));
+            }
+        }
+        if client_first {
+            fields.append(&mut client);
+        }
+        fields.extend_from_slice(own);
+        if matches!(ask, Ask::Anew) {
+            let asked = [
+                ("audience", &endpoint.audience),
+                ("scope", &endpoint.scope),
+                ("resource", &endpoint.resource),
+            ];
+            fields.extend(asked.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))));
+        }
+        fields.append(&mut client);
+        fields.extend(endpoint.params.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let (content_type, body) = match endpoint.encoding {
+            BodyEncoding::Form => ("application/x-www-form-urlencoded", form::encode(fields)),
+            BodyEncoding::Json => {
+                // Texts as keys and values always serialise.
+                ("application/json", serde_json::to_string(&Members(&fields)).unwrap_or_default())
+            }
+        };
+        Self { url: endpoint.url.as_str().to_owned(), content_type, authorization, body: Secret::new(body) }
+    }
+}
+
+enum Ask {
+    Anew,
+    Again,
+}
+
+/// Basic credentials: both parts form-encoded before they are joined
+/// (RFC 6749 §2.3.1).
+fn basic(client_id: &str, client_secret: &Secret) -> Secret {
+    let mut pair = String::new();
+    form::encode_into(&mut pair, client_id);
+    pair.push(':');
+    form::encode_into(&mut pair, client_secret.expose());
+    Secret::new(format!("Basic {}", STANDARD.encode(pair)))
+}
+
+/// A JSON object whose members keep their order.
+struct Members<'a>(&'a [(&'a str, &'a str)]);
+
+impl Serialize for Members<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::http::EndpointUrl;
+
+    fn endpoint(encoding: BodyEncoding, client: ClientAuthentication) -> TokenEndpoint {
+        TokenEndpoint {
+            url: EndpointUrl::parse("https://as.example/oauth/token").unwrap(),
+            encoding,
+            client,
+            audience: None,
+            scope: None,
+            resource: None,
+            params: Vec::new(),
+            timeout: Duration::from_secs(10),
+        }
+    }
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text.to_owned())
+    }
+
+    fn post() -> ClientAuthentication {
+        ClientAuthentication::Post { client_id: "id".into(), client_secret: secret("s&c") }
+    }
+
+    fn password(endpoint: TokenEndpoint) -> Grant {
+        Grant::Password { endpoint, username: secret("ana@example.com"), password: secret("+&%é€\"") }
+    }
+
+    #[track_caller]
+    fn check(request: &TokenRequest, content_type: &str, authorization: Option<&str>, body: &str) {
+        assert_eq!(request.url, "https://as.example/oauth/token");
+        assert_eq!(request.content_type, content_type);
+        assert_eq!(request.authorization.as_ref().map(Secret::expose), authorization);
+        assert_eq!(request.body.expose(), body);
+    }
+
+    #[test]
+    fn asks_hubsoft_as_its_maker_documents() {
+        let grant = password(endpoint(BodyEncoding::Json, post()));
+        check(
+            &TokenRequest::acquire(&grant).unwrap(),
+            "application/json",
+            None,
+            r#"{"grant_type":"password","client_id":"id","client_secret":"s&c","username":"ana@example.com","password":"+&%é€\""}"#,
+        );
+    }
+
+    #[test]
+    fn asks_v8_as_its_maker_documents() {
+        let mut v8 =
+            endpoint(BodyEncoding::Form, ClientAuthentication::None { client_id: Some("id".into()) });
+        v8.audience = Some("https://api.v8".into());
+        v8.scope = Some("offline_access".into());
+        check(
+            &TokenRequest::acquire(&password(v8)).unwrap(),
+            "application/x-www-form-urlencoded",
+            None,
+            "grant_type=password&username=ana%40example.com&password=%2B%26%25%C3%A9%E2%82%AC%22&audience=https%3A%2F%2Fapi.v8&scope=offline_access&client_id=id",
+        );
+    }
+
+    #[test]
+    fn proves_the_client_by_one_method_only() {
+        let post = Grant::ClientCredentials { endpoint: endpoint(BodyEncoding::Form, post()) };
+        check(
+            &TokenRequest::acquire(&post).unwrap(),
+            "application/x-www-form-urlencoded",
+            None,
+            "grant_type=client_credentials&client_id=id&client_secret=s%26c",
+        );
+        let client =
+            ClientAuthentication::Basic { client_id: "i d".into(), client_secret: secret("a:b%+ü") };
+        let basic = Grant::ClientCredentials { endpoint: endpoint(BodyEncoding::Form, client) };
+        // i+d:a%3Ab%25%2B%C3%BC
+        check(
+            &TokenRequest::acquire(&basic).unwrap(),
+            "application/x-www-form-urlencoded",
+            Some("Basic aStkOmElM0FiJTI1JTJCJUMzJUJD"),
+            "grant_type=client_credentials",
+        );
+        let none = ClientAuthentication::None { client_id: None };
+        let none = Grant::ClientCredentials { endpoint: endpoint(BodyEncoding::Form, none) };
+        check(
+            &TokenRequest::acquire(&none).unwrap(),
+            "application/x-www-form-urlencoded",
+            None,
+            "grant_type=client_credentials",
+        );
+    }
+
+    #[test]
+    fn sends_what_was_configured_besides() {
+        let mut custom = endpoint(BodyEncoding::Form, post());
+        custom.scope = Some("read write".into());
+        custom.resource = Some("https://api.example/".into());
+        custom.params = vec![("tenant".into(), "a b".into())];
+        let grant = Grant::ClientCredentials { endpoint: custom };
+        check(
+            &TokenRequest::acquire(&grant).unwrap(),
+            "application/x-www-form-urlencoded",
+            None,
+            "grant_type=client_credentials&scope=read+write&resource=https%3A%2F%2Fapi.example%2F&client_id=id&client_secret=s%26c&tenant=a+b",
+        );
+    }
+
+    #[test]
+    fn refreshes_with_the_token_and_asks_for_nothing_wider() {
+        let mut custom = endpoint(BodyEncoding::Form, post());
+        custom.scope = Some("read".into());
+        custom.audience = Some("a".into());
+        let refresh = "grant_type=refresh_token&refresh_token=r%2F1&client_id=id&client_secret=s%26c";
+        let form = "application/x-www-form-urlencoded";
+        check(&TokenRequest::refresh(&custom, &secret("r/1")), form, None, refresh);
+        let grant = Grant::RefreshToken { endpoint: custom, refresh_token: secret("r/1") };
+        check(&TokenRequest::acquire(&grant).unwrap(), form, None, refresh);
+        check(
+            &TokenRequest::refresh(&endpoint(BodyEncoding::Json, post()), &secret("r/1")),
+            "application/json",
+            None,
+            r#"{"grant_type":"refresh_token","client_id":"id","client_secret":"s&c","refresh_token":"r/1"}"#,
+        );
+    }
+
+    #[test]
+    fn requests_nothing_for_a_static_token() {
+        assert!(TokenRequest::acquire(&Grant::Static { token: secret("t") }).is_none());
+    }
+
+    #[test]
+    fn shows_no_secret_when_debugged() {
+        let shown = format!("{:?}", TokenRequest::acquire(&password(endpoint(BodyEncoding::Json, post()))));
+        assert!(!shown.contains("s&c") && !shown.contains("ana") && !shown.contains("é€"), "{shown}");
+    }
+}

@@ -1,0 +1,72 @@
+//! `Retry-After` (RFC 9110 §10.2.3): seconds, or an HTTP date.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::time::UnixTime;
+
+/// The longest wait that another server may impose.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+/// How long to wait from `now` according to the value of a `Retry-After`
+/// field; none where it says nothing that can be read. At most an hour.
+#[must_use]
+pub fn retry_after(value: &str, now: UnixTime) -> Option<Duration> {
+    let value = value.trim();
+    let wait = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        // More digits than a number holds is a long time, too.
+        Duration::from_secs(value.parse().unwrap_or(u64::MAX))
+    } else {
+        http_date(value)?.since(now)
+    };
+    Some(wait.min(LONGEST))
+}
+
+fn http_date(text: &str) -> Option<UnixTime> {
+    let since_epoch = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(UnixTime::from_millis(0) + since_epoch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 1994-11-06T08:49:37Z.
+    const NOW: UnixTime = UnixTime::from_millis(784_111_777_000);
+
+    fn check(value: &str, seconds: Option<u64>) {
+        assert_eq!(retry_after(value, NOW), seconds.map(Duration::from_secs), "{value:?}");
+    }
+
+    #[test]
+    fn reads_seconds() {
+        check("0", Some(0));
+        check(" 120 ", Some(120));
+        check("999999", Some(3600));
+        check("99999999999999999999999", Some(3600));
+    }
+
+    #[test]
+    fn reads_dates() {
+        check("Sun, 06 Nov 1994 08:49:37 GMT", Some(0));
+        check("Sun, 06 Nov 1994 08:51:37 GMT", Some(120));
+        check("Mon, 07 Nov 1994 08:49:37 GMT", Some(3600));
+        check("Tue, 29 Feb 2028 00:00:00 GMT", Some(3600));
+        check("Sat, 05 Nov 1994 08:49:37 GMT", Some(0));
+    }
+
+    #[test]
+    fn ignores_what_is_neither() {
+        for value in [
+            "",
+            "-1",
+            "1.5",
+            "soon",
+            "Sun, 06 Nov 1994",
+            "Sun, 06 Nov 1994 25:00:00 GMT",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sun, 32 Nov 1994 08:49:37 GMT",
+        ] {
+            check(value, None);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+// What the broker has done on JavaScript's own objects: heads cross the border
+// to Rust as one text each, bodies never do.
+
+/** The method, the address and the header fields of `request`, a line each. */
+export function requestHead(request) {
+  return `${request.method}\n${request.url}${fieldLines(request.headers)}`;
+}
+
+/** The status and the header fields of `response`, a line each. */
+export function responseHead(response) {
+  return `${response.status}${fieldLines(response.headers)}`;
+}
+
+function fieldLines(headers) {
+  let lines = "";
+  for (const [name, value] of headers) lines += `\n${name}:${value}`;
+  return lines;
+}
+
+function toHeaders(lines) {
+  const headers = new Headers();
+  if (lines === "") return headers;
+  for (const line of lines.split("\n")) {
+    const colon = line.indexOf(":");
+    headers.append(line.slice(0, colon), line.slice(colon + 1));
+  }
+  return headers;
+}
+
+/** A response of the broker's own; `text` is null where there is no body. */
+export function respond(status, fields, text) {
+  return new Response(text, { status, headers: toHeaders(fields) });
+}
+
+/** `upstream`'s response with another head; its body is streamed. */
+export function respondWith(upstream, status, fields) {
+  return new Response(upstream.body, { status, headers: toHeaders(fields) });
+}
+
+/** Lets a response go whose body nobody reads. */
+export function discard(response) {
+  response.body?.cancel().catch(() => {});
+}
+
+/** The variables and secrets of the Worker as JSON; its bindings are left out. */
+export function variables(env) {
+  const plain = Object.entries(env).filter(([, value]) => {
+    const prototype = value === null ? null : Object.getPrototypeOf(Object(value));
+    return typeof value !== "object" || prototype === Object.prototype || Array.isArray(value);
+  });
+  return JSON.stringify(Object.fromEntries(plain));
+}
+
+/** Whether the Worker has a binding called `name`. */
+export function hasBinding(env, name) {
+  return typeof env[name] === "object" && env[name] !== null;
+}
+
+// Bodies up to this size are read before they are sent, if they may have to be
+// sent again.
+const READ_FIRST = 64 * 1024;
+
+/** One caller's request on its way to the upstream, sendable twice. */
+export class Outgoing {
+  #request;
+  #body; // undefined: not sent yet; null: none; ArrayBuffer; Recorder; "gone"
+
+  constructor(request) {
+    this.#request = request;
+  }
+
+  /**
+   * Sends the request on. `replayBytes` is the largest body that is kept for a
+   * second send, -1 where there will be none. Rejects with "timeout", "gone",
+   * or anything else where the upstream was not reached.
+   */
+  async send(method, url, fields, timeoutMs, replayBytes) {
+    const body = await this.#nextBody(replayBytes);
+    const timer = new AbortController();
+    const alarm = setTimeout(() => timer.abort(), timeoutMs);
+    try {
+      return await fetch(url, { method, headers: toHeaders(fields), body, redirect: "manual", signal: timer.signal });
+    } catch (error) {
+      throw timer.signal.aborted ? "timeout" : error;
+    } finally {
+      clearTimeout(alarm);
+    }
+  }
+
+  async #nextBody(replayBytes) {
+    const { body, headers } = this.#request;
+    if (this.#body === undefined) {
+      const length = headers.has("content-length") ? Number(headers.get("content-length")) : undefined;
+      if (body === null) return (this.#body = null);
+      if (replayBytes < 0 || length > replayBytes) {
+        this.#body = "gone";
+        return body;
+      }
+      if (length <= READ_FIRST) return (this.#body = await this.#request.arrayBuffer());
+      this.#body = new Recorder(body, replayBytes);
+      return this.#body.stream(length);
+    }
+    if (this.#body instanceof Recorder) this.#body = (await this.#body.whole()) ?? "gone";
+    if (this.#body === "gone") throw "gone";
+    return this.#body;
+  }
+}
+
+/** Passes a body on as it comes and keeps it, as long as it is small enough. */
+class Recorder {
+  #reader;
+  #limit;
+  #kept = [];
+  #size = 0;
+  #ended = false;
+  #reading = Promise.resolve();
+
+  constructor(body, limit) {
+    this.#reader = body.getReader();
+    this.#limit = limit;
+  }
+
+  /** The body as a stream of `length` bytes, or of an unknown number. */
+  stream(length) {
+    const source = new ReadableStream({
+      pull: async (controller) => {
+        const chunk = await this.#read();
+        if (chunk === undefined) controller.close();
+        else controller.enqueue(chunk);
+      },
+    });
+    if (length === undefined) return source;
+    const sized = new FixedLengthStream(length);
+    source.pipeTo(sized.writable).catch(() => {});
+    return sized.readable;
+  }
+
+  /** The whole body, read to its end; nothing where it is too large. */
+  async whole() {
+    while (!this.#ended && this.#kept !== null) await this.#read();
+    return this.#kept === null ? undefined : new Blob(this.#kept).arrayBuffer();
+  }
+
+  // The stream and a second send may both want the next chunk: one at a time.
+  #read() {
+    this.#reading = this.#reading.then(async () => {
+      if (this.#ended) return undefined;
+      const { done, value } = await this.#reader.read();
+      if (done) {
+        this.#ended = true;
+        return undefined;
+      }
+      this.#size += value.byteLength;
+      if (this.#size > this.#limit) this.#kept = null;
+      this.#kept?.push(value.slice());
+      return value;
+    });
+    return this.#reading;
+  }
+}
+
+/**
+ * Sends a token request and reads its answer, up to a little more than
+ * `maxBytes`. Rejects with "timeout", or anything else where the token
+ * endpoint was not reached.
+ */
+export async function requestToken(url, contentType, authorization, body, timeoutMs, maxBytes) {
+  const headers = new Headers({ "content-type": contentType, accept: "application/json", "user-agent": "porteiro" });
+  if (authorization !== undefined) headers.set("authorization", authorization);
+  const timer = new AbortController();
+  const alarm = setTimeout(() => timer.abort(), timeoutMs);
+  try {
+    const response = await fetch(url, { method: "POST", headers, body, redirect: "manual", signal: timer.signal });
+    return {
+      status: response.status,
+      retryAfter: response.headers.get("retry-after") ?? undefined,
+      body: await readUpTo(response, maxBytes),
+    };
+  } catch (error) {
+    throw timer.signal.aborted ? "timeout" : error;
+  } finally {
+    clearTimeout(alarm);
+  }
+}
+
+async function readUpTo(response, maxBytes) {
+  const chunks = [];
+  let size = 0;
+  if (response.body !== null) {
+    for await (const chunk of response.body) {
+      chunks.push(chunk);
+      size += chunk.byteLength;
+      if (size > maxBytes) break;
+    }
+  }
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
+}

@@ -1,0 +1,43 @@
+//! What an isolate keeps between requests.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use worker::Env;
+
+use super::{entropy, glue};
+use crate::broker::ports::Log;
+use crate::broker::{Broker, report};
+use crate::config::{Config, Variables};
+
+thread_local! {
+    static BROKER: OnceCell<Rc<Broker>> = const { OnceCell::new() };
+}
+
+struct IsolateLog;
+
+impl Log for IsolateLog {
+    fn line(&self, line: &str) {
+        entropy::log(line);
+    }
+}
+
+/// The broker of this isolate. The first request reads the configuration and
+/// reports what is wrong with it.
+pub fn broker(env: &Env) -> Rc<Broker> {
+    BROKER.with(|broker| Rc::clone(broker.get_or_init(|| Rc::new(Broker::new(Rc::new(configuration(env)))))))
+}
+
+fn configuration(env: &Env) -> Config {
+    let variables: Variables = serde_json::from_str(&glue::variables(env)).unwrap_or_default();
+    let (config, problems) = Config::read(&variables);
+    for problem in &problems {
+        report::configuration_problem(&IsolateLog, problem.field(), problem.message());
+    }
+    for binding in ["TOKENS", "KEEPER"] {
+        if !glue::has_binding(env, binding) {
+            report::configuration_problem(&IsolateLog, binding, "must be bound to the Worker");
+        }
+    }
+    config
+}

@@ -1,0 +1,72 @@
+// The Worker's entry: hands each event to the module, and outlives its failures.
+//
+// A panic rejects the promise of its own event and nothing else. An abort (stack
+// overflow, out of memory) ends the instance of the module: the next call into it
+// makes a new one, and every object of the old one is stale from then on.
+import { DurableObject } from "cloudflare:workers";
+import * as broker from "broker";
+
+const instance = broker.__worker_init_state();
+
+export default {
+  async fetch(request, env, ctx) {
+    try {
+      return await broker.fetch(request, env, ctx);
+    } catch (error) {
+      return failed(error);
+    }
+  },
+};
+
+export class Keeper extends DurableObject {
+  #keeper;
+  #instanceId;
+
+  async fetch(request) {
+    try {
+      return await this.#current().fetch(request);
+    } catch (error) {
+      return failed(error);
+    }
+  }
+
+  // A rejection is left to the runtime, which calls again later.
+  alarm() {
+    return this.#current().alarm();
+  }
+
+  /** The keeper of the module's present instance. */
+  #current() {
+    // An instance that ended is replaced by the next call that needs no object of it. Had the
+    // keeper's own method been that call, it would use an address of the old instance in the new.
+    broker.__worker_init_state();
+    if (this.#instanceId !== instance.instanceId) {
+      this.#keeper = new broker.Keeper(this.ctx, this.env);
+      this.#instanceId = instance.instanceId;
+    }
+    return this.#keeper;
+  }
+}
+
+/** The answer of last resort. What failed is not told: it may quote the request. */
+function failed() {
+  const request_id = crypto.randomUUID();
+  console.error(JSON.stringify({ level: "error", event: "panic", request_id }));
+  const problem = {
+    type: "about:blank",
+    title: "Internal error",
+    status: 500,
+    code: "internal",
+    detail: "The broker failed unexpectedly.",
+    request_id,
+  };
+  return new Response(JSON.stringify(problem), {
+    status: 500,
+    headers: {
+      "Content-Type": "application/problem+json",
+      "X-Request-Id": request_id,
+      "Cache-Control": "no-store",
+      "X-Content-Type-Options": "nosniff",
+    },
+  });
+}

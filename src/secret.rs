@@ -1,0 +1,121 @@
+//! Text that must never be seen: passwords, keys, tokens.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+/// A secret text, wiped when dropped.
+///
+/// It cannot be printed, serialised or compared by accident:
+///
+/// ```compile_fail
+/// println!("{}", porteiro::secret::Secret::new("x".to_owned()));
+/// ```
+/// ```compile_fail
+/// serde_json::to_string(&porteiro::secret::Secret::new("x".to_owned()));
+/// ```
+/// ```compile_fail
+/// let a = porteiro::secret::Secret::new("x".to_owned());
+/// let b = porteiro::secret::Secret::new("x".to_owned());
+/// assert!(a == b);
+/// ```
+/// ```compile_fail
+/// let a: &str = &porteiro::secret::Secret::new("x".to_owned());
+/// ```
+/// ```compile_fail
+/// let a = porteiro::secret::Secret::new("x".to_owned());
+/// let b: &str = a.as_ref();
+/// ```
+/// What it does allow:
+///
+/// ```
+/// let secret = porteiro::secret::Secret::new("hunter2".to_owned());
+/// assert_eq!(secret.expose(), "hunter2");
+/// assert_eq!(format!("{secret:?}"), "Secret(redacted)");
+/// ```
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes `text` into keeping.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The secret itself, for the one place that must have it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The digest by which this secret is recognised.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&[self.expose()])
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(redacted)")
+    }
+}
+
+/// A SHA-256 digest that stands for one or more secret texts.
+///
+/// Equality takes the same time wherever two digests differ. The digest of a
+/// guessable text can be guessed too: it stays in memory or under seal.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// The digest of `parts`, each preceded by its length so that moving a
+    /// border between two parts changes the digest.
+    #[must_use]
+    pub fn of(parts: &[&str]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        Self(hash.finalize().into())
+    }
+}
+
+impl PartialEq for Fingerprint {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Fingerprint {}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fingerprint(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_nothing_of_itself_when_debugged() {
+        let secret = Secret::new("s3cr3t".to_owned());
+        assert_eq!(format!("{secret:?}"), "Secret(redacted)");
+        assert_eq!(format!("{:?}", secret.fingerprint()), "Fingerprint(redacted)");
+    }
+
+    #[test]
+    fn tells_the_borders_between_parts() {
+        assert_eq!(Fingerprint::of(&["ab", "c"]), Fingerprint::of(&["ab", "c"]));
+        assert_ne!(Fingerprint::of(&["ab", "c"]), Fingerprint::of(&["a", "bc"]));
+        assert_ne!(Fingerprint::of(&["ab"]), Fingerprint::of(&["ab", ""]));
+    }
+}

@@ -1,0 +1,156 @@
+//! The written forms of what is kept, before they are sealed.
+//!
+//! A [`Secret`] cannot be serialised. These are the only forms in which one may
+//! be written, and they exist only on their way into and out of a seal.
+
+use serde::{Deserialize, Serialize};
+
+use super::sealing::Nonce;
+use super::{AccessToken, Lifetime, SealError, SealingKeys, TokenSet};
+use crate::oauth::TokenType;
+use crate::secret::{Fingerprint, Secret};
+
+/// The written form of an [`AccessToken`], with the account that it belongs to.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AccessTokenRecord {
+    identity: Fingerprint,
+    generation: u64,
+    #[serde(with = "exposed")]
+    access_token: Secret,
+    lifetime: Lifetime,
+}
+
+impl AccessTokenRecord {
+    /// Seals `access`, which belongs to `identity`, under `name`.
+    ///
+    /// # Errors
+    /// [`SealError`] where it cannot be sealed.
+    pub fn seal(
+        access: &AccessToken,
+        identity: &Fingerprint,
+        name: &str,
+        keys: &SealingKeys,
+        nonce: &Nonce,
+    ) -> Result<String, SealError> {
+        seal(&Self::new(access, identity), name, keys, nonce)
+    }
+
+    /// Opens what was sealed under `name`; nothing where it belongs to another
+    /// account than `identity`.
+    ///
+    /// # Errors
+    /// [`SealError`] where it does not open.
+    pub fn open(
+        sealed: &str,
+        identity: &Fingerprint,
+        name: &str,
+        keys: &SealingKeys,
+    ) -> Result<Option<AccessToken>, SealError> {
+        let record: Self = open(sealed, name, keys)?;
+        let same = record.identity == *identity;
+        Ok(same.then(|| record.into_token()))
+    }
+
+    fn new(access: &AccessToken, identity: &Fingerprint) -> Self {
+        Self {
+            identity: *identity,
+            generation: access.generation,
+            access_token: access.token.clone(),
+            lifetime: access.lifetime,
+        }
+    }
+
+    fn into_token(self) -> AccessToken {
+        AccessToken {
+            generation: self.generation,
+            token: self.access_token,
+            token_type: TokenType::Bearer,
+            lifetime: self.lifetime,
+        }
+    }
+}
+
+/// The written form of a [`TokenSet`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TokenSetRecord {
+    access: AccessTokenRecord,
+    #[serde(with = "exposed_option")]
+    refresh_token: Option<Secret>,
+    scope: Option<String>,
+}
+
+impl TokenSetRecord {
+    /// Writes `set`, which belongs to `identity`.
+    #[must_use]
+    pub fn new(set: &TokenSet, identity: &Fingerprint) -> Self {
+        Self {
+            access: AccessTokenRecord::new(&set.access, identity),
+            refresh_token: set.refresh_token.clone(),
+            scope: set.scope.clone(),
+        }
+    }
+
+    /// The token set that was written.
+    #[must_use]
+    pub fn into_token_set(self) -> TokenSet {
+        TokenSet { access: self.access.into_token(), refresh_token: self.refresh_token, scope: self.scope }
+    }
+}
+
+/// Writes `record` as JSON and seals it under `name`.
+///
+/// # Errors
+/// [`SealError`] where it cannot be written or sealed.
+pub fn seal<T: Serialize>(
+    record: &T,
+    name: &str,
+    keys: &SealingKeys,
+    nonce: &Nonce,
+) -> Result<String, SealError> {
+    let plain = zeroize::Zeroizing::new(serde_json::to_vec(record).map_err(|_| SealError::Format)?);
+    keys.seal(name, &plain, nonce)
+}
+
+/// Opens what [`seal`] made under `name`.
+///
+/// # Errors
+/// [`SealError`] where it does not open or is no such record.
+pub fn open<T: for<'a> Deserialize<'a>>(
+    sealed: &str,
+    name: &str,
+    keys: &SealingKeys,
+) -> Result<T, SealError> {
+    let plain = keys.open(name, sealed)?;
+    serde_json::from_slice(&plain).map_err(|_| SealError::Format)
+}
+
+mod exposed {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::secret::Secret;
+
+    pub fn serialize<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(secret.expose())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+        String::deserialize(deserializer).map(Secret::new)
+    }
+}
+
+mod exposed_option {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::secret::Secret;
+
+    pub fn serialize<S: Serializer>(secret: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
+        match secret {
+            Some(secret) => serializer.serialize_some(secret.expose()),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+        Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
+    }
+}

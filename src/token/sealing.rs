@@ -1,0 +1,218 @@
+//! Authenticated encryption at rest.
+//!
+//! A sealed text is `{version}.{key id}.{data}`, where the version is `1` and
+//! the data is base64url (no padding) of a 24-byte nonce and the
+//! XChaCha20-Poly1305 ciphertext with its 16-byte tag. The record's name, the
+//! version and the key id are the associated data, so that a record moved to
+//! another name does not open. The nonce is long enough to be drawn at random
+//! for any number of records (draft-irtf-cfrg-xchacha §2.1).
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use chacha20poly1305::aead::{Aead as _, Payload};
+use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+
+const VERSION: &str = "1";
+const NONCE_BYTES: usize = 24;
+
+/// Fresh random bytes for one record; never used twice.
+#[derive(Debug)]
+pub struct Nonce(pub [u8; NONCE_BYTES]);
+
+/// The keys that seal and open records: the first seals, all of them open.
+pub struct SealingKeys {
+    first: Key,
+    others: Vec<Key>,
+}
+
+struct Key {
+    id: String,
+    cipher: XChaCha20Poly1305,
+}
+
+/// Why a text is not a list of sealing keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SealingKeysError {
+    /// There is no key.
+    Empty,
+    /// An entry is not `id:base64`, the id being 1 to 32 letters, digits, `-` or `_`.
+    NotAKey,
+    /// A key is not 32 bytes of base64.
+    WrongLength,
+    /// Two keys have the same id.
+    DuplicateId,
+}
+
+/// Why a sealed record could not be opened or made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SealError {
+    /// It is not a sealed record of a known version.
+    Format,
+    /// It was sealed with a key that is not at hand.
+    UnknownKey,
+    /// It was changed, moved from another name, or sealed with another key of
+    /// the same id.
+    Forged,
+}
+
+impl SealingKeys {
+    /// Reads `id:base64-of-32-bytes`, comma-separated.
+    ///
+    /// # Errors
+    /// What is wrong with the list; nothing of it is kept.
+    pub fn parse(text: &Secret) -> Result<Self, SealingKeysError> {
+        let mut keys: Vec<Key> = Vec::new();
+        for entry in text.expose().split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            let (id, encoded) = entry.split_once(':').ok_or(SealingKeysError::NotAKey)?;
+            let valid = (1..=32).contains(&id.len())
+                && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+            if !valid {
+                return Err(SealingKeysError::NotAKey);
+            }
+            if keys.iter().any(|key| key.id == id) {
+                return Err(SealingKeysError::DuplicateId);
+            }
+            let bytes = Zeroizing::new(STANDARD.decode(encoded).map_err(|_| SealingKeysError::WrongLength)?);
+            let cipher =
+                XChaCha20Poly1305::new_from_slice(&bytes).map_err(|_| SealingKeysError::WrongLength)?;
+            keys.push(Key { id: id.to_owned(), cipher });
+        }
+        let mut keys = keys.into_iter();
+        let first = keys.next().ok_or(SealingKeysError::Empty)?;
+        Ok(Self { first, others: keys.collect() })
+    }
+
+    /// Seals `plain` under the first key, bound to `name`.
+    ///
+    /// # Errors
+    /// [`SealError::Format`] where the text is too long for the cipher.
+    pub fn seal(&self, name: &str, plain: &[u8], nonce: &Nonce) -> Result<String, SealError> {
+        let key = &self.first;
+        let aad = associated_data(name, &key.id);
+        let payload = Payload { msg: plain, aad: aad.as_bytes() };
+        let sealed =
+            key.cipher.encrypt(XNonce::from_slice(&nonce.0), payload).map_err(|_| SealError::Format)?;
+        let mut data = nonce.0.to_vec();
+        data.extend_from_slice(&sealed);
+        Ok(format!("{VERSION}.{}.{}", key.id, URL_SAFE_NO_PAD.encode(data)))
+    }
+
+    /// Opens what was sealed for `name` under any of the keys.
+    ///
+    /// # Errors
+    /// Why it does not open; such a record counts as absent.
+    pub fn open(&self, name: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let (version, rest) = sealed.split_once('.').ok_or(SealError::Format)?;
+        let (id, encoded) = rest.split_once('.').ok_or(SealError::Format)?;
+        if version != VERSION {
+            return Err(SealError::Format);
+        }
+        let data = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| SealError::Format)?;
+        let (nonce, sealed) = data.split_at_checked(NONCE_BYTES).ok_or(SealError::Format)?;
+        let key = std::iter::once(&self.first)
+            .chain(&self.others)
+            .find(|key| key.id == id)
+            .ok_or(SealError::UnknownKey)?;
+        let aad = associated_data(name, id);
+        let payload = Payload { msg: sealed, aad: aad.as_bytes() };
+        let plain = key.cipher.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| SealError::Forged)?;
+        Ok(Zeroizing::new(plain))
+    }
+}
+
+impl fmt::Debug for SealingKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<&str> =
+            std::iter::once(&self.first).chain(&self.others).map(|key| key.id.as_str()).collect();
+        f.debug_tuple("SealingKeys").field(&ids).finish()
+    }
+}
+
+fn associated_data(name: &str, key_id: &str) -> String {
+    format!("porteiro.{VERSION}.{key_id}.{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = "old:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    const NEW: &str = "new:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+
+    fn keys(text: &str) -> SealingKeys {
+        SealingKeys::parse(&Secret::new(text.to_owned())).unwrap()
+    }
+
+    fn nonce(fill: u8) -> Nonce {
+        Nonce([fill; NONCE_BYTES])
+    }
+
+    #[test]
+    fn opens_what_it_sealed_for_the_same_name_only() {
+        let keys = keys(OLD);
+        let sealed = keys.seal("a", b"token", &nonce(7)).unwrap();
+        assert!(sealed.starts_with("1.old.") && !sealed.contains("token"));
+        assert_eq!(keys.open("a", &sealed).unwrap().as_slice(), b"token");
+        assert_eq!(keys.open("b", &sealed), Err(SealError::Forged));
+    }
+
+    #[test]
+    fn seals_with_the_first_key_and_opens_with_all() {
+        let sealed = keys(OLD).seal("a", b"token", &nonce(7)).unwrap();
+        let rotated = keys(&format!("{NEW}, {OLD}"));
+        assert_eq!(rotated.open("a", &sealed).unwrap().as_slice(), b"token");
+        assert!(rotated.seal("a", b"token", &nonce(8)).unwrap().starts_with("1.new."));
+        assert_eq!(keys(NEW).open("a", &sealed), Err(SealError::UnknownKey));
+    }
+
+    #[test]
+    fn opens_nothing_that_was_changed() {
+        let keys = keys(OLD);
+        let sealed = keys.seal("a", b"token", &nonce(7)).unwrap();
+        for at in 0..sealed.len() {
+            for bit in 0..7 {
+                let mut bytes = sealed.clone().into_bytes();
+                bytes[at] ^= 1 << bit;
+                let Ok(changed) = String::from_utf8(bytes) else { continue };
+                assert!(keys.open("a", &changed).is_err(), "byte {at}, bit {bit}");
+            }
+        }
+        for broken in ["", "1", "1.old", "1.old.", "2.old.AAAA", "1.old.!!!!"] {
+            assert!(keys.open("a", broken).is_err(), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn never_opens_under_another_key_of_the_same_id() {
+        let sealed = keys(OLD).seal("a", b"token", &nonce(7)).unwrap();
+        let impostor = keys(&NEW.replace("new:", "old:"));
+        assert_eq!(impostor.open("a", &sealed), Err(SealError::Forged));
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_list_of_keys() {
+        for (text, why) in [
+            ("", SealingKeysError::Empty),
+            (" , ", SealingKeysError::Empty),
+            ("AAAA", SealingKeysError::NotAKey),
+            (":AAAA", SealingKeysError::NotAKey),
+            ("a.b:AAAA", SealingKeysError::NotAKey),
+            ("a:AAAA", SealingKeysError::WrongLength),
+            ("a:!!", SealingKeysError::WrongLength),
+        ] {
+            assert_eq!(SealingKeys::parse(&Secret::new(text.to_owned())).unwrap_err(), why, "{text:?}");
+        }
+        let twice = Secret::new(format!("{OLD},{OLD}"));
+        assert_eq!(SealingKeys::parse(&twice).unwrap_err(), SealingKeysError::DuplicateId);
+    }
+
+    #[test]
+    fn shows_ids_and_no_keys_when_debugged() {
+        assert_eq!(format!("{:?}", keys(&format!("{NEW},{OLD}"))), r#"SealingKeys(["new", "old"])"#);
+    }
+}

@@ -1,0 +1,90 @@
+// What operators read.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, test } from "node:test";
+import { assertProblem, assertStatus } from "./support/assertions.mjs";
+import { EVERYTHING, KEY, startBroker } from "./support/broker.mjs";
+import { startUpstream } from "./support/upstream.mjs";
+
+let upstream, broker, plain, refused;
+
+before(async () => {
+  upstream = await startUpstream();
+  plain = upstream.connection("plain", {
+    fields: { rules: [{ ...EVERYTHING, paths: ["/echo/people/*"] }, { ...EVERYTHING, paths: ["/status/*"] }] },
+  });
+  refused = upstream.connection("refused", {});
+  refused.answerTokenRequest({ status: 401, body: { error: "invalid_client", error_description: "said-by-the-token-endpoint" } });
+  broker = await startBroker({ vars: { CONNECTIONS: upstream.vars }, secrets: upstream.secrets });
+});
+
+afterEach(() => upstream.verify());
+
+after(async () => {
+  await broker?.stop();
+  await upstream?.close();
+});
+
+const lineOf = (answer) =>
+  broker.logged((log) => log.request_id === answer.headers["x-request-id"] && log.status !== undefined, { what: "the request's line" });
+
+describe("a request", () => {
+  test("is one line with what an operator needs", async () => {
+    const answer = assertStatus(await broker.call(plain.api("/echo/people/maria?cpf=12345678900"), { method: "POST", body: "body-of-the-request" }));
+    const line = await lineOf(answer);
+    const { connection, caller, method, path, status, token, upstream_ms } = line;
+    assert.deepEqual({ connection, caller, method, path, status, token }, {
+      connection: "plain", caller: "backend", method: "POST", path: "/echo/people/*", status: 200, token: answer.tokenSource,
+    });
+    assert.equal(typeof upstream_ms, "number");
+    const lines = broker.logs.filter(({ request_id, status: one }) => request_id === answer.headers["x-request-id"] && one !== undefined);
+    assert.equal(lines.length, 1);
+  });
+
+  test("that reaches the upstream is logged with its status", async () => {
+    for (const status of [404, 500]) {
+      const line = await lineOf(assertStatus(await broker.call(plain.api(`/status/${status}`)), status));
+      assert.equal(line.status, status);
+    }
+  });
+
+  test("that is refused is a line too", async () => {
+    const answers = [
+      [401, await broker.call(plain.api("/echo/people/1"), { key: null })],
+      [403, await broker.call(plain.api("/elsewhere"))],
+      [400, await broker.call(plain.api("/a%2fb"))],
+      [404, await broker.call("/nowhere")],
+      [502, await broker.call(refused.api())],
+      [503, await broker.call(refused.api())],
+    ];
+    for (const [status, answer] of answers) assert.equal((await lineOf(answer)).status, status, answer.text);
+  });
+});
+
+describe("a grant", () => {
+  test("is one line that names its connection", async () => {
+    const line = await broker.logged((log) => log.connection === "plain" && log.status === undefined && JSON.stringify(log).includes("client_credentials"), { what: "the grant's line" });
+    assert.equal(line.connection, "plain");
+    const lines = broker.logs.filter((log) => log.connection === "plain" && JSON.stringify(log).includes("client_credentials"));
+    assert.equal(lines.length, plain.tokenRequests.length);
+  });
+
+  test("that failed is one line with its code", async () => {
+    await broker.logged((log) => log.connection === "refused" && log.path === undefined && JSON.stringify(log).includes("credentials_rejected"), { what: "the failed grant's line" });
+  });
+});
+
+describe("no line", () => {
+  test("holds a path, a query, a body, a key, a secret or foreign text", async () => {
+    assertProblem(await broker.call(plain.api("/echo/people/x?access_token=token-in-the-query")), 400, "bad_request");
+    const last = assertStatus(await broker.call(plain.api("/echo/people/maria?cpf=12345678900"), { headers: { Cookie: "cookie-of-the-caller=1" } }));
+    await lineOf(last);
+    const canaries = [
+      "maria", "12345678900", "cpf", "body-of-the-request", "token-in-the-query", "cookie-of-the-caller", "said-by-the-token-endpoint", "elsewhere", "nowhere", KEY,
+      ...Object.values(upstream.secrets).filter((value) => value.includes("secret")), ...upstream.issued,
+    ];
+    const lines = broker.logs.map((log) => JSON.stringify(log));
+    assert.ok(lines.length > 5);
+    for (const canary of canaries) assert.deepEqual(lines.filter((line) => line.includes(canary)), [], canary);
+  });
+});

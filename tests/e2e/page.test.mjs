@@ -1,0 +1,168 @@
+// The sandbox's page in a real browser, served by the broker.
+
+import assert from "node:assert/strict";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { after, before, describe, test } from "node:test";
+import { chromium } from "playwright-core";
+import { startGuru } from "../../sandbox/providers/guru.mjs";
+import { startHubsoft } from "../../sandbox/providers/hubsoft.mjs";
+import { startV8 } from "../../sandbox/providers/v8.mjs";
+import { ensureChromium } from "../../scripts/chromium.mjs";
+import { startBroker } from "./support/broker.mjs";
+import { search } from "./support/search.mjs";
+
+// Where the page expects the broker; the browser is told that it is elsewhere.
+const ADDRESS = "http://localhost:8787";
+
+let guru, hubsoft, v8, broker, browser, page, shots;
+const received = {};
+const faults = [];
+
+before(async () => {
+  const executablePath = await ensureChromium();
+  [guru, hubsoft, v8] = await Promise.all([startGuru({ port: 0 }), startHubsoft({ port: 0 }), startV8({ port: 0 })]);
+  const visitor = (methods, ...paths) => ({ callers: ["visitor"], methods, paths });
+  const upper = (prefix, credentials) =>
+    Object.fromEntries(Object.entries(credentials).map(([name, value]) => [`${prefix}_${name.toUpperCase()}`, value]));
+  broker = await startBroker({
+    config: { assets: { directory: fileURLToPath(new URL("../../sandbox/page", import.meta.url)) } },
+    vars: {
+      ALLOWED_ORIGINS: ["http://localhost:8790"],
+      CALLERS: { visitor: { kind: "anyone" } },
+      CONNECTIONS: {
+        guru: { provider: "guru", base_url: guru.baseUrl, rules: [visitor(["GET"], "/transactions", "/transactions/*")] },
+        hubsoft: { provider: "hubsoft", base_url: hubsoft.baseUrl, rules: [visitor(["GET", "POST"], "/api/v1/**")] },
+        v8: { provider: "v8", base_url: v8.baseUrl, token_url: v8.tokenUrl, rules: [visitor(["GET"], "/private-consignment/**")] },
+      },
+    },
+    secrets: {
+      ...upper("GURU", guru.credentials),
+      ...upper("HUBSOFT", hubsoft.credentials),
+      ...upper("V8", v8.credentials),
+    },
+  });
+  shots = await mkdtemp(join(tmpdir(), "porteiro-page-"));
+  browser = await chromium.launch({
+    executablePath,
+    args: ["--no-sandbox", "--disable-background-networking", `--host-resolver-rules=MAP localhost:8787 ${new URL(broker.url).host}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`],
+  });
+  page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+  page.on("pageerror", (error) => faults.push(String(error)));
+  page.on("response", async (response) => {
+    const name = `${response.status()} ${response.request().method()} ${response.url()} (${Object.keys(received).length})`;
+    received[name] = JSON.stringify(await response.headersArray());
+    received[name] += await response.text().catch(() => "");
+  });
+  await page.goto(`${ADDRESS}/`);
+  await page.waitForFunction(() => document.querySelectorAll("#panels table").length === 3 || document.querySelector("#panels .problem"));
+});
+
+after(async () => {
+  await browser?.close();
+  await broker?.stop();
+  await Promise.all([guru, hubsoft, v8].map((provider) => provider?.close()));
+});
+
+const secrets = () =>
+  Object.fromEntries(
+    [guru, hubsoft, v8].flatMap(({ name, issued, credentials }) => [
+      ...issued.map((token, i) => [`${name} token ${i + 1}`, token]),
+      ...Object.entries(credentials).map(([field, value]) => [`${name} ${field}`, value]),
+    ]),
+  );
+
+const rows = (id) => page.locator(`#${id} tbody tr`).allInnerTexts();
+
+describe("the page", () => {
+  test("shows data of the three providers", async (t) => {
+    await page.screenshot({ path: join(shots, "page-1280.png"), fullPage: true });
+    t.diagnostic(`screenshots are in ${shots}`);
+    for (const id of ["guru", "hubsoft", "v8"]) {
+      assert.ok((await rows(id)).length > 0, `${id}: ${await page.locator(`#${id}`).innerText()}`);
+    }
+    assert.ok((await rows("guru")).join().includes("Ana Beatriz Moura"));
+    assert.equal(await page.locator(".alarm").count(), 0);
+    assert.deepEqual(faults, []);
+  });
+
+  test("says where each token came from", async () => {
+    assert.match(await page.locator("#guru .outcome").innerText(), /static/);
+    assert.match(await page.locator("#hubsoft .outcome").innerText(), /grant/);
+    assert.match(await page.locator("#v8 .outcome").innerText(), /grant/);
+  });
+
+  test("creates a ticket and calls again from memory", async () => {
+    await page.getByRole("button", { name: "Create a ticket" }).click();
+    await page.locator("#hubsoft .done").waitFor();
+    assert.match(await page.locator("#hubsoft .done").innerText(), /^Ticket \d+ created/);
+    await page.locator("#v8").getByRole("button", { name: "Call again" }).click();
+    await page.waitForFunction(() => /memory/.test(document.querySelector("#v8 .outcome").innerText));
+    assert.equal(v8.tokenRequests.length, 1);
+    assert.equal(hubsoft.tokenRequests.length, 1);
+  });
+
+  test("is refused what is not allowed", async () => {
+    const buttons = page.getByRole("button", { name: "Try it" });
+    const count = await buttons.count();
+    assert.ok(count > 0);
+    for (let i = 0; i < count; i += 1) await buttons.nth(i).click();
+    await page.waitForFunction((wanted) => document.querySelectorAll("#attempts .problem").length === wanted, count);
+    assert.equal(await page.locator(".alarm").count(), 0);
+    await page.screenshot({ path: join(shots, "attempts-1280.png"), fullPage: true });
+  });
+
+  test("has received no token, no secret and no password", async () => {
+    assert.ok(Object.keys(received).filter((name) => name.includes("/api/")).length >= 6, Object.keys(received).join("\n"));
+    assert.ok(Object.keys(secrets()).length > 10);
+    assert.deepEqual(search(received, longEnough(secrets())), []);
+  });
+
+  test("holds no token, no secret and no password anywhere", async () => {
+    const held = await page.evaluate(async () => {
+      const seen = new WeakSet();
+      const walk = (value, depth) => {
+        if (typeof value === "string") return value;
+        if (typeof value !== "object" || value === null || depth > 6 || seen.has(value)) return typeof value === "object" ? "" : String(value);
+        seen.add(value);
+        return Object.getOwnPropertyNames(value).map((name) => {
+          try {
+            return `${name}=${walk(value[name], depth + 1)}`;
+          } catch {
+            return name;
+          }
+        }).join("\n");
+      };
+      const known = new Set(Object.getOwnPropertyNames(document.createElement("iframe").contentWindow ?? {}));
+      const globals = Object.getOwnPropertyNames(window).filter((name) => !known.has(name) && !["document", "window", "self", "frames", "parent", "top"].includes(name));
+      return {
+        localStorage: JSON.stringify({ ...localStorage }),
+        sessionStorage: JSON.stringify({ ...sessionStorage }),
+        cookies: document.cookie,
+        databases: JSON.stringify(await indexedDB.databases()),
+        caches: JSON.stringify(await caches.keys()),
+        globals: globals.map((name) => `${name}=${walk(window[name], 0)}`).join("\n"),
+        document: document.documentElement.outerHTML,
+      };
+    });
+    held.jar = JSON.stringify(await page.context().cookies());
+    assert.deepEqual([held.localStorage, held.sessionStorage, held.cookies, held.databases, held.jar], ["{}", "{}", "", "[]", "[]"]);
+    assert.ok(held.globals.length > 100 && held.document.length > 1000);
+    assert.deepEqual(search(held, longEnough(secrets())), []);
+  });
+
+  test("needs no horizontal scrolling at 360 pixels", async () => {
+    await page.setViewportSize({ width: 360, height: 780 });
+    await page.screenshot({ path: join(shots, "page-360.png"), fullPage: true });
+    const { scroll, wide } = await page.evaluate(() => ({
+      scroll: document.documentElement.scrollWidth,
+      wide: [...document.querySelectorAll("body *")].filter((node) => node.getBoundingClientRect().right > innerWidth + 1).map((node) => node.outerHTML.slice(0, 120)).slice(0, 5),
+    }));
+    assert.ok(scroll <= 360, `${scroll} px wide; beyond the edge: ${wide.join("\n")}`);
+  });
+});
+
+// A client id of two digits is found anywhere; it is no secret.
+const longEnough = (all) => Object.fromEntries(Object.entries(all).filter(([, value]) => value.length >= 8));

@@ -1,0 +1,41 @@
+// What the tests say again and again about answers.
+
+import assert from "node:assert/strict";
+
+/** A problem as RFC 9457 and the broker's own rules want it; returns its body. */
+export function assertProblem(answer, status, code, members = {}) {
+  const said = `${answer.status} ${answer.text.slice(0, 300)}`;
+  assert.equal(answer.status, status, `expected ${status} ${code}, got ${said}`);
+  assert.match(answer.headers["content-type"] ?? "", /^application\/problem\+json\b/, said);
+  const body = answer.json();
+  assert.equal(body.code, code, said);
+  assert.equal(body.status, status, said);
+  assert.ok(body.title && typeof body.title === "string", said);
+  assert.ok(body.detail && typeof body.detail === "string", said);
+  assert.ok(new URL(body.type).pathname.endsWith(`/problems/${code}`), said);
+  assert.ok(body.request_id, said);
+  assert.equal(answer.headers["x-request-id"], body.request_id, said);
+  for (const [name, value] of Object.entries(members)) assert.deepEqual(body[name], value, said);
+  return body;
+}
+
+/** A proxied call that succeeded with `status`; returns the answer. */
+export function assertStatus(answer, status = 200) {
+  assert.equal(answer.status, status, `${answer.status} ${answer.text.slice(0, 300)}`);
+  return answer;
+}
+
+/** What stands on every answer of the broker. */
+export function assertEveryAnswer(answer, what) {
+  assert.ok(answer.headers["x-request-id"], `${what}: X-Request-Id`);
+  assert.equal(answer.headers["cache-control"], "no-store", `${what}: Cache-Control`);
+  assert.equal(answer.headers["x-content-type-options"], "nosniff", `${what}: X-Content-Type-Options`);
+  assert.ok(varies(answer), `${what}: Vary: ${answer.headers.vary}`);
+}
+
+/** Whether the answer is said to depend on Origin. */
+export const varies = (answer) => list(answer.headers.vary).includes("origin");
+
+/** The members of a comma-separated field, in lower case. */
+export const list = (value = "") =>
+  value.split(",").map((item) => item.trim().toLowerCase()).filter(Boolean);

@@ -1,0 +1,257 @@
+// The broker under `wrangler dev`, as its users run it: the built Worker, a
+// configuration of its own in a temporary folder, local KV and Durable Objects.
+
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { request as httpRequest } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { call, KEY } from "./client.mjs";
+
+const ROOT = new URL("../../../", import.meta.url);
+const at = (path) => fileURLToPath(new URL(path, ROOT));
+
+const NODE = at("node_modules/.bin/node");
+const WRANGLER = at("node_modules/wrangler/bin/wrangler.js");
+const WORKER = process.env.PORTEIRO_E2E_MAIN ?? at("build/index.js");
+
+const START_LIMIT_MS = 30_000;
+
+/** The origin of the front end. */
+export const ORIGIN = "https://app.example.com";
+
+/** A sealing key as it stands in `SEALING_KEYS`. */
+export const sealingKey = (id) => `${id}:${randomBytes(32).toString("base64")}`;
+
+/** One rule that lets the caller `backend` do everything. */
+export const EVERYTHING = {
+  callers: ["backend"],
+  methods: ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+  paths: ["/**"],
+};
+
+/**
+ * Starts a broker.
+ *
+ * vars: merged over a front end's origin and the caller `backend`.
+ * secrets: merged over `BACKEND_KEY` and a fresh sealing key; undefined takes one away.
+ * persistTo: the folder of KV and Durable Objects; a fresh one where absent.
+ * config: further members of the Wrangler configuration.
+ */
+export async function startBroker(settings = {}) {
+  const folder = await mkdtemp(join(tmpdir(), "porteiro-e2e-"));
+  const broker = new Broker(folder, settings);
+  try {
+    await broker.start();
+  } catch (error) {
+    await broker.stop();
+    throw error;
+  }
+  return broker;
+}
+
+class Broker {
+  /** Every line that Wrangler or the Worker printed, across restarts. */
+  output = [];
+  #waiting = new Set();
+  #child;
+
+  constructor(folder, { vars, secrets, persistTo, port, config }) {
+    this.folder = folder;
+    this.persistTo = persistTo ?? join(folder, "state");
+    this.vars = { ALLOWED_ORIGINS: [ORIGIN], CALLERS: { backend: { kind: "key" } }, ...vars };
+    this.secrets = { BACKEND_KEY: KEY, SEALING_KEYS: sealingKey("k1"), ...secrets };
+    this.config = config;
+    this.port = port ?? 0;
+  }
+
+  /** What the Worker logged: each of its JSON lines, parsed. */
+  get logs() {
+    return this.output.map(jsonLine).filter(Boolean);
+  }
+
+  /** Sends a request to the broker; see client.mjs. */
+  call(target, options) {
+    return call(this.url, target, options);
+  }
+
+  /** The first log line that `wanted` accepts, waited for where it is not yet there. */
+  logged(wanted, { limit = 5_000, what = "the log line" } = {}) {
+    const found = this.logs.find(wanted);
+    if (found) return Promise.resolve(found);
+    return new Promise((resolve, reject) => {
+      const done = (outcome) => {
+        clearTimeout(timer);
+        this.#waiting.delete(look);
+        outcome instanceof Error ? reject(outcome) : resolve(outcome);
+      };
+      const look = (line) => {
+        const log = jsonLine(line);
+        if (log && wanted(log)) done(log);
+      };
+      const timer = setTimeout(
+        () => done(new Error(`${what} did not come; the last lines were:\n${this.output.slice(-20).join("\n")}`)),
+        limit,
+      );
+      this.#waiting.add(look);
+    });
+  }
+
+  async start() {
+    if (!existsSync(WORKER)) throw new Error(`there is no build/index.js: run "npm run build" first`);
+    await mkdir(this.persistTo, { recursive: true });
+    await writeFile(join(this.folder, "wrangler.json"), JSON.stringify(this.#configuration(), undefined, 2));
+    await writeFile(join(this.folder, ".dev.vars"), devVars(this.secrets));
+    const child = spawn(NODE, [
+      WRANGLER, "dev", "--ip", "127.0.0.1", "--port", String(this.port), "--inspector-port", "0",
+      "--persist-to", this.persistTo, "--show-interactive-dev-session=false", "--log-level", "log",
+    ], {
+      cwd: this.folder,
+      // A group of its own, so that workerd and esbuild end with it.
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: {
+        PATH: process.env.PATH,
+        HOME: this.folder,
+        XDG_CONFIG_HOME: join(this.folder, "config"),
+        TMPDIR: tmpdir(),
+        CI: "1",
+        NO_COLOR: "1",
+        WRANGLER_SEND_METRICS: "false",
+        WRANGLER_SEND_ERROR_REPORTS: "false",
+        WRANGLER_LOG_PATH: join(this.folder, "wrangler-logs"),
+        WRANGLER_REGISTRY_PATH: join(this.folder, "registry"),
+        CLOUDFLARE_CF_FETCH_ENABLED: "false",
+      },
+    });
+    this.#child = child;
+    running.add(child);
+    child.ended = new Promise((resolve) => child.once("close", resolve));
+    child.ended.then(() => running.delete(child));
+
+    const address = new Promise((resolve, reject) => {
+      const failed = (why) => reject(new Error(`the broker ${why}:\n${this.output.join("\n")}`));
+      const timer = setTimeout(() => failed(`was not ready within ${START_LIMIT_MS} ms`), START_LIMIT_MS);
+      child.ended.then((code) => failed(`ended with ${code}`));
+      const take = (line) => {
+        this.output.push(line);
+        for (const look of [...this.#waiting]) look(line);
+        const ready = /Ready on (http:\/\/127\.0\.0\.1:\d+)/.exec(line);
+        if (ready) {
+          clearTimeout(timer);
+          resolve(ready[1]);
+        }
+      };
+      eachLine(child.stdout, take);
+      eachLine(child.stderr, take);
+      child.ended.then(() => clearTimeout(timer));
+    });
+    this.url = await address;
+    await answers(`${this.url}${this.vars.BASE_PATH ?? ""}/healthz`);
+  }
+
+  /** Ends the broker and starts it on the same stored state. */
+  async restart({ vars, secrets } = {}) {
+    await this.kill();
+    this.vars = { ...this.vars, ...vars };
+    this.secrets = { ...this.secrets, ...secrets };
+    await this.start();
+  }
+
+  /** Ends the whole process group at once, as a crash would. */
+  async kill() {
+    if (!this.#child) return;
+    killGroup(this.#child, "SIGKILL");
+    await this.#child.ended;
+    this.#child = undefined;
+  }
+
+  /** Ends the broker and deletes what it left. */
+  async stop() {
+    await this.kill();
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  #configuration() {
+    return {
+      name: "porteiro",
+      main: WORKER,
+      compatibility_date: "2026-11-01",
+      kv_namespaces: [{ binding: "TOKENS", id: "tokens" }],
+      durable_objects: { bindings: [{ name: "KEEPER", class_name: "Keeper" }] },
+      migrations: [{ tag: "v1", new_sqlite_classes: ["Keeper"] }],
+      vars: this.vars,
+      ...this.config,
+    };
+  }
+}
+
+// The file is read literally between single quotes, so anything but those and
+// line ends may stand there.
+function devVars(secrets) {
+  return Object.entries(secrets)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => {
+      const quote = ["'", '"', "`"].find((mark) => !value.includes(mark));
+      if (!quote || /[\r\n]/.test(value) || (quote === '"' && value.includes("\\"))) {
+        throw new Error(`${name} cannot be written to .dev.vars`);
+      }
+      return `${name}=${quote}${value}${quote}\n`;
+    })
+    .join("");
+}
+
+function jsonLine(line) {
+  const start = line.indexOf("{");
+  if (start < 0) return undefined;
+  try {
+    return JSON.parse(line.slice(start));
+  } catch {
+    return undefined;
+  }
+}
+
+function eachLine(stream, take) {
+  let rest = "";
+  stream.setEncoding("utf8");
+  stream.on("data", (text) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop();
+    lines.forEach(take);
+  });
+  stream.on("end", () => rest && take(rest));
+}
+
+function answers(url) {
+  return new Promise((resolve, reject) => {
+    const sent = httpRequest(url, { agent: false }, (response) => {
+      response.resume();
+      response.once("end", () =>
+        response.statusCode === 200 ? resolve() : reject(new Error(`/healthz answered ${response.statusCode}`)),
+      );
+    });
+    sent.setTimeout(START_LIMIT_MS, () => sent.destroy(new Error("/healthz does not answer")));
+    sent.once("error", reject);
+    sent.end();
+  });
+}
+
+// --- Nothing outlives the tests -------------------------------------------
+
+const running = new Set();
+
+function killGroup(child, signal) {
+  try {
+    process.kill(-child.pid, signal);
+  } catch (error) {
+    if (error.code !== "ESRCH") throw error;
+  }
+}
+
+process.on("exit", () => running.forEach((child) => killGroup(child, "SIGKILL")));
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+  process.once(signal, () => process.exit(1));
+}

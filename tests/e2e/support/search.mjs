@@ -1,0 +1,51 @@
+// Looks for secrets in whatever was said or stored, in every shape that text
+// usually takes.
+
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+/** The byte sequences that `secret` could hide in. */
+export function shapes(secret) {
+  const text = Buffer.isBuffer(secret) ? undefined : secret;
+  const bytes = Buffer.from(secret);
+  const found = new Map();
+  const add = (shape, value) => value.length > 7 && found.set(Buffer.from(value).toString("latin1"), shape);
+  add("bytes", bytes);
+  add("hex", bytes.toString("hex"));
+  add("hex", bytes.toString("hex").toUpperCase());
+  // Where something stands before the secret, its base64 looks different; the
+  // characters that depend on the neighbours are left out.
+  for (let shift = 0; shift < 3; shift += 1) {
+    const whole = Buffer.concat([Buffer.alloc(shift), bytes]).toString("base64").replace(/=+$/, "");
+    const inner = whole.slice([0, 2, 3][shift], (bytes.length + shift) % 3 ? -1 : undefined);
+    add("base64", inner);
+    add("base64url", inner.replaceAll("+", "-").replaceAll("/", "_"));
+  }
+  if (text !== undefined) {
+    add("JSON", JSON.stringify(text).slice(1, -1));
+    add("percent-encoded", encodeURIComponent(text));
+    add("form-encoded", new URLSearchParams({ x: text }).toString().slice(2));
+    add("UTF-16", Buffer.from(text, "utf16le"));
+    add("UTF-16, big-endian", Buffer.from(text, "utf16le").swap16());
+  }
+  return [...found].map(([value, shape]) => ({ shape, bytes: Buffer.from(value, "latin1") }));
+}
+
+/**
+ * Every hit of `secrets` ({ name: value }) in `places` ({ where: bytes or text }),
+ * as "name as shape in where".
+ */
+export function search(places, secrets) {
+  const wanted = Object.entries(secrets).flatMap(([name, value]) => shapes(value).map((shape) => ({ name, ...shape })));
+  return Object.entries(places).flatMap(([where, content]) => {
+    const bytes = Buffer.from(content);
+    return wanted.filter((one) => bytes.includes(one.bytes)).map(({ name, shape }) => `${name} as ${shape} in ${where}`);
+  });
+}
+
+/** Every file below `folder`, as { path: bytes }. */
+export async function files(folder) {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  return Object.fromEntries(await Promise.all(paths.map(async (path) => [path, await readFile(path)])));
+}

@@ -1,0 +1,551 @@
+// The life of a token: obtained once, used, renewed, and what happens when it
+// cannot be.
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { createServer } from "node:http";
+import { Readable } from "node:stream";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { assertProblem, assertStatus } from "./support/assertions.mjs";
+import { ORIGIN, sealingKey, startBroker } from "./support/broker.mjs";
+import { keepAlive } from "./support/client.mjs";
+import { send, startUpstream } from "./support/upstream.mjs";
+
+const FIRST_KEY = sealingKey("k1");
+
+let upstream, elsewhere, broker;
+
+// Every connection of this file, by id. Each test has one of its own, so that
+// no test finds what another left.
+const c = {};
+
+before(async () => {
+  upstream = await startUpstream();
+  elsewhere = createServer((request, response) => {
+    elsewhere.hits += 1;
+    response.end("{}");
+  });
+  elsewhere.hits = 0;
+  await new Promise((resolve) => elsewhere.listen(0, "127.0.0.1", resolve));
+  elsewhere.url = `http://127.0.0.1:${elsewhere.address().port}`;
+  for (const [id, settings] of Object.entries({ ...CONNECTIONS, ...failing() })) c[id] = upstream.connection(id, settings);
+  broker = await startBroker({
+    vars: { CONNECTIONS: upstream.vars },
+    secrets: { ...upstream.secrets, SEALING_KEYS: FIRST_KEY },
+  });
+});
+
+after(async () => {
+  await broker?.stop();
+  await upstream?.close();
+  await new Promise((resolve) => (elsewhere ? elsewhere.close(resolve) : resolve()));
+});
+
+const CONNECTIONS = {
+  cold: { grant: "password" },
+  basic: {
+    grant: "client_credentials",
+    credentials: { client_id: "id:1 é", client_secret: "a:b%+ü &=" },
+    fields: { client_auth: "basic", scope: "read write", resource: "https://api.example.com/", audience: "aud", params: { tenant: "a&b=c" } },
+  },
+  public: { grant: "password", credentials: { client_id: "public-client", client_secret: undefined, password: "+&%é€ \"\\" }, fields: { client_auth: "none" } },
+  anonymous: { grant: "password", credentials: { client_id: undefined, client_secret: undefined }, fields: { client_auth: "none" } },
+  json: { grant: "client_credentials", fields: { body: "json", params: { tenant: "a\"b" } } },
+  "refresh-only": { grant: "refresh_token" },
+  "expires-absent": {}, "expires-text": {}, "expires-zero": {}, "expires-negative": {}, "expires-huge": {}, "expires-nonsense": {}, "expires-fraction": {},
+  "type-mixed": {}, "type-absent": {}, "type-mac": {}, "type-dpop": {},
+  "header-raw": { fields: { header: "X-Api-Key", scheme: "" } },
+  "header-scheme": { fields: { scheme: "Token" } },
+  "long-token": {},
+  rotating: { grant: "password" },
+  constant: { grant: "password", rotation: false },
+  revoked: { grant: "password" },
+  replayed: {},
+  stampede: { grant: "password" },
+  refused: {},
+  large: { fields: { replay_bytes: 1000 } },
+  static: { grant: "static" },
+  early: { fields: { replay_bytes: 1000 } },
+  "cut-off": { grant: "password" },
+  "short-lived": { expiresIn: 2 },
+  "ahead-of-time": { grant: "password", expiresIn: 6 },
+  "outlives-endpoint": { expiresIn: 6 },
+  recovering: {},
+};
+
+const NOT_JSON = "<!doctype html><p>secret text of the token endpoint</p>";
+
+// What the token endpoint does, and what the call that meets it is answered.
+const FAILURES = {
+  "bad-client": [{ status: 401, body: { error: "invalid_client", error_description: "secret text" } }, 502, "credentials_rejected"],
+  "bad-password": [{ status: 400, body: { error: "invalid_grant", error_description: "secret text" } }, 502, "credentials_rejected"],
+  "bad-rights": [{ status: 400, body: { error: "unauthorized_client" } }, 502, "credentials_rejected"],
+  "bare-401": [{ status: 401, body: NOT_JSON }, 502, "credentials_rejected"],
+  "bare-403": [{ status: 403, body: NOT_JSON }, 502, "credentials_rejected"],
+  "status-500": [{ status: 500, body: NOT_JSON }, 502, "token_endpoint_unreachable"],
+  "status-503": [{ status: 503, body: "" }, 502, "token_endpoint_unreachable"],
+  "status-429": [{ status: 429, headers: { "Retry-After": "120" }, body: "" }, 502, "token_endpoint_unreachable"],
+  "retry-after": [{ status: 503, headers: { "Retry-After": "120" }, body: "" }, 502, "token_endpoint_unreachable"],
+  reset: [{ reset: true }, 502, "token_endpoint_unreachable"],
+  hanging: [{ hang: true }, 504, "token_endpoint_timeout"],
+  "not-json": [{ body: NOT_JSON }, 502, "token_response_invalid"],
+  empty: [{ body: "" }, 502, "token_response_invalid"],
+  list: [{ body: [] }, 502, "token_response_invalid"],
+  "cut-json": [{ body: '{"access_token":"a","token_type":"Bea' }, 502, "token_response_invalid"],
+  "no-token": [{ remove: ["access_token"] }, 502, "token_response_invalid"],
+  "empty-token": [{ set: { access_token: "" } }, 502, "token_response_invalid"],
+  "number-token": [{ set: { access_token: 12345 } }, 502, "token_response_invalid"],
+  "split-token": [{ set: { access_token: "a\r\nX-Injected: 1" } }, 502, "token_response_invalid"],
+  "ok-error": [{ body: { error: "invalid_grant" } }, 502, "token_response_invalid"],
+  "too-large": [{ set: { padding: "x".repeat(65 * 1024) } }, 502, "token_response_invalid"],
+};
+
+const failing = () =>
+  Object.fromEntries(
+    Object.keys(FAILURES).concat(["redirect-302", "redirect-307"]).map((id) => [
+      id, { grant: id === "bad-password" ? "password" : "client_credentials", fields: id === "hanging" ? { token_timeout_ms: 400 } : {} },
+    ]),
+  );
+
+const get = (connection, options) => broker.call(connection.api(), options);
+
+async function ok(connection, options) {
+  return assertStatus(await get(connection, options));
+}
+
+/** What the API saw as the token, call by call. */
+const tokens = (connection) => connection.requests.map(({ token }) => token);
+
+const types = (connection) => connection.tokenRequests.map(({ parameters }) => parameters.grant_type);
+
+describe("a cold connection", () => {
+  test("makes one grant for fifty calls at once", async () => {
+    c.cold.answerTokenRequest({ delay: 300 });
+    const agent = keepAlive();
+    const answers = await Promise.all(Array.from({ length: 50 }, () => get(c.cold, { agent })));
+    agent.destroy();
+    assert.deepEqual(answers.map(({ status }) => status), Array(50).fill(200));
+    assert.equal(c.cold.tokenRequests.length, 1);
+    assert.equal(new Set(tokens(c.cold)).size, 1);
+    assert.ok(answers.some(({ tokenSource }) => tokenSource === "grant"));
+  });
+
+  test("is warm afterwards and uses what it has in memory", async () => {
+    assert.equal((await ok(c.cold)).tokenSource, "memory");
+    assert.equal(c.cold.tokenRequests.length, 1);
+  });
+});
+
+describe("a token request", () => {
+  test("proves the client by Basic with the form-encoded id and secret, and by nothing else", async () => {
+    await ok(c.basic);
+    const [{ method, headers, body, target }] = c.basic.tokenRequests;
+    assert.equal(method, "POST");
+    assert.ok(!target.includes("?"));
+    assert.match(headers["content-type"], /^application\/x-www-form-urlencoded(?:\s*;\s*charset=utf-8)?$/i);
+    const encoded = (text) => new URLSearchParams({ x: text }).toString().slice(2);
+    const { client_id, client_secret } = c.basic.credentials;
+    const credentials = Buffer.from(headers.authorization.replace(/^Basic /, ""), "base64").toString();
+    assert.deepEqual(credentials.split(":").map((part) => new URLSearchParams(`x=${part}`).get("x")), [client_id, client_secret]);
+    assert.equal(credentials.split(":")[1].replaceAll("%20", "+"), encoded(client_secret));
+    assert.deepEqual([...new URLSearchParams(body)].sort(), [
+      ["audience", "aud"], ["grant_type", "client_credentials"], ["resource", "https://api.example.com/"], ["scope", "read write"], ["tenant", "a&b=c"],
+    ]);
+  });
+
+  test("of a public client carries its id and no secret, and special characters arrive intact", async () => {
+    await ok(c.public);
+    const [{ parameters, headers, body }] = c.public.tokenRequests;
+    assert.equal(headers.authorization, undefined);
+    const { client_id, username, password } = c.public.credentials;
+    assert.deepEqual(parameters, { grant_type: "password", client_id, username, password });
+    assert.equal([...new URLSearchParams(body)].length, 4);
+  });
+
+  test("of a client without a name carries none", async () => {
+    await ok(c.anonymous);
+    const { username, password } = c.anonymous.credentials;
+    assert.deepEqual(c.anonymous.tokenRequests[0].parameters, { grant_type: "password", username, password });
+  });
+
+  test("is a JSON object where the connection says so", async () => {
+    await ok(c.json);
+    const [{ headers, body }] = c.json.tokenRequests;
+    assert.match(headers["content-type"], /^application\/json\b/);
+    assert.deepEqual(JSON.parse(body), { grant_type: "client_credentials", ...c.json.credentials, tenant: "a\"b" });
+  });
+
+  test("starts from the configured refresh token and goes on with the rotated ones", async () => {
+    const connection = c["refresh-only"];
+    await ok(connection);
+    connection.revoke();
+    await ok(connection);
+    const presented = connection.tokenRequests.map(({ parameters }) => parameters.refresh_token);
+    assert.deepEqual(presented, [connection.credentials.refresh_token, connection.issued.find((one) => one.includes("-rt-"))]);
+    assert.deepEqual(connection.tokenRequests[0].parameters, { grant_type: "refresh_token", ...connection.credentials });
+  });
+
+  test("carries nothing of the caller's", async () => {
+    c.revoked.revoke();
+    await ok(c.revoked, { origin: ORIGIN, headers: { Cookie: "of=caller", "User-Agent": "front-end/1", "Accept-Language": "pt", "X-Forwarded-For": "192.0.2.1" } });
+    for (const { headers } of c.revoked.tokenRequests) {
+      for (const name of ["cookie", "origin", "referer", "accept-language", "x-forwarded-for", "cf-connecting-ip", "authorization"]) {
+        assert.equal(headers[name], undefined, name);
+      }
+      assert.ok(!(headers["user-agent"] ?? "").includes("front-end"));
+    }
+  });
+});
+
+describe("a token response", () => {
+  for (const [id, change] of [
+    ["expires-absent", { remove: ["expires_in"] }],
+    ["expires-text", { set: { expires_in: "3600" } }],
+    ["expires-zero", { set: { expires_in: 0 } }],
+    ["expires-negative", { set: { expires_in: -1 } }],
+    ["expires-huge", { set: { expires_in: 1e12 } }],
+    ["expires-nonsense", { set: { expires_in: "soon" } }],
+    ["expires-fraction", { set: { expires_in: 3600.5 } }],
+  ]) {
+    test(`(${id}) is used again without another grant`, async () => {
+      c[id].answerTokenRequest(change);
+      for (let i = 0; i < 3; i += 1) await ok(c[id]);
+      assert.equal(c[id].tokenRequests.length, 1);
+    });
+  }
+
+  test("may write its type in any case, or leave it out", async () => {
+    c["type-mixed"].answerTokenRequest({ set: { token_type: "bEaReR" } });
+    c["type-absent"].answerTokenRequest({ remove: ["token_type"] });
+    for (const id of ["type-mixed", "type-absent"]) {
+      await ok(c[id]);
+      assert.match(c[id].requests[0].headers.authorization, /^bearer \S+$/i);
+    }
+    assert.match(c["type-absent"].requests[0].headers.authorization, /^Bearer /);
+  });
+
+  test("of a type that the broker cannot use is invalid", async () => {
+    for (const [id, token_type] of [["type-mac", "mac"], ["type-dpop", "DPoP"]]) {
+      c[id].answerTokenRequest({ set: { token_type } });
+      assertProblem(await get(c[id]), 502, "token_response_invalid");
+      assert.equal(c[id].requests.length, 0);
+    }
+  });
+
+  test("may carry a long token and members that nobody knows", async () => {
+    const access_token = randomBytes(6 * 1024).toString("base64url");
+    c["long-token"].answerTokenRequest({ set: { access_token, unknown: { deep: [1, 2] }, scope: "other" } });
+    await ok(c["long-token"]);
+    assert.deepEqual(tokens(c["long-token"]), [access_token]);
+  });
+});
+
+describe("a token", () => {
+  test("goes into the header that the connection names, bare where the scheme is empty", async () => {
+    await ok(c["header-raw"]);
+    const [{ headers }] = c["header-raw"].requests;
+    assert.deepEqual([headers["x-api-key"], headers.authorization], [c["header-raw"].issued[0], undefined]);
+  });
+
+  test("has the scheme that the connection names", async () => {
+    await ok(c["header-scheme"]);
+    assert.equal(c["header-scheme"].requests[0].headers.authorization, `Token ${c["header-scheme"].issued[0]}`);
+  });
+});
+
+describe("a refresh", () => {
+  test("uses the newest refresh token, each once", async () => {
+    await ok(c.rotating);
+    for (let i = 0; i < 3; i += 1) {
+      c.rotating.revoke();
+      await ok(c.rotating);
+    }
+    assert.deepEqual(types(c.rotating), ["password", "refresh_token", "refresh_token", "refresh_token"]);
+    const issued = c.rotating.issued.filter((one) => one.includes("-rt-"));
+    const presented = c.rotating.tokenRequests.slice(1).map(({ parameters }) => parameters.refresh_token);
+    assert.deepEqual(presented, issued.slice(0, 3));
+  });
+
+  test("keeps the refresh token where the response has none", async () => {
+    await ok(c.constant);
+    for (let i = 0; i < 2; i += 1) {
+      c.constant.revoke();
+      await ok(c.constant);
+    }
+    assert.deepEqual(types(c.constant), ["password", "refresh_token", "refresh_token"]);
+    const [, first, second] = c.constant.tokenRequests.map(({ parameters }) => parameters.refresh_token);
+    assert.equal(second, first);
+  });
+
+  test("that is refused is followed by a new grant", async () => {
+    const before = c.rotating.tokenRequests.length;
+    c.rotating.revoke();
+    c.rotating.forgetRefreshTokens();
+    await ok(c.rotating);
+    assert.deepEqual(types(c.rotating).slice(before), ["refresh_token", "password"]);
+  });
+
+  test("that was cut off after it took effect does not lock the connection", async () => {
+    const connection = c["cut-off"];
+    await ok(connection);
+    connection.revoke();
+    connection.forgetRefreshTokens();
+    connection.answerTokenRequest({ reset: true });
+    const started = connection.tokenRequests.length;
+    for (const end = Date.now() + 15_000; ; ) {
+      const answer = await get(connection);
+      if (answer.status === 200) break;
+      assert.ok([502, 503].includes(answer.status), answer.text);
+      assert.ok(Date.now() < end, `still ${answer.text}`);
+      await sleep(Math.min(Number(answer.headers["retry-after"] ?? 0.2), 2) * 1000);
+    }
+    const requests = types(connection).slice(started);
+    assert.equal(requests.at(-1), "password");
+    assert.ok(requests.length <= 3, requests.join());
+  });
+});
+
+describe("a 401 of the upstream", () => {
+  test("is answered by a new token and the same call once more, its body intact", async () => {
+    await ok(c.replayed);
+    c.replayed.revoke();
+    const body = randomBytes(100_000);
+    const seen = c.replayed.requests.length;
+    const answer = assertStatus(await broker.call(c.replayed.api("/echo/a%20b?x=1"), { method: "POST", body, headers: { "Content-Type": "application/octet-stream", "Idempotency-Key": "k" } }));
+    assert.equal(answer.json().bytes, body.length);
+    const [first, second, ...more] = c.replayed.requests.slice(seen);
+    assert.deepEqual(more, []);
+    for (const request of [first, second]) {
+      assert.ok(request.body.equals(body));
+      assert.deepEqual(
+        [request.method, request.below, request.headers["content-type"], request.headers["idempotency-key"]],
+        ["POST", "/echo/a%20b?x=1", "application/octet-stream", "k"],
+      );
+    }
+    assert.notEqual(first.token, second.token);
+    assert.equal(c.replayed.tokenRequests.length, 2);
+  });
+
+  test("of a body without a length is replayed too", async () => {
+    c.replayed.revoke();
+    const body = Readable.from([Buffer.from("first,"), Buffer.from("second")]);
+    assert.equal(assertStatus(await broker.call(c.replayed.api(), { method: "POST", body })).json().bytes, 12);
+    assert.equal(c.replayed.tokenRequests.length, 3);
+  });
+
+  test("makes one renewal for twenty calls at once", async () => {
+    await ok(c.stampede);
+    c.stampede.revoke();
+    c.stampede.answerTokenRequest({ delay: 300 });
+    const agent = keepAlive();
+    const answers = await Promise.all(Array.from({ length: 20 }, () => get(c.stampede, { agent })));
+    agent.destroy();
+    assert.deepEqual(answers.map(({ status }) => status), Array(20).fill(200));
+    assert.deepEqual(types(c.stampede), ["password", "refresh_token"]);
+    assert.equal(c.stampede.maxConcurrentTokenRequests, 1);
+  });
+
+  test("that comes late, for a token replaced meanwhile, makes no renewal of its own", async () => {
+    const connection = c.stampede;
+    let release;
+    const held = new Promise((resolve) => (release = resolve));
+    connection.on("401 /echo/late", async (request, response, record) => {
+      await Promise.all([record.done, held]);
+      send(response, { status: 401, body: "late" });
+    });
+    connection.revoke();
+    const late = broker.call(connection.api("/echo/late"));
+    await connection.until(({ requests }) => requests.at(-1).path === "/echo/late");
+    await ok(connection);
+    const renewals = connection.tokenRequests.length;
+    release();
+    assertStatus(await late);
+    assert.equal(connection.tokenRequests.length, renewals);
+  });
+
+  test("of the new token too is a problem, and then makes no storm of grants", async () => {
+    await ok(c.refused);
+    c.refused.refuseNext(2);
+    assertProblem(await get(c.refused), 502, "upstream_unauthorized");
+    assert.equal(c.refused.tokenRequests.length, 2);
+    c.refused.refuseNext(4);
+    for (let i = 0; i < 4; i += 1) assertProblem(await get(c.refused), 502, "upstream_unauthorized");
+    assert.equal(c.refused.tokenRequests.length, 2);
+    await ok(c.refused);
+  });
+
+  test("of a call whose body is too large to replay is a problem, and the next call has the new token", async () => {
+    await ok(c.large);
+    for (const body of [randomBytes(5_000), Readable.from([randomBytes(3_000), randomBytes(2_000)])]) {
+      const grants = c.large.tokenRequests.length;
+      c.large.revoke();
+      const seen = c.large.requests.length;
+      assertProblem(await broker.call(c.large.api(), { method: "POST", body }), 502, "upstream_unauthorized");
+      assert.equal(c.large.requests.length, seen + 1);
+      await ok(c.large);
+      assert.equal(c.large.tokenRequests.length, grants + 1);
+      assert.equal(c.large.requests.length, seen + 2);
+    }
+  });
+
+  test("that comes before the body was read is handled all the same", async () => {
+    await ok(c.early);
+    c.early.on("401 /echo", (request, response) => send(response, { status: 401, body: "early" }));
+    c.early.revoke();
+    const answer = await broker.call(c.early.api(), { method: "POST", body: randomBytes(300_000) });
+    assertProblem(answer, 502, "upstream_unauthorized");
+    await ok(c.early);
+    assert.equal(c.early.tokenRequests.length, 2);
+  });
+
+  test("of a static token is a problem at once", async () => {
+    c.static.revoke();
+    assertProblem(await get(c.static), 502, "upstream_unauthorized");
+    assert.equal(c.static.requests.length, 1);
+    assert.equal(c.static.tokenRequests.length, 0);
+  });
+
+  test("keeps its challenge to itself", async () => {
+    const answer = await get(c.static);
+    assertProblem(answer, 502, "upstream_unauthorized");
+    assert.equal(answer.headers["www-authenticate"], undefined);
+    assert.ok(!answer.text.includes("not accepted"));
+  });
+});
+
+describe("a token endpoint that fails", () => {
+  // Only a failure that is known to need patience has a wait of a known length.
+  const waits = (id, code) => (code === "credentials_rejected" ? [45, 90] : ["status-429", "retry-after"].includes(id) ? [110, 130] : [1, 5]);
+
+  for (const [id, [answer, status, code]] of Object.entries(FAILURES)) {
+    test(`(${id}) is ${status} ${code}, then left alone`, async () => {
+      c[id].answerTokenRequest(answer);
+      const met = await get(c[id], { origin: ORIGIN });
+      assertProblem(met, status, code);
+      assert.ok(!/secret text|doctype|invalid_/.test(met.text));
+      const waiting = await get(c[id], { origin: ORIGIN });
+      assertProblem(waiting, 503, "connection_unavailable", { cause: code });
+      const [least, most] = waits(id, code);
+      const seconds = Number(waiting.headers["retry-after"]);
+      assert.ok(seconds >= least && seconds <= most, `Retry-After: ${waiting.headers["retry-after"]}`);
+      assert.equal(c[id].tokenRequests.length, 1);
+      assert.equal(c[id].requests.length, 0);
+    });
+  }
+
+  for (const status of [302, 307]) {
+    test(`(redirect-${status}) by pointing elsewhere is not followed`, async () => {
+      const connection = c[`redirect-${status}`];
+      connection.answerTokenRequest({ status, headers: { Location: `${elsewhere.url}/token` }, body: "" });
+      const answer = await get(connection);
+      const { code } = answer.json();
+      assert.ok(["token_endpoint_unreachable", "token_response_invalid"].includes(code), answer.text);
+      assertProblem(answer, 502, code);
+      assert.equal(elsewhere.hits, 0);
+      assertProblem(await get(connection), 503, "connection_unavailable", { cause: code });
+      assert.equal(connection.tokenRequests.length, 1);
+    });
+  }
+
+  test("is asked again after the wait, and then all is well", async () => {
+    c.recovering.answerTokenRequest({ status: 500, body: "" });
+    assertProblem(await get(c.recovering), 502, "token_endpoint_unreachable");
+    const waiting = await get(c.recovering);
+    assertProblem(waiting, 503, "connection_unavailable");
+    await sleep(Number(waiting.headers["retry-after"]) * 1000);
+    await ok(c.recovering);
+    assert.equal(c.recovering.tokenRequests.length, 2);
+  });
+});
+
+describe("time", { concurrency: true }, () => {
+  // Calls every 50 ms until `done`; every call has to succeed.
+  async function inUse(connection, done, limit = 12_000) {
+    for (const end = Date.now() + limit; !done(); ) {
+      await ok(connection);
+      assert.ok(Date.now() < end, `${connection.id}: nothing happened within ${limit} ms`);
+      await sleep(50);
+    }
+  }
+
+  test("ends a token, and another is obtained", async () => {
+    const connection = c["short-lived"];
+    await ok(connection);
+    await inUse(connection, () => connection.tokenRequests.length === 2);
+    await ok(connection);
+    assert.equal(new Set(tokens(connection)).size, 2);
+  });
+
+  test("that nears the expiry makes no caller wait for the renewal", async () => {
+    const connection = c["ahead-of-time"];
+    let release;
+    connection.answerTokenRequest({}, { hold: new Promise((resolve) => (release = resolve)) });
+    try {
+      await inUse(connection, () => connection.tokenRequests.length === 2);
+      const [first] = connection.issued;
+      const before = connection.requests.length;
+      const began = Date.now();
+      for (let i = 0; i < 3; i += 1) await ok(connection);
+      assert.ok(Date.now() - began < 500, "the calls waited");
+      assert.deepEqual(tokens(connection).slice(before), Array(3).fill(first));
+    } finally {
+      release();
+    }
+    await inUse(connection, () => new Set(tokens(connection)).size === 2);
+    assert.deepEqual(types(connection), ["password", "refresh_token"]);
+  });
+
+  test("left to a token is used up while the token endpoint is down", async () => {
+    const connection = c["outlives-endpoint"];
+    connection.answerTokenRequest({}, { status: 503, body: "" });
+    await inUse(connection, () => connection.tokenRequests.length === 2);
+    await ok(connection);
+    assert.equal(new Set(tokens(connection)).size, 1);
+  });
+});
+
+describe("a restart", () => {
+  const SECOND_KEY = sealingKey("k2");
+  const stored = ({ tokenSource }) => assert.ok(["kv", "keeper"].includes(tokenSource), `token from ${tokenSource}`);
+
+  test("forgets no token and no wait", async () => {
+    await ok(c.cold);
+    const grants = c.cold.tokenRequests.length;
+    await broker.restart();
+    stored(await ok(c.cold));
+    assert.equal((await ok(c.cold)).tokenSource, "memory");
+    assert.equal(c.cold.tokenRequests.length, grants);
+    assertProblem(await get(c["bad-client"]), 503, "connection_unavailable", { cause: "credentials_rejected" });
+    assert.equal(c["bad-client"].tokenRequests.length, 1);
+  });
+
+  test("with changed credentials ends the wait, and with a further sealing key opens what the old one sealed", async () => {
+    const { id } = c["bad-client"];
+    await broker.restart({
+      secrets: { SEALING_KEYS: `${SECOND_KEY},${FIRST_KEY}`, [`${id.toUpperCase().replaceAll("-", "_")}_CLIENT_SECRET`]: "corrected" },
+    });
+    await ok(c["bad-client"]);
+    assert.equal(c["bad-client"].tokenRequests.at(-1).parameters.client_secret, "corrected");
+    const grants = c.cold.tokenRequests.length;
+    stored(await ok(c.cold));
+    assert.equal(c.cold.tokenRequests.length, grants);
+  });
+
+  test("with a foreign sealing key makes a new grant and says so in the log", async () => {
+    const grants = c.cold.tokenRequests.length;
+    const seen = broker.logs.length;
+    await broker.restart({ secrets: { SEALING_KEYS: sealingKey("k9") } });
+    await ok(c.cold);
+    assert.deepEqual(types(c.cold).slice(grants), ["password"]);
+    await broker.logged(
+      (log) => broker.logs.slice(seen).some((one) => one.status === undefined && /seal|record|open/i.test(JSON.stringify(one))) && Boolean(log),
+      { what: "a line about the record that does not open" },
+    );
+  });
+});
+
+test("nothing was asked for that nobody expected", () => {
+  upstream.verify();
+  assert.equal(elsewhere.hits, 0);
+});
