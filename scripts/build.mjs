@@ -9,8 +9,8 @@ import { printSize } from "./size.mjs";
 
 /** With `unwind` a panic fails its own request only; with `abort` all that are in flight. */
 const PANIC = "unwind";
-/** How wasm-opt optimises: -Os for size, -O2 for speed. */
-const OPTIMISE = "-Os";
+/** How wasm-opt optimises. The compiler has done most: more passes took longer and gave more bytes, gzipped. */
+const OPTIMISE = "-O1";
 /** What wasm-opt may use: no newer encoding than the runtime knows. */
 const FEATURES = [
   "mutable-globals", "sign-ext", "nontrapping-float-to-int", "bulk-memory", "multivalue", "reference-types", "exception-handling",

@@ -16,6 +16,9 @@ mod proxy;
 pub mod report;
 mod route;
 
+#[cfg(test)]
+mod tests;
+
 pub use access_tokens::AccessTokens;
 pub use answer::{Answer, Body};
 pub use call::{Ports, answer};

@@ -11,3 +11,6 @@ pub mod token;
 
 #[cfg(target_arch = "wasm32")]
 mod platform;
+
+#[cfg(test)]
+mod simulation;

@@ -6,7 +6,7 @@
 //! sends its generation to the keeper, which alone knows whether a newer one
 //! is there.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
@@ -50,9 +50,33 @@ impl Source {
 #[derive(Default)]
 pub struct AccessTokens(RefCell<HashMap<String, Entry>>);
 
+/// An isolate's copy of an access token.
+#[derive(Debug)]
+pub(super) struct Copy {
+    /// The token.
+    pub access: AccessToken,
+    worked: Cell<bool>,
+}
+
+impl Copy {
+    fn new(access: AccessToken) -> Rc<Self> {
+        Rc::new(Self { access, worked: Cell::new(false) })
+    }
+
+    /// Notes that the upstream took the token.
+    pub fn note_worked(&self) {
+        self.worked.set(true);
+    }
+
+    /// Whether the upstream took the token at least once.
+    pub fn worked(&self) -> bool {
+        self.worked.get()
+    }
+}
+
 #[derive(Default)]
 struct Entry {
-    access: Option<Rc<AccessToken>>,
+    access: Option<Rc<Copy>>,
     /// The oldest generation that the upstream is not known to refuse.
     floor: u64,
     /// When a renewal was last asked for behind a call.
@@ -67,21 +91,28 @@ impl fmt::Debug for AccessTokens {
 
 impl AccessTokens {
     /// The token held for `connection`, good for a new call at `now`.
-    fn held(&self, connection: &str, now: UnixTime) -> Option<Rc<AccessToken>> {
+    fn held(&self, connection: &str, now: UnixTime) -> Option<Rc<Copy>> {
         let entries = self.0.borrow();
-        let access = entries.get(connection)?.access.as_ref()?;
-        (access.lifetime.freshness(now) > Freshness::Stale).then(|| Rc::clone(access))
+        let copy = entries.get(connection)?.access.as_ref()?;
+        (copy.access.lifetime.freshness(now) > Freshness::Stale).then(|| Rc::clone(copy))
     }
 
-    /// Holds `access`, unless a newer one is held or the upstream refuses it.
-    fn remember(&self, connection: &str, access: &Rc<AccessToken>) {
+    /// Holds `access`, unless one as new is held or the upstream refuses it;
+    /// gives the copy to use for this call.
+    fn remember(&self, connection: &str, access: AccessToken) -> Rc<Copy> {
         let mut entries = self.0.borrow_mut();
         let entry = entries.entry(connection.to_owned()).or_default();
-        let held = entry.access.as_ref().map_or(0, |held| held.generation);
-        if access.generation >= held.max(entry.floor) {
-            entry.access = Some(Rc::clone(access));
+        if let Some(held) = entry.access.as_ref().filter(|held| held.access.generation == access.generation) {
+            return Rc::clone(held);
+        }
+        let newer = entry.access.as_ref().is_none_or(|held| access.generation > held.access.generation);
+        let accepted = access.generation >= entry.floor;
+        let copy = Copy::new(access);
+        if newer && accepted {
+            entry.access = Some(Rc::clone(&copy));
             entry.asked_behind = None;
         }
+        copy
     }
 
     /// Forgets the token of `generation`, which the upstream refused, and all
@@ -90,7 +121,7 @@ impl AccessTokens {
         let mut entries = self.0.borrow_mut();
         let entry = entries.entry(connection.to_owned()).or_default();
         entry.floor = entry.floor.max(generation.saturating_add(1));
-        entry.access = entry.access.take().filter(|held| held.generation > generation);
+        entry.access = entry.access.take().filter(|held| held.access.generation > generation);
     }
 
     fn accepts(&self, connection: &str, access: &AccessToken) -> bool {
@@ -121,22 +152,22 @@ pub(super) async fn current<P: Ports>(
     broker: &Rc<Broker>,
     ports: &Rc<P>,
     connection: &Connection,
-) -> Result<(Rc<AccessToken>, Source), Refused> {
+) -> Result<(Rc<Copy>, Source), Refused> {
     let now = ports.now();
-    let (access, source) = match broker.access_tokens.held(&connection.id, now) {
-        Some(access) => (access, Source::Memory),
+    let (copy, source) = match broker.access_tokens.held(&connection.id, now) {
+        Some(copy) => (copy, Source::Memory),
         None => match cached(broker, ports, connection).await {
-            Some(access) => (access, Source::Cache),
+            Some(copy) => (copy, Source::Cache),
             None => return ask(broker, ports, connection, Ask::new(&connection.grant.identity())).await,
         },
     };
-    if broker.access_tokens.takes_turn_behind(&connection.id, &access, now) {
+    if broker.access_tokens.takes_turn_behind(&connection.id, &copy.access, now) {
         renew_behind(broker, ports, connection);
     }
-    Ok((access, source))
+    Ok((copy, source))
 }
 
-/// An access token after the upstream refused the one of `generation`.
+/// An access token after the upstream refused `refused`.
 ///
 /// # Errors
 /// Why none can be had.
@@ -144,13 +175,14 @@ pub(super) async fn after_refusal<P: Ports>(
     broker: &Rc<Broker>,
     ports: &Rc<P>,
     connection: &Connection,
-    generation: u64,
-) -> Result<(Rc<AccessToken>, Source), Refused> {
+    refused: &Copy,
+) -> Result<(Rc<Copy>, Source), Refused> {
+    let generation = refused.access.generation;
     let newer = broker.access_tokens.held(&connection.id, ports.now());
-    if let Some(access) = newer.filter(|access| access.generation > generation) {
-        return Ok((access, Source::Memory));
+    if let Some(copy) = newer.filter(|copy| copy.access.generation > generation) {
+        return Ok((copy, Source::Memory));
     }
-    let about = Ask::new(&connection.grant.identity()).refusing(generation);
+    let about = Ask::new(&connection.grant.identity()).refusing(generation, refused.worked());
     let answered = ask(broker, ports, connection, about).await;
     if answered.as_ref().is_err_and(|refused| refused.code != Code::UpstreamUnauthorized) {
         broker.access_tokens.forget(&connection.id, generation);
@@ -158,11 +190,19 @@ pub(super) async fn after_refusal<P: Ports>(
     answered
 }
 
-async fn cached<P: Ports>(
-    broker: &Broker,
+/// Tells the keeper, behind the answer, that the upstream refused even
+/// `refused`, which was just obtained.
+pub(super) fn report_refusal<P: Ports>(
+    broker: &Rc<Broker>,
     ports: &Rc<P>,
     connection: &Connection,
-) -> Option<Rc<AccessToken>> {
+    refused: &Copy,
+) {
+    let about = Ask::new(&connection.grant.identity()).refusing(refused.access.generation, false);
+    ask_behind(broker, ports, connection, about);
+}
+
+async fn cached<P: Ports>(broker: &Broker, ports: &Rc<P>, connection: &Connection) -> Option<Rc<Copy>> {
     let keys = broker.config.sealing_keys.as_ref()?;
     let name = access_token_record(&connection.id);
     let sealed = match ports.read(&name).await {
@@ -173,7 +213,7 @@ async fn cached<P: Ports>(
         }
     };
     let access = match AccessTokenRecord::open(&sealed, &connection.grant.identity(), &name, keys) {
-        Ok(access) => Rc::new(access?),
+        Ok(access) => access?,
         Err(_) => {
             report::unopened_record(&**ports, &name);
             return None;
@@ -183,8 +223,7 @@ async fn cached<P: Ports>(
     if !good || !broker.access_tokens.accepts(&connection.id, &access) {
         return None;
     }
-    broker.access_tokens.remember(&connection.id, &access);
-    Some(access)
+    Some(broker.access_tokens.remember(&connection.id, access))
 }
 
 async fn ask<P: Ports>(
@@ -192,15 +231,15 @@ async fn ask<P: Ports>(
     ports: &Rc<P>,
     connection: &Connection,
     ask: Ask,
-) -> Result<(Rc<AccessToken>, Source), Refused> {
+) -> Result<(Rc<Copy>, Source), Refused> {
     let keys = broker.config.sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
     match ports.ask(&connection.id, &ask).await {
         Ok(Reply::Token { record, granted }) => {
             let name = access_token_record(&connection.id);
             let opened = AccessTokenRecord::open(&record, &connection.grant.identity(), &name, keys);
-            let access = Rc::new(opened.ok().flatten().ok_or(Code::Internal)?);
-            broker.access_tokens.remember(&connection.id, &access);
-            Ok((access, if granted { Source::Grant } else { Source::Keeper }))
+            let access = opened.ok().flatten().ok_or(Code::Internal)?;
+            let copy = broker.access_tokens.remember(&connection.id, access);
+            Ok((copy, if granted { Source::Grant } else { Source::Keeper }))
         }
         Ok(Reply::Failed { cause }) => Err(Code::from(cause).into()),
         Ok(Reply::Waiting { cause, retry_after }) => Err(Refused::unavailable(cause.into(), retry_after)),
@@ -212,12 +251,16 @@ async fn ask<P: Ports>(
 
 /// Has an ageing token renewed while nobody waits for it.
 fn renew_behind<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>, connection: &Connection) {
+    let about = Ask::new(&connection.grant.identity()).waiting_for_renewal();
+    ask_behind(broker, ports, connection, about);
+}
+
+/// Asks behind the answer. A failure shows where a token is needed.
+fn ask_behind<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>, connection: &Connection, about: Ask) {
     let (broker, behind, id) = (Rc::clone(broker), Rc::clone(ports), connection.id.clone());
     let task = async move {
         if let Some(Some(connection)) = broker.config.connections.get(&id) {
-            let about = Ask::new(&connection.grant.identity()).waiting_for_renewal();
-            // A failure shows where the token is needed.
-            let _ = ask(&broker, &behind, connection, about).await;
+            drop(ask(&broker, &behind, connection, about).await);
         }
     };
     ports.spawn(Box::pin(task));

@@ -71,6 +71,7 @@ enum Decision {
     Renew(Reason),
     Wait { cause: Cause, until: UnixTime },
     UpstreamRefuses,
+    BeginPeace,
 }
 
 impl<P: KeeperPorts + 'static> Keeper<P> {
@@ -104,6 +105,10 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             Decision::Renew(reason) => (reason, self.usable(now)),
             Decision::Wait { cause, until } => return Reply::waiting(cause, until, now),
             Decision::UpstreamRefuses => return Reply::UpstreamRefuses,
+            Decision::BeginPeace => {
+                let stored = self.store(connection, keys).await;
+                return stored.map_or_else(Reply::from, |()| Reply::UpstreamRefuses);
+            }
         };
         match (self.renew(reason).await, held) {
             (Ok(token), _) => self.token_reply(&token, &identity, keys, true),
@@ -121,7 +126,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
     fn decide(&self, ask: &Ask, now: UnixTime) -> Decision {
         let mut state = self.state.borrow_mut();
         let state = state.get_or_insert_default();
-        let refused = ask.refused().is_some_and(|generation| state.mark_refused(generation));
+        let refused = ask.refused().filter(|refused| state.mark_refused(refused.generation));
         let usable = state.usable(now);
         if let Some(token) = &usable {
             match token.lifetime.freshness(now) {
@@ -144,9 +149,10 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         if !state.is_refused() {
             return Decision::Renew(Reason::Age);
         }
-        match (state.upstream_refuses(now), state.current(now)) {
-            (true, _) if refused => Decision::UpstreamRefuses,
-            (true, Some(token)) => Decision::Use(token),
+        match (refused, state.in_peace(now), state.current(now)) {
+            (Some(_), true, _) => Decision::UpstreamRefuses,
+            (Some(refused), false, _) if !refused.worked && state.begin_peace(now) => Decision::BeginPeace,
+            (None, true, Some(token)) => Decision::Use(token),
             _ => Decision::Renew(Reason::Refused),
         }
     }

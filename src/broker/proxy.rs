@@ -96,25 +96,27 @@ impl<P: Ports> Call<'_, P> {
         line: &mut CallLine<'_>,
     ) -> Result<UpstreamAnswer<P::Response>, Refused> {
         let asked_at = self.ports.now();
-        let (access, source) = access_tokens::current(broker, self.ports, self.connection).await?;
+        let (copy, source) = access_tokens::current(broker, self.ports, self.connection).await?;
         line.note_token(source, self.ports.now().since(asked_at));
         let replay_bytes = Some(self.connection.replay_bytes);
-        let answer = self.send(&self.access_header_value(&access), replay_bytes, line).await?;
+        let answer = self.send(&self.access_header_value(&copy.access), replay_bytes, line).await?;
         if answer.status != 401 {
+            copy.note_worked();
             return Ok(answer);
         }
         self.ports.discard(answer.response);
         let asked_at = self.ports.now();
-        let renewed =
-            access_tokens::after_refusal(broker, self.ports, self.connection, access.generation).await;
-        let (access, source) = renewed?;
+        let renewed = access_tokens::after_refusal(broker, self.ports, self.connection, &copy).await;
+        let (copy, source) = renewed?;
         line.note_token(source, self.ports.now().since(asked_at));
         line.replayed = true;
-        let answer = self.send(&self.access_header_value(&access), replay_bytes, line).await?;
+        let answer = self.send(&self.access_header_value(&copy.access), replay_bytes, line).await?;
         if answer.status != 401 {
+            copy.note_worked();
             return Ok(answer);
         }
         self.ports.discard(answer.response);
+        access_tokens::report_refusal(broker, self.ports, self.connection, &copy);
         Err(Code::UpstreamUnauthorized.into())
     }
 

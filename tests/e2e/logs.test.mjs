@@ -14,7 +14,6 @@ before(async () => {
     fields: { rules: [{ ...EVERYTHING, paths: ["/echo/people/*"] }, { ...EVERYTHING, paths: ["/status/*"] }] },
   });
   refused = upstream.connection("refused", {});
-  refused.answerTokenRequest({ status: 401, body: { error: "invalid_client", error_description: "said-by-the-token-endpoint" } });
   broker = await startBroker({ vars: { CONNECTIONS: upstream.vars }, secrets: upstream.secrets });
 });
 
@@ -49,6 +48,7 @@ describe("a request", () => {
   });
 
   test("that is refused is a line too", async () => {
+    refused.answerTokenRequest({ status: 401, body: { error: "invalid_client", error_description: "said-by-the-token-endpoint" } });
     const answers = [
       [401, await broker.call(plain.api("/echo/people/1"), { key: null })],
       [403, await broker.call(plain.api("/elsewhere"))],

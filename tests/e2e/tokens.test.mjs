@@ -44,6 +44,8 @@ after(async () => {
 
 const CONNECTIONS = {
   cold: { grant: "password" },
+  left: {},
+  interrupted: { grant: "password" },
   basic: {
     grant: "client_credentials",
     credentials: { client_id: "id:1 é", client_secret: "a:b%+ü &=" },
@@ -58,13 +60,18 @@ const CONNECTIONS = {
   "header-raw": { fields: { header: "X-Api-Key", scheme: "" } },
   "header-scheme": { fields: { scheme: "Token" } },
   "long-token": {},
-  rotating: { grant: "password" },
-  constant: { grant: "password", rotation: false },
+  rotating: { grant: "password", expiresIn: 2 },
+  constant: { grant: "password", rotation: false, expiresIn: 2 },
+  "refresh-refused": { grant: "password" },
   revoked: { grant: "password" },
+  "revoked-again": { grant: "password" },
   replayed: {},
+  "replayed-stream": {},
   stampede: { grant: "password" },
+  late: { grant: "password" },
   refused: {},
   large: { fields: { replay_bytes: 1000 } },
+  "large-stream": { fields: { replay_bytes: 1000 } },
   static: { grant: "static" },
   early: { fields: { replay_bytes: 1000 } },
   "cut-off": { grant: "password" },
@@ -129,6 +136,21 @@ describe("a cold connection", () => {
     assert.equal(c.cold.tokenRequests.length, 1);
     assert.equal(new Set(tokens(c.cold)).size, 1);
     assert.ok(answers.some(({ tokenSource }) => tokenSource === "grant"));
+  });
+
+  test("gets its token even if the caller that asked for it leaves", async () => {
+    let release;
+    c.left.answerTokenRequest({ hold: new Promise((resolve) => (release = resolve)) });
+    const leaving = new AbortController();
+    const left = get(c.left, { signal: leaving.signal }).then(() => "stayed", () => "left");
+    await c.left.until(({ tokenRequests }) => tokenRequests.length === 1);
+    const other = get(c.left);
+    leaving.abort();
+    assert.equal(await left, "left");
+    release();
+    assertStatus(await other);
+    await ok(c.left);
+    assert.equal(c.left.tokenRequests.length, 1);
   });
 
   test("is warm afterwards and uses what it has in memory", async () => {
@@ -255,35 +277,13 @@ describe("a token", () => {
 });
 
 describe("a refresh", () => {
-  test("uses the newest refresh token, each once", async () => {
-    await ok(c.rotating);
-    for (let i = 0; i < 3; i += 1) {
-      c.rotating.revoke();
-      await ok(c.rotating);
-    }
-    assert.deepEqual(types(c.rotating), ["password", "refresh_token", "refresh_token", "refresh_token"]);
-    const issued = c.rotating.issued.filter((one) => one.includes("-rt-"));
-    const presented = c.rotating.tokenRequests.slice(1).map(({ parameters }) => parameters.refresh_token);
-    assert.deepEqual(presented, issued.slice(0, 3));
-  });
-
-  test("keeps the refresh token where the response has none", async () => {
-    await ok(c.constant);
-    for (let i = 0; i < 2; i += 1) {
-      c.constant.revoke();
-      await ok(c.constant);
-    }
-    assert.deepEqual(types(c.constant), ["password", "refresh_token", "refresh_token"]);
-    const [, first, second] = c.constant.tokenRequests.map(({ parameters }) => parameters.refresh_token);
-    assert.equal(second, first);
-  });
-
   test("that is refused is followed by a new grant", async () => {
-    const before = c.rotating.tokenRequests.length;
-    c.rotating.revoke();
-    c.rotating.forgetRefreshTokens();
-    await ok(c.rotating);
-    assert.deepEqual(types(c.rotating).slice(before), ["refresh_token", "password"]);
+    const connection = c["refresh-refused"];
+    await ok(connection);
+    connection.revoke();
+    connection.forgetRefreshTokens();
+    await ok(connection);
+    assert.deepEqual(types(connection), ["password", "refresh_token", "password"]);
   });
 
   test("that was cut off after it took effect does not lock the connection", async () => {
@@ -328,10 +328,13 @@ describe("a 401 of the upstream", () => {
   });
 
   test("of a body without a length is replayed too", async () => {
-    c.replayed.revoke();
+    const connection = c["replayed-stream"];
+    await ok(connection);
+    connection.revoke();
     const body = Readable.from([Buffer.from("first,"), Buffer.from("second")]);
-    assert.equal(assertStatus(await broker.call(c.replayed.api(), { method: "POST", body })).json().bytes, 12);
-    assert.equal(c.replayed.tokenRequests.length, 3);
+    assert.equal(assertStatus(await broker.call(connection.api(), { method: "POST", body })).json().bytes, 12);
+    assert.deepEqual(connection.requests.slice(1).map((request) => request.body.toString()), ["first,second", "first,second"]);
+    assert.equal(connection.tokenRequests.length, 2);
   });
 
   test("makes one renewal for twenty calls at once", async () => {
@@ -347,7 +350,8 @@ describe("a 401 of the upstream", () => {
   });
 
   test("that comes late, for a token replaced meanwhile, makes no renewal of its own", async () => {
-    const connection = c.stampede;
+    const connection = c.late;
+    await ok(connection);
     let release;
     const held = new Promise((resolve) => (release = resolve));
     connection.on("401 /echo/late", async (request, response, record) => {
@@ -376,17 +380,26 @@ describe("a 401 of the upstream", () => {
   });
 
   test("of a call whose body is too large to replay is a problem, and the next call has the new token", async () => {
-    await ok(c.large);
-    for (const body of [randomBytes(5_000), Readable.from([randomBytes(3_000), randomBytes(2_000)])]) {
-      const grants = c.large.tokenRequests.length;
-      c.large.revoke();
-      const seen = c.large.requests.length;
-      assertProblem(await broker.call(c.large.api(), { method: "POST", body }), 502, "upstream_unauthorized");
-      assert.equal(c.large.requests.length, seen + 1);
-      await ok(c.large);
-      assert.equal(c.large.tokenRequests.length, grants + 1);
-      assert.equal(c.large.requests.length, seen + 2);
+    const stream = Readable.from([randomBytes(3_000), randomBytes(2_000)]);
+    for (const [connection, body] of [[c.large, randomBytes(5_000)], [c["large-stream"], stream]]) {
+      await ok(connection);
+      connection.revoke();
+      assertProblem(await broker.call(connection.api(), { method: "POST", body }), 502, "upstream_unauthorized");
+      assert.deepEqual([connection.requests.length, connection.tokenRequests.length], [2, 2]);
+      await ok(connection);
+      assert.deepEqual([connection.requests.length, connection.tokenRequests.length], [3, 2]);
     }
+  });
+
+  test("of a token that was accepted before is renewed, however short ago the last renewal was", async () => {
+    const connection = c["revoked-again"];
+    for (let i = 0; i < 3; i += 1) {
+      await ok(connection);
+      await ok(connection);
+      connection.revoke();
+    }
+    await ok(connection);
+    assert.deepEqual(types(connection), ["password", "refresh_token", "refresh_token", "refresh_token"]);
   });
 
   test("that comes before the body was read is handled all the same", async () => {
@@ -469,6 +482,23 @@ describe("time", { concurrency: true }, () => {
     }
   }
 
+  test("after time refreshes with the newest refresh token, each used once", async () => {
+    const connection = c.rotating;
+    await inUse(connection, () => connection.tokenRequests.length === 4);
+    await connection.until(({ tokenRequests }) => tokenRequests[3].outcome === "ok");
+    assert.deepEqual(types(connection), ["password", "refresh_token", "refresh_token", "refresh_token"]);
+    const issued = connection.issued.filter((one) => one.includes("-rt-"));
+    assert.deepEqual(connection.tokenRequests.slice(1).map(({ parameters }) => parameters.refresh_token), issued.slice(0, 3));
+  });
+
+  test("after time refreshes with the same refresh token where no response has another", async () => {
+    const connection = c.constant;
+    await inUse(connection, () => connection.tokenRequests.length === 3);
+    assert.deepEqual(types(connection), ["password", "refresh_token", "refresh_token"]);
+    const [refreshToken] = connection.issued.filter((one) => one.includes("-rt-"));
+    assert.deepEqual(connection.tokenRequests.slice(1).map(({ parameters }) => parameters.refresh_token), [refreshToken, refreshToken]);
+  });
+
   test("ends a token, and another is obtained", async () => {
     const connection = c["short-lived"];
     await ok(connection);
@@ -498,9 +528,16 @@ describe("time", { concurrency: true }, () => {
 
   test("left to a token is used up while the token endpoint is down", async () => {
     const connection = c["outlives-endpoint"];
-    connection.answerTokenRequest({}, { status: 503, body: "" });
-    await inUse(connection, () => connection.tokenRequests.length === 2);
-    await ok(connection);
+    connection.answerTokenRequest({}, { status: 503, headers: { "Retry-After": "60" }, body: "" });
+    const began = Date.now();
+    let answer = await ok(connection);
+    for (; answer.status === 200; answer = await get(connection)) {
+      assert.ok(Date.now() - began < 12_000, "the token outlived its life");
+      await sleep(50);
+    }
+    assertProblem(answer, 503, "connection_unavailable", { cause: "token_endpoint_unreachable" });
+    assert.ok(Date.now() - began > 5_700, `given up after ${Date.now() - began} ms of 6000`);
+    assert.equal(connection.tokenRequests.length, 2);
     assert.equal(new Set(tokens(connection)).size, 1);
   });
 });
@@ -512,12 +549,30 @@ describe("a restart", () => {
   test("forgets no token and no wait", async () => {
     await ok(c.cold);
     const grants = c.cold.tokenRequests.length;
+    // A refresh is on its way when the broker dies, and takes effect.
+    const { interrupted } = c;
+    let release;
+    await ok(interrupted);
+    interrupted.revoke();
+    interrupted.answerTokenRequest({ hold: new Promise((resolve) => (release = resolve)) });
+    const lost = get(interrupted).then(() => "answered", () => "lost");
+    await interrupted.until(({ tokenRequests }) => tokenRequests.length === 2);
+    await broker.kill();
+    release();
+    assert.equal(await lost, "lost");
     await broker.restart();
     stored(await ok(c.cold));
     assert.equal((await ok(c.cold)).tokenSource, "memory");
     assert.equal(c.cold.tokenRequests.length, grants);
     assertProblem(await get(c["bad-client"]), 503, "connection_unavailable", { cause: "credentials_rejected" });
     assert.equal(c["bad-client"].tokenRequests.length, 1);
+  });
+
+  test("in the middle of a refresh costs one try with the stored token, then a new grant", async () => {
+    await ok(c.interrupted);
+    assert.deepEqual(types(c.interrupted), ["password", "refresh_token", "refresh_token", "password"]);
+    const [, cutOff, again] = c.interrupted.tokenRequests.map(({ parameters }) => parameters.refresh_token);
+    assert.equal(again, cutOff);
   });
 
   test("with changed credentials ends the wait, and with a further sealing key opens what the old one sealed", async () => {

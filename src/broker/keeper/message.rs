@@ -14,8 +14,16 @@ use crate::time::UnixTime;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Ask {
     identity: Fingerprint,
-    refused: Option<u64>,
+    refused: Option<Refused>,
     waits_for_renewal: bool,
+}
+
+/// A token that the upstream refused.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Refused {
+    pub generation: u64,
+    /// Whether the asker saw the upstream take it before.
+    pub worked: bool,
 }
 
 impl Ask {
@@ -25,10 +33,11 @@ impl Ask {
         Self { identity: *identity, refused: None, waits_for_renewal: false }
     }
 
-    /// Tells that the upstream refused the token of `generation`.
+    /// Tells that the upstream refused the token of `generation`, and whether
+    /// it took that token before.
     #[must_use]
-    pub const fn refusing(self, generation: u64) -> Self {
-        Self { refused: Some(generation), ..self }
+    pub const fn refusing(self, generation: u64, worked: bool) -> Self {
+        Self { refused: Some(Refused { generation, worked }), ..self }
     }
 
     /// Asks to have the renewal of an ageing token waited for, since nobody
@@ -42,7 +51,7 @@ impl Ask {
         self.identity
     }
 
-    pub(super) const fn refused(&self) -> Option<u64> {
+    pub(super) const fn refused(&self) -> Option<Refused> {
         self.refused
     }
 

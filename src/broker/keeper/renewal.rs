@@ -138,7 +138,6 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
     ) -> Rc<AccessToken> {
         let [jitter] = self.ports.bytes();
         let life = response.expires_in.unwrap_or(connection.default_expires_in);
-        let now = self.ports.now();
         self.change(|state| {
             let (kept_token, kept_scope) = if attempt.is_refresh { state.kept() } else { (None, None) };
             // A client that can always prove itself needs no refresh token (RFC 6749 §4.4.3).
@@ -153,7 +152,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
                 refresh_token: response.refresh_token.or(kept_token).filter(|_| refreshes),
                 scope: response.scope.or(kept_scope),
             };
-            state.hold(set, reason == Reason::Refused, now)
+            state.hold(set, reason == Reason::Refused)
         })
     }
 
@@ -163,7 +162,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
 
     /// Makes the state durable. Where that fails the state in memory is
     /// forgotten: storage alone is the truth.
-    async fn store(&self, connection: &Connection, keys: &SealingKeys) -> Result<(), Failure> {
+    pub(super) async fn store(&self, connection: &Connection, keys: &SealingKeys) -> Result<(), Failure> {
         let nonce = Nonce(self.ports.bytes());
         let identity = connection.grant.identity();
         let sealed = self

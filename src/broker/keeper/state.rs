@@ -32,6 +32,8 @@ struct Held {
     unsettled: u8,
     /// Whether the upstream refused the access token.
     refused: bool,
+    /// Whether it was obtained because the upstream refused its predecessor.
+    for_refused: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -48,6 +50,7 @@ struct HeldRecord {
     set: TokenSetRecord,
     unsettled: u8,
     refused: bool,
+    for_refused: bool,
 }
 
 impl State {
@@ -129,10 +132,22 @@ impl State {
         self.wait.filter(|wait| now < wait.until).map(|wait| (wait.cause, wait.until))
     }
 
-    /// Whether the token held was obtained for a refused one too short a while
-    /// ago to obtain another.
-    pub fn upstream_refuses(&self, now: UnixTime) -> bool {
+    /// Whether no other token is to be obtained for one that is refused.
+    pub fn in_peace(&self, now: UnixTime) -> bool {
         self.peace.is_some_and(|peace| peace.lasts(now))
+    }
+
+    /// Begins a peace where the token held, which was just refused, had only
+    /// replaced a refused one; whether it did.
+    pub fn begin_peace(&mut self, now: UnixTime) -> bool {
+        let Some(held) = self.held.as_ref().filter(|held| held.for_refused) else { return false };
+        let generation = held.access.generation;
+        // The peace after this token has been; now another one is tried.
+        if self.peace.is_some_and(|peace| peace.generation == generation) {
+            return false;
+        }
+        self.peace = Some(Peace::after(self.peace.as_ref(), generation, now));
+        true
     }
 
     /// The refresh token, where it may be sent; the sending is noted.
@@ -170,19 +185,17 @@ impl State {
 
     /// Holds `set` from now on; `for_refused` tells that its predecessor was
     /// refused.
-    pub fn hold(&mut self, set: TokenSet, for_refused: bool, now: UnixTime) -> Rc<AccessToken> {
+    pub fn hold(&mut self, set: TokenSet, for_refused: bool) -> Rc<AccessToken> {
         let access = Rc::new(set.access);
         self.generation = access.generation;
         self.wait = None;
-        if for_refused {
-            self.peace = Some(Peace::after(self.peace.as_ref(), now));
-        }
         self.held = Some(Held {
             access: Rc::clone(&access),
             refresh_token: set.refresh_token,
             scope: set.scope,
             unsettled: 0,
             refused: false,
+            for_refused,
         });
         access
     }
@@ -208,6 +221,7 @@ impl Held {
             set: TokenSetRecord::new(&set, identity),
             unsettled: self.unsettled,
             refused: self.refused,
+            for_refused: self.for_refused,
         }
     }
 }
@@ -221,6 +235,7 @@ impl HeldRecord {
             scope: set.scope,
             unsettled: self.unsettled,
             refused: self.refused,
+            for_refused: self.for_refused,
         }
     }
 }

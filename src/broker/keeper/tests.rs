@@ -1,1 +1,349 @@
+//! The keeper over simulated surroundings.
 
+use std::time::Duration;
+
+use crate::simulation::{Call, Effect, Fault, Grants, Site};
+
+const HOUR: Grants = Grants { expires_in: 3600, refresh_tokens: true, rotation: true, reuse_detection: true };
+
+fn site(grants: Grants) -> Site {
+    Site::new(7, grants)
+}
+
+fn get() -> Call {
+    Call::get("/api/acme/things")
+}
+
+/// One call from isolate 1 that must end so.
+#[track_caller]
+fn check(site: &Site, status: u16, source: &str, requests: usize) {
+    let answered = site.call(1, &get());
+    assert_eq!((answered.status, answered.token_source()), (status, source), "{}", answered.body);
+    assert_eq!(site.shared.provider.requests.borrow().len(), requests, "token requests");
+}
+
+fn wait(site: &Site, seconds: u64) {
+    site.shared.world.run_for(Duration::from_secs(seconds));
+}
+
+#[test]
+fn uses_memory_then_the_cache_then_the_keeper() {
+    let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    check(&site, 200, "memory", 1);
+    wait(&site, 1);
+    assert_eq!(site.call(2, &get()).token_source(), "kv");
+    site.shared.cache.failures.set(1000);
+    assert_eq!(site.call(3, &get()).token_source(), "keeper");
+    check(&site, 200, "memory", 1);
+    assert_eq!((site.shared.asks.get(), site.shared.cache.writes.get()), (2, 1));
+}
+
+#[test]
+fn makes_one_token_request_for_a_storm_on_a_cold_token_set() {
+    let site = site(HOUR);
+    let answers = site.storm(5, 200, &get());
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert_eq!(site.shared.provider.requests.borrow().len(), 1);
+    assert_eq!(site.shared.most_in_flight.get(), 1);
+}
+
+#[test]
+fn survives_a_restart_without_another_grant() {
+    let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    site.shared.kill_keeper();
+    site.kill_isolate(1);
+    site.shared.cache.failures.set(1000);
+    check(&site, 200, "keeper", 1);
+}
+
+#[test]
+fn refreshes_behind_the_calls_before_the_token_expires() {
+    let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    for _ in 0..36 {
+        wait(&site, 100);
+        let answered = site.call(1, &get());
+        assert_eq!((answered.status, answered.token_source()), (200, "memory"));
+    }
+    let requests = site.shared.provider.requests.borrow();
+    assert_eq!(requests.len(), 2);
+    assert!(requests[1].starts_with("grant_type=refresh_token&refresh_token=refresh-"), "{}", requests[1]);
+}
+
+#[test]
+fn refreshes_an_expired_token_with_each_new_refresh_token() {
+    let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    for round in 2..6 {
+        wait(&site, 4000);
+        check(&site, 200, "grant", round);
+    }
+    assert_eq!(site.shared.provider.reused.get(), 0);
+    let requests = site.shared.provider.requests.borrow();
+    assert!(requests.iter().skip(1).all(|body| body.contains("grant_type=refresh_token")));
+}
+
+#[test]
+fn keeps_the_old_refresh_token_where_no_new_one_comes() {
+    let site = site(Grants { rotation: false, ..HOUR });
+    check(&site, 200, "grant", 1);
+    for round in 2..5 {
+        wait(&site, 4000);
+        check(&site, 200, "grant", round);
+    }
+    let requests = site.shared.provider.requests.borrow();
+    assert!(requests[3].contains("grant_type=refresh_token") && requests[3] == requests[1]);
+}
+
+#[test]
+fn acquires_anew_where_the_refresh_token_is_dead() {
+    let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    site.shared.provider.revoke_everything();
+    wait(&site, 4000);
+    check(&site, 200, "grant", 3);
+    let requests = site.shared.provider.requests.borrow();
+    assert!(requests[1].contains("grant_type=refresh_token") && requests[2].contains("grant_type=password"));
+}
+
+#[test]
+fn renews_once_when_fifty_calls_fail_with_the_same_token() {
+    let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    wait(&site, 1);
+    site.shared.provider.revoke_access_tokens();
+    let answers = site.storm(5, 50, &get());
+    assert!(answers.iter().all(|answer| answer.status == 200 && answer.sent <= 2));
+    assert_eq!(site.shared.provider.requests.borrow().len(), 2);
+}
+
+#[test]
+fn leaves_a_token_endpoint_in_peace_while_the_upstream_refuses_all() {
+    let site = site(HOUR);
+    site.shared.provider.refuses_all.set(true);
+    let answered = site.call(1, &get());
+    assert_eq!((answered.status, answered.code().as_str()), (502, "upstream_unauthorized"));
+    for _ in 0..5 {
+        assert_eq!(site.call(1, &get()).code(), "upstream_unauthorized");
+    }
+    assert_eq!(site.shared.provider.requests.borrow().len(), 2);
+    wait(&site, 11);
+    assert_eq!(site.call(2, &get()).code(), "upstream_unauthorized");
+    assert_eq!(site.shared.provider.requests.borrow().len(), 3);
+    wait(&site, 11);
+    assert_eq!(site.call(2, &get()).code(), "upstream_unauthorized");
+    assert_eq!(site.shared.provider.requests.borrow().len(), 3, "the second peace is twice as long");
+    site.shared.provider.refuses_all.set(false);
+    assert_eq!(site.call(2, &get()).status, 200);
+}
+
+#[test]
+fn tries_refused_credentials_once_for_each_wait() {
+    let site = site(HOUR);
+    site.shared.provider.knows_credentials.set(false);
+    let answered = site.call(1, &get());
+    assert_eq!((answered.status, answered.code().as_str()), (502, "credentials_rejected"));
+    for answered in site.storm(3, 30, &get()) {
+        assert_eq!((answered.status, answered.code().as_str()), (503, "connection_unavailable"));
+        assert_eq!(answered.json()["cause"], "credentials_rejected");
+        let seconds: u64 = answered.field("retry-after").unwrap().parse().unwrap();
+        assert!((55..=75).contains(&seconds), "{seconds}");
+    }
+    site.shared.kill_keeper();
+    assert_eq!(site.call(1, &get()).code(), "connection_unavailable", "the wait outlives the keeper");
+    assert_eq!(site.shared.provider.rejected.get(), 1);
+    wait(&site, 80);
+    assert_eq!(site.call(1, &get()).code(), "credentials_rejected");
+    assert_eq!(site.shared.provider.rejected.get(), 2);
+}
+
+#[test]
+fn ends_the_wait_when_a_secret_changes() {
+    let site = site(HOUR);
+    let mut variables = Site::variables();
+    variables["ACME_PASSWORD"] = "wrong".into();
+    site.redeploy(&variables);
+    assert_eq!(site.call(1, &get()).code(), "credentials_rejected");
+    site.redeploy(&variables);
+    assert_eq!(site.call(1, &get()).code(), "connection_unavailable");
+    site.redeploy(&Site::variables());
+    assert_eq!(site.call(1, &get()).status, 200);
+}
+
+#[test]
+fn keeps_the_token_set_when_the_password_changes_and_not_when_the_account_does() {
+    let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    wait(&site, 1);
+    let mut variables = Site::variables();
+    variables["ACME_PASSWORD"] = "another".into();
+    site.redeploy(&variables);
+    assert_eq!(site.call(2, &get()).token_source(), "kv");
+    variables["ACME_PASSWORD"] = "pass word".into();
+    variables["ACME_USERNAME"] = "bia@example.com".into();
+    site.redeploy(&variables);
+    check(&site, 200, "grant", 2);
+    assert!(site.shared.provider.requests.borrow()[1].contains("bia%40example.com"));
+}
+
+#[test]
+fn tells_failures_of_the_token_endpoint_apart_and_waits_longer_each_time() {
+    let html = || Fault::Answer { status: 500, body: "<html>", retry_after: None };
+    for (fault, status, code, least) in [
+        (html(), 502, "token_endpoint_unreachable", 1),
+        (
+            Fault::Answer { status: 429, body: "", retry_after: Some("30") },
+            502,
+            "token_endpoint_unreachable",
+            30,
+        ),
+        (Fault::Reset(Effect::None), 502, "token_endpoint_unreachable", 1),
+        (Fault::Slow(Duration::from_secs(60)), 504, "token_endpoint_timeout", 1),
+        (Fault::Answer { status: 200, body: "<html>", retry_after: None }, 502, "token_response_invalid", 1),
+        (Fault::Answer { status: 302, body: "", retry_after: None }, 502, "token_response_invalid", 1),
+    ] {
+        let site = site(HOUR);
+        site.shared.provider.faults.borrow_mut().push_back(fault.clone());
+        let answered = site.call(1, &get());
+        assert_eq!((answered.status, answered.code().as_str()), (status, code), "{fault:?}");
+        let answered = site.call(1, &get());
+        assert_eq!((answered.status, answered.code().as_str()), (503, "connection_unavailable"), "{fault:?}");
+        assert_eq!(answered.json()["cause"], code);
+        let seconds: u64 = answered.field("retry-after").unwrap().parse().unwrap();
+        assert!((least..=least + 2).contains(&seconds), "{fault:?}: {seconds}");
+        wait(&site, seconds);
+        assert_eq!(site.call(1, &get()).status, 200, "{fault:?}");
+        assert_eq!(site.shared.provider.requests.borrow().len(), 2, "{fault:?}");
+    }
+}
+
+#[test]
+fn goes_on_with_a_valid_token_while_the_token_endpoint_is_down() {
+    let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    site.shared.provider.down.set(true);
+    for _ in 0..35 {
+        wait(&site, 100);
+        assert_eq!(site.call(1, &get()).status, 200);
+    }
+    site.shared.provider.down.set(false);
+    wait(&site, 400);
+    assert_eq!(site.call(1, &get()).status, 200);
+}
+
+#[test]
+fn sends_a_refresh_token_once_more_after_a_cut_off_then_acquires_anew() {
+    let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    wait(&site, 4000);
+    let cut = || Fault::Reset(Effect::None);
+    site.shared.provider.faults.borrow_mut().extend([cut(), cut()]);
+    assert_eq!(site.call(1, &get()).code(), "token_endpoint_unreachable");
+    wait(&site, 5);
+    assert_eq!(site.call(1, &get()).code(), "token_endpoint_unreachable");
+    wait(&site, 5);
+    assert_eq!(site.call(1, &get()).status, 200);
+    let requests = site.shared.provider.requests.borrow();
+    let kinds: Vec<bool> = requests.iter().map(|body| body.contains("grant_type=refresh_token")).collect();
+    assert_eq!(kinds, [false, true, true, false]);
+}
+
+#[test]
+fn recovers_from_a_kill_after_the_provider_took_the_refresh_token() {
+    let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    wait(&site, 4000);
+    let calling = site.calling(1, &get());
+    site.shared.world.spawn(1, async move { drop(calling.await) });
+    while site.shared.provider.granted.get() < 2 {
+        assert!(site.shared.world.step(site.shared.world.now() + Duration::from_secs(10)));
+    }
+    site.shared.kill_keeper();
+    wait(&site, 5);
+    let answered = site.call(1, &get());
+    assert_eq!(answered.status, 200, "{}", answered.body);
+    let requests = site.shared.provider.requests.borrow();
+    assert_eq!(requests.len(), 4, "the first, the one cut off, its one retry, and a new grant");
+    assert_eq!(requests[1], requests[2]);
+    assert!(requests[3].contains("grant_type=password"));
+}
+
+#[test]
+fn counts_a_record_that_does_not_open_as_absent_and_reports_it() {
+    let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    wait(&site, 1);
+    site.shared.cache.overwrite("1.k1.AAAA");
+    *site.shared.storage.borrow_mut() = Some("nonsense".to_owned());
+    site.kill_isolate(1);
+    site.shared.kill_keeper();
+    wait(&site, 61);
+    check(&site, 200, "grant", 2);
+    let logs = site.shared.logs.borrow().join("\n");
+    assert!(
+        logs.contains(r#""record":"access-token/service/acme""#)
+            && logs.contains(r#""record":"keeper/service/acme""#),
+        "{logs}"
+    );
+}
+
+#[test]
+fn opens_under_an_old_sealing_key_and_seals_under_the_new() {
+    let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    wait(&site, 1);
+    let mut variables = Site::variables();
+    variables["SEALING_KEYS"] =
+        "k2:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=,k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+            .into();
+    site.redeploy(&variables);
+    assert_eq!(site.call(2, &get()).token_source(), "kv");
+    wait(&site, 4000);
+    check(&site, 200, "grant", 2);
+    wait(&site, 1);
+    assert!(site.shared.storage.borrow().as_ref().unwrap().starts_with("1.k2."));
+    assert!(site.shared.cache.dump()[0].1.starts_with("1.k2."));
+}
+
+#[test]
+fn writes_no_short_lived_token_to_the_cache() {
+    let site = site(Grants { expires_in: 90, ..HOUR });
+    check(&site, 200, "grant", 1);
+    wait(&site, 1);
+    assert_eq!(site.shared.cache.writes.get(), 0);
+    assert_eq!(site.call(2, &get()).token_source(), "keeper");
+}
+
+#[test]
+fn shows_no_secret_in_storage_cache_or_log() {
+    let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    wait(&site, 4000);
+    check(&site, 200, "grant", 2);
+    wait(&site, 1);
+    let mut seen = site.shared.logs.borrow().join("\n");
+    for (name, record) in site.shared.cache.dump() {
+        seen.push_str(&name);
+        seen.push_str(&record);
+    }
+    seen.push_str(site.shared.storage.borrow().as_ref().unwrap());
+    let issued = site.shared.provider.issued.borrow();
+    assert_eq!(issued.len(), 4);
+    for secret in issued.iter().map(String::as_str).chain(["pass word", "ana@example.com", Site::CALLER_KEY])
+    {
+        assert!(!seen.contains(secret), "{secret} was seen");
+    }
+}
+
+#[test]
+fn uses_no_token_that_it_could_not_keep() {
+    let site = site(HOUR);
+    site.shared.storage_failures.set(1000);
+    let answered = site.call(1, &get());
+    assert_eq!((answered.status, answered.code().as_str()), (503, "connection_unavailable"));
+    assert!(site.shared.upstream_calls.borrow().is_empty());
+    site.shared.storage_failures.set(0);
+    assert_eq!(site.call(1, &get()).status, 200);
+}

@@ -48,22 +48,24 @@ impl Wait {
 /// The peace that a refusing upstream's connection is left in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Peace {
-    renewed_at: UnixTime,
+    since: UnixTime,
     span: Duration,
+    /// The generation that was refused.
+    pub generation: u64,
 }
 
 impl Peace {
-    /// The peace after a token was obtained at `now` because its predecessor
-    /// was refused: 10 s, doubling up to 5 min while that goes on.
-    pub fn after(last: Option<&Self>, now: UnixTime) -> Self {
-        let goes_on = last.filter(|last| now < last.renewed_at + last.span * 2 + MINUTE);
+    /// The peace after a token that replaced a refused one was refused, too,
+    /// at `now`: 10 s, doubling up to 5 min while that goes on.
+    pub fn after(last: Option<&Self>, generation: u64, now: UnixTime) -> Self {
+        let goes_on = last.filter(|last| now < last.since + last.span * 2 + MINUTE);
         let span = goes_on.map_or(Duration::from_secs(10), |last| (last.span * 2).min(5 * MINUTE));
-        Self { renewed_at: now, span }
+        Self { since: now, span, generation }
     }
 
     /// Whether it still lasts.
     pub fn lasts(&self, now: UnixTime) -> bool {
-        now < self.renewed_at + self.span
+        now < self.since + self.span
     }
 }
 
@@ -120,14 +122,14 @@ mod tests {
     #[test]
     fn leaves_a_refusing_upstream_in_peace_for_longer_and_longer() {
         let mut now = START;
-        let mut peace = Peace::after(None, now);
+        let mut peace = Peace::after(None, 1, now);
         for seconds in [10, 20, 40, 80, 160, 300, 300] {
             assert!(peace.lasts(now + Duration::from_secs(seconds - 1)), "{seconds}");
             now = now + Duration::from_secs(seconds);
             assert!(!peace.lasts(now), "{seconds}");
-            peace = Peace::after(Some(&peace), now);
+            peace = Peace::after(Some(&peace), 1, now);
         }
         let later = now + Duration::from_secs(3600);
-        assert!(!Peace::after(Some(&peace), later).lasts(later + Duration::from_secs(10)));
+        assert!(!Peace::after(Some(&peace), 1, later).lasts(later + Duration::from_secs(10)));
     }
 }

@@ -11,6 +11,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { call, KEY } from "./client.mjs";
 
+export { KEY };
+
 const ROOT = new URL("../../../", import.meta.url);
 const at = (path) => fileURLToPath(new URL(path, ROOT));
 
@@ -125,6 +127,8 @@ class Broker {
         WRANGLER_LOG_PATH: join(this.folder, "wrangler-logs"),
         WRANGLER_REGISTRY_PATH: join(this.folder, "registry"),
         CLOUDFLARE_CF_FETCH_ENABLED: "false",
+        // A trace of every request, stored on disk: slow, and of no use here.
+        X_LOCAL_OBSERVABILITY: "false",
       },
     });
     this.#child = child;

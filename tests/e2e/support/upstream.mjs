@@ -248,14 +248,14 @@ class Connection {
     if (type === "refresh_token" ? rotation : this.withRefreshToken) body.refresh_token = secret(`${this.id}-rt`);
     Object.assign(body, set);
     for (const member of remove) delete body[member];
+    if (typeof body.access_token === "string") {
+      this.live.add(body.access_token);
+      this.issued.push(body.access_token);
+    }
     if (typeof body.refresh_token === "string") {
       this.#refreshTokens.delete(presented);
       this.#refreshTokens.add(body.refresh_token);
       this.issued.push(body.refresh_token);
-    }
-    if (typeof body.access_token === "string") {
-      this.live.add(body.access_token);
-      this.issued.push(body.access_token);
     }
     record.outcome = "ok";
     return { body };

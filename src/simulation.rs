@@ -1,0 +1,16 @@
+//! The broker's surroundings, simulated: virtual time, schedules drawn from a
+//! seed, and strict fakes of everything behind the ports.
+//!
+//! One [`Site`] has several isolates, one keeper at a time, a replicated cache
+//! and a provider. The same seed gives the same schedule to the last step.
+
+mod cache;
+mod isolate;
+mod object;
+mod provider;
+mod site;
+mod world;
+
+pub use provider::{Effect, Fault, Grants};
+pub use site::{Answered, Call, Site};
+pub use world::World;

@@ -1,0 +1,89 @@
+//! What a call in one isolate has from outside.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use futures_util::future::LocalBoxFuture;
+
+use super::site::Shared;
+use super::world::Process;
+use crate::broker::Ports;
+use crate::broker::keeper::{Ask, Reply};
+use crate::broker::ports::{
+    Cache, CacheFailed, Clock, Entropy, KeeperLink, KeeperUnreachable, Log, Upstream, UpstreamAnswer,
+    UpstreamCall, UpstreamFailure,
+};
+use crate::http::Headers;
+use crate::time::UnixTime;
+
+/// The ports of one call.
+pub struct CallPorts {
+    pub site: Rc<Shared>,
+    pub process: Process,
+    /// The size of the request's body.
+    pub body: usize,
+    /// How often the call was sent to the upstream.
+    pub sent: Cell<u32>,
+}
+
+impl Clock for CallPorts {
+    fn now(&self) -> UnixTime {
+        self.site.world.now()
+    }
+}
+
+impl Entropy for CallPorts {
+    fn bytes<const N: usize>(&self) -> [u8; N] {
+        self.site.bytes()
+    }
+}
+
+impl Log for CallPorts {
+    fn line(&self, line: &str) {
+        self.site.log(line);
+    }
+}
+
+impl Cache for CallPorts {
+    async fn read(&self, name: &str) -> Result<Option<String>, CacheFailed> {
+        self.site.cache.read(self.process, name).await
+    }
+
+    async fn write(&self, name: &str, _: &str, _: UnixTime) -> Result<(), CacheFailed> {
+        panic!("only the keeper writes to the cache, not a call: {name}");
+    }
+}
+
+impl KeeperLink for CallPorts {
+    async fn ask(&self, connection: &str, ask: &Ask) -> Result<Reply, KeeperUnreachable> {
+        self.site.asks.set(self.site.asks.get() + 1);
+        self.site.world.hop().await;
+        let reply = Shared::ask(&self.site, connection, ask.clone()).await?;
+        self.site.world.hop().await;
+        Ok(reply)
+    }
+}
+
+impl Upstream for CallPorts {
+    type Response = String;
+
+    async fn send(&self, call: &UpstreamCall<'_>) -> Result<UpstreamAnswer<String>, UpstreamFailure> {
+        let again = self.sent.replace(self.sent.get() + 1) > 0;
+        if again && call.replay_bytes.is_none_or(|limit| self.body > limit) {
+            return Err(UpstreamFailure::BodyGone);
+        }
+        self.site.world.hop().await;
+        self.site.note_upstream_call(call, Headers::new(call.fields));
+        let (status, fields) = self.site.upstream_answer(call);
+        self.site.world.hop().await;
+        Ok(UpstreamAnswer { status, fields, response: format!("answer {status}") })
+    }
+
+    fn discard(&self, _: String) {}
+}
+
+impl Ports for CallPorts {
+    fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
+        self.site.world.spawn(self.process, task);
+    }
+}

@@ -1,0 +1,102 @@
+//! The keeper's Durable Object: one life at a time, and storage that outlives it.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_channel::oneshot;
+use futures_util::future::{Either, LocalBoxFuture, select};
+use std::pin::pin;
+
+use super::site::Shared;
+use super::world::Process;
+use crate::broker::ports::{
+    Cache, CacheFailed, Clock, Entropy, KeeperPorts, Log, StorageFailed, TokenAnswer, TokenEndpointFailure,
+};
+use crate::oauth::TokenRequest;
+use crate::time::UnixTime;
+
+/// What one life of the keeper has from outside.
+pub struct ObjectPorts {
+    pub site: Rc<Shared>,
+    pub process: Process,
+}
+
+impl Clock for ObjectPorts {
+    fn now(&self) -> UnixTime {
+        self.site.world.now()
+    }
+}
+
+impl Entropy for ObjectPorts {
+    fn bytes<const N: usize>(&self) -> [u8; N] {
+        self.site.bytes()
+    }
+}
+
+impl Log for ObjectPorts {
+    fn line(&self, line: &str) {
+        self.site.log(line);
+    }
+}
+
+impl Cache for ObjectPorts {
+    async fn read(&self, name: &str) -> Result<Option<String>, CacheFailed> {
+        self.site.cache.read(self.process, name).await
+    }
+
+    async fn write(&self, name: &str, record: &str, expires_at: UnixTime) -> Result<(), CacheFailed> {
+        self.site.cache.write(name, record, expires_at).await
+    }
+}
+
+impl KeeperPorts for ObjectPorts {
+    async fn load(&self) -> Result<Option<String>, StorageFailed> {
+        self.site.world.hop().await;
+        Ok(self.site.storage.borrow().clone())
+    }
+
+    async fn store(&self, state: &str) -> Result<(), StorageFailed> {
+        self.site.world.hop().await;
+        let fails = self.site.world.happens(self.site.storage_failures.get());
+        if !fails || self.site.world.happens(500) {
+            *self.site.storage.borrow_mut() = Some(state.to_owned());
+        }
+        self.site.world.hop().await;
+        if fails { Err(StorageFailed) } else { Ok(()) }
+    }
+
+    async fn request_token(
+        &self,
+        request: &TokenRequest,
+        timeout: Duration,
+    ) -> Result<TokenAnswer, TokenEndpointFailure> {
+        let flight = self.site.enter_token_endpoint();
+        // The provider goes on with a request whatever becomes of the keeper.
+        let (sender, receiver) = oneshot::channel();
+        let (site, copy) = (Rc::clone(&self.site), copy(request));
+        self.site.world.spawn(super::site::PROVIDER, async move {
+            let _ = sender.send(site.provider.token(&copy).await);
+        });
+        let deadline = pin!(self.site.world.sleep(timeout));
+        let answer = match select(receiver, deadline).await {
+            Either::Left((Ok(Ok(answer)), _)) => Ok(answer),
+            Either::Left(_) => Err(TokenEndpointFailure::Unreachable),
+            Either::Right(_) => Err(TokenEndpointFailure::Timeout),
+        };
+        drop(flight);
+        answer
+    }
+
+    fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
+        self.site.world.spawn(self.process, task);
+    }
+}
+
+fn copy(request: &TokenRequest) -> TokenRequest {
+    TokenRequest {
+        url: request.url.clone(),
+        content_type: request.content_type,
+        authorization: request.authorization.clone(),
+        body: request.body.clone(),
+    }
+}

@@ -1,0 +1,220 @@
+//! A provider: a token endpoint and an API that knows its own tokens.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use serde_json::json;
+use url::form_urlencoded;
+use zeroize::Zeroizing;
+
+use super::world::World;
+use crate::broker::ports::TokenAnswer;
+use crate::oauth::TokenRequest;
+use crate::time::UnixTime;
+
+/// How a provider grants.
+#[derive(Clone, Copy, Debug)]
+pub struct Grants {
+    pub expires_in: u64,
+    pub refresh_tokens: bool,
+    /// Each refresh token works once.
+    pub rotation: bool,
+    /// A refresh token used twice ends all that came from the same sign-in.
+    pub reuse_detection: bool,
+}
+
+/// What goes wrong with one token request.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// An answer of another kind, without effect.
+    Answer { status: u16, body: &'static str, retry_after: Option<&'static str> },
+    /// The connection breaks, before or after the request takes effect.
+    Reset(Effect),
+    /// No answer for so long, then the true one.
+    Slow(Duration),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    None,
+    Taken,
+}
+
+/// How the connection to the token endpoint broke.
+pub struct Broken;
+
+pub struct Provider {
+    world: World,
+    pub grants: Cell<Grants>,
+    /// Whether the password is the one that it knows.
+    pub knows_credentials: Cell<bool>,
+    pub faults: RefCell<VecDeque<Fault>>,
+    /// How often a fault that is drawn by chance happens, per mille.
+    pub chaos: Cell<u64>,
+    /// While set, every token request is answered 503.
+    pub down: Cell<bool>,
+    /// While set, the API refuses every token.
+    pub refuses_all: Cell<bool>,
+    access_tokens: RefCell<BTreeMap<String, (u64, UnixTime)>>,
+    refresh_tokens: RefCell<BTreeMap<String, u64>>,
+    dead_families: RefCell<BTreeSet<u64>>,
+    used: RefCell<BTreeSet<String>>,
+    /// The body of every token request.
+    pub requests: RefCell<Vec<String>>,
+    /// How often a request was answered with a new token set.
+    pub granted: Cell<u64>,
+    /// How often refused credentials were sent.
+    pub rejected: Cell<u64>,
+    /// How often a used refresh token came again.
+    pub reused: Cell<u64>,
+    pub issued: RefCell<Vec<String>>,
+}
+
+impl Provider {
+    pub fn new(world: &World, grants: Grants) -> Self {
+        Self {
+            world: world.clone(),
+            grants: Cell::new(grants),
+            knows_credentials: Cell::new(true),
+            faults: RefCell::default(),
+            chaos: Cell::new(0),
+            down: Cell::new(false),
+            refuses_all: Cell::new(false),
+            access_tokens: RefCell::default(),
+            refresh_tokens: RefCell::default(),
+            dead_families: RefCell::default(),
+            used: RefCell::default(),
+            requests: RefCell::default(),
+            granted: Cell::new(0),
+            rejected: Cell::new(0),
+            reused: Cell::new(0),
+            issued: RefCell::default(),
+        }
+    }
+
+    /// Answers a token request as it comes in over the network.
+    pub async fn token(&self, request: &TokenRequest) -> Result<TokenAnswer, Broken> {
+        let body = request.body.expose().to_owned();
+        self.requests.borrow_mut().push(body.clone());
+        let fault = self.faults.borrow_mut().pop_front().or_else(|| self.draw_fault());
+        self.world.hop().await;
+        let answer = match fault {
+            Some(Fault::Answer { status, body, retry_after }) => answer(status, body, retry_after),
+            Some(Fault::Reset(Effect::None)) => return Err(Broken),
+            Some(Fault::Reset(Effect::Taken)) => {
+                self.grant(&body);
+                return Err(Broken);
+            }
+            Some(Fault::Slow(span)) => {
+                let answer = self.grant(&body);
+                self.world.sleep(span).await;
+                answer
+            }
+            None if self.down.get() => answer(503, "", None),
+            None => self.grant(&body),
+        };
+        self.world.hop().await;
+        Ok(answer)
+    }
+
+    /// Whether the API takes `token` now.
+    pub fn takes(&self, token: &str) -> bool {
+        !self.refuses_all.get()
+            && self.access_tokens.borrow().get(token).is_some_and(|(family, expires_at)| {
+                self.world.now() < *expires_at && !self.dead_families.borrow().contains(family)
+            })
+    }
+
+    /// Makes the API refuse all tokens given out so far.
+    pub fn revoke_access_tokens(&self) {
+        self.access_tokens.borrow_mut().clear();
+    }
+
+    /// Ends everything given out so far.
+    pub fn revoke_everything(&self) {
+        self.revoke_access_tokens();
+        self.refresh_tokens.borrow_mut().clear();
+    }
+
+    fn draw_fault(&self) -> Option<Fault> {
+        if !self.world.happens(self.chaos.get()) {
+            return None;
+        }
+        Some(match self.world.below(7) {
+            0 => Fault::Answer { status: 503, body: "", retry_after: Some("2") },
+            1 => Fault::Answer { status: 429, body: "", retry_after: None },
+            2 => Fault::Answer { status: 200, body: "<html>", retry_after: None },
+            3 => Fault::Reset(Effect::None),
+            4 => Fault::Reset(Effect::Taken),
+            5 => Fault::Slow(Duration::from_secs(20)),
+            _ => Fault::Answer { status: 500, body: "<html>", retry_after: None },
+        })
+    }
+
+    fn grant(&self, body: &str) -> TokenAnswer {
+        let fields: BTreeMap<String, String> = form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+        assert_eq!(
+            fields.get("client_id").map(String::as_str),
+            Some("client"),
+            "an unexpected request: {body}"
+        );
+        match fields.get("grant_type").map(String::as_str) {
+            Some("password") if self.knows_credentials.get() && fields["password"] == "pass word" => {
+                self.issue(self.world.unique(), None)
+            }
+            Some("password") => {
+                self.rejected.set(self.rejected.get() + 1);
+                refused("invalid_grant")
+            }
+            Some("refresh_token") => self.refresh(&fields["refresh_token"]),
+            _ => panic!("an unexpected request: {body}"),
+        }
+    }
+
+    fn refresh(&self, token: &str) -> TokenAnswer {
+        let grants = self.grants.get();
+        let family = self.refresh_tokens.borrow().get(token).copied();
+        let Some(family) = family.filter(|family| !self.dead_families.borrow().contains(family)) else {
+            return refused("invalid_grant");
+        };
+        if grants.rotation && !self.used.borrow_mut().insert(token.to_owned()) {
+            self.reused.set(self.reused.get() + 1);
+            if grants.reuse_detection {
+                self.dead_families.borrow_mut().insert(family);
+            }
+            return refused("invalid_grant");
+        }
+        self.issue(family, (!grants.rotation).then(|| token.to_owned()))
+    }
+
+    fn issue(&self, family: u64, same_refresh_token: Option<String>) -> TokenAnswer {
+        let grants = self.grants.get();
+        self.granted.set(self.granted.get() + 1);
+        let access = format!("access-{}", self.world.unique());
+        let expires_at = self.world.now() + Duration::from_secs(grants.expires_in);
+        self.access_tokens.borrow_mut().insert(access.clone(), (family, expires_at));
+        self.issued.borrow_mut().push(access.clone());
+        let mut response =
+            json!({ "access_token": access, "token_type": "Bearer", "expires_in": grants.expires_in });
+        if grants.refresh_tokens && same_refresh_token.is_none() {
+            let refresh = format!("refresh-{}", self.world.unique());
+            self.refresh_tokens.borrow_mut().insert(refresh.clone(), family);
+            self.issued.borrow_mut().push(refresh.clone());
+            response["refresh_token"] = refresh.into();
+        }
+        answer(200, &response.to_string(), None)
+    }
+}
+
+fn refused(error: &str) -> TokenAnswer {
+    answer(400, &json!({ "error": error }).to_string(), None)
+}
+
+fn answer(status: u16, body: &str, retry_after: Option<&str>) -> TokenAnswer {
+    TokenAnswer {
+        status,
+        retry_after: retry_after.map(str::to_owned),
+        body: Zeroizing::new(body.as_bytes().to_vec()),
+    }
+}

@@ -1,0 +1,303 @@
+//! One deployment of the broker and all that is around it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use futures_channel::oneshot;
+use serde_json::{Value, json};
+
+use super::cache::Cache;
+use super::isolate::CallPorts;
+use super::object::ObjectPorts;
+use super::provider::{Grants, Provider};
+use super::world::{Process, World};
+use crate::broker::keeper::{Ask, Keeper, Reply};
+use crate::broker::ports::{KeeperUnreachable, UpstreamCall};
+use crate::broker::{self, Body, Broker};
+use crate::config::Config;
+use crate::http::{Headers, RequestHead};
+
+/// The provider's process; isolates count from 1, lives of the keeper from 1000.
+pub const PROVIDER: Process = 0;
+
+/// What isolates, keeper and provider share.
+pub struct Shared {
+    pub world: World,
+    pub cache: Cache,
+    pub provider: Provider,
+    pub storage: RefCell<Option<String>>,
+    /// How often a write to the keeper's storage fails, per mille.
+    pub storage_failures: Cell<u64>,
+    pub asks: Cell<u64>,
+    pub logs: RefCell<Vec<String>>,
+    config: RefCell<Rc<Config>>,
+    keeper: RefCell<Option<(Process, Rc<Keeper<ObjectPorts>>)>>,
+    lives: Cell<Process>,
+    in_flight: Cell<u32>,
+    pub most_in_flight: Cell<u32>,
+    /// Each call that the upstream got: its address and fields.
+    pub upstream_calls: RefCell<Vec<(String, String)>>,
+    /// What the upstream answers instead of 200.
+    pub upstream_script: RefCell<Option<(u16, String)>>,
+}
+
+/// A token request under way from a living keeper.
+pub struct Flight(Rc<Shared>);
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get() - 1);
+    }
+}
+
+impl Shared {
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        std::array::from_fn(|_| self.world.random().to_le_bytes()[0])
+    }
+
+    pub fn log(&self, line: &str) {
+        let parsed: Result<Value, _> = serde_json::from_str(line);
+        assert!(parsed.is_ok_and(|line| line.is_object()), "a log line is a JSON object: {line}");
+        self.logs.borrow_mut().push(line.to_owned());
+    }
+
+    pub fn enter_token_endpoint(self: &Rc<Self>) -> Flight {
+        self.in_flight.set(self.in_flight.get() + 1);
+        self.most_in_flight.set(self.most_in_flight.get().max(self.in_flight.get()));
+        Flight(Rc::clone(self))
+    }
+
+    pub fn note_upstream_call(&self, call: &UpstreamCall<'_>, fields: Headers<'_>) {
+        assert!(fields.value("authorization").is_some(), "every call carries its token");
+        self.upstream_calls.borrow_mut().push((call.url.to_owned(), call.fields.to_owned()));
+    }
+
+    pub fn upstream_answer(&self, call: &UpstreamCall<'_>) -> (u16, String) {
+        let token = Headers::new(call.fields).value("authorization").unwrap_or_default();
+        let token = token.strip_prefix("Bearer ").unwrap_or_default();
+        if !self.provider.takes(token) {
+            return (401, "www-authenticate:Bearer".to_owned());
+        }
+        let scripted = self.upstream_script.borrow().clone();
+        scripted.unwrap_or_else(|| (200, "content-type:application/json".to_owned()))
+    }
+
+    /// Asks the keeper that lives now, or a new one.
+    pub async fn ask(site: &Rc<Self>, connection: &str, ask: Ask) -> Result<Reply, KeeperUnreachable> {
+        let (process, keeper) = Self::keeper(site, connection);
+        let (sender, receiver) = oneshot::channel();
+        site.world.spawn(process, async move {
+            let _ = sender.send(keeper.answer(&ask).await);
+        });
+        receiver.await.map_err(|_| KeeperUnreachable)
+    }
+
+    fn keeper(site: &Rc<Self>, connection: &str) -> (Process, Rc<Keeper<ObjectPorts>>) {
+        let mut keeper = site.keeper.borrow_mut();
+        let (process, keeper) = keeper.get_or_insert_with(|| {
+            site.lives.set(site.lives.get() + 1);
+            let process = 1000 + site.lives.get();
+            let ports = ObjectPorts { site: Rc::clone(site), process };
+            (process, Keeper::new(ports, Rc::clone(&site.config.borrow()), connection.to_owned()))
+        });
+        (*process, Rc::clone(keeper))
+    }
+
+    /// Ends the keeper's life wherever it is.
+    pub fn kill_keeper(&self) {
+        let keeper = self.keeper.borrow_mut().take();
+        if let Some((process, keeper)) = keeper {
+            self.world.kill(process);
+            drop(keeper);
+        }
+    }
+}
+
+/// A deployment.
+pub struct Site {
+    pub shared: Rc<Shared>,
+    isolates: RefCell<BTreeMap<Process, Rc<Broker>>>,
+}
+
+/// A request to the broker.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub method: &'static str,
+    pub target: String,
+    pub fields: Vec<(&'static str, String)>,
+    pub body: usize,
+}
+
+/// An answer of the broker.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answered {
+    pub status: u16,
+    pub fields: String,
+    pub body: String,
+    /// How often the call was sent to the upstream.
+    pub sent: u32,
+}
+
+impl Answered {
+    pub fn field(&self, name: &str) -> Option<&str> {
+        Headers::new(&self.fields).value(name)
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("a JSON body")
+    }
+
+    pub fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Where the token came from, as `Server-Timing` tells it.
+    pub fn token_source(&self) -> &str {
+        self.field("server-timing").and_then(|timing| timing.split('"').nth(1)).unwrap_or_default()
+    }
+}
+
+impl Call {
+    /// A `GET` by the caller `backend`.
+    pub fn get(target: &str) -> Self {
+        Self {
+            method: "GET",
+            target: target.to_owned(),
+            fields: vec![("authorization", format!("Bearer {}", Site::CALLER_KEY))],
+            body: 0,
+        }
+    }
+
+    pub fn method(self, method: &'static str) -> Self {
+        Self { method, ..self }
+    }
+
+    pub fn body(self, body: usize) -> Self {
+        Self { body, ..self }
+    }
+
+    /// Sets a field, or removes it where `value` is empty.
+    pub fn field(mut self, name: &'static str, value: &str) -> Self {
+        self.fields.retain(|(known, _)| *known != name);
+        if !value.is_empty() {
+            self.fields.push((name, value.to_owned()));
+        }
+        self
+    }
+}
+
+impl Site {
+    pub const CALLER_KEY: &'static str = "caller-key-0123456789-0123456789-0123456789";
+    pub const ADDRESS: &'static str = "https://broker.example";
+
+    /// A site with one connection, `acme`, at a provider that grants so.
+    pub fn new(seed: u64, grants: Grants) -> Self {
+        Self::with_variables(seed, grants, &Self::variables())
+    }
+
+    /// A site with other variables.
+    pub fn with_variables(seed: u64, grants: Grants, variables: &Value) -> Self {
+        let world = World::new(seed);
+        let shared = Rc::new(Shared {
+            cache: Cache::new(&world),
+            provider: Provider::new(&world, grants),
+            storage: RefCell::default(),
+            storage_failures: Cell::new(0),
+            asks: Cell::new(0),
+            logs: RefCell::default(),
+            config: RefCell::new(Rc::new(read(variables))),
+            keeper: RefCell::default(),
+            lives: Cell::new(0),
+            in_flight: Cell::new(0),
+            most_in_flight: Cell::new(0),
+            upstream_calls: RefCell::default(),
+            upstream_script: RefCell::default(),
+            world,
+        });
+        Self { shared, isolates: RefCell::default() }
+    }
+
+    /// The variables of a site: change them before use.
+    pub fn variables() -> Value {
+        json!({
+            "ALLOWED_ORIGINS": ["https://app.example"],
+            "CALLERS": { "backend": { "kind": "key" }, "page": { "kind": "anyone" } },
+            "CONNECTIONS": {
+                "acme": {
+                    "provider": "custom",
+                    "base_url": "https://api.acme.example/v2",
+                    "token_url": "https://login.acme.example/token",
+                    "grant": "password",
+                    "client_auth": "none",
+                    "client_id": "client",
+                    "rules": [{
+                        "callers": ["backend", "page"],
+                        "methods": ["GET", "POST"],
+                        "paths": ["/things", "/things/*"],
+                    }],
+                },
+            },
+            "BACKEND_KEY": Self::CALLER_KEY,
+            "ACME_USERNAME": "ana@example.com",
+            "ACME_PASSWORD": "pass word",
+            "SEALING_KEYS": "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        })
+    }
+
+    /// Deploys other variables: every isolate and the keeper start anew.
+    pub fn redeploy(&self, variables: &Value) {
+        *self.shared.config.borrow_mut() = Rc::new(read(variables));
+        for process in std::mem::take(&mut *self.isolates.borrow_mut()).into_keys() {
+            self.shared.world.kill(process);
+        }
+        self.shared.kill_keeper();
+    }
+
+    /// Ends an isolate: what it held in memory is lost.
+    pub fn kill_isolate(&self, isolate: Process) {
+        self.isolates.borrow_mut().remove(&isolate);
+        self.shared.world.kill(isolate);
+    }
+
+    /// Makes a call in an isolate and waits for the answer.
+    pub fn call(&self, isolate: Process, call: &Call) -> Answered {
+        self.shared.world.block_on(isolate, self.calling(isolate, call))
+    }
+
+    /// A call in an isolate, to be run as a task.
+    pub fn calling(&self, isolate: Process, call: &Call) -> impl Future<Output = Answered> + use<> {
+        let config = Rc::clone(&self.shared.config.borrow());
+        let broker = Rc::clone(
+            self.isolates.borrow_mut().entry(isolate).or_insert_with(|| Rc::new(Broker::new(config))),
+        );
+        let ports = Rc::new(CallPorts {
+            site: Rc::clone(&self.shared),
+            process: isolate,
+            body: call.body,
+            sent: Cell::new(0),
+        });
+        let mut head = format!("{}\n{}{}", call.method, Self::ADDRESS, call.target);
+        for (name, value) in &call.fields {
+            head.push_str(&format!("\n{name}:{value}"));
+        }
+        async move {
+            let answer = broker::answer(&broker, &ports, &RequestHead::new(&head)).await;
+            let body = match answer.body {
+                Body::Empty => String::new(),
+                Body::Text(text) | Body::Upstream(text) => text,
+            };
+            Answered { status: answer.status, fields: answer.fields, body, sent: ports.sent.get() }
+        }
+    }
+
+    /// Makes `count` calls at once, spread over `isolates` isolates.
+    pub fn storm(&self, isolates: u32, count: u32, call: &Call) -> Vec<Answered> {
+        let calls: Vec<_> = (0..count).map(|n| self.calling(1 + n % isolates, call)).collect();
+        self.shared.world.block_on(PROVIDER, futures_util::future::join_all(calls))
+    }
+}
+
+fn read(variables: &Value) -> Config {
+    Config::read(variables.as_object().expect("variables are an object")).0
+}
