@@ -13,4 +13,3 @@ mod world;
 
 pub use provider::{Effect, Fault, Grants};
 pub use site::{Answered, Call, Site};
-pub use world::World;

@@ -205,20 +205,16 @@ pub(super) fn report_refusal<P: Ports>(
 async fn cached<P: Ports>(broker: &Broker, ports: &Rc<P>, connection: &Connection) -> Option<Rc<Copy>> {
     let keys = broker.config.sealing_keys.as_ref()?;
     let name = access_token_record(&connection.id);
-    let sealed = match ports.read(&name).await {
-        Ok(sealed) => sealed?,
-        Err(_) => {
-            report::cache_failed(&**ports, "read");
-            return None;
-        }
+    let Ok(sealed) = ports.read(&name).await else {
+        report::cache_failed(&**ports, "read");
+        return None;
     };
-    let access = match AccessTokenRecord::open(&sealed, &connection.grant.identity(), &name, keys) {
-        Ok(access) => access?,
-        Err(_) => {
-            report::unopened_record(&**ports, &name);
-            return None;
-        }
+    let opened = AccessTokenRecord::open(&sealed?, &connection.grant.identity(), &name, keys);
+    let Ok(access) = opened else {
+        report::unopened_record(&**ports, &name);
+        return None;
     };
+    let access = access?;
     let good = access.lifetime.freshness(ports.now()) > Freshness::Stale;
     if !good || !broker.access_tokens.accepts(&connection.id, &access) {
         return None;

@@ -110,15 +110,12 @@ impl Refused {
         if let Some(seconds) = self.retry_after {
             draft.fields.push("retry-after", &seconds.to_string());
         }
-        match self.code {
-            Code::CallerUnauthenticated if self.wrong_credential => {
-                draft.fields.push("www-authenticate", r#"Bearer realm="porteiro", error="invalid_token""#);
-            }
-            Code::CallerUnauthenticated => {
-                draft.fields.push("www-authenticate", r#"Bearer realm="porteiro""#)
-            }
-            Code::MethodNotAllowed => draft.fields.push("allow", "GET, HEAD"),
-            _ => {}
+        if self.code == Code::CallerUnauthenticated {
+            let error = if self.wrong_credential { r#", error="invalid_token""# } else { "" };
+            draft.fields.push("www-authenticate", &format!(r#"Bearer realm="porteiro"{error}"#));
+        }
+        if self.code == Code::MethodNotAllowed {
+            draft.fields.push("allow", "GET, HEAD");
         }
         draft
     }

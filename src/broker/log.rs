@@ -51,7 +51,8 @@ impl CallLine<'_> {
     pub fn server_timing(&self) -> Option<String> {
         let mut timing = format!(r#"token;desc="{}";dur={}"#, self.token?, self.token_ms.unwrap_or_default());
         if let Some(upstream) = self.upstream_ms {
-            timing.push_str(&format!(", upstream;dur={upstream}"));
+            timing.push_str(", upstream;dur=");
+            timing.push_str(&upstream.to_string());
         }
         Some(timing)
     }

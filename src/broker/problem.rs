@@ -1,7 +1,7 @@
 //! Public errors as problem details (RFC 9457): one code for each thing that a
 //! caller can act upon.
 
-use serde_json::json;
+use serde::Serialize;
 
 /// A public error code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,21 +100,15 @@ impl Code {
     #[must_use]
     pub fn details(self, broker: &str, request_id: &str, cause: Option<Self>) -> String {
         let (status, code, title, detail, _) = self.entry();
-        let mut details = json!({
-            "type": format!("{broker}/problems/{code}"),
-            "title": title,
-            "status": status,
-            "code": code,
-            "detail": detail,
-            "request_id": request_id,
-        });
-        if let (Some(cause), Some(members)) = (cause, details.as_object_mut()) {
-            members.insert("cause".to_owned(), cause.as_str().into());
-        }
-        details.to_string()
+        let kind = format!("{broker}/problems/{code}");
+        let cause = cause.map(Self::as_str);
+        let details = Details { kind, title, status, code, detail, request_id, cause };
+        // Texts and numbers always serialise.
+        serde_json::to_string(&details).unwrap_or_default()
     }
 
     /// Status, code, title, detail, and what to do about it.
+    #[expect(clippy::too_many_lines, reason = "it is one table")]
     const fn entry(self) -> (u16, &'static str, &'static str, &'static str, &'static str) {
         match self {
             Self::BadRequest => (
@@ -252,6 +246,19 @@ impl Code {
             ),
         }
     }
+}
+
+#[derive(Serialize)]
+struct Details<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: &'static str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
 }
 
 #[cfg(test)]

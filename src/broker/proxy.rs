@@ -161,6 +161,10 @@ impl<P: Ports> Call<'_, P> {
         answer: UpstreamAnswer<P::Response>,
         base_path: &str,
     ) -> Result<Draft<P::Response>, Refused> {
+        if !(200..600).contains(&answer.status) {
+            self.ports.discard(answer.response);
+            return Err(Code::UpstreamUnreachable.into());
+        }
         let mut fields = fields::caller_fields(answer.headers(), self.connection);
         let vary = answer.headers().value("vary").map(str::to_owned);
         if let Some(location) = answer.headers().value("location") {

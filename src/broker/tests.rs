@@ -315,12 +315,15 @@ fn replays_a_call_once_with_the_new_token_where_its_body_can_be_sent_again() {
 #[test]
 fn passes_every_other_status_of_the_upstream_through() {
     let site = site();
-    for status in [200, 204, 304, 400, 403, 404, 409, 418, 429, 500, 503] {
+    for status in [200, 204, 304, 400, 403, 404, 409, 418, 429, 500, 503, 599] {
         *site.shared.upstream_script.borrow_mut() = Some((status, "etag:x".to_owned()));
         let answered = site.call(1, &things());
         assert_eq!((answered.status, answered.sent), (status, 1));
         assert_eq!(answered.body, format!("answer {status}"));
     }
+    // No HTTP status that a response can have (RFC 9110 §15).
+    *site.shared.upstream_script.borrow_mut() = Some((999, String::new()));
+    check(&site, &things(), 502, "upstream_unreachable");
 }
 
 #[test]

@@ -30,10 +30,10 @@ impl TokenRequest {
             Grant::Static { .. } => None,
             Grant::Password { endpoint, username, password } => {
                 let own = [("username", username.expose()), ("password", password.expose())];
-                Some(Self::build(endpoint, "password", &own, Ask::Anew))
+                Some(Self::build(endpoint, "password", &own, &Ask::Anew))
             }
             Grant::ClientCredentials { endpoint } => {
-                Some(Self::build(endpoint, "client_credentials", &[], Ask::Anew))
+                Some(Self::build(endpoint, "client_credentials", &[], &Ask::Anew))
             }
             Grant::RefreshToken { endpoint, refresh_token } => Some(Self::refresh(endpoint, refresh_token)),
         }
@@ -43,10 +43,10 @@ impl TokenRequest {
     /// what was granted before: scope and audience are not repeated.
     #[must_use]
     pub fn refresh(endpoint: &TokenEndpoint, refresh_token: &Secret) -> Self {
-        Self::build(endpoint, "refresh_token", &[("refresh_token", refresh_token.expose())], Ask::Again)
+        Self::build(endpoint, "refresh_token", &[("refresh_token", refresh_token.expose())], &Ask::Again)
     }
 
-    fn build(endpoint: &TokenEndpoint, grant_type: &str, own: &[(&str, &str)], ask: Ask) -> Self {
+    fn build(endpoint: &TokenEndpoint, grant_type: &str, own: &[(&str, &str)], ask: &Ask) -> Self {
         let mut fields = vec![("grant_type", grant_type)];
         let mut authorization = None;
         // JSON token requests name the client first, as the makers document them.
@@ -89,6 +89,7 @@ impl TokenRequest {
     }
 }
 
+/// What a token request asks for.
 enum Ask {
     Anew,
     Again,

@@ -165,7 +165,7 @@ mod tests {
             br#"{"token_type":"Bearer","expires_in":2592000,"access_token":"a.b-c","refresh_token":"r"}"#;
         let read = read(200, hubsoft).unwrap();
         assert_eq!(read.access_token.expose(), "a.b-c");
-        assert_eq!(read.expires_in, Some(Duration::from_secs(2_592_000)));
+        assert_eq!(read.expires_in, Some(Duration::from_hours(720)));
         assert_eq!(read.refresh_token.unwrap().expose(), "r");
         assert_eq!(read.scope, None);
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::time::UnixTime;
 
 /// The longest wait that another server may impose.
-const LONGEST: Duration = Duration::from_secs(60 * 60);
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// How long to wait from `now` according to the value of a `Retry-After`
 /// field; none where it says nothing that can be read. At most an hour.

@@ -7,7 +7,7 @@ use wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{Request, Response};
 use worker::{Context, Env, Method, RequestInit};
 
-use super::{entropy, glue, kv};
+use super::{glue, kv, runtime};
 use crate::broker::Ports;
 use crate::broker::keeper::{Ask, Reply};
 use crate::broker::ports::{
@@ -50,19 +50,19 @@ impl CallPorts {
 
 impl Clock for CallPorts {
     fn now(&self) -> UnixTime {
-        entropy::now()
+        runtime::now()
     }
 }
 
 impl Entropy for CallPorts {
     fn bytes<const N: usize>(&self) -> [u8; N] {
-        entropy::bytes()
+        runtime::bytes()
     }
 }
 
 impl Log for CallPorts {
     fn line(&self, line: &str) {
-        entropy::log(line);
+        runtime::log(line);
     }
 }
 
@@ -107,7 +107,7 @@ impl Upstream for CallPorts {
 
 impl Ports for CallPorts {
     fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
-        self.context.wait_until(task);
+        self.context.wait_until(runtime::contained(task));
     }
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use worker::Env;
 
-use super::{entropy, glue};
+use super::{glue, runtime};
 use crate::broker::ports::Log;
 use crate::broker::{Broker, report};
 use crate::config::{Config, Variables};
@@ -18,7 +18,7 @@ struct IsolateLog;
 
 impl Log for IsolateLog {
     fn line(&self, line: &str) {
-        entropy::log(line);
+        runtime::log(line);
     }
 }
 
@@ -29,6 +29,7 @@ pub fn broker(env: &Env) -> Rc<Broker> {
 }
 
 fn configuration(env: &Env) -> Config {
+    runtime::hide_panic_messages();
     let variables: Variables = serde_json::from_str(&glue::variables(env)).unwrap_or_default();
     let (config, problems) = Config::read(&variables);
     for problem in &problems {

@@ -12,7 +12,7 @@ use worker::{DurableObject, Env, Request, Response, Result, State, durable_objec
 use zeroize::Zeroizing;
 
 use super::call::Letter;
-use super::{entropy, glue, isolate, kv};
+use super::{glue, isolate, kv, runtime};
 use crate::broker::keeper;
 use crate::broker::ports::{
     Cache, CacheFailed, Clock, Entropy, KeeperPorts, Log, StorageFailed, TokenAnswer, TokenEndpointFailure,
@@ -30,17 +30,17 @@ pub struct Keeper {
     state: Rc<State>,
     env: Env,
     // A keeper survives a panic: what it changes, it changes in one step.
-    keeper: AssertUnwindSafe<OnceCell<Rc<keeper::Keeper<ObjectPorts>>>>,
+    core: AssertUnwindSafe<OnceCell<Rc<keeper::Keeper<ObjectPorts>>>>,
 }
 
 impl DurableObject for Keeper {
     fn new(state: State, env: Env) -> Self {
-        Self { state: Rc::new(state), env, keeper: AssertUnwindSafe(OnceCell::new()) }
+        Self { state: Rc::new(state), env, core: AssertUnwindSafe(OnceCell::new()) }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let letter: Letter = serde_json::from_str(&request.text().await?)?;
-        let keeper = self.keeper.get_or_init(|| {
+        let keeper = self.core.get_or_init(|| {
             let ports = ObjectPorts { state: Rc::clone(&self.state), env: self.env.clone() };
             keeper::Keeper::new(ports, Rc::clone(isolate::broker(&self.env).config()), letter.connection)
         });
@@ -56,19 +56,19 @@ struct ObjectPorts {
 
 impl Clock for ObjectPorts {
     fn now(&self) -> UnixTime {
-        entropy::now()
+        runtime::now()
     }
 }
 
 impl Entropy for ObjectPorts {
     fn bytes<const N: usize>(&self) -> [u8; N] {
-        entropy::bytes()
+        runtime::bytes()
     }
 }
 
 impl Log for ObjectPorts {
     fn line(&self, line: &str) {
-        entropy::log(line);
+        runtime::log(line);
     }
 }
 
@@ -128,6 +128,6 @@ impl KeeperPorts for ObjectPorts {
     }
 
     fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
-        self.state.wait_until(task);
+        self.state.wait_until(runtime::contained(task));
     }
 }

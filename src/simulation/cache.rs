@@ -10,7 +10,7 @@ use crate::broker::ports::CacheFailed;
 use crate::time::UnixTime;
 
 /// How long a location may go on reading what it has read.
-const STALE: Duration = Duration::from_secs(60);
+const STALE: Duration = Duration::from_mins(1);
 
 /// The cache, as all locations together see it.
 pub struct Cache {
@@ -70,7 +70,7 @@ impl Cache {
         self.world.hop().await;
         let fails = self.world.happens(self.failures.get());
         if !fails || self.world.happens(500) {
-            let shortest = self.world.now() + Duration::from_secs(60);
+            let shortest = self.world.now() + Duration::from_mins(1);
             let record = Record { text: text.to_owned(), expires_at: expires_at.max(shortest) };
             self.records.borrow_mut().insert(name.to_owned(), record);
         }

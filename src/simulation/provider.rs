@@ -185,10 +185,10 @@ impl Provider {
             }
             return refused("invalid_grant");
         }
-        self.issue(family, (!grants.rotation).then(|| token.to_owned()))
+        self.issue(family, (!grants.rotation).then_some(token))
     }
 
-    fn issue(&self, family: u64, same_refresh_token: Option<String>) -> TokenAnswer {
+    fn issue(&self, family: u64, same_refresh_token: Option<&str>) -> TokenAnswer {
         let grants = self.grants.get();
         self.granted.set(self.granted.get() + 1);
         let access = format!("access-{}", self.world.unique());

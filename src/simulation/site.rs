@@ -279,7 +279,7 @@ impl Site {
         });
         let mut head = format!("{}\n{}{}", call.method, Self::ADDRESS, call.target);
         for (name, value) in &call.fields {
-            head.push_str(&format!("\n{name}:{value}"));
+            head.extend(["\n", name, ":", value]);
         }
         async move {
             let answer = broker::answer(&broker, &ports, &RequestHead::new(&head)).await;

@@ -31,7 +31,6 @@ struct Inner {
     counter: Cell<u64>,
     tasks: RefCell<BTreeMap<u64, Task>>,
     timers: RefCell<BTreeMap<(u64, u64), Waker>>,
-    steps: Cell<u64>,
 }
 
 struct Task {
@@ -57,7 +56,6 @@ impl World {
             counter: Cell::new(0),
             tasks: RefCell::default(),
             timers: RefCell::default(),
-            steps: Cell::new(0),
         }))
     }
 
@@ -65,7 +63,7 @@ impl World {
         UnixTime::from_millis(self.0.now.get())
     }
 
-    /// The next number of the seed's sequence (SplitMix64).
+    /// The next number of the seed's sequence (`SplitMix64`).
     pub fn random(&self) -> u64 {
         let state = self.0.chance.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
         self.0.chance.set(state);
@@ -89,11 +87,6 @@ impl World {
         let next = self.0.counter.get() + 1;
         self.0.counter.set(next);
         next
-    }
-
-    /// How many steps were made.
-    pub fn steps(&self) -> u64 {
-        self.0.steps.get()
     }
 
     /// Starts `future` as a task of `process`.
@@ -128,7 +121,6 @@ impl World {
     /// Makes one step: polls one of the tasks that can go on, or moves time to
     /// the next timer up to `until`. False where nothing is left to do.
     pub fn step(&self, until: UnixTime) -> bool {
-        self.0.steps.set(self.0.steps.get() + 1);
         let ready: Vec<u64> = {
             let tasks = self.0.tasks.borrow();
             tasks.iter().filter(|(_, task)| task.woken.0.load(Ordering::Relaxed)).map(|(id, _)| *id).collect()
@@ -165,7 +157,7 @@ impl World {
             let value = future.await;
             *slot.borrow_mut() = Some(value);
         });
-        let patience = self.now() + Duration::from_secs(24 * 3600);
+        let patience = self.now() + Duration::from_hours(24);
         loop {
             if let Some(value) = result.borrow_mut().take() {
                 return value;

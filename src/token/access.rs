@@ -55,7 +55,7 @@ impl Lifetime {
     #[must_use]
     pub fn new(obtained_at: UnixTime, life: Duration, skew: Duration, jitter: u8) -> Self {
         let skew = skew.min(life / 10);
-        let lead = (life / 5).min(Duration::from_secs(6 * 60 * 60));
+        let lead = (life / 5).min(Duration::from_hours(6));
         let lead = lead * 3 / 4 + lead / 2 * u32::from(jitter) / 255;
         let expires_at = obtained_at + life;
         let stale_at = expires_at - skew;
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn ages_in_steps() {
-        let lifetime = Lifetime::new(START, Duration::from_secs(1000), Duration::from_secs(60), 0);
+        let lifetime = Lifetime::new(START, Duration::from_secs(1000), Duration::from_mins(1), 0);
         let at = |seconds| lifetime.freshness(START + Duration::from_secs(seconds));
         assert_eq!([at(0), at(849)], [Freshness::Fresh; 2]);
         assert_eq!([at(850), at(939)], [Freshness::Ageing; 2]);

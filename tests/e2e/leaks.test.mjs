@@ -18,8 +18,18 @@ const plainCanary = (name) => `canary-${name}-${randomBytes(16).toString("hex")}
 
 const CREDENTIALS = {
   guru: { token: plainCanary("guru-token") },
-  hubsoft: { client_id: plainCanary("hubsoft-id"), client_secret: canary("hubsoft-secret"), username: canary("hubsoft-user"), password: canary("hubsoft-password") },
-  v8: { client_id: plainCanary("v8-id"), username: canary("v8-user"), password: canary("v8-password"), audience: plainCanary("v8-audience") },
+  hubsoft: {
+    client_id: plainCanary("hubsoft-id"),
+    client_secret: canary("hubsoft-secret"),
+    username: canary("hubsoft-user"),
+    password: canary("hubsoft-password"),
+  },
+  v8: {
+    client_id: plainCanary("v8-id"),
+    username: canary("v8-user"),
+    password: canary("v8-password"),
+    audience: plainCanary("v8-audience"),
+  },
 };
 const CALLER_KEY = plainCanary("caller-key");
 const SEALING_KEY = randomBytes(32);
@@ -84,11 +94,16 @@ function scriptFailures() {
     const connection = upstream.get(id);
     connection.answerTokenRequest(make(telling(connection.credentials)));
   };
-  script("invalid-client", (text) => ({ status: 401, headers: { "WWW-Authenticate": "Basic" }, body: { error: "invalid_client", error_description: text, error_uri: `https://x.example/?${encodeURIComponent(text)}` } }));
+  const uri = (text) => `http://127.0.0.1:1/?${encodeURIComponent(text)}`;
+  script("invalid-client", (text) => ({
+    status: 401,
+    headers: { "WWW-Authenticate": "Basic" },
+    body: { error: "invalid_client", error_description: text, error_uri: uri(text) },
+  }));
   script("not-json", (text) => ({ body: `<p>${text}</p>` }));
   script("reset", () => ({ reset: true }));
   script("hanging", () => ({ hang: true }));
-  script("redirecting", (text) => ({ status: 307, headers: { Location: `http://127.0.0.1:1/?${encodeURIComponent(text)}` }, body: "" }));
+  script("redirecting", (text) => ({ status: 307, headers: { Location: uri(text) }, body: "" }));
   script("down", (text) => ({ status: 503, body: text }));
 }
 
@@ -96,7 +111,13 @@ function scriptFailures() {
 function scriptUpstream() {
   custom.on("/telling", (request, response, { token }) =>
     send(response, {
-      headers: { "Set-Cookie": `t=${token}`, "X-Token": token, "WWW-Authenticate": `Bearer token="${token}"`, "Server-Timing": `x;desc="${token}"`, "X-Request-Id": token },
+      headers: {
+        "Set-Cookie": `t=${token}`,
+        "X-Token": token,
+        "WWW-Authenticate": `Bearer token="${token}"`,
+        "Server-Timing": `x;desc="${token}"`,
+        "X-Request-Id": token,
+      },
       body: "{}",
     }),
   );

@@ -47,7 +47,11 @@ before(async () => {
   shots = await mkdtemp(join(tmpdir(), "porteiro-page-"));
   browser = await chromium.launch({
     executablePath,
-    args: ["--no-sandbox", "--disable-background-networking", `--host-resolver-rules=MAP localhost:8787 ${new URL(broker.url).host}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`],
+    args: [
+      "--no-sandbox",
+      "--disable-background-networking",
+      `--host-resolver-rules=MAP localhost:8787 ${new URL(broker.url).host}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`,
+    ],
   });
   page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
   page.on("pageerror", (error) => faults.push(String(error)));
@@ -125,7 +129,8 @@ describe("the page", () => {
       const seen = new WeakSet();
       const walk = (value, depth) => {
         if (typeof value === "string") return value;
-        if (typeof value !== "object" || value === null || depth > 6 || seen.has(value)) return typeof value === "object" ? "" : String(value);
+        if (typeof value !== "object") return String(value);
+        if (value === null || depth > 6 || seen.has(value)) return "";
         seen.add(value);
         return Object.getOwnPropertyNames(value).map((name) => {
           try {
@@ -156,10 +161,13 @@ describe("the page", () => {
   test("needs no horizontal scrolling at 360 pixels", async () => {
     await page.setViewportSize({ width: 360, height: 780 });
     await page.screenshot({ path: join(shots, "page-360.png"), fullPage: true });
-    const { scroll, wide } = await page.evaluate(() => ({
-      scroll: document.documentElement.scrollWidth,
-      wide: [...document.querySelectorAll("body *")].filter((node) => node.getBoundingClientRect().right > innerWidth + 1).map((node) => node.outerHTML.slice(0, 120)).slice(0, 5),
-    }));
+    const { scroll, wide } = await page.evaluate(() => {
+      const beyond = (node) => node.getBoundingClientRect().right > innerWidth + 1;
+      return {
+        scroll: document.documentElement.scrollWidth,
+        wide: [...document.querySelectorAll("body *")].filter(beyond).slice(0, 5).map((node) => node.outerHTML.slice(0, 120)),
+      };
+    });
     assert.ok(scroll <= 360, `${scroll} px wide; beyond the edge: ${wide.join("\n")}`);
   });
 });

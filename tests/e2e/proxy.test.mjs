@@ -524,6 +524,13 @@ describe("a method", () => {
     }
   });
 
+  test("GET with a body is no failure of the upstream", async () => {
+    for (const connection of [plain, granted]) {
+      const answer = await raw(connection.api(), { body: "unusual" });
+      if (answer.status !== 200) assertProblem(answer, 400, "bad_request");
+    }
+  });
+
   test("TRACE never reaches the upstream", async () => {
     const before = plain.requests.length;
     assertProblem(await raw(plain.api(), { method: "TRACE" }), 403, "operation_not_allowed");
@@ -565,6 +572,15 @@ describe("an upstream", () => {
 
   test("that nobody listens at is unreachable", async () => {
     assertProblem(await broker.call("/api/nobody/echo"), 502, "upstream_unreachable");
+  });
+
+  test("that answers with what is no HTTP status is a problem", async () => {
+    for (const status of [600, 999]) {
+      plain.on("/odd", (request) => request.socket.end(`HTTP/1.1 ${status} Odd\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok`));
+      const answer = await broker.call(plain.api("/odd"), { origin: ORIGIN });
+      assert.equal(answer.status, 502);
+      assertProblem(answer, 502, answer.json().code);
+    }
   });
 
   test("has its own statuses, which pass through with their bodies", async () => {

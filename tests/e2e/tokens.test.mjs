@@ -51,7 +51,11 @@ const CONNECTIONS = {
     credentials: { client_id: "id:1 é", client_secret: "a:b%+ü &=" },
     fields: { client_auth: "basic", scope: "read write", resource: "https://api.example.com/", audience: "aud", params: { tenant: "a&b=c" } },
   },
-  public: { grant: "password", credentials: { client_id: "public-client", client_secret: undefined, password: "+&%é€ \"\\" }, fields: { client_auth: "none" } },
+  public: {
+    grant: "password",
+    credentials: { client_id: "public-client", client_secret: undefined, password: "+&%é€ \"\\" },
+    fields: { client_auth: "none" },
+  },
   anonymous: { grant: "password", credentials: { client_id: undefined, client_secret: undefined }, fields: { client_auth: "none" } },
   json: { grant: "client_credentials", fields: { body: "json", params: { tenant: "a\"b" } } },
   "refresh-only": { grant: "refresh_token" },
@@ -172,7 +176,11 @@ describe("a token request", () => {
     assert.deepEqual(credentials.split(":").map((part) => new URLSearchParams(`x=${part}`).get("x")), [client_id, client_secret]);
     assert.equal(credentials.split(":")[1].replaceAll("%20", "+"), encoded(client_secret));
     assert.deepEqual([...new URLSearchParams(body)].sort(), [
-      ["audience", "aud"], ["grant_type", "client_credentials"], ["resource", "https://api.example.com/"], ["scope", "read write"], ["tenant", "a&b=c"],
+      ["audience", "aud"],
+      ["grant_type", "client_credentials"],
+      ["resource", "https://api.example.com/"],
+      ["scope", "read write"],
+      ["tenant", "a&b=c"],
     ]);
   });
 
@@ -210,7 +218,10 @@ describe("a token request", () => {
 
   test("carries nothing of the caller's", async () => {
     c.revoked.revoke();
-    await ok(c.revoked, { origin: ORIGIN, headers: { Cookie: "of=caller", "User-Agent": "front-end/1", "Accept-Language": "pt", "X-Forwarded-For": "192.0.2.1" } });
+    await ok(c.revoked, {
+      origin: ORIGIN,
+      headers: { Cookie: "of=caller", "User-Agent": "front-end/1", "Accept-Language": "pt", "X-Forwarded-For": "192.0.2.1" },
+    });
     for (const { headers } of c.revoked.tokenRequests) {
       for (const name of ["cookie", "origin", "referer", "accept-language", "x-forwarded-for", "cf-connecting-ip", "authorization"]) {
         assert.equal(headers[name], undefined, name);
@@ -312,7 +323,8 @@ describe("a 401 of the upstream", () => {
     c.replayed.revoke();
     const body = randomBytes(100_000);
     const seen = c.replayed.requests.length;
-    const answer = assertStatus(await broker.call(c.replayed.api("/echo/a%20b?x=1"), { method: "POST", body, headers: { "Content-Type": "application/octet-stream", "Idempotency-Key": "k" } }));
+    const headers = { "Content-Type": "application/octet-stream", "Idempotency-Key": "k" };
+    const answer = assertStatus(await broker.call(c.replayed.api("/echo/a%20b?x=1"), { method: "POST", body, headers }));
     assert.equal(answer.json().bytes, body.length);
     const [first, second, ...more] = c.replayed.requests.slice(seen);
     assert.deepEqual(more, []);
@@ -517,7 +529,7 @@ describe("time", { concurrency: true }, () => {
       const before = connection.requests.length;
       const began = Date.now();
       for (let i = 0; i < 3; i += 1) await ok(connection);
-      assert.ok(Date.now() - began < 500, "the calls waited");
+      assert.ok(Date.now() - began < 1_000, "the calls waited");
       assert.deepEqual(tokens(connection).slice(before), Array(3).fill(first));
     } finally {
       release();
@@ -589,14 +601,14 @@ describe("a restart", () => {
 
   test("with a foreign sealing key makes a new grant and says so in the log", async () => {
     const grants = c.cold.tokenRequests.length;
-    const seen = broker.logs.length;
+    const since = broker.output.length;
     await broker.restart({ secrets: { SEALING_KEYS: sealingKey("k9") } });
     await ok(c.cold);
     assert.deepEqual(types(c.cold).slice(grants), ["password"]);
-    await broker.logged(
-      (log) => broker.logs.slice(seen).some((one) => one.status === undefined && /seal|record|open/i.test(JSON.stringify(one))) && Boolean(log),
-      { what: "a line about the record that does not open" },
-    );
+    await broker.logged((log) => log.status === undefined && /seal|record|open/i.test(JSON.stringify(log)), {
+      since,
+      what: "a line about the record that does not open",
+    });
   });
 });
 

@@ -17,7 +17,7 @@ use crate::time::UnixTime;
 use crate::token::{AccessToken, AccessTokenRecord, Lifetime, Nonce, SealingKeys, TokenSet};
 
 /// Tokens that live shorter than this are not worth a write to the cache.
-const CACHED_FROM: Duration = Duration::from_secs(120);
+const CACHED_FROM: Duration = Duration::from_mins(2);
 
 /// Why a token is renewed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

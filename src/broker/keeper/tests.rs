@@ -200,7 +200,7 @@ fn tells_failures_of_the_token_endpoint_apart_and_waits_longer_each_time() {
             30,
         ),
         (Fault::Reset(Effect::None), 502, "token_endpoint_unreachable", 1),
-        (Fault::Slow(Duration::from_secs(60)), 504, "token_endpoint_timeout", 1),
+        (Fault::Slow(Duration::from_mins(1)), 504, "token_endpoint_timeout", 1),
         (Fault::Answer { status: 200, body: "<html>", retry_after: None }, 502, "token_response_invalid", 1),
         (Fault::Answer { status: 302, body: "", retry_after: None }, 502, "token_response_invalid", 1),
     ] {

@@ -8,7 +8,7 @@ use super::Cause;
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// A wait after failures of the token endpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -129,7 +129,7 @@ mod tests {
             assert!(!peace.lasts(now), "{seconds}");
             peace = Peace::after(Some(&peace), 1, now);
         }
-        let later = now + Duration::from_secs(3600);
+        let later = now + Duration::from_hours(1);
         assert!(!Peace::after(Some(&peace), 1, later).lasts(later + Duration::from_secs(10)));
     }
 }

@@ -72,7 +72,12 @@ class Broker {
 
   /** What the Worker logged: each of its JSON lines, parsed. */
   get logs() {
-    return this.output.map(jsonLine).filter(Boolean);
+    return this.logsSince(0);
+  }
+
+  /** What it logged after the first `count` lines of `output`. */
+  logsSince(count) {
+    return this.output.slice(count).map(jsonLine).filter(Boolean);
   }
 
   /** Sends a request to the broker; see client.mjs. */
@@ -80,9 +85,9 @@ class Broker {
     return call(this.url, target, options);
   }
 
-  /** The first log line that `wanted` accepts, waited for where it is not yet there. */
-  logged(wanted, { limit = 5_000, what = "the log line" } = {}) {
-    const found = this.logs.find(wanted);
+  /** The first log line after `since` lines of `output` that `wanted` accepts, waited for where it is not yet there. */
+  logged(wanted, { since = 0, limit = 5_000, what = "the log line" } = {}) {
+    const found = this.logsSince(since).find(wanted);
     if (found) return Promise.resolve(found);
     return new Promise((resolve, reject) => {
       const done = (outcome) => {

@@ -1,0 +1,49 @@
+//! Clock, entropy and log of the runtime.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
+
+use crate::time::UnixTime;
+
+/// The present moment. The runtime's clock moves only with I/O.
+pub fn now() -> UnixTime {
+    #[expect(clippy::disallowed_methods, reason = "this is the place that may")]
+    let millis = js_sys::Date::now();
+    // Milliseconds since 1970 fit: negative ones and fractions do not occur.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive whole number")]
+    UnixTime::from_millis(millis as u64)
+}
+
+/// Random bytes from the platform's cryptographic generator.
+pub fn bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    #[expect(clippy::disallowed_methods, reason = "this is the place that may")]
+    let filled = getrandom::fill(&mut bytes);
+    if filled.is_err() {
+        wasm_bindgen::throw_str("the runtime gave no random bytes");
+    }
+    bytes
+}
+
+/// A background task whose panic ends itself and nothing else.
+pub async fn contained(task: LocalBoxFuture<'static, ()>) {
+    if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+        log(r#"{"event":"panic","level":"error","where":"background"}"#);
+    }
+}
+
+/// Has a panic told by its place in the code only: its message may quote a value.
+pub fn hide_panic_messages() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        log(&serde_json::json!({ "event": "panic", "level": "error", "where": place }).to_string());
+    }));
+}
+
+/// Writes one line to the Worker's log.
+pub fn log(line: &str) {
+    #[expect(clippy::disallowed_methods, reason = "this is the place that may")]
+    worker::web_sys::console::log_1(&line.into());
+}
