@@ -49,6 +49,8 @@ export const toolEnv = (extra = {}) => ({
   PATH: [nodeFolder, inRoot("node_modules", ".bin"), process.env.PATH].join(path.delimiter),
   WRANGLER_SEND_METRICS: "false",
   WRANGLER_HIDE_BANNER: "true",
+  // Wrangler would keep a trace of every request on disk.
+  X_LOCAL_OBSERVABILITY: "false",
   ...extra,
 });
 

@@ -48,17 +48,16 @@ function chosen(args) {
   return Object.keys(steps).filter((name) => wanted.has(name));
 }
 
-/** The tests of `tests/wasm_*.rs`, compiled for WebAssembly. One that runs nothing is a failure. */
+/** The tests of the platform and of `tests/wasm_*.rs`, compiled for WebAssembly. A suite that runs nothing is a failure. */
 async function wasmTests() {
-  const suites = filesUnder("tests").filter((file) => /\/tests\/wasm_\w+\.rs$/.test(file));
-  if (!suites.length) throw new Failure("There are no tests/wasm_*.rs.");
-  const names = suites.flatMap((file) => ["--test", path.basename(file, ".rs")]);
-  const text = await run("cargo", ["test", "--locked", "--target", wasmTarget, ...names], {
+  const files = filesUnder("tests").filter((file) => /\/tests\/wasm_\w+\.rs$/.test(file));
+  const suites = ["--lib", ...files.map((file) => `--test=${path.basename(file, ".rs")}`)];
+  const text = await run("cargo", ["test", "--locked", "--target", wasmTarget, ...suites], {
     capture: true,
     env: { ...wasmEnv, CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER: wasmBindgenPath("wasm-bindgen-test-runner") },
   });
   const passed = [...text.matchAll(/test result: ok\. (\d+) passed/g)].map((found) => Number(found[1]));
-  if (passed.length !== suites.length || passed.includes(0)) throw new Failure(`Of ${suites.length} wasm test files ${passed.filter(Boolean).length} ran tests.`);
+  if (passed.length !== suites.length || passed.includes(0)) throw new Failure(`Of ${suites.length} wasm test suites ${passed.filter(Boolean).length} ran tests.`);
   say(`    ${passed.reduce((sum, count) => sum + count, 0)} wasm tests`);
 }
 

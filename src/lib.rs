@@ -1,4 +1,61 @@
-//! Porteiro: a serverless OAuth token broker.
+//! Porteiro ("doorman"): a serverless OAuth token broker.
+//!
+//! Browser front ends call it instead of the APIs whose makers forbid calling
+//! them from a front end. It runs the grants, keeps the tokens sealed, checks
+//! who calls and what they may do, puts the token on the call and streams the
+//! answer back. No token, secret or password is ever in front-end code.
+//!
+//! This page is the map. How to use the broker is told in `README.md`.
+//!
+//! # One call
+//!
+//! ```text
+//! page ── fetch ──▶ platform::entry ──▶ broker::answer
+//!                                         │  route, origin, path, caller, rule
+//!                                         │  access token: memory │ KV │ keeper
+//!                                         ▼
+//!                                       upstream (token put on, fields filtered)
+//!                                         │  401? the keeper renews, one replay
+//!                                         ▼
+//! page ◀── streamed body, filtered fields, problem details on every error
+//! ```
+//!
+//! # Code map
+//!
+//! Dependencies point down; `tests/architecture.rs` keeps it so.
+//!
+//! | part | what it knows |
+//! |---|---|
+//! | `platform` | Workers: entry points, fetch, KV, the Durable Object, environment, clock, entropy, log. Compiled for wasm only. `glue.js` does on JavaScript's objects what was decided here; `shim.js` is the module's entry and outlives its failures. |
+//! | [`broker`] | what a call means: route, caller, rule, access token, proxy decisions, public errors; and the [keeper](broker::keeper), the one writer of a connection's token set |
+//! | [`config`] | the operator's variables and secrets as types that cannot hold a wrong mix; every problem at once, by name |
+//! | [`oauth`] | token requests and token responses as pure pairs |
+//! | [`token`] | what is kept: token sets, their freshness, sealed records (its doc is the storage schema) |
+//! | [`http`] | methods, origins, addresses, paths and heads, each validated once |
+//! | [`form`], [`secret`], [`time`] | the form encoding; texts that must never be seen; instants |
+//!
+//! `config`, `oauth` and `token` stand side by side: grants are configured,
+//! requested and kept. `simulation`, compiled for tests only, is everything
+//! around the broker: virtual time, isolates, KV, the keeper's storage, a
+//! provider.
+//!
+//! # Invariants
+//!
+//! - Nothing below `platform` knows JavaScript, a clock or entropy: time and
+//!   random bytes come in through the [ports](broker::ports), so that all of it
+//!   runs natively.
+//! - Heads cross the border to JavaScript as one text each; bodies never do.
+//! - Only the keeper runs grants, and only the keeper writes a token set. An
+//!   isolate copies.
+//! - Nothing secret is written but under a seal. A [`secret::Secret`] has no
+//!   `Display`, no `Serialize` and no `==`.
+//! - An error never holds a body. Public errors are one table,
+//!   [`broker::Code`].
+//! - Header fields pass by allow-list, both ways.
+//! - The address that a call goes to is the connection's `base_url` with the
+//!   checked path behind it: the upstream's origin cannot change.
+//! - Nothing panics on input: no `unwrap`, no `expect`, no indexing outside
+//!   tests.
 
 pub mod broker;
 pub mod config;

@@ -7,3 +7,6 @@ mod isolate;
 mod keeper;
 mod kv;
 mod runtime;
+
+#[cfg(test)]
+mod tests;

@@ -237,7 +237,9 @@ async fn ask<P: Ports>(
             let copy = broker.access_tokens.remember(&connection.id, access);
             Ok((copy, if granted { Source::Grant } else { Source::Keeper }))
         }
-        Ok(Reply::Failed { cause }) => Err(Code::from(cause).into()),
+        Ok(Reply::Failed { cause, retry_after }) => {
+            Err(Refused { retry_after: Some(retry_after), ..Refused::from(Code::from(cause)) })
+        }
         Ok(Reply::Waiting { cause, retry_after }) => Err(Refused::unavailable(cause.into(), retry_after)),
         Ok(Reply::UpstreamRefuses) => Err(Code::UpstreamUnauthorized.into()),
         Ok(Reply::Misconfigured) => Err(Code::Misconfigured.into()),

@@ -47,6 +47,8 @@ pub(super) fn goes_upstream(name: &str, further: &[HeaderName]) -> bool {
             | "accept-language"
             | "content-type"
             | "content-language"
+            // Without it a compressed body would arrive unlabelled.
+            | "content-encoding"
             | "range"
             | "prefer"
             | "idempotency-key"
@@ -109,6 +111,13 @@ pub(super) fn caller_fields(headers: Headers<'_>, connection: &Connection) -> Fi
         }
     }
     lines
+}
+
+/// Whether a request that can have no body comes with one (RFC 9110 §9.3.1):
+/// the runtime sends none.
+pub(super) fn has_stray_body(method: &str, headers: Headers<'_>) -> bool {
+    let length = headers.value("content-length").unwrap_or("0");
+    matches!(method, "GET" | "HEAD") && (length != "0" || headers.value("transfer-encoding").is_some())
 }
 
 /// Whether the request already went through a broker (RFC 9110 §7.6.3).

@@ -52,8 +52,8 @@ type Renewal = Shared<LocalBoxFuture<'static, Result<Rc<AccessToken>, Failure>>>
 /// Why no access token can be had.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Failure {
-    /// The token endpoint gave none.
-    TokenEndpoint(Cause),
+    /// The token endpoint gave none; it is left alone until then.
+    TokenEndpoint(Cause, UnixTime),
     /// The keeper's own storage or seal failed.
     Storage,
 }
@@ -107,13 +107,13 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             Decision::UpstreamRefuses => return Reply::UpstreamRefuses,
             Decision::BeginPeace => {
                 let stored = self.store(connection, keys).await;
-                return stored.map_or_else(Reply::from, |()| Reply::UpstreamRefuses);
+                return stored.map_or(Reply::Unavailable, |()| Reply::UpstreamRefuses);
             }
         };
         match (self.renew(reason).await, held) {
             (Ok(token), _) => self.token_reply(&token, &identity, keys, true),
             (Err(_), Some(held)) => self.token_reply(&held, &identity, keys, false),
-            (Err(failure), None) => Reply::from(failure),
+            (Err(failure), None) => Reply::failed(failure, self.ports.now()),
         }
     }
 
@@ -218,7 +218,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         let nonce = Nonce(self.ports.bytes());
         match AccessTokenRecord::seal(token, identity, &name, keys, &nonce) {
             Ok(record) => Reply::Token { record, granted },
-            Err(_) => Reply::from(Failure::Storage),
+            Err(_) => Reply::Unavailable,
         }
     }
 }

@@ -116,7 +116,7 @@ impl Code {
                 "bad_request",
                 "Bad request",
                 "The request cannot be passed on as it is.",
-                "Do not send an access_token parameter, and do not call the broker through itself.",
+                "Do not send an access_token parameter, nor a body with GET or HEAD, and do not call the broker through itself.",
             ),
             Self::BadPath => (
                 400,

@@ -37,7 +37,8 @@ pub(super) async fn pass_on<'a, P: Ports>(
     line.caller = Some(permission.caller);
     line.path = Some(permission.pattern.to_string());
     let carries_token = head.query().is_some_and(|query| form::has_parameter(query, "access_token"));
-    if carries_token || fields::is_loop(head.headers) {
+    let stray_body = fields::has_stray_body(head.method, head.headers);
+    if carries_token || stray_body || fields::is_loop(head.headers) {
         return Err(Code::BadRequest.into());
     }
     let url = upstream_url(connection, path, head);

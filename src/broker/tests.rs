@@ -143,6 +143,7 @@ fn passes_on_what_may_pass_and_nothing_that_tells_of_the_caller() {
         ("accept-language", "pt-BR"),
         ("content-type", "text/plain"),
         ("content-language", "pt"),
+        ("content-encoding", "gzip"),
         ("if-none-match", "\"a\""),
         ("if-modified-since", "x"),
         ("range", "bytes=0-1"),
@@ -290,11 +291,13 @@ fn rewrites_redirects_within_and_refuses_those_that_lead_away() {
 }
 
 #[test]
-fn refuses_tokens_in_the_query_and_calls_through_itself() {
+fn refuses_tokens_in_the_query_bodies_of_get_and_calls_through_itself() {
     let site = site();
     check(&site, &Call::get("/api/acme/things?a=1&access_token=x"), 400, "bad_request");
     check(&site, &Call::get("/api/acme/things?access%5Ftoken"), 400, "bad_request");
     check(&site, &things().field("via", "2 cache, 1.1 porteiro"), 400, "bad_request");
+    check(&site, &things().field("content-length", "7"), 400, "bad_request");
+    check(&site, &things().field("transfer-encoding", "chunked"), 400, "bad_request");
     assert_eq!(site.call(1, &things().field("via", "1.1 other")).status, 200);
 }
 

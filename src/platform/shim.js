@@ -49,15 +49,15 @@ export class Keeper extends DurableObject {
 }
 
 /** The answer of last resort. What failed is not told: it may quote the request. */
-function failed() {
+function failed(address) {
   const request_id = crypto.randomUUID();
   console.error(JSON.stringify({ level: "error", event: "panic", request_id }));
   const problem = {
-    type: "about:blank",
+    type: `${address}/problems/internal`,
     title: "Internal error",
     status: 500,
     code: "internal",
-    detail: "The broker failed unexpectedly.",
+    detail: "Something unforeseen happened inside the broker.",
     request_id,
   };
   return new Response(JSON.stringify(problem), {
@@ -67,6 +67,7 @@ function failed() {
       "X-Request-Id": request_id,
       "Cache-Control": "no-store",
       "X-Content-Type-Options": "nosniff",
+      "Vary": "Origin",
     },
   });
 }

@@ -171,6 +171,14 @@ mod tests {
     }
 
     #[test]
+    fn writes_the_form_that_is_documented() {
+        let sealed = keys("k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+            .seal("name", b"token", &nonce(7))
+            .unwrap();
+        assert_eq!(sealed, "1.k1.BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHPOxdx0fP6hJ0rIC-cK6Rrmj-biBU");
+    }
+
+    #[test]
     fn opens_nothing_that_was_changed() {
         let keys = keys(OLD);
         let sealed = keys.seal("a", b"token", &nonce(7)).unwrap();

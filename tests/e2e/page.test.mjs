@@ -141,7 +141,8 @@ describe("the page", () => {
         }).join("\n");
       };
       const known = new Set(Object.getOwnPropertyNames(document.createElement("iframe").contentWindow ?? {}));
-      const globals = Object.getOwnPropertyNames(window).filter((name) => !known.has(name) && !["document", "window", "self", "frames", "parent", "top"].includes(name));
+      for (const name of ["document", "window", "self", "frames", "parent", "top"]) known.add(name);
+      const globals = Object.getOwnPropertyNames(window).filter((name) => !known.has(name));
       return {
         localStorage: JSON.stringify({ ...localStorage }),
         sessionStorage: JSON.stringify({ ...sessionStorage }),

@@ -74,6 +74,8 @@ pub enum Reply {
     Failed {
         /// Why.
         cause: Cause,
+        /// When to come again, in seconds, at least 1.
+        retry_after: u64,
     },
     /// A failure is being waited out; nobody was asked.
     Waiting {
@@ -93,18 +95,21 @@ pub enum Reply {
 
 impl Reply {
     pub(super) fn waiting(cause: Cause, until: UnixTime, now: UnixTime) -> Self {
-        let left = until.since(now) + Duration::from_millis(999);
-        Self::Waiting { cause, retry_after: left.as_secs().max(1) }
+        Self::Waiting { cause, retry_after: seconds_left(until, now) }
     }
-}
 
-impl From<Failure> for Reply {
-    fn from(failure: Failure) -> Self {
+    pub(super) fn failed(failure: Failure, now: UnixTime) -> Self {
         match failure {
-            Failure::TokenEndpoint(cause) => Self::Failed { cause },
+            Failure::TokenEndpoint(cause, until) => {
+                Self::Failed { cause, retry_after: seconds_left(until, now) }
+            }
             Failure::Storage => Self::Unavailable,
         }
     }
+}
+
+fn seconds_left(until: UnixTime, now: UnixTime) -> u64 {
+    (until.since(now) + Duration::from_millis(999)).as_secs().max(1)
 }
 
 /// Why the token endpoint gave no token.

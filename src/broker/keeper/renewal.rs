@@ -76,14 +76,14 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
                     let [jitter] = self.ports.bytes();
                     let credentials = connection.grant.credentials();
                     let now = self.ports.now();
-                    self.change(|state| {
+                    let until = self.change(|state| {
                         if had_no_effect && attempt.is_refresh {
                             state.undo_turn();
                         }
-                        state.wait(|last| Wait::after(last, cause, credentials, retry_after, now, jitter));
+                        state.wait(|last| Wait::after(last, cause, credentials, retry_after, now, jitter))
                     });
                     self.store(connection, keys).await?;
-                    return Err(Failure::TokenEndpoint(cause));
+                    return Err(Failure::TokenEndpoint(cause, until));
                 }
             }
         }

@@ -200,9 +200,11 @@ impl State {
         access
     }
 
-    /// Waits after a failure.
-    pub fn wait(&mut self, wait: impl FnOnce(Option<&Wait>) -> Wait) {
-        self.wait = Some(wait(self.wait.as_ref()));
+    /// Waits after a failure; tells until when.
+    pub fn wait(&mut self, wait: impl FnOnce(Option<&Wait>) -> Wait) -> UnixTime {
+        let wait = wait(self.wait.as_ref());
+        self.wait = Some(wait);
+        wait.until
     }
 }
 

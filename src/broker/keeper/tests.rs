@@ -208,6 +208,7 @@ fn tells_failures_of_the_token_endpoint_apart_and_waits_longer_each_time() {
         site.shared.provider.faults.borrow_mut().push_back(fault.clone());
         let answered = site.call(1, &get());
         assert_eq!((answered.status, answered.code().as_str()), (status, code), "{fault:?}");
+        assert!(answered.field("retry-after").unwrap().parse::<u64>().unwrap() >= least, "{fault:?}");
         let answered = site.call(1, &get());
         assert_eq!((answered.status, answered.code().as_str()), (503, "connection_unavailable"), "{fault:?}");
         assert_eq!(answered.json()["cause"], code);
