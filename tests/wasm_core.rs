@@ -2,6 +2,7 @@
 //! reads as it does natively. The border to the host is tested in
 //! `platform::tests`, fetch and bodies end to end in workerd.
 #![cfg(target_arch = "wasm32")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test draws its own entropy")]
 
 use porteiro::config::{Config, Variables};
 use porteiro::http::{Headers, RequestHead};
