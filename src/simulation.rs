@@ -8,7 +8,9 @@ mod cache;
 mod isolate;
 mod object;
 mod provider;
+mod scenario;
 mod site;
+mod watch;
 mod world;
 
 pub use provider::{Effect, Fault, Grants};

@@ -158,7 +158,7 @@ pub(super) async fn current<P: Ports>(
         Some(copy) => (copy, Source::Memory),
         None => match cached(broker, ports, connection).await {
             Some(copy) => (copy, Source::Cache),
-            None => return ask(broker, ports, connection, Ask::new(&connection.grant.identity())).await,
+            None => return from_keeper(broker, ports, connection).await,
         },
     };
     if broker.access_tokens.takes_turn_behind(&connection.id, &copy.access, now) {
@@ -220,6 +220,21 @@ async fn cached<P: Ports>(broker: &Broker, ports: &Rc<P>, connection: &Connectio
         return None;
     }
     Some(broker.access_tokens.remember(&connection.id, access))
+}
+
+/// An access token from the keeper. One that expired on its way here is asked
+/// for again, once.
+async fn from_keeper<P: Ports>(
+    broker: &Broker,
+    ports: &Rc<P>,
+    connection: &Connection,
+) -> Result<(Rc<Copy>, Source), Refused> {
+    let about = Ask::new(&connection.grant.identity());
+    let (copy, source) = ask(broker, ports, connection, about.clone()).await?;
+    if copy.access.lifetime.freshness(ports.now()) > Freshness::Expired {
+        return Ok((copy, source));
+    }
+    ask(broker, ports, connection, about).await
 }
 
 async fn ask<P: Ports>(

@@ -25,7 +25,7 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{LocalBoxFuture, Shared};
+use futures_util::future::{LocalBoxFuture, Shared, WeakShared};
 
 pub use message::{Ask, Cause, Reply};
 pub use state::State;
@@ -44,10 +44,13 @@ pub struct Keeper<P> {
     config: Rc<Config>,
     connection: String,
     state: RefCell<Option<State>>,
-    renewal: RefCell<Option<Renewal>>,
+    /// The renewal in flight. The task that runs it and those that wait for it
+    /// keep it alive, not the keeper.
+    renewal: RefCell<Option<WeakShared<Renewing>>>,
 }
 
-type Renewal = Shared<LocalBoxFuture<'static, Result<Rc<AccessToken>, Failure>>>;
+type Renewing = LocalBoxFuture<'static, Result<Rc<AccessToken>, Failure>>;
+type Renewal = Shared<Renewing>;
 
 /// Why no access token can be had.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,7 +95,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             return Reply::Unavailable;
         }
         let now = self.ports.now();
-        let (reason, held) = match self.decide(ask, now) {
+        let reason = match self.decide(ask, now) {
             Decision::Use(token) => return self.token_reply(&token, &identity, keys, false),
             Decision::UseAndRenewBehind(token) => {
                 let renewal = self.renew(Reason::Age);
@@ -100,20 +103,23 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
                     self.ports.spawn(renewal.map(drop).boxed_local());
                     return self.token_reply(&token, &identity, keys, false);
                 }
-                (Reason::Age, Some(token))
+                Reason::Age
             }
-            Decision::Renew(reason) => (reason, self.usable(now)),
+            Decision::Renew(reason) => reason,
             Decision::Wait { cause, until } => return Reply::waiting(cause, until, now),
             Decision::UpstreamRefuses => return Reply::UpstreamRefuses,
             Decision::BeginPeace => {
-                let stored = self.store(connection, keys).await;
+                let stored = self.commit(connection, keys, |_| ()).await;
                 return stored.map_or(Reply::Unavailable, |()| Reply::UpstreamRefuses);
             }
         };
-        match (self.renew(reason).await, held) {
+        let renewed = self.renew(reason).await;
+        let now = self.ports.now();
+        match (renewed, self.usable(now)) {
             (Ok(token), _) => self.token_reply(&token, &identity, keys, true),
+            // What is still valid goes on being used.
             (Err(_), Some(held)) => self.token_reply(&held, &identity, keys, false),
-            (Err(failure), None) => Reply::failed(failure, self.ports.now()),
+            (Err(failure), None) => Reply::failed(failure, now),
         }
     }
 
@@ -161,14 +167,18 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         self.state.borrow().as_ref()?.usable(now)
     }
 
+    fn in_flight(&self) -> Option<Renewal> {
+        self.renewal.borrow().as_ref().and_then(WeakShared::upgrade)
+    }
+
     fn is_renewing(&self) -> bool {
-        self.renewal.borrow().is_some()
+        self.in_flight().is_some()
     }
 
     /// Joins the renewal in flight, or starts one that goes on whoever leaves.
     fn renew(self: &Rc<Self>, reason: Reason) -> Renewal {
-        if let Some(renewal) = &*self.renewal.borrow() {
-            return renewal.clone();
+        if let Some(renewal) = self.in_flight() {
+            return renewal;
         }
         let keeper = Rc::clone(self);
         let renewal = async move {
@@ -179,7 +189,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             result
         };
         let renewal = renewal.boxed_local().shared();
-        self.renewal.replace(Some(renewal.clone()));
+        self.renewal.replace(renewal.downgrade());
         self.ports.spawn(renewal.clone().map(drop).boxed_local());
         renewal
     }

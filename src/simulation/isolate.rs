@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use futures_util::future::LocalBoxFuture;
 
-use super::site::Shared;
+use super::site::{Shared, bearer};
 use super::world::Process;
 use crate::broker::Ports;
 use crate::broker::keeper::{Ask, Reply};
@@ -13,7 +13,6 @@ use crate::broker::ports::{
     Cache, CacheFailed, Clock, Entropy, KeeperLink, KeeperUnreachable, Log, Upstream, UpstreamAnswer,
     UpstreamCall, UpstreamFailure,
 };
-use crate::http::Headers;
 use crate::time::UnixTime;
 
 /// The ports of one call.
@@ -72,10 +71,11 @@ impl Upstream for CallPorts {
         if again && call.replay_bytes.is_none_or(|limit| self.body > limit) {
             return Err(UpstreamFailure::BodyGone);
         }
+        self.site.note_upstream_call(self.process, call);
         self.site.world.hop().await;
-        self.site.note_upstream_call(call, Headers::new(call.fields));
         let (status, fields) = self.site.upstream_answer(call);
         self.site.world.hop().await;
+        self.site.watch.answered(self.process, &bearer(call), status == 401);
         Ok(UpstreamAnswer { status, fields, response: format!("answer {status}") })
     }
 

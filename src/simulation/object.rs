@@ -45,6 +45,7 @@ impl Cache for ObjectPorts {
     }
 
     async fn write(&self, name: &str, record: &str, expires_at: UnixTime) -> Result<(), CacheFailed> {
+        self.site.note_cached(name, record);
         self.site.cache.write(name, record, expires_at).await
     }
 }
@@ -60,6 +61,7 @@ impl KeeperPorts for ObjectPorts {
         let fails = self.site.world.happens(self.site.storage_failures.get());
         if !fails || self.site.world.happens(500) {
             *self.site.storage.borrow_mut() = Some(state.to_owned());
+            self.site.note_stored(state);
         }
         self.site.world.hop().await;
         if fails { Err(StorageFailed) } else { Ok(()) }
@@ -70,7 +72,8 @@ impl KeeperPorts for ObjectPorts {
         request: &TokenRequest,
         timeout: Duration,
     ) -> Result<TokenAnswer, TokenEndpointFailure> {
-        let flight = self.site.enter_token_endpoint();
+        let refresh_token = refresh_token(request);
+        let flight = self.site.enter_token_endpoint(refresh_token.as_deref());
         // The provider goes on with a request whatever becomes of the keeper.
         let (sender, receiver) = oneshot::channel();
         let (site, copy) = (Rc::clone(&self.site), copy(request));
@@ -84,12 +87,30 @@ impl KeeperPorts for ObjectPorts {
             Either::Right(_) => Err(TokenEndpointFailure::Timeout),
         };
         drop(flight);
+        if let (None, Ok(answer)) = (&refresh_token, &answer)
+            && answer.status == 400
+        {
+            self.site.watch.rejected(self.site.world.now());
+        }
+        if let (Some(refresh_token), Ok(answer)) = (refresh_token, &answer) {
+            // Whether another 5xx had an effect is not known, nor what nonsense means.
+            if matches!(answer.status, 400 | 429 | 503) || answer.body.starts_with(b"{") {
+                self.site.watch.refresh_settled(&refresh_token);
+            }
+        }
         answer
     }
 
     fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
         self.site.world.spawn(self.process, task);
     }
+}
+
+/// The refresh token that a request carries.
+fn refresh_token(request: &TokenRequest) -> Option<String> {
+    let body = request.body.expose().as_bytes();
+    let mut fields = url::form_urlencoded::parse(body);
+    fields.find(|(name, _)| name == "refresh_token").map(|(_, value)| value.into_owned())
 }
 
 fn copy(request: &TokenRequest) -> TokenRequest {

@@ -57,6 +57,7 @@ pub struct Provider {
     /// While set, the API refuses every token.
     pub refuses_all: Cell<bool>,
     access_tokens: RefCell<BTreeMap<String, (u64, UnixTime)>>,
+    expiries: RefCell<BTreeMap<String, UnixTime>>,
     refresh_tokens: RefCell<BTreeMap<String, u64>>,
     dead_families: RefCell<BTreeSet<u64>>,
     used: RefCell<BTreeSet<String>>,
@@ -82,6 +83,7 @@ impl Provider {
             down: Cell::new(false),
             refuses_all: Cell::new(false),
             access_tokens: RefCell::default(),
+            expiries: RefCell::default(),
             refresh_tokens: RefCell::default(),
             dead_families: RefCell::default(),
             used: RefCell::default(),
@@ -124,6 +126,18 @@ impl Provider {
             && self.access_tokens.borrow().get(token).is_some_and(|(family, expires_at)| {
                 self.world.now() < *expires_at && !self.dead_families.borrow().contains(family)
             })
+    }
+
+    /// When an access token expires, known or revoked.
+    pub fn expiry(&self, token: &str) -> Option<UnixTime> {
+        self.expiries.borrow().get(token).copied()
+    }
+
+    /// Whether a refresh token would be taken now.
+    pub fn would_refresh(&self, token: &str) -> bool {
+        let family = self.refresh_tokens.borrow().get(token).copied();
+        family.is_some_and(|family| !self.dead_families.borrow().contains(&family))
+            && !self.used.borrow().contains(token)
     }
 
     /// Makes the API refuse all tokens given out so far.
@@ -194,6 +208,7 @@ impl Provider {
         let access = format!("access-{}", self.world.unique());
         let expires_at = self.world.now() + Duration::from_secs(grants.expires_in);
         self.access_tokens.borrow_mut().insert(access.clone(), (family, expires_at));
+        self.expiries.borrow_mut().insert(access.clone(), expires_at);
         self.issued.borrow_mut().push(access.clone());
         let mut response =
             json!({ "access_token": access, "token_type": "Bearer", "expires_in": grants.expires_in });

@@ -11,12 +11,14 @@ use super::cache::Cache;
 use super::isolate::CallPorts;
 use super::object::ObjectPorts;
 use super::provider::{Grants, Provider};
+use super::watch::Watch;
 use super::world::{Process, World};
 use crate::broker::keeper::{Ask, Keeper, Reply};
 use crate::broker::ports::{KeeperUnreachable, UpstreamCall};
 use crate::broker::{self, Body, Broker};
 use crate::config::Config;
 use crate::http::{Headers, RequestHead};
+use crate::token;
 
 /// The provider's process; isolates count from 1, lives of the keeper from 1000.
 pub const PROVIDER: Process = 0;
@@ -31,6 +33,7 @@ pub struct Shared {
     pub storage_failures: Cell<u64>,
     pub asks: Cell<u64>,
     pub logs: RefCell<Vec<String>>,
+    pub watch: Watch,
     config: RefCell<Rc<Config>>,
     keeper: RefCell<Option<(Process, Rc<Keeper<ObjectPorts>>)>>,
     lives: Cell<Process>,
@@ -62,25 +65,45 @@ impl Shared {
         self.logs.borrow_mut().push(line.to_owned());
     }
 
-    pub fn enter_token_endpoint(self: &Rc<Self>) -> Flight {
+    /// A living keeper begins a token request.
+    pub fn enter_token_endpoint(self: &Rc<Self>, refresh_token: Option<&str>) -> Flight {
+        self.watch.token_request(self.in_flight.get(), refresh_token, self.world.now());
         self.in_flight.set(self.in_flight.get() + 1);
         self.most_in_flight.set(self.most_in_flight.get().max(self.in_flight.get()));
         Flight(Rc::clone(self))
     }
 
-    pub fn note_upstream_call(&self, call: &UpstreamCall<'_>, fields: Headers<'_>) {
-        assert!(fields.value("authorization").is_some(), "every call carries its token");
+    /// An isolate sends a call on.
+    pub fn note_upstream_call(&self, isolate: Process, call: &UpstreamCall<'_>) {
+        let token = bearer(call);
+        self.watch.sends(isolate, &token, self.provider.expiry(&token), self.world.now());
         self.upstream_calls.borrow_mut().push((call.url.to_owned(), call.fields.to_owned()));
     }
 
+    /// What the upstream answers to a call of an isolate.
     pub fn upstream_answer(&self, call: &UpstreamCall<'_>) -> (u16, String) {
-        let token = Headers::new(call.fields).value("authorization").unwrap_or_default();
-        let token = token.strip_prefix("Bearer ").unwrap_or_default();
-        if !self.provider.takes(token) {
+        if !self.provider.takes(&bearer(call)) {
             return (401, "www-authenticate:Bearer".to_owned());
         }
         let scripted = self.upstream_script.borrow().clone();
         scripted.unwrap_or_else(|| (200, "content-type:application/json".to_owned()))
+    }
+
+    /// The keeper's state became durable.
+    pub fn note_stored(&self, state: &str) {
+        let config = Rc::clone(&self.config.borrow());
+        let Some(keys) = &config.sealing_keys else { return };
+        let state = token::open(state, "keeper/service/acme", keys).expect("a sealed state");
+        self.watch.stored(&state, |refresh_token| self.provider.would_refresh(refresh_token));
+    }
+
+    /// The keeper writes to the cache.
+    pub fn note_cached(&self, name: &str, record: &str) {
+        let config = Rc::clone(&self.config.borrow());
+        let Some(keys) = &config.sealing_keys else { return };
+        if let Ok(record) = token::open(record, name, keys) {
+            self.watch.cached(&record);
+        }
     }
 
     /// Asks the keeper that lives now, or a new one.
@@ -206,6 +229,7 @@ impl Site {
             storage_failures: Cell::new(0),
             asks: Cell::new(0),
             logs: RefCell::default(),
+            watch: Watch::default(),
             config: RefCell::new(Rc::new(read(variables))),
             keeper: RefCell::default(),
             lives: Cell::new(0),
@@ -258,6 +282,7 @@ impl Site {
     pub fn kill_isolate(&self, isolate: Process) {
         self.isolates.borrow_mut().remove(&isolate);
         self.shared.world.kill(isolate);
+        self.shared.watch.ended(isolate);
     }
 
     /// Makes a call in an isolate and waits for the answer.
@@ -296,6 +321,12 @@ impl Site {
         let calls: Vec<_> = (0..count).map(|n| self.calling(1 + n % isolates, call)).collect();
         self.shared.world.block_on(PROVIDER, futures_util::future::join_all(calls))
     }
+}
+
+/// The token that a call carries.
+pub fn bearer(call: &UpstreamCall<'_>) -> String {
+    let value = Headers::new(call.fields).value("authorization").expect("every call carries its token");
+    value.strip_prefix("Bearer ").expect("a Bearer token").to_owned()
 }
 
 fn read(variables: &Value) -> Config {

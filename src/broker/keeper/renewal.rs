@@ -52,45 +52,49 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
     pub(super) async fn run_renewal(self: Rc<Self>, reason: Reason) -> Result<Rc<AccessToken>, Failure> {
         let Some((connection, keys)) = self.configured() else { return Err(Failure::Storage) };
         let Some(endpoint) = connection.grant.endpoint() else { return Err(Failure::Storage) };
-        let mut attempt = self.next_attempt(connection, endpoint)?;
         loop {
-            if attempt.is_refresh {
-                // The intent: whatever happens next, the token was sent.
-                self.store(connection, keys).await?;
-            }
+            let attempt = self.next_attempt(connection, endpoint, keys).await?;
             let sent_at = self.ports.now();
             let outcome = self.send(&attempt, endpoint).await;
             self.log_grant(connection, &attempt, &outcome, sent_at);
             match outcome {
                 Outcome::Granted(response) => {
-                    let access = self.hold(*response, connection, &attempt, reason, sent_at);
-                    self.store(connection, keys).await?;
+                    let set = self.token_set(&response, connection, &attempt, sent_at);
+                    let refused = reason == Reason::Refused;
+                    let access =
+                        self.commit(connection, keys, |state| state.hold(set.clone(), refused)).await?;
                     self.publish(&access, connection, keys);
                     return Ok(access);
                 }
-                Outcome::RefreshRefused => {
-                    self.change(State::drop_refresh_token);
-                    attempt = self.next_attempt(connection, endpoint)?;
-                }
+                Outcome::RefreshRefused => self.change(State::drop_refresh_token),
                 Outcome::Failed { cause, had_no_effect, retry_after } => {
                     let [jitter] = self.ports.bytes();
                     let credentials = connection.grant.credentials();
                     let now = self.ports.now();
-                    let until = self.change(|state| {
+                    let wait = |state: &mut State| {
                         if had_no_effect && attempt.is_refresh {
                             state.undo_turn();
                         }
                         state.wait(|last| Wait::after(last, cause, credentials, retry_after, now, jitter))
-                    });
-                    self.store(connection, keys).await?;
+                    };
+                    let until = self.commit(connection, keys, wait).await?;
                     return Err(Failure::TokenEndpoint(cause, until));
                 }
             }
         }
     }
 
-    fn next_attempt(&self, connection: &Connection, endpoint: &TokenEndpoint) -> Result<Attempt, Failure> {
-        if let Some(token) = self.change(State::take_turn) {
+    /// The next token request. That a refresh token is about to be sent is
+    /// durable before it is: whatever happens then, it was sent.
+    async fn next_attempt(
+        &self,
+        connection: &Connection,
+        endpoint: &TokenEndpoint,
+        keys: &SealingKeys,
+    ) -> Result<Attempt, Failure> {
+        if self.change(|state| state.has_turn())
+            && let Some(token) = self.commit(connection, keys, State::take_turn).await?
+        {
             return Ok(Attempt { request: TokenRequest::refresh(endpoint, &token), is_refresh: true });
         }
         let request = TokenRequest::acquire(&connection.grant).ok_or(Failure::Storage)?;
@@ -128,51 +132,57 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         }
     }
 
-    fn hold(
+    /// The token set that a response yields.
+    fn token_set(
         &self,
-        response: TokenResponse,
+        response: &TokenResponse,
         connection: &Connection,
         attempt: &Attempt,
-        reason: Reason,
         sent_at: UnixTime,
-    ) -> Rc<AccessToken> {
+    ) -> TokenSet {
         let [jitter] = self.ports.bytes();
         let life = response.expires_in.unwrap_or(connection.default_expires_in);
-        self.change(|state| {
-            let (kept_token, kept_scope) = if attempt.is_refresh { state.kept() } else { (None, None) };
-            // A client that can always prove itself needs no refresh token (RFC 6749 §4.4.3).
-            let refreshes = !matches!(connection.grant, Grant::ClientCredentials { .. });
-            let set = TokenSet {
-                access: AccessToken {
-                    generation: state.next_generation(sent_at),
-                    token: response.access_token,
-                    token_type: response.token_type,
-                    lifetime: Lifetime::new(sent_at, life, connection.expiry_skew, jitter),
-                },
-                refresh_token: response.refresh_token.or(kept_token).filter(|_| refreshes),
-                scope: response.scope.or(kept_scope),
-            };
-            state.hold(set, reason == Reason::Refused)
-        })
+        let (kept_token, kept_scope) =
+            if attempt.is_refresh { self.change(|state| state.kept()) } else { (None, None) };
+        // A client that can always prove itself needs no refresh token (RFC 6749 §4.4.3).
+        let refreshes = !matches!(connection.grant, Grant::ClientCredentials { .. });
+        TokenSet {
+            access: AccessToken {
+                generation: self.change(|state| state.next_generation(sent_at)),
+                token: response.access_token.clone(),
+                token_type: response.token_type,
+                lifetime: Lifetime::new(sent_at, life, connection.expiry_skew, jitter),
+            },
+            refresh_token: response.refresh_token.clone().or(kept_token).filter(|_| refreshes),
+            scope: response.scope.clone().or(kept_scope),
+        }
     }
 
+    /// Changes the state in memory only.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(self.state.borrow_mut().get_or_insert_default())
     }
 
-    /// Makes the state durable. Where that fails the state in memory is
+    /// Changes the state: durably first, then in memory, so that nobody sees
+    /// what is not durable. Where storage fails the state in memory is
     /// forgotten: storage alone is the truth.
-    pub(super) async fn store(&self, connection: &Connection, keys: &SealingKeys) -> Result<(), Failure> {
+    pub(super) async fn commit<T>(
+        &self,
+        connection: &Connection,
+        keys: &SealingKeys,
+        change: impl Fn(&mut State) -> T,
+    ) -> Result<T, Failure> {
+        let mut next = self.state.borrow().clone().unwrap_or_default();
+        change(&mut next);
         let nonce = Nonce(self.ports.bytes());
-        let identity = connection.grant.identity();
-        let sealed = self
-            .change(|state| state.seal(&identity, &self.record_name(), keys, &nonce))
+        let sealed = next
+            .seal(&connection.grant.identity(), &self.record_name(), keys, &nonce)
             .map_err(|_| Failure::Storage)?;
-        let stored = self.ports.store(&sealed).await;
-        if stored.is_err() {
+        if self.ports.store(&sealed).await.is_err() {
             self.state.replace(None);
+            return Err(Failure::Storage);
         }
-        Ok(stored?)
+        Ok(self.change(change))
     }
 
     /// Copies the access token into the cache, behind the answer.

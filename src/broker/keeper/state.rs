@@ -14,7 +14,7 @@ use crate::token::{
 };
 
 /// What a keeper knows of its token set.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct State {
     held: Option<Held>,
     /// The newest generation ever given out.
@@ -23,7 +23,7 @@ pub struct State {
     peace: Option<Peace>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Held {
     access: Rc<AccessToken>,
     refresh_token: Option<Secret>,
@@ -148,6 +148,11 @@ impl State {
         }
         self.peace = Some(Peace::after(self.peace.as_ref(), generation, now));
         true
+    }
+
+    /// Whether there is a refresh token that may be sent.
+    pub fn has_turn(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.unsettled < 2 && held.refresh_token.is_some())
     }
 
     /// The refresh token, where it may be sent; the sending is noted.

@@ -1,0 +1,214 @@
+//! Random schedules of everything that can happen to a token set.
+//!
+//! `PORTEIRO_SEEDS=100000 cargo test --release any_schedule` runs so many;
+//! `PORTEIRO_SEED=17 cargo test any_schedule` runs that one again.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::provider::Grants;
+use super::site::{Answered, Call, Site};
+
+/// Seeds run where nothing else is asked for.
+const SEEDS: u64 = 2000;
+
+/// Token requests that recovery may take after all faults have ended: a refresh
+/// that is refused and the grant after it, each of them once for a token that
+/// ages meanwhile.
+const RECOVERY: u64 = 4;
+
+/// What one schedule does, drawn from its seed.
+struct Plan {
+    isolates: u64,
+    minutes: u64,
+    /// Mean milliseconds between bursts of calls.
+    pause: u64,
+    largest_burst: u64,
+    /// How often, per 100,000 steps, the keeper ends, and an isolate.
+    keeper_ends: u64,
+    isolate_ends: u64,
+    /// How often, per 1,000 bursts, each thing happens at the provider.
+    revokes: u64,
+    outages: u64,
+    lockouts: u64,
+    refusals: u64,
+}
+
+impl Plan {
+    fn draw(site: &Site) -> Self {
+        let world = &site.shared.world;
+        let life = [30, 90, 300, 900, 3600][usize::try_from(world.below(5)).expect("a small number")];
+        let refresh_tokens = world.happens(800);
+        let rotation = world.happens(700);
+        let reuse_detection = rotation && world.happens(600);
+        site.shared.provider.grants.set(Grants {
+            expires_in: life,
+            refresh_tokens,
+            rotation,
+            reuse_detection,
+        });
+        let sometimes = |per_mille| if world.happens(500) { world.below(per_mille) } else { 0 };
+        site.shared.provider.chaos.set(sometimes(300));
+        site.shared.cache.failures.set(sometimes(200));
+        site.shared.storage_failures.set(sometimes(60));
+        Self {
+            isolates: 1 + world.below(5),
+            minutes: 4 * life / 60 + world.below(10),
+            pause: 200 + world.below(life * 60),
+            largest_burst: 1 + world.below(12),
+            keeper_ends: sometimes(400),
+            isolate_ends: sometimes(400),
+            revokes: sometimes(60),
+            outages: sometimes(60),
+            lockouts: sometimes(20),
+            refusals: sometimes(20),
+        }
+    }
+}
+
+fn call() -> Call {
+    Call::get("/api/acme/things")
+}
+
+/// Runs one schedule to its end, or to the first broken invariant.
+fn run(seed: u64) -> Result<u64, String> {
+    let site = Site::new(
+        seed,
+        Grants { expires_in: 3600, refresh_tokens: true, rotation: true, reuse_detection: true },
+    );
+    let plan = Plan::draw(&site);
+    let calls = rage(&site, &plan)?;
+    recover(&site)?;
+    Ok(calls)
+}
+
+/// The part of a schedule in which things go wrong.
+fn rage(site: &Site, plan: &Plan) -> Result<u64, String> {
+    let world = &site.shared.world;
+    let end = world.now() + Duration::from_secs(plan.minutes * 60);
+    let ended: Rc<RefCell<Vec<(u64, Answered)>>> = Rc::default();
+    let mut begun = 0;
+    while world.now() < end {
+        for _ in 0..=world.below(plan.largest_burst) {
+            let isolate = 1 + u32::try_from(world.below(plan.isolates)).expect("few isolates");
+            let calling = site.calling(isolate, &call());
+            let (ended, since, world) = (Rc::clone(&ended), world.now(), world.clone());
+            begun += 1;
+            site.shared.world.spawn(isolate, async move {
+                let answered = calling.await;
+                ended.borrow_mut().push((world.now().since(since).as_secs(), answered));
+            });
+        }
+        disturb(site, plan);
+        let next = world.now() + Duration::from_millis(world.below(2 * plan.pause));
+        while world.step(next) {
+            if let Some(broken) = site.shared.watch.broken() {
+                return Err(broken);
+            }
+            if world.below(100_000) < plan.keeper_ends {
+                site.shared.kill_keeper();
+            }
+            if world.below(100_000) < plan.isolate_ends {
+                site.kill_isolate(1 + u32::try_from(world.below(plan.isolates)).expect("few isolates"));
+            }
+        }
+        world.run_until(next);
+    }
+    for (seconds, answered) in ended.borrow().iter() {
+        if *seconds > 60 {
+            return Err(format!("bounded-wait: a call took {seconds} s"));
+        }
+        if ![200, 502, 503, 504].contains(&answered.status) {
+            return Err(format!("known-answers: {}", answered.status));
+        }
+    }
+    Ok(begun)
+}
+
+/// Things that happen at the provider.
+fn disturb(site: &Site, plan: &Plan) {
+    let (world, provider) = (&site.shared.world, &site.shared.provider);
+    let flip = |state: bool, per_mille| {
+        if world.happens(if state { 300 } else { per_mille }) { !state } else { state }
+    };
+    if world.happens(plan.revokes) {
+        if world.happens(500) { provider.revoke_access_tokens() } else { provider.revoke_everything() }
+    }
+    provider.down.set(flip(provider.down.get(), plan.outages));
+    provider.refuses_all.set(flip(provider.refuses_all.get(), plan.refusals));
+    provider.knows_credentials.set(!flip(!provider.knows_credentials.get(), plan.lockouts));
+}
+
+/// The part of a schedule in which nothing goes wrong any more: the connection
+/// serves again, with few token requests, and goes on serving.
+fn recover(site: &Site) -> Result<(), String> {
+    let (shared, world) = (&site.shared, &site.shared.world);
+    shared.provider.chaos.set(0);
+    shared.provider.down.set(false);
+    shared.provider.refuses_all.set(false);
+    shared.provider.knows_credentials.set(true);
+    shared.cache.failures.set(0);
+    shared.storage_failures.set(0);
+    // What is under way ends.
+    world.run_for(Duration::from_secs(60));
+    let before = shared.provider.requests.borrow().len();
+    let mut serves = false;
+    for _ in 0..80 {
+        if site.call(1, &call()).status == 200 {
+            serves = true;
+            break;
+        }
+        world.run_for(Duration::from_secs(60));
+    }
+    if !serves {
+        return Err("recovery: it does not serve again".to_owned());
+    }
+    let requests = (shared.provider.requests.borrow().len() - before) as u64;
+    if requests > RECOVERY {
+        return Err(format!("recovery: it took {requests} token requests"));
+    }
+    let answers = site.storm(4, 20, &call());
+    if answers.iter().any(|answer| answer.status != 200) {
+        return Err("recovery: it serves, but not every call".to_owned());
+    }
+    shared.watch.broken().map_or(Ok(()), Err)
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+#[test]
+fn keeps_every_invariant_in_any_schedule() {
+    if let Some(seed) = number("PORTEIRO_SEED") {
+        run(seed).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
+        return;
+    }
+    let seeds = number("PORTEIRO_SEEDS").unwrap_or(SEEDS);
+    let mut calls = 0;
+    for seed in 0..seeds {
+        calls += run(seed).unwrap_or_else(|broken| {
+            panic!("seed {seed}, after {seed} without fault: {broken}; PORTEIRO_SEED={seed} runs it again")
+        });
+    }
+    assert!(calls > seeds, "the schedules made calls");
+    println!("{seeds} seeds, {calls} calls");
+}
+
+#[test]
+fn runs_the_same_schedule_for_the_same_seed() {
+    let trace = |seed| {
+        let site = Site::new(
+            seed,
+            Grants { expires_in: 30, refresh_tokens: true, rotation: true, reuse_detection: true },
+        );
+        let plan = Plan::draw(&site);
+        let calls = rage(&site, &plan);
+        let requests = site.shared.provider.requests.borrow().clone();
+        (calls, requests, site.shared.logs.borrow().clone())
+    };
+    for seed in 0..20 {
+        assert_eq!(trace(seed), trace(seed), "seed {seed}");
+    }
+}

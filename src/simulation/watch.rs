@@ -1,0 +1,144 @@
+//! The invariants of token life, checked as things happen.
+//!
+//! Each is named; `docs/token-life.md` lists them.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::world::Process;
+use crate::time::UnixTime;
+use crate::token::Lifetime;
+
+/// What was seen so far, and the first invariant that was broken.
+#[derive(Default)]
+pub struct Watch {
+    seen: RefCell<Seen>,
+    broken: RefCell<Option<String>>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// The access tokens that were durable at some time.
+    durable: BTreeSet<String>,
+    /// The newest durable access token, and its life.
+    newest: Option<(String, Lifetime)>,
+    /// The newest durable refresh token.
+    refresh_token: Option<String>,
+    /// The tokens that the upstream refused.
+    refused: BTreeSet<String>,
+    /// By isolate: the tokens that the upstream refused it, each with whether
+    /// a later one worked since.
+    refused_to: BTreeMap<Process, BTreeMap<String, bool>>,
+    /// How often each refresh token was sent without a known outcome.
+    unsettled: BTreeMap<String, u8>,
+    /// When refused credentials were sent last.
+    rejected_at: Option<UnixTime>,
+}
+
+impl Watch {
+    /// The first invariant that was broken.
+    pub fn broken(&self) -> Option<String> {
+        self.broken.borrow().clone()
+    }
+
+    fn demand(&self, holds: bool, invariant: &str, what: &str) {
+        if !holds {
+            self.broken.borrow_mut().get_or_insert_with(|| format!("{invariant}: {what}"));
+        }
+    }
+
+    /// A token request begins while `others` are under way.
+    pub fn token_request(&self, others: u32, refresh_token: Option<&str>, now: UnixTime) {
+        self.demand(others == 0, "one-flight", "two token requests at once");
+        let mut seen = self.seen.borrow_mut();
+        if let Some((token, lifetime)) = &seen.newest {
+            let justified = now >= lifetime.refresh_at || seen.refused.contains(token);
+            self.demand(justified, "no-needless-grant", "a fresh token that nobody refused is replaced");
+        }
+        if let Some(token) = refresh_token {
+            let sent = seen.unsettled.entry(token.to_owned()).or_default();
+            *sent += 1;
+            self.demand(*sent <= 2, "one-retry", "a refresh token is sent a third time");
+        }
+    }
+
+    /// The keeper got an answer to a refresh: it is settled what became of it.
+    pub fn refresh_settled(&self, refresh_token: &str) {
+        self.seen.borrow_mut().unsettled.remove(refresh_token);
+    }
+
+    /// The keeper's state became durable. `lives` tells whether the provider
+    /// would take a refresh token.
+    pub fn stored(&self, state: &Value, lives: impl Fn(&str) -> bool) {
+        let mut seen = self.seen.borrow_mut();
+        let set = &state["held"]["set"];
+        let refresh_token = set["refresh_token"].as_str().map(str::to_owned);
+        if let (Some(old), None) = (&seen.refresh_token, &refresh_token) {
+            self.demand(!lives(old), "nothing-lost", "a refresh token that lives was forgotten");
+        }
+        seen.refresh_token = refresh_token;
+        if let Some(token) = set["access"]["access_token"].as_str() {
+            let lifetime = serde_json::from_value(set["access"]["lifetime"].clone()).expect("a lifetime");
+            seen.durable.insert(token.to_owned());
+            seen.newest = Some((token.to_owned(), lifetime));
+        }
+    }
+
+    /// A record is written to the cache.
+    pub fn cached(&self, record: &Value) {
+        let token = record["access_token"].as_str().unwrap_or_default();
+        let durable = self.seen.borrow().durable.contains(token);
+        self.demand(durable, "durable-before-use", "a token is cached that is not durable");
+    }
+
+    /// An isolate sends a call with a token that expires at `expires_at`.
+    pub fn sends(&self, isolate: Process, token: &str, expires_at: Option<UnixTime>, now: UnixTime) {
+        let seen = self.seen.borrow();
+        self.demand(expires_at.is_none_or(|at| now < at), "never-expired", "an expired token is sent");
+        self.demand(
+            seen.durable.contains(token),
+            "durable-before-use",
+            "a token is sent that is not durable",
+        );
+        let better = seen.refused_to.get(&isolate).and_then(|refused| refused.get(token));
+        self.demand(
+            better != Some(&true),
+            "never-refused",
+            "a refused token is sent, and a better one is held",
+        );
+    }
+
+    /// The upstream answered an isolate's call.
+    pub fn answered(&self, isolate: Process, token: &str, refused: bool) {
+        let mut seen = self.seen.borrow_mut();
+        let refused_to = seen.refused_to.entry(isolate).or_default();
+        if refused {
+            refused_to.insert(token.to_owned(), false);
+            seen.refused.insert(token.to_owned());
+        } else {
+            for (other, better) in refused_to.iter_mut() {
+                *better |= number(token) > number(other);
+            }
+        }
+    }
+
+    /// An isolate ends, and what it knew.
+    pub fn ended(&self, isolate: Process) {
+        self.seen.borrow_mut().refused_to.remove(&isolate);
+    }
+
+    /// The provider refused the credentials.
+    pub fn rejected(&self, now: UnixTime) {
+        let mut seen = self.seen.borrow_mut();
+        let apart = seen.rejected_at.is_none_or(|last| now.since(last).as_secs() >= 60);
+        self.demand(apart, "one-try-a-wait", "refused credentials are tried twice within a minute");
+        seen.rejected_at = Some(now);
+    }
+}
+
+/// The place of a token in the order of their issue.
+fn number(token: &str) -> u64 {
+    token.rsplit('-').next().and_then(|digits| digits.parse().ok()).expect("tokens are numbered")
+}
