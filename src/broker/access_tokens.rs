@@ -124,6 +124,13 @@ impl AccessTokens {
         entry.access = entry.access.take().filter(|held| held.access.generation > generation);
     }
 
+    /// Notes that the upstream refuses a static token; whether that is new.
+    fn notes_refusal(&self, connection: &str) -> bool {
+        let mut entries = self.0.borrow_mut();
+        let entry = entries.entry(connection.to_owned()).or_default();
+        std::mem::replace(&mut entry.floor, u64::MAX) != u64::MAX
+    }
+
     fn accepts(&self, connection: &str, access: &AccessToken) -> bool {
         self.0.borrow().get(connection).is_none_or(|entry| access.generation >= entry.floor)
     }
@@ -200,6 +207,15 @@ pub(super) fn report_refusal<P: Ports>(
 ) {
     let about = Ask::new(&connection.grant.identity()).refusing(refused.access.generation, false);
     ask_behind(broker, ports, connection, about);
+}
+
+/// Tells the keeper, behind the answer, that the upstream refuses a static
+/// token; once for each isolate, since only another token changes that.
+pub(super) fn report_static_refusal<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>, connection: &Connection) {
+    if broker.access_tokens.notes_refusal(&connection.id) {
+        let about = Ask::new(&connection.grant.identity()).refusing(0, false);
+        ask_behind(broker, ports, connection, about);
+    }
 }
 
 async fn cached<P: Ports>(broker: &Broker, ports: &Rc<P>, connection: &Connection) -> Option<Rc<Copy>> {

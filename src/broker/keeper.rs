@@ -12,6 +12,7 @@
 //!   outcome is not known;
 //! - refused credentials are tried once for each wait.
 
+mod alarm;
 mod message;
 mod renewal;
 mod state;
@@ -20,7 +21,7 @@ mod wait;
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
@@ -47,6 +48,8 @@ pub struct Keeper<P> {
     /// The renewal in flight. The task that runs it and those that wait for it
     /// keep it alive, not the keeper.
     renewal: RefCell<Option<WeakShared<Renewing>>>,
+    /// The generation that the alarm was set for in this life.
+    alarm_for: Cell<u64>,
 }
 
 type Renewing = LocalBoxFuture<'static, Result<Rc<AccessToken>, Failure>>;
@@ -81,7 +84,14 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
     /// The keeper of `connection` as `config` has it.
     #[must_use]
     pub fn new(ports: P, config: Rc<Config>, connection: String) -> Rc<Self> {
-        Rc::new(Self { ports, config, connection, state: RefCell::new(None), renewal: RefCell::new(None) })
+        Rc::new(Self {
+            ports,
+            config,
+            connection,
+            state: RefCell::new(None),
+            renewal: RefCell::new(None),
+            alarm_for: Cell::new(0),
+        })
     }
 
     /// Answers one ask for an access token.
@@ -93,6 +103,9 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         }
         if self.load(connection, keys).await.is_err() {
             return Reply::Unavailable;
+        }
+        if connection.grant.endpoint().is_none() {
+            return self.note_static_token_refused(connection, keys).await;
         }
         let now = self.ports.now();
         let reason = match self.decide(ask, now) {
@@ -217,13 +230,27 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         format!("keeper/service/{}", self.connection)
     }
 
+    /// A static token needs no keeper but to remember, for the operator, that
+    /// the upstream refuses it.
+    async fn note_static_token_refused(&self, connection: &Connection, keys: &SealingKeys) -> Reply {
+        let known = self.state.borrow().as_ref().is_some_and(State::is_rejected);
+        if !known {
+            let now = self.ports.now();
+            if self.commit(connection, keys, |state| state.reject(now)).await.is_err() {
+                return Reply::Unavailable;
+            }
+        }
+        Reply::UpstreamRefuses
+    }
+
     fn token_reply(
-        &self,
+        self: &Rc<Self>,
         token: &AccessToken,
         identity: &Fingerprint,
         keys: &SealingKeys,
         granted: bool,
     ) -> Reply {
+        self.keep_warm(token);
         let name = access_token_record(&self.connection);
         let nonce = Nonce(self.ports.bytes());
         match AccessTokenRecord::seal(token, identity, &name, keys, &nonce) {

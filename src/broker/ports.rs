@@ -117,6 +117,9 @@ pub trait KeeperPorts: Clock + Entropy + Log + Cache {
     async fn load(&self) -> Result<Option<String>, StorageFailed>;
     /// Replaces the sealed state; durable when done.
     async fn store(&self, state: &str) -> Result<(), StorageFailed>;
+    /// Has the keeper's [`alarm`](super::keeper::Keeper::alarm) called at `at`,
+    /// whatever ends meanwhile. There is one alarm; the last one set counts.
+    async fn set_alarm(&self, at: UnixTime) -> Result<(), StorageFailed>;
     /// Sends a token request.
     async fn request_token(
         &self,

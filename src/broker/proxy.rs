@@ -44,7 +44,7 @@ pub(super) async fn pass_on<'a, P: Ports>(
     let url = upstream_url(connection, path, head);
     let call = Call { ports, head, connection, url: &url };
     let answer = match &connection.grant {
-        Grant::Static { token } => call.send_static(token, line).await?,
+        Grant::Static { token } => call.send_static(broker, token, line).await?,
         Grant::Password { .. } | Grant::ClientCredentials { .. } | Grant::RefreshToken { .. } => {
             call.send_with_access_token(broker, line).await?
         }
@@ -76,6 +76,7 @@ impl<P: Ports> Call<'_, P> {
     /// Sends the call with a static token. One that is refused stays refused.
     async fn send_static(
         &self,
+        broker: &Rc<Broker>,
         token: &Secret,
         line: &mut CallLine<'_>,
     ) -> Result<UpstreamAnswer<P::Response>, Refused> {
@@ -86,6 +87,7 @@ impl<P: Ports> Call<'_, P> {
         }
         self.ports.discard(answer.response);
         report::static_token_refused(&**self.ports, &self.connection.id);
+        access_tokens::report_static_refusal(broker, self.ports, self.connection);
         Err(Code::UpstreamUnauthorized.into())
     }
 

@@ -23,8 +23,11 @@ use crate::time::UnixTime;
 /// The storage key of the sealed state.
 const STATE: &str = "state";
 
+/// The storage key of the connection's name, which an alarm does not tell.
+const CONNECTION: &str = "connection";
+
 /// The Durable Object of one connection's token set.
-#[durable_object(fetch)]
+#[durable_object(alarm)]
 #[allow(missing_debug_implementations, reason = "nothing prints a Durable Object")]
 pub struct Keeper {
     state: Rc<State>,
@@ -40,11 +43,27 @@ impl DurableObject for Keeper {
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let letter: Letter = serde_json::from_str(&request.text().await?)?;
-        let keeper = self.core.get_or_init(|| {
+        if self.core.get().is_none() {
+            self.state.storage().put_raw(CONNECTION, letter.connection.as_str()).await?;
+        }
+        Response::from_json(&self.keeper(letter.connection).answer(&letter.ask).await)
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        let connection: Option<String> = self.state.storage().get(CONNECTION).await?;
+        if let Some(connection) = connection {
+            self.keeper(connection).alarm().await;
+        }
+        Response::empty()
+    }
+}
+
+impl Keeper {
+    fn keeper(&self, connection: String) -> &Rc<keeper::Keeper<ObjectPorts>> {
+        self.core.get_or_init(|| {
             let ports = ObjectPorts { state: Rc::clone(&self.state), env: self.env.clone() };
-            keeper::Keeper::new(ports, Rc::clone(isolate::broker(&self.env).config()), letter.connection)
-        });
-        Response::from_json(&keeper.answer(&letter.ask).await)
+            keeper::Keeper::new(ports, Rc::clone(isolate::broker(&self.env).config()), connection)
+        })
     }
 }
 
@@ -97,6 +116,11 @@ impl KeeperPorts for ObjectPorts {
         storage.put_raw(STATE, state).await.map_err(|_| StorageFailed)?;
         // Not merely queued: a token must not be used before it is kept.
         storage.sync().await.map_err(|_| StorageFailed)
+    }
+
+    async fn set_alarm(&self, at: UnixTime) -> std::result::Result<(), StorageFailed> {
+        let from_now = at.since(runtime::now());
+        self.state.storage().set_alarm(from_now).await.map_err(|_| StorageFailed)
     }
 
     async fn request_token(

@@ -59,12 +59,21 @@ impl KeeperPorts for ObjectPorts {
     async fn store(&self, state: &str) -> Result<(), StorageFailed> {
         self.site.world.hop().await;
         let fails = self.site.world.happens(self.site.storage_failures.get());
+        if fails {
+            self.site.watch.keeper_failed();
+        }
         if !fails || self.site.world.happens(500) {
             *self.site.storage.borrow_mut() = Some(state.to_owned());
             self.site.note_stored(state);
         }
         self.site.world.hop().await;
         if fails { Err(StorageFailed) } else { Ok(()) }
+    }
+
+    async fn set_alarm(&self, at: UnixTime) -> Result<(), StorageFailed> {
+        self.site.world.hop().await;
+        Shared::set_alarm(&self.site, at);
+        Ok(())
     }
 
     async fn request_token(

@@ -21,7 +21,7 @@ const RECOVERY: u64 = 4;
 /// What one schedule does, drawn from its seed.
 struct Plan {
     isolates: u64,
-    minutes: u64,
+    seconds: u64,
     /// Mean milliseconds between bursts of calls.
     pause: u64,
     largest_burst: u64,
@@ -52,11 +52,12 @@ impl Plan {
         site.shared.provider.chaos.set(sometimes(300));
         site.shared.cache.failures.set(sometimes(200));
         site.shared.storage_failures.set(sometimes(60));
+        site.shared.alarms.set(world.happens(700));
         Self {
             isolates: 1 + world.below(5),
-            minutes: 4 * life / 60 + world.below(10),
-            pause: 200 + world.below(life * 60),
-            largest_burst: 1 + world.below(12),
+            seconds: life * (3 + world.below(5)),
+            pause: life * 1000 / (2 + world.below(24)),
+            largest_burst: 1 + world.below(10),
             keeper_ends: sometimes(400),
             isolate_ends: sometimes(400),
             revokes: sometimes(60),
@@ -86,7 +87,7 @@ fn run(seed: u64) -> Result<u64, String> {
 /// The part of a schedule in which things go wrong.
 fn rage(site: &Site, plan: &Plan) -> Result<u64, String> {
     let world = &site.shared.world;
-    let end = world.now() + Duration::from_secs(plan.minutes * 60);
+    let end = world.now() + Duration::from_secs(plan.seconds);
     let ended: Rc<RefCell<Vec<(u64, Answered)>>> = Rc::default();
     let mut begun = 0;
     while world.now() < end {
@@ -186,12 +187,17 @@ fn keeps_every_invariant_in_any_schedule() {
         return;
     }
     let seeds = number("PORTEIRO_SEEDS").unwrap_or(SEEDS);
-    let mut calls = 0;
-    for seed in 0..seeds {
-        calls += run(seed).unwrap_or_else(|broken| {
-            panic!("seed {seed}, after {seed} without fault: {broken}; PORTEIRO_SEED={seed} runs it again")
-        });
-    }
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
+    let calls: u64 = std::thread::scope(|scope| {
+        let share = |thread| (thread..seeds).step_by(usize::try_from(threads).expect("few threads"));
+        let run = |seed| {
+            run(seed)
+                .unwrap_or_else(|broken| panic!("seed {seed}: {broken}; PORTEIRO_SEED={seed} runs it again"))
+        };
+        let threads: Vec<_> =
+            (0..threads).map(|thread| scope.spawn(move || share(thread).map(run).sum::<u64>())).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no broken invariant")).sum()
+    });
     assert!(calls > seeds, "the schedules made calls");
     println!("{seeds} seeds, {calls} calls");
 }

@@ -18,6 +18,7 @@ use crate::broker::ports::{KeeperUnreachable, UpstreamCall};
 use crate::broker::{self, Body, Broker};
 use crate::config::Config;
 use crate::http::{Headers, RequestHead};
+use crate::time::UnixTime;
 use crate::token;
 
 /// The provider's process; isolates count from 1, lives of the keeper from 1000.
@@ -32,6 +33,9 @@ pub struct Shared {
     /// How often a write to the keeper's storage fails, per mille.
     pub storage_failures: Cell<u64>,
     pub asks: Cell<u64>,
+    alarm: Cell<Option<UnixTime>>,
+    /// Whether the keeper's alarm is ever called.
+    pub alarms: Cell<bool>,
     pub logs: RefCell<Vec<String>>,
     pub watch: Watch,
     config: RefCell<Rc<Config>>,
@@ -127,10 +131,37 @@ impl Shared {
         (*process, Rc::clone(keeper))
     }
 
+    /// Has the keeper's alarm called at `at`, and again where it was cut off.
+    pub fn set_alarm(site: &Rc<Self>, at: UnixTime) {
+        site.alarm.set(Some(at));
+        let site = Rc::clone(site);
+        let world = site.world.clone();
+        world.clone().spawn(PROVIDER, async move {
+            world.sleep(at.since(world.now())).await;
+            if site.alarm.get() != Some(at) || !site.alarms.get() {
+                return;
+            }
+            site.alarm.set(None);
+            loop {
+                let (process, keeper) = Self::keeper(&site, "acme");
+                let (sender, receiver) = oneshot::channel();
+                world.spawn(process, async move {
+                    keeper.alarm().await;
+                    let _ = sender.send(());
+                });
+                if receiver.await.is_ok() {
+                    return;
+                }
+                world.sleep(std::time::Duration::from_secs(2)).await;
+            }
+        });
+    }
+
     /// Ends the keeper's life wherever it is.
     pub fn kill_keeper(&self) {
         let keeper = self.keeper.borrow_mut().take();
         if let Some((process, keeper)) = keeper {
+            self.watch.keeper_failed();
             self.world.kill(process);
             drop(keeper);
         }
@@ -228,6 +259,8 @@ impl Site {
             storage: RefCell::default(),
             storage_failures: Cell::new(0),
             asks: Cell::new(0),
+            alarm: Cell::new(None),
+            alarms: Cell::new(true),
             logs: RefCell::default(),
             watch: Watch::default(),
             config: RefCell::new(Rc::new(read(variables))),

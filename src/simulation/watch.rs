@@ -33,7 +33,8 @@ struct Seen {
     refused_to: BTreeMap<Process, BTreeMap<String, bool>>,
     /// How often each refresh token was sent without a known outcome.
     unsettled: BTreeMap<String, u8>,
-    /// When refused credentials were sent last.
+    /// When refused credentials were sent last, unless the keeper or its
+    /// storage failed since: then it could not know.
     rejected_at: Option<UnixTime>,
 }
 
@@ -127,6 +128,11 @@ impl Watch {
     /// An isolate ends, and what it knew.
     pub fn ended(&self, isolate: Process) {
         self.seen.borrow_mut().refused_to.remove(&isolate);
+    }
+
+    /// The keeper ends, or its storage fails.
+    pub fn keeper_failed(&self) {
+        self.seen.borrow_mut().rejected_at = None;
     }
 
     /// The provider refused the credentials.

@@ -166,7 +166,7 @@ describe("every path through the broker", () => {
     again.revoke();
     again.forgetRefreshTokens();
     await expect(200, "a refused refresh", "/api/again/echo");
-    again.refuseNext(1);
+    again.refuseNext(2);
     await expect(502, "refused again", "/api/again/echo");
     for (const id of FAILING) {
       const { status } = await ask(id, `/api/${id}/echo`);

@@ -159,7 +159,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
     }
 
     /// Changes the state in memory only.
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(self.state.borrow_mut().get_or_insert_default())
     }
 

@@ -21,6 +21,8 @@ pub struct State {
     generation: u64,
     wait: Option<Wait>,
     peace: Option<Peace>,
+    /// When the upstream first refused a static token.
+    rejected_at: Option<UnixTime>,
 }
 
 #[derive(Clone, Debug)]
@@ -42,6 +44,8 @@ struct Record {
     generation: u64,
     wait: Option<Wait>,
     peace: Option<Peace>,
+    #[serde(default)]
+    rejected_at: Option<UnixTime>,
     identity: Fingerprint,
 }
 
@@ -76,6 +80,7 @@ impl State {
             generation: record.generation,
             wait: record.wait.filter(same),
             peace: record.peace,
+            rejected_at: record.rejected_at,
         })
     }
 
@@ -95,6 +100,7 @@ impl State {
             generation: self.generation,
             wait: self.wait,
             peace: self.peace,
+            rejected_at: self.rejected_at,
             identity: *identity,
         };
         seal(&record, name, keys, nonce)
@@ -203,6 +209,16 @@ impl State {
             for_refused,
         });
         access
+    }
+
+    /// Notes that the upstream refuses the static token.
+    pub fn reject(&mut self, now: UnixTime) {
+        self.rejected_at.get_or_insert(now);
+    }
+
+    /// Whether the upstream refuses the static token.
+    pub fn is_rejected(&self) -> bool {
+        self.rejected_at.is_some()
     }
 
     /// Waits after a failure; tells until when.

@@ -10,6 +10,13 @@ fn site(grants: Grants) -> Site {
     Site::new(7, grants)
 }
 
+/// A site whose tokens expire unless somebody calls.
+fn site_without_alarms(grants: Grants) -> Site {
+    let site = site(grants);
+    site.shared.alarms.set(false);
+    site
+}
+
 fn get() -> Call {
     Call::get("/api/acme/things")
 }
@@ -74,7 +81,7 @@ fn refreshes_behind_the_calls_before_the_token_expires() {
 
 #[test]
 fn refreshes_an_expired_token_with_each_new_refresh_token() {
-    let site = site(HOUR);
+    let site = site_without_alarms(HOUR);
     check(&site, 200, "grant", 1);
     for round in 2..6 {
         wait(&site, 4000);
@@ -87,7 +94,7 @@ fn refreshes_an_expired_token_with_each_new_refresh_token() {
 
 #[test]
 fn keeps_the_old_refresh_token_where_no_new_one_comes() {
-    let site = site(Grants { rotation: false, ..HOUR });
+    let site = site_without_alarms(Grants { rotation: false, ..HOUR });
     check(&site, 200, "grant", 1);
     for round in 2..5 {
         wait(&site, 4000);
@@ -99,7 +106,7 @@ fn keeps_the_old_refresh_token_where_no_new_one_comes() {
 
 #[test]
 fn acquires_anew_where_the_refresh_token_is_dead() {
-    let site = site(HOUR);
+    let site = site_without_alarms(HOUR);
     check(&site, 200, "grant", 1);
     site.shared.provider.revoke_everything();
     wait(&site, 4000);
@@ -236,7 +243,7 @@ fn goes_on_with_a_valid_token_while_the_token_endpoint_is_down() {
 
 #[test]
 fn sends_a_refresh_token_once_more_after_a_cut_off_then_acquires_anew() {
-    let site = site(HOUR);
+    let site = site_without_alarms(HOUR);
     check(&site, 200, "grant", 1);
     wait(&site, 4000);
     let cut = || Fault::Reset(Effect::None);
@@ -253,7 +260,7 @@ fn sends_a_refresh_token_once_more_after_a_cut_off_then_acquires_anew() {
 
 #[test]
 fn recovers_from_a_kill_after_the_provider_took_the_refresh_token() {
-    let site = site(HOUR);
+    let site = site_without_alarms(HOUR);
     check(&site, 200, "grant", 1);
     wait(&site, 4000);
     let calling = site.calling(1, &get());
@@ -292,7 +299,7 @@ fn counts_a_record_that_does_not_open_as_absent_and_reports_it() {
 
 #[test]
 fn opens_under_an_old_sealing_key_and_seals_under_the_new() {
-    let site = site(HOUR);
+    let site = site_without_alarms(HOUR);
     check(&site, 200, "grant", 1);
     wait(&site, 1);
     let mut variables = Site::variables();
@@ -318,8 +325,70 @@ fn writes_no_short_lived_token_to_the_cache() {
 }
 
 #[test]
-fn shows_no_secret_in_storage_cache_or_log() {
+fn keeps_a_connection_in_use_warm_and_lets_an_unused_one_go_cold() {
     let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    // Nobody calls while the token ages: the alarm renews it, once.
+    wait(&site, 3 * 3600);
+    assert_eq!(site.shared.provider.requests.borrow().len(), 2);
+    let site = self::site(HOUR);
+    site.shared.cache.failures.set(1000);
+    check(&site, 200, "grant", 1);
+    for round in 2..6 {
+        wait(&site, 3500);
+        assert_eq!(site.shared.provider.requests.borrow().len(), round, "renewed by the alarm");
+        site.kill_isolate(1);
+        check(&site, 200, "keeper", round);
+    }
+    assert_eq!(site.shared.most_in_flight.get(), 1);
+}
+
+#[test]
+fn goes_on_trying_behind_a_connection_in_use_while_the_token_endpoint_is_down() {
+    let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    site.shared.provider.down.set(true);
+    wait(&site, 3300);
+    assert!(site.shared.provider.requests.borrow().len() > 2);
+    site.shared.provider.down.set(false);
+    wait(&site, 290);
+    let answered = site.call(1, &get());
+    assert_eq!((answered.status, answered.token_source()), (200, "kv"));
+}
+
+#[test]
+fn lets_nobody_wait_for_a_grant_where_calls_come_all_the_time() {
+    for expires_in in [60, 300, 3600] {
+        let site = site(Grants { expires_in, ..HOUR });
+        check(&site, 200, "grant", 1);
+        for _ in 0..200 {
+            wait(&site, expires_in / 20);
+            let answered = site.call(1, &get());
+            assert_eq!(answered.status, 200);
+            assert_ne!(answered.token_source(), "grant", "a token of {expires_in} s");
+        }
+        let requests = site.shared.provider.requests.borrow().len();
+        assert!((11..=15).contains(&requests), "{requests} token requests in ten lives of {expires_in} s");
+    }
+}
+
+#[test]
+fn needs_no_cache_and_no_keeper_for_a_warm_isolate() {
+    let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    wait(&site, 1);
+    let (asks, reads, writes) =
+        (site.shared.asks.get(), site.shared.cache.reads.get(), site.shared.cache.writes.get());
+    for _ in 0..1000 {
+        check(&site, 200, "memory", 1);
+    }
+    let after = (site.shared.asks.get(), site.shared.cache.reads.get(), site.shared.cache.writes.get());
+    assert_eq!(after, (asks, reads, writes));
+}
+
+#[test]
+fn shows_no_secret_in_storage_cache_or_log() {
+    let site = site_without_alarms(HOUR);
     check(&site, 200, "grant", 1);
     wait(&site, 4000);
     check(&site, 200, "grant", 2);

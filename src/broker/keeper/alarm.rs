@@ -1,0 +1,64 @@
+//! Keeping a connection in use warm.
+//!
+//! The alarm is set when somebody asks for a token, for the moment from which
+//! that token ages; it renews the token then, though nobody calls just now. It
+//! is not set again until somebody asks: a connection that nobody uses goes
+//! cold. Isolates that hold an ageing token ask, so that use is always seen.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+
+use super::renewal::Reason;
+use super::{Failure, Keeper};
+use crate::broker::ports::KeeperPorts;
+use crate::time::UnixTime;
+use crate::token::{AccessToken, Freshness};
+
+impl<P: KeeperPorts + 'static> Keeper<P> {
+    /// Renews a token that ages. Where that fails and the token is still
+    /// valid, the alarm is set again for the end of the wait.
+    pub async fn alarm(self: &Rc<Self>) {
+        let Some((connection, keys)) = self.configured() else { return };
+        if connection.grant.endpoint().is_none() || self.load(connection, keys).await.is_err() {
+            return;
+        }
+        self.alarm_for.set(0);
+        let now = self.ports.now();
+        let (ages, waiting) = self.change(|state| {
+            let held = state.usable(now);
+            (held.is_some_and(|held| held.lifetime.freshness(now) <= Freshness::Ageing), state.waiting(now))
+        });
+        if !ages {
+            return;
+        }
+        let again = match waiting {
+            Some((_, until)) => until,
+            None => match self.renew(Reason::Age).await {
+                Ok(_) | Err(Failure::Storage) => return,
+                Err(Failure::TokenEndpoint(_, until)) => until,
+            },
+        };
+        if self.usable(again).is_some() {
+            self.set_alarm(again);
+        }
+    }
+
+    /// Has `token` renewed when it ages.
+    pub(super) fn keep_warm(self: &Rc<Self>, token: &AccessToken) {
+        if self.alarm_for.replace(token.generation) != token.generation {
+            let soon = self.ports.now() + Duration::from_secs(1);
+            self.set_alarm(token.lifetime.refresh_at.max(soon));
+        }
+    }
+
+    fn set_alarm(self: &Rc<Self>, at: UnixTime) {
+        let keeper = Rc::clone(self);
+        // Without the alarm the next call renews.
+        let set = async move {
+            let _ = keeper.ports.set_alarm(at).await;
+        };
+        self.ports.spawn(set.boxed_local());
+    }
+}

@@ -1,0 +1,286 @@
+use porteiro::config::{Config, Problem, Variables};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use serde_json::{Value, json};
+
+use super::generate;
+
+/// Stands in every value that must not be seen.
+const CANARY: &str = "c4n4ry";
+
+/// What no field takes whose value is no secret, and what secrets do take.
+const HIDDEN: &str = "\u{a7} c4n4ry \u{a7}";
+
+/// The canary as a sealing key, a caller's key or a token.
+const HIDDEN_KEY: &str = "c4n4ryc4n4ryc4n4ryc4n4ryc4n4ryc4n4ryc4n4ryc=";
+
+const NAMES: &[&str] = &[
+    "ALLOWED_ORIGINS",
+    "BASE_PATH",
+    "CALLERS",
+    "CONNECTIONS",
+    "SEALING_KEYS",
+    "ADMIN_KEY",
+    "API_TOKEN",
+    "API_KEY",
+    "API_USERNAME",
+    "API_PASSWORD",
+    "API_CLIENT_ID",
+    "API_CLIENT_SECRET",
+    "API_REFRESH_TOKEN",
+    "API_AUDIENCE",
+    "api",
+    "API",
+    "guru",
+    "kind",
+    "key",
+    "jwt",
+    "session",
+    "anyone",
+    "provider",
+    "custom",
+    "hubsoft",
+    "v8",
+    "base_url",
+    "grant",
+    "static",
+    "password",
+    "client_credentials",
+    "refresh_token",
+    "header",
+    "scheme",
+    "subject",
+    "service",
+    "timeout_ms",
+    "replay_bytes",
+    "request_headers",
+    "response_headers",
+    "rules",
+    "callers",
+    "methods",
+    "GET",
+    "paths",
+    "/**",
+    "rate_limit",
+    "webhook",
+    "token_url",
+    "https://api.example.com",
+    "body",
+    "form",
+    "json",
+    "client_auth",
+    "none",
+    "post",
+    "basic",
+    "client_id",
+    "audience",
+    "scope",
+    "resource",
+    "params",
+    "default_expires_in",
+    "expiry_skew",
+    "token_timeout_ms",
+];
+
+/// A configuration without problems: every grant, every kind of secret, every
+/// secret marked.
+fn sound() -> Value {
+    let rules = json!([{"callers": ["backend", "anyone"], "methods": ["GET"], "paths": ["/a/*"]}]);
+    let custom = |grant: &str, client_auth: &str| {
+        json!({
+            "provider": "custom",
+            "base_url": "https://api.example.com/v2",
+            "grant": grant,
+            "token_url": "https://login.example.com/token",
+            "body": "json",
+            "client_auth": client_auth,
+            "scope": "read write",
+            "resource": "urn:example:api",
+            "params": {"tenant": HIDDEN},
+            "header": "X-Api-Key",
+            "scheme": "Token",
+            "default_expires_in": 600,
+            "expiry_skew": 30,
+            "subject": "service",
+            "timeout_ms": 5000,
+            "token_timeout_ms": 4000,
+            "replay_bytes": 1000,
+            "request_headers": ["X-Tenant"],
+            "response_headers": ["X-Total-Count"],
+            "rules": rules
+        })
+    };
+    let mut all = json!({
+        "ALLOWED_ORIGINS": ["https://app.example.com"],
+        "BASE_PATH": "/broker",
+        "SEALING_KEYS": format!("k1:{HIDDEN_KEY}"),
+        "CALLERS": {"backend": {"kind": "key"}, "web": {"kind": "anyone"}},
+        "BACKEND_KEY": HIDDEN_KEY,
+        "CONNECTIONS": {
+            "api": custom("client_credentials", "basic"),
+            "fixed": {"provider": "custom", "base_url": "https://b.example", "grant": "static", "rules": rules},
+            "guru": {"provider": "guru", "rules": rules},
+            "person": custom("password", "post"),
+            "renewed": custom("refresh_token", "none"),
+            "v8": {"provider": "v8", "rules": rules}
+        },
+        "FIXED_TOKEN": HIDDEN_KEY,
+        "GURU_TOKEN": HIDDEN_KEY
+    });
+    for id in ["API", "PERSON", "RENEWED", "V8"] {
+        for name in ["CLIENT_ID", "CLIENT_SECRET", "USERNAME", "PASSWORD", "REFRESH_TOKEN", "AUDIENCE"] {
+            all[format!("{id}_{name}")] = HIDDEN.into();
+        }
+    }
+    all
+}
+
+/// One change to a configuration, somewhere below it.
+#[derive(Clone, Debug)]
+enum Change {
+    /// Another value.
+    Put(Value),
+    /// A secret in the wrong place.
+    Plant,
+    /// Another member or item beside it.
+    Add(&'static str, Value),
+    /// What is there, as a JSON text.
+    Quote,
+    /// Nothing.
+    Remove,
+}
+
+fn change() -> impl Strategy<Value = (Vec<Index>, Change)> {
+    let change = prop_oneof![
+        3 => generate::json(NAMES).prop_map(Change::Put),
+        2 => Just(Change::Plant),
+        2 => (select(NAMES), generate::json(NAMES)).prop_map(|(name, value)| Change::Add(name, value)),
+        1 => Just(Change::Quote),
+        1 => Just(Change::Remove),
+    ];
+    (vec(any::<Index>(), 1..5), change)
+}
+
+/// Does `change` at the place that `way` leads to.
+fn apply(value: &mut Value, way: &[Index], change: &Change) {
+    if let (Some((index, rest)), Some(count)) = (way.split_first(), count(value)) {
+        let at = index.index(count);
+        if rest.is_empty() && matches!(change, Change::Remove) {
+            match value {
+                Value::Object(fields) => drop(fields.remove(&fields.keys().nth(at).unwrap().clone())),
+                Value::Array(items) => drop(items.remove(at)),
+                _ => {}
+            }
+            return;
+        }
+        let child = match value {
+            Value::Object(fields) => fields.values_mut().nth(at),
+            Value::Array(items) => items.get_mut(at),
+            _ => None,
+        };
+        return apply(child.unwrap(), rest, change);
+    }
+    match (change, value) {
+        (Change::Put(new), value) => *value = new.clone(),
+        (Change::Plant, value) => *value = HIDDEN.into(),
+        (Change::Add(name, new), Value::Object(fields)) => {
+            drop(fields.insert((*name).to_owned(), new.clone()))
+        }
+        (Change::Add(_, new), Value::Array(items)) => items.push(new.clone()),
+        (Change::Quote, value) => *value = value.to_string().into(),
+        (Change::Add(..) | Change::Remove, _) => {}
+    }
+}
+
+/// How many values are directly below `value`, where there are any.
+fn count(value: &Value) -> Option<usize> {
+    let count = match value {
+        Value::Object(fields) => fields.len(),
+        Value::Array(items) => items.len(),
+        _ => 0,
+    };
+    (count > 0).then_some(count)
+}
+
+fn read(variables: &Value) -> (Config, Vec<Problem>) {
+    let variables: &Variables = variables.as_object().unwrap();
+    Config::read(variables)
+}
+
+fn check_hides_what_it_read(variables: &Value) {
+    let (config, problems) = read(variables);
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let shown = format!("{config:?} {problems:?} {told:?}");
+    assert!(!shown.contains(CANARY), "{shown}");
+    assert!(told.iter().all(|problem| !problem.contains(char::is_control)), "{told:?}");
+    let is_whole = config.connections.values().all(Option::is_some)
+        && config.callers.values().all(Option::is_some)
+        && config.sealing_keys.is_some();
+    assert!(is_whole || !problems.is_empty(), "something is missing, and nobody is told: {shown}");
+    for connection in config.connections.values().flatten() {
+        assert!(!connection.rules.is_empty());
+    }
+    // The same text gives the same configuration.
+    let again = read(variables);
+    assert_eq!(format!("{:?} {:?} {told:?}", again.0, again.1), shown);
+}
+
+#[test]
+fn reads_every_marked_secret_of_a_sound_configuration() {
+    let (config, problems) = read(&sound());
+    assert_eq!(problems, []);
+    assert_eq!(config.connections.values().flatten().count(), 6);
+    check_hides_what_it_read(&sound());
+}
+
+proptest! {
+    #![proptest_config(generate::run(400))]
+
+    #[test]
+    fn survives_any_variables(
+        names in vec(select(NAMES), 0..12),
+        values in vec(generate::json(NAMES), 12),
+        quoted in any::<u16>(),
+    ) {
+        let mut variables = Variables::new();
+        for (at, (name, value)) in names.into_iter().zip(values).enumerate() {
+            let value = if quoted >> at & 1 == 1 { value.to_string().into() } else { value };
+            variables.insert(name.to_owned(), value);
+        }
+        check_hides_what_it_read(&Value::Object(variables));
+    }
+
+    #[test]
+    fn survives_changes_to_a_sound_configuration_and_shows_no_secret(changes in vec(change(), 0..8)) {
+        let mut all = sound();
+        for (way, change) in &changes {
+            apply(&mut all, way, change);
+        }
+        check_hides_what_it_read(&all);
+    }
+
+    #[test]
+    fn shows_no_secret_of_any_text(
+        secret in "[!-~]{0,8}",
+        end in generate::any_text(),
+        broken in vec(change(), 0..2),
+    ) {
+        let mut all = sound();
+        for (name, value) in all.as_object_mut().unwrap() {
+            if !["ALLOWED_ORIGINS", "BASE_PATH", "CALLERS", "CONNECTIONS"].contains(&name.as_str()) {
+                *value = format!("{CANARY}{secret}{name}{end}").into();
+            }
+        }
+        for (way, change) in &broken {
+            apply(&mut all, way, change);
+        }
+        check_hides_what_it_read(&all);
+    }
+
+    #[test]
+    fn survives_any_text_in_a_tables_place(text in generate::text(&["{", "}", "[", "]", "\"api\"", ":", ",", "null"])) {
+        let all = json!({"ALLOWED_ORIGINS": text, "CALLERS": text, "CONNECTIONS": text, "SEALING_KEYS": text});
+        check_hides_what_it_read(&all);
+    }
+}

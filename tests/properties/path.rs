@@ -1,0 +1,205 @@
+use porteiro::http::RequestPath;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use url::Url;
+
+use super::generate;
+
+const PIECES: &[&str] = &[
+    "/",
+    "/",
+    "/",
+    ".",
+    "..",
+    "...",
+    "%2e",
+    "%2E",
+    ";",
+    "%3b",
+    "%3B",
+    "a",
+    "b",
+    "%41",
+    "é",
+    "%c3%a9",
+    "%",
+    "%2",
+    "%zz",
+    "%25",
+    "2e",
+    "2f",
+    "\\",
+    "%2f",
+    "%2F",
+    "%5c",
+    "%5C",
+    "%00",
+    "%0d",
+    "%1F",
+    "%7f",
+    "%c0%ae",
+    "%c0%af",
+    "%e0%80%ae",
+    "%f0%80%80%af",
+    "?",
+    "#",
+    "@",
+    ":",
+    "+",
+    "~",
+    "*",
+];
+
+/// `segment` after one round of percent-decoding.
+fn decoded(segment: &[u8]) -> Vec<u8> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    match segment {
+        [] => Vec::new(),
+        [b'%', high, low, rest @ ..] if digit(high).is_some() && digit(low).is_some() => {
+            let byte = digit(high).unwrap() * 16 + digit(low).unwrap();
+            [vec![u8::try_from(byte).unwrap()], decoded(rest)].concat()
+        }
+        [byte, rest @ ..] => [vec![*byte], decoded(rest)].concat(),
+    }
+}
+
+/// `bytes` as a decoder of UTF-8 reads them that does not mind overlong forms.
+fn leniently(bytes: &[u8]) -> Vec<u32> {
+    let low = |byte: u8| u32::from(byte & 0x3f);
+    match *bytes {
+        [] => Vec::new(),
+        [a @ 0xc0..=0xdf, b @ 0x80..=0xbf, ref rest @ ..] => {
+            [vec![u32::from(a & 0x1f) << 6 | low(b)], leniently(rest)].concat()
+        }
+        [a @ 0xe0..=0xef, b @ 0x80..=0xbf, c @ 0x80..=0xbf, ref rest @ ..] => {
+            [vec![u32::from(a & 0xf) << 12 | low(b) << 6 | low(c)], leniently(rest)].concat()
+        }
+        [a @ 0xf0..=0xf7, b @ 0x80..=0xbf, c @ 0x80..=0xbf, d @ 0x80..=0xbf, ref rest @ ..] => {
+            let scalar = u32::from(a & 7) << 18 | low(b) << 12 | low(c) << 6 | low(d);
+            [vec![scalar], leniently(rest)].concat()
+        }
+        [byte, ref rest @ ..] => [vec![u32::from(byte)], leniently(rest)].concat(),
+    }
+}
+
+/// Whether no server, however it decodes, sees anything but one plain segment.
+fn is_plain(segment: &str) -> bool {
+    let decoded = decoded(segment.as_bytes());
+    [
+        segment.bytes().map(u32::from).collect(),
+        decoded.iter().map(|byte| u32::from(*byte)).collect(),
+        leniently(&decoded),
+    ]
+    .into_iter()
+    .all(|seen: Vec<u32>| {
+        let name: Vec<u32> = seen.iter().copied().take_while(|c| *c != u32::from(b';')).collect();
+        let is_dots = (1..=2).contains(&name.len()) && name.iter().all(|c| *c == u32::from(b'.'));
+        let is_bad = |c: &u32| *c < 0x20 || *c == 0x7f || *c == u32::from(b'/') || *c == u32::from(b'\\');
+        !seen.is_empty() && !is_dots && !seen.iter().any(is_bad)
+    })
+}
+
+/// The segments of `path`, whose last one is no segment where it is empty.
+fn segments(path: &str) -> Vec<&str> {
+    let mut segments: Vec<&str> = path.split('/').skip(1).collect();
+    if segments.last() == Some(&"") {
+        segments.pop();
+    }
+    segments
+}
+
+fn plain_segment() -> impl Strategy<Value = String> {
+    "[a-z0-9~@:!$&'()*+,=_-]([a-z0-9.;-]|%[2-7][0-9a-b]|%C3%A9|é){0,6}"
+        .prop_filter("is no attack by chance", |segment| is_plain(segment))
+}
+
+/// A spelling of one or two dots, with path parameters or without.
+fn dots() -> impl Strategy<Value = String> {
+    let dot = || select(&[".", "%2e", "%2E"]);
+    let parameters = (select(&[";", "%3b", "%3B"]), "([a-z=.;]|%2e|%3B){0,6}");
+    (vec(dot(), 1..=2), proptest::option::of(parameters)).prop_map(|(dots, parameters)| {
+        let parameters = parameters.map_or_else(String::new, |(start, rest)| format!("{start}{rest}"));
+        format!("{}{parameters}", dots.concat())
+    })
+}
+
+/// A slash, a backslash or a control character that must not be in a segment.
+fn smuggled() -> impl Strategy<Value = String> {
+    let byte = prop_oneof![Just(b'/'), Just(b'\\'), 0..0x20_u8, Just(0x7f)];
+    let encoded = (byte, any::<bool>(), any::<bool>()).prop_map(|(byte, upper, raw)| match (upper, raw) {
+        (_, true) if byte != b'/' => char::from(byte).to_string(),
+        (true, _) => format!("%{byte:02X}"),
+        (false, _) => format!("%{byte:02x}"),
+    });
+    let overlong = select(&["%c0%ae", "%C0%AF", "%c1%9C", "%e0%80%AE", "%E0%81%9c", "%f0%80%80%ae"]);
+    prop_oneof![4 => encoded, 1 => overlong.prop_map(str::to_owned)]
+}
+
+/// One segment of an attack.
+fn attack() -> impl Strategy<Value = String> {
+    let smuggling = (plain_segment(), smuggled(), proptest::option::of(plain_segment()));
+    prop_oneof![
+        3 => dots(),
+        1 => Just(String::new()),
+        3 => smuggling.prop_map(|(start, bad, end)| format!("{start}{bad}{}", end.unwrap_or_default())),
+    ]
+}
+
+proptest! {
+    #![proptest_config(generate::run(3_000))]
+
+    #[test]
+    fn takes_no_segment_that_a_server_could_read_otherwise(path in generate::text(PIECES)) {
+        for path in [path.clone(), format!("/{path}")] {
+            let Ok(taken) = RequestPath::parse(&path) else { continue };
+            prop_assert_eq!(taken.as_str(), if path.is_empty() { "/" } else { &path });
+            prop_assert!(path.is_empty() || path.starts_with('/'));
+            prop_assert!(taken.segments().eq(segments(&path)), "{path:?}");
+            for segment in taken.segments() {
+                prop_assert!(is_plain(segment), "{segment:?} in {path:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn takes_every_path_of_plain_segments(plain in vec(plain_segment(), 0..6), slash in any::<bool>()) {
+        let end = if slash && !plain.is_empty() { "/" } else { "" };
+        let path = format!("/{}{end}", plain.join("/"));
+        prop_assert_eq!(RequestPath::parse(&path).map(RequestPath::as_str), Ok(path.as_str()));
+    }
+
+    #[test]
+    fn refuses_an_attack_however_it_is_written(
+        before in vec(plain_segment(), 0..3),
+        attack in attack(),
+        after in vec(plain_segment(), 0..3),
+        slash in any::<bool>(),
+    ) {
+        let end = if slash || (attack.is_empty() && after.is_empty()) { "/" } else { "" };
+        let path: String = before.iter().chain([&attack]).chain(&after).map(|s| format!("/{s}")).collect();
+        prop_assert!(RequestPath::parse(&format!("{path}{end}")).is_err(), "{path}{end}");
+    }
+
+    #[test]
+    fn leaves_the_upstream_and_its_base_path_behind_no_path(path in generate::text(PIECES)) {
+        for path in [path.clone(), format!("/{path}")] {
+            let Ok(taken) = RequestPath::parse(&path) else { continue };
+            let address = format!("https://up.example:8443/base{}", taken.as_str());
+            let url = Url::parse(&address).unwrap();
+            let origin = url.origin().ascii_serialization();
+            prop_assert_eq!(origin, "https://up.example:8443");
+            prop_assert!(url.path().starts_with("/base/"), "{path:?} leads to {url}");
+            prop_assert!(url.username().is_empty() && url.password().is_none());
+            // The address is what was checked: nothing is resolved away.
+            let sent = taken.as_str().split(['?', '#']).next().unwrap();
+            prop_assert_eq!(url.path_segments().unwrap().count(), sent.split('/').count());
+        }
+    }
+
+    #[test]
+    fn survives_any_text_in_a_paths_place(path in generate::any_text()) {
+        let _ = RequestPath::parse(&path);
+        let _ = RequestPath::parse(&format!("/{path}"));
+    }
+}
