@@ -14,6 +14,7 @@
 
 mod alarm;
 mod message;
+mod plan;
 mod renewal;
 mod state;
 mod wait;
@@ -35,8 +36,8 @@ use super::ports::{KeeperPorts, StorageFailed};
 use crate::config::{Config, Connection};
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
-use crate::token::{AccessToken, AccessTokenRecord, Freshness, Nonce, SealingKeys};
-use renewal::Reason;
+use crate::token::{AccessToken, AccessTokenRecord, Nonce, SealingKeys};
+use plan::{Plan, Reason, plan};
 
 /// The keeper of one connection's token set.
 #[allow(missing_debug_implementations, reason = "it holds token sets and a running future")]
@@ -70,16 +71,6 @@ impl From<StorageFailed> for Failure {
     }
 }
 
-/// What an ask comes down to.
-enum Decision {
-    Use(Rc<AccessToken>),
-    UseAndRenewBehind(Rc<AccessToken>),
-    Renew(Reason),
-    Wait { cause: Cause, until: UnixTime },
-    UpstreamRefuses,
-    BeginPeace,
-}
-
 impl<P: KeeperPorts + 'static> Keeper<P> {
     /// The keeper of `connection` as `config` has it.
     #[must_use]
@@ -108,9 +99,10 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             return self.note_static_token_refused(connection, keys).await;
         }
         let now = self.ports.now();
-        let reason = match self.decide(ask, now) {
-            Decision::Use(token) => return self.token_reply(&token, &identity, keys, false),
-            Decision::UseAndRenewBehind(token) => {
+        let plan = self.change(|state| plan(state, ask, self.is_renewing(), now));
+        let reason = match plan {
+            Plan::Use(token) => return self.token_reply(&token, &identity, keys, false),
+            Plan::UseAndRenew(token) => {
                 let renewal = self.renew(Reason::Age);
                 if !ask.waits_for_renewal() {
                     self.ports.spawn(renewal.map(drop).boxed_local());
@@ -118,10 +110,10 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
                 }
                 Reason::Age
             }
-            Decision::Renew(reason) => reason,
-            Decision::Wait { cause, until } => return Reply::waiting(cause, until, now),
-            Decision::UpstreamRefuses => return Reply::UpstreamRefuses,
-            Decision::BeginPeace => {
+            Plan::Renew(reason) => reason,
+            Plan::Wait { cause, until } => return Reply::waiting(cause, until, now),
+            Plan::UpstreamRefuses => return Reply::UpstreamRefuses,
+            Plan::BeginPeace => {
                 let stored = self.commit(connection, keys, |_| ()).await;
                 return stored.map_or(Reply::Unavailable, |()| Reply::UpstreamRefuses);
             }
@@ -139,41 +131,6 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
     /// The connection and the keys, where both are configured.
     fn configured(&self) -> Option<(&Connection, &SealingKeys)> {
         Some((self.config.connections.get(&self.connection)?.as_ref()?, self.config.sealing_keys.as_ref()?))
-    }
-
-    /// Decides what `ask` comes down to. It does no I/O.
-    fn decide(&self, ask: &Ask, now: UnixTime) -> Decision {
-        let mut state = self.state.borrow_mut();
-        let state = state.get_or_insert_default();
-        let refused = ask.refused().filter(|refused| state.mark_refused(refused.generation));
-        let usable = state.usable(now);
-        if let Some(token) = &usable {
-            match token.lifetime.freshness(now) {
-                Freshness::Fresh => return Decision::Use(Rc::clone(token)),
-                Freshness::Ageing
-                    if state.waiting(now).is_some() || self.is_renewing() && !ask.waits_for_renewal() =>
-                {
-                    return Decision::Use(Rc::clone(token));
-                }
-                Freshness::Ageing => return Decision::UseAndRenewBehind(Rc::clone(token)),
-                Freshness::Stale | Freshness::Expired => {}
-            }
-        }
-        if self.is_renewing() {
-            return Decision::Renew(Reason::Age);
-        }
-        if let Some((cause, until)) = state.waiting(now) {
-            return usable.map_or(Decision::Wait { cause, until }, Decision::Use);
-        }
-        if !state.is_refused() {
-            return Decision::Renew(Reason::Age);
-        }
-        match (refused, state.in_peace(now), state.current(now)) {
-            (Some(_), true, _) => Decision::UpstreamRefuses,
-            (Some(refused), false, _) if !refused.worked && state.begin_peace(now) => Decision::BeginPeace,
-            (None, true, Some(token)) => Decision::Use(token),
-            _ => Decision::Renew(Reason::Refused),
-        }
     }
 
     fn usable(&self, now: UnixTime) -> Option<Rc<AccessToken>> {

@@ -1,7 +1,7 @@
 use porteiro::http::{EndpointUrl, Origin};
 use proptest::prelude::*;
 use proptest::sample::select;
-use url::Url;
+use url::{Position, Url};
 
 use super::generate;
 
@@ -65,6 +65,17 @@ fn base() -> impl Strategy<Value = EndpointUrl> {
         .prop_filter_map("is an address", |text| EndpointUrl::parse(&text).ok())
 }
 
+/// `text` without capital letters where it has other characters than ASCII:
+/// `idna_adapter` asserts in debug builds that no host has both.
+fn parsable(text: String) -> String {
+    if cfg!(debug_assertions) && !text.is_ascii() { text.to_ascii_lowercase() } else { text }
+}
+
+/// Text of pieces of addresses.
+fn text() -> impl Strategy<Value = String> {
+    generate::text(PIECES).prop_map(parsable)
+}
+
 /// The path that every address within `base` begins with.
 fn base_path(base: &EndpointUrl) -> String {
     Url::parse(base.as_str()).unwrap().path().trim_end_matches('/').to_owned()
@@ -84,8 +95,8 @@ proptest! {
     #[test]
     fn leads_nowhere_but_below_its_base(
         base in base(),
-        current in generate::text(PIECES),
-        location in generate::text(PIECES),
+        current in text(),
+        location in text(),
         spelled_out in any::<(bool, bool)>(),
     ) {
         let below = |text: &str| format!("{}{text}", base.as_base());
@@ -118,8 +129,11 @@ proptest! {
     ) {
         let location = format!("{}{way}", base.as_base());
         prop_assert_eq!(base.path_within(base.as_str(), &location), Some(way.clone()));
-        let (_, rooted) = location.split_once("://").unwrap().1.split_once('/').unwrap();
-        prop_assert_eq!(base.path_within(&location, &format!("/{rooted}")), Some(way));
+        let parsed = Url::parse(&location).unwrap();
+        let rooted = &parsed[Position::BeforePath..];
+        if !rooted.starts_with("//") {
+            prop_assert_eq!(base.path_within(&location, rooted), Some(way));
+        }
     }
 
     #[test]
@@ -127,6 +141,7 @@ proptest! {
         base in base(),
         texts in (generate::any_text(), generate::any_text()),
     ) {
+        let texts = (parsable(texts.0), parsable(texts.1));
         let _ = base.path_within(&texts.0, &texts.1);
         let _ = base.path_within(base.as_str(), &texts.1);
         let _ = EndpointUrl::parse(&texts.0);
@@ -134,7 +149,7 @@ proptest! {
 
     #[test]
     fn is_secure_and_free_of_credentials_whatever_it_was_read_from(
-        text in generate::text(PIECES),
+        text in text(),
         scheme in select(&["", "https://", "http://", "https:", "http://localhost", "https://api.example"]),
     ) {
         let text = format!("{scheme}{text}");

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
-use super::renewal::Reason;
+use super::plan::Reason;
 use super::{Failure, Keeper};
 use crate::broker::ports::KeeperPorts;
 use crate::time::UnixTime;

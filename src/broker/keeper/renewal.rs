@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
+use super::plan::Reason;
 use super::state::State;
 use super::wait::Wait;
 use super::{Cause, Failure, Keeper, access_token_record};
@@ -18,15 +19,6 @@ use crate::token::{AccessToken, AccessTokenRecord, Lifetime, Nonce, SealingKeys,
 
 /// Tokens that live shorter than this are not worth a write to the cache.
 const CACHED_FROM: Duration = Duration::from_mins(2);
-
-/// Why a token is renewed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Reason {
-    /// There is none, or it ages.
-    Age,
-    /// The upstream refused it.
-    Refused,
-}
 
 /// One token request.
 struct Attempt {
