@@ -48,7 +48,13 @@ const FAULTS = [
   { name: "the intent is not written before a refresh", edits: [[renewal, "self.commit(connection, keys, State::take_turn).await?", "self.change(State::take_turn)"]] },
   { name: "a wait is forgotten at once", edits: [[state, "self.wait.filter(|wait| now < wait.until)", "self.wait.filter(|wait| now < wait.until && false)"]] },
   { name: "a wait does not outlive the keeper", edits: [[state, "wait: record.wait.filter(same),", "wait: record.wait.filter(same).filter(|_| false),"]] },
-  { name: "a token that expired during a failed renewal is handed out", edits: [[keeper, "        let renewed = self.renew(reason).await;\n        let now = self.ports.now();", "        let renewed = self.renew(reason).await;"]] },
+  {
+    name: "a token that expired on its way is used",
+    edits: [
+      [keeper, "        let renewed = self.renew(reason).await;\n        let now = self.ports.now();", "        let renewed = self.renew(reason).await;"],
+      [tokens, "if copy.access.lifetime.freshness(ports.now()) > Freshness::Expired {", "if copy.access.generation > 0 {"],
+    ],
+  },
   { name: "an isolate goes on with a refused token", edits: [[tokens, "        let newer = entry.access.as_ref().is_none_or(|held| access.generation > held.access.generation);", "        let newer = entry.access.is_none();"]] },
 ];
 

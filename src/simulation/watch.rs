@@ -34,8 +34,10 @@ struct Seen {
     /// How often each refresh token was sent without a known outcome.
     unsettled: BTreeMap<String, u8>,
     /// When refused credentials were sent last, unless the keeper or its
-    /// storage failed since: then it could not know.
+    /// storage failed before the wait was durable: then it could not know.
     rejected_at: Option<UnixTime>,
+    /// Whether the wait that followed is durable.
+    wait_is_durable: bool,
 }
 
 impl Watch {
@@ -80,6 +82,7 @@ impl Watch {
             self.demand(!lives(old), "nothing-lost", "a refresh token that lives was forgotten");
         }
         seen.refresh_token = refresh_token;
+        seen.wait_is_durable |= state["wait"]["cause"] == "CredentialsRejected";
         if let Some(token) = set["access"]["access_token"].as_str() {
             let lifetime = serde_json::from_value(set["access"]["lifetime"].clone()).expect("a lifetime");
             seen.durable.insert(token.to_owned());
@@ -132,7 +135,10 @@ impl Watch {
 
     /// The keeper ends, or its storage fails.
     pub fn keeper_failed(&self) {
-        self.seen.borrow_mut().rejected_at = None;
+        let mut seen = self.seen.borrow_mut();
+        if !seen.wait_is_durable {
+            seen.rejected_at = None;
+        }
     }
 
     /// The provider refused the credentials.
@@ -141,6 +147,7 @@ impl Watch {
         let apart = seen.rejected_at.is_none_or(|last| now.since(last).as_secs() >= 60);
         self.demand(apart, "one-try-a-wait", "refused credentials are tried twice within a minute");
         seen.rejected_at = Some(now);
+        seen.wait_is_durable = false;
     }
 }
 
