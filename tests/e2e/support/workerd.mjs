@@ -1,0 +1,79 @@
+// The broker in bare workerd, without the proxy that `wrangler dev` puts in front: request
+// targets arrive as they were sent.
+import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../../", import.meta.url));
+const main = process.env.PORTEIRO_E2E_MAIN ?? path.join(root, "build", "index.js");
+
+/** Starts it; `tables` are variables that are tables or lists, `texts` variables and secrets. */
+export async function startWorkerd({ tables, texts }) {
+  const folder = await mkdtemp(path.join(tmpdir(), "porteiro-workerd-"));
+  for (const name of ["index.js", "index_bg.wasm"]) await copyFile(path.join(path.dirname(main), name), path.join(folder, name));
+  const port = await freePort();
+  await writeFile(path.join(folder, "config.capnp"), configuration({ tables, texts, port }));
+  const child = spawn(path.join(root, "node_modules", ".bin", "workerd"), ["serve", "config.capnp", "--experimental"], {
+    cwd: folder,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const logs = [];
+  child.stdout.on("data", (chunk) => logs.push(...String(chunk).split("\n").filter(Boolean)));
+  const url = `http://127.0.0.1:${port}`;
+  const deadline = Date.now() + 20_000;
+  while (!(await fetch(`${url}/healthz`).then(({ ok }) => ok, () => false))) {
+    if (child.exitCode !== null || Date.now() > deadline) throw new Error(`workerd does not answer:\n${logs.join("\n")}`);
+    await sleep(50);
+  }
+  return {
+    url,
+    logs,
+    async stop() {
+      const ended = once(child, "exit");
+      child.kill();
+      await ended;
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function configuration({ tables, texts, port }) {
+  const quote = JSON.stringify;
+  const bindings = [
+    ...Object.entries(tables).map(([name, value]) => `(name = ${quote(name)}, json = ${quote(quote(value))})`),
+    ...Object.entries(texts).map(([name, value]) => `(name = ${quote(name)}, text = ${quote(value)})`),
+    `(name = "TOKENS", kvNamespace = "kv")`,
+    `(name = "KEEPER", durableObjectNamespace = "Keeper")`,
+  ];
+  const noRecords = `export default { fetch: ({ method }) => new Response(null, { status: method === "GET" ? 404 : 200 }) };`;
+  return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "internet", network = (allow = ["private", "public", "local"])),
+    (name = "kv", worker = (modules = [(name = "kv.js", esModule = ${quote(noRecords)})], compatibilityDate = "2026-11-01")),
+    (name = "broker", worker = (
+      modules = [(name = "index.js", esModule = embed "index.js"), (name = "./index_bg.wasm", wasm = embed "index_bg.wasm")],
+      compatibilityDate = "2026-11-01",
+      bindings = [${bindings.join(", ")}],
+      durableObjectNamespaces = [(className = "Keeper", uniqueKey = "test", enableSql = true)],
+      durableObjectStorage = (inMemory = void),
+    )),
+  ],
+  sockets = [(name = "broker", address = "127.0.0.1:${port}", http = (), service = "broker")],
+);
+`;
+}
+
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
