@@ -44,7 +44,7 @@ const FAULTS = [
   },
   { name: "the generation of a refused token is not compared", edits: [[state, "Some(held) if held.access.generation == generation => {", "Some(held) => {"]] },
   { name: "the old refresh token is erased", edits: [[renewal, ".or(kept_token)", ".or(kept_token.filter(|_| false))"]] },
-  { name: "a refresh token may be sent again and again", edits: [[state, "held.unsettled < 2 && held", "held"], [state, ".filter(|held| held.unsettled < 2)?", "?"]] },
+  { name: "a refresh token may be sent again and again", edits: [[state, "always || held.unsettled < 2", "always || held.unsettled < 200"]] },
   { name: "the intent is not written before a refresh", edits: [[renewal, "self.commit(connection, keys, State::take_turn).await?", "self.change(State::take_turn)"]] },
   { name: "a wait is forgotten at once", edits: [[state, "self.wait.filter(|wait| now < wait.until)", "self.wait.filter(|wait| now < wait.until && false)"]] },
   { name: "a wait does not outlive the keeper", edits: [[state, "wait: record.wait.filter(same),", "wait: record.wait.filter(same).filter(|_| false),"]] },
@@ -55,6 +55,8 @@ const FAULTS = [
       [tokens, "if copy.access.lifetime.freshness(ports.now()) > Freshness::Expired {", "if copy.access.generation > 0 {"],
     ],
   },
+  { name: "a connection with nothing but a refresh token goes back to the configured one", edits: [[renewal, "state.has_turn(has_no_other_grant(connection))", "state.has_turn(false)"]] },
+  { name: "a refresh token is given up for any refusal", edits: [[renewal, "is_dead: refusal == Refusal::Grant", "is_dead: true"]] },
   { name: "an isolate goes on with a refused token", edits: [[tokens, "        let newer = entry.access.as_ref().is_none_or(|held| access.generation > held.access.generation);", "        let newer = entry.access.is_none();"]] },
 ];
 

@@ -6,7 +6,8 @@
 //! | where | name | sealed content | life |
 //! |---|---|---|---|
 //! | KV `TOKENS` | `access-token/{subject}/{connection}` | [`AccessToken`] | until the token expires |
-//! | storage of a `KEEPER` object | `state` | [`KeeperState`](crate::broker::keeper::State) | until it is replaced |
+//! | storage of a `KEEPER` object | `state` | the [`State`](crate::broker::keeper::State) | until it is replaced |
+//! | storage of a `KEEPER` object | `connection` | not sealed: the connection's name, for the alarm | as long as the object |
 //!
 //! The subject is `service`. A KV name is also the associated data of its
 //! record; the keeper's state is bound to `keeper/{subject}/{connection}`. A

@@ -191,14 +191,17 @@ pub(super) async fn after_refusal<P: Ports>(
     }
     let about = Ask::new(&connection.grant.identity()).refusing(generation, refused.worked());
     let answered = ask(broker, ports, connection, about).await;
-    if answered.as_ref().is_err_and(|refused| refused.code != Code::UpstreamUnauthorized) {
+    // While the upstream refuses even new tokens, this one is as good as another.
+    if !matches!(&answered, Err(refused) if refused.code == Code::UpstreamUnauthorized) {
         broker.access_tokens.forget(&connection.id, generation);
     }
     answered
 }
 
 /// Tells the keeper, behind the answer, that the upstream refused even
-/// `refused`, which was just obtained.
+/// `refused`, which was just obtained. That it may have worked for other calls
+/// meanwhile does not count: an address that the account may not use answers
+/// 401 to every token, and must not cause a grant each time.
 pub(super) fn report_refusal<P: Ports>(
     broker: &Rc<Broker>,
     ports: &Rc<P>,

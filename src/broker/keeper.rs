@@ -10,7 +10,8 @@
 //! - a new refresh token is durable before its access token is used;
 //! - a refresh token is sent a second time only once, after a request whose
 //!   outcome is not known;
-//! - refused credentials are tried once for each wait.
+//! - refused credentials are tried once for each wait, and once more where the
+//!   keeper ends before the wait is durable.
 
 mod alarm;
 mod message;

@@ -112,8 +112,9 @@ impl<P: Ports> Call<'_, P> {
         let renewed = access_tokens::after_refusal(broker, self.ports, self.connection, &copy).await;
         let (copy, source) = renewed?;
         line.note_token(source, self.ports.now().since(asked_at));
-        line.replayed = true;
-        let answer = self.send(&self.access_header_value(&copy.access), replay_bytes, line).await?;
+        let answer = self.send(&self.access_header_value(&copy.access), replay_bytes, line).await;
+        line.replayed = !matches!(&answer, Err(refused) if refused.code == Code::UpstreamUnauthorized);
+        let answer = answer?;
         if answer.status != 401 {
             copy.note_worked();
             return Ok(answer);

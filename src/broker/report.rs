@@ -26,6 +26,11 @@ pub(super) fn cache_failed(log: &impl Log, act: &str) {
     log.line(&json!({ "event": "cache_failed", "level": "warn", "act": act }).to_string());
 }
 
+/// Reports that the keeper's storage did not take `record`.
+pub(super) fn storage_failed(log: &impl Log, record: &str) {
+    log.line(&json!({ "event": "storage_failed", "level": "error", "record": record }).to_string());
+}
+
 /// Reports that the upstream refused a static token.
 pub(super) fn static_token_refused(log: &impl Log, connection: &str) {
     log.line(

@@ -46,16 +46,18 @@ impl<'a> RequestPath<'a> {
 /// Whether a server could take `segment` for something else than one plain
 /// segment.
 fn is_dangerous(segment: &str) -> bool {
-    if segment.is_empty() || segment.bytes().any(|b| b == b'\\' || b.is_ascii_control()) {
+    let is_never_part = |b: u8| matches!(b, b'\\' | b'?' | b'#') || b.is_ascii_control();
+    if segment.is_empty() || segment.bytes().any(is_never_part) {
         return true;
     }
-    if !segment.contains(['%', '.']) {
+    if !segment.contains(['%', '.', ';', ' ']) {
         return false;
     }
     let decoded: Vec<u8> = percent_decode_str(segment).collect();
-    // Some servers cut a segment at `;` (path parameters) before they look for dots.
+    // Some servers cut a segment at `;` (path parameters) or trim it before they
+    // look whether it is empty or dots.
     let name = decoded.split(|b| *b == b';').next().unwrap_or_default();
-    matches!(name, b"." | b"..")
+    matches!(name.trim_ascii(), b"" | b"." | b"..")
         || decoded.iter().any(|b| matches!(b, b'/' | b'\\') || b.is_ascii_control())
         || decoded.windows(2).any(is_overlong)
 }
@@ -172,6 +174,13 @@ mod tests {
             "/a\tb",
             "/a\u{1}b",
             "/%c0%ae%c0%ae/a",
+            "/;",
+            "/a/;x/b",
+            "/%3bx",
+            "/..%20",
+            "/a/%20/b",
+            "/a?b",
+            "/a#b",
             "/a%c0%afb",
             "/%e0%80%ae/a",
             "/%f0%80%80%ae/a",

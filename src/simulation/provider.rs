@@ -52,8 +52,10 @@ pub struct Provider {
     pub faults: RefCell<VecDeque<Fault>>,
     /// How often a fault that is drawn by chance happens, per mille.
     pub chaos: Cell<u64>,
-    /// While set, every token request is answered 503.
+    /// While set, every token request fails, one way or another.
     pub down: Cell<bool>,
+    /// Whether only faults are drawn that have no effect at the provider.
+    pub harmless: Cell<bool>,
     /// While set, the API refuses every token.
     pub refuses_all: Cell<bool>,
     access_tokens: RefCell<BTreeMap<String, (u64, UnixTime)>>,
@@ -81,6 +83,7 @@ impl Provider {
             faults: RefCell::default(),
             chaos: Cell::new(0),
             down: Cell::new(false),
+            harmless: Cell::new(false),
             refuses_all: Cell::new(false),
             access_tokens: RefCell::default(),
             expiries: RefCell::default(),
@@ -113,7 +116,8 @@ impl Provider {
                 self.world.sleep(span).await;
                 answer
             }
-            None if self.down.get() => answer(503, "", None),
+            None if self.down.get() && self.world.happens(500) => answer(503, "", None),
+            None if self.down.get() => return Err(Broken),
             None => self.grant(&body),
         };
         self.world.hop().await;
@@ -145,6 +149,11 @@ impl Provider {
         self.access_tokens.borrow_mut().clear();
     }
 
+    /// Makes a refresh token as if a person had signed in elsewhere.
+    pub fn sign_in(&self, token: &str) {
+        self.refresh_tokens.borrow_mut().insert(token.to_owned(), self.world.unique());
+    }
+
     /// Ends everything given out so far.
     pub fn revoke_everything(&self) {
         self.revoke_access_tokens();
@@ -155,13 +164,14 @@ impl Provider {
         if !self.world.happens(self.chaos.get()) {
             return None;
         }
-        Some(match self.world.below(7) {
+        Some(match self.world.below(if self.harmless.get() { 5 } else { 8 }) {
             0 => Fault::Answer { status: 503, body: "", retry_after: Some("2") },
             1 => Fault::Answer { status: 429, body: "", retry_after: None },
             2 => Fault::Answer { status: 200, body: "<html>", retry_after: None },
             3 => Fault::Reset(Effect::None),
-            4 => Fault::Reset(Effect::Taken),
-            5 => Fault::Slow(Duration::from_secs(20)),
+            4 => Fault::Answer { status: 404, body: "not here", retry_after: None },
+            5 => Fault::Reset(Effect::Taken),
+            6 => Fault::Slow(Duration::from_secs(20)),
             _ => Fault::Answer { status: 500, body: "<html>", retry_after: None },
         })
     }

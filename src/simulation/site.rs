@@ -38,6 +38,8 @@ pub struct Shared {
     pub alarms: Cell<bool>,
     pub logs: RefCell<Vec<String>>,
     pub watch: Watch,
+    /// Whether the connection has nothing but a refresh token.
+    pub refresh_token_only: Cell<bool>,
     config: RefCell<Rc<Config>>,
     keeper: RefCell<Option<(Process, Rc<Keeper<ObjectPorts>>)>>,
     lives: Cell<Process>,
@@ -71,7 +73,8 @@ impl Shared {
 
     /// A living keeper begins a token request.
     pub fn enter_token_endpoint(self: &Rc<Self>, refresh_token: Option<&str>) -> Flight {
-        self.watch.token_request(self.in_flight.get(), refresh_token, self.world.now());
+        let only_grant = self.refresh_token_only.get();
+        self.watch.token_request(self.in_flight.get(), refresh_token, only_grant, self.world.now());
         self.in_flight.set(self.in_flight.get() + 1);
         self.most_in_flight.set(self.most_in_flight.get().max(self.in_flight.get()));
         Flight(Rc::clone(self))
@@ -263,6 +266,7 @@ impl Site {
             alarms: Cell::new(true),
             logs: RefCell::default(),
             watch: Watch::default(),
+            refresh_token_only: Cell::new(false),
             config: RefCell::new(Rc::new(read(variables))),
             keeper: RefCell::default(),
             lives: Cell::new(0),
@@ -300,6 +304,17 @@ impl Site {
             "ACME_PASSWORD": "pass word",
             "SEALING_KEYS": "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
         })
+    }
+
+    /// Deploys a connection that has nothing but a refresh token.
+    pub fn redeploy_with_refresh_token_only(&self) {
+        let mut variables = Self::variables();
+        let connection = &mut variables["CONNECTIONS"]["acme"];
+        connection["grant"] = "refresh_token".into();
+        variables["ACME_REFRESH_TOKEN"] = "refresh-0".into();
+        self.shared.provider.sign_in("refresh-0");
+        self.shared.refresh_token_only.set(true);
+        self.redeploy(&variables);
     }
 
     /// Deploys other variables: every isolate and the keeper start anew.

@@ -94,8 +94,9 @@ fn is_plain(segment: &str) -> bool {
     ]
     .into_iter()
     .all(|seen: Vec<u32>| {
-        let name: Vec<u32> = seen.iter().copied().take_while(|c| *c != u32::from(b';')).collect();
-        let is_dots = (1..=2).contains(&name.len()) && name.iter().all(|c| *c == u32::from(b'.'));
+        let name: String = seen.iter().map_while(|c| char::from_u32(*c).filter(|c| *c != ';')).collect();
+        let name = name.trim_matches(' ');
+        let is_dots = matches!(name, "" | "." | "..");
         let is_bad = |c: &u32| *c < 0x20 || *c == 0x7f || *c == u32::from(b'/') || *c == u32::from(b'\\');
         !seen.is_empty() && !is_dots && !seen.iter().any(is_bad)
     })
@@ -178,8 +179,8 @@ proptest! {
         slash in any::<bool>(),
     ) {
         let end = if slash || (attack.is_empty() && after.is_empty()) { "/" } else { "" };
-        let path: String = before.iter().chain([&attack]).chain(&after).map(|s| format!("/{s}")).collect();
-        prop_assert!(RequestPath::parse(&format!("{path}{end}")).is_err(), "{path}{end}");
+        let path = [before, vec![attack], after].concat().join("/");
+        prop_assert!(RequestPath::parse(&format!("/{path}{end}")).is_err(), "/{path}{end}");
     }
 
     #[test]
@@ -190,8 +191,8 @@ proptest! {
         ],
     ) {
         for path in [path.clone(), format!("/{path}")] {
-            // A path ends where a query or a fragment begins.
-            let path = path.replace(['?', '#'], "");
+            // The runtime has parsed the address: no query, no fragment, no blanks.
+            let path = path.replace(['?', '#', ' '], "");
             let Ok(taken) = RequestPath::parse(&path) else { continue };
             let address = format!("https://up.example:8443/base{}", taken.as_str());
             let url = Url::parse(&address).unwrap();

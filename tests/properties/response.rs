@@ -37,8 +37,8 @@ fn can_be_sent(token: &str) -> bool {
 fn grants(status: u16, body: &Value) -> bool {
     let is_bearer = match &body["token_type"] {
         Value::Null => true,
-        Value::String(name) => name.to_ascii_lowercase() == "bearer",
-        _ => false,
+        Value::String(name) => name.eq_ignore_ascii_case("bearer"),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
     };
     (200..300).contains(&status) && body["access_token"].as_str().is_some_and(can_be_sent) && is_bearer
 }

@@ -11,6 +11,9 @@ const HOUR: Duration = Duration::from_hours(1);
 /// The last second that an HTTP date can tell, 9999-12-31T23:59:59Z.
 const LAST: u64 = 253_402_300_799;
 
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
 const PIECES: &[&str] = &[
     "Sun, ", "Mon", "day, ", "06 ", "-", "Nov", " Feb ", "29", "30", "1994", "2028", "0000", "9999", " ",
     "08", ":", "49", "60", "24", " GMT", "0", "1", "99999999", ".", "+",
@@ -35,7 +38,7 @@ proptest! {
         form in 0..3_u8,
         now in now(),
     ) {
-        let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][month];
+        let month = MONTHS[month];
         let time = format!("{hour:02}:{minute:02}:{second:02}");
         let value = match form {
             0 => format!("Sun, {day:02} {month} {year:04} {time} GMT"),
@@ -52,6 +55,14 @@ proptest! {
             prop_assert_eq!(retry_after(&seconds.to_string(), now), wait);
             prop_assert_eq!(retry_after(&format!(" {seconds:05}\t"), now), wait);
         }
+    }
+
+    #[test]
+    fn waits_an_hour_where_more_seconds_are_told_than_a_number_holds(
+        digits in "[1-9][0-9]{20,40}",
+        now in now(),
+    ) {
+        prop_assert_eq!(retry_after(&digits, now), Some(HOUR));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! The alarm is set when somebody asks for a token, for the moment from which
 //! that token ages; it renews the token then, though nobody calls just now. It
 //! is not set again until somebody asks: a connection that nobody uses goes
-//! cold. Isolates that hold an ageing token ask, so that use is always seen.
+//! cold. Isolates that hold an ageing token ask, too. One that finds a fresh
+//! token in the cache does not: such use is not seen.
 
 use std::rc::Rc;
 use std::time::Duration;

@@ -86,7 +86,7 @@ mod tests {
     /// A state that holds the token of `generation`, which lives for 1,000 s,
     /// ages from 850 and is stale from 940.
     fn holding(generation: u64, for_refused: bool) -> State {
-        let lifetime = Lifetime::new(START, Duration::from_secs(1000), Duration::from_secs(60), 0);
+        let lifetime = Lifetime::new(START, Duration::from_secs(1000), Duration::from_mins(1), 0);
         let token = Secret::new("token".to_owned());
         let access = AccessToken { generation, token, token_type: TokenType::Bearer, lifetime };
         let mut state = State::default();

@@ -29,8 +29,10 @@ struct Attempt {
 /// How a token request ended.
 enum Outcome {
     Granted(Box<TokenResponse>),
-    /// The refresh token is dead, or not taken: a new grant may do.
-    RefreshRefused,
+    /// The refresh token is dead, or not taken now: a new grant may do.
+    RefreshRefused {
+        is_dead: bool,
+    },
     Failed {
         cause: Cause,
         had_no_effect: bool,
@@ -44,10 +46,11 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
     pub(super) async fn run_renewal(self: Rc<Self>, reason: Reason) -> Result<Rc<AccessToken>, Failure> {
         let Some((connection, keys)) = self.configured() else { return Err(Failure::Storage) };
         let Some(endpoint) = connection.grant.endpoint() else { return Err(Failure::Storage) };
+        let mut may_refresh = true;
         loop {
-            let attempt = self.next_attempt(connection, endpoint, keys).await?;
+            let attempt = self.next_attempt(connection, endpoint, keys, may_refresh).await?;
             let sent_at = self.ports.now();
-            let outcome = self.send(&attempt, endpoint).await;
+            let outcome = self.send(&attempt, connection, endpoint).await;
             self.log_grant(connection, &attempt, &outcome, sent_at);
             match outcome {
                 Outcome::Granted(response) => {
@@ -58,7 +61,12 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
                     self.publish(&access, connection, keys);
                     return Ok(access);
                 }
-                Outcome::RefreshRefused => self.change(State::drop_refresh_token),
+                Outcome::RefreshRefused { is_dead } => {
+                    may_refresh = false;
+                    if is_dead {
+                        self.change(State::drop_refresh_token);
+                    }
+                }
                 Outcome::Failed { cause, had_no_effect, retry_after } => {
                     let [jitter] = self.ports.bytes();
                     let credentials = connection.grant.credentials();
@@ -83,8 +91,10 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         connection: &Connection,
         endpoint: &TokenEndpoint,
         keys: &SealingKeys,
+        may_refresh: bool,
     ) -> Result<Attempt, Failure> {
-        if self.change(|state| state.has_turn())
+        if may_refresh
+            && self.change(|state| state.has_turn(has_no_other_grant(connection)))
             && let Some(token) = self.commit(connection, keys, State::take_turn).await?
         {
             return Ok(Attempt { request: TokenRequest::refresh(endpoint, &token), is_refresh: true });
@@ -93,7 +103,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         Ok(Attempt { request, is_refresh: false })
     }
 
-    async fn send(&self, attempt: &Attempt, endpoint: &TokenEndpoint) -> Outcome {
+    async fn send(&self, attempt: &Attempt, connection: &Connection, endpoint: &TokenEndpoint) -> Outcome {
         let answer = match self.ports.request_token(&attempt.request, endpoint.timeout).await {
             Ok(answer) => answer,
             Err(failure) => {
@@ -108,8 +118,11 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             Ok(response) => return Outcome::Granted(Box::new(response)),
             Err(refusal) => refusal,
         };
-        if attempt.is_refresh && matches!(refusal, Refusal::Grant | Refusal::Request) {
-            return Outcome::RefreshRefused;
+        if attempt.is_refresh
+            && !has_no_other_grant(connection)
+            && matches!(refusal, Refusal::Grant | Refusal::Request)
+        {
+            return Outcome::RefreshRefused { is_dead: refusal == Refusal::Grant };
         }
         let cause = match refusal {
             Refusal::Grant | Refusal::Credentials => Cause::CredentialsRejected,
@@ -155,8 +168,8 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         change(self.state.borrow_mut().get_or_insert_default())
     }
 
-    /// Changes the state: durably first, then in memory, so that nobody sees
-    /// what is not durable. Where storage fails the state in memory is
+    /// Changes the state: durably first, then in memory, so that nobody uses a
+    /// token set that is not durable. Where storage fails the state in memory is
     /// forgotten: storage alone is the truth.
     pub(super) async fn commit<T>(
         &self,
@@ -171,6 +184,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             .seal(&connection.grant.identity(), &self.record_name(), keys, &nonce)
             .map_err(|_| Failure::Storage)?;
         if self.ports.store(&sealed).await.is_err() {
+            report::storage_failed(&self.ports, &self.record_name());
             self.state.replace(None);
             return Err(Failure::Storage);
         }
@@ -202,13 +216,20 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         let asked = connection.grant.endpoint().and_then(|endpoint| endpoint.scope.as_deref());
         let (outcome, narrowed) = match outcome {
             Outcome::Granted(response) => ("granted", is_narrowed(asked, response.scope.as_deref())),
-            Outcome::RefreshRefused => ("refresh_refused", false),
+            Outcome::RefreshRefused { .. } => ("refresh_refused", false),
             Outcome::Failed { cause, .. } => (crate::broker::Code::from(*cause).as_str(), false),
         };
         let grant = if attempt.is_refresh { "refresh_token" } else { connection.grant.name() };
         let took = self.ports.now().since(sent_at);
         GrantLine { connection: &connection.id, grant, outcome, took, narrowed }.write(&self.ports);
     }
+}
+
+/// Whether the refresh token is all that the connection has: then the newest
+/// one is tried again after each wait, since there is nothing else to acquire
+/// with. The configured one may have been rotated away long ago.
+const fn has_no_other_grant(connection: &Connection) -> bool {
+    matches!(connection.grant, Grant::RefreshToken { .. })
 }
 
 /// Whether the granted scope lacks something of what was asked for (RFC 6749

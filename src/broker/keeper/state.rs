@@ -156,16 +156,18 @@ impl State {
         true
     }
 
-    /// Whether there is a refresh token that may be sent.
-    pub fn has_turn(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| held.unsettled < 2 && held.refresh_token.is_some())
+    /// Whether there is a refresh token that may be sent: `always`, or where it
+    /// was not sent twice yet without a known outcome.
+    pub fn has_turn(&self, always: bool) -> bool {
+        let in_turn = |held: &Held| always || held.unsettled < 2;
+        self.held.as_ref().is_some_and(|held| held.refresh_token.is_some() && in_turn(held))
     }
 
-    /// The refresh token, where it may be sent; the sending is noted.
+    /// The refresh token, about to be sent: that is noted.
     pub fn take_turn(&mut self) -> Option<Secret> {
-        let held = self.held.as_mut().filter(|held| held.unsettled < 2)?;
+        let held = self.held.as_mut()?;
         let token = held.refresh_token.clone()?;
-        held.unsettled += 1;
+        held.unsettled = held.unsettled.saturating_add(1);
         Some(token)
     }
 

@@ -24,7 +24,7 @@ impl Wait {
     /// The wait that follows a failure at `now`, `last` being the one before
     /// it. Refused credentials: from a minute to an hour, so that no account is
     /// locked out. All else: from a second to five minutes. Each doubles, and
-    /// `jitter`, from 0 to 255, lengthens it by up to a quarter. A longer
+    /// on top of that `jitter`, from 0 to 255, lengthens it by up to a quarter. A longer
     /// `Retry-After` counts.
     pub fn after(
         last: Option<&Self>,
