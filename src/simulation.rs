@@ -5,6 +5,7 @@
 //! and a provider. The same seed gives the same schedule to the last step.
 
 mod cache;
+mod call;
 mod isolate;
 mod object;
 mod provider;
@@ -13,5 +14,6 @@ mod site;
 mod watch;
 mod world;
 
+pub use call::{Answered, Call};
 pub use provider::{Effect, Fault, Grants};
-pub use site::{Answered, Call, Site};
+pub use site::Site;

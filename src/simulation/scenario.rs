@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::call::{Answered, Call};
 use super::provider::Grants;
-use super::site::{Answered, Call, Site};
+use super::site::Site;
 use crate::time::UnixTime;
 
 /// Seeds run where nothing else is asked for.
