@@ -63,9 +63,9 @@ impl Copy {
         Rc::new(Self { access, worked: Cell::new(false) })
     }
 
-    /// Notes that the upstream took the token.
-    pub fn note_worked(&self) {
-        self.worked.set(true);
+    /// Notes that the upstream took the token; whether that is news.
+    pub fn note_worked(&self) -> bool {
+        !self.worked.replace(true)
     }
 
     /// Whether the upstream took the token at least once.
@@ -219,6 +219,13 @@ pub(super) fn report_static_refusal<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>
         let about = Ask::new(&connection.grant.identity()).refusing(0, false);
         ask_behind(broker, ports, connection, about);
     }
+}
+
+/// Tells the keeper, behind the answer, that the upstream takes `copy`, which
+/// replaced a refused one.
+pub(super) fn confirm<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>, connection: &Connection, copy: &Copy) {
+    let about = Ask::new(&connection.grant.identity()).confirming(copy.access.generation);
+    ask_behind(broker, ports, connection, about);
 }
 
 async fn cached<P: Ports>(broker: &Broker, ports: &Rc<P>, connection: &Connection) -> Option<Rc<Copy>> {

@@ -99,6 +99,12 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         if connection.grant.endpoint().is_none() {
             return self.note_static_token_refused(connection, keys).await;
         }
+        if let Some(generation) = ask.works()
+            && self.change(|state| state.note_works(generation))
+            && self.commit(connection, keys, |_| ()).await.is_err()
+        {
+            return Reply::Unavailable;
+        }
         let now = self.ports.now();
         let plan = self.change(|state| plan(state, ask, self.is_renewing(), now));
         let reason = match plan {

@@ -116,7 +116,9 @@ impl<P: Ports> Call<'_, P> {
         line.replayed = !matches!(&answer, Err(refused) if refused.code == Code::UpstreamUnauthorized);
         let answer = answer?;
         if answer.status != 401 {
-            copy.note_worked();
+            if copy.note_worked() {
+                access_tokens::confirm(broker, self.ports, self.connection, &copy);
+            }
             return Ok(answer);
         }
         self.ports.discard(answer.response);

@@ -16,6 +16,7 @@ pub struct Ask {
     identity: Fingerprint,
     refused: Option<Refused>,
     waits_for_renewal: bool,
+    works: Option<u64>,
 }
 
 /// A token that the upstream refused.
@@ -30,7 +31,7 @@ impl Ask {
     /// Asks for a token of the account `identity`.
     #[must_use]
     pub const fn new(identity: &Fingerprint) -> Self {
-        Self { identity: *identity, refused: None, waits_for_renewal: false }
+        Self { identity: *identity, refused: None, waits_for_renewal: false, works: None }
     }
 
     /// Tells that the upstream refused the token of `generation`, and whether
@@ -38,6 +39,12 @@ impl Ask {
     #[must_use]
     pub const fn refusing(self, generation: u64, worked: bool) -> Self {
         Self { refused: Some(Refused { generation, worked }), ..self }
+    }
+
+    /// Tells that the upstream takes the token of `generation`, which replaced a
+    /// refused one.
+    pub const fn confirming(self, generation: u64) -> Self {
+        Self { works: Some(generation), ..self }
     }
 
     /// Asks to have the renewal of an ageing token waited for, since nobody
@@ -53,6 +60,10 @@ impl Ask {
 
     pub(super) const fn refused(&self) -> Option<Refused> {
         self.refused
+    }
+
+    pub(super) const fn works(&self) -> Option<u64> {
+        self.works
     }
 
     pub(super) const fn waits_for_renewal(&self) -> bool {

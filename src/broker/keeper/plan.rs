@@ -37,9 +37,12 @@ pub(super) enum Reason {
 }
 
 /// Plans what to do about `ask` at `now`; `renewing` tells whether a renewal
-/// is in flight. A refusal that the ask tells of is noted in `state`.
+/// is in flight. What the ask tells of a token is noted in `state`.
 pub(super) fn plan(state: &mut State, ask: &Ask, renewing: bool, now: UnixTime) -> Plan {
     let refused = ask.refused().filter(|refused| state.mark_refused(refused.generation));
+    if let Some(refused) = refused.filter(|refused| refused.worked) {
+        state.note_works(refused.generation);
+    }
     let usable = state.usable(now);
     if let Some(token) = &usable {
         let left_alone = state.waiting(now).is_some() || (renewing && !ask.waits_for_renewal());
@@ -61,7 +64,7 @@ pub(super) fn plan(state: &mut State, ask: &Ask, renewing: bool, now: UnixTime) 
     }
     match (refused, state.in_peace(now), state.current(now)) {
         (Some(_), true, _) => Plan::UpstreamRefuses,
-        (Some(refused), false, _) if !refused.worked && state.begin_peace(now) => Plan::BeginPeace,
+        (Some(_), false, _) if state.begin_peace(now) => Plan::BeginPeace,
         (None, true, Some(token)) => Plan::Use(token),
         _ => Plan::Renew(Reason::Refused),
     }
@@ -166,5 +169,9 @@ mod tests {
         check(&mut state, &ask(), false, 9, "use");
         check(&mut state, &ask().refusing(5, false), false, 10, "renew the refused");
         check(&mut holding(5, true), &ask().refusing(5, true), false, 0, "renew the refused");
+        check(&mut holding(5, true), &ask().refusing(5, false), false, 60, "renew the refused");
+        let mut confirmed = holding(5, true);
+        assert!(!confirmed.note_works(4) && confirmed.note_works(5) && !confirmed.note_works(5));
+        check(&mut confirmed, &ask().refusing(5, false), false, 0, "renew the refused");
     }
 }

@@ -1,6 +1,7 @@
 //! What a keeper knows, and its sealed form.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,9 @@ use crate::time::UnixTime;
 use crate::token::{
     AccessToken, Freshness, Nonce, SealError, SealingKeys, TokenSet, TokenSetRecord, open, seal,
 };
+
+/// For how long a token counts as just obtained.
+const JUST_OBTAINED: Duration = Duration::from_mins(1);
 
 /// What a keeper knows of its token set.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +38,8 @@ struct Held {
     unsettled: u8,
     /// Whether the upstream refused the access token.
     refused: bool,
-    /// Whether it was obtained because the upstream refused its predecessor.
+    /// Whether it was obtained because the upstream refused its predecessor, and
+    /// is not known to have worked.
     for_refused: bool,
 }
 
@@ -143,10 +148,22 @@ impl State {
         self.peace.is_some_and(|peace| peace.lasts(now))
     }
 
-    /// Begins a peace where the token held, which was just refused, had only
-    /// replaced a refused one; whether it did.
+    /// Notes that the upstream takes the token of `generation`; whether that is
+    /// the one held, and news.
+    pub fn note_works(&mut self, generation: u64) -> bool {
+        let Some(held) = self.held.as_mut().filter(|held| held.access.generation == generation) else {
+            return false;
+        };
+        std::mem::take(&mut held.for_refused)
+    }
+
+    /// Begins a peace where the token held, which was just refused, was just
+    /// obtained for a refused one and is not known to have worked; whether it
+    /// did.
     pub fn begin_peace(&mut self, now: UnixTime) -> bool {
-        let Some(held) = self.held.as_ref().filter(|held| held.for_refused) else { return false };
+        let just_obtained = |held: &&Held| now < held.access.lifetime.obtained_at + JUST_OBTAINED;
+        let held = self.held.as_ref().filter(|held| held.for_refused).filter(just_obtained);
+        let Some(held) = held else { return false };
         let generation = held.access.generation;
         // The peace after this token has been; now another one is tried.
         if self.peace.is_some_and(|peace| peace.generation == generation) {

@@ -147,6 +147,22 @@ fn leaves_a_token_endpoint_in_peace_while_the_upstream_refuses_all() {
 }
 
 #[test]
+fn renews_a_token_that_worked_elsewhere_and_was_revoked_however_soon() {
+    let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    wait(&site, 1);
+    site.shared.provider.revoke_access_tokens();
+    assert_eq!(site.call(1, &get()).sent, 2);
+    wait(&site, 1);
+    site.shared.provider.revoke_access_tokens();
+    // Isolate 2 never saw the second token work, and the keeper has just woken.
+    site.shared.kill_keeper();
+    let answered = site.call(2, &get());
+    assert_eq!((answered.status, answered.sent), (200, 2), "{}", answered.body);
+    assert_eq!(site.shared.provider.requests.borrow().len(), 3);
+}
+
+#[test]
 fn tries_refused_credentials_once_for_each_wait() {
     let site = site(HOUR);
     site.shared.provider.knows_credentials.set(false);
