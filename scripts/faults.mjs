@@ -12,6 +12,7 @@ const keeper = "src/broker/keeper.rs";
 const renewal = "src/broker/keeper/renewal.rs";
 const state = "src/broker/keeper/state.rs";
 const tokens = "src/broker/access_tokens.rs";
+const memory = "src/broker/memory.rs";
 
 const joins = `        if let Some(renewal) = self.in_flight() {
             return renewal;
@@ -57,7 +58,7 @@ const FAULTS = [
   },
   { name: "a connection with nothing but a refresh token goes back to the configured one", edits: [[renewal, "state.has_turn(has_no_other_grant(connection))", "state.has_turn(false)"]] },
   { name: "a refresh token is given up for any refusal", edits: [[renewal, "is_dead: refusal == Refusal::Grant", "is_dead: true"]] },
-  { name: "an isolate goes on with a refused token", edits: [[tokens, "        let newer = entry.access.as_ref().is_none_or(|held| access.generation > held.access.generation);", "        let newer = entry.access.is_none();"]] },
+  { name: "an isolate goes on with a refused token", edits: [[memory, "        let newer = entry.access.as_ref().is_none_or(|held| access.generation > held.access.generation);", "        let newer = entry.access.is_none();"]] },
 ];
 
 async function main([only]) {

@@ -10,6 +10,7 @@ mod cors;
 mod fields;
 pub mod keeper;
 mod log;
+mod memory;
 pub mod ports;
 mod problem;
 mod proxy;
@@ -19,9 +20,9 @@ mod route;
 #[cfg(test)]
 mod tests;
 
-pub use access_tokens::AccessTokens;
 pub use answer::{Answer, Body};
 pub use call::{Ports, answer};
+pub use memory::AccessTokens;
 pub use problem::Code;
 
 use std::rc::Rc;

@@ -6,23 +6,16 @@
 //! sends its generation to the keeper, which alone knows whether a newer one
 //! is there.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::fmt;
 use std::rc::Rc;
-use std::time::Duration;
 
 use super::answer::Refused;
 use super::call::Ports;
 use super::keeper::{Ask, Reply, access_token_record};
+use super::memory::TokenCopy;
 use super::ports::KeeperUnreachable;
 use super::{Broker, Code, report};
 use crate::config::Connection;
-use crate::time::UnixTime;
-use crate::token::{AccessToken, AccessTokenRecord, Freshness};
-
-/// How long an isolate leaves an ageing token to a renewal that it asked for.
-const BEHIND: Duration = Duration::from_secs(15);
+use crate::token::{AccessTokenRecord, Freshness};
 
 /// Where an access token came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,111 +39,6 @@ impl Source {
     }
 }
 
-/// The access tokens that an isolate holds, by connection.
-#[derive(Default)]
-pub struct AccessTokens(RefCell<HashMap<String, Entry>>);
-
-/// An isolate's copy of an access token.
-#[derive(Debug)]
-pub(super) struct Copy {
-    /// The token.
-    pub access: AccessToken,
-    worked: Cell<bool>,
-}
-
-impl Copy {
-    fn new(access: AccessToken) -> Rc<Self> {
-        Rc::new(Self { access, worked: Cell::new(false) })
-    }
-
-    /// Notes that the upstream took the token; whether that is news.
-    pub fn note_worked(&self) -> bool {
-        !self.worked.replace(true)
-    }
-
-    /// Whether the upstream took the token at least once.
-    pub fn worked(&self) -> bool {
-        self.worked.get()
-    }
-}
-
-#[derive(Default)]
-struct Entry {
-    access: Option<Rc<Copy>>,
-    /// The oldest generation that the upstream is not known to refuse.
-    floor: u64,
-    /// When a renewal was last asked for behind a call.
-    asked_behind: Option<UnixTime>,
-}
-
-impl fmt::Debug for AccessTokens {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AccessTokens")
-    }
-}
-
-impl AccessTokens {
-    /// The token held for `connection`, good for a new call at `now`.
-    fn held(&self, connection: &str, now: UnixTime) -> Option<Rc<Copy>> {
-        let entries = self.0.borrow();
-        let copy = entries.get(connection)?.access.as_ref()?;
-        (copy.access.lifetime.freshness(now) > Freshness::Stale).then(|| Rc::clone(copy))
-    }
-
-    /// Holds `access`, unless one as new is held or the upstream refuses it;
-    /// gives the copy to use for this call.
-    fn remember(&self, connection: &str, access: AccessToken) -> Rc<Copy> {
-        let mut entries = self.0.borrow_mut();
-        let entry = entries.entry(connection.to_owned()).or_default();
-        if let Some(held) = entry.access.as_ref().filter(|held| held.access.generation == access.generation) {
-            return Rc::clone(held);
-        }
-        let newer = entry.access.as_ref().is_none_or(|held| access.generation > held.access.generation);
-        let accepted = access.generation >= entry.floor;
-        let copy = Copy::new(access);
-        if newer && accepted {
-            entry.access = Some(Rc::clone(&copy));
-            entry.asked_behind = None;
-        }
-        copy
-    }
-
-    /// Forgets the token of `generation`, which the upstream refused, and all
-    /// before it.
-    fn forget(&self, connection: &str, generation: u64) {
-        let mut entries = self.0.borrow_mut();
-        let entry = entries.entry(connection.to_owned()).or_default();
-        entry.floor = entry.floor.max(generation.saturating_add(1));
-        entry.access = entry.access.take().filter(|held| held.access.generation > generation);
-    }
-
-    /// Notes that the upstream refuses a static token; whether that is new.
-    fn notes_refusal(&self, connection: &str) -> bool {
-        let mut entries = self.0.borrow_mut();
-        let entry = entries.entry(connection.to_owned()).or_default();
-        std::mem::replace(&mut entry.floor, u64::MAX) != u64::MAX
-    }
-
-    fn accepts(&self, connection: &str, access: &AccessToken) -> bool {
-        self.0.borrow().get(connection).is_none_or(|entry| access.generation >= entry.floor)
-    }
-
-    /// Whether a renewal of the ageing `access` is to be asked for now, behind
-    /// the call.
-    fn takes_turn_behind(&self, connection: &str, access: &AccessToken, now: UnixTime) -> bool {
-        if access.lifetime.freshness(now) != Freshness::Ageing {
-            return false;
-        }
-        let mut entries = self.0.borrow_mut();
-        let Some(entry) = entries.get_mut(connection) else { return false };
-        if entry.asked_behind.is_some_and(|asked| now < asked + BEHIND) {
-            return false;
-        }
-        entry.asked_behind = Some(now);
-        true
-    }
-}
-
 /// An access token for a new call.
 ///
 /// # Errors
@@ -159,7 +47,7 @@ pub(super) async fn current<P: Ports>(
     broker: &Rc<Broker>,
     ports: &Rc<P>,
     connection: &Connection,
-) -> Result<(Rc<Copy>, Source), Refused> {
+) -> Result<(Rc<TokenCopy>, Source), Refused> {
     let now = ports.now();
     let (copy, source) = match broker.access_tokens.held(&connection.id, now) {
         Some(copy) => (copy, Source::Memory),
@@ -182,8 +70,8 @@ pub(super) async fn after_refusal<P: Ports>(
     broker: &Rc<Broker>,
     ports: &Rc<P>,
     connection: &Connection,
-    refused: &Copy,
-) -> Result<(Rc<Copy>, Source), Refused> {
+    refused: &TokenCopy,
+) -> Result<(Rc<TokenCopy>, Source), Refused> {
     let generation = refused.access.generation;
     let newer = broker.access_tokens.held(&connection.id, ports.now());
     if let Some(copy) = newer.filter(|copy| copy.access.generation > generation) {
@@ -206,7 +94,7 @@ pub(super) fn report_refusal<P: Ports>(
     broker: &Rc<Broker>,
     ports: &Rc<P>,
     connection: &Connection,
-    refused: &Copy,
+    refused: &TokenCopy,
 ) {
     let about = Ask::new(&connection.grant.identity()).refusing(refused.access.generation, false);
     ask_behind(broker, ports, connection, about);
@@ -223,12 +111,17 @@ pub(super) fn report_static_refusal<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>
 
 /// Tells the keeper, behind the answer, that the upstream takes `copy`, which
 /// replaced a refused one.
-pub(super) fn confirm<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>, connection: &Connection, copy: &Copy) {
+pub(super) fn confirm<P: Ports>(
+    broker: &Rc<Broker>,
+    ports: &Rc<P>,
+    connection: &Connection,
+    copy: &TokenCopy,
+) {
     let about = Ask::new(&connection.grant.identity()).confirming(copy.access.generation);
     ask_behind(broker, ports, connection, about);
 }
 
-async fn cached<P: Ports>(broker: &Broker, ports: &Rc<P>, connection: &Connection) -> Option<Rc<Copy>> {
+async fn cached<P: Ports>(broker: &Broker, ports: &Rc<P>, connection: &Connection) -> Option<Rc<TokenCopy>> {
     let keys = broker.config.sealing_keys.as_ref()?;
     let name = access_token_record(&connection.id);
     let Ok(sealed) = ports.read(&name).await else {
@@ -254,7 +147,7 @@ async fn from_keeper<P: Ports>(
     broker: &Broker,
     ports: &Rc<P>,
     connection: &Connection,
-) -> Result<(Rc<Copy>, Source), Refused> {
+) -> Result<(Rc<TokenCopy>, Source), Refused> {
     let about = Ask::new(&connection.grant.identity());
     let (copy, source) = ask(broker, ports, connection, about.clone()).await?;
     if copy.access.lifetime.freshness(ports.now()) > Freshness::Expired {
@@ -268,7 +161,7 @@ async fn ask<P: Ports>(
     ports: &Rc<P>,
     connection: &Connection,
     ask: Ask,
-) -> Result<(Rc<Copy>, Source), Refused> {
+) -> Result<(Rc<TokenCopy>, Source), Refused> {
     let keys = broker.config.sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
     match ports.ask(&connection.id, &ask).await {
         Ok(Reply::Token { record, granted }) => {

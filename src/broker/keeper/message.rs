@@ -43,6 +43,7 @@ impl Ask {
 
     /// Tells that the upstream takes the token of `generation`, which replaced a
     /// refused one.
+    #[must_use]
     pub const fn confirming(self, generation: u64) -> Self {
         Self { works: Some(generation), ..self }
     }

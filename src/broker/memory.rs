@@ -1,0 +1,118 @@
+//! The access tokens that an isolate holds in memory.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::time::UnixTime;
+use crate::token::{AccessToken, Freshness};
+
+/// How long an isolate leaves an ageing token to a renewal that it asked for.
+const BEHIND: Duration = Duration::from_secs(15);
+
+/// The access tokens that an isolate holds, by connection.
+#[derive(Default)]
+pub struct AccessTokens(RefCell<HashMap<String, Entry>>);
+
+/// An isolate's copy of an access token.
+#[derive(Debug)]
+pub(super) struct TokenCopy {
+    /// The token.
+    pub access: AccessToken,
+    worked: Cell<bool>,
+}
+
+impl TokenCopy {
+    fn new(access: AccessToken) -> Rc<Self> {
+        Rc::new(Self { access, worked: Cell::new(false) })
+    }
+
+    /// Notes that the upstream took the token; whether that is news.
+    pub fn note_worked(&self) -> bool {
+        !self.worked.replace(true)
+    }
+
+    /// Whether the upstream took the token at least once.
+    pub fn worked(&self) -> bool {
+        self.worked.get()
+    }
+}
+
+#[derive(Default)]
+struct Entry {
+    access: Option<Rc<TokenCopy>>,
+    /// The oldest generation that the upstream is not known to refuse.
+    floor: u64,
+    /// When a renewal was last asked for behind a call.
+    asked_behind: Option<UnixTime>,
+}
+
+impl fmt::Debug for AccessTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessTokens")
+    }
+}
+
+impl AccessTokens {
+    /// The token held for `connection`, good for a new call at `now`.
+    pub(super) fn held(&self, connection: &str, now: UnixTime) -> Option<Rc<TokenCopy>> {
+        let entries = self.0.borrow();
+        let copy = entries.get(connection)?.access.as_ref()?;
+        (copy.access.lifetime.freshness(now) > Freshness::Stale).then(|| Rc::clone(copy))
+    }
+
+    /// Holds `access`, unless one as new is held or the upstream refuses it;
+    /// gives the copy to use for this call.
+    pub(super) fn remember(&self, connection: &str, access: AccessToken) -> Rc<TokenCopy> {
+        let mut entries = self.0.borrow_mut();
+        let entry = entries.entry(connection.to_owned()).or_default();
+        if let Some(held) = entry.access.as_ref().filter(|held| held.access.generation == access.generation) {
+            return Rc::clone(held);
+        }
+        let newer = entry.access.as_ref().is_none_or(|held| access.generation > held.access.generation);
+        let accepted = access.generation >= entry.floor;
+        let copy = TokenCopy::new(access);
+        if newer && accepted {
+            entry.access = Some(Rc::clone(&copy));
+            entry.asked_behind = None;
+        }
+        copy
+    }
+
+    /// Forgets the token of `generation`, which the upstream refused, and all
+    /// before it.
+    pub(super) fn forget(&self, connection: &str, generation: u64) {
+        let mut entries = self.0.borrow_mut();
+        let entry = entries.entry(connection.to_owned()).or_default();
+        entry.floor = entry.floor.max(generation.saturating_add(1));
+        entry.access = entry.access.take().filter(|held| held.access.generation > generation);
+    }
+
+    /// Notes that the upstream refuses a static token; whether that is new.
+    pub(super) fn notes_refusal(&self, connection: &str) -> bool {
+        let mut entries = self.0.borrow_mut();
+        let entry = entries.entry(connection.to_owned()).or_default();
+        std::mem::replace(&mut entry.floor, u64::MAX) != u64::MAX
+    }
+
+    pub(super) fn accepts(&self, connection: &str, access: &AccessToken) -> bool {
+        self.0.borrow().get(connection).is_none_or(|entry| access.generation >= entry.floor)
+    }
+
+    /// Whether a renewal of the ageing `access` is to be asked for now, behind
+    /// the call.
+    pub(super) fn takes_turn_behind(&self, connection: &str, access: &AccessToken, now: UnixTime) -> bool {
+        if access.lifetime.freshness(now) != Freshness::Ageing {
+            return false;
+        }
+        let mut entries = self.0.borrow_mut();
+        let Some(entry) = entries.get_mut(connection) else { return false };
+        if entry.asked_behind.is_some_and(|asked| now < asked + BEHIND) {
+            return false;
+        }
+        entry.asked_behind = Some(now);
+        true
+    }
+}
