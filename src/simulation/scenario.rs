@@ -78,7 +78,7 @@ impl Plan {
             isolate_ends: sometimes(400),
             revokes: if refresh_token_only { 0 } else { sometimes(60) },
             outages: sometimes(60),
-            lockouts: sometimes(20),
+            lockouts: sometimes(80),
             refusals: sometimes(20),
         }
     }
