@@ -75,6 +75,7 @@ pub(super) async fn after_refusal<P: Ports>(
     let generation = refused.access.generation;
     let newer = broker.access_tokens.held(&connection.id, ports.now());
     if let Some(copy) = newer.filter(|copy| copy.access.generation > generation) {
+        broker.access_tokens.forget(&connection.id, generation);
         return Ok((copy, Source::Memory));
     }
     let about = Ask::new(&connection.grant.identity()).refusing(generation, refused.worked());

@@ -5,7 +5,7 @@
 use super::Code;
 use super::fields::{self, FieldLines};
 use crate::config::{Config, Connection};
-use crate::http::{HeaderName, RequestHead};
+use crate::http::{HeaderName, Origin, RequestHead};
 
 /// Seconds for which a browser may keep a preflight's answer: what Chromium
 /// caps it at.
@@ -36,10 +36,10 @@ impl<'a> Cors<'a> {
             // Browsers send no Origin on same-origin GET requests; pages
             // cannot set Sec-Fetch-Site.
             let own = head.headers.value("sec-fetch-site") == Some("same-origin");
-            return if own { Self::OwnPage } else { Self::Untold };
+            return if own && has_sound_origin(head) { Self::OwnPage } else { Self::Untold };
         };
         let allowed = config.allowed_origins.iter().any(|allowed| allowed.as_str() == origin)
-            || (origin == head.own_origin() && origin != "null");
+            || (origin == head.own_origin() && has_sound_origin(head));
         if allowed { Self::Allowed(origin) } else { Self::Refused }
     }
 
@@ -62,6 +62,13 @@ impl<'a> Cors<'a> {
         fields.push("access-control-expose-headers", &exposed);
         fields.push("timing-allow-origin", origin);
     }
+}
+
+/// Whether the broker was called at an address that can be its own: `https`,
+/// or on this machine. A page of another name that resolves to this machine
+/// (DNS rebinding) does not count.
+fn has_sound_origin(head: &RequestHead<'_>) -> bool {
+    Origin::parse(head.own_origin()).is_some()
 }
 
 /// Whether the request is a preflight.

@@ -9,7 +9,7 @@
 //! - never two token requests in flight for one token set;
 //! - a new refresh token is durable before its access token is used;
 //! - a refresh token is sent a second time only once, after a request whose
-//!   outcome is not known;
+//!   outcome is not known, unless it is all that the connection has;
 //! - refused credentials are tried once for each wait, and once more where the
 //!   keeper ends before the wait is durable.
 
@@ -29,6 +29,7 @@ use std::rc::Rc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{LocalBoxFuture, Shared, WeakShared};
+use futures_util::lock::Mutex;
 
 pub use message::{Ask, Cause, Reply};
 pub use state::State;
@@ -52,6 +53,10 @@ pub struct Keeper<P> {
     renewal: RefCell<Option<WeakShared<Renewing>>>,
     /// The generation that the alarm was set for in this life.
     alarm_for: Cell<u64>,
+    /// When the access token was last copied into the cache once more.
+    published_again: Cell<Option<UnixTime>>,
+    /// Who may write the state now.
+    writing: Mutex<()>,
 }
 
 type Renewing = LocalBoxFuture<'static, Result<Rc<AccessToken>, Failure>>;
@@ -83,6 +88,8 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             state: RefCell::new(None),
             renewal: RefCell::new(None),
             alarm_for: Cell::new(0),
+            published_again: Cell::new(None),
+            writing: Mutex::new(()),
         })
     }
 
@@ -99,16 +106,19 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         if connection.grant.endpoint().is_none() {
             return self.note_static_token_refused(connection, keys).await;
         }
-        if let Some(generation) = ask.works()
-            && self.change(|state| state.note_works(generation))
-            && self.commit(connection, keys, |_| ()).await.is_err()
-        {
+        let noted = self.change(|state| state.note(ask));
+        if noted == Ok(true) && self.commit(connection, keys, |_| ()).await.is_err() {
             return Reply::Unavailable;
         }
         let now = self.ports.now();
-        let plan = self.change(|state| plan(state, ask, self.is_renewing(), now));
+        let Ok(plan) = self.change(|state| plan(state, ask, self.is_renewing(), now)) else {
+            return Reply::Unavailable;
+        };
         let reason = match plan {
-            Plan::Use(token) => return self.token_reply(&token, &identity, keys, false),
+            Plan::Use(token) => {
+                self.publish_again(&token, connection, keys, now);
+                return self.token_reply(&token, &identity, keys, false);
+            }
             Plan::UseAndRenew(token) => {
                 let renewal = self.renew(Reason::Age);
                 if !ask.waits_for_renewal() {
@@ -121,7 +131,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             Plan::Wait { cause, until } => return Reply::waiting(cause, until, now),
             Plan::UpstreamRefuses => return Reply::UpstreamRefuses,
             Plan::BeginPeace => {
-                let stored = self.commit(connection, keys, |_| ()).await;
+                let stored = self.commit(connection, keys, |state| state.begin_peace(now)).await;
                 return stored.map_or(Reply::Unavailable, |()| Reply::UpstreamRefuses);
             }
         };

@@ -44,7 +44,7 @@ const BROKERS_ORIGIN: &str = "\
     x-content-type-options x-frame-options x-sourcemap x-xss-protection";
 
 /// Fields that the broker itself sets on its answers.
-const BROKERS_OWN: &str = "server-timing x-request-id";
+const BROKERS_OWN: &str = "location server-timing vary x-request-id";
 
 /// The field that carries the token upstream.
 ///

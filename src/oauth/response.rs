@@ -51,9 +51,10 @@ impl TokenType {
 pub enum Refusal {
     /// The grant itself is dead: `invalid_grant`.
     Grant,
-    /// The credentials are refused: `invalid_client`, `unauthorized_client`,
-    /// or 401 or 403 without a known error code.
-    Credentials,
+    /// The client is refused: `invalid_client`, `unauthorized_client`.
+    Client,
+    /// Somebody or something is refused: 401 or 403 without a known error code.
+    Denied,
     /// The endpoint declined to try: 429 or 503. The request had no effect.
     Busy,
     /// The endpoint failed: another 5xx. Whether the request had an effect is
@@ -81,7 +82,9 @@ pub fn read(status: u16, body: &[u8]) -> Result<TokenResponse, Refusal> {
     if body.len() > MAX_RESPONSE_BYTES {
         return Err(Refusal::Invalid);
     }
-    let parsed: Option<Value> = serde_json::from_slice(body).ok();
+    // Some servers write a byte order mark, which RFC 8259 §8.1 lets us ignore.
+    let text = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    let parsed: Option<Value> = serde_json::from_slice(text).ok();
     match status {
         200..=299 => {
             let mut response = parsed.ok_or(Refusal::Invalid)?;
@@ -133,8 +136,8 @@ fn lifetime(value: &Value) -> Option<Duration> {
 fn refused(status: u16, response: Option<&Value>) -> Refusal {
     match response.and_then(|body| body.get("error")).and_then(Value::as_str) {
         Some("invalid_grant") => Refusal::Grant,
-        Some("invalid_client" | "unauthorized_client") => Refusal::Credentials,
-        _ if matches!(status, 401 | 403) => Refusal::Credentials,
+        Some("invalid_client" | "unauthorized_client") => Refusal::Client,
+        _ if matches!(status, 401 | 403) => Refusal::Denied,
         _ => Refusal::Request,
     }
 }
@@ -168,6 +171,8 @@ mod tests {
         assert_eq!(read.expires_in, Some(Duration::from_hours(720)));
         assert_eq!(read.refresh_token.unwrap().expose(), "r");
         assert_eq!(read.scope, None);
+        let marked = [b"\xEF\xBB\xBF".as_slice(), hubsoft].concat();
+        assert!(super::read(200, &marked).is_ok());
     }
 
     #[test]
@@ -213,11 +218,11 @@ mod tests {
         for (status, body, why) in [
             (400, r#"{"error":"invalid_grant"}"#, Refusal::Grant),
             (401, r#"{"error":"invalid_grant"}"#, Refusal::Grant),
-            (401, r#"{"error":"invalid_client"}"#, Refusal::Credentials),
-            (400, r#"{"error":"invalid_client","error_description":"x"}"#, Refusal::Credentials),
-            (400, r#"{"error":"unauthorized_client"}"#, Refusal::Credentials),
-            (401, "", Refusal::Credentials),
-            (403, "<html>", Refusal::Credentials),
+            (401, r#"{"error":"invalid_client"}"#, Refusal::Client),
+            (400, r#"{"error":"invalid_client","error_description":"x"}"#, Refusal::Client),
+            (400, r#"{"error":"unauthorized_client"}"#, Refusal::Client),
+            (401, "", Refusal::Denied),
+            (403, "<html>", Refusal::Denied),
             (400, r#"{"error":"invalid_scope"}"#, Refusal::Request),
             (404, "not here", Refusal::Request),
             (400, "[1]", Refusal::Request),

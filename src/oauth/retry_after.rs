@@ -5,10 +5,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::time::UnixTime;
 
 /// The longest wait that another server may impose.
-const LONGEST: Duration = Duration::from_hours(1);
+const LONGEST: Duration = Duration::from_hours(24);
 
 /// How long to wait from `now` according to the value of a `Retry-After`
-/// field; none where it says nothing that can be read. At most an hour.
+/// field; none where it says nothing that can be read. At most a day.
 #[must_use]
 pub fn retry_after(value: &str, now: UnixTime) -> Option<Duration> {
     let value = value.trim();
@@ -41,16 +41,16 @@ mod tests {
     fn reads_seconds() {
         check("0", Some(0));
         check(" 120 ", Some(120));
-        check("999999", Some(3600));
-        check("99999999999999999999999", Some(3600));
+        check("999999", Some(86_400));
+        check("99999999999999999999999", Some(86_400));
     }
 
     #[test]
     fn reads_dates() {
         check("Sun, 06 Nov 1994 08:49:37 GMT", Some(0));
         check("Sun, 06 Nov 1994 08:51:37 GMT", Some(120));
-        check("Mon, 07 Nov 1994 08:49:37 GMT", Some(3600));
-        check("Tue, 29 Feb 2028 00:00:00 GMT", Some(3600));
+        check("Mon, 07 Nov 1994 08:49:37 GMT", Some(86_400));
+        check("Tue, 29 Feb 2028 00:00:00 GMT", Some(86_400));
         check("Sat, 05 Nov 1994 08:49:37 GMT", Some(0));
     }
 

@@ -75,19 +75,20 @@ export class Outgoing {
    * or anything else where the upstream was not reached.
    */
   async send(method, url, fields, timeoutMs, replayBytes) {
-    const body = await this.#nextBody(replayBytes);
-    const timer = new AbortController();
-    const alarm = setTimeout(() => timer.abort(), timeoutMs);
+    const call = new AbortController();
+    const body = await this.#nextBody(replayBytes, () => call.abort("cut off"));
+    const alarm = setTimeout(() => call.abort("timeout"), timeoutMs);
     try {
-      return await fetch(url, { method, headers: toHeaders(fields), body, redirect: "manual", signal: timer.signal });
+      return await fetch(url, { method, headers: toHeaders(fields), body, redirect: "manual", signal: call.signal });
     } catch (error) {
-      throw timer.signal.aborted ? "timeout" : error;
+      throw call.signal.aborted ? call.signal.reason : error;
     } finally {
       clearTimeout(alarm);
     }
   }
 
-  async #nextBody(replayBytes) {
+  // `cutOff` is called where the caller's body breaks off.
+  async #nextBody(replayBytes, cutOff) {
     const { body, headers } = this.#request;
     if (this.#body === undefined) {
       const length = headers.has("content-length") ? Number(headers.get("content-length")) : undefined;
@@ -97,7 +98,7 @@ export class Outgoing {
         return body;
       }
       if (length <= READ_FIRST) return (this.#body = await this.#request.arrayBuffer());
-      this.#body = new Recorder(body, replayBytes);
+      this.#body = new Recorder(body, replayBytes, cutOff);
       return this.#body.stream(length);
     }
     if (this.#body instanceof Recorder) this.#body = (await this.#body.whole()) ?? "gone";
@@ -110,14 +111,16 @@ export class Outgoing {
 class Recorder {
   #reader;
   #limit;
+  #cutOff;
   #kept = [];
   #size = 0;
   #ended = false;
   #reading = Promise.resolve();
 
-  constructor(body, limit) {
+  constructor(body, limit, cutOff) {
     this.#reader = body.getReader();
     this.#limit = limit;
+    this.#cutOff = cutOff;
   }
 
   /** The body as a stream of `length` bytes, or of an unknown number. */
@@ -145,7 +148,11 @@ class Recorder {
   #read() {
     this.#reading = this.#reading.then(async () => {
       if (this.#ended) return undefined;
-      const { done, value } = await this.#reader.read();
+      // The runtime would end a body that breaks off as if it were whole.
+      const { done, value } = await this.#reader.read().catch((error) => {
+        this.#cutOff();
+        throw error;
+      });
       if (done) {
         this.#ended = true;
         return undefined;

@@ -13,7 +13,7 @@ export default {
     try {
       return await broker.fetch(request, env, ctx);
     } catch {
-      return failed();
+      return failed(new URL(request.url).origin + (env.BASE_PATH ?? ""));
     }
   },
 };
@@ -26,7 +26,7 @@ export class Keeper extends DurableObject {
     try {
       return await this.#current().fetch(request);
     } catch {
-      return failed();
+      return failed(new URL(request.url).origin);
     }
   }
 

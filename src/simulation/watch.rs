@@ -24,6 +24,8 @@ struct Seen {
     durable: BTreeSet<String>,
     /// The newest durable access token, and its life.
     newest: Option<(String, Lifetime)>,
+    /// The generation of the newest durable token set.
+    generation: u64,
     /// The newest durable refresh token.
     refresh_token: Option<String>,
     /// The tokens that the upstream refused.
@@ -77,6 +79,13 @@ impl Watch {
     pub fn stored(&self, state: &Value, lives: impl Fn(&str) -> bool) {
         let mut seen = self.seen.borrow_mut();
         let set = &state["held"]["set"];
+        let generation = set["access"]["generation"].as_u64().unwrap_or_default();
+        self.demand(
+            generation >= seen.generation,
+            "never-backwards",
+            "an older token set is stored over a newer one",
+        );
+        seen.generation = generation;
         let refresh_token = set["refresh_token"].as_str().map(str::to_owned);
         if let (Some(old), None) = (&seen.refresh_token, &refresh_token) {
             self.demand(!lives(old), "nothing-lost", "a refresh token that lives was forgotten");

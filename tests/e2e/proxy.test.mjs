@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { createServer } from "node:http";
+import { connect } from "node:net";
 import { PassThrough, Readable } from "node:stream";
 import { after, afterEach, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -536,6 +537,30 @@ describe("a method", () => {
     assertProblem(await raw(plain.api(), { method: "TRACE" }), 403, "operation_not_allowed");
     assert.equal(plain.requests.length, before);
   });
+});
+
+describe("an upload that its caller breaks off", () => {
+  for (const [kind, connection, framing, bytes] of [
+    ["chunked, kept for a replay", () => granted, "Transfer-Encoding: chunked", 100_000],
+    ["chunked, too large for a replay", () => granted, "Transfer-Encoding: chunked", 1_500_000],
+    ["of a known length", () => granted, "Content-Length: 200000", 100_000],
+    ["chunked, with a static token", () => plain, "Transfer-Encoding: chunked", 100_000],
+  ]) {
+    test(`(${kind}) never arrives as a whole one`, async () => {
+      const target = connection();
+      assertStatus(await broker.call(target.api()));
+      const { hostname, port } = new URL(broker.url);
+      const socket = connect({ host: hostname, port: Number(port) }).on("error", () => {});
+      const before = target.requests.length;
+      const body = Buffer.alloc(bytes, "x");
+      const chunk = framing.startsWith("Transfer") ? [`${bytes.toString(16)}\r\n`, body, "\r\n"] : [body];
+      const head = `POST ${target.api()} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nAuthorization: Bearer ${KEY}\r\n${framing}\r\n\r\n`;
+      for (const part of [head, ...chunk]) socket.write(part);
+      while (!target.requests[before]?.firstChunkAt) await sleep(10);
+      socket.destroy();
+      await assert.rejects(target.requests[before].done, "the upstream took the upload for a whole one");
+    });
+  }
 });
 
 describe("an upstream", () => {

@@ -27,13 +27,12 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         }
         self.alarm_for.set(0);
         let now = self.ports.now();
-        let (ages, waiting) = self.change(|state| {
+        let ageing = self.change(|state| {
             let held = state.usable(now);
-            (held.is_some_and(|held| held.lifetime.freshness(now) <= Freshness::Ageing), state.waiting(now))
+            let ages = held.is_some_and(|held| held.lifetime.freshness(now) <= Freshness::Ageing);
+            ages.then(|| state.waiting(now))
         });
-        if !ages {
-            return;
-        }
+        let Ok(Some(waiting)) = ageing else { return };
         let again = match waiting {
             Some((_, until)) => until,
             None => match self.renew(Reason::Age).await {

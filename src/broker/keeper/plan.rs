@@ -1,7 +1,8 @@
 //! What an ask comes down to: a pure function of the time and what is held.
 //!
-//! Whether a renewal refreshes or acquires anew is decided when it is made:
-//! by the refresh token where there is one that may be sent.
+//! What the ask tells of a token is noted in the state before. Whether a
+//! renewal refreshes or acquires anew is decided by [`next_grant`], each time a
+//! token request is made.
 
 use std::rc::Rc;
 
@@ -36,13 +37,34 @@ pub(super) enum Reason {
     Refused,
 }
 
-/// Plans what to do about `ask` at `now`; `renewing` tells whether a renewal
-/// is in flight. What the ask tells of a token is noted in `state`.
-pub(super) fn plan(state: &mut State, ask: &Ask, renewing: bool, now: UnixTime) -> Plan {
-    let refused = ask.refused().filter(|refused| state.mark_refused(refused.generation));
-    if let Some(refused) = refused.filter(|refused| refused.worked) {
-        state.note_works(refused.generation);
+/// What the next token request is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum NextGrant {
+    /// The refresh token held is sent.
+    Refresh,
+    /// The configured grant is made anew.
+    Acquire,
+    /// There is nothing to make a grant with: the person signs in again.
+    Reauthorize,
+}
+
+/// Decides what the next token request is. `may_refresh` is false where a
+/// refresh was refused just before; `acquires` tells whether the credentials
+/// of a grant are at hand that does not depend on the refresh token.
+pub(super) fn next_grant(state: &State, may_refresh: bool, acquires: bool) -> NextGrant {
+    if may_refresh && state.has_turn(!acquires) {
+        NextGrant::Refresh
+    } else if acquires || !state.has_refresh_token() {
+        NextGrant::Acquire
+    } else {
+        NextGrant::Reauthorize
     }
+}
+
+/// Plans what to do about `ask` at `now`; `renewing` tells whether a renewal
+/// is in flight.
+pub(super) fn plan(state: &State, ask: &Ask, renewing: bool, now: UnixTime) -> Plan {
+    let refused = ask.refused().filter(|refused| state.holds(refused.generation));
     let usable = state.usable(now);
     if let Some(token) = &usable {
         let left_alone = state.waiting(now).is_some() || (renewing && !ask.waits_for_renewal());
@@ -64,7 +86,7 @@ pub(super) fn plan(state: &mut State, ask: &Ask, renewing: bool, now: UnixTime) 
     }
     match (refused, state.in_peace(now), state.current(now)) {
         (Some(_), true, _) => Plan::UpstreamRefuses,
-        (Some(_), false, _) if state.begin_peace(now) => Plan::BeginPeace,
+        (Some(_), false, _) if state.wants_peace(now) => Plan::BeginPeace,
         (None, true, Some(token)) => Plan::Use(token),
         _ => Plan::Renew(Reason::Refused),
     }
@@ -109,6 +131,7 @@ mod tests {
 
     #[track_caller]
     fn check(state: &mut State, ask: &Ask, renewing: bool, seconds: u64, expected: &str) {
+        state.note(ask);
         let planned = match plan(state, ask, renewing, after(seconds)) {
             Plan::Use(_) => "use",
             Plan::UseAndRenew(_) => "use and renew",
@@ -116,7 +139,10 @@ mod tests {
             Plan::Renew(Reason::Refused) => "renew the refused",
             Plan::Wait { .. } => "wait",
             Plan::UpstreamRefuses => "upstream refuses",
-            Plan::BeginPeace => "begin peace",
+            Plan::BeginPeace => {
+                state.begin_peace(after(seconds));
+                "begin peace"
+            }
         };
         assert_eq!(planned, expected, "{state:?} at {seconds} s");
     }
@@ -171,7 +197,29 @@ mod tests {
         check(&mut holding(5, true), &ask().refusing(5, true), false, 0, "renew the refused");
         check(&mut holding(5, true), &ask().refusing(5, false), false, 60, "renew the refused");
         let mut confirmed = holding(5, true);
-        assert!(!confirmed.note_works(4) && confirmed.note_works(5) && !confirmed.note_works(5));
+        let confirms = |generation| ask().confirming(generation);
+        assert!(
+            !confirmed.note(&confirms(4)) && confirmed.note(&confirms(5)) && !confirmed.note(&confirms(5))
+        );
         check(&mut confirmed, &ask().refusing(5, false), false, 0, "renew the refused");
+    }
+
+    #[test]
+    fn refreshes_while_it_may_then_acquires_and_else_has_the_person_sign_in() {
+        let mut state = holding(1, false);
+        assert_eq!(next_grant(&state, true, true), NextGrant::Acquire, "there is no refresh token");
+        let lifetime = Lifetime::new(START, Duration::from_secs(1000), Duration::from_mins(1), 0);
+        let token = Secret::new("token".to_owned());
+        let access = AccessToken { generation: 2, token, token_type: TokenType::Bearer, lifetime };
+        let refresh_token = Some(Secret::new("refresh".to_owned()));
+        state.hold(TokenSet { access, refresh_token, scope: None }, false);
+        assert_eq!(next_grant(&state, true, true), NextGrant::Refresh);
+        assert_eq!(next_grant(&state, false, true), NextGrant::Acquire);
+        assert_eq!(next_grant(&state, false, false), NextGrant::Reauthorize);
+        state.take_turn();
+        assert_eq!(next_grant(&state, true, true), NextGrant::Refresh, "the one retry after a cut-off");
+        state.take_turn();
+        assert_eq!(next_grant(&state, true, true), NextGrant::Acquire);
+        assert_eq!(next_grant(&state, true, false), NextGrant::Refresh, "there is nothing else");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
-use super::plan::Reason;
+use super::plan::{NextGrant, Reason, next_grant};
 use super::state::State;
 use super::wait::Wait;
 use super::{Cause, Failure, Keeper, access_token_record};
@@ -19,6 +19,9 @@ use crate::token::{AccessToken, AccessTokenRecord, Lifetime, Nonce, SealingKeys,
 
 /// Tokens that live shorter than this are not worth a write to the cache.
 const CACHED_FROM: Duration = Duration::from_mins(2);
+
+/// How long the cache is left alone after a token was copied into it again.
+const REPUBLISHED: Duration = Duration::from_mins(10);
 
 /// One token request.
 struct Attempt {
@@ -54,7 +57,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             self.log_grant(connection, &attempt, &outcome, sent_at);
             match outcome {
                 Outcome::Granted(response) => {
-                    let set = self.token_set(&response, connection, &attempt, sent_at);
+                    let set = self.token_set(&response, connection, &attempt, sent_at)?;
                     let refused = reason == Reason::Refused;
                     let access =
                         self.commit(connection, keys, |state| state.hold(set.clone(), refused)).await?;
@@ -64,7 +67,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
                 Outcome::RefreshRefused { is_dead } => {
                     may_refresh = false;
                     if is_dead {
-                        self.change(State::drop_refresh_token);
+                        self.change(State::drop_refresh_token)?;
                     }
                 }
                 Outcome::Failed { cause, had_no_effect, retry_after } => {
@@ -93,11 +96,18 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         keys: &SealingKeys,
         may_refresh: bool,
     ) -> Result<Attempt, Failure> {
-        if may_refresh
-            && self.change(|state| state.has_turn(has_no_other_grant(connection)))
-            && let Some(token) = self.commit(connection, keys, State::take_turn).await?
-        {
-            return Ok(Attempt { request: TokenRequest::refresh(endpoint, &token), is_refresh: true });
+        let acquires = !has_no_other_grant(connection);
+        match self.change(|state| next_grant(state, may_refresh, acquires))? {
+            NextGrant::Refresh => {
+                if let Some(token) = self.commit(connection, keys, State::take_turn).await? {
+                    return Ok(Attempt {
+                        request: TokenRequest::refresh(endpoint, &token),
+                        is_refresh: true,
+                    });
+                }
+            }
+            NextGrant::Acquire => {}
+            NextGrant::Reauthorize => return Err(Failure::Storage),
         }
         let request = TokenRequest::acquire(&connection.grant).ok_or(Failure::Storage)?;
         Ok(Attempt { request, is_refresh: false })
@@ -120,19 +130,19 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         };
         if attempt.is_refresh
             && !has_no_other_grant(connection)
-            && matches!(refusal, Refusal::Grant | Refusal::Request)
+            && matches!(refusal, Refusal::Grant | Refusal::Denied | Refusal::Request)
         {
             return Outcome::RefreshRefused { is_dead: refusal == Refusal::Grant };
         }
         let cause = match refusal {
-            Refusal::Grant | Refusal::Credentials => Cause::CredentialsRejected,
+            Refusal::Grant | Refusal::Client | Refusal::Denied => Cause::CredentialsRejected,
             Refusal::Busy | Refusal::Failed => Cause::Unreachable,
             Refusal::Request | Refusal::Invalid => Cause::ResponseInvalid,
         };
         let now = self.ports.now();
         Outcome::Failed {
             cause,
-            had_no_effect: matches!(refusal, Refusal::Busy | Refusal::Credentials),
+            had_no_effect: matches!(refusal, Refusal::Busy | Refusal::Client),
             retry_after: answer.retry_after.and_then(|value| oauth::retry_after(&value, now)),
         }
     }
@@ -144,28 +154,28 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         connection: &Connection,
         attempt: &Attempt,
         sent_at: UnixTime,
-    ) -> TokenSet {
+    ) -> Result<TokenSet, Failure> {
         let [jitter] = self.ports.bytes();
         let life = response.expires_in.unwrap_or(connection.default_expires_in);
         let (kept_token, kept_scope) =
-            if attempt.is_refresh { self.change(|state| state.kept()) } else { (None, None) };
+            if attempt.is_refresh { self.change(|state| state.kept())? } else { (None, None) };
         // A client that can always prove itself needs no refresh token (RFC 6749 §4.4.3).
         let refreshes = !matches!(connection.grant, Grant::ClientCredentials { .. });
-        TokenSet {
+        Ok(TokenSet {
             access: AccessToken {
-                generation: self.change(|state| state.next_generation(sent_at)),
+                generation: self.change(|state| state.next_generation(sent_at))?,
                 token: response.access_token.clone(),
                 token_type: response.token_type,
                 lifetime: Lifetime::new(sent_at, life, connection.expiry_skew, jitter),
             },
             refresh_token: response.refresh_token.clone().or(kept_token).filter(|_| refreshes),
             scope: response.scope.clone().or(kept_scope),
-        }
+        })
     }
 
-    /// Changes the state in memory only.
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        change(self.state.borrow_mut().get_or_insert_default())
+    /// Changes the state in memory only; fails where it was forgotten.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T, Failure> {
+        self.state.borrow_mut().as_mut().map(change).ok_or(Failure::Storage)
     }
 
     /// Changes the state: durably first, then in memory, so that nobody uses a
@@ -177,7 +187,9 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         keys: &SealingKeys,
         change: impl Fn(&mut State) -> T,
     ) -> Result<T, Failure> {
-        let mut next = self.state.borrow().clone().unwrap_or_default();
+        // One at a time: each is written with what the one before it changed.
+        let _turn = self.writing.lock().await;
+        let mut next = self.state.borrow().clone().ok_or(Failure::Storage)?;
         change(&mut next);
         let nonce = Nonce(self.ports.bytes());
         let sealed = next
@@ -188,7 +200,25 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             self.state.replace(None);
             return Err(Failure::Storage);
         }
-        Ok(self.change(change))
+        self.change(change)
+    }
+
+    /// Copies the access token into the cache once more: somebody asks who did
+    /// not find it there though it should long be seen. That is done at most
+    /// every ten minutes.
+    pub(super) fn publish_again(
+        self: &Rc<Self>,
+        access: &Rc<AccessToken>,
+        connection: &Connection,
+        keys: &SealingKeys,
+        now: UnixTime,
+    ) {
+        let since = self.published_again.get().unwrap_or(access.lifetime.obtained_at);
+        let pause = if self.published_again.get().is_some() { REPUBLISHED } else { CACHED_FROM };
+        if now >= since + pause {
+            self.published_again.set(Some(now));
+            self.publish(access, connection, keys);
+        }
     }
 
     /// Copies the access token into the cache, behind the answer.

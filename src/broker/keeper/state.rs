@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Cause;
+use super::message::Ask;
 use super::wait::{Peace, Wait};
 use crate::config::Connection;
 use crate::secret::{Fingerprint, Secret};
@@ -121,15 +122,29 @@ impl State {
         self.held.as_ref().and_then(|held| held.valid(now))
     }
 
-    /// Notes that the upstream refused the token of `generation`; whether that
-    /// is the one held.
-    pub fn mark_refused(&mut self, generation: u64) -> bool {
+    /// Notes what an ask tells of the token held; whether that must be durable.
+    pub fn note(&mut self, ask: &Ask) -> bool {
+        if let Some(refused) = ask.refused() {
+            self.mark_refused(refused.generation);
+            if refused.worked {
+                self.note_works(refused.generation);
+            }
+        }
+        ask.works().is_some_and(|generation| self.note_works(generation))
+    }
+
+    /// Whether the token of `generation` is the one held.
+    pub fn holds(&self, generation: u64) -> bool {
+        self.held.as_ref().is_some_and(|held| held.access.generation == generation)
+    }
+
+    /// Notes that the upstream refused the token of `generation`.
+    fn mark_refused(&mut self, generation: u64) {
         match &mut self.held {
             Some(held) if held.access.generation == generation => {
                 held.refused = true;
-                true
             }
-            _ => false,
+            _ => {}
         }
     }
 
@@ -150,27 +165,28 @@ impl State {
 
     /// Notes that the upstream takes the token of `generation`; whether that is
     /// the one held, and news.
-    pub fn note_works(&mut self, generation: u64) -> bool {
+    fn note_works(&mut self, generation: u64) -> bool {
         let Some(held) = self.held.as_mut().filter(|held| held.access.generation == generation) else {
             return false;
         };
         std::mem::take(&mut held.for_refused)
     }
 
-    /// Begins a peace where the token held, which was just refused, was just
-    /// obtained for a refused one and is not known to have worked; whether it
-    /// did.
-    pub fn begin_peace(&mut self, now: UnixTime) -> bool {
-        let just_obtained = |held: &&Held| now < held.access.lifetime.obtained_at + JUST_OBTAINED;
-        let held = self.held.as_ref().filter(|held| held.for_refused).filter(just_obtained);
-        let Some(held) = held else { return false };
-        let generation = held.access.generation;
-        // The peace after this token has been; now another one is tried.
-        if self.peace.is_some_and(|peace| peace.generation == generation) {
-            return false;
+    /// Whether a refusal of the token held begins a peace: it was just obtained
+    /// for a refused one, is not known to have worked, and had no peace yet.
+    pub fn wants_peace(&self, now: UnixTime) -> bool {
+        self.held.as_ref().is_some_and(|held| {
+            held.for_refused
+                && now < held.access.lifetime.obtained_at + JUST_OBTAINED
+                && self.peace.is_none_or(|peace| peace.generation != held.access.generation)
+        })
+    }
+
+    /// Begins a peace, where one is wanted still.
+    pub fn begin_peace(&mut self, now: UnixTime) {
+        if let Some(held) = self.held.as_ref().filter(|_| self.wants_peace(now)) {
+            self.peace = Some(Peace::after(self.peace.as_ref(), held.access.generation, now));
         }
-        self.peace = Some(Peace::after(self.peace.as_ref(), generation, now));
-        true
     }
 
     /// Whether there is a refresh token that may be sent: `always`, or where it
@@ -178,6 +194,11 @@ impl State {
     pub fn has_turn(&self, always: bool) -> bool {
         let in_turn = |held: &Held| always || held.unsettled < 2;
         self.held.as_ref().is_some_and(|held| held.refresh_token.is_some() && in_turn(held))
+    }
+
+    /// Whether there is a refresh token.
+    pub fn has_refresh_token(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.refresh_token.is_some())
     }
 
     /// The refresh token, about to be sent: that is noted.

@@ -332,6 +332,31 @@ fn opens_under_an_old_sealing_key_and_seals_under_the_new() {
 }
 
 #[test]
+fn copies_a_token_into_the_cache_again_where_it_was_lost() {
+    let site = site(HOUR);
+    site.shared.cache.failures.set(1000);
+    check(&site, 200, "grant", 1);
+    wait(&site, 130);
+    site.shared.cache.failures.set(0);
+    assert_eq!(site.call(2, &get()).token_source(), "keeper");
+    wait(&site, 70);
+    assert_eq!(site.call(3, &get()).token_source(), "kv");
+}
+
+#[test]
+fn acquires_anew_where_a_refresh_is_refused_in_words_of_the_providers_own() {
+    for status in [400, 401, 403, 404] {
+        let site = site_without_alarms(HOUR);
+        check(&site, 200, "grant", 1);
+        wait(&site, 4000);
+        let refused = Fault::Answer { status, body: r#"{"error":"token_revoked"}"#, retry_after: None };
+        site.shared.provider.faults.borrow_mut().push_back(refused);
+        check(&site, 200, "grant", 3);
+        assert!(site.shared.provider.requests.borrow()[2].contains("grant_type=password"));
+    }
+}
+
+#[test]
 fn writes_no_short_lived_token_to_the_cache() {
     let site = site(Grants { expires_in: 90, ..HOUR });
     check(&site, 200, "grant", 1);

@@ -24,7 +24,7 @@ impl Wait {
     /// The wait that follows a failure at `now`, `last` being the one before
     /// it. Refused credentials: from a minute to an hour, so that no account is
     /// locked out. All else: from a second to five minutes. Each doubles, and
-    /// on top of that `jitter`, from 0 to 255, lengthens it by up to a quarter. A longer
+    /// `jitter`, from 0 to 255, lengthens it by up to a quarter. A longer
     /// `Retry-After` counts.
     pub fn after(
         last: Option<&Self>,
@@ -39,8 +39,8 @@ impl Wait {
         let failures = alike.map_or(1, |last| last.failures.saturating_add(1));
         let (first, longest) =
             if refused { (MINUTE, 60 * MINUTE) } else { (Duration::from_secs(1), 5 * MINUTE) };
-        let wait = doubled(first, failures - 1).min(longest);
-        let wait = wait + wait / 4 * u32::from(jitter) / 255;
+        let wait = doubled(first, failures - 1);
+        let wait = wait.saturating_add(wait / 4 * u32::from(jitter) / 255).min(longest);
         Self { cause, until: now + wait.max(retry_after.unwrap_or_default()), failures, credentials }
     }
 }
