@@ -11,6 +11,7 @@ const SEEDS = 2000;
 const keeper = "src/broker/keeper.rs";
 const renewal = "src/broker/keeper/renewal.rs";
 const state = "src/broker/keeper/state.rs";
+const record = "src/broker/keeper/state/record.rs";
 const tokens = "src/broker/access_tokens.rs";
 const memory = "src/broker/memory.rs";
 
@@ -48,7 +49,7 @@ const FAULTS = [
   { name: "a refresh token may be sent again and again", edits: [[state, "always || held.unsettled < 2", "always || held.unsettled < 200"]] },
   { name: "the intent is not written before a refresh", edits: [[renewal, "self.commit(connection, keys, State::take_turn).await?", "self.change(State::take_turn)"]] },
   { name: "a wait is forgotten at once", edits: [[state, "self.wait.filter(|wait| now < wait.until)", "self.wait.filter(|wait| now < wait.until && false)"]] },
-  { name: "a wait does not outlive the keeper", edits: [[state, "wait: record.wait.filter(same),", "wait: record.wait.filter(same).filter(|_| false),"]] },
+  { name: "a wait does not outlive the keeper", edits: [[record, "wait: record.wait.filter(same),", "wait: record.wait.filter(same).filter(|_| false),"]] },
   {
     name: "a token that expired on its way is used",
     edits: [

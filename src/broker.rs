@@ -21,7 +21,7 @@ mod route;
 mod tests;
 
 pub use answer::{Answer, Body};
-pub use call::{Ports, answer};
+pub use call::answer;
 pub use memory::AccessTokens;
 pub use problem::Code;
 

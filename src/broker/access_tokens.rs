@@ -9,35 +9,12 @@
 use std::rc::Rc;
 
 use super::answer::Refused;
-use super::call::Ports;
 use super::keeper::{Ask, Reply, access_token_record};
-use super::memory::TokenCopy;
-use super::ports::KeeperUnreachable;
+use super::memory::{Source, TokenCopy};
+use super::ports::{KeeperUnreachable, Ports};
 use super::{Broker, Code, report};
 use crate::config::Connection;
 use crate::token::{AccessTokenRecord, Freshness};
-
-/// Where an access token came from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Source {
-    Static,
-    Memory,
-    Cache,
-    Keeper,
-    Grant,
-}
-
-impl Source {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Static => "static",
-            Self::Memory => "memory",
-            Self::Cache => "kv",
-            Self::Keeper => "keeper",
-            Self::Grant => "grant",
-        }
-    }
-}
 
 /// An access token for a new call.
 ///

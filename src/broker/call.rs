@@ -2,21 +2,13 @@
 
 use std::rc::Rc;
 
-use futures_util::future::LocalBoxFuture;
-
 use super::answer::{Answer, Draft, Refused};
 use super::cors::{self, Cors};
 use super::log::CallLine;
-use super::ports::{Cache, Clock, Entropy, KeeperLink, Log, Upstream};
+use super::ports::Ports;
 use super::route::Route;
 use super::{Broker, Code, proxy};
 use crate::http::{Method, RequestHead};
-
-/// All that serving a call needs from outside.
-pub trait Ports: Clock + Entropy + Log + Cache + KeeperLink + Upstream + 'static {
-    /// Runs `task` behind the answer.
-    fn spawn(&self, task: LocalBoxFuture<'static, ()>);
-}
 
 /// Answers one request and writes its log line.
 pub async fn answer<P: Ports>(

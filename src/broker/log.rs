@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 
-use super::access_tokens::Source;
+use super::memory::Source;
 use super::ports::Log;
 
 /// The line of one request.

@@ -12,6 +12,28 @@ use crate::token::{AccessToken, Freshness};
 /// How long an isolate leaves an ageing token to a renewal that it asked for.
 const BEHIND: Duration = Duration::from_secs(15);
 
+/// Where an access token came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Source {
+    Static,
+    Memory,
+    Cache,
+    Keeper,
+    Grant,
+}
+
+impl Source {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::Memory => "memory",
+            Self::Cache => "kv",
+            Self::Keeper => "keeper",
+            Self::Grant => "grant",
+        }
+    }
+}
+
 /// The access tokens that an isolate holds, by connection.
 #[derive(Default)]
 pub struct AccessTokens(RefCell<HashMap<String, Entry>>);

@@ -110,6 +110,12 @@ pub enum UpstreamFailure {
     BodyGone,
 }
 
+/// All that serving a call needs from outside.
+pub trait Ports: Clock + Entropy + Log + Cache + KeeperLink + Upstream + 'static {
+    /// Runs `task` behind the answer.
+    fn spawn(&self, task: LocalBoxFuture<'static, ()>);
+}
+
 /// What a keeper has besides clock, entropy, log and cache: its own storage and
 /// the way to the token endpoint.
 pub trait KeeperPorts: Clock + Entropy + Log + Cache {

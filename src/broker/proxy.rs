@@ -2,14 +2,14 @@
 
 use std::rc::Rc;
 
-use super::access_tokens::{self, Source};
+use super::access_tokens;
 use super::answer::{Body, Draft, Refused};
-use super::call::Ports;
 use super::caller::Proof;
 use super::cors::Cors;
 use super::fields;
 use super::log::CallLine;
-use super::ports::{UpstreamAnswer, UpstreamCall, UpstreamFailure};
+use super::memory::Source;
+use super::ports::{Ports, UpstreamAnswer, UpstreamCall, UpstreamFailure};
 use super::{Broker, Code, report};
 use crate::config::{Connection, Grant};
 use crate::form;

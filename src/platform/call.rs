@@ -8,10 +8,9 @@ use worker::web_sys::{Request, Response};
 use worker::{Context, Env, Method, RequestInit};
 
 use super::{glue, kv, runtime};
-use crate::broker::Ports;
 use crate::broker::keeper::{Ask, Reply};
 use crate::broker::ports::{
-    Cache, CacheFailed, Clock, Entropy, KeeperLink, KeeperUnreachable, Log, Upstream, UpstreamAnswer,
+    Cache, CacheFailed, Clock, Entropy, KeeperLink, KeeperUnreachable, Log, Ports, Upstream, UpstreamAnswer,
     UpstreamCall, UpstreamFailure,
 };
 use crate::time::UnixTime;

@@ -7,10 +7,9 @@ use futures_util::future::LocalBoxFuture;
 
 use super::site::{Shared, bearer};
 use super::world::Process;
-use crate::broker::Ports;
 use crate::broker::keeper::{Ask, Reply};
 use crate::broker::ports::{
-    Cache, CacheFailed, Clock, Entropy, KeeperLink, KeeperUnreachable, Log, Upstream, UpstreamAnswer,
+    Cache, CacheFailed, Clock, Entropy, KeeperLink, KeeperUnreachable, Log, Ports, Upstream, UpstreamAnswer,
     UpstreamCall, UpstreamFailure,
 };
 use crate::time::UnixTime;

@@ -1,19 +1,16 @@
-//! What a keeper knows, and its sealed form.
+//! What a keeper knows.
+
+mod record;
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::Cause;
 use super::message::Ask;
 use super::wait::{Peace, Wait};
-use crate::config::Connection;
-use crate::secret::{Fingerprint, Secret};
+use crate::secret::Secret;
 use crate::time::UnixTime;
-use crate::token::{
-    AccessToken, Freshness, Nonce, SealError, SealingKeys, TokenSet, TokenSetRecord, open, seal,
-};
+use crate::token::{AccessToken, Freshness, TokenSet};
 
 /// For how long a token counts as just obtained.
 const JUST_OBTAINED: Duration = Duration::from_mins(1);
@@ -44,74 +41,7 @@ struct Held {
     for_refused: bool,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Record {
-    held: Option<HeldRecord>,
-    generation: u64,
-    wait: Option<Wait>,
-    peace: Option<Peace>,
-    #[serde(default)]
-    rejected_at: Option<UnixTime>,
-    identity: Fingerprint,
-}
-
-#[derive(Serialize, Deserialize)]
-struct HeldRecord {
-    set: TokenSetRecord,
-    unsettled: u8,
-    refused: bool,
-    for_refused: bool,
-}
-
 impl State {
-    /// Opens a sealed state. What belongs to another account than the
-    /// connection's is not taken over; a wait ends where a credential changed.
-    ///
-    /// # Errors
-    /// [`SealError`] where it does not open.
-    pub fn open(
-        sealed: &str,
-        name: &str,
-        keys: &SealingKeys,
-        connection: &Connection,
-    ) -> Result<Self, SealError> {
-        let record: Record = open(sealed, name, keys)?;
-        if record.identity != connection.grant.identity() {
-            return Ok(Self { generation: record.generation, ..Self::default() });
-        }
-        let credentials = connection.grant.credentials();
-        let same = |wait: &Wait| wait.credentials == credentials;
-        Ok(Self {
-            held: record.held.map(HeldRecord::into_held),
-            generation: record.generation,
-            wait: record.wait.filter(same),
-            peace: record.peace,
-            rejected_at: record.rejected_at,
-        })
-    }
-
-    /// Seals the state of the account `identity`.
-    ///
-    /// # Errors
-    /// [`SealError`] where it cannot be sealed.
-    pub fn seal(
-        &self,
-        identity: &Fingerprint,
-        name: &str,
-        keys: &SealingKeys,
-        nonce: &Nonce,
-    ) -> Result<String, SealError> {
-        let record = Record {
-            held: self.held.as_ref().map(|held| held.to_record(identity)),
-            generation: self.generation,
-            wait: self.wait,
-            peace: self.peace,
-            rejected_at: self.rejected_at,
-            identity: *identity,
-        };
-        seal(&record, name, keys, nonce)
-    }
-
     /// The access token that may be used: valid, and not refused.
     pub fn usable(&self, now: UnixTime) -> Option<Rc<AccessToken>> {
         self.held.as_ref().filter(|held| !held.refused).and_then(|held| held.valid(now))
@@ -272,33 +202,5 @@ impl State {
 impl Held {
     fn valid(&self, now: UnixTime) -> Option<Rc<AccessToken>> {
         (self.access.lifetime.freshness(now) > Freshness::Expired).then(|| Rc::clone(&self.access))
-    }
-
-    fn to_record(&self, identity: &Fingerprint) -> HeldRecord {
-        let set = TokenSet {
-            access: AccessToken::clone(&self.access),
-            refresh_token: self.refresh_token.clone(),
-            scope: self.scope.clone(),
-        };
-        HeldRecord {
-            set: TokenSetRecord::new(&set, identity),
-            unsettled: self.unsettled,
-            refused: self.refused,
-            for_refused: self.for_refused,
-        }
-    }
-}
-
-impl HeldRecord {
-    fn into_held(self) -> Held {
-        let set = self.set.into_token_set();
-        Held {
-            access: Rc::new(set.access),
-            refresh_token: set.refresh_token,
-            scope: set.scope,
-            unsettled: self.unsettled,
-            refused: self.refused,
-            for_refused: self.for_refused,
-        }
     }
 }
