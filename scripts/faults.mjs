@@ -11,6 +11,7 @@ const SEEDS = 2000;
 const keeper = "src/broker/keeper.rs";
 const renewal = "src/broker/keeper/renewal.rs";
 const state = "src/broker/keeper/state.rs";
+const plan = "src/broker/keeper/plan.rs";
 const record = "src/broker/keeper/state/record.rs";
 const tokens = "src/broker/access_tokens.rs";
 const memory = "src/broker/memory.rs";
@@ -40,8 +41,8 @@ const FAULTS = [
   {
     name: "a token set is used before it is written",
     edits: [
-      [renewal, "        if self.ports.store(&sealed).await.is_err() {", "        let done = self.change(&change);\n        if self.ports.store(&sealed).await.is_err() {"],
-      [renewal, "        Ok(self.change(change))", "        Ok(done)"],
+      [renewal, "        if self.ports.store(&sealed).await.is_err() {", "        let done = self.change(&change)?;\n        if self.ports.store(&sealed).await.is_err() {"],
+      [renewal, "        self.change(change)\n    }", "        Ok(done)\n    }"],
     ],
   },
   { name: "the generation of a refused token is not compared", edits: [[state, "Some(held) if held.access.generation == generation => {", "Some(held) => {"]] },
@@ -57,7 +58,7 @@ const FAULTS = [
       [tokens, "if copy.access.lifetime.freshness(ports.now()) > Freshness::Expired {", "if copy.access.generation > 0 {"],
     ],
   },
-  { name: "a connection with nothing but a refresh token goes back to the configured one", edits: [[renewal, "state.has_turn(has_no_other_grant(connection))", "state.has_turn(false)"]] },
+  { name: "a connection with nothing but a refresh token goes back to the configured one", edits: [[plan, "state.has_turn(!acquires)", "state.has_turn(false)"]] },
   { name: "a refresh token is given up for any refusal", edits: [[renewal, "is_dead: refusal == Refusal::Grant", "is_dead: true"]] },
   { name: "an isolate goes on with a refused token", edits: [[memory, "        let newer = entry.access.as_ref().is_none_or(|held| access.generation > held.access.generation);", "        let newer = entry.access.is_none();"]] },
 ];
