@@ -4,18 +4,25 @@
 
 mod access_tokens;
 mod answer;
+mod auth;
 mod call;
 mod caller;
 mod cors;
 mod fields;
+mod issuer_keys;
+mod jwt;
 pub mod keeper;
 mod log;
 mod memory;
+mod person;
 pub mod ports;
 mod problem;
 mod proxy;
+mod rates;
+pub mod refusals;
 pub mod report;
 mod route;
+pub mod session;
 
 #[cfg(test)]
 mod tests;
@@ -29,18 +36,27 @@ use std::rc::Rc;
 
 use crate::config::Config;
 
-/// What an isolate knows: the configuration, and the tokens it has seen.
+/// What an isolate knows: the configuration, and what it has seen.
 #[derive(Debug)]
 pub struct Broker {
     config: Rc<Config>,
     access_tokens: AccessTokens,
+    issuer_keys: issuer_keys::IssuerKeys,
+    remembered: jwt::Remembered,
+    rates: rates::Rates,
 }
 
 impl Broker {
     /// A broker that serves `config`.
     #[must_use]
     pub fn new(config: Rc<Config>) -> Self {
-        Self { config, access_tokens: AccessTokens::default() }
+        Self {
+            config,
+            access_tokens: AccessTokens::default(),
+            issuer_keys: issuer_keys::IssuerKeys::default(),
+            remembered: jwt::Remembered::default(),
+            rates: rates::Rates::default(),
+        }
     }
 
     /// What it serves.

@@ -10,6 +10,7 @@ mod connection;
 mod grant;
 mod headers;
 mod identity;
+mod jwt;
 mod limits;
 mod problem;
 mod provider;
@@ -17,6 +18,7 @@ mod read;
 mod reader;
 mod rules;
 mod secrets;
+mod session;
 mod syntax;
 
 #[cfg(test)]
@@ -30,6 +32,7 @@ pub use problem::Problem;
 pub use provider::Provider;
 
 use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern};
+use crate::jose::{Algorithm, Expectation};
 use crate::secret::{Fingerprint, Secret};
 use crate::token::SealingKeys;
 
@@ -47,6 +50,10 @@ pub struct Config {
     /// The connections by id. `None` stands for one that is configured but
     /// broken: its calls are answered 503 `misconfigured`.
     pub connections: BTreeMap<String, Option<Connection>>,
+    /// The header fields that callers' tokens come in; they never go upstream.
+    pub token_fields: Vec<HeaderName>,
+    /// How sessions are kept; nothing where no caller is one.
+    pub session: Option<SessionPolicy>,
     /// What encrypts at rest; without it nothing is stored and no call served.
     pub sealing_keys: Option<SealingKeys>,
 }
@@ -56,8 +63,46 @@ pub struct Config {
 pub enum Caller {
     /// A server that knows a key; the key's fingerprint.
     Key(Fingerprint),
+    /// Whoever has a token of an issuer elsewhere.
+    Jwt(Box<JwtCaller>),
+    /// Whoever is signed in here.
+    Session,
     /// Whoever calls from an allowed origin.
     Anyone,
+}
+
+/// A caller that is proven by a JSON Web Token (RFC 7519).
+#[derive(Debug)]
+pub struct JwtCaller {
+    /// Where the issuer's keys are.
+    pub keys: KeySource,
+    /// The signature algorithms that count.
+    pub algorithms: Vec<Algorithm>,
+    /// The header field that carries the token: a Bearer credential in
+    /// `Authorization`, the bare token in any other.
+    pub header: HeaderName,
+    /// What the token must say.
+    pub expectation: Expectation,
+}
+
+/// Where an issuer's keys are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeySource {
+    /// Where the issuer's own metadata says (RFC 8414).
+    Issuer(String),
+    /// In the JWK set at this address (RFC 7517 §5).
+    Document(String),
+}
+
+/// How sessions are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionPolicy {
+    /// How long a session lasts that nobody uses.
+    pub idle: Duration,
+    /// How long a session lasts at most.
+    pub longest: Duration,
+    /// Whether front ends on other sites use the cookie.
+    pub cross_site: bool,
 }
 
 /// One configured relation to one provider.
@@ -107,6 +152,12 @@ pub enum Grant {
         /// Its password.
         password: Secret,
     },
+    /// The same with the credentials of each person who signs in, which are
+    /// used once and never kept.
+    SignIn {
+        /// Where and how to ask.
+        endpoint: TokenEndpoint,
+    },
     /// Client credentials (RFC 6749 §4.4).
     ClientCredentials {
         /// Where and how to ask.
@@ -128,9 +179,16 @@ impl Grant {
         match self {
             Self::Static { .. } => None,
             Self::Password { endpoint, .. }
+            | Self::SignIn { endpoint }
             | Self::ClientCredentials { endpoint }
             | Self::RefreshToken { endpoint, .. } => Some(endpoint),
         }
+    }
+
+    /// Whether each person has a token set of their own.
+    #[must_use]
+    pub const fn is_for_people(&self) -> bool {
+        matches!(self, Self::SignIn { .. })
     }
 
     /// The grant's name in configuration and logs.
@@ -138,7 +196,7 @@ impl Grant {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Static { .. } => "static",
-            Self::Password { .. } => "password",
+            Self::Password { .. } | Self::SignIn { .. } => "password",
             Self::ClientCredentials { .. } => "client_credentials",
             Self::RefreshToken { .. } => "refresh_token",
         }
@@ -217,6 +275,17 @@ pub struct Rule {
     pub methods: Vec<Method>,
     /// Paths below the connection.
     pub paths: Vec<PathPattern>,
+    /// How many calls each caller may make by it.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// A number of calls in a span of time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RateLimit {
+    /// How many calls, at least 1.
+    pub requests: u32,
+    /// In how many seconds, at least 1.
+    pub seconds: u32,
 }
 
 /// The variables and secrets of the Worker, as text or JSON.

@@ -7,7 +7,7 @@ mod method;
 mod origin;
 mod path;
 
-pub use address::{AddressError, EndpointUrl};
+pub use address::{AddressError, EndpointUrl, check_document_url};
 pub use head::{Headers, RequestHead};
 pub use header::{HeaderName, is_field_value};
 pub use method::Method;

@@ -12,7 +12,8 @@
 //! ```text
 //! page ── fetch ──▶ platform::entry ──▶ broker::answer
 //!                                         │  route, origin, path, caller, rule
-//!                                         │  access token: memory │ KV │ keeper
+//!                                         │  access token: memory │ KV │ keeper,
+//!                                         │  a person's: their session
 //!                                         ▼
 //!                                       upstream (token put on, fields filtered)
 //!                                         │  401? the keeper renews, one replay
@@ -27,12 +28,13 @@
 //! | part | what it knows |
 //! |---|---|
 //! | `platform` | Workers: entry points, fetch, KV, the Durable Object, environment, clock, entropy, log. Compiled for wasm only. `glue.js` does on JavaScript's objects what was decided here; `shim.js` is the module's entry and outlives its failures. |
-//! | [`broker`] | what a call means: route, caller, rule, access token, proxy decisions, public errors; and the [keeper](broker::keeper), the one writer of a connection's token set |
+//! | [`broker`] | what a call means: route, caller, rule, access token, proxy decisions, public errors; and what there is one of each everywhere: the [keeper](broker::keeper), the one writer of a token set, the [session](broker::session) of a person, the counter of [refusals](broker::refusals) |
 //! | [`config`] | the operator's variables and secrets as types that cannot hold a wrong mix; every problem at once, by name |
+//! | [`jose`] | callers' JSON Web Tokens and their issuers' keys, but for the cryptography |
 //! | [`oauth`] | token requests and token responses as pure pairs |
 //! | [`token`] | what is kept: token sets, their freshness, sealed records (its doc is the storage schema) |
 //! | [`http`] | methods, origins, addresses, paths and heads, each validated once |
-//! | [`form`], [`secret`], [`time`] | the form encoding; texts that must never be seen; instants |
+//! | [`json`], [`form`], [`secret`], [`time`] | JSON without doubled members; the form encoding; texts that must never be seen; instants |
 //!
 //! `config`, `oauth` and `token` stand side by side: grants are configured,
 //! requested and kept. `simulation`, compiled for tests only, is everything
@@ -46,7 +48,8 @@
 //!   runs natively.
 //! - Heads cross the border to JavaScript as one text each; bodies never do.
 //! - Only the keeper runs grants, and only the keeper writes a token set. An
-//!   isolate copies.
+//!   isolate copies, but for a person's.
+//! - A session lives where its object says so, asked on every call.
 //! - Nothing secret is written but under a seal. A [`secret::Secret`] has no
 //!   `Display`, no `Serialize` and no `==`.
 //! - An error never holds a body. Public errors are one table,
@@ -61,6 +64,8 @@ pub mod broker;
 pub mod config;
 pub mod form;
 pub mod http;
+pub mod jose;
+pub mod json;
 pub mod oauth;
 pub mod secret;
 pub mod time;

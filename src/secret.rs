@@ -1,6 +1,7 @@
 //! Text that must never be seen: passwords, keys, tokens.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -69,9 +70,44 @@ impl fmt::Debug for Secret {
 ///
 /// Equality takes the same time wherever two digests differ. The digest of a
 /// guessable text can be guessed too: it stays in memory or under seal.
+///
+/// It is written as 64 hexadecimal digits.
 #[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(into = "String", try_from = "String")]
 pub struct Fingerprint([u8; 32]);
+
+/// A text is no digest in hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotHex;
+
+impl fmt::Display for NotHex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no digest")
+    }
+}
+
+impl From<Fingerprint> for String {
+    fn from(fingerprint: Fingerprint) -> Self {
+        fingerprint.to_hex()
+    }
+}
+
+impl TryFrom<String> for Fingerprint {
+    type Error = NotHex;
+
+    fn try_from(hex: String) -> Result<Self, NotHex> {
+        let mut digest = [0; 32];
+        let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
+        if pairs.len() != digest.len() || !rest.is_empty() {
+            return Err(NotHex);
+        }
+        for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
+            let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+            *byte = digit(*high).ok_or(NotHex)? << 4 | digit(*low).ok_or(NotHex)?;
+        }
+        Ok(Self(digest))
+    }
+}
 
 impl Fingerprint {
     /// The digest of `parts`, each preceded by its length so that moving a
@@ -84,6 +120,30 @@ impl Fingerprint {
             hash.update(part.as_bytes());
         }
         Self(hash.finalize().into())
+    }
+}
+
+impl Fingerprint {
+    /// Takes over a digest made elsewhere.
+    #[must_use]
+    pub const fn from_digest(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
+    /// The digest as 64 hexadecimal digits.
+    #[must_use]
+    pub fn to_hex(self) -> String {
+        use fmt::Write as _;
+        self.0.iter().fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+}
+
+impl Hash for Fingerprint {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.0);
     }
 }
 
@@ -110,6 +170,15 @@ mod tests {
         let secret = Secret::new("s3cr3t".to_owned());
         assert_eq!(format!("{secret:?}"), "Secret(redacted)");
         assert_eq!(format!("{:?}", secret.fingerprint()), "Fingerprint(redacted)");
+    }
+
+    #[test]
+    fn reads_back_the_digest_that_it_wrote() {
+        let fingerprint = Fingerprint::of(&["a"]);
+        assert_eq!(Fingerprint::try_from(fingerprint.to_hex()), Ok(fingerprint));
+        for bad in [String::new(), "0".repeat(63), "0".repeat(65), "g".repeat(64), "+1".repeat(32)] {
+            assert_eq!(Fingerprint::try_from(bad), Err(NotHex));
+        }
     }
 
     #[test]

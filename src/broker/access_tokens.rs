@@ -1,5 +1,5 @@
 //! Access tokens as an isolate sees them: from memory, else the cache, else
-//! the keeper.
+//! the keeper. A person's come from their session's keeper each time.
 //!
 //! Memory and cache only copy what the keeper wrote; each copy tells its own
 //! expiry, so that a stale one is recognised. An upstream that refuses a copy
@@ -9,14 +9,15 @@
 use std::rc::Rc;
 
 use super::answer::Refused;
-use super::keeper::{Ask, Reply, access_token_record};
+use super::keeper::{Ask, Reply, SERVICE, access_token_record};
 use super::memory::{Source, TokenCopy};
+use super::person::Subject;
 use super::ports::{KeeperUnreachable, Ports};
 use super::{Broker, Code, report};
 use crate::config::Connection;
 use crate::token::{AccessTokenRecord, Freshness};
 
-/// An access token for a new call.
+/// An access token of `subject` for a new call.
 ///
 /// # Errors
 /// Why none can be had.
@@ -24,13 +25,17 @@ pub(super) async fn current<P: Ports>(
     broker: &Rc<Broker>,
     ports: &Rc<P>,
     connection: &Connection,
+    subject: &Subject,
 ) -> Result<(Rc<TokenCopy>, Source), Refused> {
+    if matches!(subject, Subject::Person(_)) {
+        return from_keeper(broker, ports, connection, subject).await;
+    }
     let now = ports.now();
     let (copy, source) = match broker.access_tokens.held(&connection.id, now) {
         Some(copy) => (copy, Source::Memory),
         None => match cached(broker, ports, connection).await {
             Some(copy) => (copy, Source::Cache),
-            None => return from_keeper(broker, ports, connection).await,
+            None => return from_keeper(broker, ports, connection, subject).await,
         },
     };
     if broker.access_tokens.takes_turn_behind(&connection.id, &copy.access, now) {
@@ -39,7 +44,7 @@ pub(super) async fn current<P: Ports>(
     Ok((copy, source))
 }
 
-/// An access token after the upstream refused `refused`.
+/// An access token of `subject` after the upstream refused `refused`.
 ///
 /// # Errors
 /// Why none can be had.
@@ -47,16 +52,20 @@ pub(super) async fn after_refusal<P: Ports>(
     broker: &Rc<Broker>,
     ports: &Rc<P>,
     connection: &Connection,
+    subject: &Subject,
     refused: &TokenCopy,
 ) -> Result<(Rc<TokenCopy>, Source), Refused> {
     let generation = refused.access.generation;
+    let about = Ask::new(&connection.grant.identity()).refusing(generation, refused.worked());
+    if matches!(subject, Subject::Person(_)) {
+        return ask(broker, ports, connection, subject, about).await;
+    }
     let newer = broker.access_tokens.held(&connection.id, ports.now());
     if let Some(copy) = newer.filter(|copy| copy.access.generation > generation) {
         broker.access_tokens.forget(&connection.id, generation);
         return Ok((copy, Source::Memory));
     }
-    let about = Ask::new(&connection.grant.identity()).refusing(generation, refused.worked());
-    let answered = ask(broker, ports, connection, about).await;
+    let answered = ask(broker, ports, connection, subject, about).await;
     // While the upstream refuses even new tokens, this one is as good as another.
     if !matches!(&answered, Err(refused) if refused.code == Code::UpstreamUnauthorized) {
         broker.access_tokens.forget(&connection.id, generation);
@@ -72,10 +81,11 @@ pub(super) fn report_refusal<P: Ports>(
     broker: &Rc<Broker>,
     ports: &Rc<P>,
     connection: &Connection,
+    subject: &Subject,
     refused: &TokenCopy,
 ) {
     let about = Ask::new(&connection.grant.identity()).refusing(refused.access.generation, false);
-    ask_behind(broker, ports, connection, about);
+    ask_behind(broker, ports, connection, subject, about);
 }
 
 /// Tells the keeper, behind the answer, that the upstream refuses a static
@@ -83,7 +93,7 @@ pub(super) fn report_refusal<P: Ports>(
 pub(super) fn report_static_refusal<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>, connection: &Connection) {
     if broker.access_tokens.notes_refusal(&connection.id) {
         let about = Ask::new(&connection.grant.identity()).refusing(0, false);
-        ask_behind(broker, ports, connection, about);
+        ask_behind(broker, ports, connection, &Subject::Service, about);
     }
 }
 
@@ -93,15 +103,16 @@ pub(super) fn confirm<P: Ports>(
     broker: &Rc<Broker>,
     ports: &Rc<P>,
     connection: &Connection,
+    subject: &Subject,
     copy: &TokenCopy,
 ) {
     let about = Ask::new(&connection.grant.identity()).confirming(copy.access.generation);
-    ask_behind(broker, ports, connection, about);
+    ask_behind(broker, ports, connection, subject, about);
 }
 
 async fn cached<P: Ports>(broker: &Broker, ports: &Rc<P>, connection: &Connection) -> Option<Rc<TokenCopy>> {
     let keys = broker.config.sealing_keys.as_ref()?;
-    let name = access_token_record(&connection.id);
+    let name = access_token_record(SERVICE, &connection.id);
     let Ok(sealed) = ports.read(&name).await else {
         report::cache_failed(&**ports, "read");
         return None;
@@ -125,28 +136,41 @@ async fn from_keeper<P: Ports>(
     broker: &Broker,
     ports: &Rc<P>,
     connection: &Connection,
+    subject: &Subject,
 ) -> Result<(Rc<TokenCopy>, Source), Refused> {
     let about = Ask::new(&connection.grant.identity());
-    let (copy, source) = ask(broker, ports, connection, about.clone()).await?;
+    let (copy, source) = ask(broker, ports, connection, subject, about.clone()).await?;
     if copy.access.lifetime.freshness(ports.now()) > Freshness::Expired {
         return Ok((copy, source));
     }
-    ask(broker, ports, connection, about).await
+    ask(broker, ports, connection, subject, about).await
 }
 
 async fn ask<P: Ports>(
     broker: &Broker,
     ports: &Rc<P>,
     connection: &Connection,
+    subject: &Subject,
     ask: Ask,
 ) -> Result<(Rc<TokenCopy>, Source), Refused> {
     let keys = broker.config.sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
-    match ports.ask(&connection.id, &ask).await {
+    let (answered, name) = match subject {
+        Subject::Service => {
+            (ports.ask(&connection.id, &ask).await, access_token_record(SERVICE, &connection.id))
+        }
+        Subject::Person(person) => (
+            person.ask(&**ports, connection, ask).await,
+            access_token_record(person.session(), &connection.id),
+        ),
+    };
+    match answered {
         Ok(Reply::Token { record, granted }) => {
-            let name = access_token_record(&connection.id);
             let opened = AccessTokenRecord::open(&record, &connection.grant.identity(), &name, keys);
             let access = opened.ok().flatten().ok_or(Code::Internal)?;
-            let copy = broker.access_tokens.remember(&connection.id, access);
+            let copy = match subject {
+                Subject::Service => broker.access_tokens.remember(&connection.id, access),
+                Subject::Person(_) => TokenCopy::new(access),
+            };
             Ok((copy, if granted { Source::Grant } else { Source::Keeper }))
         }
         Ok(Reply::Failed { cause, retry_after }) => {
@@ -154,6 +178,7 @@ async fn ask<P: Ports>(
         }
         Ok(Reply::Waiting { cause, retry_after }) => Err(Refused::unavailable(cause.into(), retry_after)),
         Ok(Reply::UpstreamRefuses) => Err(Code::UpstreamUnauthorized.into()),
+        Ok(Reply::SignedOut) => Err(Code::CallerUnauthenticated.into()),
         Ok(Reply::Misconfigured) => Err(Code::Misconfigured.into()),
         Ok(Reply::Unavailable) | Err(KeeperUnreachable) => Err(Refused::unavailable(Code::Internal, 1)),
     }
@@ -162,15 +187,22 @@ async fn ask<P: Ports>(
 /// Has an ageing token renewed while nobody waits for it.
 fn renew_behind<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>, connection: &Connection) {
     let about = Ask::new(&connection.grant.identity()).waiting_for_renewal();
-    ask_behind(broker, ports, connection, about);
+    ask_behind(broker, ports, connection, &Subject::Service, about);
 }
 
 /// Asks behind the answer. A failure shows where a token is needed.
-fn ask_behind<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>, connection: &Connection, about: Ask) {
-    let (broker, behind, id) = (Rc::clone(broker), Rc::clone(ports), connection.id.clone());
+fn ask_behind<P: Ports>(
+    broker: &Rc<Broker>,
+    ports: &Rc<P>,
+    connection: &Connection,
+    subject: &Subject,
+    about: Ask,
+) {
+    let (broker, behind) = (Rc::clone(broker), Rc::clone(ports));
+    let (id, subject) = (connection.id.clone(), subject.clone());
     let task = async move {
         if let Some(Some(connection)) = broker.config.connections.get(&id) {
-            drop(ask(&broker, &behind, connection, about).await);
+            drop(ask(&broker, &behind, connection, &subject, about).await);
         }
     };
     ports.spawn(Box::pin(task));

@@ -84,11 +84,13 @@ pub(super) struct Refused {
     pub retry_after: Option<u64>,
     /// Whether a credential was sent that is none.
     pub wrong_credential: bool,
+    /// The methods that the address knows, where it does not know this one.
+    pub allow: &'static str,
 }
 
 impl From<Code> for Refused {
     fn from(code: Code) -> Self {
-        Self { code, cause: None, retry_after: None, wrong_credential: false }
+        Self { code, cause: None, retry_after: None, wrong_credential: false, allow: "" }
     }
 }
 
@@ -100,7 +102,13 @@ impl Refused {
             cause: Some(cause),
             retry_after: Some(retry_after),
             wrong_credential: false,
+            allow: "",
         }
+    }
+
+    /// The address knows the methods `allow` only.
+    pub const fn method_not_allowed(allow: &'static str) -> Self {
+        Self { code: Code::MethodNotAllowed, cause: None, retry_after: None, wrong_credential: false, allow }
     }
 
     /// The answer that says so, as problem details.
@@ -110,12 +118,12 @@ impl Refused {
         if let Some(seconds) = self.retry_after {
             draft.fields.push("retry-after", &seconds.to_string());
         }
-        if self.code == Code::CallerUnauthenticated {
+        if self.code.status() == 401 {
             let error = if self.wrong_credential { r#", error="invalid_token""# } else { "" };
             draft.fields.push("www-authenticate", &format!(r#"Bearer realm="porteiro"{error}"#));
         }
-        if self.code == Code::MethodNotAllowed {
-            draft.fields.push("allow", "GET, HEAD");
+        if !self.allow.is_empty() {
+            draft.fields.push("allow", self.allow);
         }
         draft
     }

@@ -7,7 +7,7 @@ use super::cors::{self, Cors};
 use super::log::CallLine;
 use super::ports::Ports;
 use super::route::Route;
-use super::{Broker, Code, proxy};
+use super::{Broker, Code, auth, proxy};
 use crate::http::{Method, RequestHead};
 
 /// Answers one request and writes its log line.
@@ -54,10 +54,15 @@ async fn serve<'a, P: Ports>(
         cors.check()?;
         let connection = match route {
             Route::Api { connection, .. } => config.connections.get(connection).and_then(Option::as_ref),
-            Route::Health | Route::Problem(_) | Route::Nowhere => None,
+            Route::SignIn { .. }
+            | Route::Session
+            | Route::SignOut
+            | Route::Health
+            | Route::Problem(_)
+            | Route::Nowhere => None,
         };
         let mut draft = Draft::empty(204);
-        draft.fields = cors::preflight_fields(head, connection);
+        draft.fields = cors::preflight_fields(head, config, connection);
         draft.vary = Some("Access-Control-Request-Method, Access-Control-Request-Headers".to_owned());
         return Ok(draft);
     }
@@ -72,19 +77,33 @@ async fn serve<'a, P: Ports>(
             only_get(head)?;
             Ok(Draft::text(200, "text/plain; charset=utf-8", code.page()))
         }
-        Route::Api { .. } | Route::Nowhere if config.sealing_keys.is_none() => {
+        Route::Api { .. } | Route::SignIn { .. } | Route::Session | Route::SignOut | Route::Nowhere
+            if config.sealing_keys.is_none() =>
+        {
             Err(Code::Misconfigured.into())
         }
         Route::Api { connection, path } => {
             cors.check()?;
             proxy::pass_on(broker, ports, head, cors, connection, path, line).await
         }
+        Route::SignIn { connection } => {
+            cors.check()?;
+            auth::sign_in(broker, ports, head, cors, connection, line).await
+        }
+        Route::Session => {
+            cors.check()?;
+            auth::session(broker, ports, head, cors).await
+        }
+        Route::SignOut => {
+            cors.check()?;
+            auth::sign_out(broker, ports, head, cors, line).await
+        }
         Route::Nowhere => Err(Code::NotFound.into()),
     }
 }
 
-fn only_get(head: &RequestHead<'_>) -> Result<(), Code> {
-    if matches!(head.method, "GET" | "HEAD") { Ok(()) } else { Err(Code::MethodNotAllowed) }
+fn only_get(head: &RequestHead<'_>) -> Result<(), Refused> {
+    if matches!(head.method, "GET" | "HEAD") { Ok(()) } else { Err(Refused::method_not_allowed("GET, HEAD")) }
 }
 
 fn request_id(bytes: [u8; 16]) -> String {

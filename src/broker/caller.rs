@@ -1,54 +1,121 @@
 //! Who calls, and which rule lets them.
 
-use super::Code;
+use std::rc::Rc;
+
 use super::answer::Refused;
 use super::cors::Cors;
-use crate::config::{Caller, Config, Connection};
+use super::person::Person;
+use super::ports::Ports;
+use super::{Broker, Code, jwt};
+use crate::config::{Caller, Config, Connection, RateLimit};
 use crate::http::{PathPattern, RequestHead, RequestPath};
+use crate::jose::Invalid;
 use crate::secret::Fingerprint;
 
 /// What is proven about who calls.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Proof<'a> {
     config: &'a Config,
     /// The caller whose key was sent.
-    named: Option<&'a str>,
+    key: Option<&'a str>,
+    /// Whom the tokens prove that were sent.
+    bearers: Vec<Rc<jwt::Bearer>>,
+    /// Who is signed in.
+    person: Option<Rc<Person>>,
     /// Whether the call comes from a page that may call.
     from_known_page: bool,
 }
 
-/// The caller and the path pattern of the rule that allows a call.
+/// Nobody is proven.
+#[derive(Debug)]
+pub(super) struct Unproven {
+    pub refused: Refused,
+    /// Why a token that was sent proves nobody.
+    pub reason: Option<Invalid>,
+}
+
+impl From<Refused> for Unproven {
+    fn from(refused: Refused) -> Self {
+        Self { refused, reason: None }
+    }
+}
+
+/// What a rule allows a caller.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Permission<'a> {
     pub caller: &'a str,
     pub pattern: &'a PathPattern,
+    /// The number of the rule within its connection, and its limit.
+    pub rate_limit: Option<(usize, RateLimit)>,
 }
 
 impl<'a> Proof<'a> {
     /// Proves who calls `connection`.
     ///
     /// # Errors
-    /// `caller_unauthenticated` where nobody is proven, or where the Bearer
-    /// credential that was sent is none.
-    pub fn read(
+    /// `caller_unauthenticated` where nobody is proven, or where a credential
+    /// was sent that is none.
+    pub async fn read<P: Ports>(
+        broker: &'a Rc<Broker>,
+        ports: &Rc<P>,
         head: &RequestHead<'_>,
         cors: &Cors<'_>,
-        config: &'a Config,
         connection: &Connection,
-    ) -> Result<Self, Refused> {
-        let unproven =
-            |wrong_credential| Refused { wrong_credential, ..Refused::from(Code::CallerUnauthenticated) };
-        let named = match bearer(head) {
-            None => None,
-            Some(key) => Some(holder(config, key).ok_or(unproven(true))?),
+        path: RequestPath<'_>,
+    ) -> Result<Self, Unproven> {
+        let config = broker.config();
+        let mut proof = Self {
+            config,
+            key: None,
+            bearers: Vec::new(),
+            person: None,
+            from_known_page: cors.is_known_page(),
         };
-        let proof = Self { config, named, from_known_page: cors.is_known_page() };
-        let mut callers = connection.rules.iter().flat_map(|rule| &rule.callers);
-        if named.is_some() || callers.any(|caller| proof.covers(caller)) {
-            Ok(proof)
-        } else {
-            Err(unproven(false))
+        proof.read_credentials(broker, ports, head).await?;
+        if proof.asks_for_person(connection) {
+            let wants_token = connection.grant.is_for_people()
+                && connection.rules.iter().any(|rule| {
+                    rule.methods.iter().any(|allowed| allowed.allows(head.method))
+                        && rule.paths.iter().any(|pattern| pattern.matches(path))
+                });
+            proof.person = Person::read(&**ports, head, connection, wants_token).await?;
         }
+        let mut callers = connection.rules.iter().flat_map(|rule| &rule.callers);
+        if proof.is_named() || proof.person.is_some() || callers.any(|caller| proof.covers(caller)) {
+            return Ok(proof);
+        }
+        Err(Refused::from(Code::CallerUnauthenticated).into())
+    }
+
+    /// Reads the credentials that callers send deliberately: one that is wrong
+    /// is not made good by anything else.
+    async fn read_credentials<P: Ports>(
+        &mut self,
+        broker: &'a Rc<Broker>,
+        ports: &Rc<P>,
+        head: &RequestHead<'_>,
+    ) -> Result<(), Unproven> {
+        let bearer = bearer(head);
+        self.key = bearer.and_then(|key| holder(self.config, key));
+        let mut wrong = bearer.is_some() && self.key.is_none();
+        let mut reason = None;
+        for header in &self.config.token_fields {
+            let name = header.as_str();
+            let token = match name {
+                "authorization" => bearer.filter(|_| self.key.is_none()),
+                _ => head.headers.value(name),
+            };
+            let Some(token) = token else { continue };
+            match jwt::prove(broker, ports, name, token).await {
+                Ok(bearer) => self.bearers.push(bearer),
+                Err(invalid) => (wrong, reason) = (true, Some(invalid)),
+            }
+        }
+        if wrong && !self.is_named() {
+            let refused = Refused { wrong_credential: true, ..Refused::from(Code::CallerUnauthenticated) };
+            return Err(Unproven { refused, reason });
+        }
+        Ok(())
     }
 
     /// The permission that a rule of `connection` gives.
@@ -64,21 +131,73 @@ impl<'a> Proof<'a> {
         connection
             .rules
             .iter()
-            .filter(|rule| rule.methods.iter().any(|allowed| allowed.allows(method)))
-            .find_map(|rule| {
+            .enumerate()
+            .filter(|(_, rule)| rule.methods.iter().any(|allowed| allowed.allows(method)))
+            .find_map(|(number, rule)| {
                 let caller = rule.callers.iter().find(|caller| self.covers(caller))?;
                 let pattern = rule.paths.iter().find(|pattern| pattern.matches(path))?;
-                Some(Permission { caller, pattern })
+                let rate_limit = rule.rate_limit.map(|limit| (number, limit));
+                Some(Permission { caller, pattern, rate_limit })
             })
             .ok_or_else(|| Code::OperationNotAllowed.into())
     }
 
+    /// Who is signed in.
+    pub const fn person(&self) -> Option<&Rc<Person>> {
+        self.person.as_ref()
+    }
+
+    /// Who stands behind `caller`, told apart from everybody else who is the
+    /// same caller.
+    pub fn who(&self, caller: &str, head: &RequestHead<'_>) -> String {
+        match self.config.callers.get(caller) {
+            Some(Some(Caller::Jwt(_))) => {
+                let bearer =
+                    self.bearers.iter().find(|bearer| bearer.callers.iter().any(|name| name == caller));
+                bearer.map(|bearer| bearer.subject.to_hex()).unwrap_or_default()
+            }
+            Some(Some(Caller::Session)) => {
+                self.person.as_ref().map(|person| person.session().to_owned()).unwrap_or_default()
+            }
+            Some(Some(Caller::Anyone)) => network(head),
+            Some(Some(Caller::Key(_)) | None) | None => String::new(),
+        }
+    }
+
+    const fn is_named(&self) -> bool {
+        self.key.is_some() || !self.bearers.is_empty()
+    }
+
+    fn asks_for_person(&self, connection: &Connection) -> bool {
+        let is_session =
+            |caller: &String| matches!(self.config.callers.get(caller), Some(Some(Caller::Session)));
+        self.config.session.is_some()
+            && connection.rules.iter().flat_map(|rule| &rule.callers).any(is_session)
+    }
+
     fn covers(&self, caller: &str) -> bool {
         match self.config.callers.get(caller) {
-            Some(Some(Caller::Key(_))) => self.named == Some(caller),
+            Some(Some(Caller::Key(_))) => self.key == Some(caller),
+            Some(Some(Caller::Jwt(_))) => {
+                self.bearers.iter().any(|bearer| bearer.callers.iter().any(|name| name == caller))
+            }
+            Some(Some(Caller::Session)) => self.person.is_some(),
             Some(Some(Caller::Anyone)) => self.from_known_page,
             Some(None) | None => false,
         }
+    }
+}
+
+/// The network that a request comes from: its IPv4 address, or the first half
+/// of its IPv6 address, which is one household's or one server's.
+pub(super) fn network(head: &RequestHead<'_>) -> String {
+    let address = head.headers.value("cf-connecting-ip").unwrap_or_default();
+    match address.parse::<std::net::Ipv6Addr>() {
+        Ok(address) => match address.to_ipv4_mapped() {
+            Some(address) => address.to_string(),
+            None => format!("{:x?}/64", address.segments().get(..4).unwrap_or_default()),
+        },
+        Err(_) => address.to_owned(),
     }
 }
 
@@ -101,4 +220,21 @@ fn holder<'a>(config: &'a Config, key: &str) -> Option<&'a str> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_networks_apart_as_far_as_one_owner_reaches() {
+        let network = |address: &str| {
+            let head = format!("GET\nhttps://b.example/\ncf-connecting-ip:{address}");
+            super::network(&RequestHead::new(&head))
+        };
+        assert_eq!(network("192.0.2.1"), "192.0.2.1");
+        assert_eq!(network("::ffff:192.0.2.1"), "192.0.2.1");
+        assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::9"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+    }
 }

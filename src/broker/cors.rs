@@ -4,6 +4,7 @@
 
 use super::Code;
 use super::fields::{self, FieldLines};
+use super::session;
 use crate::config::{Config, Connection};
 use crate::http::{HeaderName, Origin, RequestHead};
 
@@ -15,13 +16,20 @@ const MAX_AGE: &str = "7200";
 const SAFELISTED: [&str; 6] =
     ["cache-control", "content-language", "content-length", "content-type", "expires", "last-modified"];
 
-/// Where a request says that it comes from.
+/// Where a request says that it comes from, and what that lets it do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Cors<'a> {
+pub(super) struct Cors<'a> {
+    page: Page<'a>,
+    /// Whether pages may call with the session's cookie.
+    credentials: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Page<'a> {
     /// No page's origin is told.
     Untold,
     /// A page of the broker's own origin, by a request that needs no `Origin`.
-    OwnPage,
+    Own,
     /// A page of an allowed origin.
     Allowed(&'a str),
     /// A page that may not call.
@@ -32,35 +40,73 @@ impl<'a> Cors<'a> {
     /// Reads where a request comes from. The origin is compared exactly;
     /// `null` is never allowed.
     pub fn read(head: &RequestHead<'a>, config: &Config) -> Self {
-        let Some(origin) = head.headers.value("origin") else {
-            // Browsers send no Origin on same-origin GET requests; pages
-            // cannot set Sec-Fetch-Site.
-            let own = head.headers.value("sec-fetch-site") == Some("same-origin");
-            return if own && has_sound_origin(head) { Self::OwnPage } else { Self::Untold };
-        };
-        let allowed = config.allowed_origins.iter().any(|allowed| allowed.as_str() == origin)
-            || (origin == head.own_origin() && has_sound_origin(head));
-        if allowed { Self::Allowed(origin) } else { Self::Refused }
+        Self { page: Page::read(head, config), credentials: config.session.is_some() }
     }
 
     /// Whether the request comes from a page that may call.
     pub const fn is_known_page(&self) -> bool {
-        matches!(self, Self::OwnPage | Self::Allowed(_))
+        matches!(self.page, Page::Own | Page::Allowed(_))
     }
 
     /// Fails where the origin may not call.
     pub const fn check(&self) -> Result<(), Code> {
-        if matches!(self, Self::Refused) { Err(Code::OriginNotAllowed) } else { Ok(()) }
+        if matches!(self.page, Page::Refused) { Err(Code::OriginNotAllowed) } else { Ok(()) }
+    }
+
+    /// Fails where another site may have made the browser send the session's
+    /// cookie. A call that may change something comes provably from a page that
+    /// may call; one that reads is no other site's image, script or frame.
+    pub fn check_cookie(&self, head: &RequestHead<'_>) -> Result<(), Code> {
+        if self.is_known_page() || !session::has_cookie(head.headers) {
+            return Ok(());
+        }
+        let is_fine = match head.method {
+            "GET" | "HEAD" | "OPTIONS" => {
+                let field = |name| head.headers.value(name);
+                let is_link = head.method == "GET"
+                    && field("sec-fetch-mode") == Some("navigate")
+                    && field("sec-fetch-dest") == Some("document");
+                is_link || !matches!(field("sec-fetch-site"), Some("cross-site" | "same-site"))
+            }
+            _ => false,
+        };
+        if is_fine { Ok(()) } else { Err(Code::CrossSiteRequest) }
+    }
+
+    /// Fails where another site may have made the browser sign somebody in. A
+    /// browser names the origin of every such request.
+    pub fn check_sign_in(&self, head: &RequestHead<'_>) -> Result<(), Code> {
+        self.check_cookie(head)?;
+        let is_browsers = head.headers.value("sec-fetch-site").is_some();
+        if self.is_known_page() || !is_browsers { Ok(()) } else { Err(Code::CrossSiteRequest) }
     }
 
     /// Lets an allowed origin's page read the answer that has `fields`.
     pub fn add_to(&self, fields: &mut FieldLines) {
-        let Self::Allowed(origin) = self else { return };
-        let exposed: Vec<&str> = fields.names().filter(|name| !SAFELISTED.contains(name)).collect();
+        let Page::Allowed(origin) = self.page else { return };
+        let is_hidden = |name: &&str| *name != "set-cookie" && !SAFELISTED.contains(name);
+        let exposed: Vec<&str> = fields.names().filter(is_hidden).collect();
         let exposed = exposed.join(", ");
         fields.push("access-control-allow-origin", origin);
+        if self.credentials {
+            fields.push("access-control-allow-credentials", "true");
+        }
         fields.push("access-control-expose-headers", &exposed);
         fields.push("timing-allow-origin", origin);
+    }
+}
+
+impl<'a> Page<'a> {
+    fn read(head: &RequestHead<'a>, config: &Config) -> Self {
+        let Some(origin) = head.headers.value("origin") else {
+            // Browsers send no Origin on same-origin GET requests; pages
+            // cannot set Sec-Fetch-Site.
+            let own = head.headers.value("sec-fetch-site") == Some("same-origin");
+            return if own && has_sound_origin(head) { Self::Own } else { Self::Untold };
+        };
+        let allowed = config.allowed_origins.iter().any(|allowed| allowed.as_str() == origin)
+            || (origin == head.own_origin() && has_sound_origin(head));
+        if allowed { Self::Allowed(origin) } else { Self::Refused }
     }
 }
 
@@ -80,7 +126,11 @@ pub(super) fn is_preflight(head: &RequestHead<'_>) -> bool {
 
 /// The fields that answer a preflight: the method asked for, and those of the
 /// headers asked for that the broker reads or passes on.
-pub(super) fn preflight_fields(head: &RequestHead<'_>, connection: Option<&Connection>) -> FieldLines {
+pub(super) fn preflight_fields(
+    head: &RequestHead<'_>,
+    config: &Config,
+    connection: Option<&Connection>,
+) -> FieldLines {
     let mut lines = FieldLines::default();
     let method = head.headers.value("access-control-request-method").and_then(crate::http::Method::parse);
     if let Some(method) = method.filter(|method| !method.is_never_allowed()) {
@@ -91,7 +141,11 @@ pub(super) fn preflight_fields(head: &RequestHead<'_>, connection: Option<&Conne
     let allowed: Vec<String> = wanted
         .split(',')
         .filter_map(|name| HeaderName::parse(name.trim()))
-        .filter(|name| name.as_str() == "authorization" || fields::goes_upstream(name.as_str(), further))
+        .filter(|name| {
+            name.as_str() == "authorization"
+                || config.token_fields.contains(name)
+                || fields::goes_upstream(name.as_str(), further)
+        })
         .map(|name| name.as_str().to_owned())
         .collect();
     if !allowed.is_empty() {

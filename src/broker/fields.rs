@@ -83,13 +83,20 @@ fn comes_back(name: &str, further: &[HeaderName]) -> bool {
 /// The fields of the request to the upstream: those of the caller that may
 /// pass and that `Connection` does not name (RFC 9110 §7.6.1), the token, and
 /// the broker's own.
-pub(super) fn upstream_fields(headers: Headers<'_>, connection: &Connection, token: &str) -> FieldLines {
+/// `callers` are the fields that callers' own tokens come in.
+pub(super) fn upstream_fields(
+    headers: Headers<'_>,
+    connection: &Connection,
+    callers: &[HeaderName],
+    token: &str,
+) -> FieldLines {
     let mut lines = FieldLines::default();
     let hop_by_hop = headers.value("connection").unwrap_or_default();
     let own = connection.token_header.name.as_str();
     for (name, value) in headers.iter() {
         let passes = goes_upstream(name, &connection.request_headers)
             && name != own
+            && !is_among(name, callers)
             && !hop_by_hop.split(',').any(|named| named.trim().eq_ignore_ascii_case(name));
         if passes {
             lines.push(name, value);

@@ -14,9 +14,11 @@
 //!   keeper ends before the wait is durable.
 
 mod alarm;
+mod guard;
 mod message;
 mod plan;
 mod renewal;
+mod sign_in;
 mod state;
 mod wait;
 
@@ -32,21 +34,25 @@ use futures_util::future::{LocalBoxFuture, Shared, WeakShared};
 use futures_util::lock::Mutex;
 
 pub use message::{Ask, Cause, Reply};
+pub use sign_in::SignInFailure;
 pub use state::State;
 
-use super::ports::{KeeperPorts, StorageFailed};
+use super::ports::{Clock as _, Entropy as _, KeeperPorts, StorageFailed};
 use crate::config::{Config, Connection};
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 use crate::token::{AccessToken, AccessTokenRecord, Nonce, SealingKeys};
+use guard::Guarded;
 use plan::{Plan, Reason, plan};
 
 /// The keeper of one connection's token set.
 #[allow(missing_debug_implementations, reason = "it holds token sets and a running future")]
 pub struct Keeper<P> {
-    ports: P,
+    ports: Guarded<P>,
     config: Rc<Config>,
     connection: String,
+    /// Whose token set it is: `service`, or a session's name.
+    subject: String,
     state: RefCell<Option<State>>,
     /// The renewal in flight. The task that runs it and those that wait for it
     /// keep it alive, not the keeper.
@@ -67,6 +73,8 @@ type Renewal = Shared<Renewing>;
 enum Failure {
     /// The token endpoint gave none; it is left alone until then.
     TokenEndpoint(Cause, UnixTime),
+    /// There is nothing to make a grant with.
+    SignedOut,
     /// The keeper's own storage or seal failed.
     Storage,
 }
@@ -78,13 +86,31 @@ impl From<StorageFailed> for Failure {
 }
 
 impl<P: KeeperPorts + 'static> Keeper<P> {
-    /// The keeper of `connection` as `config` has it.
+    /// The keeper of `subject`'s token set for `connection`, as `config` has it.
     #[must_use]
-    pub fn new(ports: P, config: Rc<Config>, connection: String) -> Rc<Self> {
+    pub fn new(ports: P, config: Rc<Config>, connection: String, subject: &str) -> Rc<Self> {
+        Self::build(Guarded::new(ports, None), config, connection, subject)
+    }
+
+    /// The same for the token set of a person, in whose session it stands; it
+    /// writes nothing from when `cut_off` is true.
+    #[must_use]
+    pub fn of_person(
+        ports: P,
+        config: Rc<Config>,
+        connection: String,
+        session: &str,
+        cut_off: Rc<Cell<bool>>,
+    ) -> Rc<Self> {
+        Self::build(Guarded::new(ports, Some(cut_off)), config, connection, session)
+    }
+
+    fn build(ports: Guarded<P>, config: Rc<Config>, connection: String, subject: &str) -> Rc<Self> {
         Rc::new(Self {
             ports,
             config,
             connection,
+            subject: subject.to_owned(),
             state: RefCell::new(None),
             renewal: RefCell::new(None),
             alarm_for: Cell::new(0),
@@ -201,7 +227,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
     }
 
     fn record_name(&self) -> String {
-        format!("keeper/service/{}", self.connection)
+        format!("keeper/{}/{}", self.subject, self.connection)
     }
 
     /// A static token needs no keeper but to remember, for the operator, that
@@ -225,7 +251,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         granted: bool,
     ) -> Reply {
         self.keep_warm(token);
-        let name = access_token_record(&self.connection);
+        let name = access_token_record(&self.subject, &self.connection);
         let nonce = Nonce(self.ports.bytes());
         match AccessTokenRecord::seal(token, identity, &name, keys, &nonce) {
             Ok(record) => Reply::Token { record, granted },
@@ -234,8 +260,11 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
     }
 }
 
-/// The name of the record that holds a connection's access token.
+/// The subject of a connection's own token set.
+pub const SERVICE: &str = "service";
+
+/// The name of the record that holds `subject`'s access token for `connection`.
 #[must_use]
-pub fn access_token_record(connection: &str) -> String {
-    format!("access-token/service/{connection}")
+pub fn access_token_record(subject: &str, connection: &str) -> String {
+    format!("access-token/{subject}/{connection}")
 }

@@ -24,6 +24,9 @@ pub(super) struct CallLine<'a> {
     pub status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'static str>,
+    /// Why a token that was sent proves no caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +71,21 @@ impl CallLine<'_> {
             log.line(&line);
         }
     }
+}
+
+/// The line of one sign-in or sign-out.
+pub(super) fn write_sign(
+    log: &impl Log,
+    event: &str,
+    request_id: &str,
+    connection: Option<&str>,
+    outcome: &str,
+) {
+    let mut line = json!({ "event": event, "request_id": request_id, "outcome": outcome });
+    if let (Some(connection), Some(members)) = (connection, line.as_object_mut()) {
+        members.insert("connection".to_owned(), connection.into());
+    }
+    log.line(&line.to_string());
 }
 
 /// The line of one token request.

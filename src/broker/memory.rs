@@ -47,7 +47,8 @@ pub(super) struct TokenCopy {
 }
 
 impl TokenCopy {
-    fn new(access: AccessToken) -> Rc<Self> {
+    /// A copy that is held nowhere.
+    pub fn new(access: AccessToken) -> Rc<Self> {
         Rc::new(Self { access, worked: Cell::new(false) })
     }
 

@@ -6,7 +6,11 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 
 use super::keeper::{Ask, Reply};
+use super::refusals::{RefusalsAsk, RefusalsReply};
+use super::session::{SessionAsk, SessionReply};
+use crate::config::RateLimit;
 use crate::http::Headers;
+use crate::jose::Algorithm;
 use crate::oauth::TokenRequest;
 use crate::time::UnixTime;
 
@@ -41,13 +45,17 @@ pub trait Cache {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CacheFailed;
 
-/// The way to the keeper of a connection's token set.
+/// The way to the objects of which there is one each everywhere.
 pub trait KeeperLink {
-    /// Asks the keeper of `connection`.
+    /// Asks the keeper of `connection`'s own token set.
     async fn ask(&self, connection: &str, ask: &Ask) -> Result<Reply, KeeperUnreachable>;
+    /// Asks the session called `name`.
+    async fn ask_session(&self, name: &str, ask: &SessionAsk) -> Result<SessionReply, KeeperUnreachable>;
+    /// Asks whoever counts the refused sign-ins called `name`.
+    async fn ask_refusals(&self, name: &str, ask: &RefusalsAsk) -> Result<RefusalsReply, KeeperUnreachable>;
 }
 
-/// The keeper did not answer, or not in its own words.
+/// The object did not answer, or not in its own words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct KeeperUnreachable;
 
@@ -110,8 +118,70 @@ pub enum UpstreamFailure {
     BodyGone,
 }
 
+/// The caller's request, where the broker itself is whom it is for.
+pub trait Inbound {
+    /// Its body.
+    ///
+    /// # Errors
+    /// Why there is none.
+    async fn body(&self, max_bytes: usize) -> Result<zeroize::Zeroizing<Vec<u8>>, BodyFailure>;
+}
+
+/// Why a body could not be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BodyFailure {
+    /// It is larger than it may be.
+    TooLarge,
+    /// It broke off.
+    Gone,
+}
+
+/// The way to issuers of callers' tokens, and what checks their signatures.
+pub trait Issuers {
+    /// Fetches a JSON document by `GET`, without following redirects.
+    async fn fetch_document(&self, url: &str) -> Result<Document, DocumentUnreachable>;
+    /// Whether a signature is right.
+    async fn verify(&self, check: &SignatureCheck<'_>) -> bool;
+    /// Waits for `span`.
+    async fn pause(&self, span: Duration);
+}
+
+/// A document that an issuer publishes.
+#[derive(Debug)]
+pub struct Document {
+    /// The status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// A document did not come, not in time, or was too large.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DocumentUnreachable;
+
+/// A signature to be checked (RFC 7515 §5.2).
+#[derive(Debug)]
+pub struct SignatureCheck<'a> {
+    /// The algorithm.
+    pub algorithm: Algorithm,
+    /// The public key as a JWK (RFC 7517 §4).
+    pub jwk: &'a str,
+    /// What was signed.
+    pub input: &'a str,
+    /// The signature.
+    pub signature: &'a [u8],
+}
+
+/// The platform's own rate limits, where they are bound.
+pub trait RateLimits {
+    /// Takes one of `limit`'s calls for `who`; whether there was one left.
+    async fn take(&self, limit: RateLimit, who: &str) -> bool;
+}
+
 /// All that serving a call needs from outside.
-pub trait Ports: Clock + Entropy + Log + Cache + KeeperLink + Upstream + 'static {
+pub trait Ports:
+    Clock + Entropy + Log + Cache + KeeperLink + Upstream + Inbound + Issuers + RateLimits + 'static
+{
     /// Runs `task` behind the answer.
     fn spawn(&self, task: LocalBoxFuture<'static, ()>);
 }
@@ -134,6 +204,15 @@ pub trait KeeperPorts: Clock + Entropy + Log + Cache {
     ) -> Result<TokenAnswer, TokenEndpointFailure>;
     /// Runs `task` to its end, whoever waits for it or leaves.
     fn spawn(&self, task: LocalBoxFuture<'static, ()>);
+}
+
+/// What a session has: the same for itself and for each of its token sets.
+pub trait SessionPorts: KeeperPorts + Sized {
+    /// The same with a storage of its own, called `key`, below this one's.
+    #[must_use]
+    fn below(&self, key: &str) -> Self;
+    /// Deletes all that is stored, everywhere below too, and the alarm.
+    async fn clear(&self) -> Result<(), StorageFailed>;
 }
 
 /// The keeper's storage failed.

@@ -12,16 +12,24 @@ pub enum Code {
     BadPath,
     /// No caller is proven.
     CallerUnauthenticated,
+    /// The person's credentials are refused.
+    LoginRejected,
     /// The page's origin may not call.
     OriginNotAllowed,
     /// No rule allows it.
     OperationNotAllowed,
+    /// Another site may have made the browser send it.
+    CrossSiteRequest,
     /// Nothing is at this address.
     NotFound,
     /// No connection has this name.
     UnknownConnection,
     /// The address knows other methods only.
     MethodNotAllowed,
+    /// The body is larger than it may be.
+    BodyTooLarge,
+    /// There were too many before it.
+    RateLimited,
     /// Something unforeseen happened.
     Internal,
     /// The provider refused the credentials.
@@ -48,15 +56,19 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 23] = [
         Self::BadRequest,
         Self::BadPath,
         Self::CallerUnauthenticated,
+        Self::LoginRejected,
         Self::OriginNotAllowed,
         Self::OperationNotAllowed,
+        Self::CrossSiteRequest,
         Self::NotFound,
         Self::UnknownConnection,
         Self::MethodNotAllowed,
+        Self::BodyTooLarge,
+        Self::RateLimited,
         Self::Internal,
         Self::CredentialsRejected,
         Self::TokenEndpointUnreachable,
@@ -130,7 +142,14 @@ impl Code {
                 "caller_unauthenticated",
                 "Caller not authenticated",
                 "The request does not prove who makes it.",
-                "Send the caller's credential, for a server its key as a Bearer token in Authorization.",
+                "Send the caller's credential: a server its key and a person their token as a Bearer token in Authorization, a page of the broker's sessions its cookie. If there was one, sign in again.",
+            ),
+            Self::LoginRejected => (
+                401,
+                "login_rejected",
+                "Login rejected",
+                "The provider refused this user name and password.",
+                "Have the person type them again. After five refusals within a minute the broker asks for a pause.",
             ),
             Self::OriginNotAllowed => (
                 403,
@@ -145,6 +164,13 @@ impl Code {
                 "Operation not allowed",
                 "No rule allows this caller this method on this path.",
                 "The operator allows callers, methods and paths in the rules of the connection.",
+            ),
+            Self::CrossSiteRequest => (
+                403,
+                "cross_site_request",
+                "Cross-site request",
+                "The request comes with a session's cookie, but not provably from a page that may call.",
+                "Call with fetch from a page whose origin is in ALLOWED_ORIGINS, or from the broker's own origin.",
             ),
             Self::NotFound => (
                 404,
@@ -166,6 +192,20 @@ impl Code {
                 "Method not allowed",
                 "This address does not know the method.",
                 "Use a method that the Allow header names.",
+            ),
+            Self::BodyTooLarge => (
+                413,
+                "body_too_large",
+                "Body too large",
+                "The body is larger than this address takes.",
+                "Send less.",
+            ),
+            Self::RateLimited => (
+                429,
+                "rate_limited",
+                "Rate limited",
+                "There were too many requests of this kind.",
+                "Call again after the time in Retry-After.",
             ),
             Self::Internal => (
                 500,

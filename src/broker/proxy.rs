@@ -9,11 +9,13 @@ use super::cors::Cors;
 use super::fields;
 use super::log::CallLine;
 use super::memory::Source;
+use super::person::Subject;
 use super::ports::{Ports, UpstreamAnswer, UpstreamCall, UpstreamFailure};
-use super::{Broker, Code, report};
-use crate::config::{Connection, Grant};
+use super::{Broker, Code, rates, report};
+use crate::config::{Config, Connection, Grant};
 use crate::form;
 use crate::http::{RequestHead, RequestPath};
+use crate::jose::Invalid;
 use crate::secret::Secret;
 use crate::token::AccessToken;
 
@@ -28,25 +30,37 @@ pub(super) async fn pass_on<'a, P: Ports>(
     line: &mut CallLine<'a>,
 ) -> Result<Draft<P::Response>, Refused> {
     let config = broker.config();
+    cors.check_cookie(head)?;
     let path = RequestPath::parse(path).map_err(|_| Code::BadPath)?;
     let (id, connection) = config.connections.get_key_value(connection).ok_or(Code::UnknownConnection)?;
     line.connection = Some(id);
     let connection = connection.as_ref().ok_or(Code::Misconfigured)?;
-    let proof = Proof::read(head, cors, config, connection)?;
+    let proof = Proof::read(broker, ports, head, cors, connection, path).await.map_err(|unproven| {
+        line.reason = unproven.reason.map(Invalid::as_str);
+        unproven.refused
+    })?;
     let permission = proof.permission(connection, head.method, path)?;
     line.caller = Some(permission.caller);
     line.path = Some(permission.pattern.to_string());
+    if let Some((number, limit)) = permission.rate_limit {
+        let (rule, who) = (number.to_string(), proof.who(permission.caller, head));
+        rates::take(broker, ports, limit, &[id, &rule, permission.caller, &who]).await?;
+    }
     let carries_token = head.query().is_some_and(|query| form::has_parameter(query, "access_token"));
     let stray_body = fields::has_stray_body(head.method, head.headers);
     if carries_token || stray_body || fields::is_loop(head.headers) {
         return Err(Code::BadRequest.into());
     }
     let url = upstream_url(connection, path, head);
-    let call = Call { ports, head, connection, url: &url };
+    let call = Call { ports, head, config, connection, url: &url };
     let answer = match &connection.grant {
         Grant::Static { token } => call.send_static(broker, token, line).await?,
+        Grant::SignIn { .. } => {
+            let person = proof.person().ok_or(Code::CallerUnauthenticated)?;
+            call.send_with_access_token(broker, &Subject::Person(Rc::clone(person)), line).await?
+        }
         Grant::Password { .. } | Grant::ClientCredentials { .. } | Grant::RefreshToken { .. } => {
-            call.send_with_access_token(broker, line).await?
+            call.send_with_access_token(broker, &Subject::Service, line).await?
         }
     };
     call.hand_back(answer, config.base_path.as_str())
@@ -68,6 +82,7 @@ fn upstream_url(connection: &Connection, path: RequestPath<'_>, head: &RequestHe
 struct Call<'c, P> {
     ports: &'c Rc<P>,
     head: &'c RequestHead<'c>,
+    config: &'c Config,
     connection: &'c Connection,
     url: &'c str,
 }
@@ -96,10 +111,11 @@ impl<P: Ports> Call<'_, P> {
     async fn send_with_access_token(
         &self,
         broker: &Rc<Broker>,
+        subject: &Subject,
         line: &mut CallLine<'_>,
     ) -> Result<UpstreamAnswer<P::Response>, Refused> {
         let asked_at = self.ports.now();
-        let (copy, source) = access_tokens::current(broker, self.ports, self.connection).await?;
+        let (copy, source) = access_tokens::current(broker, self.ports, self.connection, subject).await?;
         line.note_token(source, self.ports.now().since(asked_at));
         let replay_bytes = Some(self.connection.replay_bytes);
         let answer = self.send(&self.access_header_value(&copy.access), replay_bytes, line).await?;
@@ -109,7 +125,7 @@ impl<P: Ports> Call<'_, P> {
         }
         self.ports.discard(answer.response);
         let asked_at = self.ports.now();
-        let renewed = access_tokens::after_refusal(broker, self.ports, self.connection, &copy).await;
+        let renewed = access_tokens::after_refusal(broker, self.ports, self.connection, subject, &copy).await;
         let (copy, source) = renewed?;
         line.note_token(source, self.ports.now().since(asked_at));
         let answer = self.send(&self.access_header_value(&copy.access), replay_bytes, line).await;
@@ -117,12 +133,12 @@ impl<P: Ports> Call<'_, P> {
         let answer = answer?;
         if answer.status != 401 {
             if copy.note_worked() {
-                access_tokens::confirm(broker, self.ports, self.connection, &copy);
+                access_tokens::confirm(broker, self.ports, self.connection, subject, &copy);
             }
             return Ok(answer);
         }
         self.ports.discard(answer.response);
-        access_tokens::report_refusal(broker, self.ports, self.connection, &copy);
+        access_tokens::report_refusal(broker, self.ports, self.connection, subject, &copy);
         Err(Code::UpstreamUnauthorized.into())
     }
 
@@ -132,7 +148,12 @@ impl<P: Ports> Call<'_, P> {
         replay_bytes: Option<usize>,
         line: &mut CallLine<'_>,
     ) -> Result<UpstreamAnswer<P::Response>, Refused> {
-        let fields = fields::upstream_fields(self.head.headers, self.connection, token.expose());
+        let fields = fields::upstream_fields(
+            self.head.headers,
+            self.connection,
+            &self.config.token_fields,
+            token.expose(),
+        );
         let call = UpstreamCall {
             method: self.head.method,
             url: self.url,

@@ -38,6 +38,11 @@ pub(super) fn static_token_refused(log: &impl Log, connection: &str) {
     );
 }
 
+/// Reports that the keys of the issuer of `caller`'s tokens cannot be had.
+pub(super) fn issuer_unreachable(log: &impl Log, caller: &str) {
+    log.line(&json!({ "event": "issuer_unreachable", "level": "error", "caller": caller }).to_string());
+}
+
 /// Reports something unforeseen.
 pub(super) fn internal(log: &impl Log, request_id: &str, what: &str) {
     let code = Code::Internal.as_str();

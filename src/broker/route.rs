@@ -5,6 +5,12 @@
 pub(super) enum Route<'a> {
     /// A proxied call: the connection, and the path below it as it was sent.
     Api { connection: &'a str, path: &'a str },
+    /// A person's sign-in to a connection.
+    SignIn { connection: &'a str },
+    /// A person's session.
+    Session,
+    /// A person's sign-out.
+    SignOut,
     /// Whether the broker is alive.
     Health,
     /// The page that explains an error code.
@@ -28,6 +34,12 @@ impl<'a> Route<'a> {
                 let (connection, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
                 Self::Api { connection, path }
             }
+            "auth" => match rest.split_once('/') {
+                None if rest == "session" => Self::Session,
+                None if rest == "logout" => Self::SignOut,
+                Some((connection, "login")) if !connection.is_empty() => Self::SignIn { connection },
+                Some(_) | None => Self::Nowhere,
+            },
             _ => Self::Nowhere,
         }
     }
@@ -43,11 +55,29 @@ mod tests {
         assert_eq!(Route::read("/api/guru", ""), Route::Api { connection: "guru", path: "" });
         assert_eq!(Route::read("/api/guru/", ""), Route::Api { connection: "guru", path: "/" });
         assert_eq!(Route::read("/api/guru//a", ""), Route::Api { connection: "guru", path: "//a" });
+        assert_eq!(Route::read("/auth/guru/login", ""), Route::SignIn { connection: "guru" });
+        assert_eq!(Route::read("/auth/session", ""), Route::Session);
+        assert_eq!(Route::read("/auth/session/login", ""), Route::SignIn { connection: "session" });
+        assert_eq!(Route::read("/auth/logout", ""), Route::SignOut);
         assert_eq!(Route::read("/healthz", ""), Route::Health);
         assert_eq!(Route::read("/problems/bad_path", ""), Route::Problem("bad_path"));
         assert_eq!(Route::read("/broker/healthz", "/broker"), Route::Health);
-        for nowhere in ["", "/", "/api", "/api/", "//api/guru/a", "/healthz/", "/Healthz", "/broker/healthz"]
-        {
+        for nowhere in [
+            "",
+            "/",
+            "/api",
+            "/api/",
+            "//api/guru/a",
+            "/healthz/",
+            "/Healthz",
+            "/broker/healthz",
+            "/auth",
+            "/auth/",
+            "/auth//login",
+            "/auth/guru",
+            "/auth/guru/login/",
+            "/auth/session/",
+        ] {
             assert_eq!(Route::read(nowhere, ""), Route::Nowhere, "{nowhere:?}");
         }
         for nowhere in ["/healthz", "/brokers/healthz", "/broker"] {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::problem::Problem;
 use super::reader::Reader;
 use super::secrets::Secrets;
-use super::{Caller, Variables};
+use super::{Caller, Variables, jwt};
 use crate::http::is_field_value;
 use crate::secret::Fingerprint;
 
@@ -18,8 +18,6 @@ const RESERVED: &str = "ADMIN_KEY";
 const MIN_KEY_BYTES: usize = 32;
 
 const SESSION: &str = "session";
-
-const SESSION_NOT_AVAILABLE: &str = "callers of kind session are not available yet";
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -42,13 +40,13 @@ impl Kind {
     const fn fields(self) -> &'static [&'static str] {
         match self {
             Self::Key | Self::Session | Self::Anyone => &["kind"],
-            Self::Jwt => &["kind", "issuer", "audience", "jwks_url", "algorithms", "claims", "header"],
-            Self::CloudflareAccess => &["kind", "team_domain", "audience"],
+            Self::Jwt => jwt::JWT_FIELDS,
+            Self::CloudflareAccess => jwt::ACCESS_FIELDS,
         }
     }
 }
 
-/// Reads one caller; `None` where any of it is wrong or not available.
+/// Reads one caller; `None` where any of it is wrong.
 pub(super) fn read(secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>) -> Option<Caller> {
     const MESSAGE: &str = "must be key, jwt, cloudflare-access, session or anyone";
     let before = reader.count();
@@ -59,19 +57,12 @@ pub(super) fn read(secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>) -> Option
     let caller = match kind {
         Kind::Key => read_key(secrets, reader).map(Caller::Key),
         Kind::Anyone => Some(Caller::Anyone),
-        Kind::Jwt => not_available(reader, "callers of kind jwt are not available yet"),
-        Kind::CloudflareAccess => {
-            not_available(reader, "callers of kind cloudflare-access are not available yet")
-        }
-        Kind::Session => not_available(reader, SESSION_NOT_AVAILABLE),
+        Kind::Jwt => jwt::read(reader).map(Box::new).map(Caller::Jwt),
+        Kind::CloudflareAccess => jwt::read_access(reader).map(Box::new).map(Caller::Jwt),
+        Kind::Session => Some(Caller::Session),
     };
     reader.only(kind.fields());
     caller.filter(|_| reader.count() == before)
-}
-
-fn not_available(reader: &mut Reader<'_, '_>, message: &'static str) -> Option<Caller> {
-    reader.report("kind", message);
-    None
 }
 
 fn read_key(secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>) -> Option<Fingerprint> {
@@ -108,7 +99,7 @@ pub(super) fn drop_ambiguous(callers: &mut Callers, variables: &Variables, probl
 fn key_of(caller: Option<&Caller>) -> Option<Fingerprint> {
     match caller? {
         Caller::Key(key) => Some(*key),
-        Caller::Anyone => None,
+        Caller::Jwt(_) | Caller::Session | Caller::Anyone => None,
     }
 }
 
@@ -120,21 +111,11 @@ fn key_of(caller: Option<&Caller>) -> Option<Fingerprint> {
 pub(super) fn resolve(name: &str, callers: &mut Callers) -> Result<String, &'static str> {
     if !callers.contains_key(name) {
         let caller = match name {
-            "anyone" => Some(Caller::Anyone),
-            SESSION => None,
-            _ => return Err("must be the name of a caller in CALLERS, or anyone"),
+            "anyone" => Caller::Anyone,
+            SESSION => Caller::Session,
+            _ => return Err("must be the name of a caller in CALLERS, or anyone or session"),
         };
-        callers.insert(name.to_owned(), caller);
+        callers.insert(name.to_owned(), Some(caller));
     }
     Ok(name.to_owned())
-}
-
-/// Whether sessions are configured or named by a rule.
-pub(super) fn has_session(callers: &Callers) -> bool {
-    callers.contains_key(SESSION)
-}
-
-/// The problem of rules that name sessions.
-pub(super) fn no_sessions() -> Problem {
-    Problem::new(format!("CALLERS.{SESSION}"), SESSION_NOT_AVAILABLE)
 }

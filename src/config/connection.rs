@@ -41,18 +41,18 @@ pub(super) fn read(
     let preset = provider.map(Provider::preset);
     let base_url = read_base_url(reader, preset);
     let kind = grant::read_kind(reader, preset);
-    let grant = grant::read(reader, secrets, kind, preset, base_url.as_ref());
+    let for_people = read_subject(reader, kind);
+    let grant = grant::read(reader, secrets, kind, preset, base_url.as_ref(), for_people);
     let token_header = read_token_header(reader, preset, kind);
     let default_expires_in = read_lifetime("default_expires_in", &DEFAULT_EXPIRES_IN, reader, kind);
     let expiry_skew = read_lifetime("expiry_skew", &EXPIRY_SKEW, reader, kind);
-    read_subject(reader);
     let timeout = Duration::from_millis(reader.number("timeout_ms", &TIMEOUT_MS));
     let replay_bytes = reader.number("replay_bytes", &REPLAY_BYTES);
     let request_headers = reader.list("request_headers", false, HEADER_NAMES, |name| {
         headers::request_field(name, token_header.as_ref().map(|header| &header.name))
     });
     let response_headers = reader.list("response_headers", false, HEADER_NAMES, headers::response_field);
-    let rules = rules::read(reader, callers);
+    let rules = rules::read(reader, callers, for_people);
     let known: Vec<&str> = FIELDS.iter().chain(grant::FIELDS).copied().collect();
     reader.only(&known);
     let is_sound = reader.count() == before;
@@ -131,10 +131,12 @@ fn read_lifetime(
     })
 }
 
-fn read_subject(reader: &mut Reader<'_, '_>) {
-    reader.parse("subject", |subject| match subject {
-        "service" => Ok(()),
-        "user" => Err("user token sets are not available yet"),
-        _ => Err("must be service"),
-    });
+/// Whether each person has a token set of their own.
+fn read_subject(reader: &mut Reader<'_, '_>, kind: Option<GrantKind>) -> bool {
+    const MESSAGE: &str = "must be service or user";
+    let for_people = reader.choice("subject", &[("service", false), ("user", true)], MESSAGE) == Some(true);
+    if for_people && kind.is_some_and(|kind| kind != GrantKind::Password) {
+        reader.report("subject", "must be service: people sign in with the password grant only");
+    }
+    for_people
 }

@@ -82,15 +82,20 @@ pub(super) fn read_kind(reader: &mut Reader<'_, '_>, preset: Option<&Preset>) ->
 
 /// Reads the grant of a connection at `base_url`. Where the provider is not
 /// known there is no preset; where that or the kind is not known, only the
-/// form of each field is checked.
+/// form of each field is checked. `for_people` tells that the credentials are
+/// those of each person.
 pub(super) fn read(
     reader: &mut Reader<'_, '_>,
     secrets: &Secrets<'_>,
     kind: Option<GrantKind>,
     preset: Option<&Preset>,
     base_url: Option<&EndpointUrl>,
+    for_people: bool,
 ) -> Option<Grant> {
     match kind {
+        Some(GrantKind::Password) if for_people => {
+            Some(Grant::SignIn { endpoint: read_endpoint(reader, secrets, preset, base_url)? })
+        }
         Some(GrantKind::Static) => read_static(reader, secrets),
         Some(GrantKind::Password) => {
             let endpoint = read_endpoint(reader, secrets, preset, base_url);
@@ -207,6 +212,5 @@ fn read_params(reader: &mut Reader<'_, '_>) -> Vec<(String, String)> {
             params.push((name.to_owned(), value.to_owned()));
         }
     }
-    params.sort_unstable();
     params
 }

@@ -21,6 +21,9 @@ const ORIGIN_OF_CALL: &str = "\
 /// The caller's own credential, consumed by the broker.
 const CREDENTIALS: &str = "authorization";
 
+/// Fields that a browser sends by itself.
+const PAGE: &str = "access-control-* cookie cookie2 origin referer sec-* user-agent via";
+
 /// Fields that make a server take another method or path for the one sent:
 /// they would go around the rules.
 const OVERRIDES: &str = "x-http-method x-http-method-override x-method-override x-original-url x-rewrite-url";
@@ -52,6 +55,14 @@ const BROKERS_OWN: &str = "location server-timing vary x-request-id";
 /// What to write instead.
 pub(super) fn token_field(name: &str) -> Result<HeaderName, &'static str> {
     checked(name, &[HOP_BY_HOP, FRAMING, ORIGIN_OF_CALL, OVERRIDES, REPRESENTATION, "set-cookie"])
+}
+
+/// The field in which a caller sends its own credential.
+///
+/// # Errors
+/// What to write instead.
+pub(super) fn credential_field(name: &str) -> Result<HeaderName, &'static str> {
+    checked(name, &[HOP_BY_HOP, FRAMING, OVERRIDES, REPRESENTATION, PAGE])
 }
 
 /// A field let through to the upstream; `token` is the one that carries the

@@ -15,14 +15,18 @@ impl Grant {
         let account = match self {
             Self::Static { token } => token.expose(),
             Self::Password { username, .. } => username.expose(),
+            Self::SignIn { .. } => "each person",
             Self::ClientCredentials { .. } => "",
             Self::RefreshToken { refresh_token, .. } => refresh_token.expose(),
         };
         let mut parts = vec!["identity", self.name(), account];
         let Some(endpoint) = self.endpoint() else { return Fingerprint::of(&parts) };
-        let mut scopes: Vec<&str> = endpoint.scope.iter().flat_map(|scope| scope.split(' ')).collect();
-        scopes.sort_unstable();
-        scopes.dedup();
+        let mut scopes: Vec<&str> = Vec::new();
+        for scope in endpoint.scope.iter().flat_map(|scope| scope.split(' ')) {
+            if let Err(place) = scopes.binary_search(&scope) {
+                scopes.insert(place, scope);
+            }
+        }
         let scope = scopes.join(" ");
         let (_, client_id, _) = endpoint.client.parts();
         parts.extend([endpoint.url.as_str(), client_id, &scope]);
@@ -37,7 +41,7 @@ impl Grant {
         let (account, password) = match self {
             Self::Static { token } => (token.expose(), ""),
             Self::Password { username, password, .. } => (username.expose(), password.expose()),
-            Self::ClientCredentials { .. } => ("", ""),
+            Self::SignIn { .. } | Self::ClientCredentials { .. } => ("", ""),
             Self::RefreshToken { refresh_token, .. } => (refresh_token.expose(), ""),
         };
         let mut parts = vec!["credentials", self.name(), account, password];

@@ -54,13 +54,50 @@ pub(super) const REPLAY_BYTES: Bounds = Bounds {
     what: "must be a whole number from 0 to 10485760 (bytes)",
 };
 
+/// Seconds of `SESSION_IDLE_SECONDS`.
+pub(super) const SESSION_IDLE: Bounds = Bounds {
+    least: 1,
+    most: 31_536_000,
+    default: 12 * 3_600,
+    what: "must be a whole number from 1 to 31536000 (seconds)",
+};
+
+/// Seconds of `SESSION_MAX_SECONDS`.
+pub(super) const SESSION_MAX: Bounds = Bounds {
+    least: 1,
+    most: 31_536_000,
+    default: 7 * 86_400,
+    what: "must be a whole number from 1 to 31536000 (seconds)",
+};
+
+/// Calls of a `rate_limit`.
+pub(super) const RATE_REQUESTS: Bounds = Bounds {
+    least: 1,
+    most: 1_000_000,
+    default: 0,
+    what: "must be a whole number from 1 to 1000000 (requests)",
+};
+
+/// Seconds of a `rate_limit`.
+pub(super) const RATE_SECONDS: Bounds =
+    Bounds { least: 1, most: 86_400, default: 0, what: "must be a whole number from 1 to 86400 (seconds)" };
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn says_the_bounds_that_it_keeps() {
-        for bounds in [DEFAULT_EXPIRES_IN, EXPIRY_SKEW, TIMEOUT_MS, TOKEN_TIMEOUT_MS, REPLAY_BYTES] {
+        let with_default = [
+            DEFAULT_EXPIRES_IN,
+            EXPIRY_SKEW,
+            TIMEOUT_MS,
+            TOKEN_TIMEOUT_MS,
+            REPLAY_BYTES,
+            SESSION_IDLE,
+            SESSION_MAX,
+        ];
+        for bounds in with_default {
             let said = format!("must be a whole number from {} to {} (", bounds.least, bounds.most);
             assert!(bounds.what.starts_with(&said), "{}", bounds.what);
             assert!((bounds.least..=bounds.most).contains(&bounds.default), "{}", bounds.what);

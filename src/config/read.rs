@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::problem::shown;
 use super::reader::Reader;
 use super::secrets::{self, Secrets, is_id, share_secrets};
-use super::{Config, Problem, Variables, caller, connection, syntax};
+use super::{Config, Problem, Variables, caller, connection, jwt, session, syntax};
 use crate::http::Origin;
 use crate::token::{SealingKeys, SealingKeysError};
 
@@ -25,15 +25,15 @@ impl Config {
             caller::read(secrets, reader)
         });
         caller::drop_ambiguous(&mut callers, variables, &mut problems);
-        let had_session = caller::has_session(&callers);
         let connections = read_entries(variables, "CONNECTIONS", &mut problems, |id, secrets, reader| {
             connection::read(id, secrets, reader, &mut callers)
         });
-        if caller::has_session(&callers) && !had_session {
-            problems.push(caller::no_sessions());
-        }
+        let session = session::read(variables, &callers, &mut problems);
         let sealing_keys = read_sealing_keys(variables, &mut problems);
-        (Self { allowed_origins, base_path, callers, connections, sealing_keys }, problems)
+        let token_fields = jwt::fields(&callers);
+        let config =
+            Self { allowed_origins, base_path, callers, connections, token_fields, session, sealing_keys };
+        (config, problems)
     }
 }
 
@@ -78,7 +78,7 @@ fn read_entries<T>(
 /// The table or array called `name`, read from its text where it is JSON.
 fn structure<'v>(variables: &'v Variables, name: &str) -> Option<Cow<'v, Value>> {
     let value = variables.get(name)?;
-    let parsed = value.as_str().and_then(|text| serde_json::from_str(text).ok());
+    let parsed = value.as_str().and_then(|text| serde_json::from_slice(text.as_bytes()).ok());
     Some(parsed.map_or(Cow::Borrowed(value), Cow::Owned))
 }
 

@@ -64,6 +64,11 @@ impl<'c, 'p> Reader<'c, 'p> {
         }
     }
 
+    /// The field called `name`, whatever it holds.
+    pub(super) fn value(&self, name: &str) -> Option<&'c Value> {
+        self.fields.get(name)
+    }
+
     /// A text.
     pub(super) fn text(&mut self, name: &str) -> Option<&'c str> {
         let text = self.fields.get(name)?.as_str();

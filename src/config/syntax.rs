@@ -2,18 +2,51 @@
 
 use url::Url;
 
-use crate::http::{AddressError, EndpointUrl, HeaderName, Method, Origin, PathPattern, RequestPath};
+use crate::http::{
+    AddressError, EndpointUrl, HeaderName, Method, Origin, PathPattern, RequestPath, check_document_url,
+};
 
 type Checked<T> = Result<T, &'static str>;
 
 /// An address of a provider.
 pub(super) fn address(text: &str) -> Checked<EndpointUrl> {
-    EndpointUrl::parse(text).map_err(|error| match error {
+    EndpointUrl::parse(text).map_err(address_problem)
+}
+
+const fn address_problem(error: AddressError) -> &'static str {
+    match error {
         AddressError::NotAbsolute => "must be an absolute address with an ASCII host",
         AddressError::NotSecure => "must be an https address, or http on a loopback host",
         AddressError::HasCredentials => "must be an address without user name and password",
         AddressError::HasQuery => "must be an address without query and fragment",
-    })
+    }
+}
+
+/// An issuer of tokens, kept as it is written: it is compared exactly
+/// (RFC 8414 §2, RFC 9207 §2.4).
+pub(super) fn issuer(text: &str) -> Checked<String> {
+    address(text).map(|_| text.to_owned())
+}
+
+/// The address of a document, which may have a query.
+pub(super) fn document_url(text: &str) -> Checked<String> {
+    check_document_url(text).map(|()| text.to_owned()).map_err(address_problem)
+}
+
+/// The issuer of a Cloudflare Access team: its name, its domain or its address.
+pub(super) fn team_domain(text: &str) -> Checked<String> {
+    let address = if text.contains("://") {
+        text.strip_suffix('/').unwrap_or(text).to_owned()
+    } else if text.contains('.') {
+        format!("https://{text}")
+    } else {
+        format!("https://{text}.cloudflareaccess.com")
+    };
+    // An origin alone: nothing may follow.
+    Origin::parse(&address)
+        .filter(|_| !text.is_empty() && !text.starts_with('.'))
+        .map(|_| address)
+        .ok_or("must be the team's domain, as acme.cloudflareaccess.com, in lower case")
 }
 
 /// The origin of a front end.

@@ -33,17 +33,8 @@ impl EndpointUrl {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let url = Url::parse(text).map_err(|_| AddressError::NotAbsolute)?;
-        let host = url.host().ok_or(AddressError::NotAbsolute)?;
-        match url.scheme() {
-            "https" => {}
-            "http" if is_loopback(&host) => {}
-            _ => return Err(AddressError::NotSecure),
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(AddressError::HasCredentials);
-        }
-        if url.query().is_some() || url.fragment().is_some() {
+        let url = parse_secure(text)?;
+        if url.query().is_some() {
             return Err(AddressError::HasQuery);
         }
         let base = url.as_str().trim_end_matches('/').to_owned();
@@ -83,6 +74,32 @@ impl EndpointUrl {
             Some(_) => None,
         }
     }
+}
+
+/// Checks an address that documents are fetched from: as an [`EndpointUrl`],
+/// but it may have a query.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_document_url(text: &str) -> Result<(), AddressError> {
+    parse_secure(text).map(drop)
+}
+
+fn parse_secure(text: &str) -> Result<Url, AddressError> {
+    let url = Url::parse(text).map_err(|_| AddressError::NotAbsolute)?;
+    let host = url.host().ok_or(AddressError::NotAbsolute)?;
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(&host) => {}
+        _ => return Err(AddressError::NotSecure),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(AddressError::HasCredentials);
+    }
+    if url.fragment().is_some() {
+        return Err(AddressError::HasQuery);
+    }
+    Ok(url)
 }
 
 impl fmt::Debug for EndpointUrl {

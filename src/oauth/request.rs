@@ -23,20 +23,27 @@ pub struct TokenRequest {
 
 impl TokenRequest {
     /// The request that obtains a token set anew by `grant`; a static token has
-    /// none.
+    /// none, and for a person's only [`TokenRequest::sign_in`] does.
     #[must_use]
     pub fn acquire(grant: &Grant) -> Option<Self> {
         match grant {
-            Grant::Static { .. } => None,
+            Grant::Static { .. } | Grant::SignIn { .. } => None,
             Grant::Password { endpoint, username, password } => {
-                let own = [("username", username.expose()), ("password", password.expose())];
-                Some(Self::build(endpoint, "password", &own, &Ask::Anew))
+                Some(Self::sign_in(endpoint, username, password))
             }
             Grant::ClientCredentials { endpoint } => {
                 Some(Self::build(endpoint, "client_credentials", &[], &Ask::Anew))
             }
             Grant::RefreshToken { endpoint, refresh_token } => Some(Self::refresh(endpoint, refresh_token)),
         }
+    }
+
+    /// The request that obtains a token set with the credentials of an account
+    /// (RFC 6749 §4.3.2).
+    #[must_use]
+    pub fn sign_in(endpoint: &TokenEndpoint, username: &Secret, password: &Secret) -> Self {
+        let own = [("username", username.expose()), ("password", password.expose())];
+        Self::build(endpoint, "password", &own, &Ask::Anew)
     }
 
     /// The request that renews a token set with its refresh token. It asks for

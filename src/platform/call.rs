@@ -1,18 +1,28 @@
 //! What one call has of the runtime.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use futures_util::future::LocalBoxFuture;
+use js_sys::Uint8Array;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{Request, Response};
-use worker::{Context, Env, Method, RequestInit};
+use worker::{Context, Env};
+use zeroize::Zeroizing;
 
 use super::{glue, kv, runtime};
 use crate::broker::keeper::{Ask, Reply};
 use crate::broker::ports::{
-    Cache, CacheFailed, Clock, Entropy, KeeperLink, KeeperUnreachable, Log, Ports, Upstream, UpstreamAnswer,
+    BodyFailure, Cache, CacheFailed, Clock, Document, DocumentUnreachable, Entropy, Inbound, Issuers,
+    KeeperLink, KeeperUnreachable, Log, Ports, RateLimits, SignatureCheck, Upstream, UpstreamAnswer,
     UpstreamCall, UpstreamFailure,
 };
+use crate::broker::refusals::{RefusalsAsk, RefusalsReply};
+use crate::broker::session::{SessionAsk, SessionReply};
+use crate::config::RateLimit;
 use crate::time::UnixTime;
 
 /// The runtime as one call sees it.
@@ -24,12 +34,33 @@ pub struct CallPorts {
 
 /// An ask, and whom it is for.
 #[derive(Serialize, Deserialize)]
-pub struct Letter {
-    /// The connection.
-    pub connection: String,
-    /// The ask.
-    pub ask: Ask,
+pub enum Letter<'a> {
+    /// The keeper of a connection's own token set.
+    Service {
+        /// The connection.
+        connection: Cow<'a, str>,
+        /// The ask.
+        ask: Cow<'a, Ask>,
+    },
+    /// A session.
+    Session {
+        /// Its name.
+        name: Cow<'a, str>,
+        /// The ask.
+        ask: Cow<'a, SessionAsk>,
+    },
+    /// Whoever counts refused sign-ins.
+    Refusals {
+        /// The ask.
+        ask: RefusalsAsk,
+    },
 }
+
+/// How long an issuer may take to send a document.
+const DOCUMENT_TIMEOUT_MS: f64 = 5_000.0;
+
+/// The largest document of an issuer, in bytes.
+const MAX_DOCUMENT_BYTES: f64 = 524_288.0;
 
 impl CallPorts {
     /// What the call that `request` makes has of the runtime.
@@ -37,13 +68,16 @@ impl CallPorts {
         Self { outgoing: glue::Outgoing::new(request), env, context }
     }
 
-    async fn send_letter(&self, connection: &str, letter: &str) -> worker::Result<Reply> {
-        let stub = self.env.durable_object("KEEPER")?.get_by_name(&format!("service/{connection}"))?;
-        let mut init = RequestInit::new();
-        init.with_method(Method::Post).with_body(Some(letter.into()));
-        let request = worker::Request::new_with_init("https://keeper/", &init)?;
-        let mut response = stub.fetch_with_request(request).await?;
-        Ok(serde_json::from_str(&response.text().await?)?)
+    async fn send_letter<R: DeserializeOwned>(
+        &self,
+        object: &str,
+        letter: &Letter<'_>,
+    ) -> Result<R, KeeperUnreachable> {
+        let letter = serde_json::to_string(letter).map_err(|_| KeeperUnreachable)?;
+        let answered = glue::ask_object(&self.env, object, &letter).map_err(|_| KeeperUnreachable)?;
+        let answer = JsFuture::from(answered).await.map_err(|_| KeeperUnreachable)?;
+        let answer = answer.as_string().ok_or(KeeperUnreachable)?;
+        serde_json::from_slice(answer.as_bytes()).map_err(|_| KeeperUnreachable)
     }
 }
 
@@ -77,9 +111,16 @@ impl Cache for CallPorts {
 
 impl KeeperLink for CallPorts {
     async fn ask(&self, connection: &str, ask: &Ask) -> Result<Reply, KeeperUnreachable> {
-        let letter = Letter { connection: connection.to_owned(), ask: ask.clone() };
-        let letter = serde_json::to_string(&letter).map_err(|_| KeeperUnreachable)?;
-        self.send_letter(connection, &letter).await.map_err(|_| KeeperUnreachable)
+        let letter = Letter::Service { connection: connection.into(), ask: Cow::Borrowed(ask) };
+        self.send_letter(&format!("service/{connection}"), &letter).await
+    }
+
+    async fn ask_session(&self, name: &str, ask: &SessionAsk) -> Result<SessionReply, KeeperUnreachable> {
+        self.send_letter(name, &Letter::Session { name: name.into(), ask: Cow::Borrowed(ask) }).await
+    }
+
+    async fn ask_refusals(&self, name: &str, ask: &RefusalsAsk) -> Result<RefusalsReply, KeeperUnreachable> {
+        self.send_letter(name, &Letter::Refusals { ask: *ask }).await
     }
 }
 
@@ -101,6 +142,50 @@ impl Upstream for CallPorts {
 
     fn discard(&self, response: Response) {
         glue::discard(&response);
+    }
+}
+
+impl Inbound for CallPorts {
+    async fn body(&self, max_bytes: usize) -> Result<Zeroizing<Vec<u8>>, BodyFailure> {
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+        let body = JsFuture::from(self.outgoing.read(max_bytes as f64)).await;
+        let body = body.map_err(|_| BodyFailure::Gone)?;
+        if body.is_null() {
+            return Err(BodyFailure::TooLarge);
+        }
+        Ok(Zeroizing::new(body.unchecked_into::<Uint8Array>().to_vec()))
+    }
+}
+
+impl Issuers for CallPorts {
+    async fn fetch_document(&self, url: &str) -> Result<Document, DocumentUnreachable> {
+        let fetched = glue::fetch_document(url, DOCUMENT_TIMEOUT_MS, MAX_DOCUMENT_BYTES);
+        let document: glue::DocumentAnswer =
+            JsFuture::from(fetched).await.map_err(|_| DocumentUnreachable)?.unchecked_into();
+        Ok(Document { status: document.document_status(), body: document.document_body().to_vec() })
+    }
+
+    async fn verify(&self, check: &SignatureCheck<'_>) -> bool {
+        let verified =
+            glue::verify_signature(check.algorithm.as_str(), check.jwk, check.input, check.signature);
+        // A key that WebCrypto does not take has signed nothing.
+        JsFuture::from(verified).await.is_ok_and(|verified| verified == JsValue::TRUE)
+    }
+
+    async fn pause(&self, span: Duration) {
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+        let paused = glue::pause(span.as_millis() as f64);
+        // A timer does not fail.
+        let _ = JsFuture::from(paused).await;
+    }
+}
+
+impl RateLimits for CallPorts {
+    async fn take(&self, limit: RateLimit, who: &str) -> bool {
+        let name = format!("RATE_{}_{}", limit.requests, limit.seconds);
+        // Where the platform's limit fails, the isolate's own still counts.
+        let left = JsFuture::from(glue::take_rate(&self.env, &name, who)).await;
+        !left.is_ok_and(|left| left == JsValue::FALSE)
     }
 }
 

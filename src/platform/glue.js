@@ -87,6 +87,13 @@ export class Outgoing {
     }
   }
 
+  /** The request's body; null where it has more than `maxBytes`. Rejects where it breaks off. */
+  async read(maxBytes) {
+    if (Number(this.#request.headers.get("content-length") ?? 0) > maxBytes) return null;
+    const body = await readUpTo(this.#request, maxBytes);
+    return body.byteLength > maxBytes ? null : body;
+  }
+
   // `cutOff` is called where the caller's body breaks off.
   async #nextBody(replayBytes, cutOff) {
     const { body, headers } = this.#request;
@@ -190,11 +197,80 @@ export async function requestToken(url, contentType, authorization, body, timeou
   }
 }
 
-async function readUpTo(response, maxBytes) {
+/** Fetches a document; rejects where it does not come in time, or is larger than `maxBytes`. */
+export async function fetchDocument(url, timeoutMs, maxBytes) {
+  const headers = { accept: "application/json", "user-agent": "porteiro" };
+  const response = await fetch(url, { headers, redirect: "manual", signal: AbortSignal.timeout(timeoutMs) });
+  const body = await readUpTo(response, maxBytes);
+  if (body.byteLength > maxBytes) throw "too large";
+  return { status: response.status, body };
+}
+
+/** What the object called `name` answers to `letter`; rejects where it does not. */
+export async function askObject(env, name, letter) {
+  const response = await env.KEEPER.getByName(name).fetch("https://keeper/", { method: "POST", body: letter });
+  return response.text();
+}
+
+/** The record called `name`, or null. */
+export function readRecord(env, name) {
+  return env.TOKENS.get(name, "text");
+}
+
+export function writeRecord(env, name, record, lifeSeconds) {
+  return env.TOKENS.put(name, record, { expirationTtl: lifeSeconds });
+}
+
+// Keys that signatures were verified with, by their texts.
+const verifyingKeys = new Map();
+const MOST_KEYS = 200;
+
+/** Whether `signature` over `input` was made with the key whose public half is `jwk`. */
+export async function verifySignature(algorithm, jwk, input, signature) {
+  const parameters = signatureParameters(algorithm);
+  const id = `${algorithm} ${jwk}`;
+  let key = verifyingKeys.get(id);
+  if (key === undefined) {
+    key = await crypto.subtle.importKey("jwk", JSON.parse(jwk), parameters, false, ["verify"]);
+    if (verifyingKeys.size >= MOST_KEYS) verifyingKeys.clear();
+    verifyingKeys.set(id, key);
+  }
+  return crypto.subtle.verify(parameters, key, signature, new TextEncoder().encode(input));
+}
+
+// RFC 7518 §3.3 to §3.5, RFC 8037 §3.1.
+function signatureParameters(algorithm) {
+  const bits = Number(algorithm.slice(2));
+  const hash = `SHA-${bits}`;
+  switch (algorithm.slice(0, 2)) {
+    case "RS":
+      return { name: "RSASSA-PKCS1-v1_5", hash };
+    case "PS":
+      return { name: "RSA-PSS", hash, saltLength: bits / 8 };
+    case "ES":
+      return { name: "ECDSA", hash, namedCurve: `P-${bits === 512 ? 521 : bits}` };
+    default:
+      return { name: "Ed25519" };
+  }
+}
+
+export function pause(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Takes one call of the rate limit bound as `name`; true where there was one left, or no such limit. */
+export async function takeRate(env, name, who) {
+  const limit = env[name];
+  if (typeof limit?.limit !== "function") return true;
+  return (await limit.limit({ key: who })).success;
+}
+
+// Reads a body up to a little more than `maxBytes`.
+async function readUpTo(message, maxBytes) {
   const chunks = [];
   let size = 0;
-  if (response.body !== null) {
-    for await (const chunk of response.body) {
+  if (message.body !== null) {
+    for await (const chunk of message.body) {
       chunks.push(chunk);
       size += chunk.byteLength;
       if (size > maxBytes) break;

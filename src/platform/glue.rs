@@ -26,6 +26,17 @@ extern "C" {
     #[wasm_bindgen(js_name = hasBinding)]
     pub fn has_binding(env: &Env, name: &str) -> bool;
 
+    /// Resolves to a string.
+    #[wasm_bindgen(catch, js_name = askObject)]
+    pub fn ask_object(env: &Env, name: &str, letter: &str) -> Result<Promise, JsValue>;
+
+    /// Resolves to a string, or null.
+    #[wasm_bindgen(catch, js_name = readRecord)]
+    pub fn read_record(env: &Env, name: &str) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(catch, js_name = writeRecord)]
+    pub fn write_record(env: &Env, name: &str, record: &str, life_seconds: f64) -> Result<Promise, JsValue>;
+
     pub type Outgoing;
 
     #[wasm_bindgen(constructor)]
@@ -41,6 +52,32 @@ extern "C" {
         timeout_ms: f64,
         replay_bytes: f64,
     ) -> Promise;
+
+    /// Resolves to a [`Uint8Array`], or null where the body is too large.
+    #[wasm_bindgen(method)]
+    pub fn read(this: &Outgoing, max_bytes: f64) -> Promise;
+
+    /// Resolves to a [`DocumentAnswer`].
+    #[wasm_bindgen(js_name = fetchDocument)]
+    pub fn fetch_document(url: &str, timeout_ms: f64, max_bytes: f64) -> Promise;
+
+    pub type DocumentAnswer;
+
+    #[wasm_bindgen(method, getter, js_name = status)]
+    pub fn document_status(this: &DocumentAnswer) -> u16;
+
+    #[wasm_bindgen(method, getter, js_name = body)]
+    pub fn document_body(this: &DocumentAnswer) -> Uint8Array;
+
+    /// Resolves to a boolean.
+    #[wasm_bindgen(js_name = verifySignature)]
+    pub fn verify_signature(algorithm: &str, jwk: &str, input: &str, signature: &[u8]) -> Promise;
+
+    pub fn pause(ms: f64) -> Promise;
+
+    /// Resolves to a boolean.
+    #[wasm_bindgen(js_name = takeRate)]
+    pub fn take_rate(env: &Env, name: &str, who: &str) -> Promise;
 
     /// Resolves to a [`TokenEndpointAnswer`].
     #[wasm_bindgen(js_name = requestToken)]

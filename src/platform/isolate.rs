@@ -30,7 +30,7 @@ pub fn broker(env: &Env) -> Rc<Broker> {
 
 fn configuration(env: &Env) -> Config {
     runtime::hide_panic_messages();
-    let variables: Variables = serde_json::from_str(&glue::variables(env)).unwrap_or_default();
+    let variables: Variables = serde_json::from_slice(glue::variables(env).as_bytes()).unwrap_or_default();
     let (config, problems) = Config::read(&variables);
     for problem in &problems {
         report::configuration_problem(&IsolateLog, problem.field(), problem.message());

@@ -1,4 +1,5 @@
-//! The Durable Object in which a keeper lives.
+//! The Durable Object in which a keeper lives, or a session, or a counter of
+//! refused sign-ins.
 
 use std::cell::OnceCell;
 use std::panic::AssertUnwindSafe;
@@ -6,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
+use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsCast as _;
 use wasm_bindgen_futures::JsFuture;
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
@@ -15,25 +17,42 @@ use super::call::Letter;
 use super::{glue, isolate, kv, runtime};
 use crate::broker::keeper;
 use crate::broker::ports::{
-    Cache, CacheFailed, Clock, Entropy, KeeperPorts, Log, StorageFailed, TokenAnswer, TokenEndpointFailure,
+    Cache, CacheFailed, Clock, Entropy, KeeperPorts, Log, SessionPorts, StorageFailed, TokenAnswer,
+    TokenEndpointFailure,
 };
+use crate::broker::refusals::Refusals;
+use crate::broker::session::Session;
 use crate::oauth::{MAX_RESPONSE_BYTES, TokenRequest};
 use crate::time::UnixTime;
 
-/// The storage key of the sealed state.
-const STATE: &str = "state";
+/// The storage key of what the object is, which an alarm does not tell.
+const ROLE: &str = "role";
 
-/// The storage key of the connection's name, which an alarm does not tell.
-const CONNECTION: &str = "connection";
-
-/// The Durable Object of one connection's token set.
+/// The Durable Object of one token set, one session or one counter.
 #[durable_object(alarm)]
 #[allow(missing_debug_implementations, reason = "nothing prints a Durable Object")]
 pub struct Keeper {
     state: Rc<State>,
     env: Env,
     // A keeper survives a panic: what it changes, it changes in one step.
-    core: AssertUnwindSafe<OnceCell<Rc<keeper::Keeper<ObjectPorts>>>>,
+    core: AssertUnwindSafe<OnceCell<Core>>,
+}
+
+/// What an object is; it never changes.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Role {
+    /// The keeper of a connection's own token set.
+    Service(String),
+    /// The session of this name.
+    Session(String),
+    /// A counter of refused sign-ins.
+    Refusals,
+}
+
+enum Core {
+    Service(Rc<keeper::Keeper<ObjectPorts>>),
+    Session(Rc<Session<ObjectPorts>>),
+    Refusals(Rc<Refusals<ObjectPorts>>),
 }
 
 impl DurableObject for Keeper {
@@ -42,35 +61,69 @@ impl DurableObject for Keeper {
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
-        let letter: Letter = serde_json::from_str(&request.text().await?)?;
-        if self.core.get().is_none() {
-            self.state.storage().put_raw(CONNECTION, letter.connection.as_str()).await?;
+        let letter = Zeroizing::new(request.text().await?);
+        match serde_json::from_slice(letter.as_bytes())? {
+            Letter::Service { connection, ask } => match self.core(Role::Service(connection.into_owned())) {
+                Core::Service(keeper) => Response::from_json(&keeper.answer(&ask).await),
+                Core::Session(_) | Core::Refusals(_) => misdelivered(),
+            },
+            Letter::Session { name, ask } => match self.core(Role::Session(name.into_owned())) {
+                Core::Session(session) => Response::from_json(&session.answer(&ask).await),
+                Core::Service(_) | Core::Refusals(_) => misdelivered(),
+            },
+            Letter::Refusals { ask } => match self.core(Role::Refusals) {
+                Core::Refusals(refusals) => Response::from_json(&refusals.answer(ask).await),
+                Core::Service(_) | Core::Session(_) => misdelivered(),
+            },
         }
-        Response::from_json(&self.keeper(letter.connection).answer(&letter.ask).await)
     }
 
     async fn alarm(&self) -> Result<Response> {
-        let connection: Option<String> = self.state.storage().get(CONNECTION).await?;
-        if let Some(connection) = connection {
-            self.keeper(connection).alarm().await;
+        let role: Option<String> = self.state.storage().get(ROLE).await?;
+        if let Some(role) = role.and_then(|role| serde_json::from_slice(role.as_bytes()).ok()) {
+            match self.core(role) {
+                Core::Service(keeper) => keeper.alarm().await,
+                Core::Session(session) => session.alarm().await,
+                Core::Refusals(refusals) => refusals.alarm().await,
+            }
         }
         Response::empty()
     }
 }
 
+fn misdelivered() -> Result<Response> {
+    Err("a letter for another object".into())
+}
+
 impl Keeper {
-    fn keeper(&self, connection: String) -> &Rc<keeper::Keeper<ObjectPorts>> {
+    fn core(&self, role: Role) -> &Core {
         self.core.get_or_init(|| {
-            let ports = ObjectPorts { state: Rc::clone(&self.state), env: self.env.clone() };
-            keeper::Keeper::new(ports, Rc::clone(isolate::broker(&self.env).config()), connection)
+            let config = Rc::clone(isolate::broker(&self.env).config());
+            let ports = |key: &str| ObjectPorts {
+                state: Rc::clone(&self.state),
+                env: self.env.clone(),
+                key: key.to_owned(),
+                role: Rc::new(role.clone()),
+            };
+            match &role {
+                Role::Service(connection) => {
+                    let ports = ports("state");
+                    Core::Service(keeper::Keeper::new(ports, config, connection.clone(), keeper::SERVICE))
+                }
+                Role::Session(name) => Core::Session(Session::new(ports("session"), config, name.clone())),
+                Role::Refusals => Core::Refusals(Refusals::new(ports("refusals"))),
+            }
         })
     }
 }
 
-/// The runtime as a keeper sees it.
+/// The runtime as an object sees it.
 struct ObjectPorts {
     state: Rc<State>,
     env: Env,
+    /// The storage key of its record.
+    key: String,
+    role: Rc<Role>,
 }
 
 impl Clock for ObjectPorts {
@@ -108,19 +161,22 @@ impl Cache for ObjectPorts {
 
 impl KeeperPorts for ObjectPorts {
     async fn load(&self) -> std::result::Result<Option<String>, StorageFailed> {
-        self.state.storage().get(STATE).await.map_err(|_| StorageFailed)
+        self.state.storage().get(&self.key).await.map_err(|_| StorageFailed)
     }
 
     async fn store(&self, state: &str) -> std::result::Result<(), StorageFailed> {
         let storage = self.state.storage();
-        storage.put_raw(STATE, state).await.map_err(|_| StorageFailed)?;
+        storage.put_raw(&self.key, state).await.map_err(|_| StorageFailed)?;
         // Not merely queued: a token must not be used before it is kept.
         storage.sync().await.map_err(|_| StorageFailed)
     }
 
     async fn set_alarm(&self, at: UnixTime) -> std::result::Result<(), StorageFailed> {
+        let role = serde_json::to_string(&*self.role).map_err(|_| StorageFailed)?;
+        let storage = self.state.storage();
+        storage.put_raw(ROLE, role).await.map_err(|_| StorageFailed)?;
         let from_now = at.since(runtime::now());
-        self.state.storage().set_alarm(from_now).await.map_err(|_| StorageFailed)
+        storage.set_alarm(from_now).await.map_err(|_| StorageFailed)
     }
 
     async fn request_token(
@@ -153,5 +209,23 @@ impl KeeperPorts for ObjectPorts {
 
     fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
         self.state.wait_until(runtime::contained(task));
+    }
+}
+
+impl SessionPorts for ObjectPorts {
+    fn below(&self, key: &str) -> Self {
+        Self {
+            state: Rc::clone(&self.state),
+            env: self.env.clone(),
+            key: format!("{}/{key}", self.key),
+            role: Rc::clone(&self.role),
+        }
+    }
+
+    async fn clear(&self) -> std::result::Result<(), StorageFailed> {
+        let storage = self.state.storage();
+        storage.delete_alarm().await.map_err(|_| StorageFailed)?;
+        storage.delete_all().await.map_err(|_| StorageFailed)?;
+        storage.sync().await.map_err(|_| StorageFailed)
     }
 }

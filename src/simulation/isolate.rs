@@ -2,16 +2,22 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
+use zeroize::Zeroizing;
 
 use super::site::{Shared, bearer};
 use super::world::Process;
 use crate::broker::keeper::{Ask, Reply};
 use crate::broker::ports::{
-    Cache, CacheFailed, Clock, Entropy, KeeperLink, KeeperUnreachable, Log, Ports, Upstream, UpstreamAnswer,
+    BodyFailure, Cache, CacheFailed, Clock, Document, DocumentUnreachable, Entropy, Inbound, Issuers,
+    KeeperLink, KeeperUnreachable, Log, Ports, RateLimits, SignatureCheck, Upstream, UpstreamAnswer,
     UpstreamCall, UpstreamFailure,
 };
+use crate::broker::refusals::{RefusalsAsk, RefusalsReply};
+use crate::broker::session::{SessionAsk, SessionReply};
+use crate::config::RateLimit;
 use crate::time::UnixTime;
 
 /// The ports of one call.
@@ -59,6 +65,40 @@ impl KeeperLink for CallPorts {
         let reply = Shared::ask(&self.site, connection, ask.clone()).await?;
         self.site.world.hop().await;
         Ok(reply)
+    }
+
+    async fn ask_session(&self, name: &str, _: &SessionAsk) -> Result<SessionReply, KeeperUnreachable> {
+        panic!("nobody is signed in: {name}");
+    }
+
+    async fn ask_refusals(&self, name: &str, _: &RefusalsAsk) -> Result<RefusalsReply, KeeperUnreachable> {
+        panic!("nobody signs in: {name}");
+    }
+}
+
+impl Inbound for CallPorts {
+    async fn body(&self, _: usize) -> Result<Zeroizing<Vec<u8>>, BodyFailure> {
+        panic!("a proxied call's body is not read");
+    }
+}
+
+impl Issuers for CallPorts {
+    async fn fetch_document(&self, url: &str) -> Result<Document, DocumentUnreachable> {
+        panic!("no caller has an issuer: {url}");
+    }
+
+    async fn verify(&self, _: &SignatureCheck<'_>) -> bool {
+        panic!("no caller has an issuer");
+    }
+
+    async fn pause(&self, span: Duration) {
+        self.site.world.sleep(span).await;
+    }
+}
+
+impl RateLimits for CallPorts {
+    async fn take(&self, _: RateLimit, _: &str) -> bool {
+        true
     }
 }
 

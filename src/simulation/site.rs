@@ -14,7 +14,7 @@ use super::object::ObjectPorts;
 use super::provider::{Grants, Provider};
 use super::watch::Watch;
 use super::world::{Process, World};
-use crate::broker::keeper::{Ask, Keeper, Reply};
+use crate::broker::keeper::{Ask, Keeper, Reply, SERVICE};
 use crate::broker::ports::{KeeperUnreachable, UpstreamCall};
 use crate::broker::{self, Body, Broker};
 use crate::config::Config;
@@ -130,7 +130,7 @@ impl Shared {
             site.lives.set(site.lives.get() + 1);
             let process = 1000 + site.lives.get();
             let ports = ObjectPorts { site: Rc::clone(site), process };
-            (process, Keeper::new(ports, Rc::clone(&site.config.borrow()), connection.to_owned()))
+            (process, Keeper::new(ports, Rc::clone(&site.config.borrow()), connection.to_owned(), SERVICE))
         });
         (*process, Rc::clone(keeper))
     }

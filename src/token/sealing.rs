@@ -13,9 +13,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chacha20poly1305::aead::{Aead as _, Payload};
 use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::secret::Secret;
+use crate::secret::{Fingerprint, Secret};
 
 const VERSION: &str = "1";
 const NONCE_BYTES: usize = 24;
@@ -33,6 +35,7 @@ pub struct SealingKeys {
 struct Key {
     id: String,
     cipher: XChaCha20Poly1305,
+    names: Hmac<Sha256>,
 }
 
 /// Why a text is not a list of sealing keys.
@@ -80,7 +83,8 @@ impl SealingKeys {
             let bytes = Zeroizing::new(STANDARD.decode(encoded).map_err(|_| SealingKeysError::WrongLength)?);
             let cipher =
                 XChaCha20Poly1305::new_from_slice(&bytes).map_err(|_| SealingKeysError::WrongLength)?;
-            keys.push(Key { id: id.to_owned(), cipher });
+            let names = name_key(&bytes).ok_or(SealingKeysError::WrongLength)?;
+            keys.push(Key { id: id.to_owned(), cipher, names });
         }
         let mut keys = keys.into_iter();
         let first = keys.next().ok_or(SealingKeysError::Empty)?;
@@ -100,6 +104,19 @@ impl SealingKeys {
         let mut data = nonce.0.to_vec();
         data.extend_from_slice(&sealed);
         Ok(format!("{VERSION}.{}.{}", key.id, URL_SAFE_NO_PAD.encode(data)))
+    }
+
+    /// A digest of `parts` under the first key, as 64 hexadecimal digits: a name
+    /// for what must not be told, such as who signs in. Nobody without the key
+    /// can guess what it stands for.
+    #[must_use]
+    pub fn blind_name(&self, parts: &[&str]) -> String {
+        let mut mac = self.first.names.clone();
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        Fingerprint::from_digest(mac.finalize().into_bytes().into()).to_hex()
     }
 
     /// Opens what was sealed for `name` under any of the keys.
@@ -131,6 +148,13 @@ impl fmt::Debug for SealingKeys {
             std::iter::once(&self.first).chain(&self.others).map(|key| key.id.as_str()).collect();
         f.debug_tuple("SealingKeys").field(&ids).finish()
     }
+}
+
+/// The key of blind names: another one than the sealing key itself.
+fn name_key(sealing_key: &[u8]) -> Option<Hmac<Sha256>> {
+    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(sealing_key).ok()?;
+    mac.update(b"porteiro.blind-names");
+    <Hmac<Sha256> as Mac>::new_from_slice(&mac.finalize().into_bytes()).ok()
 }
 
 fn associated_data(name: &str, key_id: &str) -> String {
@@ -168,6 +192,17 @@ mod tests {
         assert_eq!(rotated.open("a", &sealed).unwrap().as_slice(), b"token");
         assert!(rotated.seal("a", b"token", &nonce(8)).unwrap().starts_with("1.new."));
         assert_eq!(keys(NEW).open("a", &sealed), Err(SealError::UnknownKey));
+    }
+
+    #[test]
+    fn names_things_blindly() {
+        let keys = keys(OLD);
+        let name = keys.blind_name(&["ann", "x"]);
+        assert_eq!(name, keys.blind_name(&["ann", "x"]));
+        assert_eq!(name.len(), 64);
+        assert_ne!(name, keys.blind_name(&["an", "nx"]));
+        assert_ne!(name, self::keys(NEW).blind_name(&["ann", "x"]));
+        assert_ne!(name, Fingerprint::of(&["ann", "x"]).to_hex());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use futures_util::FutureExt as _;
 
 use super::plan::Reason;
 use super::{Failure, Keeper};
-use crate::broker::ports::KeeperPorts;
+use crate::broker::ports::{Clock as _, KeeperPorts};
 use crate::time::UnixTime;
 use crate::token::{AccessToken, Freshness};
 
@@ -36,7 +36,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         let again = match waiting {
             Some((_, until)) => until,
             None => match self.renew(Reason::Age).await {
-                Ok(_) | Err(Failure::Storage) => return,
+                Ok(_) | Err(Failure::SignedOut | Failure::Storage) => return,
                 Err(Failure::TokenEndpoint(_, until)) => until,
             },
         };

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Failure;
 use crate::broker::Code;
+use crate::broker::ports::TokenEndpointFailure;
+use crate::oauth::Refusal;
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 
@@ -99,6 +101,9 @@ pub enum Reply {
     /// The upstream refuses even a token just obtained; there will be no other
     /// for a while.
     UpstreamRefuses,
+    /// There is no token set and nothing to make a grant with: the person signs
+    /// in again.
+    SignedOut,
     /// The keeper does not know the connection as the asker does.
     Misconfigured,
     /// The keeper's own storage failed.
@@ -115,6 +120,7 @@ impl Reply {
             Failure::TokenEndpoint(cause, until) => {
                 Self::Failed { cause, retry_after: seconds_left(until, now) }
             }
+            Failure::SignedOut => Self::SignedOut,
             Failure::Storage => Self::Unavailable,
         }
     }
@@ -135,6 +141,25 @@ pub enum Cause {
     Timeout,
     /// Its answer was no token response.
     ResponseInvalid,
+}
+
+impl From<TokenEndpointFailure> for Cause {
+    fn from(failure: TokenEndpointFailure) -> Self {
+        match failure {
+            TokenEndpointFailure::Unreachable => Self::Unreachable,
+            TokenEndpointFailure::Timeout => Self::Timeout,
+        }
+    }
+}
+
+impl From<Refusal> for Cause {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Grant | Refusal::Client | Refusal::Denied => Self::CredentialsRejected,
+            Refusal::Busy | Refusal::Failed => Self::Unreachable,
+            Refusal::Request | Refusal::Invalid => Self::ResponseInvalid,
+        }
+    }
 }
 
 impl From<Cause> for Code {

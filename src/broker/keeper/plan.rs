@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::message::Ask;
 use super::{Cause, State};
+use crate::config::Grant;
 use crate::time::UnixTime;
 use crate::token::{AccessToken, Freshness};
 
@@ -48,16 +49,42 @@ pub(super) enum NextGrant {
     Reauthorize,
 }
 
+/// What a token request can be made with, besides a refresh token held.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Means {
+    /// The credentials of a grant that does not depend on the refresh token.
+    Credentials,
+    /// A first refresh token, good where none is held: the newest one is tried
+    /// again after each wait, since there is nothing else to acquire with. The
+    /// configured one may have been rotated away long ago.
+    FirstRefreshToken,
+    /// Nothing: a person signed in, and can do so again.
+    Nothing,
+}
+
+impl Means {
+    /// What the token requests of `grant` can be made with.
+    pub const fn of(grant: &Grant) -> Self {
+        match grant {
+            Grant::Static { .. } | Grant::Password { .. } | Grant::ClientCredentials { .. } => {
+                Self::Credentials
+            }
+            Grant::RefreshToken { .. } => Self::FirstRefreshToken,
+            Grant::SignIn { .. } => Self::Nothing,
+        }
+    }
+}
+
 /// Decides what the next token request is. `may_refresh` is false where a
-/// refresh was refused just before; `acquires` tells whether the credentials
-/// of a grant are at hand that does not depend on the refresh token.
-pub(super) fn next_grant(state: &State, may_refresh: bool, acquires: bool) -> NextGrant {
-    if may_refresh && state.has_turn(!acquires) {
-        NextGrant::Refresh
-    } else if acquires || !state.has_refresh_token() {
-        NextGrant::Acquire
-    } else {
-        NextGrant::Reauthorize
+/// refresh was refused just before.
+pub(super) fn next_grant(state: &State, may_refresh: bool, means: Means) -> NextGrant {
+    if may_refresh && state.has_turn(means != Means::Credentials) {
+        return NextGrant::Refresh;
+    }
+    match means {
+        Means::Credentials => NextGrant::Acquire,
+        Means::FirstRefreshToken if !state.has_refresh_token() => NextGrant::Acquire,
+        Means::FirstRefreshToken | Means::Nothing => NextGrant::Reauthorize,
     }
 }
 
@@ -207,19 +234,32 @@ mod tests {
     #[test]
     fn refreshes_while_it_may_then_acquires_and_else_has_the_person_sign_in() {
         let mut state = holding(1, false);
-        assert_eq!(next_grant(&state, true, true), NextGrant::Acquire, "there is no refresh token");
+        assert_eq!(next_grant(&state, true, Means::Nothing), NextGrant::Reauthorize);
+        assert_eq!(next_grant(&state, true, Means::FirstRefreshToken), NextGrant::Acquire);
+        assert_eq!(
+            next_grant(&state, true, Means::Credentials),
+            NextGrant::Acquire,
+            "there is no refresh token"
+        );
         let lifetime = Lifetime::new(START, Duration::from_secs(1000), Duration::from_mins(1), 0);
         let token = Secret::new("token".to_owned());
         let access = AccessToken { generation: 2, token, token_type: TokenType::Bearer, lifetime };
         let refresh_token = Some(Secret::new("refresh".to_owned()));
         state.hold(TokenSet { access, refresh_token, scope: None }, false);
-        assert_eq!(next_grant(&state, true, true), NextGrant::Refresh);
-        assert_eq!(next_grant(&state, false, true), NextGrant::Acquire);
-        assert_eq!(next_grant(&state, false, false), NextGrant::Reauthorize);
+        assert_eq!(next_grant(&state, true, Means::Credentials), NextGrant::Refresh);
+        assert_eq!(next_grant(&state, false, Means::Credentials), NextGrant::Acquire);
+        assert_eq!(next_grant(&state, false, Means::FirstRefreshToken), NextGrant::Reauthorize);
+        assert_eq!(next_grant(&state, false, Means::Nothing), NextGrant::Reauthorize);
         state.take_turn();
-        assert_eq!(next_grant(&state, true, true), NextGrant::Refresh, "the one retry after a cut-off");
+        assert_eq!(
+            next_grant(&state, true, Means::Credentials),
+            NextGrant::Refresh,
+            "the one retry after a cut-off"
+        );
         state.take_turn();
-        assert_eq!(next_grant(&state, true, true), NextGrant::Acquire);
-        assert_eq!(next_grant(&state, true, false), NextGrant::Refresh, "there is nothing else");
+        assert_eq!(next_grant(&state, true, Means::Credentials), NextGrant::Acquire);
+        for means in [Means::FirstRefreshToken, Means::Nothing] {
+            assert_eq!(next_grant(&state, true, means), NextGrant::Refresh, "there is nothing else");
+        }
     }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
-use super::plan::{NextGrant, Reason, next_grant};
+use super::plan::{Means, NextGrant, Reason, next_grant};
 use super::state::State;
 use super::wait::Wait;
 use super::{Cause, Failure, Keeper, access_token_record};
 use crate::broker::log::GrantLine;
-use crate::broker::ports::{KeeperPorts, TokenEndpointFailure};
+use crate::broker::ports::{Cache as _, Clock as _, Entropy as _, KeeperPorts, TokenEndpointFailure};
 use crate::broker::report;
 use crate::config::{Connection, Grant, TokenEndpoint};
 use crate::oauth::{self, Refusal, TokenRequest, TokenResponse};
@@ -23,10 +23,16 @@ const CACHED_FROM: Duration = Duration::from_mins(2);
 /// How long the cache is left alone after a token was copied into it again.
 const REPUBLISHED: Duration = Duration::from_mins(10);
 
-/// One token request.
+/// One token request of a renewal.
 struct Attempt {
     request: TokenRequest,
     is_refresh: bool,
+}
+
+/// Why a token request yielded no token response.
+pub(super) enum Rejection {
+    Refused(Refusal, Option<Duration>),
+    Unanswered(TokenEndpointFailure),
 }
 
 /// How a token request ended.
@@ -57,7 +63,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             self.log_grant(connection, &attempt, &outcome, sent_at);
             match outcome {
                 Outcome::Granted(response) => {
-                    let set = self.token_set(&response, connection, &attempt, sent_at)?;
+                    let set = self.token_set(&response, connection, attempt.is_refresh, sent_at)?;
                     let refused = reason == Reason::Refused;
                     let access =
                         self.commit(connection, keys, |state| state.hold(set.clone(), refused)).await?;
@@ -96,8 +102,8 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         keys: &SealingKeys,
         may_refresh: bool,
     ) -> Result<Attempt, Failure> {
-        let acquires = !has_no_other_grant(connection);
-        match self.change(|state| next_grant(state, may_refresh, acquires))? {
+        let means = Means::of(&connection.grant);
+        match self.change(|state| next_grant(state, may_refresh, means))? {
             NextGrant::Refresh => {
                 if let Some(token) = self.commit(connection, keys, State::take_turn).await? {
                     return Ok(Attempt {
@@ -107,58 +113,66 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
                 }
             }
             NextGrant::Acquire => {}
-            NextGrant::Reauthorize => return Err(Failure::Storage),
+            NextGrant::Reauthorize => {
+                // Who is signed out by the provider is so here, whatever token is left.
+                if !may_refresh {
+                    self.commit(connection, keys, State::sign_out).await?;
+                }
+                return Err(Failure::SignedOut);
+            }
         }
         let request = TokenRequest::acquire(&connection.grant).ok_or(Failure::Storage)?;
         Ok(Attempt { request, is_refresh: false })
     }
 
     async fn send(&self, attempt: &Attempt, connection: &Connection, endpoint: &TokenEndpoint) -> Outcome {
-        let answer = match self.ports.request_token(&attempt.request, endpoint.timeout).await {
-            Ok(answer) => answer,
-            Err(failure) => {
-                let cause = match failure {
-                    TokenEndpointFailure::Unreachable => Cause::Unreachable,
-                    TokenEndpointFailure::Timeout => Cause::Timeout,
-                };
+        let (refusal, retry_after) = match self.exchange(&attempt.request, endpoint).await {
+            Ok(response) => return Outcome::Granted(Box::new(response)),
+            Err(Rejection::Refused(refusal, retry_after)) => (refusal, retry_after),
+            Err(Rejection::Unanswered(failure)) => {
+                let cause = Cause::from(failure);
                 return Outcome::Failed { cause, had_no_effect: false, retry_after: None };
             }
         };
-        let refusal = match oauth::read(answer.status, &answer.body) {
-            Ok(response) => return Outcome::Granted(Box::new(response)),
-            Err(refusal) => refusal,
-        };
-        if attempt.is_refresh
-            && !has_no_other_grant(connection)
-            && matches!(refusal, Refusal::Grant | Refusal::Denied | Refusal::Request)
-        {
-            return Outcome::RefreshRefused { is_dead: refusal == Refusal::Grant };
+        let means = Means::of(&connection.grant);
+        if attempt.is_refresh && ends_refresh(refusal, means) {
+            let is_dead = refusal == Refusal::Grant || means == Means::Nothing;
+            return Outcome::RefreshRefused { is_dead };
         }
-        let cause = match refusal {
-            Refusal::Grant | Refusal::Client | Refusal::Denied => Cause::CredentialsRejected,
-            Refusal::Busy | Refusal::Failed => Cause::Unreachable,
-            Refusal::Request | Refusal::Invalid => Cause::ResponseInvalid,
-        };
-        let now = self.ports.now();
         Outcome::Failed {
-            cause,
+            cause: Cause::from(refusal),
             had_no_effect: matches!(refusal, Refusal::Busy | Refusal::Client),
-            retry_after: answer.retry_after.and_then(|value| oauth::retry_after(&value, now)),
+            retry_after,
         }
     }
 
+    /// Sends one token request and reads its answer.
+    pub(super) async fn exchange(
+        &self,
+        request: &TokenRequest,
+        endpoint: &TokenEndpoint,
+    ) -> Result<TokenResponse, Rejection> {
+        let answer =
+            self.ports.request_token(request, endpoint.timeout).await.map_err(Rejection::Unanswered)?;
+        oauth::read(answer.status, &answer.body).map_err(|refusal| {
+            let now = self.ports.now();
+            let retry_after = answer.retry_after.and_then(|value| oauth::retry_after(&value, now));
+            Rejection::Refused(refusal, retry_after)
+        })
+    }
+
     /// The token set that a response yields.
-    fn token_set(
+    pub(super) fn token_set(
         &self,
         response: &TokenResponse,
         connection: &Connection,
-        attempt: &Attempt,
+        is_refresh: bool,
         sent_at: UnixTime,
     ) -> Result<TokenSet, Failure> {
         let [jitter] = self.ports.bytes();
         let life = response.expires_in.unwrap_or(connection.default_expires_in);
         let (kept_token, kept_scope) =
-            if attempt.is_refresh { self.change(|state| state.kept())? } else { (None, None) };
+            if is_refresh { self.change(|state| state.kept())? } else { (None, None) };
         // A client that can always prove itself needs no refresh token (RFC 6749 §4.4.3).
         let refreshes = !matches!(connection.grant, Grant::ClientCredentials { .. });
         Ok(TokenSet {
@@ -227,7 +241,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         if lifetime.expires_at.since(lifetime.obtained_at) < CACHED_FROM {
             return;
         }
-        let name = access_token_record(&self.connection);
+        let name = access_token_record(&self.subject, &self.connection);
         let nonce = Nonce(self.ports.bytes());
         let Ok(record) = AccessTokenRecord::seal(access, &connection.grant.identity(), &name, keys, &nonce)
         else {
@@ -255,11 +269,15 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
     }
 }
 
-/// Whether the refresh token is all that the connection has: then the newest
-/// one is tried again after each wait, since there is nothing else to acquire
-/// with. The configured one may have been rotated away long ago.
-const fn has_no_other_grant(connection: &Connection) -> bool {
-    matches!(connection.grant, Grant::RefreshToken { .. })
+/// Whether a refused refresh is the end of that refresh token, as far as a new
+/// grant can be made, or a person can sign in again.
+const fn ends_refresh(refusal: Refusal, means: Means) -> bool {
+    match means {
+        Means::Credentials => matches!(refusal, Refusal::Grant | Refusal::Denied | Refusal::Request),
+        // Some servers refuse a dead refresh token with 401 and words of their own.
+        Means::Nothing => matches!(refusal, Refusal::Grant | Refusal::Denied),
+        Means::FirstRefreshToken => false,
+    }
 }
 
 /// Whether the granted scope lacks something of what was asked for (RFC 6749

@@ -153,6 +153,11 @@ impl State {
         }
     }
 
+    /// Forgets the token set of a person whom the provider signed out.
+    pub fn sign_out(&mut self) {
+        self.held = None;
+    }
+
     /// The refresh token and the scope held.
     pub fn kept(&self) -> (Option<Secret>, Option<String>) {
         self.held.as_ref().map_or((None, None), |held| (held.refresh_token.clone(), held.scope.clone()))

@@ -34,23 +34,6 @@ fn reports_kinds_and_their_fields() {
 }
 
 #[test]
-fn knows_the_kinds_that_are_not_available() {
-    check_caller(
-        json!({"kind": "jwt", "issuer": "x", "audience": "x", "jwks_url": "x", "algorithms": [], "claims": {},
-            "header": "x"}),
-        &["CALLERS.web.kind: callers of kind jwt are not available yet"],
-    );
-    check_caller(
-        json!({"kind": "cloudflare-access", "team_domain": "x", "audience": "x"}),
-        &["CALLERS.web.kind: callers of kind cloudflare-access are not available yet"],
-    );
-    check_caller(
-        json!({"kind": "session"}),
-        &["CALLERS.web.kind: callers of kind session are not available yet"],
-    );
-}
-
-#[test]
 fn refuses_weak_and_unsendable_keys() {
     let nobody = "name no caller that can be used";
     let rules: Vec<String> = ["api", "fixed", "guru", "hubsoft", "renewed", "v8"]
@@ -120,28 +103,11 @@ fn takes_anyone_from_a_rule_alone() {
 #[test]
 fn prefers_the_configured_caller_called_anyone() {
     check(
-        &[(RULE_CALLERS, json!(["anyone"])), ("CALLERS/anyone", json!({"kind": "jwt"}))],
+        &[(RULE_CALLERS, json!(["anyone"])), ("CALLERS/anyone", json!({"kind": "key"}))],
         &[
-            "CALLERS.anyone.kind: callers of kind jwt are not available yet",
+            "ANYONE_KEY: is missing: set this secret",
             "CONNECTIONS.guru.rules: name no caller that can be used",
         ],
         &["guru"],
-    );
-}
-
-#[test]
-fn reports_sessions_named_by_rules_once() {
-    let session = "CALLERS.session: callers of kind session are not available yet";
-    let both = json!(["backend", "session"]);
-    check(&[(RULE_CALLERS, both.clone()), ("CONNECTIONS/v8/rules/0/callers", both)], &[session], &[]);
-    check(
-        &[(RULE_CALLERS, json!(["session"]))],
-        &["CONNECTIONS.guru.rules: name no caller that can be used", session],
-        &["guru"],
-    );
-    check(
-        &[(RULE_CALLERS, json!(["backend", "session"])), ("CALLERS/session", json!({"kind": "session"}))],
-        &["CALLERS.session.kind: callers of kind session are not available yet"],
-        &[],
     );
 }

@@ -37,8 +37,7 @@ fn says_what_to_write_in_each_field() {
         "scope: must be scope names of visible ASCII, without quotes and backslashes, separated by single spaces",
     );
     check_field("scheme", json!("a b"), "scheme: must be one word, or empty for no scheme at all");
-    check_field("subject", json!("user"), "subject: user token sets are not available yet");
-    check_field("subject", json!("x"), "subject: must be service");
+    check_field("subject", json!("x"), "subject: must be service or user");
     check_field("base_ur", json!(1), "base_ur: is not a known field");
     check_field("client_secret", json!("x"), "client_secret: is not a known field");
 }
@@ -113,7 +112,7 @@ fn needs_rules_that_say_everything() {
         check_field(&format!("rules/0/{field}"), json!("x"), &format!("rules[0].{field}: {message}"));
         check_field(&format!("rules/0/{field}"), json!([1]), &format!("rules[0].{field}[0]: must be a text"));
     }
-    let unknown = "must be the name of a caller in CALLERS, or anyone";
+    let unknown = "must be the name of a caller in CALLERS, or anyone or session";
     check_field("rules/0/callers", json!(["backend", "nobody"]), &format!("rules[0].callers[1]: {unknown}"));
     check_field(
         "rules/0/methods",
@@ -132,7 +131,13 @@ fn needs_rules_that_say_everything() {
     );
     let pattern = "must be a path that begins with /, * standing for one whole segment and ** for any number at its end";
     check_field("rules/0/paths", json!(["/a", "b"]), &format!("rules[0].paths[1]: {pattern}"));
-    check_field("rules/0/rate_limit", json!(1), "rules[0].rate_limit: rate limits are not available yet");
+    check_field("rules/0/rate_limit", json!(1), "rules[0].rate_limit: must be a table");
+    let requests = "rules[0].rate_limit.requests: must be a whole number from 1 to 1000000 (requests)";
+    check_field("rules/0/rate_limit", json!({"requests": 0, "seconds": 10}), requests);
+    let seconds = "rules[0].rate_limit.seconds: must be a whole number from 1 to 86400 (seconds)";
+    check_field("rules/0/rate_limit", json!({"requests": 1}), seconds);
+    let unknown = "rules[0].rate_limit.per: is not a known field";
+    check_field("rules/0/rate_limit", json!({"requests": 1, "seconds": 1, "per": 1}), unknown);
     check_field("rules/0/path", json!(1), "rules[0].path: is not a known field");
 }
 

@@ -1,0 +1,281 @@
+//! Signing in and out.
+
+use std::rc::Rc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use futures_util::future::join;
+use serde_json::{Value, json};
+use zeroize::Zeroize as _;
+
+use super::answer::{Draft, Refused};
+use super::caller::network;
+use super::cors::Cors;
+use super::log::{self, CallLine};
+use super::ports::{BodyFailure, KeeperUnreachable, Ports};
+use super::refusals::{RefusalsAsk, RefusalsReply};
+use super::session::{self, Credentials, SessionAsk, SessionId, SessionReply, SignIn, clear_cookie};
+use super::{Broker, Code};
+use crate::config::{Connection, SessionPolicy};
+use crate::http::RequestHead;
+use crate::json;
+use crate::secret::Secret;
+use crate::time::UnixTime;
+use crate::token::{Nonce, SealingKeys};
+
+/// The largest body of a sign-in, in bytes.
+const MAX_BODY_BYTES: usize = 16 * 1024;
+
+/// How long a sign-in waits for others of the same name or address to end.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Signs a person in to a connection.
+pub(super) async fn sign_in<'a, P: Ports>(
+    broker: &'a Rc<Broker>,
+    ports: &Rc<P>,
+    head: &RequestHead<'_>,
+    cors: &Cors<'_>,
+    connection: &str,
+    line: &mut CallLine<'a>,
+) -> Result<Draft<P::Response>, Refused> {
+    let config = broker.config();
+    only_post(head)?;
+    cors.check_sign_in(head)?;
+    let (id, connection) = config.connections.get_key_value(connection).ok_or(Code::UnknownConnection)?;
+    line.connection = Some(id);
+    let connection = connection.as_ref().ok_or(Code::Misconfigured)?;
+    let policy = config.session.filter(|_| connection.grant.is_for_people()).ok_or(Code::NotFound)?;
+    let keys = config.sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
+    let credentials = read_credentials(&**ports, head).await?;
+    let turns = Turns::take(ports, keys, connection, &credentials.username, head).await?;
+    let request = Request { ports: &**ports, keys, connection, credentials };
+    let answered = request.send(SessionId::read(head.headers)).await;
+    turns.give_back(ports, &answered);
+    let outcome = answered.as_ref().map_or_else(|refused| refused.code.as_str(), |_| "granted");
+    log::write_sign(&**ports, "sign_in", line.request_id, Some(id), outcome);
+    let (session, expires_at) = answered?;
+    let body = json!({ "connection": id, "expires_at": rfc3339(expires_at) });
+    let mut draft = Draft::text(200, "application/json", body.to_string());
+    draft.fields.push("set-cookie", &session.set_cookie(&policy));
+    Ok(draft)
+}
+
+/// Tells which connections the person is signed in to.
+pub(super) async fn session<P: Ports>(
+    broker: &Broker,
+    ports: &Rc<P>,
+    head: &RequestHead<'_>,
+    cors: &Cors<'_>,
+) -> Result<Draft<P::Response>, Refused> {
+    if !matches!(head.method, "GET" | "HEAD") {
+        return Err(Refused::method_not_allowed("GET, HEAD"));
+    }
+    broker.config().session.ok_or(Code::NotFound)?;
+    cors.check_cookie(head)?;
+    let id = SessionId::read(head.headers).ok_or(Code::CallerUnauthenticated)?;
+    match ports.ask_session(id.name(), &SessionAsk::List { proof: id.proof() }).await {
+        Ok(SessionReply::Connections(connections)) => {
+            let list: Vec<Value> = connections
+                .iter()
+                .map(|(id, expires_at)| json!({ "id": id, "expires_at": rfc3339(*expires_at) }))
+                .collect();
+            Ok(Draft::text(200, "application/json", json!({ "connections": list }).to_string()))
+        }
+        Ok(SessionReply::Nobody) => Err(Code::CallerUnauthenticated.into()),
+        answered => Err(unforeseen(answered)),
+    }
+}
+
+/// Ends the person's session, where there is one.
+pub(super) async fn sign_out<P: Ports>(
+    broker: &Broker,
+    ports: &Rc<P>,
+    head: &RequestHead<'_>,
+    cors: &Cors<'_>,
+    line: &CallLine<'_>,
+) -> Result<Draft<P::Response>, Refused> {
+    only_post(head)?;
+    let policy: SessionPolicy = broker.config().session.ok_or(Code::NotFound)?;
+    cors.check_cookie(head)?;
+    if let Some(id) = SessionId::read(head.headers) {
+        match ports.ask_session(id.name(), &SessionAsk::SignOut { proof: id.proof() }).await {
+            Ok(SessionReply::SignedOut) => {
+                log::write_sign(&**ports, "sign_out", line.request_id, None, "ended");
+            }
+            Ok(SessionReply::Nobody) => {}
+            answered => return Err(unforeseen(answered)),
+        }
+    }
+    let mut draft = Draft::empty(204);
+    draft.fields.push("set-cookie", &clear_cookie(&policy));
+    Ok(draft)
+}
+
+fn only_post(head: &RequestHead<'_>) -> Result<(), Refused> {
+    if head.method == "POST" { Ok(()) } else { Err(Refused::method_not_allowed("POST")) }
+}
+
+/// The session did not answer, or something else than it was asked.
+fn unforeseen(_: Result<SessionReply, KeeperUnreachable>) -> Refused {
+    Refused::unavailable(Code::Internal, 1)
+}
+
+fn rfc3339(time: UnixTime) -> String {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(time.as_millis())).to_string()
+}
+
+/// The user name and the password in the body: a JSON object, so that no form
+/// of another site can send it without being asked first.
+async fn read_credentials<P: Ports>(ports: &P, head: &RequestHead<'_>) -> Result<Credentials, Refused> {
+    let content_type = head.headers.value("content-type").unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if !media_type.eq_ignore_ascii_case("application/json") {
+        return Err(Code::BadRequest.into());
+    }
+    let body = ports.body(MAX_BODY_BYTES).await.map_err(|failure| match failure {
+        BodyFailure::TooLarge => Code::BodyTooLarge,
+        BodyFailure::Gone => Code::BadRequest,
+    })?;
+    let mut members = json::parse(&body).map_err(|_| Code::BadRequest)?;
+    let mut take = |name| match members.get_mut(name).map(Value::take) {
+        Some(Value::String(text)) if !text.is_empty() => Ok(Secret::new(text)),
+        Some(Value::String(mut text)) => {
+            text.zeroize();
+            Err(Code::BadRequest)
+        }
+        _ => Err(Code::BadRequest),
+    };
+    let (username, password) = (take("username"), take("password"));
+    Ok(Credentials { username: username?, password: password? })
+}
+
+/// One sign-in on its way.
+struct Request<'r, P> {
+    ports: &'r P,
+    keys: &'r SealingKeys,
+    connection: &'r Connection,
+    credentials: Credentials,
+}
+
+impl<P: Ports> Request<'_, P> {
+    /// Signs in to the session of the cookie, where that lives, else to a new
+    /// one. Either way the cookie is another one from then on.
+    async fn send(&self, cookie: Option<SessionId>) -> Result<(SessionId, UnixTime), Refused> {
+        if let Some(id) = cookie {
+            let next = id.rotated(self.ports.bytes()).ok_or(Code::Internal)?;
+            if let Some(signed_in) = self.ask(Some(&id), next).await? {
+                return Ok(signed_in);
+            }
+        }
+        let signed_in = self.ask(None, SessionId::new(self.ports.bytes())).await?;
+        signed_in.ok_or_else(|| Refused::unavailable(Code::Internal, 1))
+    }
+
+    /// Asks the session to sign the person in; nothing where it is no more.
+    async fn ask(
+        &self,
+        id: Option<&SessionId>,
+        next: SessionId,
+    ) -> Result<Option<(SessionId, UnixTime)>, Refused> {
+        let nonce = Nonce(self.ports.bytes());
+        let credentials =
+            self.credentials.seal(next.name(), self.keys, &nonce).map_err(|_| Code::Internal)?;
+        let ask = SessionAsk::SignIn(SignIn {
+            connection: self.connection.id.clone(),
+            proof: id.map(SessionId::proof),
+            next_proof: next.proof(),
+            credentials,
+        });
+        match self.ports.ask_session(next.name(), &ask).await {
+            Ok(SessionReply::SignedIn { expires_at }) => Ok(Some((next, expires_at))),
+            Ok(SessionReply::Nobody) => Ok(None),
+            Ok(SessionReply::Refused(refused)) => Err(match refused {
+                session::Refused::Rejected => Code::LoginRejected,
+                session::Refused::ClientRejected => Code::CredentialsRejected,
+                session::Refused::Failed(cause) => Code::from(cause),
+                session::Refused::Misconfigured => Code::Misconfigured,
+            }
+            .into()),
+            answered => Err(unforeseen(answered)),
+        }
+    }
+}
+
+/// The turns of one sign-in at the counters of refusals.
+struct Turns {
+    name: (String, u64),
+    address: (String, u64),
+}
+
+impl Turns {
+    /// Takes a turn for the user name and one for the address.
+    ///
+    /// # Errors
+    /// `rate_limited` where there were too many refusals.
+    async fn take<P: Ports>(
+        ports: &Rc<P>,
+        keys: &SealingKeys,
+        connection: &Connection,
+        username: &Secret,
+        head: &RequestHead<'_>,
+    ) -> Result<Self, Refused> {
+        // Providers differ in whether case counts: here it does not.
+        let username = Secret::new(username.expose().trim().to_lowercase());
+        let name = keys.blind_name(&["sign-in name", &connection.id, username.expose()]);
+        let address = keys.blind_name(&["sign-in address", &network(head)]);
+        let (name, address) = (format!("refusals/{name}"), format!("refusals/{address}"));
+        match join(begin(&**ports, &name), begin(&**ports, &address)).await {
+            (Ok(first), Ok(second)) => Ok(Self { name: (name, first), address: (address, second) }),
+            (Ok(attempt), Err(refused)) => {
+                end(ports, name, attempt, false);
+                Err(refused)
+            }
+            (Err(refused), Ok(attempt)) => {
+                end(ports, address, attempt, false);
+                Err(refused)
+            }
+            (Err(refused), Err(_)) => Err(refused),
+        }
+    }
+
+    /// Tells how the sign-in ended, behind the answer. Until then it counts as
+    /// under way.
+    fn give_back<P: Ports, T>(self, ports: &Rc<P>, answered: &Result<T, Refused>) {
+        let refused = answered.as_ref().is_err_and(|refused| counts_as_refused(refused.code));
+        for (counter, attempt) in [self.name, self.address] {
+            end(ports, counter, attempt, refused);
+        }
+    }
+}
+
+/// Whether the provider may have counted the attempt as a wrong one.
+fn counts_as_refused(code: Code) -> bool {
+    matches!(code, Code::LoginRejected | Code::CredentialsRejected | Code::TokenEndpointTimeout)
+}
+
+async fn begin<P: Ports>(ports: &P, counter: &str) -> Result<u64, Refused> {
+    let limited = |seconds| Refused { retry_after: Some(seconds), ..Refused::from(Code::RateLimited) };
+    let asked_at = ports.now();
+    loop {
+        match ports.ask_refusals(counter, &RefusalsAsk::Begin).await {
+            Ok(RefusalsReply::Begun(attempt)) => return Ok(attempt),
+            Ok(RefusalsReply::Full(seconds)) => return Err(limited(seconds)),
+            Ok(RefusalsReply::Busy) if ports.now() < asked_at + LONGEST_WAIT => {
+                ports.pause(LOOK_AGAIN).await;
+            }
+            Ok(RefusalsReply::Busy) => return Err(limited(1)),
+            Ok(RefusalsReply::Noted | RefusalsReply::Unavailable) | Err(KeeperUnreachable) => {
+                return Err(Refused::unavailable(Code::Internal, 1));
+            }
+        }
+    }
+}
+
+fn end<P: Ports>(ports: &Rc<P>, counter: String, attempt: u64, refused: bool) {
+    let behind = Rc::clone(ports);
+    ports.spawn(Box::pin(async move {
+        // Where this fails the attempt counts as under way for a while.
+        let _ = behind.ask_refusals(&counter, &RefusalsAsk::End { attempt, refused }).await;
+    }));
+}

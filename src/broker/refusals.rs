@@ -1,0 +1,227 @@
+//! Counting refused sign-ins, so that nobody can guess passwords through the
+//! broker, nor lock somebody's account by trying.
+//!
+//! There is one counter for each user name of a connection and one for each
+//! address, an object of its own everywhere. An attempt takes its turn before
+//! the provider is asked; one whose end is not told counts as refused.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::lock::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::ports::{KeeperPorts, SessionPorts, StorageFailed};
+use crate::time::UnixTime;
+
+/// How many refusals are let happen within [`WINDOW`].
+const MOST: usize = 5;
+
+const WINDOW: Duration = Duration::from_mins(1);
+
+/// After how long an attempt whose end is not told has ended: longer than any
+/// token request may take.
+const LONGEST_ATTEMPT: Duration = Duration::from_mins(3);
+
+/// What a counter is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum RefusalsAsk {
+    /// Whether another attempt may begin.
+    Begin,
+    /// How the attempt of that number ended.
+    End {
+        /// Its number.
+        attempt: u64,
+        /// Whether it was refused.
+        refused: bool,
+    },
+}
+
+/// What a counter answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum RefusalsReply {
+    /// It may begin; its number.
+    Begun(u64),
+    /// Perhaps, when those that are on their way have ended.
+    Busy,
+    /// Not before so many seconds, at least 1.
+    Full(u64),
+    /// It is noted.
+    Noted,
+    /// The counter's storage failed.
+    Unavailable,
+}
+
+/// One counter.
+#[allow(missing_debug_implementations, reason = "its ports have none")]
+pub struct Refusals<P> {
+    ports: P,
+    attempts: RefCell<Option<Attempts>>,
+    writing: Mutex<()>,
+}
+
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+struct Attempts {
+    last: u64,
+    list: Vec<Attempt>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Attempt {
+    number: u64,
+    /// When it began, or was refused.
+    at: UnixTime,
+    is_under_way: bool,
+}
+
+impl<P: SessionPorts> Refusals<P> {
+    /// The counter whose storage `ports` have.
+    #[must_use]
+    pub fn new(ports: P) -> Rc<Self> {
+        Rc::new(Self { ports, attempts: RefCell::new(None), writing: Mutex::new(()) })
+    }
+
+    /// Answers one ask.
+    pub async fn answer(&self, ask: RefusalsAsk) -> RefusalsReply {
+        let answered = match ask {
+            RefusalsAsk::Begin => self.change(Attempts::begin).await,
+            RefusalsAsk::End { attempt, refused } => {
+                self.change(|attempts, now| attempts.end(attempt, refused, now)).await
+            }
+        };
+        answered.unwrap_or(RefusalsReply::Unavailable)
+    }
+
+    /// Forgets all, where nothing has happened for long.
+    pub async fn alarm(&self) {
+        // Where storage fails, what is left counts for nothing any more.
+        let _ = self.ports.clear().await;
+        self.attempts.replace(None);
+    }
+
+    /// Changes the attempts, durably before anybody learns of it. They hold
+    /// nothing but times.
+    async fn change(
+        &self,
+        change: impl FnOnce(&mut Attempts, UnixTime) -> RefusalsReply,
+    ) -> Result<RefusalsReply, StorageFailed> {
+        let _turn = self.writing.lock().await;
+        let known = self.attempts.borrow().clone();
+        let mut attempts = match known {
+            Some(attempts) => attempts,
+            None => self.read().await?,
+        };
+        let now = self.ports.now();
+        attempts.forget_old(now);
+        let reply = change(&mut attempts, now);
+        if matches!(reply, RefusalsReply::Begun(_) | RefusalsReply::Noted) {
+            let text = serde_json::to_string(&attempts).map_err(|_| StorageFailed)?;
+            self.ports.store(&text).await?;
+            self.ports.set_alarm(now + LONGEST_ATTEMPT + WINDOW).await?;
+        }
+        self.attempts.replace(Some(attempts));
+        Ok(reply)
+    }
+
+    async fn read(&self) -> Result<Attempts, StorageFailed> {
+        let stored = KeeperPorts::load(&self.ports).await?;
+        Ok(stored.and_then(|text| serde_json::from_slice(text.as_bytes()).ok()).unwrap_or_default())
+    }
+}
+
+impl Attempts {
+    fn forget_old(&mut self, now: UnixTime) {
+        self.list
+            .retain(|attempt| now < attempt.at + if attempt.is_under_way { LONGEST_ATTEMPT } else { WINDOW });
+    }
+
+    fn begin(&mut self, now: UnixTime) -> RefusalsReply {
+        let refused = self.list.iter().filter(|attempt| !attempt.is_under_way);
+        if refused.clone().count() >= MOST {
+            let oldest = refused.map(|attempt| attempt.at).min().unwrap_or(now);
+            let left = (oldest + WINDOW).since(now) + Duration::from_millis(999);
+            return RefusalsReply::Full(left.as_secs().max(1));
+        }
+        if self.list.len() >= MOST {
+            return RefusalsReply::Busy;
+        }
+        self.last += 1;
+        self.list.push(Attempt { number: self.last, at: now, is_under_way: true });
+        RefusalsReply::Begun(self.last)
+    }
+
+    fn end(&mut self, number: u64, refused: bool, now: UnixTime) -> RefusalsReply {
+        if refused {
+            for attempt in self.list.iter_mut().filter(|attempt| attempt.number == number) {
+                (attempt.at, attempt.is_under_way) = (now, false);
+            }
+        } else {
+            self.list.retain(|attempt| attempt.number != number);
+        }
+        RefusalsReply::Noted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: UnixTime = UnixTime::from_millis(1_000_000);
+
+    fn begin(attempts: &mut Attempts, at: u64) -> RefusalsReply {
+        let now = START + Duration::from_secs(at);
+        attempts.forget_old(now);
+        attempts.begin(now)
+    }
+
+    fn refuse(attempts: &mut Attempts, at: u64) {
+        let RefusalsReply::Begun(number) = begin(attempts, at) else { panic!("no turn at {at}") };
+        attempts.end(number, true, START + Duration::from_secs(at));
+    }
+
+    #[test]
+    fn lets_five_refusals_happen_in_any_minute() {
+        let mut attempts = Attempts::default();
+        for at in [0, 10, 20, 30, 40] {
+            refuse(&mut attempts, at);
+        }
+        assert_eq!(begin(&mut attempts, 41), RefusalsReply::Full(19));
+        assert_eq!(begin(&mut attempts, 59), RefusalsReply::Full(1));
+        refuse(&mut attempts, 60);
+        assert_eq!(begin(&mut attempts, 60), RefusalsReply::Full(10));
+    }
+
+    #[test]
+    fn holds_up_nobody_who_succeeds() {
+        let mut attempts = Attempts::default();
+        for _ in 0..100 {
+            let RefusalsReply::Begun(number) = begin(&mut attempts, 0) else { panic!("no turn") };
+            attempts.end(number, false, START);
+        }
+        assert!(attempts.list.is_empty());
+    }
+
+    #[test]
+    fn lets_no_more_attempts_begin_than_may_be_refused() {
+        let mut attempts = Attempts::default();
+        for _ in 0..3 {
+            refuse(&mut attempts, 0);
+        }
+        assert!(matches!(begin(&mut attempts, 0), RefusalsReply::Begun(_)));
+        assert_eq!(begin(&mut attempts, 0), RefusalsReply::Begun(5));
+        assert_eq!(begin(&mut attempts, 0), RefusalsReply::Busy);
+        attempts.end(5, false, START);
+        assert!(matches!(begin(&mut attempts, 0), RefusalsReply::Begun(_)));
+    }
+
+    #[test]
+    fn counts_an_attempt_whose_end_is_not_told() {
+        let mut attempts = Attempts::default();
+        for _ in 0..5 {
+            begin(&mut attempts, 0);
+        }
+        assert_eq!(begin(&mut attempts, 179), RefusalsReply::Busy);
+        assert!(matches!(begin(&mut attempts, 180), RefusalsReply::Begun(_)));
+    }
+}

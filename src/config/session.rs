@@ -1,0 +1,51 @@
+//! Reading how long sessions last, and where their cookie goes.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::caller::Callers;
+use super::limits::{Bounds, SESSION_IDLE, SESSION_MAX};
+use super::{Caller, Problem, SessionPolicy, Variables};
+
+/// Reads the variables about sessions; nothing where no caller is one.
+pub(super) fn read(
+    variables: &Variables,
+    callers: &Callers,
+    problems: &mut Vec<Problem>,
+) -> Option<SessionPolicy> {
+    let policy = SessionPolicy {
+        idle: read_seconds(variables, "SESSION_IDLE_SECONDS", &SESSION_IDLE, problems),
+        longest: read_seconds(variables, "SESSION_MAX_SECONDS", &SESSION_MAX, problems),
+        cross_site: read_cross_site(variables, problems),
+    };
+    callers.values().any(|caller| matches!(caller, Some(Caller::Session))).then_some(policy)
+}
+
+/// A number, or the text of one: a dashboard knows texts only.
+fn read_seconds(variables: &Variables, name: &str, bounds: &Bounds, problems: &mut Vec<Problem>) -> Duration {
+    let number = match variables.get(name) {
+        None => Some(bounds.default),
+        Some(value) => value.as_u64().or_else(|| value.as_str()?.parse().ok()),
+    };
+    let seconds =
+        number.filter(|number| (bounds.least..=bounds.most).contains(number)).unwrap_or_else(|| {
+            problems.push(Problem::new(name.to_owned(), bounds.what));
+            bounds.default
+        });
+    Duration::from_secs(seconds)
+}
+
+fn read_cross_site(variables: &Variables, problems: &mut Vec<Problem>) -> bool {
+    const NAME: &str = "SESSION_CROSS_SITE";
+    match variables.get(NAME) {
+        None => false,
+        Some(Value::Bool(answer)) => *answer,
+        Some(Value::String(text)) if text == "true" => true,
+        Some(Value::String(text)) if text == "false" => false,
+        Some(_) => {
+            problems.push(Problem::new(NAME.to_owned(), "must be true or false"));
+            false
+        }
+    }
+}

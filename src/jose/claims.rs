@@ -1,0 +1,128 @@
+//! What a token claims, and what it has to.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::{Invalid, text};
+use crate::json;
+use crate::time::UnixTime;
+
+/// How far the clocks of issuers may be off, either way (RFC 7519 §4.1.4).
+pub const TOLERANCE: Duration = Duration::from_mins(1);
+
+/// The first second that no claim can mean: 10000-01-01T00:00:00Z.
+const END_OF_TIME: f64 = 253_402_300_800.0;
+
+/// The claims of a token (RFC 7519 §4).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Claims {
+    /// Who issued it: `iss`.
+    pub issuer: String,
+    /// Whom it is about, where it tells: `sub`.
+    pub subject: Option<String>,
+    /// Whom it is for: `aud`.
+    pub audience: Vec<String>,
+    /// When it expires: `exp`.
+    pub expires_at: UnixTime,
+    /// From when it is valid, where it tells: `nbf`.
+    pub not_before: Option<UnixTime>,
+    /// When it was issued, where it tells: `iat`.
+    pub issued_at: Option<UnixTime>,
+    /// Every claim as it is written, those above too.
+    pub members: Map<String, Value>,
+}
+
+/// What a token has to claim.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Expectation {
+    /// The issuer, exactly.
+    pub issuer: String,
+    /// The audiences, any of which will do.
+    pub audience: Vec<String>,
+    /// Claims by name, and for each the values any of which will do.
+    pub claims: Vec<(String, Vec<Value>)>,
+}
+
+impl Claims {
+    /// Reads claims: `iss`, `aud` and `exp` are needed, and every registered
+    /// claim is of its type.
+    ///
+    /// # Errors
+    /// [`Invalid::Claims`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, Invalid> {
+        let Ok(Value::Object(members)) = json::parse(bytes) else { return Err(Invalid::Claims) };
+        Self::read(members).ok_or(Invalid::Claims)
+    }
+
+    fn read(members: Map<String, Value>) -> Option<Self> {
+        let name = |claim| text(&members, claim).ok();
+        let date = |claim| members.get(claim).map(|value| numeric_date(value).ok_or(())).transpose().ok();
+        name("jti")?;
+        Some(Self {
+            issuer: name("iss")??.to_owned(),
+            subject: name("sub")?.map(str::to_owned),
+            audience: audience(members.get("aud")?)?,
+            expires_at: date("exp")??,
+            not_before: date("nbf")?,
+            issued_at: date("iat")?,
+            members,
+        })
+    }
+
+    /// Checks the claims at `now`.
+    ///
+    /// # Errors
+    /// The first that is not as expected.
+    pub fn meets(&self, expectation: &Expectation, now: UnixTime) -> Result<(), Invalid> {
+        let claims = &expectation.claims;
+        let checks = [
+            (self.issuer == expectation.issuer, Invalid::Issuer),
+            (self.audience.iter().any(|name| expectation.audience.contains(name)), Invalid::Audience),
+            (self.expires_at + TOLERANCE > now, Invalid::Expired),
+            (self.not_before.is_none_or(|start| start <= now + TOLERANCE), Invalid::NotYetValid),
+            (self.issued_at.is_none_or(|issued| issued <= now + TOLERANCE), Invalid::IssuedInFuture),
+            (claims.iter().all(|(name, values)| self.has(name, values)), Invalid::RequiredClaim),
+        ];
+        checks.into_iter().find(|(met, _)| !met).map_or(Ok(()), |(_, reason)| Err(reason))
+    }
+
+    /// Whether a claim is one of `values`, or holds one where it is an array.
+    fn has(&self, name: &str, values: &[Value]) -> bool {
+        let Some(claim) = self.members.get(name) else { return false };
+        values.iter().any(|value| match (claim, value) {
+            (Value::Array(items), _) => items.contains(value),
+            (Value::String(granted), Value::String(needed)) if name == "scope" => covers(granted, needed),
+            _ => claim == value,
+        })
+    }
+}
+
+impl fmt::Debug for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Claims(redacted)")
+    }
+}
+
+/// Whether a scope has every name of another that has some (RFC 8693 §4.2).
+fn covers(granted: &str, needed: &str) -> bool {
+    let names = |scope| str::split(scope, ' ').filter(|name| !name.is_empty());
+    names(needed).next().is_some() && names(needed).all(|name| names(granted).any(|held| held == name))
+}
+
+fn audience(claim: &Value) -> Option<Vec<String>> {
+    match claim {
+        Value::String(name) => Some(vec![name.clone()]),
+        Value::Array(names) => names.iter().map(|name| name.as_str().map(str::to_owned)).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+    }
+}
+
+/// Seconds since the epoch, whole or not (RFC 7519 §2), to the nearest
+/// millisecond and up to the year 9999.
+fn numeric_date(claim: &Value) -> Option<UnixTime> {
+    let seconds = claim.as_f64().filter(|seconds| *seconds < END_OF_TIME)?;
+    let half = Duration::from_micros(500);
+    Some(UnixTime::from_millis(0) + (Duration::try_from_secs_f64(seconds).ok()? + half))
+}

@@ -1,0 +1,193 @@
+//! Key sets of issuers.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+use super::algorithm::{Algorithm, KeyType};
+use super::token::UnverifiedToken;
+use super::{decode, text};
+use crate::json;
+
+/// How many keys of a set are considered.
+pub const MAX_KEYS: usize = 100;
+
+/// How many keys are tried on a token.
+pub const MAX_CANDIDATES: usize = 4;
+
+/// The public keys by which an issuer signs (RFC 7517 §5).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeySet(pub(super) Vec<Key>);
+
+/// A public key that verifies signatures (RFC 7517 §4).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Key {
+    kid: Option<String>,
+    algorithm: Option<Algorithm>,
+    kind: KeyType,
+    /// The members that make up the key, made anew.
+    material: Vec<(&'static str, String)>,
+}
+
+impl KeySet {
+    /// Reads a JWK set. Keys that cannot be used here are left out, as
+    /// RFC 7517 §5 has it; none where the text is no set.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let set = json::parse(bytes).ok()?;
+        let keys = set.get("keys")?.as_array()?;
+        Some(Self(keys.iter().take(MAX_KEYS).filter_map(Key::read).collect()))
+    }
+
+    /// The set as a JWK set that has nothing but what is used here.
+    /// [`KeySet::parse`] reads it to an equal set.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let keys = self.0.iter().map(Key::to_value).collect();
+        Value::Object(Map::from_iter([("keys".to_owned(), Value::Array(keys))])).to_string()
+    }
+
+    /// The keys that may have signed `token`: of its `kid` where it has one, of
+    /// the type its algorithm asks for, and meant for no other algorithm.
+    pub fn candidates(&self, token: &UnverifiedToken<'_>) -> impl Iterator<Item = &Key> {
+        self.0.iter().filter(|key| key.fits(token)).take(MAX_CANDIDATES)
+    }
+
+    /// Whether a key is called `kid`.
+    #[must_use]
+    pub fn has_kid(&self, kid: &str) -> bool {
+        self.0.iter().any(|key| key.kid() == Some(kid))
+    }
+
+    /// How many keys can be used.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether no key can be used.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Key {
+    /// Its name within the set, where it has one.
+    #[must_use]
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// The only algorithm it is meant for, where it tells one.
+    #[must_use]
+    pub const fn algorithm(&self) -> Option<Algorithm> {
+        self.algorithm
+    }
+
+    /// Its type.
+    #[must_use]
+    pub const fn key_type(&self) -> KeyType {
+        self.kind
+    }
+
+    /// The key as a JWK of nothing but its public members: `kty` with `n` and
+    /// `e`, or with `crv`, `x` and, on a P curve, `y`.
+    #[must_use]
+    pub fn jwk(&self) -> String {
+        Value::Object(self.members().collect()).to_string()
+    }
+
+    fn members(&self) -> impl Iterator<Item = (String, Value)> {
+        self.material.iter().map(|(name, value)| ((*name).to_owned(), Value::String(value.clone())))
+    }
+
+    fn to_value(&self) -> Value {
+        let kid = self.kid().map(|kid| ("kid".to_owned(), Value::from(kid)));
+        let algorithm = self.algorithm.map(|algorithm| ("alg".to_owned(), Value::from(algorithm.as_str())));
+        Value::Object(self.members().chain(kid).chain(algorithm).collect())
+    }
+
+    fn fits(&self, token: &UnverifiedToken<'_>) -> bool {
+        token.kid().is_none_or(|kid| self.kid() == Some(kid))
+            && self.algorithm.is_none_or(|algorithm| algorithm == token.algorithm())
+            && self.kind == token.algorithm().key_type()
+    }
+
+    /// Reads a JWK; none where it is not of a known type, is not for verifying
+    /// or is not sound.
+    fn read(jwk: &Value) -> Option<Self> {
+        let jwk = jwk.as_object()?;
+        let signs = jwk.get("use").is_none_or(|purpose| purpose == "sig");
+        if !signs || !jwk.get("key_ops").is_none_or(lets_verify) {
+            return None;
+        }
+        let (kind, material) = read_material(jwk)?;
+        let algorithm = match text(jwk, "alg").ok()? {
+            None => None,
+            Some(name) => Some(Algorithm::parse(name).filter(|known| known.key_type() == kind)?),
+        };
+        Some(Self { kid: text(jwk, "kid").ok()?.map(str::to_owned), algorithm, kind, material })
+    }
+}
+
+fn lets_verify(operations: &Value) -> bool {
+    operations.as_array().is_some_and(|operations| {
+        operations.iter().all(Value::is_string) && operations.iter().any(|operation| operation == "verify")
+    })
+}
+
+/// Reads the public members of a key (RFC 7518 §6, RFC 8037 §2).
+fn read_material(jwk: &Map<String, Value>) -> Option<(KeyType, Vec<(&'static str, String)>)> {
+    let member = |name| jwk.get(name).and_then(Value::as_str);
+    let bytes = |name| decode(member(name)?);
+    let coordinate = |name, length| bytes(name).filter(|bytes| bytes.len() == length).map(encode);
+    match (member("kty")?, member("crv")) {
+        ("RSA", _) => {
+            let modulus = bytes("n").map(without_zeros).filter(|bytes| is_modulus(bytes))?;
+            let exponent = bytes("e").map(without_zeros).filter(|bytes| is_exponent(bytes))?;
+            let kty = ("kty", "RSA".to_owned());
+            Some((KeyType::Rsa, vec![kty, ("n", encode(modulus)), ("e", encode(exponent))]))
+        }
+        ("EC", Some(curve)) => {
+            let (kind, length) = match curve {
+                "P-256" => (KeyType::P256, 32),
+                "P-384" => (KeyType::P384, 48),
+                "P-521" => (KeyType::P521, 66),
+                _ => return None,
+            };
+            let (x, y) = (coordinate("x", length)?, coordinate("y", length)?);
+            Some((kind, vec![("kty", "EC".to_owned()), ("crv", curve.to_owned()), ("x", x), ("y", y)]))
+        }
+        ("OKP", Some("Ed25519")) => {
+            let (kty, crv) = (("kty", "OKP".to_owned()), ("crv", "Ed25519".to_owned()));
+            Some((KeyType::Ed25519, vec![kty, crv, ("x", coordinate("x", 32)?)]))
+        }
+        _ => None,
+    }
+}
+
+/// Whether an RSA modulus has 2048 to 8192 bits (RFC 7518 §3.3).
+fn is_modulus(bytes: &[u8]) -> bool {
+    match bytes.len() {
+        256 => bytes.first().is_some_and(|first| *first >= 0x80),
+        length => (257..=1024).contains(&length),
+    }
+}
+
+/// Whether an RSA exponent is odd, more than one and of at most 32 bits.
+fn is_exponent(bytes: &[u8]) -> bool {
+    bytes.len() <= 4 && bytes != [1] && bytes.last().is_some_and(|last| last % 2 == 1)
+}
+
+/// A number without zeros in front, which some issuers write although
+/// RFC 7518 §2 forbids them.
+fn without_zeros(mut bytes: Vec<u8>) -> Vec<u8> {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    bytes.drain(..zeros);
+    bytes
+}
+
+fn encode(bytes: Vec<u8>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}

@@ -1,0 +1,189 @@
+//! JSON texts in which no member comes twice (RFC 8259 §4, RFC 7515 §4).
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// What was read is not JSON, or has an object with two members of one name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotJson;
+
+/// Reads one JSON text. Objects whose members are not unique are refused at
+/// any depth: readers differ in which of the two they take.
+///
+/// # Errors
+/// [`NotJson`], also where something follows the text or it nests too deep.
+pub fn parse(bytes: &[u8]) -> Result<Value, NotJson> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let Unambiguous(value) = Deserialize::deserialize(&mut deserializer).map_err(|_| NotJson)?;
+    deserializer.end().map_err(|_| NotJson)?;
+    Ok(value)
+}
+
+/// A value without objects that name a member twice.
+struct Unambiguous(Value);
+
+impl<'de> Deserialize<'de> for Unambiguous {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor).map(Self)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON with unique members")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(Unambiguous(item)) = items.next_element()? {
+            array.push(item);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some((name, Unambiguous(value))) = members.next_entry::<String, _>()? {
+            if object.insert(name, value).is_some() {
+                return Err(A::Error::custom("duplicate member"));
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_serde_json_reads() {
+        for text in [
+            "null",
+            " true\r\n\t",
+            "0",
+            "-1",
+            "18446744073709551615",
+            "-9223372036854775808",
+            "1.5e3",
+            "-0",
+            "123456789012345678901234567890",
+            r#""""#,
+            r#""\u0061\ud83d\ude00\n\u0000""#,
+            "[]",
+            "{}",
+            r#"[1,[2,{"a":[3]}],null]"#,
+            r#"{"a":{"a":{"a":1}},"A":2,"":3,"\u00e1":4,"a\u0301":5}"#,
+            r#"[{"a":1},{"a":1}]"#,
+            r#"{"__proto__":1,"$serde_json::private::Number":"1"}"#,
+        ] {
+            assert_eq!(parse(text.as_bytes()), Ok(serde_json::from_str(text).unwrap()), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_member_that_comes_twice() {
+        for text in [
+            r#"{"a":1,"a":2}"#,
+            r#"{"a":1,"b":2,"a":1}"#,
+            r#"{"a":null,"a":null}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            r#"{"\u0061lg":"RS256","a\u006Cg":"none"}"#,
+            r#"{"/":1,"\/":2}"#,
+            r#"{"😀":1,"\ud83d\ude00":2}"#,
+            r#"{"":1,"":2}"#,
+            r#"[[{"x":[{"a":1,"a":2}]}]]"#,
+            r#"{"x":{"y":{"a":1,"a":2}}}"#,
+            r#"{"a":{"b":1,"b":2},"c":3}"#,
+        ] {
+            assert!(serde_json::from_str::<Value>(text).is_ok(), "{text}");
+            assert_eq!(parse(text.as_bytes()), Err(NotJson), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_follows_the_text() {
+        for text in ["{}{}", "{} x", "{},", "1 2", "null\0", "[]]", "{}//", "\"a\"\"b\""] {
+            assert_eq!(parse(text.as_bytes()), Err(NotJson), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_json() {
+        for text in [
+            "",
+            " ",
+            "{",
+            "{\"a\"}",
+            "{\"a\":1,}",
+            "{a:1}",
+            "{'a':1}",
+            "{1:1}",
+            "[1,]",
+            "01",
+            "1.",
+            "+1",
+            "1e400",
+            "NaN",
+            "Infinity",
+            "nul",
+            "\"\n\"",
+            r#""\ud800""#,
+            r#""\x""#,
+            "\u{feff}{}",
+        ] {
+            assert_eq!(parse(text.as_bytes()), Err(NotJson), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_invalid_utf_8() {
+        for bytes in [&b"\"\xff\""[..], b"\"\xc0\xaf\"", b"\"\xed\xa0\x80\"", b"{\"\xff\":1}", b"\xff{}"] {
+            assert_eq!(parse(bytes), Err(NotJson), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn nests_no_deeper_than_serde_json_does() {
+        let arrays = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let objects = |depth| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        assert!(parse(arrays(127).as_bytes()).is_ok() && parse(objects(127).as_bytes()).is_ok());
+        for text in [arrays(128), objects(128), arrays(100_000), objects(100_000), "[".repeat(1_000_000)] {
+            assert_eq!(parse(text.as_bytes()), Err(NotJson));
+        }
+    }
+}
