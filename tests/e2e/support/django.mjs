@@ -1,0 +1,80 @@
+// An authorization server and an API on django-oauth-toolkit, in a process of its own.
+
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ensurePython } from "../../../scripts/python.mjs";
+
+const FOLDER = fileURLToPath(new URL("django/", import.meta.url));
+const START_LIMIT_MS = 30_000;
+
+/**
+ * Starts it with a database of its own.
+ *
+ * clients: [{ id, secret, grant, lifetime }]   // grant: password (with refresh) or client_credentials; seconds
+ * users: [{ username, password }]
+ */
+export async function startDjango({ clients, users }) {
+  const python = await ensurePython();
+  const folder = await mkdtemp(join(tmpdir(), "porteiro-django-"));
+  const child = spawn(python, ["-W", "ignore", "serve.py"], {
+    cwd: FOLDER,
+    // It ends when its standard input does, so it cannot outlive this process.
+    stdio: ["pipe", "pipe", "pipe"],
+    env: {
+      PATH: process.env.PATH,
+      PYTHONDONTWRITEBYTECODE: "1",
+      PYTHONUNBUFFERED: "1",
+      PORTEIRO_E2E_DJANGO: JSON.stringify({ folder, clients, users }),
+    },
+  });
+  const ended = new Promise((resolve) => child.once("close", resolve));
+  const stop = async () => {
+    child.kill();
+    await ended;
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    const url = await ready(child);
+    return { url, tokenPath: "/oauth/token/", revoke: (token) => revoke(url, clients, token), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function ready(child) {
+  return new Promise((resolve, reject) => {
+    let output = "";
+    const fail = (why) => reject(new Error(`Django ${why}:\n${output.slice(-4000)}`));
+    const timer = setTimeout(() => fail(`was not ready within ${START_LIMIT_MS} ms`), START_LIMIT_MS);
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8");
+      stream.on("data", (text) => {
+        // Only what is printed before it serves is of interest; the rest is read so that nothing blocks.
+        output = (output + text).slice(-20_000);
+        const [, url] = /^Ready on (\S+)$/m.exec(output) ?? [];
+        if (!url) return;
+        clearTimeout(timer);
+        resolve(url);
+      });
+    }
+    child.once("error", (error) => fail(`could not be started (${error.code})`));
+    child.once("close", (code) => {
+      clearTimeout(timer);
+      fail(`ended with ${code}`);
+    });
+  });
+}
+
+/** Revokes a token as its client may (RFC 7009). */
+async function revoke(url, clients, { client, token }) {
+  const { secret } = clients.find(({ id }) => id === client);
+  const answer = await fetch(`${url}/oauth/revoke_token/`, {
+    method: "POST",
+    body: new URLSearchParams({ token, client_id: client, client_secret: secret }),
+  });
+  if (answer.status !== 200) throw new Error(`the revocation was answered ${answer.status}: ${await answer.text()}`);
+}
