@@ -97,15 +97,16 @@ fn misdelivered() -> Result<Response> {
 
 impl Keeper {
     fn core(&self, role: Role) -> &Core {
-        self.core.get_or_init(|| {
+        self.core.get_or_init(move || {
             let config = Rc::clone(isolate::broker(&self.env).config());
+            let role = Rc::new(role);
             let ports = |key: &str| ObjectPorts {
                 state: Rc::clone(&self.state),
                 env: self.env.clone(),
                 key: key.to_owned(),
-                role: Rc::new(role.clone()),
+                role: Rc::clone(&role),
             };
-            match &role {
+            match &*role {
                 Role::Service(connection) => {
                     let ports = ports("state");
                     Core::Service(keeper::Keeper::new(ports, config, connection.clone(), keeper::SERVICE))

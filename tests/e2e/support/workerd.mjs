@@ -12,19 +12,25 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 const main = process.env.PORTEIRO_E2E_MAIN ?? path.join(root, "build", "index.js");
 
-/** Starts it; `tables` are variables that are tables or lists, `texts` variables and secrets. */
-export async function startWorkerd({ tables, texts }) {
+/**
+ * Starts it; `tables` are variables that are tables or lists, `texts` variables
+ * and secrets. `besides` are the sources of further workers, by name, which
+ * answer at addresses of their own.
+ */
+export async function startWorkerd({ tables, texts, besides = {} }) {
   const folder = await mkdtemp(path.join(tmpdir(), "porteiro-workerd-"));
   for (const name of ["index.js", "index_bg.wasm"]) await copyFile(path.join(path.dirname(main), name), path.join(folder, name));
-  const port = await freePort();
-  await writeFile(path.join(folder, "config.capnp"), configuration({ tables, texts, port }));
+  const names = ["broker", ...Object.keys(besides)];
+  const ports = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await freePort()])));
+  await writeFile(path.join(folder, "config.capnp"), configuration({ tables, texts, besides, ports }));
   const child = spawn(path.join(root, "node_modules", ".bin", "workerd"), ["serve", "config.capnp", "--experimental"], {
     cwd: folder,
     stdio: ["ignore", "pipe", "inherit"],
   });
   const logs = [];
   child.stdout.on("data", (chunk) => logs.push(...String(chunk).split("\n").filter(Boolean)));
-  const url = `http://127.0.0.1:${port}`;
+  const urls = Object.fromEntries(names.map((name) => [name, `http://127.0.0.1:${ports[name]}`]));
+  const url = urls.broker;
   const deadline = Date.now() + 20_000;
   while (!(await fetch(`${url}/healthz`).then(({ ok }) => ok, () => false))) {
     if (child.exitCode !== null || Date.now() > deadline) throw new Error(`workerd does not answer:\n${logs.join("\n")}`);
@@ -32,6 +38,7 @@ export async function startWorkerd({ tables, texts }) {
   }
   return {
     url,
+    urls,
     logs,
     async stop() {
       const ended = once(child, "exit");
@@ -42,7 +49,7 @@ export async function startWorkerd({ tables, texts }) {
   };
 }
 
-function configuration({ tables, texts, port }) {
+function configuration({ tables, texts, besides, ports }) {
   const quote = JSON.stringify;
   const bindings = [
     ...Object.entries(tables).map(([name, value]) => `(name = ${quote(name)}, json = ${quote(quote(value))})`),
@@ -51,6 +58,10 @@ function configuration({ tables, texts, port }) {
     `(name = "KEEPER", durableObjectNamespace = "Keeper")`,
   ];
   const noRecords = `export default { fetch: ({ method }) => new Response(null, { status: method === "GET" ? 404 : 200 }) };`;
+  const workers = Object.entries(besides).map(([name, source]) =>
+    `(name = "${name}", worker = (modules = [(name = "${name}.js", esModule = ${quote(source)})], compatibilityDate = "2026-11-01")),`);
+  const sockets = Object.entries(ports).map(([name, port]) =>
+    `(name = "${name}", address = "127.0.0.1:${port}", http = (), service = "${name}")`);
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
@@ -63,8 +74,9 @@ const config :Workerd.Config = (
       durableObjectNamespaces = [(className = "Keeper", uniqueKey = "test", enableSql = true)],
       durableObjectStorage = (inMemory = void),
     )),
+    ${workers.join("\n    ")}
   ],
-  sockets = [(name = "broker", address = "127.0.0.1:${port}", http = (), service = "broker")],
+  sockets = [${sockets.join(", ")}],
 );
 `;
 }
