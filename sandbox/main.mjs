@@ -1,12 +1,12 @@
-// The sandbox: three providers and a front end, all on this machine.
+// The sandbox: three providers and two front ends, all on this machine.
 
 import { pathToFileURL } from "node:url";
-import { startFrontend } from "./frontend.mjs";
+import { startExample, startFrontend } from "./frontend.mjs";
 import { startGuru } from "./providers/guru.mjs";
 import { startHubsoft } from "./providers/hubsoft.mjs";
 import { startV8 } from "./providers/v8.mjs";
 
-const PORTS = { guru: 8801, hubsoft: 8802, v8: 8803, frontend: 8790 };
+const PORTS = { guru: 8801, hubsoft: 8802, v8: 8803, frontend: 8790, example: 8791 };
 
 const PROVIDERS = {
   guru: { start: startGuru, fields: ["token"] },
@@ -35,11 +35,13 @@ export async function startSandbox(env = process.env, { ports = PORTS, log } = {
   };
   for (const [name, { start: starter, fields }] of Object.entries(PROVIDERS)) {
     const credentials = credentialsFrom(env, name, fields);
+    const peopleClient = credentialsFrom(env, `${name}_people`, ["client_id", "client_secret"]);
     await start(name, (port) =>
-      starter({ port, credentials, options: { recordLimit: RECORD_LIMIT }, log }),
+      starter({ port, credentials, peopleClient, options: { recordLimit: RECORD_LIMIT }, log }),
     );
   }
   await start("frontend", (port) => startFrontend({ port }));
+  await start("example", (port) => startExample({ port }));
   return {
     ...started,
     close: async () => {
@@ -64,6 +66,7 @@ async function main() {
     say(name, tokenUrl ? `${baseUrl} (token endpoint ${tokenUrl})` : `${baseUrl} (static token)`);
   }
   say("frontend", sandbox.frontend.url);
+  say("example", sandbox.example.url);
   for (const signal of ["SIGINT", "SIGTERM"]) {
     process.once(signal, () => sandbox.close());
   }

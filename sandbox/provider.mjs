@@ -110,7 +110,8 @@ class TokenStore {
   issued = [];
   #access = new Map();
   #refresh = new Map();
-  #families = 0;
+  // Whom the tokens of a grant speak for, where the provider knows several.
+  #accounts = [];
 
   constructor(prefix, options) {
     this.prefix = prefix;
@@ -121,12 +122,12 @@ class TokenStore {
   // token that descends from the same grant dies with it.
   present(refreshToken) {
     const entry = this.#refresh.get(refreshToken);
-    if (!entry) return undefined;
+    if (!entry) return false;
     if (entry.used) {
       if (this.options.reuseDetection) this.#revokeFamily(entry.family);
-      return undefined;
+      return false;
     }
-    return entry.family;
+    return true;
   }
 
   draft(presented) {
@@ -143,8 +144,8 @@ class TokenStore {
 
   // Registers what the client really receives. A refresh response without a
   // refresh token leaves the presented one in force.
-  commit({ access_token: access, refresh_token: refresh }, presented) {
-    const family = presented ? this.#refresh.get(presented).family : ++this.#families;
+  commit({ access_token: access, refresh_token: refresh }, presented, account) {
+    const family = presented ? this.#refresh.get(presented).family : this.#accounts.push(account) - 1;
     if (presented && this.options.revokeOnRefresh) {
       for (const [token, entry] of this.#access) {
         if (entry.family === family) this.#access.delete(token);
@@ -165,6 +166,11 @@ class TokenStore {
     const entry = this.#access.get(accessToken);
     if (entry && entry.expiresAt <= Date.now()) this.#access.delete(accessToken);
     return this.#access.has(accessToken);
+  }
+
+  /** The account that the grant of a token was for. */
+  accountOf(token) {
+    return this.#accounts[(this.#access.get(token) ?? this.#refresh.get(token))?.family];
   }
 
   revokeAccessTokens() {
@@ -266,7 +272,7 @@ function checkFault(fault, hasTokenEndpoint) {
  *   credentials, options,   // defaults
  *   tokenEndpoint,          // { path, encoding, grants: { [grant_type]: { parameters, grant } } }
  *   staticToken,            // instead: the accepted token, from the credentials
- *   routes,                 // { "GET /path/:id": ({ params, query, json }) => ({ status, headers, body }) }
+ *   routes,                 // { "GET /path/:id": ({ params, query, json, account }) => ({ status, headers, body }) }
  *   errors,                 // { unauthorized, notFound, methodNotAllowed, tooLarge, badBody }: bodies
  * }
  */
@@ -305,9 +311,11 @@ export async function startProvider(definition, settings = {}) {
     if (list.length > options.recordLimit) list.shift();
   }
 
+  const bearer = (request) => /^Bearer (\S+)$/i.exec(request.headers.authorization)?.[1];
+
   function accepted(request) {
     if (occurrences(request, "authorization") !== 1) return false;
-    const token = /^Bearer (\S+)$/i.exec(request.headers.authorization)?.[1];
+    const token = bearer(request);
     if (!token) return false;
     if (!staticToken) return store.accepts(token);
     return token === staticToken(credentials) && !revokedStaticTokens.has(token);
@@ -319,13 +327,13 @@ export async function startProvider(definition, settings = {}) {
       if (tooLarge) throw invalidRequest("The body is too large.", 413);
       const parameters = tokenParameters(request, body, tokenEndpoint);
       const { grant } = tokenEndpoint.grants[parameters.grant_type];
-      const { presented, members } = grant(parameters, { credentials, store });
+      const { presented, members, account } = grant(parameters, { credentials, store });
       const draft = { ...store.draft(presented), ...members };
       if (fault?.kind === "members") {
         Object.assign(draft, fault.set);
         for (const member of fault.remove ?? []) delete draft[member];
       }
-      store.commit(draft, presented);
+      store.commit(draft, presented, account);
       record.outcome = fault?.kind === "members" ? "members" : "ok";
       return { status: 200, headers, body: draft };
     } catch (error) {
@@ -339,7 +347,7 @@ export async function startProvider(definition, settings = {}) {
     }
   }
 
-  function answerApiRequest(request, body, tooLarge, fault) {
+  function answerApiRequest(request, body, tooLarge, fault, record) {
     if (fault?.kind === "unauthorized" || !accepted(request)) {
       return {
         status: 401,
@@ -347,6 +355,8 @@ export async function startProvider(definition, settings = {}) {
         body: errors.unauthorized,
       };
     }
+    const account = store.accountOf(bearer(request));
+    record.account = account?.username;
     const [pathname] = request.url.split("?", 1);
     const query = new URLSearchParams(request.url.slice(pathname.length));
     const { handler, params, allowed } = route(routes, request.method, pathname);
@@ -368,7 +378,7 @@ export async function startProvider(definition, settings = {}) {
         return { status: 400, body: errors.badBody };
       }
     }
-    return handler({ params, query, json }) ?? { status: 404, body: errors.notFound };
+    return handler({ params, query, json, account }) ?? { status: 404, body: errors.notFound };
   }
 
   async function serve(request, response) {
@@ -417,7 +427,7 @@ export async function startProvider(definition, settings = {}) {
     } else if (isTokenRequest) {
       answer = answerTokenRequest(request, body, tooLarge, fault, record);
     } else {
-      answer = answerApiRequest(request, body, tooLarge, fault);
+      answer = answerApiRequest(request, body, tooLarge, fault, record);
     }
 
     if (fault?.kind === "reset-after") {

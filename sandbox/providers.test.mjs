@@ -270,6 +270,46 @@ describe("hubsoft", () => {
     await refused(await json(hubsoft, hubsoftRefresh(hubsoft, third.refresh_token)), 400, "invalid_grant");
   });
 
+  test("knows people, each by an account of their own", async () => {
+    const hubsoft = await start(startHubsoft);
+    assert.equal(hubsoft.people.length, 2);
+    const tokens = [];
+    for (const person of hubsoft.people) {
+      const { client_id, client_secret } = hubsoft.peopleClient;
+      const good = { grant_type: "password", client_id, client_secret, ...person };
+      const response = await json(hubsoft, good);
+      assert.equal(response.status, 200);
+      const first = await response.json();
+      const refresh = { grant_type: "refresh_token", client_id, client_secret, refresh_token: first.refresh_token };
+      // A refresh token is its client's, and goes on speaking for the same person.
+      await refused(await json(hubsoft, hubsoftRefresh(hubsoft, first.refresh_token)), 400, "invalid_grant");
+      const second = await (await json(hubsoft, refresh)).json();
+      tokens.push([second.access_token, person.username]);
+      await refused(await json(hubsoft, { ...good, password: `${person.password}x` }), 400, "invalid_grant");
+      await refused(await json(hubsoft, { ...good, client_secret: "x" }), 401, "invalid_client");
+    }
+    const [{ username }, { password }] = hubsoft.people;
+    await refused(await json(hubsoft, { ...hubsoftPassword(hubsoft), username, password }), 400, "invalid_grant");
+    for (const [token, username] of tokens) {
+      const response = await fetch(`${hubsoft.baseUrl}/api/v1/integracao/atendimento`, {
+        method: "POST",
+        headers: { ...JSON_TYPE, Authorization: `Bearer ${token}` },
+        body: JSON.stringify({ id_cliente_servico: 7011, nome: "x", telefone: "x", descricao: "x" }),
+      });
+      assert.equal((await response.json()).atendimento.usuario_abertura, username);
+      assert.equal(hubsoft.apiRequests.at(-1).account, username);
+    }
+  });
+
+  test("takes people of the test's own", async () => {
+    const people = [{ username: "eva@provedor.example", password: "another" }];
+    const hubsoft = await start(startHubsoft, { people, peopleClient: { client_id: "77" } });
+    assert.deepEqual(hubsoft.people, people);
+    const { client_id, client_secret } = hubsoft.peopleClient;
+    assert.equal((await json(hubsoft, { grant_type: "password", client_id, client_secret, ...people[0] })).status, 200);
+    assert.equal(client_id, "77");
+  });
+
   test("creates a ticket", async () => {
     const hubsoft = await start(startHubsoft);
     const { access_token: token } = await acquire(hubsoft);
@@ -293,6 +333,7 @@ describe("hubsoft", () => {
     const created = await (await post(ticket)).json();
     assert.equal(created.status, "success");
     assert.equal(created.atendimento.id_atendimento, 91001);
+    assert.equal(created.atendimento.usuario_abertura, "Integração");
     assert.equal((await post("{}")).status, 400);
     assert.equal((await post(ticket, { "Content-Type": "text/plain" })).status, 400);
     assert.equal((await call("/api/v1/integracao/cliente", { method: "DELETE" })).status, 405);
@@ -552,19 +593,20 @@ test("listens on the loopback address only", async () => {
 });
 
 describe("the sandbox as a whole", () => {
-  const free = { guru: 0, hubsoft: 0, v8: 0, frontend: 0 };
+  const free = { guru: 0, hubsoft: 0, v8: 0, frontend: 0, example: 0 };
   let sandbox;
   after(() => sandbox?.close());
 
   test("takes credentials from the environment and logs no secret", async () => {
     const lines = [];
     sandbox = await startSandbox(
-      { GURU_TOKEN: "from-env", V8_AUDIENCE: "https://other.example", HUBSOFT_PASSWORD: "" },
+      { GURU_TOKEN: "from-env", V8_AUDIENCE: "https://other.example", HUBSOFT_PASSWORD: "", HUBSOFT_PEOPLE_CLIENT_ID: "people" },
       { ports: free, log: (line) => lines.push(line) },
     );
     assert.equal(sandbox.guru.credentials.token, "from-env");
     assert.equal(sandbox.v8.credentials.audience, "https://other.example");
     assert.notEqual(sandbox.hubsoft.credentials.password, "");
+    assert.equal(sandbox.hubsoft.peopleClient.client_id, "people");
     await fetch(`${sandbox.guru.baseUrl}/transactions?access_token=from-env`, {
       headers: { Authorization: "Bearer from-env" },
     });

@@ -110,6 +110,8 @@ function devVars() {
     HUBSOFT_CLIENT_SECRET: () => random(),
     HUBSOFT_USERNAME: () => `broker-${random(6)}@example.com`.toLowerCase(),
     HUBSOFT_PASSWORD: () => random(),
+    HUBSOFT_PEOPLE_CLIENT_ID: () => `client-${random(6)}`,
+    HUBSOFT_PEOPLE_CLIENT_SECRET: () => random(),
     V8_CLIENT_ID: () => `client-${random(6)}`,
     V8_USERNAME: () => `broker-${random(6)}@example.com`.toLowerCase(),
     V8_PASSWORD: () => random(),

@@ -8,6 +8,7 @@ import { setup } from "./setup.mjs";
 
 const BROKER = 8787;
 const FRONT_END = 8790;
+const EXAMPLE = 8791;
 const PROVIDERS = [8801, 8802, 8803];
 const READY_WITHIN_MS = 60_000;
 
@@ -16,7 +17,7 @@ let stopping = false;
 
 async function main(args) {
   const withSandbox = !args.includes("--no-sandbox");
-  await refuseTakenPorts(withSandbox ? [BROKER, FRONT_END, ...PROVIDERS] : [BROKER]);
+  await refuseTakenPorts(withSandbox ? [BROKER, FRONT_END, EXAMPLE, ...PROVIDERS] : [BROKER]);
   await setup();
   await buildWorker();
   stopWhenAsked();
@@ -93,6 +94,7 @@ function welcome(withSandbox) {
         `broker                      ${broker}`,
         `page, served by the broker  ${broker}/`,
         `page, on another origin     http://localhost:${FRONT_END}/`,
+        `example, people sign in     http://localhost:${EXAMPLE}/`,
       ]
     : [`broker  ${broker}, as wrangler.toml says; it is built again when src/ changes`];
   return `\nPorteiro is ready.\n\n${lines.map((line) => `  ${line}`).join("\n")}\n\nStop it with Ctrl-C.\n`;

@@ -28,15 +28,25 @@ function clients(query) {
   return success({ clientes: found.slice(0, limit) });
 }
 
-function checkClient({ client_id: id, client_secret: secret }, credentials) {
-  if (id !== credentials.client_id || secret !== credentials.client_secret) {
-    throw new OAuthError("invalid_client", "Client authentication failed.", 401);
-  }
-}
+/** People with an account of their own, beside the one of the integration. */
+const PEOPLE = [
+  { username: "ana.moura@provedor.example", password: "porta-azul-27" },
+  { username: "bruno.tavares@provedor.example", password: "janela-verde-43" },
+];
 
-export function startHubsoft(settings) {
+const known = (candidates, fields, given) =>
+  candidates.some((candidate) => fields.every((field) => candidate[field] === given[field]));
+
+/** settings: those of a provider, `people`, and `peopleClient`: the client that they sign in with. */
+export async function startHubsoft({ people = PEOPLE, peopleClient: given, ...settings } = {}) {
+  const peopleClient = { client_id: "13", client_secret: "sandbox-hubsoft-people-client-secret", ...given };
+  const checkClient = (parameters, credentials) => {
+    if (!known([credentials, peopleClient], ["client_id", "client_secret"], parameters)) {
+      throw new OAuthError("invalid_client", "Client authentication failed.", 401);
+    }
+  };
   const tickets = [];
-  return startProvider(
+  const hubsoft = await startProvider(
     {
       name: "hubsoft",
       prefix: "hs",
@@ -56,23 +66,24 @@ export function startHubsoft(settings) {
             parameters: ["client_id", "client_secret", "username", "password"],
             grant(parameters, { credentials }) {
               checkClient(parameters, credentials);
-              if (
-                parameters.username !== credentials.username ||
-                parameters.password !== credentials.password
-              ) {
+              if (!known([credentials, ...people], ["username", "password"], parameters)) {
                 throw new OAuthError("invalid_grant", "The user credentials were incorrect.");
               }
-              return {};
+              const { username, client_id } = parameters;
+              return { account: { username, client_id } };
             },
           },
           refresh_token: {
             parameters: ["client_id", "client_secret", "refresh_token"],
             grant(parameters, { credentials, store }) {
               checkClient(parameters, credentials);
-              if (!store.present(parameters.refresh_token)) {
+              const { refresh_token: presented, client_id } = parameters;
+              // A refresh token is bound to its client (RFC 6749, section 6).
+              const own = store.accountOf(presented)?.client_id === client_id;
+              if (!own || !store.present(presented)) {
                 throw new OAuthError("invalid_grant", "The refresh token is invalid.");
               }
-              return { presented: parameters.refresh_token };
+              return { presented };
             },
           },
         },
@@ -91,7 +102,7 @@ export function startHubsoft(settings) {
           return client && success({ servicos: client.servicos });
         },
         "GET /api/v1/integracao/atendimento": () => success({ atendimentos: tickets }),
-        "POST /api/v1/integracao/atendimento": ({ json }) => {
+        "POST /api/v1/integracao/atendimento": ({ json, account }) => {
           const missing = ["descricao", "nome", "telefone"].filter(
             (field) => typeof json[field] !== "string" || json[field] === "",
           );
@@ -107,6 +118,8 @@ export function startHubsoft(settings) {
             descricao_abertura: json.descricao,
             nome_contato: json.nome,
             telefone_contato: json.telefone,
+            // The integration's user name is one of its credentials.
+            usuario_abertura: known(people, ["username"], account) ? account.username : "Integração",
             status: "Pendente",
             data_cadastro: new Date().toISOString().slice(0, 19).replace("T", " "),
           };
@@ -119,4 +132,5 @@ export function startHubsoft(settings) {
     },
     settings,
   );
+  return Object.assign(hubsoft, { people, peopleClient });
 }

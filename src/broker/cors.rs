@@ -65,12 +65,36 @@ impl<'a> Cors<'a> {
                 let field = |name| head.headers.value(name);
                 let is_link = head.method == "GET"
                     && field("sec-fetch-mode") == Some("navigate")
-                    && field("sec-fetch-dest") == Some("document");
-                is_link || !matches!(field("sec-fetch-site"), Some("cross-site" | "same-site"))
+                    && field("sec-fetch-dest") == Some("document")
+                    // Nobody followed it: any page of the site may have it loaded ahead.
+                    && field("sec-purpose").is_none();
+                let is_elsewheres = matches!(field("sec-fetch-site"), Some("cross-site" | "same-site"));
+                is_link || !(is_elsewheres || field("sec-purpose").is_some())
             }
             _ => false,
         };
         if is_fine { Ok(()) } else { Err(Code::CrossSiteRequest) }
+    }
+
+    /// Fails where a browser would run or apply the answer as a part of a page:
+    /// mounted on the application's own host, whatever an upstream sends would
+    /// act as that application, and a service worker would outlive the page.
+    pub fn check_destination(head: &RequestHead<'_>) -> Result<(), Code> {
+        let is_code = matches!(
+            head.headers.value("sec-fetch-dest"),
+            Some(
+                "script"
+                    | "style"
+                    | "xslt"
+                    | "worker"
+                    | "sharedworker"
+                    | "serviceworker"
+                    | "audioworklet"
+                    | "paintworklet"
+            )
+        );
+        let is_code = is_code || head.headers.value("service-worker").is_some();
+        if is_code { Err(Code::BadRequest) } else { Ok(()) }
     }
 
     /// Fails where another site may have made the browser sign somebody in. A

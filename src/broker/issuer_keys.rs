@@ -48,8 +48,10 @@ pub(super) struct IssuerKeys(RefCell<Vec<(KeySource, Entry)>>);
 struct Entry {
     known: Option<Known>,
     looked_in_cache: bool,
-    /// When the issuer was last asked.
-    asked_at: Option<UnixTime>,
+    /// When they were last fetched because a key was not among those known.
+    searched_at: Option<UnixTime>,
+    /// When the issuer last gave none.
+    failed_at: Option<UnixTime>,
     /// Since when a request is fetching.
     fetching_since: Option<UnixTime>,
 }
@@ -71,21 +73,57 @@ enum Step {
 
 impl Entry {
     fn step(&self, kid: Option<&str>, now: UnixTime) -> Step {
-        let known = self.known.as_ref().filter(|known| now < known.fetched_at + USABLE);
-        let suit = known.is_some_and(|known| kid.is_none_or(|kid| known.keys.has_kid(kid)));
-        let fresh = known.is_some_and(|known| now < known.fetched_at + FRESH);
-        let usable = || known.map(|known| Rc::clone(&known.keys));
-        if suit && fresh {
-            return Step::Use(usable());
+        let (suits, fresh) = (self.suits(kid, now), self.is_fresh(now));
+        if suits && fresh {
+            return Step::Use(self.usable(now));
         }
         if self.fetching_since.is_some_and(|since| now < since + LONGEST_FETCH) {
-            return if suit { Step::Use(usable()) } else { Step::Wait };
+            return if suits { Step::Use(self.usable(now)) } else { Step::Wait };
         }
-        if known.is_none() && !self.looked_in_cache {
+        let knows = self.usable(now).is_some();
+        if !knows && !self.looked_in_cache {
             return Step::LookInCache;
         }
-        let pause = if known.is_some() { PAUSE } else { SHORT_PAUSE };
-        if self.asked_at.is_some_and(|asked| now < asked + pause) { Step::Use(usable()) } else { Step::Fetch }
+        let lately = |at: Option<UnixTime>, pause| at.is_some_and(|at| now < at + pause);
+        let failed_lately = lately(self.failed_at, if knows { PAUSE } else { SHORT_PAUSE });
+        let searched_lately = fresh && lately(self.searched_at, PAUSE);
+        if failed_lately || searched_lately { Step::Use(self.usable(now)) } else { Step::Fetch }
+    }
+
+    fn usable(&self, now: UnixTime) -> Option<Rc<KeySet>> {
+        let known = self.known.as_ref().filter(|known| now < known.fetched_at + USABLE)?;
+        Some(Rc::clone(&known.keys))
+    }
+
+    fn is_fresh(&self, now: UnixTime) -> bool {
+        self.known.as_ref().is_some_and(|known| now < known.fetched_at + FRESH)
+    }
+
+    fn suits(&self, kid: Option<&str>, now: UnixTime) -> bool {
+        self.usable(now).is_some_and(|keys| kid.is_none_or(|kid| keys.has_kid(kid)))
+    }
+
+    fn begin_fetch(&mut self, kid: Option<&str>, now: UnixTime) {
+        self.fetching_since = Some(now);
+        if self.is_fresh(now) && !self.suits(kid, now) {
+            self.searched_at = Some(now);
+        }
+    }
+
+    /// Takes over what a fetch that began at `began_at` brought; tells what can
+    /// be used now.
+    fn end_fetch(
+        &mut self,
+        fetched: Option<Rc<KeySet>>,
+        began_at: UnixTime,
+        now: UnixTime,
+    ) -> Option<Rc<KeySet>> {
+        self.fetching_since = None;
+        match fetched {
+            Some(keys) => self.known = Some(Known { keys, fetched_at: began_at }),
+            None => self.failed_at = Some(now),
+        }
+        self.usable(now)
     }
 }
 
@@ -125,21 +163,14 @@ pub(super) async fn obtain<P: Ports>(
                 });
             }
             Step::Fetch => {
-                broker.issuer_keys.change(source, |entry| {
-                    (entry.asked_at, entry.fetching_since) = (Some(now), Some(now));
-                });
-                let fetched = fetch(&**ports, source).await;
-                if fetched.is_none() {
-                    report::issuer_unreachable(&**ports, caller);
+                broker.issuer_keys.change(source, |entry| entry.begin_fetch(kid, now));
+                let fetched = fetch(&**ports, source).await.map(Rc::new);
+                match &fetched {
+                    Some(keys) => cache(broker, ports, source, keys, now),
+                    None => report::issuer_unreachable(&**ports, caller),
                 }
-                broker.issuer_keys.change(source, |entry| {
-                    entry.fetching_since = None;
-                    if let Some(keys) = fetched {
-                        let keys = Rc::new(keys);
-                        cache(broker, ports, source, &keys, now);
-                        entry.known = Some(Known { keys, fetched_at: now });
-                    }
-                });
+                let ended_at = ports.now();
+                return broker.issuer_keys.change(source, |entry| entry.end_fetch(fetched, now, ended_at));
             }
         }
     }
@@ -153,7 +184,8 @@ async fn fetch<P: Ports>(ports: &P, source: &KeySource) -> Option<KeySet> {
     };
     let document = ports.fetch_document(&url).await.ok()?;
     (document.status == 200).then_some(())?;
-    KeySet::parse(&document.body)
+    // An issuer without keys is out of order: the old ones are better than none.
+    KeySet::parse(&document.body).filter(|keys| !keys.is_empty())
 }
 
 /// Where the issuer's metadata says that its keys are (RFC 8414 §3, `OpenID`

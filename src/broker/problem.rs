@@ -128,7 +128,7 @@ impl Code {
                 "bad_request",
                 "Bad request",
                 "The request cannot be passed on as it is.",
-                "Do not send an access_token parameter, nor a body with GET or HEAD, and do not call the broker through itself.",
+                "Do not send an access_token parameter, nor a body with GET or HEAD; send a sign-in as JSON with a username and a password; do not load an answer as a script, a style or a worker, nor call the broker through itself.",
             ),
             Self::BadPath => (
                 400,

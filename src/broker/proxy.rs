@@ -31,6 +31,7 @@ pub(super) async fn pass_on<'a, P: Ports>(
 ) -> Result<Draft<P::Response>, Refused> {
     let config = broker.config();
     cors.check_cookie(head)?;
+    Cors::check_destination(head)?;
     let path = RequestPath::parse(path).map_err(|_| Code::BadPath)?;
     let (id, connection) = config.connections.get_key_value(connection).ok_or(Code::UnknownConnection)?;
     line.connection = Some(id);

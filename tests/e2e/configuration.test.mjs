@@ -73,9 +73,9 @@ before(async () => {
       ALLOWED_ORIGINS: [ORIGIN, `https://${CANARY}.example/`],
       CALLERS: {
         backend: { kind: "key" },
-        staff: { kind: "jwt", issuer: `https://${CANARY}.example/`, audience: "x" },
-        gate: { kind: "cloudflare-access", team_domain: `${CANARY}.cloudflareaccess.com`, audience: "x" },
-        person: { kind: "session" },
+        staff: { kind: "jwt", issuer: `http://${CANARY}.example/`, audience: "x" },
+        gate: { kind: "cloudflare-access", team_domain: `${CANARY}.cloudflareaccess.com` },
+        person: { kind: "session", audience: CANARY },
         short: { kind: "key" },
         keyless: { kind: "key" },
         strange: { kind: CANARY },
@@ -133,8 +133,8 @@ describe("a broken connection", () => {
 });
 
 describe("a caller", () => {
-  test("of a kind that is not there yet is reported", async () => {
-    for (const name of ["staff", "gate", "person"]) await reported(name);
+  test("with a wrong field is reported", async () => {
+    for (const name of ["staff.issuer", "gate.audience", "person.audience"]) await reported(name);
   });
 
   test("of an unknown kind is reported", async () => {

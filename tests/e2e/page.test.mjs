@@ -12,6 +12,7 @@ import { startHubsoft } from "../../sandbox/providers/hubsoft.mjs";
 import { startV8 } from "../../sandbox/providers/v8.mjs";
 import { ensureChromium } from "../../scripts/chromium.mjs";
 import { startBroker } from "./support/broker.mjs";
+import { heldBy } from "./support/held.mjs";
 import { search } from "./support/search.mjs";
 
 // Where the page expects the broker; the browser is told that it is elsewhere.
@@ -125,34 +126,7 @@ describe("the page", () => {
   });
 
   test("holds no token, no secret and no password anywhere", async () => {
-    const held = await page.evaluate(async () => {
-      const seen = new WeakSet();
-      const walk = (value, depth) => {
-        if (typeof value === "string") return value;
-        if (typeof value !== "object") return String(value);
-        if (value === null || depth > 6 || seen.has(value)) return "";
-        seen.add(value);
-        return Object.getOwnPropertyNames(value).map((name) => {
-          try {
-            return `${name}=${walk(value[name], depth + 1)}`;
-          } catch {
-            return name;
-          }
-        }).join("\n");
-      };
-      const known = new Set(Object.getOwnPropertyNames(document.createElement("iframe").contentWindow ?? {}));
-      for (const name of ["document", "window", "self", "frames", "parent", "top"]) known.add(name);
-      const globals = Object.getOwnPropertyNames(window).filter((name) => !known.has(name));
-      return {
-        localStorage: JSON.stringify({ ...localStorage }),
-        sessionStorage: JSON.stringify({ ...sessionStorage }),
-        cookies: document.cookie,
-        databases: JSON.stringify(await indexedDB.databases()),
-        caches: JSON.stringify(await caches.keys()),
-        globals: globals.map((name) => `${name}=${walk(window[name], 0)}`).join("\n"),
-        document: document.documentElement.outerHTML,
-      };
-    });
+    const held = await heldBy(page);
     held.jar = JSON.stringify(await page.context().cookies());
     assert.deepEqual([held.localStorage, held.sessionStorage, held.cookies, held.databases, held.jar], ["{}", "{}", "", "[]", "[]"]);
     assert.ok(held.globals.length > 100 && held.document.length > 1000);

@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
+import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -41,7 +42,7 @@ export const EVERYTHING = {
  * vars: merged over a front end's origin and the caller `backend`.
  * secrets: merged over `BACKEND_KEY` and a fresh sealing key; undefined takes one away.
  * persistTo: the folder of KV and Durable Objects; a fresh one where absent.
- * config: further members of the Wrangler configuration.
+ * config: further members of the Wrangler configuration; { dev: { local_protocol: "https" } } serves it so.
  */
 export async function startBroker(settings = {}) {
   const folder = await mkdtemp(join(tmpdir(), "porteiro-e2e-"));
@@ -148,7 +149,7 @@ class Broker {
       const take = (line) => {
         this.output.push(line);
         for (const look of [...this.#waiting]) look(line);
-        const ready = /Ready on (http:\/\/127\.0\.0\.1:\d+)/.exec(line);
+        const ready = /Ready on (https?:\/\/127\.0\.0\.1:\d+)/.exec(line);
         if (ready) {
           clearTimeout(timer);
           resolve(ready[1]);
@@ -236,7 +237,9 @@ function eachLine(stream, take) {
 
 function answers(url) {
   return new Promise((resolve, reject) => {
-    const sent = httpRequest(url, { agent: false }, (response) => {
+    // The certificate of `wrangler dev` is its own.
+    const [send, tls] = url.startsWith("https:") ? [httpsRequest, { rejectUnauthorized: false }] : [httpRequest, {}];
+    const sent = send(url, { agent: false, ...tls }, (response) => {
       response.resume();
       response.once("end", () =>
         response.statusCode === 200 ? resolve() : reject(new Error(`/healthz answered ${response.statusCode}`)),

@@ -1,0 +1,59 @@
+// What the broker itself answers, as types. What an API answers is that API's to say.
+
+/** What went wrong. Go by this: titles and details are for people. */
+export type ProblemCode =
+  | "bad_path"
+  | "bad_request"
+  | "body_too_large"
+  | "caller_unauthenticated"
+  | "connection_unavailable"
+  | "credentials_rejected"
+  | "cross_site_request"
+  | "internal"
+  | "login_rejected"
+  | "method_not_allowed"
+  | "misconfigured"
+  | "not_found"
+  | "operation_not_allowed"
+  | "origin_not_allowed"
+  | "rate_limited"
+  | "token_endpoint_timeout"
+  | "token_endpoint_unreachable"
+  | "token_response_invalid"
+  | "unknown_connection"
+  | "upstream_redirect"
+  | "upstream_timeout"
+  | "upstream_unauthorized"
+  | "upstream_unreachable";
+
+/** Every error of the broker's own: `application/problem+json` (RFC 9457). */
+export interface Problem {
+  /** An address that answers with a short explanation. */
+  type: string;
+  title: string;
+  status: number;
+  code: ProblemCode;
+  detail: string;
+  /** Also in the header `X-Request-Id`, and in the broker's log. */
+  request_id: string;
+  /** With `connection_unavailable`: the failure that the connection waits after. */
+  cause?: ProblemCode;
+}
+
+/** The body of `POST /auth/{connection}/login`. */
+export interface Credentials {
+  username: string;
+  password: string;
+}
+
+/** The answer to it: 200. */
+export interface SignIn {
+  connection: string;
+  /** RFC 3339: when the sign-in ends at the latest. */
+  expires_at: string;
+}
+
+/** `GET /auth/session`: 200. Where nobody is signed in: 401 `caller_unauthenticated`. */
+export interface Session {
+  connections: { id: string; expires_at: string }[];
+}

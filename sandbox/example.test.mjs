@@ -1,0 +1,81 @@
+// The example front end as it is served, without a browser: tests/e2e drives it in one.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { startExample } from "./frontend.mjs";
+import { startHubsoft } from "./providers/hubsoft.mjs";
+
+const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+const read = (path) => readFile(at(path), "utf8");
+
+describe("the example front end", () => {
+  let example, html;
+  before(async () => {
+    example = await startExample();
+    html = await (await fetch(example.url)).text();
+  });
+  after(() => example?.close());
+
+  test("is served with its own files and nothing else", async () => {
+    for (const path of ["/", "/app.js", "/style.css"]) {
+      const response = await fetch(example.url + path);
+      assert.equal(response.status, 200, path);
+      assert.equal(response.headers.get("content-security-policy"), "frame-ancestors 'none'");
+    }
+    for (const path of ["/porteiro.d.ts", "/jsconfig.json", "/..%2f..%2fpackage.json", "/none"]) {
+      assert.equal((await fetch(example.url + path)).status, 404, path);
+    }
+  });
+
+  test("has a strict policy, and nothing that it would stop", async () => {
+    const policy = /http-equiv="Content-Security-Policy"\s+content="([^"]+)"/.exec(html)[1];
+    assert.match(policy, /^default-src 'none'; script-src 'self'; style-src 'self'; connect-src /);
+    assert.doesNotMatch(policy, /unsafe|\*/);
+    // The policy says nothing about what stands before it.
+    assert.ok(html.indexOf("Content-Security-Policy") < html.search(/<(script|link|style)/));
+    assert.doesNotMatch(html, /<style|\sstyle=|<script(?![^>]*src=)|\son\w+=|javascript:/i);
+  });
+
+  test("names the broker's address alike in the script and in the policy", async () => {
+    const broker = /^const BROKER = "([^"]+)";$/m.exec(await read("examples/front-end/app.js"))[1];
+    assert.ok(html.includes(`connect-src ${broker};`), broker);
+  });
+
+  test("shows the sandbox's accounts as they are", async () => {
+    const hubsoft = await startHubsoft();
+    await hubsoft.close();
+    const shown = [...html.matchAll(/<dt>([^<]+)<\/dt><dd>([^<]+)<\/dd>/g)].map(([, username, password]) => ({ username, password }));
+    assert.deepEqual(shown, hubsoft.people);
+  });
+
+  test("is sound TypeScript by its JSDoc", async () => {
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      at("node_modules/typescript/bin/tsc"), "--project", at("examples/front-end/jsconfig.json"),
+    ]).catch((error) => error);
+    assert.equal(stdout, "");
+  });
+
+  test("knows every error code of the documentation, and no other", async () => {
+    const types = await read("examples/front-end/porteiro.d.ts");
+    const union = /type ProblemCode =([^;]+);/.exec(types)[1];
+    const known = [...union.matchAll(/"(\w+)"/g)].map(([, code]) => code).sort();
+    const documented = [...(await read("docs/errors.md")).matchAll(/^\| [45]\d\d \| `(\w+)` \|/gm)].map(([, code]) => code).sort();
+    assert.deepEqual(known, documented);
+  });
+});
+
+describe("docs/front-end.md", () => {
+  test("shows code that is in the example, word for word", async () => {
+    const app = (await read("examples/front-end/app.js")).replace(/^\s*\/\*\*[\s\S]*?\*\/\n/gm, "");
+    const blocks = [...(await read("docs/front-end.md")).matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(([, code]) => code);
+    assert.ok(blocks.length > 0);
+    for (const code of blocks) {
+      // An empty line in the page may stand for what the example has between.
+      for (const part of code.split(/\n{2,}/)) assert.ok(app.includes(part.trimEnd()), part);
+    }
+  });
+});

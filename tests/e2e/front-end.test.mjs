@@ -1,0 +1,294 @@
+// The example front end in a real browser, with the sandbox's configuration.
+
+import assert from "node:assert/strict";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { after, before, describe, test } from "node:test";
+import { chromium } from "playwright-core";
+import { unstable_readConfig as readConfig } from "wrangler";
+import { startExample } from "../../sandbox/frontend.mjs";
+import { startHubsoft } from "../../sandbox/providers/hubsoft.mjs";
+import { ensureChromium } from "../../scripts/chromium.mjs";
+import { startBroker } from "./support/broker.mjs";
+import { heldBy } from "./support/held.mjs";
+import { COOKIE } from "./support/person.mjs";
+import { search } from "./support/search.mjs";
+
+// Where `npm start` serves them; the browser is told that they are elsewhere.
+const BROKER = "http://localhost:8787";
+const EXAMPLE = "http://localhost:8791";
+
+const CONNECTION = "hubsoft-people";
+const SIZES = [{ width: 1280, height: 900 }, { width: 360, height: 780 }];
+
+// Not those that the page shows: what is searched for must not be there.
+const people = [
+  { username: "eva@people.test", password: "segredo-da-eva-81" },
+  { username: "caio@people.test", password: "segredo-do-caio-64" },
+];
+const [EVA, CAIO] = people;
+
+let hubsoft, broker, example, browser, shots;
+
+before(async () => {
+  const executablePath = await ensureChromium();
+  [hubsoft, example] = await Promise.all([startHubsoft({ people }), startExample()]);
+  const { vars } = readConfig({ config: fileURLToPath(new URL("../../sandbox/wrangler.toml", import.meta.url)) });
+  assert.ok(vars.ALLOWED_ORIGINS.includes(EXAMPLE));
+  broker = await startBroker({
+    vars: { ...vars, CONNECTIONS: { [CONNECTION]: { ...vars.CONNECTIONS[CONNECTION], base_url: hubsoft.baseUrl } } },
+    secrets: {
+      BACKEND_KEY: undefined,
+      HUBSOFT_PEOPLE_CLIENT_ID: hubsoft.peopleClient.client_id,
+      HUBSOFT_PEOPLE_CLIENT_SECRET: hubsoft.peopleClient.client_secret,
+    },
+  });
+  shots = await mkdtemp(join(tmpdir(), "porteiro-example-"));
+  const host = (url) => `127.0.0.1:${new URL(url).port}`;
+  browser = await chromium.launch({
+    executablePath,
+    args: [
+      "--no-sandbox",
+      "--disable-background-networking",
+      `--host-resolver-rules=MAP localhost:8787 ${host(broker.url)}, MAP localhost:8791 ${host(example.url)}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`,
+    ],
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  await Promise.all([broker?.stop(), hubsoft?.close(), example?.close()]);
+});
+
+/** Opens the page in a fresh profile; what it receives and what goes wrong in it are kept. */
+async function open({ colorScheme = "light", viewport = SIZES[0], address = EXAMPLE } = {}) {
+  const context = await browser.newContext({ viewport, colorScheme, locale: "en-GB", timezoneId: "America/Sao_Paulo" });
+  const page = await context.newPage();
+  const faults = [];
+  const received = {};
+  page.on("pageerror", (error) => faults.push(String(error)));
+  page.on("console", (message) => {
+    // A browser writes a line for every status of 400 or more.
+    if (message.type() === "error" && !/Failed to load resource/.test(message.text())) faults.push(message.text());
+  });
+  page.on("response", async (response) => {
+    const headers = (await response.headersArray().catch(() => [])).filter(({ name }) => name.toLowerCase() !== "set-cookie");
+    const text = await response.text().catch(() => "");
+    received[`${response.status()} ${response.url()} (${Object.keys(received).length})`] = JSON.stringify(headers) + text;
+  });
+  await page.goto(`${address}/`);
+  await page.locator("#loading").waitFor({ state: "hidden" });
+  return { context, page, faults, received };
+}
+
+const button = (page, name) => page.getByRole("button", { name, exact: true });
+
+async function signIn(page, { username, password }) {
+  await page.getByLabel("E-mail").fill(username);
+  await page.getByLabel("Password").fill(password);
+  await button(page, "Sign in").click();
+}
+
+async function openTicket(page, description) {
+  await page.getByLabel("What is it about?").fill(description);
+  await button(page, "Open the ticket").click();
+}
+
+const message = (page) => page.locator(".message").innerText();
+
+describe("the example front end", () => {
+  test("lets a person sign in, read, write and sign out", async () => {
+    const { context, page, faults } = await open();
+    assert.ok(await page.getByRole("heading", { name: "Sign in" }).isVisible());
+    assert.equal(await page.locator(".message").count(), 0);
+    await signIn(page, EVA);
+    await page.locator("#customers li").first().waitFor();
+    assert.match(await page.locator("#customers").innerText(), /Aurora Padaria/);
+    assert.match(await page.locator("#who").innerText(), /Signed in until \d/);
+    assert.ok(await page.getByText("Nobody has opened one yet.").isVisible());
+    assert.equal(await page.getByLabel("Password").inputValue(), "");
+
+    await page.getByLabel("Customer", { exact: true }).selectOption({ index: 2 });
+    await openTicket(page, "Sem conexão <b>desde</b> hoje");
+    await page.locator("#tickets li").waitFor();
+    assert.match(await page.locator("#done").innerText(), /^Ticket \d+ is open\.$/);
+    const ticket = await page.locator("#tickets li").innerText();
+    assert.match(ticket, /Sem conexão <b>desde<\/b> hoje/);
+    assert.match(ticket, /opened by eva@people\.test/);
+    assert.equal(await page.getByLabel("What is it about?").inputValue(), "");
+
+    const [cookie] = await context.cookies();
+    assert.deepEqual([cookie.name, cookie.httpOnly, cookie.secure, cookie.sameSite], [COOKIE, true, true, "Strict"]);
+    await button(page, "Sign out").click();
+    assert.equal(await message(page), "You are signed out.");
+    assert.deepEqual(await context.cookies(), []);
+    assert.ok(!(await page.content()).includes("Aurora Padaria"));
+    assert.deepEqual(faults, []);
+    await context.close();
+  });
+
+  test("knows at load who is signed in, in every tab, until one signs out", async () => {
+    const { context, page, faults } = await open();
+    await signIn(page, EVA);
+    await page.locator("#customers li").first().waitFor();
+    await page.reload();
+    await page.locator("#customers li").first().waitFor();
+    const other = await context.newPage();
+    await other.goto(`${EXAMPLE}/`);
+    await button(other, "Sign out").click();
+    await other.getByText("You are signed out.").waitFor();
+    await button(page, "Load again").click();
+    await page.getByText("Your session has expired. Sign in again.").waitFor();
+    assert.deepEqual(faults, []);
+    await context.close();
+  });
+
+  test("shows nothing more to whoever goes back after signing out", async () => {
+    const { context, page } = await open();
+    await signIn(page, EVA);
+    await page.locator("#customers li").first().waitFor();
+    await page.goto("about:blank");
+    await context.clearCookies();
+    await page.goBack();
+    await page.getByLabel("E-mail").waitFor();
+    assert.equal(await page.locator("#customers li").count(), 0);
+    await context.close();
+  });
+
+  test("asks to sign in again when the session has expired, and goes on", async () => {
+    const { context, page, faults } = await open();
+    await signIn(page, EVA);
+    await page.locator("#customers li").first().waitFor();
+    hubsoft.revokeEverything();
+    await openTicket(page, "Too late");
+    await page.getByText("Your session has expired. Sign in again.").waitFor();
+    assert.ok(!(await page.content()).includes("Aurora Padaria"));
+    await page.screenshot({ path: join(shots, "expired-1280.png") });
+    await signIn(page, CAIO);
+    await page.locator("#customers li").first().waitFor();
+    await openTicket(page, "In time");
+    await page.getByText("opened by caio@people.test").waitFor();
+    assert.ok(!hubsoft.apiRequests.some(({ body, status }) => body.includes("Too late") && status === 200));
+    assert.deepEqual(faults, []);
+    await context.close();
+  });
+
+  test("can be used with the keyboard alone", async () => {
+    const { context, page } = await open();
+    const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.textContent);
+    assert.equal(await focused(), "username");
+    await page.keyboard.type(EVA.username);
+    await page.keyboard.press("Tab");
+    await page.keyboard.type(EVA.password);
+    await page.keyboard.press("Enter");
+    await page.locator("#customers li").first().waitFor();
+    await page.waitForFunction(() => document.activeElement.id === "description");
+    await page.keyboard.type("Por teclado");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await page.getByText("Por teclado").first().waitFor();
+    await page.keyboard.press("Shift+Tab");
+    await page.keyboard.press("Shift+Tab");
+    await page.keyboard.press("Shift+Tab");
+    assert.equal(await focused(), "sign-out");
+    assert.notEqual(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), "none");
+    await page.keyboard.press("Enter");
+    await page.getByText("You are signed out.").waitFor();
+    await context.close();
+  });
+
+  test("receives and holds nothing secret", async () => {
+    const { context, page, received } = await open();
+    await signIn(page, EVA);
+    await page.locator("#customers li").first().waitFor();
+    await openTicket(page, "Segredo nenhum");
+    await page.getByText("Segredo nenhum").first().waitFor();
+    const [{ value: cookie }] = await context.cookies();
+    const secrets = { cookie, password: EVA.password, "client secret": hubsoft.peopleClient.client_secret };
+    hubsoft.issued.forEach((token, i) => (secrets[`token ${i + 1}`] = token));
+    const places = { ...received, ...(await heldBy(page)) };
+    assert.ok(Object.keys(received).filter((name) => name.includes(BROKER)).length >= 5, Object.keys(received).join("\n"));
+    assert.deepEqual([places.localStorage, places.sessionStorage, places.cookies, places.databases], ["{}", "{}", "", "[]"]);
+    assert.deepEqual(search(places, secrets), []);
+    await context.close();
+  });
+
+  test("says so when the API or the broker cannot answer", async () => {
+    const { context, page, faults } = await open();
+    await signIn(page, EVA);
+    await page.locator("#customers li").first().waitFor();
+    hubsoft.arm({ target: "api", kind: "status", status: 422, body: {} });
+    await openTicket(page, "x");
+    await page.getByText("The API answered 422").waitFor();
+    await page.screenshot({ path: join(shots, "refused-1280.png"), fullPage: true });
+    await context.route(`${BROKER}/**`, (route) => route.abort());
+    await button(page, "Load again").click();
+    await page.getByText("The broker did not answer").waitFor();
+    // The page writes to the console what it cannot show.
+    assert.equal(faults.length, 1);
+    assert.match(faults[0], /Failed to fetch/);
+    await context.unroute(`${BROKER}/**`);
+    await button(page, "Load again").click();
+    await page.locator(".message").waitFor({ state: "detached" });
+    await context.close();
+  });
+
+  test("names its own origin where that may be what is not allowed", async () => {
+    const address = example.url.replace("localhost", "127.0.0.1");
+    const { context, page } = await open({ address });
+    assert.match(await message(page), /The broker did not answer/);
+    assert.ok((await message(page)).includes(`${address} one of its ALLOWED_ORIGINS`));
+    await context.close();
+  });
+
+  for (const viewport of SIZES) {
+    for (const colorScheme of ["light", "dark"]) {
+      test(`is legible at ${viewport.width} pixels, ${colorScheme}`, async (t) => {
+        const { context, page, faults } = await open({ viewport, colorScheme });
+        const look = async (name) => {
+          await page.screenshot({ path: join(shots, `${name}-${viewport.width}-${colorScheme}.png`), fullPage: true });
+          const { scroll, wide } = await page.evaluate(() => ({
+            scroll: document.documentElement.scrollWidth,
+            wide: [...document.querySelectorAll("body *")]
+              .filter((node) => node.getBoundingClientRect().right > innerWidth + 1)
+              .map((node) => node.outerHTML.slice(0, 120)),
+          }));
+          assert.ok(scroll <= viewport.width, `${scroll} px wide; beyond the edge: ${wide.slice(0, 5).join("\n")}`);
+        };
+        t.diagnostic(`screenshots are in ${shots}`);
+        await look("sign-in");
+        await signIn(page, EVA);
+        await page.locator("#customers li").first().waitFor();
+        await openTicket(page, "A internet cai todas as noites, por volta das oito, e volta de madrugada");
+        await page.getByText("A internet cai").first().waitFor();
+        await look("desk");
+        assert.deepEqual(faults, []);
+        await context.close();
+      });
+    }
+  }
+
+  // Last: from here on, the broker lets nobody of this address try.
+  test("shows what is wrong with a sign-in, and when to try again", async () => {
+    const { context, page, faults } = await open({ viewport: SIZES[1] });
+    await signIn(page, { ...EVA, password: "not hers" });
+    await page.getByText("login_rejected, request").waitFor();
+    assert.equal(await page.getByLabel("Password").inputValue(), "");
+    assert.equal(await page.getByLabel("E-mail").inputValue(), EVA.username);
+    await page.screenshot({ path: join(shots, "rejected-360.png"), fullPage: true });
+    const tried = hubsoft.tokenRequests.length;
+    const limited = page.getByText("rate_limited, request");
+    for (let i = 0; i < 8 && !(await limited.isVisible()); i += 1) {
+      await signIn(page, { ...EVA, password: `not hers ${i}` });
+      await page.locator("#sign-in:not([aria-busy])").waitFor();
+    }
+    await limited.waitFor();
+    assert.ok(hubsoft.tokenRequests.length - tried <= 4);
+    assert.match(await message(page), /Try again after \d\d:\d\d:\d\d\./);
+    await page.screenshot({ path: join(shots, "limited-360.png"), fullPage: true });
+    assert.deepEqual(faults, []);
+    await context.close();
+  });
+});

@@ -1,0 +1,41 @@
+// A self-signed certificate, made here so that no tool and no key file is needed. Nobody
+// is to trust it: browsers are told not to check.
+
+import { createSign, generateKeyPairSync } from "node:crypto";
+
+const DAY_MS = 86_400_000;
+
+/** { key, cert } in PEM, for `name`. */
+export function selfSigned(name) {
+  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const ecdsaWithSha256 = sequence(oid("2a8648ce3d040302"));
+  const subject = sequence(der(0x31, sequence(oid("550403"), der(0x0c, Buffer.from(name)))));
+  const body = sequence(
+    der(0xa0, integer(2)),
+    integer(1),
+    ecdsaWithSha256,
+    subject,
+    sequence(time(Date.now() - DAY_MS), time(Date.now() + DAY_MS)),
+    subject,
+    publicKey.export({ type: "spki", format: "der" }),
+  );
+  const signature = createSign("sha256").update(body).sign(privateKey);
+  const certificate = sequence(body, ecdsaWithSha256, der(0x03, Buffer.from([0]), signature));
+  const lines = certificate.toString("base64").match(/.{1,64}/g).join("\n");
+  return {
+    key: privateKey.export({ type: "pkcs8", format: "pem" }),
+    cert: `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`,
+  };
+}
+
+function der(tag, ...parts) {
+  const body = Buffer.concat(parts);
+  const size = body.length;
+  const length = size < 128 ? [size] : size < 256 ? [0x81, size] : [0x82, size >> 8, size & 255];
+  return Buffer.concat([Buffer.from([tag, ...length]), body]);
+}
+
+const sequence = (...parts) => der(0x30, ...parts);
+const integer = (value) => der(0x02, Buffer.from([value]));
+const oid = (hex) => der(0x06, Buffer.from(hex, "hex"));
+const time = (ms) => der(0x17, Buffer.from(new Date(ms).toISOString().replace(/[-:T]|\.\d+/g, "").slice(2)));

@@ -1,0 +1,35 @@
+// All that script could find in a page.
+
+/** What the page of Playwright holds: storage, cookies, globals, history, document; as { where: text }. */
+export const heldBy = (page) =>
+  page.evaluate(async () => {
+    const seen = new WeakSet();
+    const walk = (value, depth) => {
+      if (typeof value === "string") return value;
+      if (typeof value !== "object") return String(value);
+      if (value === null || depth > 6 || seen.has(value)) return "";
+      seen.add(value);
+      return Object.getOwnPropertyNames(value).map((name) => {
+        try {
+          return `${name}=${walk(value[name], depth + 1)}`;
+        } catch {
+          return name;
+        }
+      }).join("\n");
+    };
+    const known = new Set(Object.getOwnPropertyNames(document.createElement("iframe").contentWindow ?? {}));
+    for (const name of ["document", "window", "self", "frames", "parent", "top"]) known.add(name);
+    const globals = Object.getOwnPropertyNames(window).filter((name) => !known.has(name));
+    return {
+      localStorage: JSON.stringify({ ...localStorage }),
+      sessionStorage: JSON.stringify({ ...sessionStorage }),
+      cookies: document.cookie,
+      databases: JSON.stringify(await indexedDB.databases()),
+      caches: JSON.stringify(await caches.keys()),
+      globals: globals.map((name) => `${name}=${walk(window[name], 0)}`).join("\n"),
+      history: `${history.length} ${JSON.stringify(history.state)} ${location.href}`,
+      fields: [...document.querySelectorAll("input, textarea")].map(({ value }) => value).join("\n"),
+      timings: JSON.stringify(performance.getEntries()),
+      document: document.documentElement.outerHTML,
+    };
+  });

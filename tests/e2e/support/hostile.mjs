@@ -1,0 +1,98 @@
+// What a page can make a browser send without being allowed to: each way by a name, which
+// goes along in the address as `by`, so that its arrival can be told from the others.
+
+/** Does every way at once from `page` (of Playwright) against `broker` and `api` (addresses), and gives what the page saw of each. */
+export const tryEverything = (page, addresses) =>
+  page.evaluate(async ({ broker, api, login }) => {
+    const forged = JSON.stringify({ id_cliente_servico: 7011, nome: "x", telefone: "x", descricao: "forged" });
+    const withBy = (by, address = api) => `${address}?by=${by}`;
+    const told = async (promise) => {
+      try {
+        const response = await promise;
+        return { type: response.type, status: response.status, text: await response.text(), headers: [...response.headers] };
+      } catch (error) {
+        return error.name;
+      }
+    };
+    const get = (by, init) => told(fetch(withBy(by), { credentials: "include", ...init }));
+    const post = (by, init, address) =>
+      told(fetch(withBy(by, address), { method: "POST", credentials: "include", mode: "no-cors", body: forged, ...init }));
+    const json = { mode: "cors", headers: { "Content-Type": "application/json" } };
+
+    // An element that loads the API's answer: what it makes of it, as far as script can tell.
+    const element = (tag, attribute, more = {}) =>
+      new Promise((resolve) => {
+        const by = more.rel ?? tag;
+        const node = Object.assign(document.createElement(tag), more);
+        node.onload = () => resolve({ load: node.contentDocument?.body?.innerText ?? node.naturalWidth ?? null });
+        node.onerror = () => resolve("error");
+        node[attribute] = withBy(by);
+        document.body.append(node);
+        setTimeout(resolve, 1_000, "nothing");
+      });
+
+    // A form of text/plain whose body is JSON all the same.
+    const form = (by, address, fields, target, more) => {
+      const node = Object.assign(document.createElement("form"), { method: "POST", enctype: "text/plain", action: withBy(by, address), target, ...more });
+      const text = JSON.stringify(fields);
+      node.append(Object.assign(document.createElement("input"), { name: `${text.slice(0, -1)},"x":"`, value: '"}' }));
+      document.body.append(node);
+      node.submit();
+    };
+    const frame = (properties) => document.body.append(Object.assign(document.createElement("iframe"), properties));
+    // A frame without an origin, which sends "null".
+    const sandboxed = (by) =>
+      new Promise((resolve) => {
+        addEventListener("message", ({ data }) => data.by === by && resolve(data.told));
+        const code = `fetch(${JSON.stringify(withBy(by))}, { method: "POST", mode: "no-cors", credentials: "include", body: "{}" })
+          .then(({ type }) => ({ type, status: 0, text: "", headers: [] }), ({ name }) => name)
+          .then((told) => parent.postMessage({ by: "${by}", told }, "*"));`;
+        frame({ sandbox: "allow-scripts", srcdoc: `<script>${code}</script>` });
+      });
+
+    frame({ name: "hidden" });
+    form("form-in-a-frame", api, JSON.parse(forged), "hidden");
+    form("form-in-a-window", api, JSON.parse(forged), "_blank");
+    form("form-without-origin", api, JSON.parse(forged), "_blank", { rel: "noreferrer" });
+    form("login-by-form", login.address, login.credentials, "_blank");
+    form("logout-by-form", `${broker}/auth/logout`, {}, "_blank");
+    const opened = open(withBy("window"));
+    const source = new EventSource(withBy("event-source"), { withCredentials: true });
+    navigator.sendBeacon(withBy("beacon"), forged);
+
+    const entries = Object.entries({
+      "fetch": get("fetch"),
+      "fetch-no-cors": get("fetch-no-cors", { mode: "no-cors" }),
+      "fetch-session": told(fetch(`${broker}/auth/session?by=fetch-session`, { credentials: "include" })),
+      "post-json": post("post-json", json),
+      "post-text": post("post-text"),
+      "delete": post("delete", { mode: "cors", method: "DELETE", body: undefined }),
+      "login-json": post("login-json", { ...json, body: JSON.stringify(login.credentials) }, login.address),
+      "login-text": post("login-text", { body: JSON.stringify(login.credentials) }, login.address),
+      "logout": post("logout", { body: "" }, `${broker}/auth/logout`),
+      "sandboxed": sandboxed("sandboxed"),
+      "img": element("img", "src"),
+      "script": element("script", "src"),
+      "stylesheet": element("link", "href", { rel: "stylesheet" }),
+      "preload": element("link", "href", { rel: "preload", as: "fetch", crossOrigin: "use-credentials" }),
+      "video": element("video", "src"),
+      "iframe": element("iframe", "src"),
+      "object": element("object", "data"),
+      "embed": element("embed", "src"),
+    });
+    const seen = Object.fromEntries(await Promise.all(entries.map(async ([by, promise]) => [by, await promise])));
+    source.close();
+    self.opened = opened;
+    return seen;
+  }, addresses);
+
+/** Waits until the page cannot look into the window and the frame that it filled: they show what the broker answered. */
+export const cannotLook = (page) =>
+  page.waitForFunction(() =>
+    [self.opened, frames.hidden].every((place) => {
+      try {
+        return !place.document;
+      } catch (error) {
+        return error.name === "SecurityError";
+      }
+    }));

@@ -1,0 +1,136 @@
+// A person at a browser, as far as the broker can tell: signs in, keeps the
+// cookie, sends it with every call.
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { assertStatus } from "./assertions.mjs";
+import { ORIGIN } from "./broker.mjs";
+
+export const COOKIE = "__Host-Http-porteiro";
+
+/** The cookie's attributes, in lower case and order. */
+export const STRICT = ["httponly", "path=/", "samesite=strict", "secure"];
+export const CROSS_SITE = ["httponly", "partitioned", "path=/", "samesite=none", "secure"];
+
+/** The values of the Set-Cookie fields of `answer`. */
+export const setCookies = ({ rawHeaders }) =>
+  rawHeaders.filter(([name]) => name.toLowerCase() === "set-cookie").map(([, value]) => value);
+
+/** The one cookie that `answer` sets: { name, value, attributes }. */
+export function cookieOf(answer) {
+  const all = setCookies(answer);
+  assert.equal(all.length, 1, `Set-Cookie: ${JSON.stringify(all)}`);
+  const [pair, ...attributes] = all[0].split(";").map((part) => part.trim());
+  const at = pair.indexOf("=");
+  return { name: pair.slice(0, at), value: pair.slice(at + 1), attributes: attributes.map((one) => one.toLowerCase()).sort() };
+}
+
+/** The id of the session that `answer` begins or goes on with. */
+export function sessionIdOf(answer, attributes = STRICT) {
+  const cookie = cookieOf(answer);
+  assert.deepEqual([cookie.name, cookie.attributes], [COOKIE, attributes]);
+  assert.match(cookie.value, /^[A-Za-z0-9_-]{43}$/);
+  return cookie.value;
+}
+
+/** Holds an answer to say that nobody is signed in any more. */
+export function assertCleared(answer, attributes = STRICT) {
+  const cookie = cookieOf(answer);
+  assert.deepEqual(cookie, { name: COOKIE, value: "", attributes: [...attributes, "max-age=0"].sort() });
+}
+
+/** Stands in the name of everybody of this run, so that one search finds any of them. */
+export const NAME_MARK = randomBytes(9).toString("hex");
+/** Stands in every password of this run. */
+export const PASSWORD_MARK = randomBytes(9).toString("hex");
+
+/** A name that nobody has had yet. */
+export const newName = () => `person-${NAME_MARK}-${randomBytes(4).toString("hex")}@example.com`;
+
+/** A password likewise, of characters that have to be written in another way in forms and JSON. */
+export const newPassword = () => `senha "de" +&%é€ \\ ${PASSWORD_MARK} ${randomBytes(4).toString("hex")}`;
+
+let addresses = 0;
+
+/** An address that nobody else calls from: refused sign-ins are counted by it. */
+export function newAddress() {
+  addresses += 1;
+  return `198.18.${addresses >> 8}.${addresses & 255}`;
+}
+
+/** Sends a sign-in; `body` goes as JSON, or as it is where `options` say how. */
+export function login(broker, id, body, { cookie, address = newAddress(), headers, ...options } = {}) {
+  return broker.call(`${broker.vars.BASE_PATH ?? ""}/auth/${id}/login`, {
+    method: "POST",
+    key: null,
+    origin: ORIGIN,
+    ...("body" in options ? {} : { json: body }),
+    ...options,
+    headers: { "CF-Connecting-IP": address, ...(cookie ? { Cookie: `${COOKIE}=${cookie}` } : {}), ...headers },
+  });
+}
+
+export class Person {
+  /** The id of the session, where there is one. */
+  cookie;
+
+  /** A person that all of `connections` know. */
+  constructor(broker, ...connections) {
+    this.broker = broker;
+    this.name = newName();
+    this.password = newPassword();
+    this.address = newAddress();
+    for (const connection of connections) connection.addUser(this.name, this.password);
+  }
+
+  get attributes() {
+    return this.broker.vars.SESSION_CROSS_SITE ? CROSS_SITE : STRICT;
+  }
+
+  get credentials() {
+    return { username: this.name, password: this.password };
+  }
+
+  /** Sends a sign-in with the cookie, where there is one. */
+  login(connection, { body = this.credentials, ...options } = {}) {
+    return login(this.broker, connection.id, body, { address: this.address, cookie: this.cookie, ...options });
+  }
+
+  /** Signs in, and keeps the cookie. */
+  async signIn(connection, options) {
+    const answer = assertStatus(await this.login(connection, options));
+    this.cookie = sessionIdOf(answer, this.attributes);
+    return answer;
+  }
+
+  /** Sends any request to the broker with the cookie, from an allowed page. */
+  send(target, { cookie = this.cookie, headers, ...options } = {}) {
+    const field = cookie ? { Cookie: `${COOKIE}=${cookie}` } : {};
+    return this.broker.call(`${this.broker.vars.BASE_PATH ?? ""}${target}`, {
+      key: null,
+      origin: ORIGIN,
+      ...options,
+      headers: { "CF-Connecting-IP": this.address, ...field, ...headers },
+    });
+  }
+
+  /** Calls an API. */
+  call(connection, path, options) {
+    return this.send(connection.api(path), options);
+  }
+
+  session(options) {
+    return this.send("/auth/session", options);
+  }
+
+  logout(options) {
+    return this.send("/auth/logout", { method: "POST", ...options });
+  }
+
+  /** Which connections the person is signed in to, as the broker says. */
+  async signedInTo() {
+    const answer = await this.session();
+    if (answer.status === 401) return [];
+    return assertStatus(answer).json().connections.map(({ id }) => id).sort();
+  }
+}
