@@ -31,7 +31,6 @@ pub(super) async fn pass_on<'a, P: Ports>(
 ) -> Result<Draft<P::Response>, Refused> {
     let config = broker.config();
     cors.check_cookie(head)?;
-    Cors::check_destination(head)?;
     let path = RequestPath::parse(path).map_err(|_| Code::BadPath)?;
     let (id, connection) = config.connections.get_key_value(connection).ok_or(Code::UnknownConnection)?;
     line.connection = Some(id);
@@ -47,6 +46,7 @@ pub(super) async fn pass_on<'a, P: Ports>(
         let (rule, who) = (number.to_string(), proof.who(permission.caller, head));
         rates::take(broker, ports, limit, &[id, &rule, permission.caller, &who]).await?;
     }
+    Cors::check_destination(head)?;
     let carries_token = head.query().is_some_and(|query| form::has_parameter(query, "access_token"));
     let stray_body = fields::has_stray_body(head.method, head.headers);
     if carries_token || stray_body || fields::is_loop(head.headers) {
