@@ -41,7 +41,7 @@ pub(super) async fn sign_in<'a, P: Ports>(
 ) -> Result<Draft<P::Response>, Refused> {
     let config = broker.config();
     only_post(head)?;
-    cors.check_sign_in(head)?;
+    cors.check_signing(head)?;
     let (id, connection) = config.connections.get_key_value(connection).ok_or(Code::UnknownConnection)?;
     line.connection = Some(id);
     let connection = connection.as_ref().ok_or(Code::Misconfigured)?;
@@ -97,7 +97,7 @@ pub(super) async fn sign_out<P: Ports>(
 ) -> Result<Draft<P::Response>, Refused> {
     only_post(head)?;
     let policy: SessionPolicy = broker.config().session.ok_or(Code::NotFound)?;
-    cors.check_cookie(head)?;
+    cors.check_signing(head)?;
     if let Some(id) = SessionId::read(head.headers) {
         match ports.ask_session(id.name(), &SessionAsk::SignOut { proof: id.proof() }).await {
             Ok(SessionReply::SignedOut) => {
@@ -242,16 +242,15 @@ impl Turns {
     /// Tells how the sign-in ended, behind the answer. Until then it counts as
     /// under way.
     fn give_back<P: Ports, T>(self, ports: &Rc<P>, answered: &Result<T, Refused>) {
-        let refused = answered.as_ref().is_err_and(|refused| counts_as_refused(refused.code));
-        for (counter, attempt) in [self.name, self.address] {
-            end(ports, counter, attempt, refused);
-        }
+        let code = answered.as_ref().err().map(|refused| refused.code);
+        let rejected = code == Some(Code::LoginRejected);
+        // Whatever the broker saw, the provider may have counted it against the account.
+        let counted = matches!(code, Some(Code::CredentialsRejected | Code::TokenEndpointTimeout));
+        let (name, attempt) = self.name;
+        end(ports, name, attempt, rejected || counted);
+        let (address, attempt) = self.address;
+        end(ports, address, attempt, rejected);
     }
-}
-
-/// Whether the provider may have counted the attempt as a wrong one.
-fn counts_as_refused(code: Code) -> bool {
-    matches!(code, Code::LoginRejected | Code::CredentialsRejected | Code::TokenEndpointTimeout)
 }
 
 async fn begin<P: Ports>(ports: &P, counter: &str) -> Result<u64, Refused> {

@@ -97,9 +97,9 @@ impl<'a> Cors<'a> {
         if is_code { Err(Code::BadRequest) } else { Ok(()) }
     }
 
-    /// Fails where another site may have made the browser sign somebody in. A
-    /// browser names the origin of every such request.
-    pub fn check_sign_in(&self, head: &RequestHead<'_>) -> Result<(), Code> {
+    /// Fails where another site may have made the browser sign somebody in or
+    /// out. A browser names the origin of every such request.
+    pub fn check_signing(&self, head: &RequestHead<'_>) -> Result<(), Code> {
         self.check_cookie(head)?;
         let is_browsers = head.headers.value("sec-fetch-site").is_some();
         if self.is_known_page() || !is_browsers { Ok(()) } else { Err(Code::CrossSiteRequest) }

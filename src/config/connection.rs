@@ -52,7 +52,7 @@ pub(super) fn read(
         headers::request_field(name, token_header.as_ref().map(|header| &header.name))
     });
     let response_headers = reader.list("response_headers", false, HEADER_NAMES, headers::response_field);
-    let rules = rules::read(reader, callers, for_people);
+    let rules = rules::read(reader, callers, for_people == Some(true));
     let known: Vec<&str> = FIELDS.iter().chain(grant::FIELDS).copied().collect();
     reader.only(&known);
     let is_sound = reader.count() == before;
@@ -131,12 +131,16 @@ fn read_lifetime(
     })
 }
 
-/// Whether each person has a token set of their own.
-fn read_subject(reader: &mut Reader<'_, '_>, kind: Option<GrantKind>) -> bool {
+/// Whether each person has a token set of their own; nothing where it cannot
+/// be known.
+fn read_subject(reader: &mut Reader<'_, '_>, kind: Option<GrantKind>) -> Option<bool> {
     const MESSAGE: &str = "must be service or user";
-    let for_people = reader.choice("subject", &[("service", false), ("user", true)], MESSAGE) == Some(true);
+    if !reader.has("subject") {
+        return Some(false);
+    }
+    let for_people = reader.choice("subject", &[("service", false), ("user", true)], MESSAGE)?;
     if for_people && kind.is_some_and(|kind| kind != GrantKind::Password) {
         reader.report("subject", "must be service: people sign in with the password grant only");
     }
-    for_people
+    Some(for_people)
 }

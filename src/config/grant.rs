@@ -83,18 +83,19 @@ pub(super) fn read_kind(reader: &mut Reader<'_, '_>, preset: Option<&Preset>) ->
 /// Reads the grant of a connection at `base_url`. Where the provider is not
 /// known there is no preset; where that or the kind is not known, only the
 /// form of each field is checked. `for_people` tells that the credentials are
-/// those of each person.
+/// those of each person; nothing, that it is not known.
 pub(super) fn read(
     reader: &mut Reader<'_, '_>,
     secrets: &Secrets<'_>,
     kind: Option<GrantKind>,
     preset: Option<&Preset>,
     base_url: Option<&EndpointUrl>,
-    for_people: bool,
+    for_people: Option<bool>,
 ) -> Option<Grant> {
     match kind {
-        Some(GrantKind::Password) if for_people => {
-            Some(Grant::SignIn { endpoint: read_endpoint(reader, secrets, preset, base_url)? })
+        Some(GrantKind::Password) if for_people != Some(false) => {
+            let endpoint = read_endpoint(reader, secrets, preset, base_url)?;
+            for_people.map(|_| Grant::SignIn { endpoint })
         }
         Some(GrantKind::Static) => read_static(reader, secrets),
         Some(GrantKind::Password) => {

@@ -10,6 +10,7 @@ import { startGuru } from "../../sandbox/providers/guru.mjs";
 import { startHubsoft } from "../../sandbox/providers/hubsoft.mjs";
 import { startV8 } from "../../sandbox/providers/v8.mjs";
 import { EVERYTHING, ORIGIN, startBroker } from "./support/broker.mjs";
+import { COOKIE, newAddress, sessionIdOf } from "./support/person.mjs";
 import { files, search, shapes } from "./support/search.mjs";
 import { send, startUpstream } from "./support/upstream.mjs";
 
@@ -32,13 +33,19 @@ const CREDENTIALS = {
   },
 };
 const CALLER_KEY = plainCanary("caller-key");
+const PEOPLE = Object.fromEntries(
+  ["stays", "leaves", "is-renewed", "is-refused"].map((what) => [what, { username: canary(`${what}-name`), password: canary(`${what}-password`) }]),
+);
+const WRONG_PASSWORD = canary("wrong-password");
 const SEALING_KEY = randomBytes(32);
 
 const FAILING = ["invalid-client", "not-json", "reset", "hanging", "redirecting", "down"];
 
 const providers = {};
-let upstream, broker, custom, again, secrets;
+let upstream, broker, custom, again, people, club, secrets;
 const answers = {};
+/** The id of every session that there was. */
+const cookies = [];
 
 before(async () => {
   upstream = await startUpstream();
@@ -51,6 +58,9 @@ before(async () => {
   for (const id of FAILING) {
     upstream.connection(id, { grant: "password", credentials: credentials(id, "password"), fields: { token_timeout_ms: 300 } });
   }
+  const users = Object.fromEntries(Object.values(PEOPLE).map(({ username, password }) => [username, password]));
+  people = upstream.connection("people", { users, credentials: credentials("people") });
+  club = upstream.connection("club", { users, credentials: credentials("club") });
   upstream.connection("basic", { credentials: credentials("basic"), fields: { client_auth: "basic" } });
   upstream.connection("broken", { credentials: credentials("broken"), fields: { timeout_ms: "soon" } });
   scriptFailures();
@@ -131,17 +141,48 @@ function scriptUpstream() {
 
 async function ask(what, target, options) {
   const answer = await broker.call(target, { key: CALLER_KEY, origin: ORIGIN, ...options });
-  answers[`${Object.keys(answers).length + 1}: ${what}`] = JSON.stringify([answer.status, answer.rawHeaders, answer.body.toString("latin1")]) + answer.text;
+  const fields = answer.rawHeaders.map(([name, value]) => [name, name.toLowerCase() === "set-cookie" ? withoutSession(value) : value]);
+  answers[`${Object.keys(answers).length + 1}: ${what}`] = JSON.stringify([answer.status, fields, answer.body.toString("latin1")]) + answer.text;
   return answer;
 }
 
+// The one place where a session's id belongs.
+const withoutSession = (cookie) => cookie.replace(new RegExp(`^${COOKIE}=[^;]*`), `${COOKIE}=`);
+
 const expect = async (status, ...call) => assert.equal((await ask(...call)).status, status, Object.values(answers).at(-1));
+
+/** What a person does at the broker, from an address of their own. */
+function browserOf({ username, password }) {
+  const address = newAddress();
+  let cookie;
+  const send = (what, target, { headers, ...options } = {}) => {
+    const field = cookie ? { Cookie: `${COOKIE}=${cookie}` } : {};
+    return ask(what, target, { key: null, ...options, headers: { "CF-Connecting-IP": address, ...field, ...headers } });
+  };
+  return {
+    async does(status, what, target, options) {
+      assert.equal((await send(what, target, options)).status, status, Object.values(answers).at(-1));
+    },
+    async signsIn(id) {
+      const answer = await send(`a sign-in to ${id}`, `/auth/${id}/login`, { method: "POST", json: { username, password } });
+      assert.equal(answer.status, 200, answer.text);
+      cookie = sessionIdOf(answer);
+      cookies.push(cookie);
+    },
+  };
+}
 
 const everySecret = () => {
   const issued = [...upstream.issued, ...Object.values(providers).flatMap((provider) => provider.issued)];
   const keys = { "the sealing key": SEALING_KEY, "the sealing key's text": SEALING_KEY.toString("base64") };
   const { SEALING_KEYS: _, ...others } = secrets;
-  return { ...others, ...keys, ...Object.fromEntries(issued.map((token, i) => [`issued token ${i + 1}`, token])) };
+  const typedIn = { "the wrong password": WRONG_PASSWORD };
+  for (const [who, { username, password }] of Object.entries(PEOPLE)) {
+    typedIn[`the name of who ${who}`] = username;
+    typedIn[`the password of who ${who}`] = password;
+  }
+  const sessions = Object.fromEntries(cookies.map((id, i) => [`session ${i + 1}`, id]));
+  return { ...others, ...keys, ...typedIn, ...sessions, ...Object.fromEntries(issued.map((token, i) => [`issued token ${i + 1}`, token])) };
 };
 
 describe("every path through the broker", () => {
@@ -191,6 +232,58 @@ describe("every path through the broker", () => {
     await broker.logged(({ request_id }) => request_id === last.headers["x-request-id"], { what: "the last line" });
     assert.ok(Object.keys(everySecret()).length > 40);
     upstream.verify();
+  });
+});
+
+describe("every path of a person through the broker", () => {
+  const login = (credentials) => ["/auth/people/login", { method: "POST", json: credentials }];
+
+  test("is driven", async () => {
+    const stays = browserOf(PEOPLE.stays);
+    await stays.signsIn("people");
+    await stays.signsIn("club");
+    await stays.does(200, "a call", "/api/people/status/200");
+    await stays.does(200, "a call with a body", "/api/club/status/200", { method: "POST", body: "x" });
+    await stays.does(200, "the session", "/auth/session");
+
+    const leaves = browserOf(PEOPLE.leaves);
+    await leaves.signsIn("people");
+    await leaves.does(200, "a call", "/api/people/status/200");
+    await leaves.does(403, "a request from another site", "/api/people/status/200", { method: "POST", origin: undefined });
+    await leaves.does(204, "a sign-out", "/auth/logout", { method: "POST" });
+    await leaves.does(401, "a call after it", "/api/people/status/200");
+    await leaves.does(401, "the session after it", "/auth/session");
+    await leaves.does(204, "a second sign-out", "/auth/logout", { method: "POST" });
+
+    const renewed = browserOf(PEOPLE["is-renewed"]);
+    await renewed.signsIn("people");
+    people.revoke(PEOPLE["is-renewed"].username);
+    await renewed.does(200, "a renewed token", "/api/people/status/200");
+    people.revoke(PEOPLE["is-renewed"].username);
+    people.forgetRefreshTokens(PEOPLE["is-renewed"].username);
+    await renewed.does(401, "a refused refresh", "/api/people/status/200");
+
+    const refused = browserOf(PEOPLE["is-refused"]);
+    const wrong = { ...PEOPLE["is-refused"], password: WRONG_PASSWORD };
+    for (let i = 0; i < 5; i += 1) await refused.does(401, "a wrong password", ...login(wrong));
+    await refused.does(429, "too many wrong passwords", ...login(wrong));
+    await refused.does(429, "the right one too late", ...login(PEOPLE["is-refused"]));
+
+    const failing = browserOf(PEOPLE.leaves);
+    const { username, password } = PEOPLE.leaves;
+    const telling = `${username} ${password}`;
+    club.answerTokenRequest({ status: 401, body: { error: "invalid_client", error_description: telling } });
+    await failing.does(502, "a refused client", "/auth/club/login", { method: "POST", json: PEOPLE.leaves });
+    await failing.does(400, "a bad body", "/auth/people/login", { method: "POST", json: { username, password: [password] } });
+    const more = { username, password, [password]: username };
+    await failing.does(404, "no such connection", "/auth/none/login", { method: "POST", json: more });
+    await failing.does(405, "a wrong method", "/auth/people/login", { method: "PUT", json: more });
+    await failing.does(401, "a cookie of nobody", "/auth/session", { headers: { Cookie: `${COOKIE}=${password.replace(/[^\w]/g, "")}` } });
+
+    await broker.restart();
+    await stays.does(200, "a call after a restart", "/api/people/status/200");
+    upstream.verify();
+    assert.equal(new Set(cookies).size, 4);
   });
 });
 

@@ -57,6 +57,15 @@ fn signs_people_in_with_the_password_grant_only() {
 }
 
 #[test]
+fn misses_no_account_where_it_is_not_known_whose_it_is() {
+    let mut all = changed(&[("CONNECTIONS/hubsoft/subject", json!("everybody"))]);
+    put(&mut all, "HUBSOFT_PASSWORD", None);
+    let (_, problems) = read(&all);
+    let found: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(found, ["CONNECTIONS.hubsoft.subject: must be service or user"]);
+}
+
+#[test]
 fn takes_sessions_from_a_rule_alone_also_for_services() {
     let (config, problems) = read(&changed(&[(CALLERS, json!(["backend", "session"]))]));
     assert_eq!(problems, []);

@@ -88,12 +88,14 @@ export async function startUpstream() {
  *   expiresIn,    // default 3600
  *   refreshToken, // whether token responses carry one (default: not for client_credentials)
  *   rotation,     // whether a refresh yields a new refresh token (default true)
+ *   users,        // instead of a service: people and their passwords, { name: password }; see addUser
+ *   refusals,     // how it refuses credentials: standard (default), or passport, in Laravel Passport's words
  * }
  */
 class Connection {
-  /** Every request to the API: { at, method, target, path, rawHeaders, headers, body, bytes, sha256, firstChunkAt, lastChunkAt, status, done }. */
+  /** Every request to the API: { at, method, target, path, rawHeaders, headers, body, bytes, sha256, firstChunkAt, lastChunkAt, status, token, person, done }. */
   requests = [];
-  /** Every token request: { at, method, target, rawHeaders, headers, body, parameters, outcome }. */
+  /** Every token request: { at, method, target, rawHeaders, headers, body, parameters, person, outcome }. */
   tokenRequests = [];
   /** Every secret that was handed out. */
   issued = [];
@@ -103,6 +105,8 @@ class Connection {
 
   #inFlight = 0;
   #refreshTokens = new Set();
+  /** Whose each token is, however long ago it was handed out. */
+  #owners = new Map();
   #answers = [];
   #routes = new Map();
   #watchers = new Set();
@@ -112,7 +116,7 @@ class Connection {
     Object.assign(this, { id, settings });
     this.baseUrl = `${url}/rs/${id}`;
     this.tokenUrl = `${url}/as/${id}/token`;
-    const { grant = "client_credentials", credentials = {}, fields = {}, refreshToken } = settings;
+    const { users, grant = users ? "password" : "client_credentials", credentials = {}, fields = {}, refreshToken } = settings;
     this.grant = grant;
     this.withRefreshToken = refreshToken ?? grant !== "client_credentials";
     const defaults = {
@@ -121,7 +125,9 @@ class Connection {
       client_credentials: { client_id: `${id}-client`, client_secret: `${id}-client-secret` },
       refresh_token: { client_id: `${id}-client`, client_secret: `${id}-client-secret`, refresh_token: `${id}-first-refresh-token` },
     };
-    this.credentials = { ...defaults[grant], ...credentials };
+    // What people type in is no secret of the broker's.
+    const service = users ? { username: undefined, password: undefined } : {};
+    this.credentials = { ...defaults[grant], ...service, ...credentials };
     if (grant === "static") this.live.add(this.credentials.token);
     if (grant === "refresh_token") this.#refreshTokens.add(this.credentials.refresh_token);
     this.vars = {
@@ -129,7 +135,8 @@ class Connection {
       base_url: this.baseUrl,
       ...(grant === "static" ? {} : { token_url: this.tokenUrl }),
       grant,
-      rules: [EVERYTHING],
+      ...(users ? { subject: "user" } : {}),
+      rules: [users ? { ...EVERYTHING, callers: ["session"] } : EVERYTHING],
       ...fields,
     };
     const prefix = id.toUpperCase().replaceAll("-", "_");
@@ -150,9 +157,19 @@ class Connection {
     return `/api/${this.id}${path}`;
   }
 
-  /** Lets every access token so far be refused with 401. */
-  revoke() {
-    this.live.clear();
+  /** Lets a further person in. */
+  addUser(name, password) {
+    this.settings.users[name] = password;
+  }
+
+  /** Every token request for `person`. */
+  tokenRequestsOf(person) {
+    return this.tokenRequests.filter((request) => request.person === person);
+  }
+
+  /** Lets every access token so far be refused with 401, or those of `person`. */
+  revoke(person) {
+    this.#forget(this.live, person);
   }
 
   /** Refuses the next `times` calls with 401, whatever token they carry. */
@@ -216,6 +233,8 @@ class Connection {
     const answer = this.#answers.shift() ?? {};
     record.body = (await readAll(request)).toString("utf8");
     record.parameters = parametersOf(record);
+    const { username, refresh_token: presented } = record.parameters;
+    record.person = this.settings.users && (username ?? this.#owners.get(presented));
     this.#changed();
 
     if (request.method !== "POST" || `/as/${this.id}/token` !== request.url) {
@@ -233,37 +252,49 @@ class Connection {
   }
 
   #grant(record, { set = {}, remove = [] }) {
-    const { grant_type: type, refresh_token: presented } = record.parameters;
+    const { grant_type: type, refresh_token: presented, username, password } = record.parameters;
+    const { users, expiresIn = 3600, rotation = true, refusals = "standard" } = this.settings;
     if (type === "refresh_token") {
       if (!this.#refreshTokens.has(presented)) {
         record.outcome = "invalid_grant";
-        return { status: 400, body: { error: "invalid_grant", error_description: `${presented} is not known` } };
+        return REFUSALS[refusals].refresh_token(record.parameters);
       }
     } else if (type !== this.grant) {
       record.outcome = "unsupported_grant_type";
       return { status: 400, body: { error: "unsupported_grant_type" } };
+    } else if (users && !(Object.hasOwn(users, username) && users[username] === password)) {
+      record.outcome = "invalid_grant";
+      return REFUSALS[refusals].password(record.parameters);
     }
-    const { expiresIn = 3600, rotation = true } = this.settings;
     const body = { access_token: secret(`${this.id}-at`), token_type: "Bearer", expires_in: expiresIn };
+    if (users) body.username = record.person;
     if (type === "refresh_token" ? rotation : this.withRefreshToken) body.refresh_token = secret(`${this.id}-rt`);
     Object.assign(body, set);
     for (const member of remove) delete body[member];
     if (typeof body.access_token === "string") {
       this.live.add(body.access_token);
+      this.#owners.set(body.access_token, record.person);
       this.issued.push(body.access_token);
     }
     if (typeof body.refresh_token === "string") {
       this.#refreshTokens.delete(presented);
       this.#refreshTokens.add(body.refresh_token);
+      this.#owners.set(body.refresh_token, record.person);
       this.issued.push(body.refresh_token);
     }
     record.outcome = "ok";
     return { body };
   }
 
-  /** Forgets every refresh token. */
-  forgetRefreshTokens() {
-    this.#refreshTokens.clear();
+  /** Forgets every refresh token, or those of `person`. */
+  forgetRefreshTokens(person) {
+    this.#forget(this.#refreshTokens, person);
+  }
+
+  #forget(tokens, person) {
+    for (const token of tokens) {
+      if (person === undefined || this.#owners.get(token) === person) tokens.delete(token);
+    }
   }
 
   // --- The API ------------------------------------------------------------
@@ -283,6 +314,7 @@ class Connection {
     this.requests.push(record);
     const header = (this.vars.header ?? "Authorization").toLowerCase();
     record.token = request.headers[header]?.split(" ").pop();
+    record.person = this.#owners.get(record.token);
     const refused = this.#refusals > 0 || !this.live.has(record.token);
     if (this.#refusals > 0) this.#refusals -= 1;
     record.done = receive(request, record).then(() => this.#changed());
@@ -308,11 +340,36 @@ class Connection {
     }
     if (/^\/echo(?:\/|$)/.test(record.path)) {
       await record.done;
-      return send(response, { body: { method: record.method, below, bytes: record.bytes, sha256: record.sha256 } });
+      const { method, bytes, sha256, person } = record;
+      return send(response, { body: { method, below, bytes, sha256, person } });
     }
     return this.settings.refuse(request, response, "not scripted");
   }
 }
+
+// Refusals tell as much as a careless server would.
+const REFUSALS = {
+  standard: {
+    password: ({ username, password }) => ({
+      status: 400,
+      body: { error: "invalid_grant", error_description: `${username} has another password than ${password}` },
+    }),
+    refresh_token: ({ refresh_token }) => ({
+      status: 400,
+      body: { error: "invalid_grant", error_description: `${refresh_token} is not known` },
+    }),
+  },
+  passport: {
+    password: () => ({
+      status: 400,
+      body: { error: "invalid_grant", error_description: "The user credentials were incorrect.", message: "The user credentials were incorrect." },
+    }),
+    refresh_token: () => ({
+      status: 401,
+      body: { error: "invalid_request", error_description: "The refresh token is invalid.", hint: "Token has been revoked", message: "The refresh token is invalid." },
+    }),
+  },
+};
 
 /** Sends an answer: { status, headers, body }; an object goes as JSON. */
 export function send(response, { status = 200, headers = {}, body = "" }) {

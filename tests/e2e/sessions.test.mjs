@@ -1,0 +1,740 @@
+// People who sign in at the broker: what they are given, how long it lasts,
+// and that nobody ever acts as somebody else.
+
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { assertEveryAnswer, assertProblem, assertStatus } from "./support/assertions.mjs";
+import { EVERYTHING, ORIGIN, sealingKey, startBroker } from "./support/broker.mjs";
+import { keepAlive } from "./support/client.mjs";
+import { startGate } from "./support/gate.mjs";
+import { assertCleared, COOKIE, CROSS_SITE, Person, sessionIdOf, setCookies } from "./support/person.mjs";
+import { startUpstream } from "./support/upstream.mjs";
+
+const IDLE_SECONDS = 3;
+const MAX_SECONDS = 10;
+const DEFAULT_MAX_SECONDS = 604_800;
+
+// A connection of its own for each test that plays with its token endpoint.
+const CONNECTIONS = {
+  plain: { fields: { response_headers: ["X-Told"] } },
+  other: {},
+  third: {},
+  named: { fields: { rules: [{ ...EVERYTHING, callers: ["people"] }] } },
+  narrow: { fields: { rules: [{ callers: ["session"], methods: ["GET"], paths: ["/echo/*"] }] } },
+  "no-refresh": { refreshToken: false, expiresIn: 3 },
+  "no-refresh-long": { refreshToken: false, expiresIn: 600 },
+  passport: { refusals: "passport" },
+  ended: { expiresIn: 3 },
+  replayed: {},
+  refusing: {},
+  crowd: { expiresIn: 2 },
+  "signed-out": { expiresIn: 3 },
+  "signed-out-midway": {},
+  "lost-request": {},
+  "lost-answer": { rotation: false },
+  "lost-rotation": {},
+};
+
+let upstream, gate, broker, abroad;
+const c = {};
+
+before(async () => {
+  upstream = await startUpstream();
+  for (const [id, settings] of Object.entries(CONNECTIONS)) c[id] = upstream.connection(id, { users: {}, ...settings });
+  c.service = upstream.connection("service", { grant: "static", fields: { rules: [{ ...EVERYTHING, callers: ["session", "backend"] }] } });
+  c.closed = upstream.connection("closed", { grant: "static" });
+  gate = await startGate(`${upstream.url}/as/down/token`);
+  c.down = upstream.connection("down", { users: {}, expiresIn: 5, fields: { token_url: gate.url } });
+  const settings = {
+    vars: { CALLERS: { backend: { kind: "key" }, people: { kind: "session" } }, CONNECTIONS: upstream.vars },
+    secrets: upstream.secrets,
+  };
+  [broker, abroad] = await Promise.all([
+    startBroker(settings),
+    startBroker({
+      ...settings,
+      vars: {
+        ...settings.vars, BASE_PATH: "/broker", SESSION_CROSS_SITE: true,
+        SESSION_IDLE_SECONDS: IDLE_SECONDS, SESSION_MAX_SECONDS: MAX_SECONDS,
+      },
+    }),
+  ]);
+});
+
+after(async () => {
+  await Promise.all([broker, abroad].map((one) => one?.stop()));
+  await gate?.shut();
+  await upstream?.close();
+});
+
+/** A person who is signed in to `connections`, the first sign-in first. */
+async function signedIn(...connections) {
+  const person = new Person(broker, ...connections);
+  for (const connection of connections) await person.signIn(connection);
+  return person;
+}
+
+const apiRequests = () => Object.values(c).reduce((sum, { requests }) => sum + requests.length, 0);
+
+function assertUnauthenticated(answer) {
+  assertProblem(answer, 401, "caller_unauthenticated");
+  assert.match(answer.headers["www-authenticate"] ?? "", /\S/);
+}
+
+/** `ask()` is answered 401, and no API hears of it. */
+async function unauthenticated(ask) {
+  const before = apiRequests();
+  assertUnauthenticated(await ask());
+  assert.equal(apiRequests(), before, "the upstream was called");
+}
+
+/** A call that succeeded in the name of `person`. */
+async function callsAs(person, connection, options) {
+  const answer = assertStatus(await person.call(connection, undefined, options));
+  assert.equal(answer.json().person, person.name);
+  return answer;
+}
+
+const types = (requests) => requests.map(({ parameters }) => parameters.grant_type);
+
+const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
+
+/** Holds `text` to be a time in RFC 3339 that is `seconds` from now. */
+function assertIn(seconds, text, tolerance = 20) {
+  assert.match(text, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/);
+  const left = (Date.parse(text) - Date.now()) / 1_000;
+  assert.ok(Math.abs(left - seconds) <= tolerance, `${text} is in ${left} s, not in ${seconds} s`);
+}
+
+describe("a session", () => {
+  test("says which connections its person is signed in to, and until when", async () => {
+    const person = await signedIn(c.plain);
+    const answer = assertStatus(await person.session());
+    assertEveryAnswer(answer, "session");
+    const body = answer.json();
+    assert.deepEqual(Object.keys(body), ["connections"]);
+    assert.deepEqual(body.connections.map((one) => Object.keys(one).sort()), [["expires_at", "id"]]);
+    assert.equal(body.connections[0].id, "plain");
+    assertIn(DEFAULT_MAX_SECONDS, body.connections[0].expires_at);
+  });
+
+  test("is nobody's without a cookie", async () => {
+    const person = new Person(broker, c.plain);
+    await unauthenticated(() => person.session());
+    await unauthenticated(() => person.call(c.plain));
+    await unauthenticated(() => person.call(c.service));
+  });
+
+  test("ends with an access token that nothing can renew, where there is no refresh token", async () => {
+    const person = new Person(broker, c["no-refresh-long"]);
+    const answer = await person.signIn(c["no-refresh-long"]);
+    assertIn(600, answer.json().expires_at);
+    assertIn(600, (await person.session()).json().connections[0].expires_at);
+  });
+
+  test("uses the person's own token, and the cookie goes nowhere", async () => {
+    const person = await signedIn(c.plain);
+    await callsAs(person, c.plain, { headers: { Cookie: `a=b; ${COOKIE}=${person.cookie}; c=d` }, cookie: null });
+    const request = c.plain.requests.at(-1);
+    assert.equal(request.headers.cookie, undefined);
+    assert.ok(!JSON.stringify([request.rawHeaders, request.target]).includes(person.cookie));
+    await callsAs(person, c.plain, { method: "POST", body: randomBytes(5_000) });
+    assert.equal(c.plain.tokenRequestsOf(person.name).length, 1);
+  });
+
+  test("passes on no cookie of the API's", async () => {
+    const person = await signedIn(c.plain);
+    c.plain.on("/cookie", (request, response) => response.writeHead(200, { "Set-Cookie": `${COOKIE}=x; Path=/`, "X-Told": "1" }).end());
+    const answer = assertStatus(await person.call(c.plain, "/cookie"));
+    assert.deepEqual([setCookies(answer), answer.headers["x-told"]], [[], "1"]);
+  });
+
+  test("is found among other cookies", async () => {
+    const person = await signedIn(c.plain);
+    const own = `${COOKIE}=${person.cookie}`;
+    for (const Cookie of [
+      `a=b; ${own}`, `${own}; a=b`, `a=b;${own};c=d`, `; ${own};`,
+      `x${COOKIE}=wrong; ${own}`, `${COOKIE}x=wrong; ${own}`, `a="${COOKIE}=x"; ${own}`,
+    ]) {
+      assertStatus(await person.session({ cookie: null, headers: { Cookie } }));
+    }
+  });
+
+  test("is not had with a cookie that is not exactly its own", async () => {
+    const person = await signedIn(c.plain);
+    // The isolate knows the right one by now.
+    await callsAs(person, c.plain);
+    const id = person.cookie;
+    const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    // The last character stands for four bits and two that mean nothing.
+    const twin = id.slice(0, -1) + alphabet[alphabet.indexOf(id.at(-1)) ^ 1];
+    const other = id[0] === "A" ? `B${id.slice(1)}` : `A${id.slice(1)}`;
+    const swapped = id.replace(/[a-z]/, (letter) => letter.toUpperCase());
+    for (const Cookie of [
+      ...[randomBytes(32).toString("base64url"), other, swapped, twin, id.slice(0, -1), `${id}A`, `${id}=`, `"${id}"`, `${id}%20`, id.slice(1), "", "null", `${id}.${id}`]
+        .map((value) => `${COOKIE}=${value}`),
+      `porteiro=${id}`, `__Host-porteiro=${id}`, `__host-http-porteiro=${id}`, id, `=${id}`, `=${COOKIE}=${id}`,
+    ]) {
+      await unauthenticated(() => person.session({ cookie: null, headers: { Cookie } }));
+      await unauthenticated(() => person.call(c.plain, undefined, { cookie: null, headers: { Cookie } }));
+    }
+    await unauthenticated(() => person.call(c.plain, undefined, { cookie: null, headers: { Authorization: `Bearer ${id}` } }));
+    await callsAs(person, c.plain);
+  });
+
+  test("is not had with two cookies of its name: one of them is somebody else's", async () => {
+    const [person, other] = [await signedIn(c.plain), await signedIn(c.plain)];
+    const wrong = randomBytes(32).toString("base64url");
+    for (const [first, second] of [[person.cookie, wrong], [wrong, person.cookie], [person.cookie, other.cookie], [person.cookie, person.cookie]]) {
+      const headers = { Cookie: `${COOKIE}=${first}; ${COOKIE}=${second}` };
+      await unauthenticated(() => person.session({ cookie: null, headers }));
+      await unauthenticated(() => person.call(c.plain, undefined, { cookie: null, headers }));
+    }
+  });
+
+  test("may use several connections, each with a token of its own", async () => {
+    const person = await signedIn(c.plain, c.other, c.third);
+    assert.deepEqual(await person.signedInTo(), ["other", "plain", "third"]);
+    for (const connection of [c.plain, c.other, c.third]) {
+      await callsAs(person, connection);
+      assert.ok(connection.requests.at(-1).token.startsWith(`${connection.id}-at-`));
+    }
+  });
+
+  test("is none for a connection that its person did not sign in to", async () => {
+    const person = await signedIn(c.plain);
+    await unauthenticated(() => person.call(c.other));
+  });
+
+  test("has a new id after each sign-in, and the old one is dead at once for everything", async () => {
+    const person = new Person(broker, c.plain, c.other);
+    await person.signIn(c.plain);
+    // The isolate knows the old id by now.
+    await callsAs(person, c.plain);
+    const old = person.cookie;
+    await person.signIn(c.other);
+    assert.notEqual(person.cookie, old);
+    assert.deepEqual(await person.signedInTo(), ["other", "plain"]);
+    await unauthenticated(() => person.call(c.plain, undefined, { cookie: old }));
+    await unauthenticated(() => person.call(c.other, undefined, { cookie: old }));
+    await unauthenticated(() => person.session({ cookie: old }));
+    assertStatus(await person.logout({ cookie: old }), 204);
+    await callsAs(person, c.plain);
+    await callsAs(person, c.other);
+
+    const stranger = new Person(broker, c.third);
+    await stranger.signIn(c.third, { cookie: old });
+    assert.deepEqual(await stranger.signedInTo(), ["third"]);
+    assert.equal(c.plain.tokenRequestsOf(person.name).length, 1);
+  });
+
+  test("is left by two sign-ins at once in a state that one after the other could leave", async () => {
+    const person = new Person(broker, c.plain, c.other, c.third);
+    await person.signIn(c.plain);
+    const answers = await Promise.all([c.other, c.third].map((connection) => person.login(connection)));
+    const ids = answers.map((answer) => sessionIdOf(assertStatus(answer)));
+    await unauthenticated(() => person.session());
+    const found = [];
+    for (const cookie of ids) {
+      const answer = await person.session({ cookie });
+      if (answer.status === 200) found.push(answer.json().connections.map(({ id }) => id).sort().join());
+    }
+    // Either one went on from the other, or the second one came with a dead cookie and began anew.
+    const possible = [["other,plain,third"], ["other,plain", "third"], ["other", "plain,third"]];
+    assert.ok(possible.some((one) => one.join(" ") === found.join(" ")), found.join(" "));
+  });
+
+  test("is another person's after another person signed in over it", async () => {
+    const person = await signedIn(c.plain);
+    await callsAs(person, c.plain);
+    const other = new Person(broker, c.plain);
+    await other.signIn(c.plain, { cookie: person.cookie });
+    await callsAs(other, c.plain);
+    assert.deepEqual(await other.signedInTo(), ["plain"]);
+    await unauthenticated(() => person.call(c.plain));
+    // Nor does a renewal fall back on the one who was there before.
+    c.plain.revoke(other.name);
+    await callsAs(other, c.plain);
+    assert.deepEqual(types(c.plain.tokenRequestsOf(person.name)), ["password"]);
+  });
+
+  test("is apart from another session of the same person", async () => {
+    const [here, there] = [await signedIn(c.plain), new Person(broker)];
+    Object.assign(there, { name: here.name, password: here.password });
+    await there.signIn(c.plain);
+    assertStatus(await here.logout(), 204);
+    await unauthenticated(() => here.call(c.plain));
+    await callsAs(there, c.plain);
+  });
+
+  test("may be a caller by a name of the operator's", async () => {
+    const person = await signedIn(c.named);
+    const answer = await callsAs(person, c.named);
+    const id = answer.headers["x-request-id"];
+    const line = await broker.logged((log) => log.request_id === id && log.status !== undefined, { what: "the call's line" });
+    assert.deepEqual([line.caller, line.connection, line.status], ["people", "named", 200]);
+  });
+
+  test("may use a connection whose token is a service's, where a rule says so", async () => {
+    const person = await signedIn(c.plain);
+    assertStatus(await person.call(c.service));
+    assert.equal(c.service.requests.at(-1).token, c.service.credentials.token);
+    const before = c.closed.requests.length;
+    const { status } = await person.call(c.closed);
+    assert.ok(status === 401 || status === 403, String(status));
+    assert.equal(c.closed.requests.length, before);
+  });
+
+  test("is held to the rules", async () => {
+    const person = await signedIn(c.narrow);
+    assertStatus(await person.call(c.narrow, "/echo/x"));
+    const before = c.narrow.requests.length;
+    assertProblem(await person.call(c.narrow, "/echo"), 403, "operation_not_allowed");
+    assertProblem(await person.call(c.narrow, "/echo/x", { method: "POST", body: "x" }), 403, "operation_not_allowed");
+    assert.equal(c.narrow.requests.length, before);
+  });
+});
+
+describe("a sign-out", () => {
+  test("ends the session at once, for everything", async () => {
+    const person = await signedIn(c.plain, c.other);
+    await callsAs(person, c.plain);
+    const answer = assertStatus(await person.logout(), 204);
+    assert.equal(answer.bytes, 0);
+    assertCleared(answer);
+    assertEveryAnswer(answer, "logout");
+    await unauthenticated(() => person.session());
+    await unauthenticated(() => person.call(c.plain));
+    await unauthenticated(() => person.call(c.other));
+    await unauthenticated(() => person.call(c.service));
+    const id = answer.headers["x-request-id"];
+    await broker.logged((log) => log.event === "sign_out" && log.request_id === id, { what: "the sign-out's line" });
+  });
+
+  test("may come twice, late, or without a session at all", async () => {
+    const person = await signedIn(c.plain);
+    for (let i = 0; i < 2; i += 1) assertCleared(assertStatus(await person.logout(), 204));
+    assertCleared(assertStatus(await person.logout({ cookie: null }), 204));
+    assertCleared(assertStatus(await person.logout({ cookie: randomBytes(32).toString("base64url") }), 204));
+  });
+
+  test("leaves no token set behind: the same browser begins anew", async () => {
+    const person = await signedIn(c.plain, c.other);
+    const { cookie } = person;
+    await person.logout();
+    await person.signIn(c.plain, { cookie });
+    assert.notEqual(person.cookie, cookie);
+    assert.deepEqual(await person.signedInTo(), ["plain"]);
+    await unauthenticated(() => person.call(c.other));
+  });
+
+  test("does not wait for a renewal that is on its way, and nothing comes back with it", async () => {
+    const connection = c["signed-out-midway"];
+    const person = await signedIn(connection, c.plain);
+    await callsAs(person, connection);
+    connection.revoke(person.name);
+    let release;
+    connection.answerTokenRequest({ hold: new Promise((resolve) => (release = resolve)) });
+    const waiting = person.call(connection);
+    try {
+      await connection.until(({ tokenRequests }) => tokenRequests.length === 2);
+      assertStatus(await person.logout({ timeout: 5_000 }), 204);
+      await unauthenticated(() => person.session());
+    } finally {
+      release();
+    }
+    const { status } = await waiting;
+    assert.ok(status === 200 || status === 401, String(status));
+    await unauthenticated(() => person.session());
+    await unauthenticated(() => person.call(connection));
+    assert.deepEqual(types(connection.tokenRequestsOf(person.name)), ["password", "refresh_token"]);
+  });
+
+  test("takes effect for calls that are just on their way", async () => {
+    const person = await signedIn(c.plain);
+    const agent = keepAlive();
+    const calls = Array.from({ length: 20 }, () => person.call(c.plain, undefined, { agent }));
+    await person.logout();
+    for (const { status } of await Promise.all(calls)) assert.ok(status === 200 || status === 401, String(status));
+    agent.destroy();
+    await unauthenticated(() => person.call(c.plain));
+  });
+});
+
+describe("the token of a person", () => {
+  test("is renewed with the newest refresh token, each used once", async () => {
+    const person = await signedIn(c.plain);
+    for (let i = 0; i < 3; i += 1) {
+      await callsAs(person, c.plain);
+      c.plain.revoke(person.name);
+    }
+    await callsAs(person, c.plain);
+    const requests = c.plain.tokenRequestsOf(person.name);
+    assert.deepEqual(types(requests), ["password", "refresh_token", "refresh_token", "refresh_token"]);
+    const presented = requests.slice(1).map(({ parameters }) => parameters.refresh_token);
+    assert.equal(new Set(presented).size, 3);
+    // Each is known to the endpoint, so none was made up; the third was the newest.
+    assert.deepEqual(requests.map(({ outcome }) => outcome), Array(4).fill("ok"));
+    assert.ok(requests.slice(1).every(({ parameters }) => !("password" in parameters) && !("username" in parameters)));
+  });
+
+  test("that the API refuses is renewed once, and the call sent again with its body", async () => {
+    const person = await signedIn(c.replayed);
+    c.replayed.revoke(person.name);
+    const bodies = Array.from({ length: 10 }, () => randomBytes(20_000));
+    const agent = keepAlive();
+    c.replayed.answerTokenRequest({ delay: 300 });
+    const answers = await Promise.all(bodies.map((body) => person.call(c.replayed, undefined, { method: "POST", body, agent })));
+    agent.destroy();
+    assert.deepEqual(answers.map((answer) => [answer.status, answer.json().person]), bodies.map(() => [200, person.name]));
+    assert.deepEqual(answers.map((answer) => answer.json().sha256), bodies.map(sha256));
+    assert.deepEqual(types(c.replayed.tokenRequestsOf(person.name)), ["password", "refresh_token"]);
+    for (const body of bodies) {
+      const own = c.replayed.requests.filter((request) => request.sha256 === sha256(body));
+      assert.ok(own.length <= 2, `sent ${own.length} times`);
+    }
+  });
+
+  for (const id of ["plain", "passport"]) {
+    test(`whose refresh token is dead (${id}) ends the sign-in`, async () => {
+      const person = await signedIn(c[id]);
+      await callsAs(person, c[id]);
+      c[id].revoke(person.name);
+      c[id].forgetRefreshTokens(person.name);
+      const seen = apiRequests();
+      const answer = await person.call(c[id]);
+      assertUnauthenticated(answer);
+      assert.ok(!/invalid_|not known|revoked|refresh/i.test(answer.text), answer.text);
+      assert.equal(apiRequests(), seen + 1);
+      await unauthenticated(() => person.call(c[id]));
+      await unauthenticated(() => person.session());
+      assert.deepEqual(types(c[id].tokenRequestsOf(person.name)), ["password", "refresh_token"]);
+      await person.signIn(c[id]);
+      await callsAs(person, c[id]);
+    });
+  }
+
+  test("that the API refuses even when it is new is the API's trouble, and ends no session", async () => {
+    const person = await signedIn(c.refusing);
+    await callsAs(person, c.refusing);
+    c.refusing.refuseNext(2);
+    assertProblem(await person.call(c.refusing), 502, "upstream_unauthorized");
+    assert.deepEqual(await person.signedInTo(), ["refusing"]);
+    await callsAs(person, c.refusing);
+    assert.deepEqual(types(c.refusing.tokenRequestsOf(person.name)), ["password", "refresh_token"]);
+  });
+
+  test("that dies takes nothing from the other connections of the session", async () => {
+    const person = await signedIn(c.plain, c.other);
+    for (const connection of [c.plain, c.other]) await callsAs(person, connection);
+    c.plain.revoke(person.name);
+    c.plain.forgetRefreshTokens(person.name);
+    assertUnauthenticated(await person.call(c.plain));
+    assert.deepEqual(await person.signedInTo(), ["other"]);
+    await callsAs(person, c.other);
+    await unauthenticated(() => person.call(c.plain));
+    await person.signIn(c.plain);
+    assert.deepEqual(await person.signedInTo(), ["other", "plain"]);
+  });
+
+  test("that dies takes nothing from other people", async () => {
+    const [person, other] = [await signedIn(c.plain), await signedIn(c.plain)];
+    for (const one of [person, other]) await callsAs(one, c.plain);
+    c.plain.revoke(person.name);
+    c.plain.forgetRefreshTokens(person.name);
+    assertUnauthenticated(await person.call(c.plain));
+    await callsAs(other, c.plain);
+    c.plain.revoke(other.name);
+    await callsAs(other, c.plain);
+  });
+});
+
+describe("time", { concurrency: true }, () => {
+  const sleepUntil = (at) => sleep(Math.max(at - Date.now(), 0));
+
+  test("that ended a person's token makes one refresh for fifty calls at once", async (t) => {
+    const { ended } = c;
+    const person = await signedIn(ended);
+    const requests = () => ended.tokenRequestsOf(person.name);
+    // It may have been renewed behind the calls.
+    for (const end = Date.now() + 20_000; ; ) {
+      const { length } = requests();
+      await sleepUntil(requests().at(-1).at + ended.settings.expiresIn * 1_000 + 50);
+      if (requests().length === length) break;
+      assert.ok(Date.now() < end, "the token is renewed for nobody, again and again");
+    }
+    const before = requests().length;
+    ended.answerTokenRequest({ delay: 300, set: { expires_in: 3_600 } });
+    const agent = keepAlive();
+    const answers = await Promise.all(Array.from({ length: 50 }, () => person.call(ended, undefined, { agent })));
+    agent.destroy();
+    assert.deepEqual(answers.map((answer) => [answer.status, answer.json().person]), Array(50).fill([200, person.name]));
+    assert.deepEqual(types(requests().slice(before)), ["refresh_token"]);
+    assert.equal(ended.maxConcurrentTokenRequests, 1);
+    t.diagnostic(`1 token request for 50 calls, after ${before}`);
+  });
+
+  test("that ended a token without a refresh token ends the sign-in", async () => {
+    const connection = c["no-refresh"];
+    const person = new Person(broker, connection, c.plain);
+    const began = Date.now();
+    assertIn(3, (await person.signIn(connection)).json().expires_at, 2);
+    await person.signIn(c.plain);
+    await callsAs(person, connection);
+    await sleepUntil(began + 2_000);
+    await callsAs(person, connection);
+    await sleep(1_500);
+    assertUnauthenticated(await person.call(connection));
+    assert.deepEqual(await person.signedInTo(), ["plain"]);
+    await callsAs(person, c.plain);
+    assert.deepEqual(types(connection.tokenRequestsOf(person.name)), ["password"]);
+  });
+
+  test("that ended the only token of a session ends the session", async () => {
+    const connection = c["no-refresh"];
+    const person = await signedIn(connection);
+    await sleep(3_300);
+    assertUnauthenticated(await person.session());
+    assertUnauthenticated(await person.call(c.service));
+  });
+
+  test("in which the token endpoint is down costs no session: the token is used up, and afterwards all is well", async (t) => {
+    const { down } = c;
+    const person = await signedIn(down);
+    const [{ at }] = down.tokenRequestsOf(person.name);
+    gate.mode = "unavailable";
+    let answer;
+    do {
+      assert.ok(Date.now() < at + 8_000, "the token outlived its life");
+      await sleep(100);
+      answer = await person.call(down);
+    } while (answer.status === 200);
+    const lived = Date.now() - at;
+    assert.ok(lived > 4_700, `given up after ${lived} ms of 5000`);
+    const code = answer.status === 502 ? "token_endpoint_unreachable" : "connection_unavailable";
+    assertProblem(answer, answer.status === 502 ? 502 : 503, code);
+    assert.deepEqual(await person.signedInTo(), ["down"]);
+    gate.mode = "pass";
+    for (const end = Date.now() + 15_000; answer.status !== 200; answer = await person.call(down)) {
+      assert.ok([502, 503].includes(answer.status) && Date.now() < end, answer.text);
+      await sleep(200);
+    }
+    assert.equal(answer.json().person, person.name);
+    assert.ok(types(down.tokenRequestsOf(person.name)).slice(1).every((type) => type === "refresh_token"));
+    t.diagnostic(`used for ${lived} ms of 5000; ${gate.requests.length - 1} token requests in all after the sign-in`);
+  });
+
+  test("after a sign-out brings no renewal", async () => {
+    const connection = c["signed-out"];
+    const person = await signedIn(connection);
+    await callsAs(person, connection);
+    assertStatus(await person.logout(), 204);
+    await sleep(4_000);
+    assert.deepEqual(types(connection.tokenRequestsOf(person.name)), ["password"]);
+  });
+
+  test("and a thousand calls each make nobody of two people somebody else", async (t) => {
+    const { crowd } = c;
+    const people = [await signedIn(crowd), await signedIn(crowd)];
+    const count = 1_000;
+    const workers = 20;
+    const agent = keepAlive();
+    const mixUps = [];
+    const statuses = {};
+    const began = Date.now();
+    const work = async (person, worker) => {
+      for (let i = 0; i < count / workers; i += 1) {
+        const marker = `/echo/${people.indexOf(person)}-${worker}-${i}`;
+        const answer = await person.call(crowd, marker, { agent, timeout: 30_000 });
+        statuses[answer.status] = (statuses[answer.status] ?? 0) + 1;
+        if (answer.status !== 200) continue;
+        const told = answer.json();
+        if (told.person !== person.name || told.below !== marker) mixUps.push([person.name, marker, told]);
+        // Spread over the lives of several tokens; a slow machine does that by itself.
+        if (Date.now() - began < 6_000) await sleep(90);
+      }
+    };
+    await Promise.all(people.flatMap((person) => Array.from({ length: workers }, (_, worker) => work(person, worker))));
+    agent.destroy();
+    assert.deepEqual(mixUps, []);
+    assert.deepEqual(statuses, { 200: 2 * count });
+    // The API's own idea of who each call was for.
+    const strays = crowd.requests.filter(({ below, person }) => people[below.split(/[/-]/)[2]]?.name !== person);
+    assert.deepEqual(strays.map(({ below, person }) => [below, person]), []);
+    const renewals = people.map(({ name }) => types(crowd.tokenRequestsOf(name)));
+    for (const all of renewals) {
+      assert.equal(all.filter((type) => type === "password").length, 1);
+      assert.ok(all.length >= 3, `only ${all.length} tokens`);
+    }
+    t.diagnostic(
+      `${2 * count} calls of two people in ${Date.now() - began} ms, over ${renewals.map(({ length }) => length).join(" and ")} tokens: ` +
+        `${mixUps.length + strays.length} mix-ups`,
+    );
+  });
+
+  test("without a call ends a session, and calls keep it alive", async () => {
+    const person = new Person(abroad, c.plain);
+    await person.signIn(c.plain);
+    for (let i = 0; i < 4; i += 1) {
+      await sleep(1_000);
+      await callsAs(person, c.plain);
+    }
+    await sleep((IDLE_SECONDS + 0.7) * 1_000);
+    assertUnauthenticated(await person.call(c.plain));
+    assertUnauthenticated(await person.session());
+  });
+
+  test("ends a session that is never idle, at its limit", async () => {
+    const person = new Person(abroad, c.plain);
+    const began = Date.now();
+    const end = (await person.signIn(c.plain)).json().expires_at;
+    assertIn(MAX_SECONDS, end, 2);
+    let answer = await person.call(c.plain);
+    for (; answer.status === 200; answer = await person.call(c.plain)) {
+      assert.ok(Date.now() - began < (MAX_SECONDS + 2) * 1_000, "the session outlived its limit");
+      await sleep(300);
+    }
+    assertUnauthenticated(answer);
+    const lived = Date.now() - began;
+    assert.ok(lived > (MAX_SECONDS - 1) * 1_000, `ended after ${lived} ms`);
+    assertUnauthenticated(await person.session());
+  });
+
+  test("goes on counting from the first sign-in, whatever is signed in to later", async () => {
+    const person = new Person(abroad, c.plain, c.other);
+    const first = Date.parse((await person.signIn(c.plain)).json().expires_at);
+    await sleep(2_000);
+    const second = Date.parse((await person.signIn(c.other)).json().expires_at);
+    assert.ok(Math.abs(second - first) <= 1_000, `${second - first} ms later`);
+  });
+});
+
+describe("a broker for a front end on another site, below a path", () => {
+  test("sets a cookie that goes there, for the page's own site only", async () => {
+    const answer = await new Person(abroad, c.plain).signIn(c.plain);
+    assert.match(setCookies(answer)[0], new RegExp(`^${COOKIE}=[A-Za-z0-9_-]{43}; Path=/; Secure; HttpOnly; SameSite=None; Partitioned$`));
+  });
+
+  test("clears that same cookie", async () => {
+    const person = new Person(abroad, c.plain);
+    await person.signIn(c.plain);
+    await callsAs(person, c.plain);
+    assertCleared(assertStatus(await person.logout(), 204), CROSS_SITE);
+    await unauthenticated(() => person.session());
+  });
+
+  test("has nothing at the addresses without the path", async () => {
+    const person = new Person(abroad, c.plain);
+    await person.signIn(c.plain);
+    for (const [method, target] of [["POST", "/auth/plain/login"], ["GET", "/auth/session"], ["POST", "/auth/logout"]]) {
+      const headers = { Cookie: `${COOKIE}=${person.cookie}` };
+      const json = method === "POST" ? person.credentials : undefined;
+      assertProblem(await abroad.call(target, { method, key: null, origin: ORIGIN, headers, json }), 404, "not_found");
+    }
+    assert.deepEqual(await person.signedInTo(), ["plain"]);
+  });
+
+  test("wants a page of an allowed origin all the more", async () => {
+    const person = new Person(abroad, c.plain);
+    await person.signIn(c.plain);
+    const before = apiRequests();
+    const headers = { "Sec-Fetch-Site": "cross-site" };
+    assertProblem(await person.call(c.plain, undefined, { origin: undefined, headers }), 403, "cross_site_request");
+    assertProblem(await person.call(c.plain, undefined, { method: "POST", body: "x", origin: undefined, headers }), 403, "cross_site_request");
+    assert.equal(apiRequests(), before);
+    assertStatus(await person.call(c.plain, undefined, { method: "POST", body: "x", headers }));
+  });
+});
+
+describe("a restart", () => {
+  const people = {};
+  const KILLED = ["lost-request", "lost-answer", "lost-rotation"];
+
+  before(async () => {
+    people.plain = await signedIn(c.plain, c.other);
+    await callsAs(people.plain, c.plain);
+    people.gone = await signedIn(c.plain);
+    await people.gone.logout();
+    for (const id of KILLED) {
+      people[id] = await signedIn(c[id]);
+      await callsAs(people[id], c[id]);
+      c[id].revoke(people[id].name);
+    }
+    // The broker dies with three refreshes on their way: one that never
+    // arrives, and two that take effect.
+    let release;
+    const hold = new Promise((resolve) => (release = resolve));
+    c["lost-request"].answerTokenRequest({ hang: true });
+    for (const id of KILLED.slice(1)) c[id].answerTokenRequest({ hold });
+    const lost = KILLED.map((id) => people[id].call(c[id]).then(() => "answered", () => "lost"));
+    await Promise.all(KILLED.map((id) => c[id].until(({ tokenRequests }) => tokenRequests.length === 2)));
+    await broker.kill();
+    release();
+    assert.deepEqual(await Promise.all(lost), KILLED.map(() => "lost"));
+    while (KILLED.slice(1).some((id) => c[id].tokenRequests[1].outcome !== "ok")) await sleep(10);
+    await broker.restart();
+  });
+
+  test("ends no session and makes no token request", async () => {
+    const person = people.plain;
+    assert.deepEqual(await person.signedInTo(), ["other", "plain"]);
+    await callsAs(person, c.plain);
+    await callsAs(person, c.other);
+    assert.deepEqual(types(c.plain.tokenRequestsOf(person.name)), ["password"]);
+  });
+
+  test("brings no session back", async () => {
+    await unauthenticated(() => people.gone.session());
+    await unauthenticated(() => people.gone.call(c.plain));
+  });
+
+  for (const id of ["lost-request", "lost-answer"]) {
+    test(`in the middle of a refresh (${id}) loses no session`, async () => {
+      const person = people[id];
+      assert.deepEqual(await person.signedInTo(), [id]);
+      await callsAs(person, c[id]);
+      const requests = c[id].tokenRequestsOf(person.name);
+      assert.deepEqual(types(requests), ["password", "refresh_token", "refresh_token"]);
+      assert.equal(requests[1].parameters.refresh_token, requests[2].parameters.refresh_token);
+    });
+  }
+
+  test("in the middle of a refresh that replaced the refresh token asks for a new sign-in, and no more", async () => {
+    const connection = c["lost-rotation"];
+    const person = people["lost-rotation"];
+    assertUnauthenticated(await person.call(connection));
+    await unauthenticated(() => person.call(connection));
+    await unauthenticated(() => person.session());
+    assert.deepEqual(types(connection.tokenRequestsOf(person.name)), ["password", "refresh_token", "refresh_token"]);
+    await person.signIn(connection);
+    await callsAs(person, connection);
+  });
+
+  test("with a further sealing key opens what the old one sealed, and seals with the further one", async () => {
+    const person = people.plain;
+    const [old, next] = [broker.secrets.SEALING_KEYS, sealingKey("k2")];
+    await broker.restart({ secrets: { SEALING_KEYS: `${next},${old}` } });
+    assert.deepEqual(await person.signedInTo(), ["other", "plain"]);
+    await callsAs(person, c.plain);
+    await callsAs(person, c.other);
+    // What is sealed from here on is sealed with the new key.
+    const later = await signedIn(c.plain);
+    await broker.restart({ secrets: { SEALING_KEYS: next } });
+    await callsAs(later, c.plain);
+    assert.deepEqual(types(c.plain.tokenRequestsOf(person.name)), ["password"]);
+  });
+
+  test("with a foreign sealing key ends every session and opens none", async () => {
+    const since = broker.output.length;
+    await broker.restart({ secrets: { SEALING_KEYS: sealingKey("k9") } });
+    await unauthenticated(() => people.plain.session());
+    await unauthenticated(() => people.plain.call(c.plain));
+    await people.plain.signIn(c.plain);
+    await callsAs(people.plain, c.plain);
+    assert.deepEqual(broker.logsSince(since).filter(({ event }) => event === "panic"), []);
+  });
+});
+
+test("nothing was asked for that nobody expected", () => upstream.verify());
