@@ -3,16 +3,27 @@
 //!
 //! # Storage schema
 //!
-//! | where | name | sealed content | life |
+//! | where | name | content | life |
 //! |---|---|---|---|
-//! | KV `TOKENS` | `access-token/{subject}/{connection}` | [`AccessToken`] | until the token expires |
-//! | storage of a `KEEPER` object | `state` | the [`State`](crate::broker::keeper::State) | until it is replaced |
-//! | storage of a `KEEPER` object | `connection` | not sealed: the connection's name, for the alarm | as long as the object |
+//! | KV `TOKENS` | `access-token/service/{connection}` | sealed: the [`AccessToken`] | until the token expires |
+//! | KV `TOKENS` | `issuer-keys/{digest}` | sealed: the keys of an issuer of callers' tokens | 24 hours |
+//! | object `service/{connection}` | `state` | sealed: the keeper's [`State`](crate::broker::keeper::State) | until it is replaced |
+//! | object `session/{digest}` | `session` | sealed: the [session](crate::broker::session)'s own record | until the session ends |
+//! | object `session/{digest}` | `session/{connection}` | sealed: the [`State`](crate::broker::keeper::State) of the keeper of a person's token set | until the session ends |
+//! | object `refusals/{keyed digest}` | `refusals` | not sealed: numbers and times of [refused sign-ins](crate::broker::refusals) | four minutes after the last |
+//! | each of these objects | `role` | not sealed: what the object is, for the alarm | as long as the rest |
 //!
-//! The subject is `service`. A KV name is also the associated data of its
-//! record; the keeper's state is bound to `keeper/{subject}/{connection}`. A
-//! record that does not open, or that belongs to another account than the one
-//! configured, counts as absent. The refresh token never leaves the keeper.
+//! The objects are Durable Objects of the class bound as `KEEPER`. A session's
+//! digest is of half of its cookie; a counter's is of connection and user name
+//! or of an address, under a key that is made from the first sealing key.
+//!
+//! A record is bound to a name by its associated data: a KV record to its own,
+//! a session's to that of its object, a keeper's state to
+//! `keeper/{subject}/{connection}`, and a person's credentials on their way to
+//! the session to `sign-in/{subject}`. The subject is `service`, or the name
+//! of the session's object. A record that does not open, or that belongs to
+//! another account than the one configured, counts as absent. The refresh token
+//! never leaves the keeper, and a person's access token is in no KV.
 
 mod access;
 mod record;

@@ -191,12 +191,13 @@ impl<P: Ports> Request<'_, P> {
             Ok(SessionReply::SignedIn { expires_at }) => Ok(Some((next, expires_at))),
             Ok(SessionReply::Nobody) => Ok(None),
             Ok(SessionReply::Refused(refused)) => Err(match refused {
-                session::Refused::Rejected => Code::LoginRejected,
-                session::Refused::ClientRejected => Code::CredentialsRejected,
-                session::Refused::Failed(cause) => Code::from(cause),
-                session::Refused::Misconfigured => Code::Misconfigured,
-            }
-            .into()),
+                session::Refused::Rejected => Code::LoginRejected.into(),
+                session::Refused::ClientRejected => Code::CredentialsRejected.into(),
+                session::Refused::Failed(cause) => {
+                    Refused { retry_after: Some(1), ..Refused::from(Code::from(cause)) }
+                }
+                session::Refused::Misconfigured => Code::Misconfigured.into(),
+            }),
             answered => Err(unforeseen(answered)),
         }
     }
@@ -245,7 +246,10 @@ impl Turns {
         let code = answered.as_ref().err().map(|refused| refused.code);
         let rejected = code == Some(Code::LoginRejected);
         // Whatever the broker saw, the provider may have counted it against the account.
-        let counted = matches!(code, Some(Code::CredentialsRejected | Code::TokenEndpointTimeout));
+        let counted = matches!(
+            code,
+            Some(Code::CredentialsRejected | Code::TokenEndpointTimeout | Code::ConnectionUnavailable)
+        );
         let (name, attempt) = self.name;
         end(ports, name, attempt, rejected || counted);
         let (address, attempt) = self.address;

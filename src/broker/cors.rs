@@ -54,15 +54,18 @@ impl<'a> Cors<'a> {
     }
 
     /// Fails where another site may have made the browser send the session's
-    /// cookie. A call that may change something comes provably from a page that
-    /// may call; one that reads is no other site's image, script or frame.
+    /// cookie, or what Cloudflare Access puts in the place of its own. A call
+    /// that may change something comes provably from a page that may call; one
+    /// that reads is no other site's image, script or frame.
     pub fn check_cookie(&self, head: &RequestHead<'_>) -> Result<(), Code> {
-        if self.is_known_page() || !session::has_cookie(head.headers) {
+        let field = |name| head.headers.value(name);
+        let has_cookie = session::has_cookie(head.headers);
+        let is_ambient = has_cookie || field("cf-access-jwt-assertion").is_some();
+        if self.is_known_page() || !is_ambient {
             return Ok(());
         }
         let is_fine = match head.method {
             "GET" | "HEAD" | "OPTIONS" => {
-                let field = |name| head.headers.value(name);
                 let is_link = head.method == "GET"
                     && field("sec-fetch-mode") == Some("navigate")
                     && field("sec-fetch-dest") == Some("document")
@@ -71,7 +74,8 @@ impl<'a> Cors<'a> {
                 let is_elsewheres = matches!(field("sec-fetch-site"), Some("cross-site" | "same-site"));
                 is_link || !(is_elsewheres || field("sec-purpose").is_some())
             }
-            _ => false,
+            // A program behind Access is no browser, and has no cookie.
+            _ => !has_cookie && field("sec-fetch-site").is_none(),
         };
         if is_fine { Ok(()) } else { Err(Code::CrossSiteRequest) }
     }
