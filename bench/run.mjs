@@ -128,10 +128,10 @@ async function signIn(broker, { username, password }) {
   return response.headers.get("set-cookie").split(";")[0];
 }
 
-async function load({ url, headers }, duration) {
+async function load({ name, url, headers }, duration) {
   const fields = Object.entries({ ...BROWSER_HEADERS, ...headers }).flatMap(([name, value]) => ["-H", `${name}: ${value}`]);
   const { stdout } = await execute("wrk", ["-t1", "-c32", `-d${duration}s`, ...fields, url]);
-  if (/Non-2xx|Socket errors: connect [1-9]/.test(stdout)) throw new Failure(`The load went wrong:\n${stdout}`);
+  if (/Non-2xx|Socket errors: connect [1-9]/.test(stdout)) throw new Failure(`The load of "${name}" went wrong:\n${stdout}`);
   return Number(stdout.match(/Requests\/sec:\s+([\d.]+)/)?.[1]);
 }
 

@@ -1,6 +1,6 @@
 // The broker in bare workerd, without the proxy that `wrangler dev` puts in front: request
 // targets arrive as they were sent.
-import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -20,9 +20,10 @@ const main = process.env.PORTEIRO_E2E_MAIN ?? path.join(root, "build", "index.js
 export async function startWorkerd({ tables, texts, besides = {} }) {
   const folder = await mkdtemp(path.join(tmpdir(), "porteiro-workerd-"));
   for (const name of ["index.js", "index_bg.wasm"]) await copyFile(path.join(path.dirname(main), name), path.join(folder, name));
+  await mkdir(path.join(folder, "objects"));
   const names = ["broker", ...Object.keys(besides)];
   const ports = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await freePort()])));
-  await writeFile(path.join(folder, "config.capnp"), configuration({ tables, texts, besides, ports }));
+  await writeFile(path.join(folder, "config.capnp"), configuration({ tables, texts, besides, ports, folder }));
   const child = spawn(path.join(root, "node_modules", ".bin", "workerd"), ["serve", "config.capnp", "--experimental"], {
     cwd: folder,
     stdio: ["ignore", "pipe", "inherit"],
@@ -49,7 +50,7 @@ export async function startWorkerd({ tables, texts, besides = {} }) {
   };
 }
 
-function configuration({ tables, texts, besides, ports }) {
+function configuration({ tables, texts, besides, ports, folder }) {
   const quote = JSON.stringify;
   const bindings = [
     ...Object.entries(tables).map(([name, value]) => `(name = ${quote(name)}, json = ${quote(quote(value))})`),
@@ -66,13 +67,15 @@ function configuration({ tables, texts, besides, ports }) {
 const config :Workerd.Config = (
   services = [
     (name = "internet", network = (allow = ["private", "public", "local"])),
+    # On disk: objects in memory forget what they stored when they are evicted.
+    (name = "objects", disk = (path = ${quote(path.join(folder, "objects"))}, writable = true)),
     (name = "kv", worker = (modules = [(name = "kv.js", esModule = ${quote(noRecords)})], compatibilityDate = "2026-11-01")),
     (name = "broker", worker = (
       modules = [(name = "index.js", esModule = embed "index.js"), (name = "./index_bg.wasm", wasm = embed "index_bg.wasm")],
       compatibilityDate = "2026-11-01",
       bindings = [${bindings.join(", ")}],
       durableObjectNamespaces = [(className = "Keeper", uniqueKey = "test", enableSql = true)],
-      durableObjectStorage = (inMemory = void),
+      durableObjectStorage = (localDisk = "objects"),
     )),
     ${workers.join("\n    ")}
   ],
