@@ -7,7 +7,7 @@ import path from "node:path";
 import { spawnSync } from "node:child_process";
 import { Failure, inRoot, runMain, say, seconds } from "./lib.mjs";
 
-const SEEDS = 2000;
+const TOKENS = { test: "simulation::scenario::keeps_every_invariant_in_any_schedule", seeds: 2000 };
 const keeper = "src/broker/keeper.rs";
 const renewal = "src/broker/keeper/renewal.rs";
 const state = "src/broker/keeper/state.rs";
@@ -15,13 +15,22 @@ const plan = "src/broker/keeper/plan.rs";
 const record = "src/broker/keeper/state/record.rs";
 const tokens = "src/broker/access_tokens.rs";
 const memory = "src/broker/memory.rs";
+const guard = "src/broker/keeper/guard.rs";
+const session = "src/broker/session/object.rs";
+const sessionLife = "src/broker/session/life.rs";
+const sessionState = "src/broker/session/state.rs";
+const cookie = "src/broker/session/cookie.rs";
+const refusals = "src/broker/refusals.rs";
+
+/** The schedules of people who sign in; the others are of one token set. */
+const PEOPLE = { test: "simulation::crowd::keeps_every_invariant_in_any_schedule_of_people", seeds: 500 };
 
 const joins = `        if let Some(renewal) = self.in_flight() {
             return renewal;
         }
 `;
 
-/** Each fault: what is done to which file. */
+/** Each fault: what is done to which file, and the scenario that has to find it where it is not the first. */
 const FAULTS = [
   { name: "in-flight renewals are not shared", edits: [[keeper, joins, ""]] },
   {
@@ -58,9 +67,31 @@ const FAULTS = [
       [tokens, "if copy.access.lifetime.freshness(ports.now()) > Freshness::Expired {", "if copy.access.generation > 0 {"],
     ],
   },
-  { name: "a connection with nothing but a refresh token goes back to the configured one", edits: [[plan, "state.has_turn(!acquires)", "state.has_turn(false)"]] },
-  { name: "a refresh token is given up for any refusal", edits: [[renewal, "is_dead: refusal == Refusal::Grant", "is_dead: true"]] },
+  { name: "a connection with nothing but a refresh token goes back to the configured one", edits: [[plan, "state.has_turn(means != Means::Credentials)", "state.has_turn(false)"]] },
+  { name: "a refresh token is given up for any refusal", edits: [[renewal, "let is_dead = refusal == Refusal::Grant || means == Means::Nothing;", "let is_dead = true;"]] },
   { name: "an isolate goes on with a refused token", edits: [[memory, "        let newer = entry.access.as_ref().is_none_or(|held| access.generation > held.access.generation);", "        let newer = entry.access.is_none();"]] },
+  { name: "the cookie from before lives on", scenario: PEOPLE, edits: [[sessionLife, "proof.is_none_or(|proof| state.proof == proof)", "proof.is_none_or(|_| true)"]] },
+  { name: "the cookie does not change at a sign-in", scenario: PEOPLE, edits: [[cookie, "        proof.copy_from_slice(random.get(HANDLE_BYTES..)?);\n", "        let _ = (proof, random.get(HANDLE_BYTES..)?);\n"]] },
+  { name: "a cookie is rotated twice", scenario: PEOPLE, edits: [[session, "        let _turn = self.signing_in.lock().await;\n", ""]] },
+  {
+    name: "the cookie from before leads to the next one's token set",
+    scenario: PEOPLE,
+    edits: [[session, "if before.as_ref().is_some_and(|state| state.connections.contains(&ask.connection)) {", "if before.as_ref().is_some_and(|_| false) {"]],
+  },
+  { name: "a sign-out clears nothing", scenario: PEOPLE, edits: [[sessionLife, "        self.ports.clear().await.inspect_err(|_| {", "        Ok(()).inspect_err(|_: &StorageFailed| {"]] },
+  { name: "who was signed in before is not cut off", scenario: PEOPLE, edits: [[guard, "self.cut_off.as_ref().is_some_and(|cut_off| cut_off.get())", "false"]] },
+  { name: "the idle limit is forgotten", scenario: PEOPLE, edits: [[sessionState, "policy.idle).min(", "policy.longest).min("]] },
+  { name: "the absolute limit is forgotten", scenario: PEOPLE, edits: [[sessionState, "(used_at.max(self.used_at) + policy.idle).min(self.longest(policy))", "used_at.max(self.used_at) + policy.idle"]] },
+  {
+    name: "people's tokens are kept in memory",
+    scenario: PEOPLE,
+    edits: [
+      [tokens, "    if matches!(subject, Subject::Person(_)) {\n        return from_keeper", "    if false {\n        return from_keeper"],
+      [tokens, "Subject::Person(_) => TokenCopy::new(access),", "Subject::Person(_) => broker.access_tokens.remember(&connection.id, access),"],
+    ],
+  },
+  { name: "only refusals count that are told", scenario: PEOPLE, edits: [[refusals, "if self.list.len() >= MOST {", "if false {"]] },
+  { name: "refusals are not stored", scenario: PEOPLE, edits: [[refusals, "            self.ports.store(&text).await?;\n", "            drop(text);\n"]] },
 ];
 
 async function main([only]) {
@@ -68,14 +99,16 @@ async function main([only]) {
   if (!chosen.length) throw new Failure(`No fault's name has "${only}" in it.`);
   const copy = inRoot("target", "faults", "source");
   const missed = [];
-  for (const fault of [{ name: "none", edits: [] }, ...chosen]) {
+  const none = [TOKENS, PEOPLE].map((scenario) => ({ name: `none (${scenario.test.split("::")[1]})`, scenario, edits: [] }));
+  for (const fault of [...none, ...chosen]) {
     const start = performance.now();
     makeCopy(copy);
     for (const edit of fault.edits) plant(copy, fault.name, ...edit);
-    const found = simulate(copy);
+    const scenario = fault.scenario ?? TOKENS;
+    const found = simulate(copy, scenario);
     const expected = fault.edits.length === 0 ? !found : found;
     if (!expected) missed.push(fault.name);
-    say(`${expected ? "  " : "✖ "}${fault.name}: ${found ? `found by ${found.invariant} after ${found.seeds} seeds` : `nothing found in ${SEEDS} seeds`} (${seconds(start)})`);
+    say(`${expected ? "  " : "✖ "}${fault.name}: ${found ? `found by ${found.invariant} after ${found.seeds} seeds` : `nothing found in ${scenario.seeds} seeds`} (${seconds(start)})`);
   }
   if (missed.length) throw new Failure(`Not as it must be: ${missed.join("; ")}.`);
   say(`\n${chosen.length} planted faults, ${chosen.length} found.`);
@@ -94,10 +127,10 @@ function plant(copy, name, file, from, to) {
   writeFileSync(address, text.replace(from, () => to));
 }
 
-/** Runs the simulation on the copy; tells what it found, or nothing. */
-function simulate(copy) {
-  const args = ["test", "--locked", "--lib", "keeps_every_invariant_in_any_schedule"];
-  const env = { ...process.env, CARGO_TARGET_DIR: inRoot("target", "faults", "build"), PORTEIRO_SEEDS: String(SEEDS), RUST_BACKTRACE: "0" };
+/** Runs a scenario on the copy; tells what it found, or nothing. */
+function simulate(copy, { test, seeds: count }) {
+  const args = ["test", "--locked", "--lib", "--", "--exact", test];
+  const env = { ...process.env, CARGO_TARGET_DIR: inRoot("target", "faults", "build"), PORTEIRO_SEEDS: String(count), RUST_BACKTRACE: "0" };
   const { status, stdout, stderr } = spawnSync("cargo", args, { cwd: copy, env, encoding: "utf8" });
   if (status === 0) return undefined;
   const seeds = [...`${stdout}${stderr}`.matchAll(/^seed (\d+): ([\w-]+): /gm)].map(([, seed, invariant]) => ({ seeds: Number(seed) + 1, invariant }));

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use futures_util::future::join;
 use serde_json::{Value, json};
 use zeroize::Zeroize as _;
 
@@ -41,7 +40,7 @@ pub(super) async fn sign_in<'a, P: Ports>(
 ) -> Result<Draft<P::Response>, Refused> {
     let config = broker.config();
     only_post(head)?;
-    cors.check_signing(head)?;
+    cors.check_signing(head, broker.config())?;
     let (id, connection) = config.connections.get_key_value(connection).ok_or(Code::UnknownConnection)?;
     line.connection = Some(id);
     let connection = connection.as_ref().ok_or(Code::Misconfigured)?;
@@ -58,6 +57,7 @@ pub(super) async fn sign_in<'a, P: Ports>(
     let body = json!({ "connection": id, "expires_at": rfc3339(expires_at) });
     let mut draft = Draft::text(200, "application/json", body.to_string());
     draft.fields.push("set-cookie", &session.set_cookie(&policy));
+    clear_stray(head, &policy, &mut draft);
     Ok(draft)
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn session<P: Ports>(
         return Err(Refused::method_not_allowed("GET, HEAD"));
     }
     broker.config().session.ok_or(Code::NotFound)?;
-    cors.check_cookie(head)?;
+    cors.check_cookie(head, broker.config())?;
     let id = SessionId::read(head.headers).ok_or(Code::CallerUnauthenticated)?;
     match ports.ask_session(id.name(), &SessionAsk::List { proof: id.proof() }).await {
         Ok(SessionReply::Connections(connections)) => {
@@ -97,7 +97,7 @@ pub(super) async fn sign_out<P: Ports>(
 ) -> Result<Draft<P::Response>, Refused> {
     only_post(head)?;
     let policy: SessionPolicy = broker.config().session.ok_or(Code::NotFound)?;
-    cors.check_signing(head)?;
+    cors.check_signing(head, broker.config())?;
     if let Some(id) = SessionId::read(head.headers) {
         match ports.ask_session(id.name(), &SessionAsk::SignOut { proof: id.proof() }).await {
             Ok(SessionReply::SignedOut) => {
@@ -109,7 +109,17 @@ pub(super) async fn sign_out<P: Ports>(
     }
     let mut draft = Draft::empty(204);
     draft.fields.push("set-cookie", &clear_cookie(&policy));
+    clear_stray(head, &policy, &mut draft);
     Ok(draft)
+}
+
+/// Takes away the cookie that was set while `SESSION_CROSS_SITE` was another:
+/// a browser keeps both kinds, and two cookies prove nobody.
+fn clear_stray<R>(head: &RequestHead<'_>, policy: &SessionPolicy, draft: &mut Draft<R>) {
+    if session::has_several_cookies(head.headers) {
+        let other = SessionPolicy { cross_site: !policy.cross_site, ..*policy };
+        draft.fields.push("set-cookie", &clear_cookie(&other));
+    }
 }
 
 fn only_post(head: &RequestHead<'_>) -> Result<(), Refused> {
@@ -221,22 +231,19 @@ impl Turns {
         username: &Secret,
         head: &RequestHead<'_>,
     ) -> Result<Self, Refused> {
-        // Providers differ in whether case counts: here it does not.
-        let username = Secret::new(username.expose().trim().to_lowercase());
-        let name = keys.blind_name(&["sign-in name", &connection.id, username.expose()]);
+        // One after the other: who may try no more makes no counter for a name.
         let address = keys.blind_name(&["sign-in address", &network(head)]);
-        let (name, address) = (format!("refusals/{name}"), format!("refusals/{address}"));
-        match join(begin(&**ports, &name), begin(&**ports, &address)).await {
-            (Ok(first), Ok(second)) => Ok(Self { name: (name, first), address: (address, second) }),
-            (Ok(attempt), Err(refused)) => {
-                end(ports, name, attempt, false);
-                Err(refused)
-            }
-            (Err(refused), Ok(attempt)) => {
+        let address = format!("refusals/{address}");
+        let attempt = begin(&**ports, &address).await?;
+        let username = Secret::new(ports.folded(username.expose()));
+        let name = keys.blind_name(&["sign-in name", &connection.id, username.expose()]);
+        let name = format!("refusals/{name}");
+        match begin(&**ports, &name).await {
+            Ok(second) => Ok(Self { name: (name, second), address: (address, attempt) }),
+            Err(refused) => {
                 end(ports, address, attempt, false);
                 Err(refused)
             }
-            (Err(refused), Err(_)) => Err(refused),
         }
     }
 
@@ -244,7 +251,8 @@ impl Turns {
     /// under way.
     fn give_back<P: Ports, T>(self, ports: &Rc<P>, answered: &Result<T, Refused>) {
         let code = answered.as_ref().err().map(|refused| refused.code);
-        let rejected = code == Some(Code::LoginRejected);
+        // Some providers refuse in words that are no error response.
+        let rejected = matches!(code, Some(Code::LoginRejected | Code::TokenResponseInvalid));
         // Whatever the broker saw, the provider may have counted it against the account.
         let counted = matches!(
             code,
@@ -263,11 +271,10 @@ async fn begin<P: Ports>(ports: &P, counter: &str) -> Result<u64, Refused> {
     loop {
         match ports.ask_refusals(counter, &RefusalsAsk::Begin).await {
             Ok(RefusalsReply::Begun(attempt)) => return Ok(attempt),
-            Ok(RefusalsReply::Full(seconds)) => return Err(limited(seconds)),
-            Ok(RefusalsReply::Busy) if ports.now() < asked_at + LONGEST_WAIT => {
+            Ok(RefusalsReply::Busy(_)) if ports.now() < asked_at + LONGEST_WAIT => {
                 ports.pause(LOOK_AGAIN).await;
             }
-            Ok(RefusalsReply::Busy) => return Err(limited(1)),
+            Ok(RefusalsReply::Full(seconds) | RefusalsReply::Busy(seconds)) => return Err(limited(seconds)),
             Ok(RefusalsReply::Noted | RefusalsReply::Unavailable) | Err(KeeperUnreachable) => {
                 return Err(Refused::unavailable(Code::Internal, 1));
             }

@@ -54,13 +54,18 @@ impl<'a> Cors<'a> {
     }
 
     /// Fails where another site may have made the browser send the session's
-    /// cookie, or what Cloudflare Access puts in the place of its own. A call
+    /// cookie, or the one of Cloudflare Access or another proxy that puts a
+    /// caller's token in its place. A call
     /// that may change something comes provably from a page that may call; one
     /// that reads is no other site's image, script or frame.
-    pub fn check_cookie(&self, head: &RequestHead<'_>) -> Result<(), Code> {
-        let field = |name| head.headers.value(name);
+    pub fn check_cookie(&self, head: &RequestHead<'_>, config: &Config) -> Result<(), Code> {
+        let field = |name: &str| head.headers.value(name);
         let has_cookie = session::has_cookie(head.headers);
-        let is_ambient = has_cookie || field("cf-access-jwt-assertion").is_some();
+        let is_ambient = has_cookie
+            || config.token_fields.iter().map(HeaderName::as_str).any(|name| {
+                // A page itself puts its token there.
+                name != "authorization" && field(name).is_some()
+            });
         if self.is_known_page() || !is_ambient {
             return Ok(());
         }
@@ -74,7 +79,7 @@ impl<'a> Cors<'a> {
                 let is_elsewheres = matches!(field("sec-fetch-site"), Some("cross-site" | "same-site"));
                 is_link || !(is_elsewheres || field("sec-purpose").is_some())
             }
-            // A program behind Access is no browser, and has no cookie.
+            // A program behind such a proxy is no browser, and has no cookie.
             _ => !has_cookie && field("sec-fetch-site").is_none(),
         };
         if is_fine { Ok(()) } else { Err(Code::CrossSiteRequest) }
@@ -103,8 +108,8 @@ impl<'a> Cors<'a> {
 
     /// Fails where another site may have made the browser sign somebody in or
     /// out. A browser names the origin of every such request.
-    pub fn check_signing(&self, head: &RequestHead<'_>) -> Result<(), Code> {
-        self.check_cookie(head)?;
+    pub fn check_signing(&self, head: &RequestHead<'_>, config: &Config) -> Result<(), Code> {
+        self.check_cookie(head, config)?;
         let is_browsers = head.headers.value("sec-fetch-site").is_some();
         if self.is_known_page() || !is_browsers { Ok(()) } else { Err(Code::CrossSiteRequest) }
     }

@@ -125,6 +125,9 @@ pub trait Inbound {
     /// # Errors
     /// Why there is none.
     async fn body(&self, max_bytes: usize) -> Result<zeroize::Zeroizing<Vec<u8>>, BodyFailure>;
+    /// A name without what servers differ in minding: case, accents, width,
+    /// spaces, and characters that cannot be seen. It is for counting only.
+    fn folded(&self, name: &str) -> String;
 }
 
 /// Why a body could not be read.

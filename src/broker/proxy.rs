@@ -30,7 +30,7 @@ pub(super) async fn pass_on<'a, P: Ports>(
     line: &mut CallLine<'a>,
 ) -> Result<Draft<P::Response>, Refused> {
     let config = broker.config();
-    cors.check_cookie(head)?;
+    cors.check_cookie(head, config)?;
     let path = RequestPath::parse(path).map_err(|_| Code::BadPath)?;
     let (id, connection) = config.connections.get_key_value(connection).ok_or(Code::UnknownConnection)?;
     line.connection = Some(id);

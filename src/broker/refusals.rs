@@ -43,8 +43,9 @@ pub enum RefusalsAsk {
 pub enum RefusalsReply {
     /// It may begin; its number.
     Begun(u64),
-    /// Perhaps, when those that are on their way have ended.
-    Busy,
+    /// Perhaps, when those that are on their way have ended, which takes so many
+    /// seconds at most.
+    Busy(u64),
     /// Not before so many seconds, at least 1.
     Full(u64),
     /// It is noted.
@@ -94,10 +95,23 @@ impl<P: SessionPorts> Refusals<P> {
     }
 
     /// Forgets all, where nothing has happened for long.
-    pub async fn alarm(&self) {
-        // Where storage fails, what is left counts for nothing any more.
-        let _ = self.ports.clear().await;
+    ///
+    /// # Errors
+    /// [`StorageFailed`]: the alarm is to come again.
+    pub async fn alarm(&self) -> Result<(), StorageFailed> {
+        let _turn = self.writing.lock().await;
+        let known = self.attempts.borrow().clone();
+        let mut attempts = match known {
+            Some(attempts) => attempts,
+            None => self.read().await?,
+        };
+        let now = self.ports.now();
+        attempts.forget_old(now);
+        if !attempts.list.is_empty() {
+            return self.ports.set_alarm(now + LONGEST_ATTEMPT).await;
+        }
         self.attempts.replace(None);
+        self.ports.clear().await
     }
 
     /// Changes the attempts, durably before anybody learns of it. They hold
@@ -130,21 +144,27 @@ impl<P: SessionPorts> Refusals<P> {
     }
 }
 
+impl Attempt {
+    fn counts_until(&self) -> UnixTime {
+        self.at + if self.is_under_way { LONGEST_ATTEMPT } else { WINDOW }
+    }
+}
+
 impl Attempts {
     fn forget_old(&mut self, now: UnixTime) {
-        self.list
-            .retain(|attempt| now < attempt.at + if attempt.is_under_way { LONGEST_ATTEMPT } else { WINDOW });
+        self.list.retain(|attempt| now < attempt.counts_until());
     }
 
     fn begin(&mut self, now: UnixTime) -> RefusalsReply {
+        let seconds_until = |at: UnixTime| (at.since(now) + Duration::from_millis(999)).as_secs().max(1);
         let refused = self.list.iter().filter(|attempt| !attempt.is_under_way);
         if refused.clone().count() >= MOST {
             let oldest = refused.map(|attempt| attempt.at).min().unwrap_or(now);
-            let left = (oldest + WINDOW).since(now) + Duration::from_millis(999);
-            return RefusalsReply::Full(left.as_secs().max(1));
+            return RefusalsReply::Full(seconds_until(oldest + WINDOW));
         }
         if self.list.len() >= MOST {
-            return RefusalsReply::Busy;
+            let next = self.list.iter().map(Attempt::counts_until).min().unwrap_or(now);
+            return RefusalsReply::Busy(seconds_until(next));
         }
         self.last += 1;
         self.list.push(Attempt { number: self.last, at: now, is_under_way: true });
@@ -210,7 +230,7 @@ mod tests {
         }
         assert!(matches!(begin(&mut attempts, 0), RefusalsReply::Begun(_)));
         assert_eq!(begin(&mut attempts, 0), RefusalsReply::Begun(5));
-        assert_eq!(begin(&mut attempts, 0), RefusalsReply::Busy);
+        assert_eq!(begin(&mut attempts, 0), RefusalsReply::Busy(60));
         attempts.end(5, false, START);
         assert!(matches!(begin(&mut attempts, 0), RefusalsReply::Begun(_)));
     }
@@ -221,7 +241,7 @@ mod tests {
         for _ in 0..5 {
             begin(&mut attempts, 0);
         }
-        assert_eq!(begin(&mut attempts, 179), RefusalsReply::Busy);
+        assert_eq!(begin(&mut attempts, 179), RefusalsReply::Busy(1));
         assert!(matches!(begin(&mut attempts, 180), RefusalsReply::Begun(_)));
     }
 }

@@ -15,11 +15,15 @@
 //! - nothing is written for a session that has ended.
 
 mod cookie;
+mod life;
 mod message;
 mod object;
 mod state;
 
-pub(super) use cookie::{clear_cookie, has_cookie};
+#[cfg(test)]
+mod tests;
+
+pub(super) use cookie::{clear_cookie, has_cookie, has_several_cookies};
 
 pub use cookie::{COOKIE, SessionId};
 pub use message::{Credentials, Refused, SessionAsk, SessionReply, SignIn};

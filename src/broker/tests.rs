@@ -1,5 +1,7 @@
 //! Whole calls over simulated surroundings.
 
+mod callers;
+
 use crate::simulation::{Answered, Call, Grants, Site};
 
 const GRANTS: Grants =

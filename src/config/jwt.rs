@@ -17,9 +17,11 @@ const DEFAULT_ALGORITHMS: [Algorithm; 2] = [Algorithm::RS256, Algorithm::ES256];
 
 /// Reads a caller of kind `jwt`.
 pub(super) fn read(reader: &mut Reader<'_, '_>) -> Option<JwtCaller> {
-    let issuer = read_required(reader, "issuer", "is missing: write the issuer's address", syntax::issuer);
     let audience = read_audience(reader);
     let jwks_url = reader.parse("jwks_url", syntax::document_url);
+    // Some issuers are no address: their keys must be told.
+    let parse_issuer = if reader.has("jwks_url") { syntax::filled } else { syntax::issuer };
+    let issuer = read_required(reader, "issuer", "is missing: write the issuer's address", parse_issuer);
     let algorithms = read_algorithms(reader);
     let claims = read_claims(reader);
     let header = if reader.has("header") {

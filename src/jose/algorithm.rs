@@ -45,10 +45,14 @@ impl Algorithm {
         Self::EdDSA,
     ];
 
-    /// Reads the name of an algorithm, exactly as RFC 7518 writes it.
+    /// Reads the name of an algorithm, exactly as RFC 7518 writes it. Ed25519 has
+    /// two names (RFC 9864 §2.2).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == text)
+        match text {
+            "Ed25519" => Some(Self::EdDSA),
+            _ => Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == text),
+        }
     }
 
     /// Its name.

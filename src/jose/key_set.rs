@@ -118,6 +118,13 @@ impl Key {
     /// or is not sound.
     fn read(jwk: &Value) -> Option<Self> {
         let jwk = jwk.as_object()?;
+        // Some servers write absent members as null or empty.
+        let jwk: Map<String, Value> = jwk
+            .iter()
+            .filter(|(_, value)| !value.is_null() && !value.as_array().is_some_and(Vec::is_empty))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let jwk = &jwk;
         let signs = jwk.get("use").is_none_or(|purpose| purpose == "sig");
         if !signs || !jwk.get("key_ops").is_none_or(lets_verify) {
             return None;

@@ -155,6 +155,10 @@ impl Inbound for CallPorts {
         }
         Ok(Zeroizing::new(body.unchecked_into::<Uint8Array>().to_vec()))
     }
+
+    fn folded(&self, name: &str) -> String {
+        glue::folded(name)
+    }
 }
 
 impl Issuers for CallPorts {

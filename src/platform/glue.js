@@ -199,7 +199,7 @@ export async function requestToken(url, contentType, authorization, body, timeou
 
 /** Fetches a document; rejects where it does not come in time, or is larger than `maxBytes`. */
 export async function fetchDocument(url, timeoutMs, maxBytes) {
-  const headers = { accept: "application/json", "user-agent": "porteiro" };
+  const headers = { accept: "application/json, application/jwk-set+json, */*;q=0.1", "user-agent": "porteiro" };
   const response = await fetch(url, { headers, redirect: "manual", signal: AbortSignal.timeout(timeoutMs) });
   const body = await readUpTo(response, maxBytes);
   if (body.byteLength > maxBytes) throw "too large";
@@ -256,6 +256,11 @@ function signatureParameters(algorithm) {
 
 export function pause(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** A name without case, accents, width, spaces and invisible characters. */
+export function folded(name) {
+  return name.normalize("NFKD").replace(/[\p{M}\p{C}\p{Z}]/gu, "").toLowerCase();
 }
 
 /** Takes one call of the rate limit bound as `name`; true where there was one left, or no such limit. */

@@ -75,6 +75,8 @@ extern "C" {
 
     pub fn pause(ms: f64) -> Promise;
 
+    pub fn folded(name: &str) -> String;
+
     /// Resolves to a boolean.
     #[wasm_bindgen(js_name = takeRate)]
     pub fn take_rate(env: &Env, name: &str, who: &str) -> Promise;

@@ -83,12 +83,17 @@ impl DurableObject for Keeper {
         if let Some(role) = role.and_then(|role| serde_json::from_slice(role.as_bytes()).ok()) {
             match self.core(role) {
                 Core::Service(keeper) => keeper.alarm().await,
-                Core::Session(session) => session.alarm().await,
-                Core::Refusals(refusals) => refusals.alarm().await,
+                // The runtime calls again later where this fails.
+                Core::Session(session) => session.alarm().await.map_err(alarm_failed)?,
+                Core::Refusals(refusals) => refusals.alarm().await.map_err(alarm_failed)?,
             }
         }
         Response::empty()
     }
+}
+
+fn alarm_failed(_: StorageFailed) -> worker::Error {
+    "the alarm could not be served".into()
 }
 
 fn misdelivered() -> Result<Response> {
@@ -225,8 +230,8 @@ impl SessionPorts for ObjectPorts {
 
     async fn clear(&self) -> std::result::Result<(), StorageFailed> {
         let storage = self.state.storage();
-        storage.delete_alarm().await.map_err(|_| StorageFailed)?;
         storage.delete_all().await.map_err(|_| StorageFailed)?;
+        storage.delete_alarm().await.map_err(|_| StorageFailed)?;
         storage.sync().await.map_err(|_| StorageFailed)
     }
 }

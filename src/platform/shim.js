@@ -11,7 +11,11 @@ const instance = broker.__worker_init_state();
 export default {
   async fetch(request, env, ctx) {
     try {
-      return await broker.fetch(request, env, ctx);
+      const answered = broker.fetch(request, env, ctx);
+      // Who asked may be gone: what was begun is ended all the same. Others may wait for it, and
+      // a task that never ends is never freed.
+      ctx.waitUntil(answered.catch(() => {}));
+      return await answered;
     } catch {
       return failed(new URL(request.url).origin + (env.BASE_PATH ?? ""));
     }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::site::Site;
+use crate::broker::session::COOKIE;
 use crate::http::Headers;
 
 /// A request to the broker.
@@ -12,6 +13,8 @@ pub struct Call {
     pub target: String,
     pub fields: Vec<(&'static str, String)>,
     pub body: usize,
+    /// The body, where it is for the broker itself.
+    pub text: Option<String>,
 }
 
 /// An answer of the broker.
@@ -37,6 +40,13 @@ impl Answered {
         self.json()["code"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// The value of the cookie that it sets.
+    pub fn cookie(&self) -> Option<&str> {
+        let (name, value) = self.field("set-cookie")?.split(';').next()?.split_once('=')?;
+        assert_eq!(name, COOKIE);
+        Some(value).filter(|value| !value.is_empty())
+    }
+
     /// Where the token came from, as `Server-Timing` tells it.
     pub fn token_source(&self) -> &str {
         self.field("server-timing").and_then(|timing| timing.split('"').nth(1)).unwrap_or_default()
@@ -51,7 +61,31 @@ impl Call {
             target: target.to_owned(),
             fields: vec![("authorization", format!("Bearer {}", Site::CALLER_KEY))],
             body: 0,
+            text: None,
         }
+    }
+
+    /// A sign-in from an allowed page.
+    pub fn sign_in(connection: &str, username: &str, password: &str) -> Self {
+        let body = serde_json::json!({ "username": username, "password": password });
+        Self::from_page("POST", &format!("/auth/{connection}/login"))
+            .field("content-type", "application/json")
+            .text(&body.to_string())
+    }
+
+    /// A call from an allowed page by nobody in particular.
+    pub fn from_page(method: &'static str, target: &str) -> Self {
+        Self::get(target).method(method).field("authorization", "").field("origin", "https://app.example")
+    }
+
+    pub fn text(self, text: &str) -> Self {
+        Self { text: Some(text.to_owned()), ..self }
+    }
+
+    /// The same with the session's cookie, where there is one.
+    pub fn cookie(self, value: Option<&str>) -> Self {
+        let cookie = value.map(|value| format!("{COOKIE}={value}")).unwrap_or_default();
+        self.field("cookie", &cookie)
     }
 
     pub fn method(self, method: &'static str) -> Self {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use zeroize::Zeroizing;
 
+use super::crowd_watch::Visit;
+use super::objects::Objects;
 use super::site::{Shared, bearer};
 use super::world::Process;
 use crate::broker::keeper::{Ask, Reply};
@@ -26,6 +28,10 @@ pub struct CallPorts {
     pub process: Process,
     /// The size of the request's body.
     pub body: usize,
+    /// The body, where the broker itself reads it.
+    pub text: Option<String>,
+    /// What the crowd's watch knows of the request.
+    pub visit: Visit,
     /// How often the call was sent to the upstream.
     pub sent: Cell<u32>,
 }
@@ -53,8 +59,9 @@ impl Cache for CallPorts {
         self.site.cache.read(self.process, name).await
     }
 
-    async fn write(&self, name: &str, _: &str, _: UnixTime) -> Result<(), CacheFailed> {
-        panic!("only the keeper writes to the cache, not a call: {name}");
+    async fn write(&self, name: &str, record: &str, expires_at: UnixTime) -> Result<(), CacheFailed> {
+        assert!(name.starts_with("issuer-keys/"), "no call writes this to the cache: {name}");
+        self.site.cache.write(name, record, expires_at).await
     }
 }
 
@@ -67,28 +74,44 @@ impl KeeperLink for CallPorts {
         Ok(reply)
     }
 
-    async fn ask_session(&self, name: &str, _: &SessionAsk) -> Result<SessionReply, KeeperUnreachable> {
-        panic!("nobody is signed in: {name}");
+    async fn ask_session(&self, name: &str, ask: &SessionAsk) -> Result<SessionReply, KeeperUnreachable> {
+        self.site.world.hop().await;
+        let reply = Objects::ask_session(&self.site, name, ask).await?;
+        self.site.world.hop().await;
+        Ok(reply)
     }
 
-    async fn ask_refusals(&self, name: &str, _: &RefusalsAsk) -> Result<RefusalsReply, KeeperUnreachable> {
-        panic!("nobody signs in: {name}");
+    async fn ask_refusals(&self, name: &str, ask: &RefusalsAsk) -> Result<RefusalsReply, KeeperUnreachable> {
+        self.site.world.hop().await;
+        let reply = Objects::ask_refusals(&self.site, name, *ask).await?;
+        self.site.world.hop().await;
+        Ok(reply)
     }
 }
 
 impl Inbound for CallPorts {
-    async fn body(&self, _: usize) -> Result<Zeroizing<Vec<u8>>, BodyFailure> {
-        panic!("a proxied call's body is not read");
+    async fn body(&self, max_bytes: usize) -> Result<Zeroizing<Vec<u8>>, BodyFailure> {
+        let text = self.text.as_ref().expect("a proxied call's body is not read");
+        self.site.world.hop().await;
+        if text.len() > max_bytes {
+            return Err(BodyFailure::TooLarge);
+        }
+        Ok(Zeroizing::new(text.as_bytes().to_vec()))
+    }
+
+    fn folded(&self, name: &str) -> String {
+        name.trim().to_lowercase()
     }
 }
 
 impl Issuers for CallPorts {
     async fn fetch_document(&self, url: &str) -> Result<Document, DocumentUnreachable> {
-        panic!("no caller has an issuer: {url}");
+        self.site.issuers.fetch(url).await
     }
 
-    async fn verify(&self, _: &SignatureCheck<'_>) -> bool {
-        panic!("no caller has an issuer");
+    async fn verify(&self, check: &SignatureCheck<'_>) -> bool {
+        self.site.world.hop().await;
+        self.site.issuers.verify(check)
     }
 
     async fn pause(&self, span: Duration) {
@@ -110,12 +133,22 @@ impl Upstream for CallPorts {
         if again && call.replay_bytes.is_none_or(|limit| self.body > limit) {
             return Err(UpstreamFailure::BodyGone);
         }
-        self.site.note_upstream_call(self.process, call);
+        let person = self.site.provider.person(&bearer(call));
+        match &person {
+            None => self.site.note_upstream_call(self.process, call),
+            Some(person) => self.site.note_persons_call(&self.visit, person, call),
+        }
         self.site.world.hop().await;
         let (status, fields) = self.site.upstream_answer(call);
         self.site.world.hop().await;
-        self.site.watch.answered(self.process, &bearer(call), status == 401);
-        Ok(UpstreamAnswer { status, fields, response: format!("answer {status}") })
+        let response = match &person {
+            None => {
+                self.site.watch.answered(self.process, &bearer(call), status == 401);
+                format!("answer {status}")
+            }
+            Some(person) => format!("answer {status} for {person}"),
+        };
+        Ok(UpstreamAnswer { status, fields, response })
     }
 
     fn discard(&self, _: String) {}

@@ -83,18 +83,7 @@ impl KeeperPorts for ObjectPorts {
     ) -> Result<TokenAnswer, TokenEndpointFailure> {
         let refresh_token = refresh_token(request);
         let flight = self.site.enter_token_endpoint(refresh_token.as_deref());
-        // The provider goes on with a request whatever becomes of the keeper.
-        let (sender, receiver) = oneshot::channel();
-        let (site, copy) = (Rc::clone(&self.site), copy(request));
-        self.site.world.spawn(super::site::PROVIDER, async move {
-            let _ = sender.send(site.provider.token(&copy).await);
-        });
-        let deadline = pin!(self.site.world.sleep(timeout));
-        let answer = match select(receiver, deadline).await {
-            Either::Left((Ok(Ok(answer)), _)) => Ok(answer),
-            Either::Left(_) => Err(TokenEndpointFailure::Unreachable),
-            Either::Right(_) => Err(TokenEndpointFailure::Timeout),
-        };
+        let answer = send_token_request(&self.site, request, timeout).await;
         drop(flight);
         if let (None, Ok(answer)) = (&refresh_token, &answer)
             && answer.status == 400
@@ -115,8 +104,28 @@ impl KeeperPorts for ObjectPorts {
     }
 }
 
+/// Sends a token request over the network. The provider goes on with it whatever
+/// becomes of the one who asks.
+pub async fn send_token_request(
+    site: &Rc<Shared>,
+    request: &TokenRequest,
+    timeout: Duration,
+) -> Result<TokenAnswer, TokenEndpointFailure> {
+    let (sender, receiver) = oneshot::channel();
+    let (provider, copy) = (Rc::clone(site), copy(request));
+    site.world.spawn(super::site::PROVIDER, async move {
+        let _ = sender.send(provider.provider.token(&copy).await);
+    });
+    let deadline = pin!(site.world.sleep(timeout));
+    match select(receiver, deadline).await {
+        Either::Left((Ok(Ok(answer)), _)) => Ok(answer),
+        Either::Left(_) => Err(TokenEndpointFailure::Unreachable),
+        Either::Right(_) => Err(TokenEndpointFailure::Timeout),
+    }
+}
+
 /// The refresh token that a request carries.
-fn refresh_token(request: &TokenRequest) -> Option<String> {
+pub fn refresh_token(request: &TokenRequest) -> Option<String> {
     let body = request.body.expose().as_bytes();
     let mut fields = url::form_urlencoded::parse(body);
     fields.find(|(name, _)| name == "refresh_token").map(|(_, value)| value.into_owned())

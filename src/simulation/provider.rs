@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::json;
@@ -41,6 +42,19 @@ pub enum Effect {
     Taken,
 }
 
+/// Whose a token is.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Person {
+    pub username: String,
+    pub connection: String,
+}
+
+impl fmt::Display for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.username)
+    }
+}
+
 /// How the connection to the token endpoint broke.
 pub struct Broken;
 
@@ -52,15 +66,26 @@ pub struct Provider {
     pub faults: RefCell<VecDeque<Fault>>,
     /// How often a fault that is drawn by chance happens, per mille.
     pub chaos: Cell<u64>,
+    /// How often an answer takes some seconds, per mille.
+    pub slow: Cell<u64>,
     /// While set, every token request fails, one way or another.
     pub down: Cell<bool>,
     /// Whether only faults are drawn that have no effect at the provider.
     pub harmless: Cell<bool>,
     /// While set, the API refuses every token.
     pub refuses_all: Cell<bool>,
+    /// The passwords of people by user name, where people sign in themselves.
+    passwords: RefCell<BTreeMap<String, String>>,
+    /// By family: whose it is.
+    people: RefCell<BTreeMap<u64, Person>>,
+    /// The refused sign-ins that were answered: when each came, of whom, and
+    /// the password.
+    pub refusals: RefCell<Vec<(UnixTime, Person, String)>>,
     access_tokens: RefCell<BTreeMap<String, (u64, UnixTime)>>,
     expiries: RefCell<BTreeMap<String, UnixTime>>,
     refresh_tokens: RefCell<BTreeMap<String, u64>>,
+    /// By token, dead or alive: the sign-in that it comes from.
+    families: RefCell<BTreeMap<String, u64>>,
     dead_families: RefCell<BTreeSet<u64>>,
     used: RefCell<BTreeSet<String>>,
     /// The body of every token request.
@@ -82,12 +107,17 @@ impl Provider {
             knows_credentials: Cell::new(true),
             faults: RefCell::default(),
             chaos: Cell::new(0),
+            slow: Cell::new(0),
             down: Cell::new(false),
             harmless: Cell::new(false),
             refuses_all: Cell::new(false),
+            passwords: RefCell::default(),
+            people: RefCell::default(),
+            refusals: RefCell::default(),
             access_tokens: RefCell::default(),
             expiries: RefCell::default(),
             refresh_tokens: RefCell::default(),
+            families: RefCell::default(),
             dead_families: RefCell::default(),
             used: RefCell::default(),
             requests: RefCell::default(),
@@ -98,9 +128,35 @@ impl Provider {
         }
     }
 
+    /// Lets a person sign in.
+    pub fn enrol(&self, username: &str, password: &str) {
+        self.passwords.borrow_mut().insert(username.to_owned(), password.to_owned());
+    }
+
+    /// Whose `token` is, an access token or a refresh token.
+    pub fn person(&self, token: &str) -> Option<Person> {
+        let issued = self.families.borrow().get(token).copied()?;
+        self.people.borrow().get(&issued).cloned()
+    }
+
+    /// The sign-in that `token` comes from.
+    pub fn family(&self, token: &str) -> Option<u64> {
+        self.families.borrow().get(token).copied()
+    }
+
+    /// Ends all sign-ins of `username` to `connection`.
+    pub fn sign_out(&self, username: &str, connection: &str) {
+        let people = self.people.borrow();
+        let theirs = people
+            .iter()
+            .filter(|(_, person)| person.username == username && person.connection == connection);
+        self.dead_families.borrow_mut().extend(theirs.map(|(family, _)| *family));
+    }
+
     /// Answers a token request as it comes in over the network.
     pub async fn token(&self, request: &TokenRequest) -> Result<TokenAnswer, Broken> {
         let body = request.body.expose().to_owned();
+        let came_at = self.world.now();
         self.requests.borrow_mut().push(body.clone());
         let fault = self.faults.borrow_mut().pop_front().or_else(|| self.draw_fault());
         self.world.hop().await;
@@ -108,18 +164,19 @@ impl Provider {
             Some(Fault::Answer { status, body, retry_after }) => answer(status, body, retry_after),
             Some(Fault::Reset(Effect::None)) => return Err(Broken),
             Some(Fault::Reset(Effect::Taken)) => {
-                self.grant(&body);
+                self.grant(&body, &request.url);
                 return Err(Broken);
             }
             Some(Fault::Slow(span)) => {
-                let answer = self.grant(&body);
+                let answer = self.grant(&body, &request.url);
                 self.world.sleep(span).await;
                 answer
             }
             None if self.down.get() && self.world.happens(500) => answer(503, "", None),
             None if self.down.get() => return Err(Broken),
-            None => self.grant(&body),
+            None => self.grant(&body, &request.url),
         };
+        self.note_refusal(request, &answer, came_at);
         self.world.hop().await;
         Ok(answer)
     }
@@ -161,6 +218,9 @@ impl Provider {
     }
 
     fn draw_fault(&self) -> Option<Fault> {
+        if self.world.happens(self.slow.get()) {
+            return Some(Fault::Slow(Duration::from_millis(self.world.below(8_000))));
+        }
         if !self.world.happens(self.chaos.get()) {
             return None;
         }
@@ -176,14 +236,32 @@ impl Provider {
         })
     }
 
-    fn grant(&self, body: &str) -> TokenAnswer {
-        let fields: BTreeMap<String, String> = form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+    fn note_refusal(&self, request: &TokenRequest, answer: &TokenAnswer, came_at: UnixTime) {
+        let mut fields = fields(request.body.expose());
+        if answer.status == 400
+            && let (Some(username), Some(password)) = (fields.remove("username"), fields.remove("password"))
+        {
+            let person = Person { username, connection: connection(&request.url) };
+            self.refusals.borrow_mut().push((came_at, person, password));
+        }
+    }
+
+    fn grant(&self, body: &str, url: &str) -> TokenAnswer {
+        let fields = fields(body);
         assert_eq!(
             fields.get("client_id").map(String::as_str),
             Some("client"),
             "an unexpected request: {body}"
         );
         match fields.get("grant_type").map(String::as_str) {
+            Some("password")
+                if self.passwords.borrow().get(&fields["username"]) == Some(&fields["password"]) =>
+            {
+                let person = Person { username: fields["username"].clone(), connection: connection(url) };
+                let family = self.world.unique();
+                self.people.borrow_mut().insert(family, person);
+                self.issue(family, None)
+            }
             Some("password") if self.knows_credentials.get() && fields["password"] == "pass word" => {
                 self.issue(self.world.unique(), None)
             }
@@ -219,17 +297,29 @@ impl Provider {
         let expires_at = self.world.now() + Duration::from_secs(grants.expires_in);
         self.access_tokens.borrow_mut().insert(access.clone(), (family, expires_at));
         self.expiries.borrow_mut().insert(access.clone(), expires_at);
+        self.families.borrow_mut().insert(access.clone(), family);
         self.issued.borrow_mut().push(access.clone());
         let mut response =
             json!({ "access_token": access, "token_type": "Bearer", "expires_in": grants.expires_in });
         if grants.refresh_tokens && same_refresh_token.is_none() {
             let refresh = format!("refresh-{}", self.world.unique());
             self.refresh_tokens.borrow_mut().insert(refresh.clone(), family);
+            self.families.borrow_mut().insert(refresh.clone(), family);
             self.issued.borrow_mut().push(refresh.clone());
             response["refresh_token"] = refresh.into();
         }
         answer(200, &response.to_string(), None)
     }
+}
+
+/// The connection whose token endpoint is at `url`.
+fn connection(url: &str) -> String {
+    let host = url.strip_prefix("https://login.").expect("a token endpoint's address");
+    host.split('.').next().unwrap_or_default().to_owned()
+}
+
+fn fields(body: &str) -> BTreeMap<String, String> {
+    form_urlencoded::parse(body.as_bytes()).into_owned().collect()
 }
 
 fn refused(error: &str) -> TokenAnswer {

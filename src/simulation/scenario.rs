@@ -198,30 +198,35 @@ fn recover(site: &Site) -> Result<(), String> {
     shared.watch.broken().map_or(Ok(()), Err)
 }
 
-fn number(variable: &str) -> Option<u64> {
+pub fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-#[test]
-fn keeps_every_invariant_in_any_schedule() {
+/// Runs so many schedules, or the one that is asked for.
+pub fn run_seeds(seeds: u64, run: impl Fn(u64) -> Result<u64, String> + Sync) {
     if let Some(seed) = number("PORTEIRO_SEED") {
         run(seed).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
         return;
     }
-    let seeds = number("PORTEIRO_SEEDS").unwrap_or(SEEDS);
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
+    let run = |seed| {
+        run(seed).unwrap_or_else(|broken| panic!("seed {seed}: {broken}; PORTEIRO_SEED={seed} runs it again"))
+    };
+    let share = &|thread| {
+        let step = usize::try_from(threads).expect("few threads");
+        (thread..seeds).step_by(step).map(run).sum::<u64>()
+    };
     let calls: u64 = std::thread::scope(|scope| {
-        let share = |thread| (thread..seeds).step_by(usize::try_from(threads).expect("few threads"));
-        let run = |seed| {
-            run(seed)
-                .unwrap_or_else(|broken| panic!("seed {seed}: {broken}; PORTEIRO_SEED={seed} runs it again"))
-        };
-        let threads: Vec<_> =
-            (0..threads).map(|thread| scope.spawn(move || share(thread).map(run).sum::<u64>())).collect();
+        let threads: Vec<_> = (0..threads).map(|thread| scope.spawn(move || share(thread))).collect();
         threads.into_iter().map(|thread| thread.join().expect("no broken invariant")).sum()
     });
     assert!(calls > seeds, "the schedules made calls");
     println!("{seeds} seeds, {calls} calls");
+}
+
+#[test]
+fn keeps_every_invariant_in_any_schedule() {
+    run_seeds(number("PORTEIRO_SEEDS").unwrap_or(SEEDS), run);
 }
 
 #[test]

@@ -9,9 +9,12 @@ use serde_json::{Value, json};
 
 use super::cache::Cache;
 use super::call::{Answered, Call};
+use super::crowd_watch::{CrowdWatch, Visit};
 use super::isolate::CallPorts;
+use super::issuer::Issuers;
 use super::object::ObjectPorts;
-use super::provider::{Grants, Provider};
+use super::objects::Objects;
+use super::provider::{Grants, Person, Provider};
 use super::watch::Watch;
 use super::world::{Process, World};
 use crate::broker::keeper::{Ask, Keeper, Reply, SERVICE};
@@ -41,6 +44,10 @@ pub struct Shared {
     pub watch: Watch,
     /// Whether the connection has nothing but a refresh token.
     pub refresh_token_only: Cell<bool>,
+    /// The sessions, and the counters of refused sign-ins.
+    pub objects: Objects,
+    pub crowd: CrowdWatch,
+    pub issuers: Issuers,
     config: RefCell<Rc<Config>>,
     keeper: RefCell<Option<(Process, Rc<Keeper<ObjectPorts>>)>>,
     lives: Cell<Process>,
@@ -72,6 +79,16 @@ impl Shared {
         self.logs.borrow_mut().push(line.to_owned());
     }
 
+    pub fn config(&self) -> Rc<Config> {
+        Rc::clone(&self.config.borrow())
+    }
+
+    /// The process of another life of an object.
+    pub fn next_life(&self) -> Process {
+        self.lives.set(self.lives.get() + 1);
+        1000 + self.lives.get()
+    }
+
     /// A living keeper begins a token request.
     pub fn enter_token_endpoint(self: &Rc<Self>, refresh_token: Option<&str>) -> Flight {
         let only_grant = self.refresh_token_only.get();
@@ -86,6 +103,29 @@ impl Shared {
         let token = bearer(call);
         self.watch.sends(isolate, &token, self.provider.expiry(&token), self.world.now());
         self.upstream_calls.borrow_mut().push((call.url.to_owned(), call.fields.to_owned()));
+    }
+
+    /// An isolate sends a person's call on.
+    pub fn note_persons_call(&self, visit: &Visit, person: &Person, call: &UpstreamCall<'_>) {
+        let token = bearer(call);
+        let at = self.world.now();
+        let usable = self.provider.expiry(&token).is_none_or(|expires_at| at < expires_at);
+        let path = call.url.strip_prefix("https://api.").expect("an API's address");
+        let connection = path.split('.').next().unwrap_or_default();
+        assert_eq!(connection, person.connection, "a token goes to its own API only");
+        self.crowd.sends(visit, person, &token, usable, at);
+        self.upstream_calls.borrow_mut().push((call.url.to_owned(), call.fields.to_owned()));
+    }
+
+    /// Something of a session or a counter became durable.
+    pub fn note_persons_state(&self, object: &str, key: &str, text: &str) {
+        let config = self.config();
+        let (Some(keys), Some(connection)) = (&config.sealing_keys, key.strip_prefix("session/")) else {
+            return;
+        };
+        let name = format!("keeper/{object}/{connection}");
+        let state = token::open(text, &name, keys).expect("a sealed state");
+        self.crowd.stored(&name, &state, &self.provider);
     }
 
     /// What the upstream answers to a call of an isolate.
@@ -127,8 +167,7 @@ impl Shared {
     fn keeper(site: &Rc<Self>, connection: &str) -> (Process, Rc<Keeper<ObjectPorts>>) {
         let mut keeper = site.keeper.borrow_mut();
         let (process, keeper) = keeper.get_or_insert_with(|| {
-            site.lives.set(site.lives.get() + 1);
-            let process = 1000 + site.lives.get();
+            let process = site.next_life();
             let ports = ObjectPorts { site: Rc::clone(site), process };
             (process, Keeper::new(ports, Rc::clone(&site.config.borrow()), connection.to_owned(), SERVICE))
         });
@@ -208,6 +247,9 @@ impl Site {
             most_in_flight: Cell::new(0),
             upstream_calls: RefCell::default(),
             upstream_script: RefCell::default(),
+            objects: Objects::default(),
+            crowd: CrowdWatch::default(),
+            issuers: Issuers::new(&world),
             world,
         });
         Self { shared, isolates: RefCell::default() }
@@ -240,6 +282,36 @@ impl Site {
         })
     }
 
+    /// A site for people, with two connections: `acme` and `bolt`.
+    pub fn for_people(seed: u64, grants: Grants) -> Self {
+        let site = Self::with_variables(seed, grants, &Self::variables_for_people());
+        for person in ["ana", "bia", "caio"] {
+            site.shared.provider.enrol(&format!("{person}@example.com"), &format!("{person}'s password"));
+        }
+        site
+    }
+
+    /// The variables of a site for people: change them before use.
+    pub fn variables_for_people() -> Value {
+        let connection = |id: &str| {
+            json!({
+                "provider": "custom",
+                "base_url": format!("https://api.{id}.example/v2"),
+                "token_url": format!("https://login.{id}.example/token"),
+                "grant": "password",
+                "subject": "user",
+                "client_auth": "none",
+                "client_id": "client",
+                "rules": [{ "callers": ["session"], "methods": ["GET", "POST"], "paths": ["/things"] }],
+            })
+        };
+        json!({
+            "ALLOWED_ORIGINS": ["https://app.example"],
+            "CONNECTIONS": { "acme": connection("acme"), "bolt": connection("bolt") },
+            "SEALING_KEYS": "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        })
+    }
+
     /// Deploys a connection that has nothing but a refresh token.
     pub fn redeploy_with_refresh_token_only(&self) {
         let mut variables = Self::variables();
@@ -258,6 +330,7 @@ impl Site {
             self.shared.world.kill(process);
         }
         self.shared.kill_keeper();
+        Objects::kill_all(&self.shared);
     }
 
     /// Ends an isolate: what it held in memory is lost.
@@ -278,10 +351,13 @@ impl Site {
         let broker = Rc::clone(
             self.isolates.borrow_mut().entry(isolate).or_insert_with(|| Rc::new(Broker::new(config))),
         );
+        let cookie = call.fields.iter().find(|(name, _)| *name == "cookie").map(|(_, value)| value.as_str());
         let ports = Rc::new(CallPorts {
             site: Rc::clone(&self.shared),
             process: isolate,
             body: call.body,
+            text: call.text.clone(),
+            visit: Visit::new(cookie, self.shared.world.now()),
             sent: Cell::new(0),
         });
         let mut head = format!("{}\n{}{}", call.method, Self::ADDRESS, call.target);

@@ -26,7 +26,7 @@ pub enum SignInFailure {
 
 impl<P: KeeperPorts + 'static> Keeper<P> {
     /// Obtains a token set with a person's credentials, which are used for this
-    /// one request and forgotten. `granted` is called before anything changes.
+    /// one request and forgotten. `granted` runs before anything changes.
     /// What was held before is replaced.
     ///
     /// # Errors
@@ -35,7 +35,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         &self,
         username: &Secret,
         password: &Secret,
-        granted: impl FnOnce(),
+        granted: impl Future<Output = Result<(), StorageFailed>>,
     ) -> Result<(), SignInFailure> {
         let (connection, keys) = self.configured().ok_or(SignInFailure::Misconfigured)?;
         let endpoint = connection.grant.endpoint().filter(|_| connection.grant.is_for_people());
@@ -48,7 +48,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         let grant = connection.grant.name();
         GrantLine { connection: &connection.id, grant, outcome, took, narrowed: false }.write(&self.ports);
         let response = answered.map_err(|rejection| failure_of(&rejection))?;
-        granted();
+        granted.await.map_err(|_| SignInFailure::Unavailable)?;
         self.state.borrow_mut().get_or_insert_with(State::default);
         let stored = async {
             let set = self.token_set(&response, connection, false, sent_at)?;

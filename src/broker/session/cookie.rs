@@ -87,6 +87,11 @@ pub(in crate::broker) fn has_cookie(headers: Headers<'_>) -> bool {
     cookie_values(headers).next().is_some()
 }
 
+/// Whether the request brings more than one cookie of this name.
+pub(in crate::broker) fn has_several_cookies(headers: Headers<'_>) -> bool {
+    cookie_values(headers).nth(1).is_some()
+}
+
 fn set_cookie(value: &str, life: &str, policy: &SessionPolicy) -> String {
     let site = if policy.cross_site { "SameSite=None; Partitioned" } else { "SameSite=Strict" };
     format!("{COOKIE}={value}; Path=/; Secure; HttpOnly; {site}{life}")
@@ -161,6 +166,8 @@ mod tests {
         }
         assert!(has_cookie(Headers::new(&format!("cookie:{COOKIE}=x"))));
         assert!(!has_cookie(Headers::new("cookie:a=b")));
+        assert!(has_several_cookies(Headers::new(&format!("cookie:{COOKIE}=x; {COOKIE}=y"))));
+        assert!(!has_several_cookies(Headers::new(&format!("cookie:{COOKIE}=x; a={COOKIE}"))));
     }
 
     #[test]

@@ -2,38 +2,41 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use futures_util::lock::Mutex;
 
 use super::message::{Credentials, SessionAsk, SessionReply, SignIn};
 use super::state::State;
 use crate::broker::keeper::{Ask, Keeper, Reply};
 use crate::broker::ports::{SessionPorts, StorageFailed};
-use crate::broker::report;
 use crate::config::Config;
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
-use crate::token::{Nonce, SealingKeys, open, seal};
+
+/// How soon an alarm comes again that could do nothing.
+const LOOK_AGAIN: Duration = Duration::from_hours(1);
 
 /// One session.
 #[allow(missing_debug_implementations, reason = "it holds token sets")]
 pub struct Session<P> {
-    ports: P,
-    config: Rc<Config>,
-    name: String,
-    known: RefCell<Known>,
+    pub(super) ports: P,
+    pub(super) config: Rc<Config>,
+    pub(super) name: String,
+    pub(super) known: RefCell<Known>,
     /// When the session was last used; what is stored lags behind.
-    used_at: Cell<UnixTime>,
-    keepers: RefCell<Vec<Personal<P>>>,
+    pub(super) used_at: Cell<UnixTime>,
+    pub(super) keepers: RefCell<Vec<Personal<P>>>,
+    /// Who may sign in now.
+    signing_in: Mutex<()>,
     /// Who may write the record now.
-    writing: Mutex<()>,
+    pub(super) writing: Mutex<()>,
     /// How often the session ended.
-    ends: Cell<u64>,
+    pub(super) ends: Cell<u64>,
 }
 
 /// What is known of the session's own record.
-enum Known {
+pub(super) enum Known {
     /// It has not been read.
     Unread,
     /// There is none.
@@ -43,10 +46,10 @@ enum Known {
 }
 
 /// The keeper of a person's token set, and what cuts it off.
-struct Personal<P> {
-    connection: String,
-    keeper: Rc<Keeper<P>>,
-    cut_off: Rc<Cell<bool>>,
+pub(super) struct Personal<P> {
+    pub(super) connection: String,
+    pub(super) keeper: Rc<Keeper<P>>,
+    pub(super) cut_off: Rc<Cell<bool>>,
 }
 
 impl<P: SessionPorts + 'static> Session<P> {
@@ -60,6 +63,7 @@ impl<P: SessionPorts + 'static> Session<P> {
             known: RefCell::new(Known::Unread),
             used_at: Cell::new(UnixTime::from_millis(0)),
             keepers: RefCell::new(Vec::new()),
+            signing_in: Mutex::new(()),
             writing: Mutex::new(()),
             ends: Cell::new(0),
         })
@@ -71,21 +75,26 @@ impl<P: SessionPorts + 'static> Session<P> {
             SessionAsk::SignIn(sign_in) => self.sign_in(sign_in).await,
             SessionAsk::Use { proof, token } => self.serve(*proof, token.as_ref()).await,
             SessionAsk::List { proof } => self.list(*proof).await,
-            SessionAsk::SignOut { proof } => match self.living(Some(*proof)).await {
-                Ok(Some(_)) => self.end().await.map(|()| SessionReply::SignedOut),
-                Ok(None) => Ok(SessionReply::Nobody),
-                Err(failed) => Err(failed),
-            },
+            SessionAsk::SignOut { proof } => self.sign_out(*proof).await,
         };
         answered.unwrap_or(SessionReply::Unavailable)
     }
 
-    /// Ends the session where its time has come.
-    pub async fn alarm(self: &Rc<Self>) {
-        let Some(policy) = self.config.session else { return };
-        // Where storage fails, the next call finds that the time has come.
-        if let Ok(Some(state)) = self.living(None).await {
-            let _ = self.ports.set_alarm(state.ends_at(self.used_at.get(), &policy)).await;
+    /// Ends the session where its time has come, or where nobody can use it:
+    /// nothing of it stays stored.
+    ///
+    /// # Errors
+    /// [`StorageFailed`]: the alarm is to come again.
+    pub async fn alarm(self: &Rc<Self>) -> Result<(), StorageFailed> {
+        if self.config.sealing_keys.is_none() {
+            // What the keys would open must not be lost with them.
+            return self.ports.set_alarm(self.ports.now() + LOOK_AGAIN).await;
+        }
+        match (self.living(None).await?, self.config.session) {
+            (Some(state), Some(policy)) => {
+                self.ports.set_alarm(state.ends_at(self.used_at.get(), &policy)).await
+            }
+            _ => self.end(|_| true).await,
         }
     }
 
@@ -100,13 +109,17 @@ impl<P: SessionPorts + 'static> Session<P> {
         if !state.connections.contains(connection) {
             return Ok(SessionReply::Living { token: Some(Reply::SignedOut) });
         }
-        let reply = self.keeper(connection).answer(ask).await;
-        // It may have ended while the keeper asked the token endpoint.
-        if self.living(Some(proof)).await?.is_none() {
+        let ends = self.ends.get();
+        let keeper = self.keeper(connection);
+        let reply = keeper.answer(ask).await;
+        // While the keeper asked the token endpoint it may have ended, or the
+        // person have signed in anew, which cuts this keeper off.
+        let has_token = matches!(reply, Reply::Token { .. });
+        if ends != self.ends.get() || (!has_token && self.living(Some(proof)).await?.is_none()) {
             return Ok(SessionReply::Nobody);
         }
         if reply == Reply::SignedOut {
-            self.leave(connection).await?;
+            self.leave(connection, &keeper, proof).await?;
         }
         Ok(SessionReply::Living { token: Some(reply) })
     }
@@ -120,7 +133,7 @@ impl<P: SessionPorts + 'static> Session<P> {
             }
         }
         if connections.is_empty() {
-            self.end().await?;
+            self.end(|state| state.is_some_and(|state| state.proof == proof)).await?;
             return Ok(SessionReply::Nobody);
         }
         Ok(SessionReply::Connections(connections))
@@ -137,10 +150,33 @@ impl<P: SessionPorts + 'static> Session<P> {
         Ok(ends_at.map(|ends_at| ends_at.min(state.longest(&policy))))
     }
 
+    async fn sign_out(&self, proof: Fingerprint) -> Result<SessionReply, StorageFailed> {
+        let (Some(policy), Some(keys)) = (self.config.session, &self.config.sealing_keys) else {
+            return Ok(SessionReply::Nobody);
+        };
+        // What another one under way ends may be there still, if that fails.
+        let _turn = self.writing.lock().await;
+        self.read(keys).await?;
+        let is_own = match &*self.known.borrow() {
+            Known::Unread => return Err(StorageFailed),
+            Known::Nobody => false,
+            Known::Somebody(state) => {
+                state.proof == proof && state.lives(self.used_at.get(), &policy, self.ports.now())
+            }
+        };
+        if !is_own {
+            return Ok(SessionReply::Nobody);
+        }
+        self.clear().await?;
+        Ok(SessionReply::SignedOut)
+    }
+
     async fn sign_in(self: &Rc<Self>, ask: &SignIn) -> Result<SessionReply, StorageFailed> {
         let (Some(policy), Some(keys)) = (self.config.session, &self.config.sealing_keys) else {
             return Ok(SessionReply::Nobody);
         };
+        // One at a time: each finds the cookie that the one before it left.
+        let _turn = self.signing_in.lock().await;
         let before = self.living(ask.proof).await?;
         match (&before, ask.proof) {
             (None, Some(_)) => return Ok(SessionReply::Nobody),
@@ -150,12 +186,36 @@ impl<P: SessionPorts + 'static> Session<P> {
         }
         let credentials = Credentials::open(&ask.credentials, &self.name, keys).map_err(|_| StorageFailed)?;
         let personal = self.personal(&ask.connection);
-        // From here on a renewal for who was signed in before counts no more.
-        let granted = || self.cut_off(&ask.connection);
+        let ends = self.ends.get();
+        let granted = async {
+            // The cookie of who was signed in before must not find the next one's
+            // token set.
+            if before.as_ref().is_some_and(|state| state.connections.contains(&ask.connection)) {
+                self.commit(keys, |state| {
+                    let mut state = state?.clone();
+                    state.connections.retain(|known| *known != ask.connection);
+                    Some(state)
+                })
+                .await?;
+            }
+            // From here on a renewal for them counts no more. Not before: where
+            // storage fails they go on.
+            self.cut_off(&ask.connection);
+            // Whatever happens to what is stored next, it does not stay for ever.
+            self.ports.set_alarm(self.ports.now() + policy.idle.min(policy.longest)).await
+        };
         let obtained = personal.keeper.sign_in(&credentials.username, &credentials.password, granted).await;
         drop(credentials);
         if let Err(failure) = obtained {
+            // One that was cut off in vain is read anew.
+            self.keepers.borrow_mut().retain(|personal| !personal.cut_off.get());
             return Ok(failure.into());
+        }
+        if ends != self.ends.get() {
+            // Somebody signed out meanwhile, and what the keeper stored may be gone.
+            personal.cut_off.set(true);
+            self.end(|_| true).await?;
+            return Ok(SessionReply::Nobody);
         }
         self.keepers.borrow_mut().retain(|personal| personal.connection != ask.connection);
         self.keepers.borrow_mut().push(personal);
@@ -167,135 +227,10 @@ impl<P: SessionPorts + 'static> Session<P> {
                 Some(State::after_sign_in(before, ask.next_proof, &ask.connection, now))
             })
             .await?;
-        // Somebody signed out meanwhile.
-        let Some(state) = state else { return Ok(SessionReply::Nobody) };
+        let state = state.ok_or(StorageFailed)?;
         self.ports.set_alarm(state.ends_at(now, &policy)).await?;
         let expires_at = self.expires_at(&ask.connection, &state).await?.ok_or(StorageFailed)?;
         Ok(SessionReply::SignedIn { expires_at })
-    }
-
-    /// The session, where it lives and `proof` is its cookie's; with no proof,
-    /// where it lives. One whose time has come is ended.
-    async fn living(&self, proof: Option<Fingerprint>) -> Result<Option<State>, StorageFailed> {
-        let (Some(policy), Some(keys)) = (self.config.session, &self.config.sealing_keys) else {
-            return Ok(None);
-        };
-        self.read(keys).await?;
-        let state = match &*self.known.borrow() {
-            Known::Unread => return Err(StorageFailed),
-            Known::Nobody => return Ok(None),
-            Known::Somebody(state) => state.clone(),
-        };
-        if !state.lives(self.used_at.get(), &policy, self.ports.now()) {
-            self.end().await?;
-            return Ok(None);
-        }
-        Ok(Some(state).filter(|state| proof.is_none_or(|proof| state.proof == proof)))
-    }
-
-    /// Reads the record once. One that does not open is none.
-    async fn read(&self, keys: &SealingKeys) -> Result<(), StorageFailed> {
-        if !matches!(*self.known.borrow(), Known::Unread) {
-            return Ok(());
-        }
-        let stored = self.ports.load().await?;
-        let known = match stored.map(|sealed| open::<State>(&sealed, &self.name, keys)) {
-            None => Known::Nobody,
-            Some(Ok(state)) => Known::Somebody(state),
-            Some(Err(_)) => {
-                report::unopened_record(&self.ports, "session");
-                Known::Nobody
-            }
-        };
-        // Another ask may have read it, and gone on, meanwhile.
-        let mut unread = self.known.borrow_mut();
-        if matches!(*unread, Known::Unread) {
-            *unread = known;
-        }
-        Ok(())
-    }
-
-    /// Notes that the session is in use, durably from time to time.
-    fn note_use(self: &Rc<Self>, state: &State) {
-        let Some(policy) = self.config.session else { return };
-        let now = self.ports.now();
-        self.used_at.set(now);
-        if !state.is_use_news(&policy, now) {
-            return;
-        }
-        let session = Rc::clone(self);
-        let store = async move {
-            let Some(keys) = &session.config.sealing_keys else { return };
-            let noted = session.commit(keys, |state| {
-                let mut state = state?.clone();
-                state.note_use(now);
-                Some(state)
-            });
-            // Where storage fails, the session may be found idle too early.
-            let _ = noted.await;
-        };
-        self.ports.spawn(store.boxed_local());
-    }
-
-    /// Forgets the sign-in to `connection`, and the session with the last one.
-    async fn leave(&self, connection: &str) -> Result<(), StorageFailed> {
-        let Some(keys) = &self.config.sealing_keys else { return Ok(()) };
-        self.cut_off(connection);
-        self.keepers.borrow_mut().retain(|personal| personal.connection != connection);
-        let left = self.commit(keys, |state| {
-            let mut state = state?.clone();
-            state.connections.retain(|known| known != connection);
-            Some(state)
-        });
-        match left.await? {
-            Some(state) if state.connections.is_empty() => self.end().await,
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    /// Ends the session here and now; its token sets go with it.
-    async fn end(&self) -> Result<(), StorageFailed> {
-        self.forget_all();
-        let _turn = self.writing.lock().await;
-        // Whatever was written while this waited goes, too.
-        self.forget_all();
-        self.ports.clear().await.inspect_err(|_| {
-            report::storage_failed(&self.ports, "session");
-            self.known.replace(Known::Unread);
-        })
-    }
-
-    fn forget_all(&self) {
-        for personal in self.keepers.take() {
-            personal.cut_off.set(true);
-        }
-        self.known.replace(Known::Nobody);
-        self.ends.set(self.ends.get() + 1);
-    }
-
-    /// Changes the session: durably first, then in memory. Where storage fails
-    /// what is in memory is forgotten: storage alone is the truth.
-    async fn commit(
-        &self,
-        keys: &SealingKeys,
-        change: impl FnOnce(Option<&State>) -> Option<State>,
-    ) -> Result<Option<State>, StorageFailed> {
-        let _turn = self.writing.lock().await;
-        let ends = self.ends.get();
-        let next = match &*self.known.borrow() {
-            Known::Unread => return Err(StorageFailed),
-            Known::Nobody => change(None),
-            Known::Somebody(state) => change(Some(state)),
-        };
-        let Some(state) = next else { return Ok(None) };
-        let nonce = Nonce(self.ports.bytes());
-        let sealed = seal(&state, &self.name, keys, &nonce).map_err(|_| StorageFailed)?;
-        let stored = self.ports.store(&sealed).await;
-        if ends != self.ends.get() {
-            return Ok(None);
-        }
-        self.known.replace(if stored.is_ok() { Known::Somebody(state.clone()) } else { Known::Unread });
-        stored.map(|()| Some(state))
     }
 
     fn keeper(&self, connection: &str) -> Rc<Keeper<P>> {
