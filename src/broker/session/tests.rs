@@ -227,8 +227,8 @@ fn lets_a_connection_leave_whose_refresh_token_is_dead_and_the_session_end_with_
     site.shared.provider.sign_out("ana@example.com", "bolt");
     wait(&site, Duration::from_secs(3_700));
     assert_eq!(served_as(&site, 1, "bolt", &both), "caller_unauthenticated");
-    assert!(connections(&site, &both).is_empty());
     assert!(site.shared.objects.stored(id(&both).name()).is_empty());
+    assert!(connections(&site, &both).is_empty());
     let again = sign_in(&site, "acme", "ana", Some(&both));
     assert_ne!(id(&again).name(), id(&both).name());
 }
