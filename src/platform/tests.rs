@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -78,6 +80,53 @@ fn reads_variables_and_leaves_bindings_out() {
     let env: worker::Env = JsValue::from(env).into();
     assert_eq!(glue::variables(&env), r#"{"TEXT":"a","TABLE":{"a":{"b":[1,true]}},"LIST":["x"]}"#);
     assert!(glue::has_binding(&env, "BINDING") && !glue::has_binding(&env, "OTHER"));
+}
+
+/// The signatures of RFC 7515 A.3 and RFC 8037 A.4.
+const SIGNED: [(&str, &str, &str, &str); 2] = [
+    (
+        "ES256",
+        r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#,
+        "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ",
+        "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q",
+    ),
+    (
+        "EdDSA",
+        r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+        "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc",
+        "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg",
+    ),
+];
+
+async fn verifies(algorithm: &str, jwk: &str, input: &str, signature: &[u8]) -> bool {
+    let verified = JsFuture::from(glue::verify_signature(algorithm, jwk, input, signature)).await;
+    verified.is_ok_and(|verified| verified == JsValue::TRUE)
+}
+
+#[wasm_bindgen_test]
+async fn verifies_the_signatures_of_the_standards_and_no_others() {
+    for (algorithm, jwk, input, signature) in SIGNED {
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        assert!(verifies(algorithm, jwk, input, &signature).await, "{algorithm}");
+        assert!(!verifies(algorithm, jwk, &format!("{input}x"), &signature).await, "{algorithm}");
+        for at in 0..signature.len() {
+            let mut changed = signature.clone();
+            changed[at] ^= 1;
+            assert!(!verifies(algorithm, jwk, input, &changed).await, "{algorithm}, byte {at}");
+        }
+        assert!(!verifies(algorithm, jwk, input, &[]).await, "{algorithm}");
+        assert!(!verifies("RS256", jwk, input, &signature).await, "{algorithm}");
+    }
+}
+
+#[wasm_bindgen_test]
+fn folds_names_that_servers_take_for_one() {
+    for name in
+        ["Ann", "a\u{301}nn", "\u{e1}nn", " ann\u{a0}", "\u{ff41}nn", "an\u{ad}n", "\0ann", "ann\u{200b}"]
+    {
+        assert_eq!(glue::folded(name), "ann", "{name:?}");
+    }
+    assert_ne!(glue::folded("anna"), glue::folded("ann"));
 }
 
 #[wasm_bindgen_test]
