@@ -60,6 +60,10 @@ export function hasBinding(env, name) {
 // sent again.
 const READ_FIRST = 64 * 1024;
 
+// So much of a body that is too large is read all the same: who is cut off while sending may not
+// see the answer.
+const READ_IN_VAIN = 2 * 1024 * 1024;
+
 /** One caller's request on its way to the upstream, sendable twice. */
 export class Outgoing {
   #request;
@@ -89,9 +93,14 @@ export class Outgoing {
 
   /** The request's body; null where it has more than `maxBytes`. Rejects where it breaks off. */
   async read(maxBytes) {
-    if (Number(this.#request.headers.get("content-length") ?? 0) > maxBytes) return null;
-    const body = await readUpTo(this.#request, maxBytes);
-    return body.byteLength > maxBytes ? null : body;
+    const chunks = [];
+    let size = 0;
+    for await (const chunk of this.#request.body ?? []) {
+      size += chunk.byteLength;
+      if (size <= maxBytes) chunks.push(chunk);
+      else if (size > maxBytes + READ_IN_VAIN) break;
+    }
+    return size > maxBytes ? null : new Uint8Array(await new Blob(chunks).arrayBuffer());
   }
 
   // `cutOff` is called where the caller's body breaks off.
