@@ -17,7 +17,7 @@ const steps = {
   size: { does: checkSize, needs: ["build"] },
   deploy: { does: () => deploy("--dry-run"), needs: ["build"] },
   sandbox: { does: () => nodeTests("sandbox") },
-  e2e: { does: () => nodeTests("tests/e2e", "--test-concurrency=1"), needs: ["build"] },
+  e2e: { does: () => nodeTests("tests/e2e", "--test-concurrency=2"), needs: ["build"] },
   audit: { does: audit },
 };
 
