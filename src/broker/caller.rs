@@ -95,18 +95,19 @@ impl<'a> Proof<'a> {
         ports: &Rc<P>,
         head: &RequestHead<'_>,
     ) -> Result<(), Unproven> {
-        let bearer = bearer(head);
-        self.key = bearer.and_then(|key| holder(self.config, key));
+        // A token is long: its digest is made once.
+        let bearer = bearer(head).map(|sent| (sent, Fingerprint::of(&[sent])));
+        self.key = bearer.and_then(|(_, digest)| holder(self.config, digest));
         let mut wrong = bearer.is_some() && self.key.is_none();
         let mut reason = None;
-        for header in &self.config.token_fields {
+        for (number, header) in self.config.token_fields.iter().enumerate() {
             let name = header.as_str();
             let token = match name {
                 "authorization" => bearer.filter(|_| self.key.is_none()),
-                _ => head.headers.value(name),
+                _ => head.headers.value(name).map(|sent| (sent, Fingerprint::of(&[sent]))),
             };
-            let Some(token) = token else { continue };
-            match jwt::prove(broker, ports, name, token).await {
+            let Some((token, digest)) = token else { continue };
+            match jwt::prove(broker, ports, (number, name), token, digest).await {
                 Ok(bearer) => self.bearers.push(bearer),
                 Err(invalid) => (wrong, reason) = (true, Some(invalid)),
             }
@@ -208,9 +209,9 @@ fn bearer<'a>(head: &RequestHead<'a>) -> Option<&'a str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| credential.trim())
 }
 
-/// The caller that `key` belongs to. Every key is compared, whichever matches.
-fn holder<'a>(config: &'a Config, key: &str) -> Option<&'a str> {
-    let sent = Fingerprint::of(&[key]);
+/// The caller whose key has the digest `sent`. Every key is compared, whichever
+/// matches.
+fn holder(config: &Config, sent: Fingerprint) -> Option<&str> {
     let mut found = None;
     for (name, caller) in &config.callers {
         if let Some(Caller::Key(known)) = caller

@@ -30,9 +30,10 @@ pub(super) struct Bearer {
     expires_at: UnixTime,
 }
 
-/// The tokens that an isolate has verified.
+/// The tokens that an isolate has verified, by their digests and the numbers of
+/// the fields that they came in.
 #[derive(Default)]
-pub(super) struct Remembered(RefCell<HashMap<Fingerprint, Rc<Bearer>>>);
+pub(super) struct Remembered(RefCell<HashMap<(Fingerprint, usize), Rc<Bearer>>>);
 
 impl fmt::Debug for Remembered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,11 +42,11 @@ impl fmt::Debug for Remembered {
 }
 
 impl Remembered {
-    fn get(&self, token: &Fingerprint, now: UnixTime) -> Option<Rc<Bearer>> {
+    fn get(&self, token: &(Fingerprint, usize), now: UnixTime) -> Option<Rc<Bearer>> {
         self.0.borrow().get(token).filter(|bearer| now < bearer.expires_at).cloned()
     }
 
-    fn insert(&self, token: Fingerprint, bearer: Rc<Bearer>, now: UnixTime) {
+    fn insert(&self, token: (Fingerprint, usize), bearer: Rc<Bearer>, now: UnixTime) {
         let mut tokens = self.0.borrow_mut();
         if tokens.len() >= MOST_REMEMBERED {
             tokens.retain(|_, bearer| now < bearer.expires_at);
@@ -57,18 +58,20 @@ impl Remembered {
     }
 }
 
-/// Finds out whom `token` proves, which came in the header field `header`.
+/// Finds out whom `token` proves, which came in the header field of the number
+/// `field` and has this `digest`.
 ///
 /// # Errors
 /// Why it proves nobody.
 pub(super) async fn prove<P: Ports>(
     broker: &Rc<Broker>,
     ports: &Rc<P>,
-    header: &str,
+    (field, header): (usize, &str),
     token: &str,
+    digest: Fingerprint,
 ) -> Result<Rc<Bearer>, Invalid> {
-    let fingerprint = Fingerprint::of(&[header, token]);
-    if let Some(bearer) = broker.remembered.get(&fingerprint, ports.now()) {
+    let known_as = (digest, field);
+    if let Some(bearer) = broker.remembered.get(&known_as, ports.now()) {
         return Ok(bearer);
     }
     let token = UnverifiedToken::parse(token)?;
@@ -99,7 +102,7 @@ pub(super) async fn prove<P: Ports>(
         subject: Fingerprint::of(&[&claims.issuer, subject]),
         expires_at: claims.expires_at + TOLERANCE,
     });
-    broker.remembered.insert(fingerprint, Rc::clone(&bearer), ports.now());
+    broker.remembered.insert(known_as, Rc::clone(&bearer), ports.now());
     Ok(bearer)
 }
 
