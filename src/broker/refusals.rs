@@ -100,13 +100,8 @@ impl<P: SessionPorts> Refusals<P> {
     /// [`StorageFailed`]: the alarm is to come again.
     pub async fn alarm(&self) -> Result<(), StorageFailed> {
         let _turn = self.writing.lock().await;
-        let known = self.attempts.borrow().clone();
-        let mut attempts = match known {
-            Some(attempts) => attempts,
-            None => self.read().await?,
-        };
         let now = self.ports.now();
-        attempts.forget_old(now);
+        let attempts = self.counting(now).await?;
         if !attempts.list.is_empty() {
             return self.ports.set_alarm(now + LONGEST_ATTEMPT).await;
         }
@@ -121,13 +116,8 @@ impl<P: SessionPorts> Refusals<P> {
         change: impl FnOnce(&mut Attempts, UnixTime) -> RefusalsReply,
     ) -> Result<RefusalsReply, StorageFailed> {
         let _turn = self.writing.lock().await;
-        let known = self.attempts.borrow().clone();
-        let mut attempts = match known {
-            Some(attempts) => attempts,
-            None => self.read().await?,
-        };
         let now = self.ports.now();
-        attempts.forget_old(now);
+        let mut attempts = self.counting(now).await?;
         let reply = change(&mut attempts, now);
         if matches!(reply, RefusalsReply::Begun(_) | RefusalsReply::Noted) {
             let text = serde_json::to_string(&attempts).map_err(|_| StorageFailed)?;
@@ -138,9 +128,17 @@ impl<P: SessionPorts> Refusals<P> {
         Ok(reply)
     }
 
-    async fn read(&self) -> Result<Attempts, StorageFailed> {
-        let stored = KeeperPorts::load(&self.ports).await?;
-        Ok(stored.and_then(|text| serde_json::from_slice(text.as_bytes()).ok()).unwrap_or_default())
+    /// The attempts that count at `now`.
+    async fn counting(&self, now: UnixTime) -> Result<Attempts, StorageFailed> {
+        let known = self.attempts.borrow().clone();
+        let mut attempts = if let Some(attempts) = known {
+            attempts
+        } else {
+            let stored = KeeperPorts::load(&self.ports).await?;
+            stored.and_then(|text| serde_json::from_slice(text.as_bytes()).ok()).unwrap_or_default()
+        };
+        attempts.forget_old(now);
+        Ok(attempts)
     }
 }
 
