@@ -3,11 +3,13 @@
 //! Everything here runs over the [`ports`], so that all of it runs natively.
 
 mod access_tokens;
+mod admin;
 mod answer;
 mod auth;
 mod call;
 mod caller;
 mod cors;
+pub mod deliveries;
 mod fields;
 mod issuer_keys;
 mod jwt;
@@ -23,6 +25,7 @@ pub mod refusals;
 pub mod report;
 mod route;
 pub mod session;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,7 @@ mod rules;
 mod secrets;
 mod session;
 mod syntax;
+mod webhook;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern};
 use crate::jose::{Algorithm, Expectation};
 use crate::secret::{Fingerprint, Secret};
 use crate::token::SealingKeys;
+use crate::webhook::{AccountTokens, Proof, SigningKeys};
 
 /// The whole configuration.
 #[derive(Debug)]
@@ -56,6 +58,8 @@ pub struct Config {
     pub session: Option<SessionPolicy>,
     /// What encrypts at rest; without it nothing is stored and no call served.
     pub sealing_keys: Option<SealingKeys>,
+    /// The fingerprint of the operator's key; without one nobody is the operator.
+    pub admin_key: Option<Fingerprint>,
 }
 
 /// Who may call, and how it is proven.
@@ -133,6 +137,37 @@ pub struct Connection {
     pub response_headers: Vec<HeaderName>,
     /// What is allowed; never empty.
     pub rules: Vec<Rule>,
+    /// Whether and how the provider's webhooks come in.
+    pub webhooks: Webhooks,
+}
+
+/// Whether a connection's webhooks come in.
+#[derive(Debug)]
+pub enum Webhooks {
+    /// None are configured.
+    Off,
+    /// They are configured, but not usable: the sender is asked to come again.
+    Broken,
+    /// They do.
+    On(Box<Webhook>),
+}
+
+/// How a connection's webhooks come in and where they go.
+#[derive(Debug)]
+pub struct Webhook {
+    /// Where an event carries its account token.
+    pub proof: Proof,
+    /// The account tokens that count.
+    pub account_tokens: AccountTokens,
+    /// The members that make an event unique, where the first is there; none
+    /// stands for all of it.
+    pub id_members: Vec<String>,
+    /// The address of the application's own receiver.
+    pub forward_to: String,
+    /// The largest event, in bytes.
+    pub max_bytes: usize,
+    /// What signs deliveries.
+    pub signing_keys: SigningKeys,
 }
 
 /// How a token is obtained.

@@ -28,18 +28,18 @@
 //! | part | what it knows |
 //! |---|---|
 //! | `platform` | Workers: entry points, fetch, KV, the Durable Object, environment, clock, entropy, log. Compiled for wasm only. `glue.js` does on JavaScript's objects what was decided here; `shim.js` is the module's entry and outlives its failures. |
-//! | [`broker`] | what a call means: route, caller, rule, access token, proxy decisions, public errors; and what there is one of each everywhere: the [keeper](broker::keeper), the one writer of a token set, the [session](broker::session) of a person, the counter of [refusals](broker::refusals) |
+//! | [`broker`] | what a call means: route, caller, rule, access token, proxy decisions, public errors; and what there is one of each everywhere: the [keeper](broker::keeper), the one writer of a token set, the [session](broker::session) of a person, the counter of [refusals](broker::refusals), the [deliveries](broker::deliveries) of webhooks |
 //! | [`config`] | the operator's variables and secrets as types that cannot hold a wrong mix; every problem at once, by name |
 //! | [`jose`] | callers' JSON Web Tokens and their issuers' keys, but for the cryptography |
 //! | [`oauth`] | token requests and token responses as pure pairs |
 //! | [`token`] | what is kept: token sets, their freshness, sealed records (its doc is the storage schema) |
+//! | [`webhook`] | what proves an event's sender, what is handed on, its signature |
 //! | [`http`] | methods, origins, addresses, paths and heads, each validated once |
 //! | [`json`], [`form`], [`secret`], [`time`] | JSON without doubled members; the form encoding; texts that must never be seen; instants |
 //!
-//! `config`, `oauth` and `token` stand side by side: grants are configured,
-//! requested and kept. `simulation`, compiled for tests only, is everything
-//! around the broker: virtual time, isolates, KV, the keeper's storage, a
-//! provider.
+//! `oauth` and `token` stand beside `config`: grants are configured, requested
+//! and kept. `simulation`, compiled for tests only, is everything around the
+//! broker: virtual time, isolates, storage, a provider, a receiver.
 //!
 //! # Invariants
 //!
@@ -50,6 +50,7 @@
 //! - Only the keeper runs grants, and only the keeper writes a token set. An
 //!   isolate copies, but for a person's.
 //! - A session lives where its object says so, asked on every call.
+//! - A webhook is stored before it is acknowledged, and without its proof.
 //! - Nothing secret is written but under a seal. A [`secret::Secret`] has no
 //!   `Display`, no `Serialize` and no `==`.
 //! - An error never holds a body. Public errors are one table,
@@ -70,6 +71,7 @@ pub mod oauth;
 pub mod secret;
 pub mod time;
 pub mod token;
+pub mod webhook;
 
 #[cfg(target_arch = "wasm32")]
 mod platform;

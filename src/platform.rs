@@ -6,6 +6,7 @@ mod glue;
 mod isolate;
 mod keeper;
 mod kv;
+mod records;
 mod runtime;
 
 #[cfg(test)]

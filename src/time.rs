@@ -26,6 +26,13 @@ impl UnixTime {
         self.0
     }
 
+    /// The instant as RFC 3339 writes it, to the second.
+    #[must_use]
+    pub fn to_rfc3339(self) -> String {
+        let time = std::time::UNIX_EPOCH + Duration::from_millis(self.0);
+        humantime::format_rfc3339_seconds(time).to_string()
+    }
+
     /// The span from `earlier` to this instant, zero where `earlier` is the later one.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {

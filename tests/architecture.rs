@@ -6,14 +6,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each part of the crate, and what it may name besides itself.
-const PARTS: [(&str, &[&str]); 12] = [
-    ("platform", &["broker", "config", "jose", "oauth", "token", "http", "json", "form", "secret", "time"]),
-    ("simulation", &["broker", "config", "jose", "oauth", "token", "http", "json", "form", "secret", "time"]),
-    ("broker", &["config", "jose", "oauth", "token", "http", "json", "form", "secret", "time"]),
-    ("config", &["jose", "oauth", "token", "http", "form", "secret", "time"]),
+const PARTS: [(&str, &[&str]); 13] = [
+    ("platform", &["broker", "config", "jose", "oauth", "token", "webhook", "http", "json", "form", "secret", "time"]),
+    ("simulation", &["broker", "config", "jose", "oauth", "token", "webhook", "http", "json", "form", "secret", "time"]),
+    ("broker", &["config", "jose", "oauth", "token", "webhook", "http", "json", "form", "secret", "time"]),
+    ("config", &["jose", "oauth", "token", "webhook", "http", "form", "secret", "time"]),
     ("jose", &["json", "time"]),
     ("oauth", &["config", "http", "form", "secret", "time"]),
     ("token", &["oauth", "http", "form", "secret", "time"]),
+    ("webhook", &["http", "json", "secret", "time"]),
     ("http", &["form", "secret", "time"]),
     ("json", &[]),
     ("form", &[]),

@@ -106,9 +106,12 @@ impl Refused {
         }
     }
 
-    /// The address knows the methods `allow` only.
-    pub const fn method_not_allowed(allow: &'static str) -> Self {
-        Self { code: Code::MethodNotAllowed, cause: None, retry_after: None, wrong_credential: false, allow }
+    /// Refuses a request whose method is none of `allow`, which `Allow` lists.
+    pub fn other_methods(head: &RequestHead<'_>, allow: &'static str) -> Result<(), Self> {
+        if allow.split(", ").any(|method| method == head.method) {
+            return Ok(());
+        }
+        Err(Self { allow, ..Self::from(Code::MethodNotAllowed) })
     }
 
     /// The answer that says so, as problem details.

@@ -1,7 +1,7 @@
 //! Signing in and out.
 
 use std::rc::Rc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use zeroize::Zeroize as _;
@@ -39,7 +39,7 @@ pub(super) async fn sign_in<'a, P: Ports>(
     line: &mut CallLine<'a>,
 ) -> Result<Draft<P::Response>, Refused> {
     let config = broker.config();
-    only_post(head)?;
+    Refused::other_methods(head, "POST")?;
     cors.check_signing(head, broker.config())?;
     let (id, connection) = config.connections.get_key_value(connection).ok_or(Code::UnknownConnection)?;
     line.connection = Some(id);
@@ -54,7 +54,7 @@ pub(super) async fn sign_in<'a, P: Ports>(
     let outcome = answered.as_ref().map_or_else(|refused| refused.code.as_str(), |_| "granted");
     log::write_sign(&**ports, "sign_in", line.request_id, Some(id), outcome);
     let (session, expires_at) = answered?;
-    let body = json!({ "connection": id, "expires_at": rfc3339(expires_at) });
+    let body = json!({ "connection": id, "expires_at": expires_at.to_rfc3339() });
     let mut draft = Draft::text(200, "application/json", body.to_string());
     draft.fields.push("set-cookie", &session.set_cookie(&policy));
     clear_stray(head, &policy, &mut draft);
@@ -68,9 +68,7 @@ pub(super) async fn session<P: Ports>(
     head: &RequestHead<'_>,
     cors: &Cors<'_>,
 ) -> Result<Draft<P::Response>, Refused> {
-    if !matches!(head.method, "GET" | "HEAD") {
-        return Err(Refused::method_not_allowed("GET, HEAD"));
-    }
+    Refused::other_methods(head, "GET, HEAD")?;
     broker.config().session.ok_or(Code::NotFound)?;
     cors.check_cookie(head, broker.config())?;
     let id = SessionId::read(head.headers).ok_or(Code::CallerUnauthenticated)?;
@@ -78,7 +76,7 @@ pub(super) async fn session<P: Ports>(
         Ok(SessionReply::Connections(connections)) => {
             let list: Vec<Value> = connections
                 .iter()
-                .map(|(id, expires_at)| json!({ "id": id, "expires_at": rfc3339(*expires_at) }))
+                .map(|(id, expires_at)| json!({ "id": id, "expires_at": expires_at.to_rfc3339() }))
                 .collect();
             Ok(Draft::text(200, "application/json", json!({ "connections": list }).to_string()))
         }
@@ -95,7 +93,7 @@ pub(super) async fn sign_out<P: Ports>(
     cors: &Cors<'_>,
     line: &CallLine<'_>,
 ) -> Result<Draft<P::Response>, Refused> {
-    only_post(head)?;
+    Refused::other_methods(head, "POST")?;
     let policy: SessionPolicy = broker.config().session.ok_or(Code::NotFound)?;
     cors.check_signing(head, broker.config())?;
     if let Some(id) = SessionId::read(head.headers) {
@@ -122,17 +120,9 @@ fn clear_stray<R>(head: &RequestHead<'_>, policy: &SessionPolicy, draft: &mut Dr
     }
 }
 
-fn only_post(head: &RequestHead<'_>) -> Result<(), Refused> {
-    if head.method == "POST" { Ok(()) } else { Err(Refused::method_not_allowed("POST")) }
-}
-
 /// The session did not answer, or something else than it was asked.
 fn unforeseen(_: Result<SessionReply, KeeperUnreachable>) -> Refused {
     Refused::unavailable(Code::Internal, 1)
-}
-
-fn rfc3339(time: UnixTime) -> String {
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(time.as_millis())).to_string()
 }
 
 /// The user name and the password in the body: a JSON object, so that no form

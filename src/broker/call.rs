@@ -7,7 +7,7 @@ use super::cors::{self, Cors};
 use super::log::CallLine;
 use super::ports::Ports;
 use super::route::Route;
-use super::{Broker, Code, auth, proxy};
+use super::{Broker, Code, admin, auth, proxy, webhooks};
 use crate::http::{Method, RequestHead};
 
 /// Answers one request and writes its log line.
@@ -23,8 +23,9 @@ pub async fn answer<P: Ports>(
         method: method.as_ref().map_or("other", Method::as_str),
         ..CallLine::default()
     };
-    let cors = Cors::read(head, broker.config());
-    let served = serve(broker, ports, head, &cors, &mut line).await;
+    let route = Route::read(head.path(), &broker.config().base_path);
+    let cors = if route.is_for_pages() { Cors::read(head, broker.config()) } else { Cors::none() };
+    let served = serve(broker, ports, head, route, &cors, &mut line).await;
     let mut draft = served.unwrap_or_else(|refused| {
         line.code = Some(refused.code.as_str());
         if refused.code == Code::Internal {
@@ -45,18 +46,20 @@ async fn serve<'a, P: Ports>(
     broker: &'a Rc<Broker>,
     ports: &Rc<P>,
     head: &RequestHead<'_>,
+    route: Route<'_>,
     cors: &Cors<'_>,
     line: &mut CallLine<'a>,
 ) -> Result<Draft<P::Response>, Refused> {
     let config = broker.config();
-    let route = Route::read(head.path(), &config.base_path);
-    if cors::is_preflight(head) {
+    if route.is_for_pages() && cors::is_preflight(head) {
         cors.check()?;
         let connection = match route {
             Route::Api { connection, .. } => config.connections.get(connection).and_then(Option::as_ref),
             Route::SignIn { .. }
             | Route::Session
             | Route::SignOut
+            | Route::Webhook { .. }
+            | Route::Admin(_)
             | Route::Health
             | Route::Problem(_)
             | Route::Nowhere => None,
@@ -68,20 +71,16 @@ async fn serve<'a, P: Ports>(
     }
     match route {
         Route::Health => {
-            only_get(head)?;
+            Refused::other_methods(head, "GET, HEAD")?;
             let health = concat!(r#"{"status":"ok","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
             Ok(Draft::text(200, "application/json", health.to_owned()))
         }
         Route::Problem(code) => {
             let code = Code::parse(code).ok_or(Code::NotFound)?;
-            only_get(head)?;
+            Refused::other_methods(head, "GET, HEAD")?;
             Ok(Draft::text(200, "text/plain; charset=utf-8", code.page()))
         }
-        Route::Api { .. } | Route::SignIn { .. } | Route::Session | Route::SignOut | Route::Nowhere
-            if config.sealing_keys.is_none() =>
-        {
-            Err(Code::Misconfigured.into())
-        }
+        _ if config.sealing_keys.is_none() => Err(Code::Misconfigured.into()),
         Route::Api { connection, path } => {
             cors.check()?;
             proxy::pass_on(broker, ports, head, cors, connection, path, line).await
@@ -98,12 +97,10 @@ async fn serve<'a, P: Ports>(
             cors.check()?;
             auth::sign_out(broker, ports, head, cors, line).await
         }
+        Route::Webhook { connection } => webhooks::receive(broker, ports, head, connection, line).await,
+        Route::Admin(path) => admin::answer(broker, &**ports, head, path).await,
         Route::Nowhere => Err(Code::NotFound.into()),
     }
-}
-
-fn only_get(head: &RequestHead<'_>) -> Result<(), Refused> {
-    if matches!(head.method, "GET" | "HEAD") { Ok(()) } else { Err(Refused::method_not_allowed("GET, HEAD")) }
 }
 
 fn request_id(bytes: [u8; 16]) -> String {

@@ -43,6 +43,12 @@ impl<'a> Cors<'a> {
         Self { page: Page::read(head, config), credentials: config.session.is_some() }
     }
 
+    /// That of an address which is no page's: whatever calls may not read the
+    /// answer from a page.
+    pub const fn none() -> Self {
+        Self { page: Page::Untold, credentials: false }
+    }
+
     /// Whether the request comes from a page that may call.
     pub const fn is_known_page(&self) -> bool {
         matches!(self.page, Page::Own | Page::Allowed(_))

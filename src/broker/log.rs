@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 
+use super::deliveries::{List, Record};
 use super::memory::Source;
 use super::ports::Log;
 
@@ -109,6 +110,37 @@ impl GrantLine<'_> {
         });
         if let (true, Some(members)) = (self.narrowed, line.as_object_mut()) {
             members.insert("scope".to_owned(), "narrowed".into());
+        }
+        log.line(&line.to_string());
+    }
+}
+
+/// The line of one attempt to deliver a webhook.
+pub(super) struct DeliveryLine<'a> {
+    pub connection: &'a str,
+    pub record: &'a Record,
+    pub took: Duration,
+}
+
+impl DeliveryLine<'_> {
+    pub fn write(&self, log: &impl Log) {
+        let Self { connection, record, took } = self;
+        let mut line = json!({
+            "event": "webhook",
+            "connection": connection,
+            "webhook_id": record.id,
+            "attempt": record.attempts,
+            "outcome": record.outcome,
+            "ms": millis(*took),
+        });
+        if let Some(members) = line.as_object_mut() {
+            if let Some(status) = record.status {
+                members.insert("status".to_owned(), status.into());
+            }
+            if record.list == List::Failed {
+                members.insert("level".to_owned(), "error".into());
+                members.insert("failed".to_owned(), true.into());
+            }
         }
         log.line(&line.to_string());
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 
+use super::deliveries::{DeliveriesAsk, DeliveriesReply, List, Record};
 use super::keeper::{Ask, Reply};
 use super::refusals::{RefusalsAsk, RefusalsReply};
 use super::session::{SessionAsk, SessionReply};
@@ -53,6 +54,12 @@ pub trait KeeperLink {
     async fn ask_session(&self, name: &str, ask: &SessionAsk) -> Result<SessionReply, KeeperUnreachable>;
     /// Asks whoever counts the refused sign-ins called `name`.
     async fn ask_refusals(&self, name: &str, ask: &RefusalsAsk) -> Result<RefusalsReply, KeeperUnreachable>;
+    /// Asks whoever delivers `connection`'s webhooks.
+    async fn ask_deliveries(
+        &self,
+        connection: &str,
+        ask: &DeliveriesAsk,
+    ) -> Result<DeliveriesReply, KeeperUnreachable>;
 }
 
 /// The object did not answer, or not in its own words.
@@ -204,7 +211,7 @@ pub trait KeeperPorts: Clock + Entropy + Log + Cache {
         &self,
         request: &TokenRequest,
         timeout: Duration,
-    ) -> Result<TokenAnswer, TokenEndpointFailure>;
+    ) -> Result<TokenAnswer, PostFailure>;
     /// Runs `task` to its end, whoever waits for it or leaves.
     fn spawn(&self, task: LocalBoxFuture<'static, ()>);
 }
@@ -216,6 +223,53 @@ pub trait SessionPorts: KeeperPorts + Sized {
     fn below(&self, key: &str) -> Self;
     /// Deletes all that is stored, everywhere below too, and the alarm.
     async fn clear(&self) -> Result<(), StorageFailed>;
+}
+
+/// What delivering webhooks needs: a table of records, an alarm, and the way to
+/// the receiver.
+pub trait DeliveryPorts: Clock + Entropy + Log {
+    /// The record called `id`.
+    async fn record(&self, id: &str) -> Result<Option<Record>, StorageFailed>;
+    /// Adds or replaces a record; durable when done.
+    async fn put_record(&self, record: &Record) -> Result<(), StorageFailed>;
+    /// The first records of `list` by their time, up to `most`, whose time and id
+    /// come after `after`; without their events.
+    async fn records(
+        &self,
+        list: List,
+        after: Option<(UnixTime, &str)>,
+        most: usize,
+    ) -> Result<Vec<Record>, StorageFailed>;
+    /// Deletes the records of `list` whose time has come.
+    async fn forget(&self, list: List, until: UnixTime) -> Result<(), StorageFailed>;
+    /// The earliest time of any record.
+    async fn earliest(&self) -> Result<Option<UnixTime>, StorageFailed>;
+    /// As [`KeeperPorts::set_alarm`].
+    async fn set_alarm(&self, at: UnixTime) -> Result<(), StorageFailed>;
+    /// Sends a delivery.
+    async fn deliver(&self, delivery: &Delivery<'_>) -> Result<DeliveryAnswer, PostFailure>;
+}
+
+/// A delivery: a `POST` to the receiver.
+#[derive(Debug)]
+pub struct Delivery<'a> {
+    /// The receiver.
+    pub url: &'a str,
+    /// The header fields, as [`Headers`] writes them.
+    pub fields: &'a str,
+    /// The body.
+    pub body: &'a str,
+    /// How long the response headers may take.
+    pub timeout: Duration,
+}
+
+/// A receiver's answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeliveryAnswer {
+    /// The status.
+    pub status: u16,
+    /// The value of `Retry-After`, where it came.
+    pub retry_after: Option<String>,
 }
 
 /// The keeper's storage failed.
@@ -233,9 +287,9 @@ pub struct TokenAnswer {
     pub body: zeroize::Zeroizing<Vec<u8>>,
 }
 
-/// Why a token endpoint did not answer.
+/// Why a token endpoint or a receiver did not answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TokenEndpointFailure {
+pub enum PostFailure {
     /// It could not be reached, or it broke off.
     Unreachable,
     /// It did not answer in time.

@@ -14,6 +14,8 @@ pub enum Code {
     CallerUnauthenticated,
     /// The person's credentials are refused.
     LoginRejected,
+    /// The event does not prove its sender.
+    WebhookRejected,
     /// The page's origin may not call.
     OriginNotAllowed,
     /// No rule allows it.
@@ -56,11 +58,12 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::BadRequest,
         Self::BadPath,
         Self::CallerUnauthenticated,
         Self::LoginRejected,
+        Self::WebhookRejected,
         Self::OriginNotAllowed,
         Self::OperationNotAllowed,
         Self::CrossSiteRequest,
@@ -150,6 +153,13 @@ impl Code {
                 "Login rejected",
                 "The provider refused this user name and password.",
                 "Have the person type them again. After five refusals within a minute the broker asks for a pause.",
+            ),
+            Self::WebhookRejected => (
+                401,
+                "webhook_rejected",
+                "Webhook rejected",
+                "The event does not prove who sent it.",
+                "The sender's account token is the connection's secret ACCOUNT_TOKEN, a text in the member or header field that the connection names; no member of the event comes twice.",
             ),
             Self::OriginNotAllowed => (
                 403,

@@ -11,6 +11,10 @@ pub(super) enum Route<'a> {
     Session,
     /// A person's sign-out.
     SignOut,
+    /// An event of a connection's provider.
+    Webhook { connection: &'a str },
+    /// What the operator asks: the path below `/admin/`.
+    Admin(&'a str),
     /// Whether the broker is alive.
     Health,
     /// The page that explains an error code.
@@ -34,6 +38,8 @@ impl<'a> Route<'a> {
                 let (connection, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
                 Self::Api { connection, path }
             }
+            "webhooks" if !rest.is_empty() && !rest.contains('/') => Self::Webhook { connection: rest },
+            "admin" => Self::Admin(rest),
             "auth" => match rest.split_once('/') {
                 None if rest == "session" => Self::Session,
                 None if rest == "logout" => Self::SignOut,
@@ -42,6 +48,13 @@ impl<'a> Route<'a> {
             },
             _ => Self::Nowhere,
         }
+    }
+}
+
+impl Route<'_> {
+    /// Whether pages of front ends may call it.
+    pub const fn is_for_pages(&self) -> bool {
+        !matches!(self, Self::Webhook { .. } | Self::Admin(_))
     }
 }
 
@@ -59,6 +72,8 @@ mod tests {
         assert_eq!(Route::read("/auth/session", ""), Route::Session);
         assert_eq!(Route::read("/auth/session/login", ""), Route::SignIn { connection: "session" });
         assert_eq!(Route::read("/auth/logout", ""), Route::SignOut);
+        assert_eq!(Route::read("/webhooks/guru", ""), Route::Webhook { connection: "guru" });
+        assert_eq!(Route::read("/admin/connections", ""), Route::Admin("connections"));
         assert_eq!(Route::read("/healthz", ""), Route::Health);
         assert_eq!(Route::read("/problems/bad_path", ""), Route::Problem("bad_path"));
         assert_eq!(Route::read("/broker/healthz", "/broker"), Route::Health);
@@ -77,6 +92,10 @@ mod tests {
             "/auth/guru",
             "/auth/guru/login/",
             "/auth/session/",
+            "/webhooks",
+            "/webhooks/",
+            "/webhooks/guru/",
+            "/webhooks//guru",
         ] {
             assert_eq!(Route::read(nowhere, ""), Route::Nowhere, "{nowhere:?}");
         }

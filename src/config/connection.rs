@@ -8,7 +8,7 @@ use super::limits::{Bounds, DEFAULT_EXPIRES_IN, EXPIRY_SKEW, REPLAY_BYTES, TIMEO
 use super::provider::{Preset, Provider};
 use super::reader::Reader;
 use super::secrets::Secrets;
-use super::{Connection, TokenHeader, headers, rules, syntax};
+use super::{Connection, TokenHeader, headers, rules, syntax, webhook};
 use crate::http::{EndpointUrl, HeaderName};
 
 /// The fields of a connection besides [`grant::FIELDS`].
@@ -56,10 +56,7 @@ pub(super) fn read(
     let known: Vec<&str> = FIELDS.iter().chain(grant::FIELDS).copied().collect();
     reader.only(&known);
     let is_sound = reader.count() == before;
-    // No call depends on it.
-    if reader.has("webhook") {
-        reader.report("webhook", "webhooks are not available yet");
-    }
+    let webhooks = webhook::read(reader, secrets, preset);
     if !is_sound {
         return None;
     }
@@ -76,6 +73,7 @@ pub(super) fn read(
         request_headers,
         response_headers,
         rules,
+        webhooks,
     })
 }
 

@@ -54,6 +54,14 @@ pub(super) const REPLAY_BYTES: Bounds = Bounds {
     what: "must be a whole number from 0 to 10485760 (bytes)",
 };
 
+/// Bytes of a webhook: what an object's record can hold when it is sealed.
+pub(super) const WEBHOOK_BYTES: Bounds = Bounds {
+    least: 1,
+    most: 1024 * 1024,
+    default: 256 * 1024,
+    what: "must be a whole number from 1 to 1048576 (bytes)",
+};
+
 /// Seconds of `SESSION_IDLE_SECONDS`.
 pub(super) const SESSION_IDLE: Bounds = Bounds {
     least: 1,
@@ -94,6 +102,7 @@ mod tests {
             TIMEOUT_MS,
             TOKEN_TIMEOUT_MS,
             REPLAY_BYTES,
+            WEBHOOK_BYTES,
             SESSION_IDLE,
             SESSION_MAX,
         ];

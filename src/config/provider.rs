@@ -59,12 +59,21 @@ pub(super) struct Preset {
     pub scope: Option<&'static str>,
     /// `None` stands for the token's own type.
     pub scheme: Option<&'static str>,
+    /// The member of a webhook that carries the account token; required of the
+    /// configuration where there is none.
+    pub token_member: Option<&'static str>,
+    /// The members that make a webhook unique.
+    pub id_members: &'static [&'static str],
 }
 
 const GURU: Preset = Preset {
     base_url: Some("https://digitalmanager.guru/api/v2"),
     grant: Some(GrantKind::Static),
     scheme: Some("Bearer"),
+    token_member: Some("api_token"),
+    // The id is that of a transaction or a subscription: each change of its
+    // state comes under the same one.
+    id_members: &["id", "webhook_type", "status", "last_status", "dates", "current_invoice", "transaction"],
     ..CUSTOM
 };
 
@@ -97,4 +106,6 @@ const CUSTOM: Preset = Preset {
     needs_audience: false,
     scope: None,
     scheme: None,
+    token_member: None,
+    id_members: &[],
 };

@@ -10,6 +10,7 @@ use super::reader::Reader;
 use super::secrets::{self, Secrets, is_id, share_secrets};
 use super::{Config, Problem, Variables, caller, connection, jwt, session, syntax};
 use crate::http::Origin;
+use crate::secret::Fingerprint;
 use crate::token::{SealingKeys, SealingKeysError};
 
 impl Config {
@@ -31,8 +32,17 @@ impl Config {
         let session = session::read(variables, &callers, &mut problems);
         let sealing_keys = read_sealing_keys(variables, &mut problems);
         let token_fields = jwt::fields(&callers);
-        let config =
-            Self { allowed_origins, base_path, callers, connections, token_fields, session, sealing_keys };
+        let admin_key = read_admin_key(variables, &mut problems);
+        let config = Self {
+            allowed_origins,
+            base_path,
+            callers,
+            connections,
+            token_fields,
+            session,
+            sealing_keys,
+            admin_key,
+        };
         (config, problems)
     }
 }
@@ -122,4 +132,14 @@ fn read_sealing_keys(variables: &Variables, problems: &mut Vec<Problem>) -> Opti
         })
     });
     keys.map_err(|message| problems.push(Problem::new(NAME.to_owned(), message))).ok()
+}
+
+/// The fingerprint of the operator's key, which need not be there.
+fn read_admin_key(variables: &Variables, problems: &mut Vec<Problem>) -> Option<Fingerprint> {
+    const NAME: &str = "ADMIN_KEY";
+    let key = secrets::find(variables, NAME).and_then(|key| match key {
+        Some(key) if key.expose().chars().count() < 16 => Err("must have 16 characters or more"),
+        key => Ok(key.map(|key| key.fingerprint())),
+    });
+    key.map_err(|message| problems.push(Problem::new(NAME.to_owned(), message))).ok().flatten()
 }

@@ -26,6 +26,22 @@ impl<'c> Secrets<'c> {
         self.find(field, Some("is missing: set this secret"), reader)
     }
 
+    /// What `parse` makes of the secret called `field`; its absence is reported,
+    /// and `message` where it has another form.
+    pub(super) fn parsed<T>(
+        &self,
+        field: &str,
+        reader: &mut Reader<'_, '_>,
+        parse: impl FnOnce(&Secret) -> Option<T>,
+        message: &'static str,
+    ) -> Option<T> {
+        let parsed = parse(&self.required(field, reader)?);
+        if parsed.is_none() {
+            reader.report_variable(self.variable(field), message);
+        }
+        parsed
+    }
+
     /// The secret called `field`, else `value`, which is the field of that
     /// name; `missing` is reported where there is neither.
     pub(super) fn or_field(

@@ -4,6 +4,7 @@ mod people;
 mod presets;
 mod problems;
 mod tokens;
+mod webhooks;
 
 use serde_json::{Value, json};
 
@@ -118,7 +119,7 @@ fn finds_no_problem_in_a_sound_configuration() {
 #[test]
 fn finds_no_problem_where_nothing_is_configured_but_sealing_keys() {
     let (config, problems) =
-        read(&json!({"SEALING_KEYS": SEALING_KEYS, "ADMIN_KEY": "x", "SESSION_CROSS_SITE": true}));
+        read(&json!({"SEALING_KEYS": SEALING_KEYS, "ADMIN_KEY": KEY, "SESSION_CROSS_SITE": true}));
     assert_eq!(problems, []);
     assert!(config.allowed_origins.is_empty() && config.base_path.is_empty());
     assert!(config.callers.is_empty() && config.connections.is_empty());

@@ -14,6 +14,7 @@ use worker::{Context, Env};
 use zeroize::Zeroizing;
 
 use super::{glue, kv, runtime};
+use crate::broker::deliveries::{DeliveriesAsk, DeliveriesReply};
 use crate::broker::keeper::{Ask, Reply};
 use crate::broker::ports::{
     BodyFailure, Cache, CacheFailed, Clock, Document, DocumentUnreachable, Entropy, Inbound, Issuers,
@@ -53,6 +54,13 @@ pub enum Letter<'a> {
     Refusals {
         /// The ask.
         ask: RefusalsAsk,
+    },
+    /// Whoever delivers a connection's webhooks.
+    Deliveries {
+        /// The connection.
+        connection: Cow<'a, str>,
+        /// The ask.
+        ask: Cow<'a, DeliveriesAsk>,
     },
 }
 
@@ -121,6 +129,15 @@ impl KeeperLink for CallPorts {
 
     async fn ask_refusals(&self, name: &str, ask: &RefusalsAsk) -> Result<RefusalsReply, KeeperUnreachable> {
         self.send_letter(name, &Letter::Refusals { ask: *ask }).await
+    }
+
+    async fn ask_deliveries(
+        &self,
+        connection: &str,
+        ask: &DeliveriesAsk,
+    ) -> Result<DeliveriesReply, KeeperUnreachable> {
+        let letter = Letter::Deliveries { connection: connection.into(), ask: Cow::Borrowed(ask) };
+        self.send_letter(&format!("deliveries/{connection}"), &letter).await
     }
 }
 

@@ -183,21 +183,26 @@ class Recorder {
 }
 
 /**
- * Sends a token request and reads its answer, up to a little more than
- * `maxBytes`. Rejects with "timeout", or anything else where the token
- * endpoint was not reached.
+ * Sends a `POST` whose answer's body is read up to a little more than
+ * `maxBytes`, or not at all where that is negative. Rejects with "timeout", or
+ * anything else where nobody was reached.
  */
-export async function requestToken(url, contentType, authorization, body, timeoutMs, maxBytes) {
-  const headers = new Headers({ "content-type": contentType, accept: "application/json", "user-agent": "porteiro" });
-  if (authorization !== undefined) headers.set("authorization", authorization);
+export async function post(url, fields, body, timeoutMs, maxBytes) {
   const timer = new AbortController();
   const alarm = setTimeout(() => timer.abort(), timeoutMs);
   try {
-    const response = await fetch(url, { method: "POST", headers, body, redirect: "manual", signal: timer.signal });
+    const response = await fetch(url, {
+      method: "POST",
+      headers: toHeaders(fields),
+      body,
+      redirect: "manual",
+      signal: timer.signal,
+    });
+    if (maxBytes < 0) discard(response);
     return {
       status: response.status,
       retryAfter: response.headers.get("retry-after") ?? undefined,
-      body: await readUpTo(response, maxBytes),
+      body: maxBytes < 0 ? new Uint8Array() : await readUpTo(response, maxBytes),
     };
   } catch (error) {
     throw timer.signal.aborted ? "timeout" : error;
@@ -219,6 +224,50 @@ export async function fetchDocument(url, timeoutMs, maxBytes) {
 export async function askObject(env, name, letter) {
   const response = await env.KEEPER.getByName(name).fetch("https://keeper/", { method: "POST", body: letter });
   return response.text();
+}
+
+/** A table of records in the storage of an object, each of which is in a list and has its time there. */
+export class Records {
+  #sql;
+
+  constructor(state) {
+    this.#sql = state.storage.sql;
+    this.#sql.exec(`
+      CREATE TABLE IF NOT EXISTS records (
+        id TEXT PRIMARY KEY, list TEXT NOT NULL, due INTEGER NOT NULL, row TEXT NOT NULL, event TEXT
+      );
+      CREATE INDEX IF NOT EXISTS by_time ON records (list, due, id);
+    `);
+  }
+
+  /** The row, and the event behind a line break. */
+  find(id) {
+    const [found] = this.#sql.exec("SELECT row, event FROM records WHERE id = ?", id);
+    return found && `${found.row}\n${found.event ?? ""}`;
+  }
+
+  put(id, list, due, row, event) {
+    this.#sql.exec("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)", id, list, due, row, event ?? null);
+  }
+
+  /** The rows as a JSON array. */
+  list(list, due, id, most) {
+    const rows = this.#sql.exec(
+      "SELECT row FROM records WHERE list = ? AND (due, id) > (?, ?) ORDER BY due, id LIMIT ?",
+      list, due, id, most,
+    );
+    return `[${Array.from(rows, ({ row }) => row)}]`;
+  }
+
+  forget(list, until) {
+    this.#sql.exec("DELETE FROM records WHERE list = ? AND due <= ?", list, until);
+  }
+
+  earliest() {
+    const first = "SELECT min(due) AS due FROM records WHERE list = ";
+    const lists = ["pending", "failed", "delivered"].map((list) => `${first}'${list}'`);
+    return this.#sql.exec(`SELECT min(due) AS due FROM (${lists.join(" UNION ALL ")})`).one().due ?? undefined;
+  }
 }
 
 /** The record called `name`, or null. */

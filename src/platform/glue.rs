@@ -81,25 +81,44 @@ extern "C" {
     #[wasm_bindgen(js_name = takeRate)]
     pub fn take_rate(env: &Env, name: &str, who: &str) -> Promise;
 
-    /// Resolves to a [`TokenEndpointAnswer`].
-    #[wasm_bindgen(js_name = requestToken)]
-    pub fn request_token(
-        url: &str,
-        content_type: &str,
-        authorization: Option<&str>,
-        body: &str,
-        timeout_ms: f64,
-        max_bytes: f64,
-    ) -> Promise;
+    /// Resolves to a [`PostAnswer`].
+    pub fn post(url: &str, fields: &str, body: &str, timeout_ms: f64, max_bytes: f64) -> Promise;
 
-    pub type TokenEndpointAnswer;
+    pub type PostAnswer;
 
     #[wasm_bindgen(method, getter)]
-    pub fn status(this: &TokenEndpointAnswer) -> u16;
+    pub fn status(this: &PostAnswer) -> u16;
 
     #[wasm_bindgen(method, getter, js_name = retryAfter)]
-    pub fn retry_after(this: &TokenEndpointAnswer) -> Option<String>;
+    pub fn retry_after(this: &PostAnswer) -> Option<String>;
 
     #[wasm_bindgen(method, getter)]
-    pub fn body(this: &TokenEndpointAnswer) -> Uint8Array;
+    pub fn body(this: &PostAnswer) -> Uint8Array;
+
+    pub type Records;
+
+    #[wasm_bindgen(catch, constructor)]
+    pub fn open(state: &JsValue) -> Result<Records, JsValue>;
+
+    #[wasm_bindgen(catch, method)]
+    pub fn find(this: &Records, id: &str) -> Result<Option<String>, JsValue>;
+
+    #[wasm_bindgen(catch, method)]
+    pub fn put(
+        this: &Records,
+        id: &str,
+        list: &str,
+        due: f64,
+        row: &str,
+        event: Option<&str>,
+    ) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(catch, method)]
+    pub fn list(this: &Records, list: &str, due: f64, id: &str, most: u32) -> Result<String, JsValue>;
+
+    #[wasm_bindgen(catch, method)]
+    pub fn forget(this: &Records, list: &str, until: f64) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(catch, method)]
+    pub fn earliest(this: &Records) -> Result<Option<f64>, JsValue>;
 }

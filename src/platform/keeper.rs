@@ -1,5 +1,5 @@
-//! The Durable Object in which a keeper lives, or a session, or a counter of
-//! refused sign-ins.
+//! The Durable Object in which a keeper lives, or a session, a counter of
+//! refused sign-ins, or whoever delivers a connection's webhooks.
 
 use std::cell::OnceCell;
 use std::panic::AssertUnwindSafe;
@@ -14,11 +14,13 @@ use worker::{DurableObject, Env, Request, Response, Result, State, durable_objec
 use zeroize::Zeroizing;
 
 use super::call::Letter;
+use super::records::ObjectRecords;
 use super::{glue, isolate, kv, runtime};
+use crate::broker::deliveries::Deliveries;
 use crate::broker::keeper;
 use crate::broker::ports::{
-    Cache, CacheFailed, Clock, Entropy, KeeperPorts, Log, SessionPorts, StorageFailed, TokenAnswer,
-    TokenEndpointFailure,
+    Cache, CacheFailed, Clock, Entropy, KeeperPorts, Log, PostFailure, SessionPorts, StorageFailed,
+    TokenAnswer,
 };
 use crate::broker::refusals::Refusals;
 use crate::broker::session::Session;
@@ -28,7 +30,8 @@ use crate::time::UnixTime;
 /// The storage key of what the object is, which an alarm does not tell.
 const ROLE: &str = "role";
 
-/// The Durable Object of one token set, one session or one counter.
+/// The Durable Object of one token set, one session, one counter, or one
+/// connection's webhooks.
 #[durable_object(alarm)]
 #[allow(missing_debug_implementations, reason = "nothing prints a Durable Object")]
 pub struct Keeper {
@@ -47,12 +50,15 @@ enum Role {
     Session(String),
     /// A counter of refused sign-ins.
     Refusals,
+    /// Whoever delivers a connection's webhooks.
+    Deliveries(String),
 }
 
 enum Core {
     Service(Rc<keeper::Keeper<ObjectPorts>>),
     Session(Rc<Session<ObjectPorts>>),
     Refusals(Rc<Refusals<ObjectPorts>>),
+    Deliveries(Rc<Deliveries<ObjectRecords>>),
 }
 
 impl DurableObject for Keeper {
@@ -63,29 +69,36 @@ impl DurableObject for Keeper {
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let letter = Zeroizing::new(request.text().await?);
         match serde_json::from_slice(letter.as_bytes())? {
-            Letter::Service { connection, ask } => match self.core(Role::Service(connection.into_owned())) {
+            Letter::Service { connection, ask } => match self.core(Role::Service(connection.into_owned()))? {
                 Core::Service(keeper) => Response::from_json(&keeper.answer(&ask).await),
-                Core::Session(_) | Core::Refusals(_) => misdelivered(),
+                Core::Session(_) | Core::Refusals(_) | Core::Deliveries(_) => misdelivered(),
             },
-            Letter::Session { name, ask } => match self.core(Role::Session(name.into_owned())) {
+            Letter::Session { name, ask } => match self.core(Role::Session(name.into_owned()))? {
                 Core::Session(session) => Response::from_json(&session.answer(&ask).await),
-                Core::Service(_) | Core::Refusals(_) => misdelivered(),
+                Core::Service(_) | Core::Refusals(_) | Core::Deliveries(_) => misdelivered(),
             },
-            Letter::Refusals { ask } => match self.core(Role::Refusals) {
+            Letter::Refusals { ask } => match self.core(Role::Refusals)? {
                 Core::Refusals(refusals) => Response::from_json(&refusals.answer(ask).await),
-                Core::Service(_) | Core::Session(_) => misdelivered(),
+                Core::Service(_) | Core::Session(_) | Core::Deliveries(_) => misdelivered(),
             },
+            Letter::Deliveries { connection, ask } => {
+                match self.core(Role::Deliveries(connection.into_owned()))? {
+                    Core::Deliveries(deliveries) => Response::from_json(&deliveries.answer(&ask).await),
+                    Core::Service(_) | Core::Session(_) | Core::Refusals(_) => misdelivered(),
+                }
+            }
         }
     }
 
     async fn alarm(&self) -> Result<Response> {
         let role: Option<String> = self.state.storage().get(ROLE).await?;
         if let Some(role) = role.and_then(|role| serde_json::from_slice(role.as_bytes()).ok()) {
-            match self.core(role) {
+            match self.core(role)? {
                 Core::Service(keeper) => keeper.alarm().await,
                 // The runtime calls again later where this fails.
                 Core::Session(session) => session.alarm().await.map_err(alarm_failed)?,
                 Core::Refusals(refusals) => refusals.alarm().await.map_err(alarm_failed)?,
+                Core::Deliveries(deliveries) => deliveries.alarm().await.map_err(alarm_failed)?,
             }
         }
         Response::empty()
@@ -101,35 +114,71 @@ fn misdelivered() -> Result<Response> {
 }
 
 impl Keeper {
-    fn core(&self, role: Role) -> &Core {
-        self.core.get_or_init(move || {
-            let config = Rc::clone(isolate::broker(&self.env).config());
-            let role = Rc::new(role);
-            let ports = |key: &str| ObjectPorts {
-                state: Rc::clone(&self.state),
-                env: self.env.clone(),
-                key: key.to_owned(),
-                role: Rc::clone(&role),
-            };
-            match &*role {
-                Role::Service(connection) => {
-                    let ports = ports("state");
-                    Core::Service(keeper::Keeper::new(ports, config, connection.clone(), keeper::SERVICE))
-                }
-                Role::Session(name) => Core::Session(Session::new(ports("session"), config, name.clone())),
-                Role::Refusals => Core::Refusals(Refusals::new(ports("refusals"))),
+    fn core(&self, role: Role) -> Result<&Core> {
+        if self.core.get().is_none() {
+            let core = self.begin(role)?;
+            let _ = self.core.set(core);
+        }
+        self.core.get().ok_or_else(|| "the object did not begin".into())
+    }
+
+    fn begin(&self, role: Role) -> Result<Core> {
+        let config = Rc::clone(isolate::broker(&self.env).config());
+        let role = Rc::new(role);
+        let ports = |key: &str| ObjectPorts {
+            state: Rc::clone(&self.state),
+            env: self.env.clone(),
+            key: key.to_owned(),
+            role: Rc::clone(&role),
+        };
+        Ok(match &*role {
+            Role::Service(connection) => {
+                let ports = ports("state");
+                Core::Service(keeper::Keeper::new(ports, config, connection.clone(), keeper::SERVICE))
+            }
+            Role::Session(name) => Core::Session(Session::new(ports("session"), config, name.clone())),
+            Role::Refusals => Core::Refusals(Refusals::new(ports("refusals"))),
+            Role::Deliveries(connection) => {
+                let ports = ObjectRecords::open(ports("records"), self.state.as_raw().as_ref())?;
+                Core::Deliveries(Deliveries::new(ports, config, connection.clone()))
             }
         })
     }
 }
 
+/// Sends a `POST`; the answer's body is read up to `max_bytes`, where it is.
+pub(super) async fn post(
+    url: &str,
+    fields: &str,
+    body: &str,
+    timeout: Duration,
+    max_bytes: Option<usize>,
+) -> std::result::Result<glue::PostAnswer, PostFailure> {
+    #[expect(clippy::cast_precision_loss, reason = "both are far below 2^53")]
+    let (timeout, max_bytes) = (timeout.as_millis() as f64, max_bytes.map_or(-1.0, |bytes| bytes as f64));
+    let sent = glue::post(url, fields, body, timeout, max_bytes);
+    let answer = JsFuture::from(sent).await.map_err(|error| match error.as_string().as_deref() {
+        Some("timeout") => PostFailure::Timeout,
+        _ => PostFailure::Unreachable,
+    })?;
+    Ok(answer.unchecked_into())
+}
+
 /// The runtime as an object sees it.
-struct ObjectPorts {
+pub(super) struct ObjectPorts {
     state: Rc<State>,
     env: Env,
     /// The storage key of its record.
     key: String,
     role: Rc<Role>,
+}
+
+impl ObjectPorts {
+    /// Has what was written stored, not merely queued: a token must not be used,
+    /// nor an event acknowledged, before it is kept.
+    pub(super) async fn sync(&self) -> std::result::Result<(), StorageFailed> {
+        self.state.storage().sync().await.map_err(|_| StorageFailed)
+    }
 }
 
 impl Clock for ObjectPorts {
@@ -173,8 +222,7 @@ impl KeeperPorts for ObjectPorts {
     async fn store(&self, state: &str) -> std::result::Result<(), StorageFailed> {
         let storage = self.state.storage();
         storage.put_raw(&self.key, state).await.map_err(|_| StorageFailed)?;
-        // Not merely queued: a token must not be used before it is kept.
-        storage.sync().await.map_err(|_| StorageFailed)
+        self.sync().await
     }
 
     async fn set_alarm(&self, at: UnixTime) -> std::result::Result<(), StorageFailed> {
@@ -189,23 +237,17 @@ impl KeeperPorts for ObjectPorts {
         &self,
         request: &TokenRequest,
         timeout: Duration,
-    ) -> std::result::Result<TokenAnswer, TokenEndpointFailure> {
-        #[expect(clippy::cast_precision_loss, reason = "both are far below 2^53")]
-        let (timeout, max_bytes) = (timeout.as_millis() as f64, MAX_RESPONSE_BYTES as f64);
-        let authorization = request.authorization.as_ref().map(crate::secret::Secret::expose);
-        let sent = glue::request_token(
-            &request.url,
-            request.content_type,
-            authorization,
-            request.body.expose(),
-            timeout,
-            max_bytes,
-        );
-        let answer = JsFuture::from(sent).await.map_err(|error| match error.as_string().as_deref() {
-            Some("timeout") => TokenEndpointFailure::Timeout,
-            _ => TokenEndpointFailure::Unreachable,
-        })?;
-        let answer: glue::TokenEndpointAnswer = answer.unchecked_into();
+    ) -> std::result::Result<TokenAnswer, PostFailure> {
+        let mut fields = Zeroizing::new(format!(
+            "content-type:{}\naccept:application/json\nuser-agent:porteiro",
+            request.content_type
+        ));
+        if let Some(authorization) = &request.authorization {
+            fields.push_str("\nauthorization:");
+            fields.push_str(authorization.expose());
+        }
+        let max_bytes = Some(MAX_RESPONSE_BYTES);
+        let answer = post(&request.url, &fields, request.body.expose(), timeout, max_bytes).await?;
         Ok(TokenAnswer {
             status: answer.status(),
             retry_after: answer.retry_after(),

@@ -11,6 +11,7 @@ use super::crowd_watch::Visit;
 use super::objects::Objects;
 use super::site::{Shared, bearer};
 use super::world::Process;
+use crate::broker::deliveries::{DeliveriesAsk, DeliveriesReply};
 use crate::broker::keeper::{Ask, Reply};
 use crate::broker::ports::{
     BodyFailure, Cache, CacheFailed, Clock, Document, DocumentUnreachable, Entropy, Inbound, Issuers,
@@ -86,6 +87,15 @@ impl KeeperLink for CallPorts {
         let reply = Objects::ask_refusals(&self.site, name, *ask).await?;
         self.site.world.hop().await;
         Ok(reply)
+    }
+
+    async fn ask_deliveries(
+        &self,
+        _: &str,
+        _: &DeliveriesAsk,
+    ) -> Result<DeliveriesReply, KeeperUnreachable> {
+        self.site.world.hop().await;
+        Err(KeeperUnreachable)
     }
 }
 

@@ -10,7 +10,7 @@ use std::pin::pin;
 use super::site::Shared;
 use super::world::Process;
 use crate::broker::ports::{
-    Cache, CacheFailed, Clock, Entropy, KeeperPorts, Log, StorageFailed, TokenAnswer, TokenEndpointFailure,
+    Cache, CacheFailed, Clock, Entropy, KeeperPorts, Log, PostFailure, StorageFailed, TokenAnswer,
 };
 use crate::oauth::TokenRequest;
 use crate::time::UnixTime;
@@ -80,7 +80,7 @@ impl KeeperPorts for ObjectPorts {
         &self,
         request: &TokenRequest,
         timeout: Duration,
-    ) -> Result<TokenAnswer, TokenEndpointFailure> {
+    ) -> Result<TokenAnswer, PostFailure> {
         let refresh_token = refresh_token(request);
         let flight = self.site.enter_token_endpoint(refresh_token.as_deref());
         let answer = send_token_request(&self.site, request, timeout).await;
@@ -110,7 +110,7 @@ pub async fn send_token_request(
     site: &Rc<Shared>,
     request: &TokenRequest,
     timeout: Duration,
-) -> Result<TokenAnswer, TokenEndpointFailure> {
+) -> Result<TokenAnswer, PostFailure> {
     let (sender, receiver) = oneshot::channel();
     let (provider, copy) = (Rc::clone(site), copy(request));
     site.world.spawn(super::site::PROVIDER, async move {
@@ -119,8 +119,8 @@ pub async fn send_token_request(
     let deadline = pin!(site.world.sleep(timeout));
     match select(receiver, deadline).await {
         Either::Left((Ok(Ok(answer)), _)) => Ok(answer),
-        Either::Left(_) => Err(TokenEndpointFailure::Unreachable),
-        Either::Right(_) => Err(TokenEndpointFailure::Timeout),
+        Either::Left(_) => Err(PostFailure::Unreachable),
+        Either::Right(_) => Err(PostFailure::Timeout),
     }
 }
 

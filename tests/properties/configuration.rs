@@ -64,6 +64,11 @@ const NAMES: &[&str] = &[
     "/**",
     "rate_limit",
     "webhook",
+    "token_field",
+    "token_header",
+    "id_field",
+    "forward_to",
+    "max_bytes",
     "token_url",
     "https://api.example.com",
     "body",
@@ -120,13 +125,20 @@ fn sound() -> Value {
         "CONNECTIONS": {
             "api": custom("client_credentials", "basic"),
             "fixed": {"provider": "custom", "base_url": "http://[::1]", "grant": "static", "rules": rules},
-            "guru": {"provider": "guru", "rules": rules},
+            "guru": {
+                "provider": "guru",
+                "webhook": {"forward_to": "https://app.example.com", "max_bytes": 1000, "id_field": ["id"]},
+                "rules": rules
+            },
             "person": custom("password", "post"),
             "renewed": custom("refresh_token", "none"),
             "v8": {"provider": "v8", "rules": rules}
         },
         "FIXED_TOKEN": HIDDEN_KEY,
-        "GURU_TOKEN": HIDDEN_KEY
+        "GURU_TOKEN": HIDDEN_KEY,
+        "GURU_ACCOUNT_TOKEN": HIDDEN_KEY,
+        "GURU_WEBHOOK_SECRET": format!("whsec_{HIDDEN_KEY}"),
+        "ADMIN_KEY": HIDDEN_KEY
     });
     for id in ["API", "PERSON", "RENEWED", "V8"] {
         for name in ["CLIENT_ID", "CLIENT_SECRET", "USERNAME", "PASSWORD", "REFRESH_TOKEN", "AUDIENCE"] {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 
 use crate::broker::ports::{
-    Cache, CacheFailed, Clock, Entropy, KeeperPorts, Log, StorageFailed, TokenAnswer, TokenEndpointFailure,
+    Cache, CacheFailed, Clock, Entropy, KeeperPorts, Log, PostFailure, StorageFailed, TokenAnswer,
 };
 use crate::oauth::TokenRequest;
 use crate::time::UnixTime;
@@ -83,7 +83,7 @@ impl<P: KeeperPorts> KeeperPorts for Guarded<P> {
         &self,
         request: &TokenRequest,
         timeout: Duration,
-    ) -> Result<TokenAnswer, TokenEndpointFailure> {
+    ) -> Result<TokenAnswer, PostFailure> {
         self.ports.request_token(request, timeout).await
     }
 

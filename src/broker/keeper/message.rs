@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Failure;
 use crate::broker::Code;
-use crate::broker::ports::TokenEndpointFailure;
+use crate::broker::ports::PostFailure;
 use crate::oauth::Refusal;
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
@@ -143,11 +143,11 @@ pub enum Cause {
     ResponseInvalid,
 }
 
-impl From<TokenEndpointFailure> for Cause {
-    fn from(failure: TokenEndpointFailure) -> Self {
+impl From<PostFailure> for Cause {
+    fn from(failure: PostFailure) -> Self {
         match failure {
-            TokenEndpointFailure::Unreachable => Self::Unreachable,
-            TokenEndpointFailure::Timeout => Self::Timeout,
+            PostFailure::Unreachable => Self::Unreachable,
+            PostFailure::Timeout => Self::Timeout,
         }
     }
 }

@@ -10,7 +10,7 @@ use super::state::State;
 use super::wait::Wait;
 use super::{Cause, Failure, Keeper, access_token_record};
 use crate::broker::log::GrantLine;
-use crate::broker::ports::{Cache as _, Clock as _, Entropy as _, KeeperPorts, TokenEndpointFailure};
+use crate::broker::ports::{Cache as _, Clock as _, Entropy as _, KeeperPorts, PostFailure};
 use crate::broker::report;
 use crate::config::{Connection, Grant, TokenEndpoint};
 use crate::oauth::{self, Refusal, TokenRequest, TokenResponse};
@@ -32,7 +32,7 @@ struct Attempt {
 /// Why a token request yielded no token response.
 pub(super) enum Rejection {
     Refused(Refusal, Option<Duration>),
-    Unanswered(TokenEndpointFailure),
+    Unanswered(PostFailure),
 }
 
 /// How a token request ended.

@@ -210,12 +210,6 @@ fn refuses_token_requests_for_a_static_token() {
 }
 
 #[test]
-fn reports_webhooks_without_breaking_the_connection() {
-    let message = "CONNECTIONS.guru.webhook: webhooks are not available yet";
-    check(&[("CONNECTIONS/guru/webhook", json!({"forward_to": "https://app.example.com"}))], &[message], &[]);
-}
-
-#[test]
 fn refuses_connections_whose_names_share_secrets_or_fit_nowhere() {
     let message = "must have another name: its secrets have the same names as another one's";
     let guru = sound()["CONNECTIONS"]["guru"].clone();

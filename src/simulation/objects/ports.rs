@@ -8,8 +8,8 @@ use futures_util::future::LocalBoxFuture;
 
 use super::{ObjectPorts, Objects, Write};
 use crate::broker::ports::{
-    Cache, CacheFailed, Clock, Entropy, KeeperPorts, Log, SessionPorts, StorageFailed, TokenAnswer,
-    TokenEndpointFailure,
+    Cache, CacheFailed, Clock, Entropy, KeeperPorts, Log, PostFailure, SessionPorts, StorageFailed,
+    TokenAnswer,
 };
 use crate::oauth::TokenRequest;
 use crate::simulation::object::send_token_request;
@@ -139,7 +139,7 @@ impl KeeperPorts for ObjectPorts {
         &self,
         request: &TokenRequest,
         timeout: Duration,
-    ) -> Result<TokenAnswer, TokenEndpointFailure> {
+    ) -> Result<TokenAnswer, PostFailure> {
         let flight = self.site.crowd.token_request(&self.object, request, &self.site.provider);
         let answer = send_token_request(&self.site, request, timeout).await;
         drop(flight);

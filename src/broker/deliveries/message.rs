@@ -1,0 +1,47 @@
+//! What whoever delivers webhooks is asked, and answers.
+
+use serde::{Deserialize, Serialize};
+
+use super::record::{List, Record};
+use crate::time::UnixTime;
+
+/// An ask.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum DeliveriesAsk {
+    /// To deliver an event, unless it is known.
+    Accept {
+        /// Its webhook id.
+        id: String,
+        /// The event, sealed under [`event_record`](super::event_record).
+        event: String,
+    },
+    /// For the events of a list.
+    List {
+        /// The list.
+        list: List,
+        /// The time and the id of the last one that is not asked for.
+        after: Option<(UnixTime, String)>,
+        /// How many at most.
+        most: usize,
+    },
+    /// To deliver an event that had failed, or all of them.
+    SendAgain {
+        /// Its webhook id.
+        id: Option<String>,
+    },
+}
+
+/// An answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum DeliveriesReply {
+    /// The event is stored, or was before.
+    Accepted,
+    /// The records of the list, without their events.
+    Listed(Vec<Record>),
+    /// They will be.
+    SentAgain,
+    /// There is no such event that had failed.
+    Unknown,
+    /// The object's storage failed.
+    Unavailable,
+}

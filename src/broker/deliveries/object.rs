@@ -1,0 +1,289 @@
+//! Whoever delivers the webhooks of one connection.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::future::join5;
+use futures_util::lock::Mutex;
+
+use super::message::{DeliveriesAsk, DeliveriesReply};
+use super::record::{List, Outcome, Record, event_record};
+use crate::broker::fields::FieldLines;
+use crate::broker::log::DeliveryLine;
+use crate::broker::ports::{Delivery, DeliveryAnswer, DeliveryPorts, PostFailure, StorageFailed};
+use crate::broker::report;
+use crate::config::{Config, Webhook, Webhooks};
+use crate::oauth;
+use crate::time::UnixTime;
+use crate::token::SealingKeys;
+use crate::webhook::{LONGEST, next_attempt};
+
+/// How long a receiver may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How many attempts one alarm makes: a free plan's invocation may make 50
+/// requests.
+const MOST_ATTEMPTS: u32 = 40;
+
+/// How many events are read at once when all are sent again.
+const PAGE: usize = 50;
+
+/// How soon the alarm comes again that could not do its work.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
+
+/// Whoever delivers the webhooks of one connection.
+#[allow(missing_debug_implementations, reason = "its ports have none")]
+pub struct Deliveries<P> {
+    ports: P,
+    config: Rc<Config>,
+    connection: String,
+    /// Who may change what is stored now.
+    writing: Mutex<()>,
+    /// Who may set the alarm now.
+    arming: Mutex<()>,
+    /// When the alarm comes, as far as this life knows.
+    armed_for: Cell<Option<UnixTime>>,
+}
+
+/// The webhook as it is configured now, and what opens its events.
+#[derive(Clone, Copy)]
+struct Configured<'a> {
+    webhook: &'a Webhook,
+    keys: &'a SealingKeys,
+}
+
+impl<P: DeliveryPorts> Deliveries<P> {
+    /// Whoever delivers the webhooks of `connection`, as `config` has it.
+    #[must_use]
+    pub fn new(ports: P, config: Rc<Config>, connection: String) -> Rc<Self> {
+        Rc::new(Self {
+            ports,
+            config,
+            connection,
+            writing: Mutex::new(()),
+            arming: Mutex::new(()),
+            armed_for: Cell::new(None),
+        })
+    }
+
+    /// Answers one ask.
+    pub async fn answer(&self, ask: &DeliveriesAsk) -> DeliveriesReply {
+        let answered = match ask {
+            DeliveriesAsk::Accept { id, event } => self.accept(id, event).await,
+            DeliveriesAsk::List { list, after, most } => {
+                let after = after.as_ref().map(|(at, id)| (*at, id.as_str()));
+                self.ports.records(*list, after, *most).await.map(DeliveriesReply::Listed)
+            }
+            DeliveriesAsk::SendAgain { id: Some(id) } => self.send_again(id).await,
+            DeliveriesAsk::SendAgain { id: None } => self.send_all_again().await,
+        };
+        answered.unwrap_or_else(|StorageFailed| {
+            report::storage_failed(&self.ports, "webhooks");
+            DeliveriesReply::Unavailable
+        })
+    }
+
+    /// Makes the attempts whose time has come, and forgets what may be.
+    ///
+    /// # Errors
+    /// [`StorageFailed`]: the alarm is to come again.
+    pub async fn alarm(&self) -> Result<(), StorageFailed> {
+        self.armed_for.set(None);
+        let done = self.forget().await.and(match self.configured() {
+            Some(configured) => self.work(configured).await,
+            None => self.wait_for_configuration().await,
+        });
+        if done == Ok(true) && self.arm().await.is_ok() {
+            return Ok(());
+        }
+        self.ports.set_alarm(self.ports.now() + LOOK_AGAIN).await
+    }
+
+    async fn forget(&self) -> Result<(), StorageFailed> {
+        for list in [List::Delivered, List::Failed] {
+            self.ports.forget(list, self.ports.now()).await?;
+        }
+        Ok(())
+    }
+
+    /// Until the webhook is configured again nothing is tried, and nothing is
+    /// lost: when its time is over an event is the operator's. Whether none is
+    /// left to be delivered.
+    async fn wait_for_configuration(&self) -> Result<bool, StorageFailed> {
+        loop {
+            let _turn = self.writing.lock().await;
+            let now = self.ports.now();
+            let first = self.ports.records(List::Pending, None, 1).await?.pop();
+            let Some(first) = first else { return Ok(true) };
+            let over = first.since + LONGEST <= now;
+            let Some(mut record) = self.ports.record(&first.id).await?.filter(|_| over) else {
+                return Ok(false);
+            };
+            record.failed(now);
+            self.ports.put_record(&record).await?;
+        }
+    }
+
+    fn configured(&self) -> Option<Configured<'_>> {
+        let connection = self.config.connections.get(&self.connection)?.as_ref()?;
+        let Webhooks::On(webhook) = &connection.webhooks else { return None };
+        Some(Configured { webhook, keys: self.config.sealing_keys.as_ref()? })
+    }
+
+    async fn accept(&self, id: &str, event: &str) -> Result<DeliveriesReply, StorageFailed> {
+        let turn = self.writing.lock().await;
+        match self.ports.record(id).await? {
+            // Whoever sends it once more wants it delivered.
+            Some(mut known) if known.list == List::Failed => {
+                known.event = Some(event.to_owned());
+                known.send_again(self.ports.now());
+                self.ports.put_record(&known).await?;
+            }
+            Some(_) => {}
+            None => {
+                let record = Record::new(id.to_owned(), event.to_owned(), self.ports.now());
+                self.ports.put_record(&record).await?;
+            }
+        }
+        drop(turn);
+        // For one that was known, too: who stored it may have failed at this.
+        self.arm().await?;
+        Ok(DeliveriesReply::Accepted)
+    }
+
+    async fn send_again(&self, id: &str) -> Result<DeliveriesReply, StorageFailed> {
+        let turn = self.writing.lock().await;
+        let failed = self.ports.record(id).await?.filter(|record| record.list == List::Failed);
+        let Some(mut record) = failed else { return Ok(DeliveriesReply::Unknown) };
+        record.send_again(self.ports.now());
+        self.ports.put_record(&record).await?;
+        drop(turn);
+        self.arm().await?;
+        Ok(DeliveriesReply::SentAgain)
+    }
+
+    async fn send_all_again(&self) -> Result<DeliveriesReply, StorageFailed> {
+        let now = self.ports.now();
+        let mut last: Option<(UnixTime, String)> = None;
+        loop {
+            let after = last.as_ref().map(|(at, id)| (*at, id.as_str()));
+            let page = self.ports.records(List::Failed, after, PAGE).await?;
+            let Some(end) = page.last() else { return Ok(DeliveriesReply::SentAgain) };
+            last = Some((end.due, end.id.clone()));
+            // One that fails again meanwhile is let be.
+            for record in page.iter().filter(|record| record.since < now) {
+                self.send_again(&record.id).await?;
+            }
+        }
+    }
+
+    /// Sets the alarm for the earliest thing to do. One at a time: the last one
+    /// to read is the last one to set.
+    async fn arm(&self) -> Result<(), StorageFailed> {
+        let _turn = self.arming.lock().await;
+        let Some(at) = self.ports.earliest().await? else { return Ok(()) };
+        if self.armed_for.get() != Some(at) {
+            self.ports.set_alarm(at).await?;
+            self.armed_for.set(Some(at));
+        }
+        Ok(())
+    }
+
+    async fn work(&self, configured: Configured<'_>) -> Result<bool, StorageFailed> {
+        let left = Cell::new(MOST_ATTEMPTS);
+        let hand = || self.attempt_all(configured, &left);
+        let done = join5(hand(), hand(), hand(), hand(), hand()).await;
+        done.0.and(done.1).and(done.2).and(done.3).and(done.4).map(|()| true)
+    }
+
+    /// Makes one attempt after the other while there are any to make.
+    async fn attempt_all(&self, configured: Configured<'_>, left: &Cell<u32>) -> Result<(), StorageFailed> {
+        while left.get() > 0 {
+            let Some(record) = self.take().await? else { return Ok(()) };
+            left.set(left.get().saturating_sub(1));
+            self.attempt(record, configured).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the next event whose time has come. If this life ends before the
+    /// attempt does, the next one makes another.
+    async fn take(&self) -> Result<Option<Record>, StorageFailed> {
+        let _turn = self.writing.lock().await;
+        let now = self.ports.now();
+        let first = self.ports.records(List::Pending, None, 1).await?.pop();
+        let Some(first) = first.filter(|record| record.due <= now) else { return Ok(None) };
+        let Some(mut record) = self.ports.record(&first.id).await? else { return Ok(None) };
+        record.attempts = record.attempts.saturating_add(1);
+        let [jitter] = self.ports.bytes();
+        let after = next_attempt(record.attempts, record.since, now, Some(TIMEOUT * 2), jitter);
+        record.due = after.unwrap_or(now + TIMEOUT * 2);
+        self.ports.put_record(&record).await?;
+        Ok(Some(record))
+    }
+
+    async fn attempt(&self, mut record: Record, configured: Configured<'_>) -> Result<(), StorageFailed> {
+        let Configured { webhook, keys } = configured;
+        let began = self.ports.now();
+        let name = event_record(&self.connection, &record.id);
+        let event = record.event.as_ref().and_then(|sealed| keys.open(&name, sealed).ok());
+        let event = event.as_ref().and_then(|event| std::str::from_utf8(event).ok());
+        let (outcome, answer) = match event {
+            None => (Outcome::Unopened, None),
+            Some(event) => match self.deliver(&record.id, event, webhook, began).await {
+                Ok(answer) => (outcome_of(answer.status), Some(answer)),
+                Err(PostFailure::Timeout) => (Outcome::Timeout, None),
+                Err(PostFailure::Unreachable) => (Outcome::Unreachable, None),
+            },
+        };
+        let now = self.ports.now();
+        record.outcome = Some(outcome);
+        record.status = answer.as_ref().map(|answer| answer.status);
+        let retry_after = answer.and_then(|answer| answer.retry_after);
+        let [jitter] = self.ports.bytes();
+        let next = match outcome {
+            Outcome::Delivered | Outcome::Gone => None,
+            // A sealing key that is missing may come back.
+            Outcome::Refused | Outcome::Timeout | Outcome::Unreachable | Outcome::Unopened => {
+                let wish = retry_after.and_then(|value| oauth::retry_after(&value, now));
+                next_attempt(record.attempts, record.since, now, wish, jitter)
+            }
+        };
+        match next {
+            _ if outcome == Outcome::Delivered => record.delivered(now),
+            Some(at) => record.due = at,
+            None => record.failed(now),
+        }
+        let line = DeliveryLine { connection: &self.connection, record: &record, took: now.since(began) };
+        line.write(&self.ports);
+        let _turn = self.writing.lock().await;
+        self.ports.put_record(&record).await
+    }
+
+    async fn deliver(
+        &self,
+        id: &str,
+        event: &str,
+        webhook: &Webhook,
+        now: UnixTime,
+    ) -> Result<DeliveryAnswer, PostFailure> {
+        let mut fields = FieldLines::default();
+        fields.push("content-type", "application/json");
+        fields.push("user-agent", concat!("porteiro/", env!("CARGO_PKG_VERSION")));
+        fields.push("webhook-id", id);
+        fields.push("webhook-timestamp", &(now.as_millis() / 1000).to_string());
+        fields.push("webhook-signature", &webhook.signing_keys.sign(id, now, event));
+        let fields = fields.into_text();
+        let delivery = Delivery { url: &webhook.forward_to, fields: &fields, body: event, timeout: TIMEOUT };
+        self.ports.deliver(&delivery).await
+    }
+}
+
+const fn outcome_of(status: u16) -> Outcome {
+    match status {
+        200..=299 => Outcome::Delivered,
+        410 => Outcome::Gone,
+        _ => Outcome::Refused,
+    }
+}

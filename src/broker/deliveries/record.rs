@@ -1,0 +1,125 @@
+//! What is stored of an event.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::UnixTime;
+
+/// For how long the id of a delivered event is known.
+const KNOWN: Duration = Duration::from_hours(7 * 24);
+
+/// For how long an event is kept that could not be delivered.
+const KEPT: Duration = Duration::from_hours(30 * 24);
+
+/// Forgetting is done by the hour: not every event needs an alarm of its own.
+const HOUR: u64 = 3_600_000;
+
+/// What an event waits for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum List {
+    /// To be delivered: its time is that of the next attempt.
+    Pending,
+    /// For the operator: its time is when it is deleted.
+    Failed,
+    /// For nothing, it was delivered: its time is when it is forgotten.
+    Delivered,
+}
+
+impl List {
+    /// Its name in storage and towards operators.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Failed => "failed",
+            Self::Delivered => "delivered",
+        }
+    }
+}
+
+/// One event.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// Its webhook id.
+    pub id: String,
+    /// What it waits for.
+    pub list: List,
+    /// Its time.
+    pub due: UnixTime,
+    /// When it was accepted.
+    pub accepted_at: UnixTime,
+    /// When its attempts began.
+    pub since: UnixTime,
+    /// How many attempts have begun.
+    pub attempts: u32,
+    /// How the last attempt ended, where one has.
+    pub outcome: Option<Outcome>,
+    /// The status that the receiver answered last, where it did.
+    pub status: Option<u16>,
+    /// The sealed event (see [`event_record`]); none once it was delivered.
+    pub event: Option<String>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// The receiver took it.
+    Delivered,
+    /// The receiver answered something else than a 2xx.
+    Refused,
+    /// The receiver answered 410: it wants no more of it.
+    Gone,
+    /// The receiver did not answer in time.
+    Timeout,
+    /// The receiver could not be reached, or broke off.
+    Unreachable,
+    /// The stored event does not open under the sealing keys.
+    Unopened,
+}
+
+impl Record {
+    /// An event that was just accepted.
+    #[must_use]
+    pub const fn new(id: String, event: String, now: UnixTime) -> Self {
+        Self {
+            id,
+            list: List::Pending,
+            due: now,
+            accepted_at: now,
+            since: now,
+            attempts: 0,
+            outcome: None,
+            status: None,
+            event: Some(event),
+        }
+    }
+
+    /// Has an event delivered that had failed for good.
+    pub const fn send_again(&mut self, now: UnixTime) {
+        (self.list, self.due, self.since, self.attempts) = (List::Pending, now, now, 0);
+    }
+
+    /// The event was delivered: all that stays is that it was.
+    pub fn delivered(&mut self, now: UnixTime) {
+        (self.list, self.due) = (List::Delivered, by_the_hour(now + KNOWN));
+        self.event = None;
+    }
+
+    /// The event is not tried any more.
+    pub fn failed(&mut self, now: UnixTime) {
+        (self.list, self.due) = (List::Failed, by_the_hour(now + KEPT));
+    }
+}
+
+const fn by_the_hour(at: UnixTime) -> UnixTime {
+    UnixTime::from_millis(at.as_millis().div_ceil(HOUR) * HOUR)
+}
+
+/// The name that the event `id` of `connection` is sealed under.
+#[must_use]
+pub fn event_record(connection: &str, id: &str) -> String {
+    format!("webhook/{connection}/{id}")
+}

@@ -1,0 +1,65 @@
+//! Webhooks in: an event of a connection's provider.
+
+use std::rc::Rc;
+
+use super::answer::{Draft, Refused};
+use super::deliveries::{DeliveriesAsk, DeliveriesReply, event_record};
+use super::log::CallLine;
+use super::ports::{BodyFailure, Ports};
+use super::{Broker, Code};
+use crate::config::{Webhook, Webhooks};
+use crate::http::RequestHead;
+use crate::secret::Secret;
+use crate::token::Nonce;
+use crate::webhook::{Event, Proof, Rejection};
+
+/// Takes an event in: it is proven, stored without its proof, and then
+/// acknowledged. Who delivers it comes to that later.
+pub(super) async fn receive<'a, P: Ports>(
+    broker: &'a Rc<Broker>,
+    ports: &Rc<P>,
+    head: &RequestHead<'_>,
+    connection: &str,
+    line: &mut CallLine<'a>,
+) -> Result<Draft<P::Response>, Refused> {
+    Refused::other_methods(head, "POST")?;
+    let config = broker.config();
+    let (id, connection) = config.connections.get_key_value(connection).ok_or(Code::UnknownConnection)?;
+    line.connection = Some(id);
+    let webhook = match &connection.as_ref().ok_or(Code::Misconfigured)?.webhooks {
+        Webhooks::Off => return Err(Code::NotFound.into()),
+        Webhooks::Broken => return Err(Code::Misconfigured.into()),
+        Webhooks::On(webhook) => webhook,
+    };
+    let keys = config.sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
+    if let Proof::Header(name) = &webhook.proof {
+        check_field(head, name.as_str(), webhook)?;
+    }
+    let body = ports.body(webhook.max_bytes).await.map_err(|failure| match failure {
+        BodyFailure::TooLarge => Code::BodyTooLarge,
+        BodyFailure::Gone => Code::BadRequest,
+    })?;
+    let event = Event::read(&body, &webhook.proof, &webhook.account_tokens, &webhook.id_members, id);
+    let Event { id: webhook_id, body } = event.map_err(|rejection| match rejection {
+        Rejection::NotJson => Code::BadRequest,
+        Rejection::NotProven => Code::WebhookRejected,
+    })?;
+    let name = event_record(id, &webhook_id);
+    let event = keys.seal(&name, body.as_bytes(), &Nonce(ports.bytes())).map_err(|_| Code::Internal)?;
+    match ports.ask_deliveries(id, &DeliveriesAsk::Accept { id: webhook_id, event }).await {
+        Ok(DeliveriesReply::Accepted) => Ok(Draft::empty(202)),
+        // The sender comes again.
+        _ => Err(Refused::unavailable(Code::Internal, 1)),
+    }
+}
+
+/// Fails where the header field called `name` does not prove the sender.
+fn check_field(head: &RequestHead<'_>, name: &str, webhook: &Webhook) -> Result<(), Code> {
+    let value = head.headers.value(name).unwrap_or_default();
+    let token = match value.split_once(' ') {
+        Some((scheme, token)) if name == "authorization" && scheme.eq_ignore_ascii_case("bearer") => token,
+        _ => value,
+    };
+    let is_proven = webhook.account_tokens.accept(&Secret::new(token.to_owned()));
+    if is_proven { Ok(()) } else { Err(Code::WebhookRejected) }
+}

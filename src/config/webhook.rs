@@ -1,0 +1,85 @@
+//! Reading how a connection's webhooks come in and where they go.
+
+use super::limits::WEBHOOK_BYTES;
+use super::provider::Preset;
+use super::reader::Reader;
+use super::secrets::Secrets;
+use super::{Webhook, Webhooks, headers, syntax};
+use crate::webhook::{AccountTokens, Proof, SigningKeys};
+
+const FIELDS: &[&str] = &["token_field", "token_header", "id_field", "forward_to", "max_bytes"];
+
+/// Reads the table `webhook` of a connection. What is wrong with it breaks its
+/// webhooks only: no proxied call depends on them.
+pub(super) fn read(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>, preset: Option<&Preset>) -> Webhooks {
+    if !reader.has("webhook") {
+        return Webhooks::Off;
+    }
+    let before = reader.count();
+    let read = reader.table("webhook").and_then(|mut table| read_table(&mut table, secrets, preset));
+    match read {
+        Some(webhook) if reader.count() == before => Webhooks::On(Box::new(webhook)),
+        _ => Webhooks::Broken,
+    }
+}
+
+fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>, preset: Option<&Preset>) -> Option<Webhook> {
+    let proof = read_proof(table, preset);
+    let id_members = read_id_members(table, preset);
+    if !table.has("forward_to") {
+        table.report("forward_to", "is missing: write the https address of the application's own receiver");
+    }
+    let forward_to = table.parse("forward_to", syntax::document_url);
+    let max_bytes = usize::try_from(table.number("max_bytes", &WEBHOOK_BYTES)).ok();
+    table.only(FIELDS);
+    let tokens = secrets.parsed("ACCOUNT_TOKEN", table, AccountTokens::parse, "must hold at least one token");
+    let signing_keys = secrets.parsed(
+        "WEBHOOK_SECRET",
+        table,
+        SigningKeys::parse,
+        "must be whsec_ and 24 to 64 bytes in base64, several separated by commas",
+    );
+    Some(Webhook {
+        proof: proof?,
+        account_tokens: tokens?,
+        id_members,
+        forward_to: forward_to?,
+        max_bytes: max_bytes?,
+        signing_keys: signing_keys?,
+    })
+}
+
+fn read_proof(table: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Option<Proof> {
+    match (table.has("token_field"), table.has("token_header")) {
+        (true, true) => {
+            table.report("token_header", "must not stand beside token_field: the token comes in one place");
+            None
+        }
+        (true, false) => table.parse("token_field", syntax::filled).map(Proof::Member),
+        (false, true) => table.parse("token_header", headers::credential_field).map(Proof::Header),
+        (false, false) => {
+            let default = preset.and_then(|preset| preset.token_member);
+            // Of an unknown provider nothing is expected.
+            if default.is_none() && preset.is_some() {
+                table.report(
+                    "token_field",
+                    "is missing: name the member that carries the account token, or its header field as token_header",
+                );
+            }
+            default.map(|name| Proof::Member(name.to_owned()))
+        }
+    }
+}
+
+/// One name, or an array of them.
+fn read_id_members(table: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Vec<String> {
+    const NAMES: &str = "must be the name of a member, or an array of names";
+    if table.value("id_field").is_some_and(serde_json::Value::is_array) {
+        return table.list("id_field", true, NAMES, syntax::filled);
+    }
+    if table.has("id_field") {
+        return table.parse("id_field", syntax::filled).into_iter().collect();
+    }
+    let default = preset.map_or(&[][..], |preset| preset.id_members);
+    default.iter().map(|name| (*name).to_owned()).collect()
+}

@@ -1,0 +1,72 @@
+//! The account token, by which a sender is recognised.
+
+use crate::http::HeaderName;
+use crate::secret::Secret;
+
+/// Where an event carries its account token.
+#[derive(Debug)]
+pub enum Proof {
+    /// In this member of the event.
+    Member(String),
+    /// In this header field.
+    Header(HeaderName),
+}
+
+/// The account tokens that count: several while one follows another.
+#[derive(Debug)]
+pub struct AccountTokens(Vec<Secret>);
+
+impl AccountTokens {
+    /// Reads tokens separated by commas; nothing where there is none.
+    #[must_use]
+    pub fn parse(text: &Secret) -> Option<Self> {
+        let tokens: Vec<Secret> = text
+            .expose()
+            .split(',')
+            .map(str::trim)
+            .filter(|token| !token.is_empty())
+            .map(|token| Secret::new(token.to_owned()))
+            .collect();
+        (!tokens.is_empty()).then_some(Self(tokens))
+    }
+
+    /// Whether `presented` is one of them. All are compared, by digests of one
+    /// length: the time tells nothing of where they differ.
+    #[must_use]
+    pub fn accept(&self, presented: &Secret) -> bool {
+        let presented = presented.fingerprint();
+        self.0.iter().fold(false, |found, token| found | (token.fingerprint() == presented))
+    }
+
+    /// Whether one of them stands in `text`.
+    pub(super) fn stand_in(&self, text: &str) -> bool {
+        self.0.iter().any(|token| text.contains(token.expose()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text.to_owned())
+    }
+
+    #[test]
+    fn accepts_each_of_several_and_nothing_like_them() {
+        let tokens = AccountTokens::parse(&secret(" old-token ,, new-token")).unwrap();
+        assert!(tokens.accept(&secret("old-token")) && tokens.accept(&secret("new-token")));
+        for wrong in
+            ["", "old-toke", "old-token1", "OLD-TOKEN", " old-token", "old-token,new-token", "new-token\0"]
+        {
+            assert!(!tokens.accept(&secret(wrong)), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn takes_no_list_without_a_token() {
+        for text in ["", " ", ",", " , ,"] {
+            assert!(AccountTokens::parse(&secret(text)).is_none(), "{text:?}");
+        }
+    }
+}
