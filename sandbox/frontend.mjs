@@ -1,9 +1,15 @@
-// Serves the two front ends, each on an origin of its own: the sandbox's page, and
-// the example in which people sign in.
+// Serves the two front ends, each on an origin of its own: the sandbox's page with the
+// application's receiver of webhooks, and the example in which people sign in.
 
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
-import { closeServer, listen } from "./provider.mjs";
+import { closeServer, listen, readBody, send } from "./provider.mjs";
+import { createReceiver } from "./receiver.mjs";
+
+// Where the broker serves the same page.
+const BROKER = "http://localhost:8787";
+
+const WEBHOOK_SECRET = `whsec_${Buffer.from("sandboxOnly0123456789abcdefghijk").toString("base64")}`;
 
 const HTML = "text/html; charset=utf-8";
 const CSS = "text/css; charset=utf-8";
@@ -15,6 +21,7 @@ const PAGE = {
     "/": ["index.html", HTML],
     "/page.css": ["page.css", CSS],
     "/page.js": ["page.js", SCRIPT],
+    "/webhooks.js": ["webhooks.js", SCRIPT],
     "/icon.svg": ["icon.svg", "image/svg+xml"],
   },
   // The same file gives the broker's assets their headers, so both origins have
@@ -47,7 +54,14 @@ const EXAMPLE = {
 
 async function serve(site, request, response) {
   const headers = { ...(await site.headers()), "Cache-Control": "no-store" };
-  const file = site.files[request.url.split("?", 1)[0]];
+  const [path] = request.url.split("?", 1);
+  const call = site.calls?.[`${request.method} ${path}`];
+  if (call) {
+    if (request.headers.origin === BROKER) headers["Access-Control-Allow-Origin"] = BROKER;
+    const answer = await call(request);
+    return send(response, { ...answer, headers: { ...headers, ...answer.headers } });
+  }
+  const file = site.files[path];
   if (!file || !["GET", "HEAD"].includes(request.method)) {
     response.writeHead(file ? 405 : 404, { ...headers, "Content-Type": "text/plain; charset=utf-8" });
     return response.end(file ? "Method not allowed\n" : "Not found\n");
@@ -69,5 +83,27 @@ async function start(site, port) {
   };
 }
 
-export const startFrontend = ({ port = 0 } = {}) => start(PAGE, port);
+const CONTROL = "/sandbox/webhooks";
+const CONTROL_LIMIT = 4096;
+
+/** What the page tells the sandbox's Guru, on the page's own origin. */
+async function passOn(guruUrl, request) {
+  const { body } = await readBody(request, CONTROL_LIMIT);
+  const headers = { "Content-Type": request.headers["content-type"] ?? "" };
+  const response = await fetch(guruUrl + CONTROL, { method: "POST", headers, body });
+  return { status: response.status, body: await response.text() };
+}
+
+/** The sandbox's page; `webhookSecret` is what events are signed with, `guruUrl` where Guru is told to send one. */
+export function startFrontend({ port = 0, guruUrl, webhookSecret = WEBHOOK_SECRET } = {}) {
+  const { receive, received } = createReceiver(webhookSecret);
+  const calls = {
+    "POST /hooks/guru": receive,
+    "GET /hooks/guru": () => ({ body: received }),
+    [`POST ${CONTROL}`]: (request) => passOn(guruUrl, request),
+    [`OPTIONS ${CONTROL}`]: () => ({ status: 204, headers: { "Access-Control-Allow-Headers": "Content-Type" } }),
+  };
+  return start({ ...PAGE, calls }, port);
+}
+
 export const startExample = ({ port = 0 } = {}) => start(EXAMPLE, port);

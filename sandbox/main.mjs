@@ -9,7 +9,7 @@ import { startV8 } from "./providers/v8.mjs";
 const PORTS = { guru: 8801, hubsoft: 8802, v8: 8803, frontend: 8790, example: 8791 };
 
 const PROVIDERS = {
-  guru: { start: startGuru, fields: ["token"] },
+  guru: { start: startGuru, fields: ["token", "account_token"] },
   hubsoft: { start: startHubsoft, fields: ["client_id", "client_secret", "username", "password"] },
   v8: { start: startV8, fields: ["client_id", "username", "password", "audience"] },
 };
@@ -40,7 +40,8 @@ export async function startSandbox(env = process.env, { ports = PORTS, log } = {
       starter({ port, credentials, peopleClient, options: { recordLimit: RECORD_LIMIT }, log }),
     );
   }
-  await start("frontend", (port) => startFrontend({ port }));
+  const webhookSecret = env.GURU_WEBHOOK_SECRET || undefined;
+  await start("frontend", (port) => startFrontend({ port, guruUrl: started.guru.url, webhookSecret }));
   await start("example", (port) => startExample({ port }));
   return {
     ...started,

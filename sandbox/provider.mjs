@@ -220,7 +220,7 @@ function route(routes, method, pathname) {
 
 // --- HTTP -----------------------------------------------------------------
 
-async function readBody(request, limit) {
+export async function readBody(request, limit) {
   const chunks = [];
   let size = 0;
   for await (const chunk of request) {
@@ -230,7 +230,7 @@ async function readBody(request, limit) {
   return { body: Buffer.concat(chunks), tooLarge: size > limit };
 }
 
-function send(response, { status = 200, headers = {}, body }) {
+export function send(response, { status = 200, headers = {}, body }) {
   const text = body === undefined || typeof body === "string" ? body ?? "" : JSON.stringify(body);
   const names = Object.keys(headers).map((name) => name.toLowerCase());
   if (text && !names.includes("content-type")) {
@@ -348,7 +348,9 @@ export async function startProvider(definition, settings = {}) {
   }
 
   function answerApiRequest(request, body, tooLarge, fault, record) {
-    if (fault?.kind === "unauthorized" || !accepted(request)) {
+    const [pathname] = request.url.split("?", 1);
+    // What only the sandbox has needs no token.
+    if (fault?.kind === "unauthorized" || !(accepted(request) || pathname.startsWith("/sandbox/"))) {
       return {
         status: 401,
         headers: { "WWW-Authenticate": `Bearer realm="${name}"` },
@@ -357,7 +359,6 @@ export async function startProvider(definition, settings = {}) {
     }
     const account = store.accountOf(bearer(request));
     record.account = account?.username;
-    const [pathname] = request.url.split("?", 1);
     const query = new URLSearchParams(request.url.slice(pathname.length));
     const { handler, params, allowed } = route(routes, request.method, pathname);
     if (!handler) {
@@ -427,7 +428,7 @@ export async function startProvider(definition, settings = {}) {
     } else if (isTokenRequest) {
       answer = answerTokenRequest(request, body, tooLarge, fault, record);
     } else {
-      answer = answerApiRequest(request, body, tooLarge, fault, record);
+      answer = await answerApiRequest(request, body, tooLarge, fault, record);
     }
 
     if (fault?.kind === "reset-after") {

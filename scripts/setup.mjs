@@ -106,6 +106,8 @@ function devVars() {
     SEALING_KEYS: () => `dev:${randomBytes(32).toString("base64")}`,
     ADMIN_KEY: () => random(),
     GURU_TOKEN: () => random(),
+    GURU_ACCOUNT_TOKEN: () => random(30),
+    GURU_WEBHOOK_SECRET: () => `whsec_${randomBytes(32).toString("base64")}`,
     HUBSOFT_CLIENT_ID: () => `client-${random(6)}`,
     HUBSOFT_CLIENT_SECRET: () => random(),
     HUBSOFT_USERNAME: () => `broker-${random(6)}@example.com`.toLowerCase(),

@@ -93,7 +93,7 @@ function welcome(withSandbox) {
     ? [
         `broker                      ${broker}`,
         `page, served by the broker  ${broker}/`,
-        `page, on another origin     http://localhost:${FRONT_END}/`,
+        `page, on another origin     http://localhost:${FRONT_END}/, with webhooks`,
         `example, people sign in     http://localhost:${EXAMPLE}/`,
       ]
     : [`broker  ${broker}, as wrangler.toml says; it is built again when src/ changes`];

@@ -5,6 +5,7 @@ import { buildWorker } from "./build.mjs";
 import { deploy } from "./deploy.mjs";
 import { Failure, filesUnder, node, root, run, runMain, say, seconds, step, wasmEnv, wasmTarget } from "./lib.mjs";
 import { lint } from "./lint.mjs";
+import { ensurePython } from "./python.mjs";
 import { setup, wasmBindgenPath } from "./setup.mjs";
 import { checkSize } from "./size.mjs";
 
@@ -17,7 +18,7 @@ const steps = {
   size: { does: checkSize, needs: ["build"] },
   deploy: { does: () => deploy("--dry-run"), needs: ["build"] },
   sandbox: { does: () => nodeTests("sandbox") },
-  e2e: { does: () => nodeTests("tests/e2e", "--test-concurrency=2"), needs: ["build"] },
+  e2e: { does: e2e, needs: ["build"] },
   audit: { does: audit },
 };
 
@@ -59,6 +60,12 @@ async function wasmTests() {
   const passed = [...text.matchAll(/test result: ok\. (\d+) passed/g)].map((found) => Number(found[1]));
   if (passed.length !== suites.length || passed.includes(0)) throw new Failure(`Of ${suites.length} wasm test suites ${passed.filter(Boolean).length} ran tests.`);
   say(`    ${passed.reduce((sum, count) => sum + count, 0)} wasm tests`);
+}
+
+async function e2e() {
+  // Two files use it, and may run at once: it is made before.
+  await ensurePython();
+  await nodeTests("tests/e2e", "--test-concurrency=2");
 }
 
 /** The `*.test.mjs` files below a folder, run by the Node.js of the Node modules. */

@@ -52,6 +52,9 @@ pub struct Config {
     /// The connections by id. `None` stands for one that is configured but
     /// broken: its calls are answered 503 `misconfigured`.
     pub connections: BTreeMap<String, Option<Connection>>,
+    /// How webhooks come in, by connection. `None` stands for those that are
+    /// configured but not usable: their sender is asked to come again.
+    pub webhooks: BTreeMap<String, Option<Webhook>>,
     /// The header fields that callers' tokens come in; they never go upstream.
     pub token_fields: Vec<HeaderName>,
     /// How sessions are kept; nothing where no caller is one.
@@ -137,19 +140,6 @@ pub struct Connection {
     pub response_headers: Vec<HeaderName>,
     /// What is allowed; never empty.
     pub rules: Vec<Rule>,
-    /// Whether and how the provider's webhooks come in.
-    pub webhooks: Webhooks,
-}
-
-/// Whether a connection's webhooks come in.
-#[derive(Debug)]
-pub enum Webhooks {
-    /// None are configured.
-    Off,
-    /// They are configured, but not usable: the sender is asked to come again.
-    Broken,
-    /// They do.
-    On(Box<Webhook>),
 }
 
 /// How a connection's webhooks come in and where they go.

@@ -27,7 +27,7 @@
 //!
 //! | part | what it knows |
 //! |---|---|
-//! | `platform` | Workers: entry points, fetch, KV, the Durable Object, environment, clock, entropy, log. Compiled for wasm only. `glue.js` does on JavaScript's objects what was decided here; `shim.js` is the module's entry and outlives its failures. |
+//! | `platform` | Workers: entry points, fetch, KV, the Durable Object, environment, clock, entropy, log. Compiled for wasm only. `glue.js` acts on JavaScript's objects; `shim.js`, the entry, outlives its module's failures. |
 //! | [`broker`] | what a call means: route, caller, rule, access token, proxy decisions, public errors; and what there is one of each everywhere: the [keeper](broker::keeper), the one writer of a token set, the [session](broker::session) of a person, the counter of [refusals](broker::refusals), the [deliveries](broker::deliveries) of webhooks |
 //! | [`config`] | the operator's variables and secrets as types that cannot hold a wrong mix; every problem at once, by name |
 //! | [`jose`] | callers' JSON Web Tokens and their issuers' keys, but for the cryptography |
@@ -35,7 +35,7 @@
 //! | [`token`] | what is kept: token sets, their freshness, sealed records (its doc is the storage schema) |
 //! | [`webhook`] | what proves an event's sender, what is handed on, its signature |
 //! | [`http`] | methods, origins, addresses, paths and heads, each validated once |
-//! | [`json`], [`form`], [`secret`], [`time`] | JSON without doubled members; the form encoding; texts that must never be seen; instants |
+//! | [`json`], [`form`], [`secret`], [`time`] | JSON without doubled members; the form encoding; texts never to be seen; instants |
 //!
 //! `oauth` and `token` stand beside `config`: grants are configured, requested
 //! and kept. `simulation`, compiled for tests only, is everything around the
@@ -43,18 +43,16 @@
 //!
 //! # Invariants
 //!
-//! - Nothing below `platform` knows JavaScript, a clock or entropy: time and
-//!   random bytes come in through the [ports](broker::ports), so that all of it
-//!   runs natively.
-//! - Heads cross the border to JavaScript as one text each; bodies never do.
+//! - Nothing below `platform` knows JavaScript, a clock or entropy: they come in
+//!   through the [ports](broker::ports), so that all of it runs natively.
+//! - Heads cross the border to JavaScript as one text each; proxied bodies never.
 //! - Only the keeper runs grants, and only the keeper writes a token set. An
 //!   isolate copies, but for a person's.
 //! - A session lives where its object says so, asked on every call.
-//! - A webhook is stored before it is acknowledged, and without its proof.
+//! - A webhook is stored, without its proof, before it is acknowledged.
 //! - Nothing secret is written but under a seal. A [`secret::Secret`] has no
 //!   `Display`, no `Serialize` and no `==`.
-//! - An error never holds a body. Public errors are one table,
-//!   [`broker::Code`].
+//! - No error holds a body. Public errors are one table, [`broker::Code`].
 //! - Header fields pass by allow-list, both ways.
 //! - The address that a call goes to is the connection's `base_url` with the
 //!   checked path behind it: the upstream's origin cannot change.

@@ -7,8 +7,14 @@ use std::path::{Path, PathBuf};
 
 /// Each part of the crate, and what it may name besides itself.
 const PARTS: [(&str, &[&str]); 13] = [
-    ("platform", &["broker", "config", "jose", "oauth", "token", "webhook", "http", "json", "form", "secret", "time"]),
-    ("simulation", &["broker", "config", "jose", "oauth", "token", "webhook", "http", "json", "form", "secret", "time"]),
+    (
+        "platform",
+        &["broker", "config", "jose", "oauth", "token", "webhook", "http", "json", "form", "secret", "time"],
+    ),
+    (
+        "simulation",
+        &["broker", "config", "jose", "oauth", "token", "webhook", "http", "json", "form", "secret", "time"],
+    ),
     ("broker", &["config", "jose", "oauth", "token", "webhook", "http", "json", "form", "secret", "time"]),
     ("config", &["jose", "oauth", "token", "webhook", "http", "form", "secret", "time"]),
     ("jose", &["json", "time"]),

@@ -1,10 +1,10 @@
-const BROKER = location.port === "8787" ? location.origin : "http://localhost:8787";
+export const BROKER = location.port === "8787" ? location.origin : "http://localhost:8787";
 
 const ROWS_SHOWN = 5;
 const BODY_SHOWN = 1200;
 const CALLS_REMEMBERED = 5;
 
-const SANDBOX_PREFIXES = /\b(?:gu_ut|hs_at|hs_rt|v8_at|v8_rt)_/;
+const SANDBOX_PREFIXES = /\b(?:gu_ut|gu_at|hs_at|hs_rt|v8_at|v8_rt)_/;
 const TOKEN_SHAPES = [
   SANDBOX_PREFIXES,
   /bearer\s+[\w.~+/|=-]{8,}/i,
@@ -21,7 +21,7 @@ const day = (text) =>
 
 // --- DOM ------------------------------------------------------------------
 
-function el(tag, properties = {}, ...children) {
+export function el(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (value === undefined || value === false) continue;
@@ -33,7 +33,7 @@ function el(tag, properties = {}, ...children) {
   return node;
 }
 
-const chip = (text, kind = "") => el("span", { class: `chip ${kind}`.trim() }, text);
+export const chip = (text, kind = "") => el("span", { class: `chip ${kind}`.trim() }, text);
 
 // --- Calls ----------------------------------------------------------------
 
@@ -60,7 +60,7 @@ async function call({ method = "GET", path, json }) {
   }
 }
 
-function parse(text) {
+export function parse(text) {
   try {
     return JSON.parse(text);
   } catch {
@@ -85,7 +85,7 @@ function serverTiming(value) {
 const receivedText = ({ headers, text }) =>
   [...headers.map(([name, value]) => `${name}: ${value}`), "", text].join("\n");
 
-const isBusy = (button) => button.getAttribute("aria-busy") === "true";
+export const isBusy = (button) => button.getAttribute("aria-busy") === "true";
 
 const holdsToken = (text) => TOKEN_SHAPES.some((shape) => shape.test(text));
 
@@ -111,7 +111,7 @@ function outcomeView(result, previous) {
   return chips;
 }
 
-function problemView(result) {
+export function problemView(result) {
   if (result.failed) {
     return el(
       "div",
@@ -139,7 +139,7 @@ function problemView(result) {
   );
 }
 
-function tableView({ heads, rows, note }) {
+export function tableView({ heads, rows, note, lang }) {
   return [
     el(
       "table",
@@ -147,7 +147,7 @@ function tableView({ heads, rows, note }) {
       el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, head)))),
       el(
         "tbody",
-        { lang: "pt-BR" },
+        { lang },
         rows.slice(0, ROWS_SHOWN).map(([main, detail, value, state, kind]) =>
           el(
             "tr",
@@ -336,7 +336,7 @@ function panel(definition) {
     if (isBusy(again)) return undefined;
     const result = await run({ path }, again);
     notice.replaceChildren();
-    data.replaceChildren(...shown(result, () => tableView(view(result.body))));
+    data.replaceChildren(...shown(result, () => tableView({ lang: "pt-BR", ...view(result.body) })));
     return result;
   }
 

@@ -1,6 +1,8 @@
-// Digital Manager Guru: a static user token, created in a person's profile.
+// Digital Manager Guru: a static user token, created in a person's profile, and events
+// that carry the token of the account.
 
 import { loadData, startProvider } from "../provider.mjs";
+import { eventMaker, KINDS } from "./guru-events.mjs";
 
 const data = loadData(new URL("./guru.json", import.meta.url));
 
@@ -34,14 +36,44 @@ const byId = (rows, id) => {
   return row && { body: row };
 };
 
-export function startGuru(settings) {
+// Where `npm start` serves the broker.
+const WEBHOOK_URL = "http://127.0.0.1:8787/webhooks/guru";
+const SEND_LIMIT_MS = 10_000;
+
+/** Starts it; `webhookUrl`, which its events go to, may be set later. */
+export async function startGuru(settings) {
   const contacts = [];
-  return startProvider(
+  const makeEvent = eventMaker(data);
+  const sent = {};
+
+  async function sendEvent({ kind, again }) {
+    if (!KINDS.includes(kind)) return { status: 422, body: { message: `The kind must be one of ${KINDS.join(", ")}.` } };
+    const { account_token: token } = guru.credentials;
+    if (!again || !sent[kind]) sent[kind] = JSON.stringify(makeEvent(kind, token));
+    try {
+      const response = await fetch(guru.webhookUrl, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: sent[kind],
+        signal: AbortSignal.timeout(SEND_LIMIT_MS),
+      });
+      const answer = { status: response.status, body: await response.text() };
+      // The page that shows it must not hold the token.
+      return { body: { event: { ...JSON.parse(sent[kind]), api_token: `${token.slice(0, 4)}…` }, answer } };
+    } catch {
+      return { status: 502, body: { message: "The broker did not answer." } };
+    }
+  }
+
+  const guru = await startProvider(
     {
       name: "guru",
       prefix: "gu",
       basePath: "/api/v2",
-      credentials: { token: "gu_ut_7|sandboxOnly0123456789abcdefghijklmnopqrs" },
+      credentials: {
+        token: "gu_ut_7|sandboxOnly0123456789abcdefghijklmnopqrs",
+        account_token: "gu_at_sandboxOnly0123456789abcdefghijklm",
+      },
       staticToken: ({ token }) => token,
       errors: {
         unauthorized: { message: "Unauthenticated." },
@@ -74,8 +106,10 @@ export function startGuru(settings) {
           contacts.push(contact);
           return { status: 201, body: contact };
         },
+        "POST /sandbox/webhooks": ({ json }) => sendEvent(json),
       },
     },
     settings,
   );
+  return Object.assign(guru, { webhookUrl: WEBHOOK_URL });
 }

@@ -8,7 +8,7 @@ use super::answer::{Draft, Refused};
 use super::deliveries::{DeliveriesAsk, DeliveriesReply, List, Record};
 use super::ports::Ports;
 use super::{Broker, Code};
-use crate::config::{Config, Connection, Webhooks};
+use crate::config::Config;
 use crate::http::RequestHead;
 use crate::secret::Secret;
 use crate::time::UnixTime;
@@ -28,12 +28,16 @@ pub(super) async fn answer<P: Ports>(
     let (Some("connections"), Some(id)) = (segments.next(), segments.next()) else {
         return Err(Code::NotFound.into());
     };
-    let connection = broker.config().connections.get(id).ok_or(Code::UnknownConnection)?.as_ref();
+    let config = broker.config();
+    if !config.connections.contains_key(id) {
+        return Err(Code::UnknownConnection.into());
+    }
+    let webhooks = || config.webhooks.get(id).map(drop).ok_or(Code::NotFound);
     let rest: Vec<&str> = segments.collect();
     let ask = match rest.as_slice() {
         ["webhooks"] => {
             Refused::other_methods(head, "GET, HEAD")?;
-            has_webhooks(connection)?;
+            webhooks()?;
             return list(ports, head, id).await;
         }
         ["webhooks", "send"] => DeliveriesAsk::SendAgain { id: None },
@@ -41,20 +45,11 @@ pub(super) async fn answer<P: Ports>(
         _ => return Err(Code::NotFound.into()),
     };
     Refused::other_methods(head, "POST")?;
-    has_webhooks(connection)?;
+    webhooks()?;
     match ports.ask_deliveries(id, &ask).await {
         Ok(DeliveriesReply::SentAgain) => Ok(Draft::empty(202)),
         Ok(DeliveriesReply::Unknown) => Err(Code::NotFound.into()),
         _ => Err(Refused::unavailable(Code::Internal, 1)),
-    }
-}
-
-/// Fails where the connection has no webhooks. Those of one whose configuration
-/// is broken are there to be seen.
-fn has_webhooks(connection: Option<&Connection>) -> Result<(), Code> {
-    match connection {
-        Some(Connection { webhooks: Webhooks::Off, .. }) => Err(Code::NotFound),
-        _ => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@ use super::deliveries::{DeliveriesAsk, DeliveriesReply, event_record};
 use super::log::CallLine;
 use super::ports::{BodyFailure, Ports};
 use super::{Broker, Code};
-use crate::config::{Webhook, Webhooks};
+use crate::config::Webhook;
 use crate::http::RequestHead;
 use crate::secret::Secret;
 use crate::token::Nonce;
@@ -24,13 +24,9 @@ pub(super) async fn receive<'a, P: Ports>(
 ) -> Result<Draft<P::Response>, Refused> {
     Refused::other_methods(head, "POST")?;
     let config = broker.config();
-    let (id, connection) = config.connections.get_key_value(connection).ok_or(Code::UnknownConnection)?;
+    let (id, _) = config.connections.get_key_value(connection).ok_or(Code::UnknownConnection)?;
     line.connection = Some(id);
-    let webhook = match &connection.as_ref().ok_or(Code::Misconfigured)?.webhooks {
-        Webhooks::Off => return Err(Code::NotFound.into()),
-        Webhooks::Broken => return Err(Code::Misconfigured.into()),
-        Webhooks::On(webhook) => webhook,
-    };
+    let webhook = config.webhooks.get(id).ok_or(Code::NotFound)?.as_ref().ok_or(Code::Misconfigured)?;
     let keys = config.sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
     if let Proof::Header(name) = &webhook.proof {
         check_field(head, name.as_str(), webhook)?;

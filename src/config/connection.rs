@@ -8,6 +8,7 @@ use super::limits::{Bounds, DEFAULT_EXPIRES_IN, EXPIRY_SKEW, REPLAY_BYTES, TIMEO
 use super::provider::{Preset, Provider};
 use super::reader::Reader;
 use super::secrets::Secrets;
+use super::webhook::Webhooks;
 use super::{Connection, TokenHeader, headers, rules, syntax, webhook};
 use crate::http::{EndpointUrl, HeaderName};
 
@@ -34,6 +35,7 @@ pub(super) fn read(
     secrets: &Secrets<'_>,
     reader: &mut Reader<'_, '_>,
     callers: &mut Callers,
+    webhooks: &mut Webhooks,
 ) -> Option<Connection> {
     const HEADER_NAMES: &str = "must be an array of header field names";
     let before = reader.count();
@@ -56,7 +58,7 @@ pub(super) fn read(
     let known: Vec<&str> = FIELDS.iter().chain(grant::FIELDS).copied().collect();
     reader.only(&known);
     let is_sound = reader.count() == before;
-    let webhooks = webhook::read(reader, secrets, preset);
+    webhook::read(id, secrets, reader, preset, webhooks);
     if !is_sound {
         return None;
     }
@@ -73,7 +75,6 @@ pub(super) fn read(
         request_headers,
         response_headers,
         rules,
-        webhooks,
     })
 }
 

@@ -26,9 +26,16 @@ impl Config {
             caller::read(secrets, reader)
         });
         caller::drop_ambiguous(&mut callers, variables, &mut problems);
+        let mut webhooks = BTreeMap::new();
         let connections = read_entries(variables, "CONNECTIONS", &mut problems, |id, secrets, reader| {
-            connection::read(id, secrets, reader, &mut callers)
+            connection::read(id, secrets, reader, &mut callers, &mut webhooks)
         });
+        for (id, webhook) in &mut webhooks {
+            // Reported with the connections.
+            if connections.keys().any(|other| other != id && share_secrets(id, other)) {
+                *webhook = None;
+            }
+        }
         let session = session::read(variables, &callers, &mut problems);
         let sealing_keys = read_sealing_keys(variables, &mut problems);
         let token_fields = jwt::fields(&callers);
@@ -38,6 +45,7 @@ impl Config {
             base_path,
             callers,
             connections,
+            webhooks,
             token_fields,
             session,
             sealing_keys,

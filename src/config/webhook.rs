@@ -1,25 +1,33 @@
 //! Reading how a connection's webhooks come in and where they go.
 
+use std::collections::BTreeMap;
+
 use super::limits::WEBHOOK_BYTES;
 use super::provider::Preset;
 use super::reader::Reader;
 use super::secrets::Secrets;
-use super::{Webhook, Webhooks, headers, syntax};
+use super::{Webhook, headers, syntax};
 use crate::webhook::{AccountTokens, Proof, SigningKeys};
 
 const FIELDS: &[&str] = &["token_field", "token_header", "id_field", "forward_to", "max_bytes"];
 
-/// Reads the table `webhook` of a connection. What is wrong with it breaks its
-/// webhooks only: no proxied call depends on them.
-pub(super) fn read(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>, preset: Option<&Preset>) -> Webhooks {
-    if !reader.has("webhook") {
-        return Webhooks::Off;
-    }
-    let before = reader.count();
-    let read = reader.table("webhook").and_then(|mut table| read_table(&mut table, secrets, preset));
-    match read {
-        Some(webhook) if reader.count() == before => Webhooks::On(Box::new(webhook)),
-        _ => Webhooks::Broken,
+/// Webhooks by connection, as in [`super::Config::webhooks`].
+pub(super) type Webhooks = BTreeMap<String, Option<Webhook>>;
+
+/// Reads the table `webhook` of the connection called `id` into `webhooks`. It
+/// breaks nothing else, nor does anything else of the connection break it: what
+/// is sent to a front end's API and what comes from it are two things.
+pub(super) fn read(
+    id: &str,
+    secrets: &Secrets<'_>,
+    reader: &mut Reader<'_, '_>,
+    preset: Option<&Preset>,
+    webhooks: &mut Webhooks,
+) {
+    if reader.has("webhook") {
+        let before = reader.count();
+        let read = reader.table("webhook").and_then(|mut table| read_table(&mut table, secrets, preset));
+        webhooks.insert(id.to_owned(), read.filter(|_| reader.count() == before));
     }
 }
 

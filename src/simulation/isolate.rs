@@ -89,11 +89,7 @@ impl KeeperLink for CallPorts {
         Ok(reply)
     }
 
-    async fn ask_deliveries(
-        &self,
-        _: &str,
-        _: &DeliveriesAsk,
-    ) -> Result<DeliveriesReply, KeeperUnreachable> {
+    async fn ask_deliveries(&self, _: &str, _: &DeliveriesAsk) -> Result<DeliveriesReply, KeeperUnreachable> {
         self.site.world.hop().await;
         Err(KeeperUnreachable)
     }

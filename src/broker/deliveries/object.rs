@@ -13,7 +13,7 @@ use crate::broker::fields::FieldLines;
 use crate::broker::log::DeliveryLine;
 use crate::broker::ports::{Delivery, DeliveryAnswer, DeliveryPorts, PostFailure, StorageFailed};
 use crate::broker::report;
-use crate::config::{Config, Webhook, Webhooks};
+use crate::config::{Config, Webhook};
 use crate::oauth;
 use crate::time::UnixTime;
 use crate::token::SealingKeys;
@@ -126,8 +126,7 @@ impl<P: DeliveryPorts> Deliveries<P> {
     }
 
     fn configured(&self) -> Option<Configured<'_>> {
-        let connection = self.config.connections.get(&self.connection)?.as_ref()?;
-        let Webhooks::On(webhook) = &connection.webhooks else { return None };
+        let webhook = self.config.webhooks.get(&self.connection)?.as_ref()?;
         Some(Configured { webhook, keys: self.config.sealing_keys.as_ref()? })
     }
 

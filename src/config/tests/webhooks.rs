@@ -22,10 +22,7 @@ fn with_webhooks(changes: &[(&str, Value)]) -> Value {
 fn webhook(changes: &[(&str, Value)]) -> Webhook {
     let (mut config, problems) = read(&with_webhooks(changes));
     assert_eq!(problems, [], "{changes:?}");
-    match config.connections.remove("guru").unwrap().unwrap().webhooks {
-        Webhooks::On(webhook) => *webhook,
-        other => panic!("{other:?}"),
-    }
+    config.webhooks.remove("guru").unwrap().unwrap()
 }
 
 /// Checks that `changes` break the webhooks of `guru` by exactly the problems
@@ -34,8 +31,7 @@ fn check_broken(changes: &[(&str, Value)], expected: &[&str]) {
     let (config, problems) = read(&with_webhooks(changes));
     let found: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(found, expected, "{changes:?}");
-    let guru = config.connections["guru"].as_ref().unwrap();
-    assert!(matches!(guru.webhooks, Webhooks::Broken), "{changes:?}");
+    assert!(config.webhooks["guru"].is_none() && config.connections["guru"].is_some(), "{changes:?}");
 }
 
 #[test]
@@ -72,8 +68,7 @@ fn reads_every_field_of_a_webhook() {
 
 #[test]
 fn has_no_webhooks_unless_they_are_configured() {
-    let (config, _) = read(&sound());
-    assert!(config.connections.values().flatten().all(|c| matches!(c.webhooks, Webhooks::Off)));
+    assert!(read(&sound()).0.webhooks.is_empty());
 }
 
 #[test]
@@ -90,8 +85,7 @@ fn expects_the_place_of_the_token_of_unknown_senders() {
     named.push(("CONNECTIONS/api/webhook/token_field", json!("token")));
     check(&named, &[], &[]);
     let (config, _) = read(&changed(&named));
-    let Webhooks::On(webhook) = &config.connections["api"].as_ref().unwrap().webhooks else { panic!("none") };
-    assert!(webhook.id_members.is_empty());
+    assert!(config.webhooks["api"].as_ref().unwrap().id_members.is_empty());
 }
 
 #[test]
@@ -121,7 +115,9 @@ fn reports_what_is_wrong_with_webhooks_without_breaking_the_connection() {
     check_field("token_field", json!(1), "must be a text");
     check_broken(
         &[(&field("token_field"), json!("t")), (&field("token_header"), json!("X-A"))],
-        &["CONNECTIONS.guru.webhook.token_header: must not stand beside token_field: the token comes in one place"],
+        &[
+            "CONNECTIONS.guru.webhook.token_header: must not stand beside token_field: the token comes in one place",
+        ],
     );
     check_field("token_header", json!("a b"), "must be a header field's name");
     for id in [json!(1), json!({})] {
@@ -133,6 +129,15 @@ fn reports_what_is_wrong_with_webhooks_without_breaking_the_connection() {
         &["CONNECTIONS.guru.webhook.id_field[1]: must not be empty"],
     );
     check_field("forward", json!("x"), "is not a known field");
+}
+
+#[test]
+fn takes_webhooks_in_while_the_rest_of_the_connection_is_broken() {
+    let (config, problems) = read(&with_webhooks(&[("GURU_TOKEN", Value::Null)]));
+    assert_eq!(problems.len(), 1);
+    assert!(config.connections["guru"].is_none() && config.webhooks["guru"].is_some());
+    let twin = with_webhooks(&[("CONNECTIONS/GURU", sound()["CONNECTIONS"]["guru"].clone())]);
+    assert!(read(&twin).0.webhooks["guru"].is_none());
 }
 
 #[test]
@@ -153,7 +158,9 @@ fn reports_what_is_wrong_with_the_secrets_of_webhooks() {
     for bad in ["secret", "whsec_", "whsec_c2hvcnQ="] {
         check_broken(
             &[("GURU_WEBHOOK_SECRET", json!(bad))],
-            &["GURU_WEBHOOK_SECRET: must be whsec_ and 24 to 64 bytes in base64, several separated by commas"],
+            &[
+                "GURU_WEBHOOK_SECRET: must be whsec_ and 24 to 64 bytes in base64, several separated by commas",
+            ],
         );
     }
 }

@@ -1,0 +1,152 @@
+// Events on their way from Guru over the broker to the application's receiver.
+
+import { BROKER, chip, el, isBusy, parse, problemView, tableView } from "./page.js";
+
+const KINDS = {
+  waiting_payment: "Waiting for payment",
+  approved: "Approved",
+  refunded: "Refunded",
+  subscription: "Subscription",
+  abandoned: "Abandoned checkout",
+};
+
+// The receiver is on the application's own server; the broker serves the page, too.
+const APPLICATION = location.origin === BROKER ? "http://localhost:8790/" : "";
+
+const LOOK_EVERY_MS = 200;
+const LOOK_FOR_MS = 15_000;
+// So long is looked whether the same event arrives once more.
+const LOOK_AGAIN_MS = 2_000;
+
+const pause = () => new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+const clock = (text) => new Date(text).toLocaleTimeString("en-GB");
+const short = (id) => String(id ?? "no id").replace(/^(.{12}).{5,}$/, "$1…");
+const meta = (name, code) => el("p", { class: "meta" }, `${name} `, el("code", {}, code));
+const often = (count) => (count === 1 ? "once" : `${count} times`);
+
+/** What the application's server answers, or undefined. */
+async function ask(path, json) {
+  const init = json && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(json) };
+  try {
+    const response = await fetch(APPLICATION + path, init);
+    return response.ok ? await response.json() : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const withoutToken = ({ api_token, ...event }) => JSON.stringify(event);
+
+function eventView(name, event) {
+  const parts = JSON.stringify(event, null, 2).split(/^( *"api_token".*)$/m);
+  return el("pre", { tabindex: "0", "aria-label": name }, parts.map((part, i) => (i % 2 ? el("mark", {}, part) : part)));
+}
+
+function side(id, title, hint) {
+  const outcome = el("div", { class: "outcome", role: "status", "aria-live": "polite" }, el("span", { class: "waiting" }, hint));
+  const rest = el("div", {});
+  return {
+    node: el("section", { class: "side", id, "aria-labelledby": `${id}-title` }, el("h3", { id: `${id}-title` }, title), outcome, rest),
+    show(chips, ...nodes) {
+      outcome.replaceChildren(...chips);
+      rest.replaceChildren(...nodes);
+    },
+  };
+}
+
+function listView(received) {
+  const rows = received.map(({ id, at, deliveries, event }) => [
+    [event.webhook_type ?? "event", event.status ?? event.last_status].filter(Boolean).join(", ").replaceAll("_", " "),
+    `${short(event.id)} · ${short(id)}`,
+    often(deliveries),
+    clock(at),
+  ]);
+  const note = (shown) => `The last ${shown} of ${rows.length} that the application received`;
+  return rows.length ? tableView({ heads: ["Event, id and webhook id", "Delivered"], rows, note }) : [];
+}
+
+function panel() {
+  const sent = side("sent", "Guru sends", "Nothing yet: choose an event.");
+  const arrived = side("arrived", "The application receives", "Nothing yet.");
+  const list = el("div", { class: "events" });
+  const buttons = Object.entries(KINDS).map(([kind, label]) =>
+    el("button", { type: "button", onclick: ({ target }) => run(target, kind) }, label),
+  );
+  const again = el("button", { type: "button", class: "primary", hidden: true, onclick: () => run(again, last.kind, last.times) }, "Send the same again");
+  let last;
+  let turn = 0;
+
+  async function run(button, kind, before = 0) {
+    if (isBusy(button)) return;
+    const mine = ++turn;
+    button.setAttribute("aria-busy", "true");
+    const result = await ask("sandbox/webhooks", { kind, again: before > 0 });
+    button.removeAttribute("aria-busy");
+    if (mine !== turn) return;
+    if (!result) {
+      sent.show([chip("no answer", "bad status")], el("p", { class: "notice" }, "The sandbox or the broker did not answer. Are they running?"));
+      return arrived.show([]);
+    }
+    last = { kind, times: before + 1 };
+    again.hidden = false;
+    showSent(result, last.times);
+    if (result.answer.status < 300) await watch(result.event, before > 0, () => mine === turn);
+    else arrived.show([el("span", { class: "waiting" }, "Nothing: the broker did not take it.")]);
+  }
+
+  function showSent({ event, answer }, times) {
+    const good = answer.status < 300;
+    sent.show(
+      [chip(`the broker says ${answer.status}`, `${good ? "good" : "bad"} status`), chip(`sent ${often(times)}`), meta("to", "/webhooks/guru")],
+      ...(good ? [] : [problemView({ status: answer.status, header: () => "application/problem+json", body: parse(answer.body) })]),
+      eventView("What Guru sends", event),
+      el("p", { class: "hint" }, "The marked line is the account token, cut short for this page."),
+    );
+  }
+
+  async function watch(event, twice, isNewest) {
+    const start = performance.now();
+    const spent = () => performance.now() - start;
+    arrived.show([el("span", { class: "waiting" }, twice ? "Looking whether it comes again…" : "Waiting for it…")]);
+    while (spent() < LOOK_FOR_MS) {
+      const received = (await ask("hooks/guru")) ?? [];
+      if (!isNewest()) return;
+      const found = received.find((one) => withoutToken(one.event) === withoutToken(event));
+      if (found && !(twice && spent() < LOOK_AGAIN_MS)) {
+        list.replaceChildren(...listView(received));
+        return showArrived(found);
+      }
+      await pause();
+    }
+    arrived.show([chip("not yet", "warn status")], el("p", { class: "notice" }, "It did not arrive yet. The broker tries again for 24 hours."));
+  }
+
+  function showArrived({ id, deliveries, event }) {
+    const alarm = "api_token" in event;
+    arrived.show(
+      [chip("signature verified", "good status"), chip(`delivered ${often(deliveries)}`), meta("webhook-id", id)],
+      eventView("What the application receives", event),
+      el(
+        "p",
+        { class: alarm ? "verdict alarm" : "verdict" },
+        el("span", {}, alarm ? "The account token is in it" : "No account token in it", el("small", {}, "All else is as Guru sent it")),
+      ),
+    );
+  }
+
+  ask("hooks/guru").then((received) => list.replaceChildren(...listView(received ?? [])));
+  return el(
+    "article",
+    { class: "card", "aria-labelledby": "webhooks-title" },
+    el(
+      "header",
+      { class: "card-head" },
+      el("p", {}, "Guru puts the account token into every event. Porteiro checks it, takes it out, signs the event and passes it on."),
+      el("div", { class: "actions" }, buttons, again),
+    ),
+    el("div", { class: "sides" }, sent.node, arrived.node),
+    list,
+  );
+}
+
+document.getElementById("webhooks").append(panel());

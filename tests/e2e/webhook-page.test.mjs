@@ -1,0 +1,203 @@
+// The sandbox's webhooks in a real browser: from Guru over the broker to the application's receiver.
+
+import assert from "node:assert/strict";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { after, before, describe, test } from "node:test";
+import { chromium } from "playwright-core";
+import { unstable_readConfig as readConfig } from "wrangler";
+import { startFrontend } from "../../sandbox/frontend.mjs";
+import { startGuru } from "../../sandbox/providers/guru.mjs";
+import { ensureChromium } from "../../scripts/chromium.mjs";
+import { startBroker } from "./support/broker.mjs";
+import { heldBy } from "./support/held.mjs";
+import { search } from "./support/search.mjs";
+
+// Where `npm start` serves them; the browser is told that they are elsewhere.
+const BROKER = "http://localhost:8787";
+const PAGE = "http://localhost:8790";
+
+const SECRET = `whsec_${Buffer.alloc(32, "webhook secret of the test").toString("base64")}`;
+
+let guru, frontend, broker, browser, shots;
+
+before(async () => {
+  const executablePath = await ensureChromium();
+  guru = await startGuru({ port: 0 });
+  frontend = await startFrontend({ guruUrl: guru.url, webhookSecret: SECRET });
+  const host = (url) => `127.0.0.1:${new URL(url).port}`;
+  const at = (path) => fileURLToPath(new URL(`../../sandbox/${path}`, import.meta.url));
+  const { vars } = readConfig({ config: at("wrangler.toml") });
+  const { webhook, ...connection } = vars.CONNECTIONS.guru;
+  assert.equal(webhook.forward_to, "http://127.0.0.1:8790/hooks/guru");
+  broker = await startBroker({
+    config: { assets: { directory: at("page") } },
+    vars: {
+      ...vars,
+      CONNECTIONS: {
+        guru: { ...connection, base_url: guru.baseUrl, webhook: { ...webhook, forward_to: `http://${host(frontend.url)}/hooks/guru` } },
+      },
+    },
+    secrets: { GURU_TOKEN: guru.credentials.token, GURU_ACCOUNT_TOKEN: guru.credentials.account_token, GURU_WEBHOOK_SECRET: SECRET },
+  });
+  guru.webhookUrl = `${broker.url}/webhooks/guru`;
+  shots = await mkdtemp(join(tmpdir(), "porteiro-webhooks-"));
+  browser = await chromium.launch({
+    executablePath,
+    args: [
+      "--no-sandbox",
+      "--disable-background-networking",
+      `--host-resolver-rules=MAP localhost:8787 ${host(broker.url)}, MAP localhost:8790 ${host(frontend.url)}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`,
+    ],
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  await Promise.all([broker?.stop(), guru?.close(), frontend?.close()]);
+});
+
+/** Opens the page in a fresh profile; what it receives and what goes wrong in it are kept. */
+async function open({ address = PAGE, viewport = { width: 1280, height: 900 }, colorScheme = "light" } = {}) {
+  const context = await browser.newContext({ viewport, colorScheme, locale: "en-GB", timezoneId: "America/Sao_Paulo" });
+  const page = await context.newPage();
+  const faults = [];
+  const received = {};
+  page.on("pageerror", (error) => faults.push(String(error)));
+  page.on("console", (message) => {
+    // The other providers are not there, and a browser writes a line for every status of 400 or more.
+    if (message.type() === "error" && !/Failed to load resource/.test(message.text())) faults.push(message.text());
+  });
+  page.on("response", async (response) => {
+    const name = `${response.request().method()} ${response.url()} (${Object.keys(received).length})`;
+    received[name] = JSON.stringify(await response.headersArray().catch(() => []));
+    received[name] += await response.text().catch(() => "");
+  });
+  await page.goto(`${address}/`);
+  return { context, page, faults, received };
+}
+
+const press = (page, name) => page.locator("#webhooks").getByRole("button", { name, exact: true }).click();
+const verified = (page) => page.locator("#arrived").getByText("signature verified");
+const shown = async (page, id) => JSON.parse(await page.locator(`#${id} pre`).innerText());
+const webhookId = (page) => page.locator("#arrived code").innerText();
+const deliveries = async (id) => (await (await fetch(`${frontend.url}/hooks/guru`)).json()).find((one) => one.id === id)?.deliveries;
+
+describe("the page's webhooks", () => {
+  test("arrive at the application's receiver signed and without the account token", async () => {
+    const { context, page, faults } = await open();
+    await press(page, "Approved");
+    await verified(page).waitFor();
+    const { api_token: token, ...sent } = await shown(page, "sent");
+    assert.equal(token, `${guru.credentials.account_token.slice(0, 4)}…`);
+    assert.deepEqual(await shown(page, "arrived"), sent);
+    assert.equal(sent.status, "approved");
+    assert.match(await webhookId(page), /^msg_[0-9a-f]{32}$/);
+    assert.match(await page.locator("#sent .outcome").innerText(), /the broker says 202/);
+    assert.match(await page.locator("#arrived .verdict").innerText(), /^No account token in it/);
+    assert.deepEqual(faults, []);
+    await context.close();
+  });
+
+  test("are delivered once when Guru sends the same again", async () => {
+    const { context, page, faults } = await open();
+    await press(page, "Subscription");
+    await verified(page).waitFor();
+    const id = await webhookId(page);
+    await press(page, "Send the same again");
+    await page.locator("#sent").getByText("sent 2 times").waitFor();
+    await verified(page).waitFor();
+    assert.equal(await webhookId(page), id);
+    assert.match(await page.locator("#arrived .outcome").innerText(), /delivered once/);
+    assert.equal(await deliveries(id), 1);
+    assert.deepEqual(faults, []);
+    await context.close();
+  });
+
+  test("bring every state of a transaction, each under a webhook id of its own", async () => {
+    const { context, page } = await open();
+    const events = [];
+    for (const [button, status] of [["Waiting for payment", "waiting_payment"], ["Approved", "approved"], ["Refunded", "refunded"]]) {
+      await press(page, button);
+      await page.locator("#arrived pre").getByText(`"status": "${status}"`).waitFor();
+      events.push({ ...(await shown(page, "arrived")), webhookId: await webhookId(page) });
+    }
+    assert.equal(new Set(events.map(({ id }) => id)).size, 1);
+    assert.equal(new Set(events.map(({ webhookId }) => webhookId)).size, 3);
+    const [newest] = await page.locator("#webhooks tbody tr").allInnerTexts();
+    assert.match(newest, /^transaction, refunded/);
+    assert.ok(newest.includes(events[2].webhookId.slice(0, 12)));
+    await context.close();
+  });
+
+  test("bring the page no token and no secret", async () => {
+    const { context, page, received } = await open();
+    await press(page, "Abandoned checkout");
+    await verified(page).waitFor();
+    const secrets = { "account token": guru.credentials.account_token, "user token": guru.credentials.token, "webhook secret": SECRET };
+    assert.ok(Object.values(received).join().includes('"api_token"'));
+    assert.deepEqual(search({ ...received, ...(await heldBy(page)) }, secrets), []);
+    await context.close();
+  });
+
+  test("show why the broker did not take one", async (t) => {
+    const { context, page } = await open();
+    const { account_token: token } = guru.credentials;
+    t.after(() => (guru.credentials.account_token = token));
+    guru.credentials.account_token = "another account's token";
+    await press(page, "Approved");
+    await page.locator("#sent").getByText("401 webhook_rejected").waitFor();
+    assert.match(await page.locator("#arrived").innerText(), /the broker did not take it/);
+    await context.close();
+  });
+
+  test("can be used with the keyboard alone", async () => {
+    const { context, page } = await open();
+    await page.locator("#attempts button").last().focus();
+    await page.keyboard.press("Tab");
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), "Waiting for payment");
+    assert.notEqual(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), "none");
+    await page.keyboard.press("Enter");
+    await verified(page).waitFor();
+    const focused = [];
+    for (let i = 0; i < 7; i += 1) {
+      await page.keyboard.press("Tab");
+      focused.push(await page.evaluate(() => document.activeElement.ariaLabel ?? document.activeElement.textContent));
+    }
+    assert.deepEqual(focused.slice(4), ["Send the same again", "What Guru sends", "What the application receives"]);
+    await context.close();
+  });
+
+  test("arrive on the page that the broker serves, too", async () => {
+    const { context, page, faults } = await open({ address: BROKER });
+    await press(page, "Refunded");
+    await verified(page).waitFor();
+    assert.equal((await shown(page, "arrived")).status, "refunded");
+    assert.deepEqual(faults, []);
+    await context.close();
+  });
+
+  for (const width of [1280, 360]) {
+    for (const colorScheme of ["light", "dark"]) {
+      test(`are legible at ${width} pixels, ${colorScheme}`, async (t) => {
+        const { context, page, faults } = await open({ viewport: { width, height: 900 }, colorScheme });
+        t.diagnostic(`screenshots are in ${shots}`);
+        await page.locator("#webhooks").screenshot({ path: join(shots, `before-${width}-${colorScheme}.png`) });
+        await press(page, "Approved");
+        await verified(page).waitFor();
+        await page.locator("#webhooks").screenshot({ path: join(shots, `after-${width}-${colorScheme}.png`) });
+        const { scroll, wide } = await page.evaluate(() => ({
+          scroll: document.documentElement.scrollWidth,
+          wide: [...document.querySelectorAll("#webhooks *")]
+            .filter((node) => node.getBoundingClientRect().right > innerWidth + 1)
+            .map((node) => node.outerHTML.slice(0, 120)),
+        }));
+        assert.ok(scroll <= width, `${scroll} px wide; beyond the edge: ${wide.slice(0, 5).join("\n")}`);
+        assert.deepEqual(faults, []);
+        await context.close();
+      });
+    }
+  }
+});
