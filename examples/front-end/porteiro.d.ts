@@ -24,7 +24,8 @@ export type ProblemCode =
   | "upstream_redirect"
   | "upstream_timeout"
   | "upstream_unauthorized"
-  | "upstream_unreachable";
+  | "upstream_unreachable"
+  | "webhook_rejected";
 
 /** Every error of the broker's own: `application/problem+json` (RFC 9457). */
 export interface Problem {

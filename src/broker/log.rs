@@ -34,6 +34,9 @@ pub(super) struct CallLine<'a> {
     pub token_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_ms: Option<u64>,
+    /// The webhook id of an event that was accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_id: Option<String>,
     /// Whether the call was sent again after the upstream refused the token.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,

@@ -42,6 +42,7 @@ pub(super) async fn receive<'a, P: Ports>(
     })?;
     let name = event_record(id, &webhook_id);
     let event = keys.seal(&name, body.as_bytes(), &Nonce(ports.bytes())).map_err(|_| Code::Internal)?;
+    line.webhook_id = Some(webhook_id.clone());
     match ports.ask_deliveries(id, &DeliveriesAsk::Accept { id: webhook_id, event }).await {
         Ok(DeliveriesReply::Accepted) => Ok(Draft::empty(202)),
         // The sender comes again.

@@ -120,9 +120,15 @@ impl<P: DeliveryPorts> Deliveries<P> {
             let Some(mut record) = self.ports.record(&first.id).await?.filter(|_| over) else {
                 return Ok(false);
             };
+            record.outcome = Some(Outcome::Misconfigured);
             record.failed(now);
+            self.log(&record, Duration::ZERO);
             self.ports.put_record(&record).await?;
         }
+    }
+
+    fn log(&self, record: &Record, took: Duration) {
+        DeliveryLine { connection: &self.connection, record, took }.write(&self.ports);
     }
 
     fn configured(&self) -> Option<Configured<'_>> {
@@ -242,7 +248,7 @@ impl<P: DeliveryPorts> Deliveries<P> {
         let retry_after = answer.and_then(|answer| answer.retry_after);
         let [jitter] = self.ports.bytes();
         let next = match outcome {
-            Outcome::Delivered | Outcome::Gone => None,
+            Outcome::Delivered | Outcome::Gone | Outcome::Misconfigured => None,
             // A sealing key that is missing may come back.
             Outcome::Refused | Outcome::Timeout | Outcome::Unreachable | Outcome::Unopened => {
                 let wish = retry_after.and_then(|value| oauth::retry_after(&value, now));
@@ -254,8 +260,7 @@ impl<P: DeliveryPorts> Deliveries<P> {
             Some(at) => record.due = at,
             None => record.failed(now),
         }
-        let line = DeliveryLine { connection: &self.connection, record: &record, took: now.since(began) };
-        line.write(&self.ports);
+        self.log(&record, now.since(began));
         let _turn = self.writing.lock().await;
         self.ports.put_record(&record).await
     }

@@ -78,6 +78,8 @@ pub enum Outcome {
     Unreachable,
     /// The stored event does not open under the sealing keys.
     Unopened,
+    /// None was made: the webhook was not configured correctly for a day.
+    Misconfigured,
 }
 
 impl Record {
