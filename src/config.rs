@@ -156,6 +156,9 @@ pub struct Webhook {
     pub forward_to: String,
     /// The largest event, in bytes.
     pub max_bytes: usize,
+    /// The status by which an event is acknowledged: 2xx. Not every sender takes
+    /// each for success.
+    pub accepted_status: u16,
     /// What signs deliveries.
     pub signing_keys: SigningKeys,
 }

@@ -38,7 +38,13 @@ impl<'a> Route<'a> {
                 let (connection, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
                 Self::Api { connection, path }
             }
-            "webhooks" if !rest.is_empty() && !rest.contains('/') => Self::Webhook { connection: rest },
+            "webhooks" => match rest.strip_suffix('/').unwrap_or(rest) {
+                // Some senders give up an event for good where they meet a 404.
+                connection if !connection.is_empty() && !connection.contains('/') => {
+                    Self::Webhook { connection }
+                }
+                _ => Self::Nowhere,
+            },
             "admin" => Self::Admin(rest),
             "auth" => match rest.split_once('/') {
                 None if rest == "session" => Self::Session,
@@ -73,6 +79,7 @@ mod tests {
         assert_eq!(Route::read("/auth/session/login", ""), Route::SignIn { connection: "session" });
         assert_eq!(Route::read("/auth/logout", ""), Route::SignOut);
         assert_eq!(Route::read("/webhooks/guru", ""), Route::Webhook { connection: "guru" });
+        assert_eq!(Route::read("/webhooks/guru/", ""), Route::Webhook { connection: "guru" });
         assert_eq!(Route::read("/admin/connections", ""), Route::Admin("connections"));
         assert_eq!(Route::read("/healthz", ""), Route::Health);
         assert_eq!(Route::read("/problems/bad_path", ""), Route::Problem("bad_path"));
@@ -94,7 +101,9 @@ mod tests {
             "/auth/session/",
             "/webhooks",
             "/webhooks/",
-            "/webhooks/guru/",
+            "/webhooks//",
+            "/webhooks/guru//",
+            "/webhooks/guru/x",
             "/webhooks//guru",
         ] {
             assert_eq!(Route::read(nowhere, ""), Route::Nowhere, "{nowhere:?}");

@@ -44,7 +44,7 @@ pub(super) async fn receive<'a, P: Ports>(
     let event = keys.seal(&name, body.as_bytes(), &Nonce(ports.bytes())).map_err(|_| Code::Internal)?;
     line.webhook_id = Some(webhook_id.clone());
     match ports.ask_deliveries(id, &DeliveriesAsk::Accept { id: webhook_id, event }).await {
-        Ok(DeliveriesReply::Accepted) => Ok(Draft::empty(202)),
+        Ok(DeliveriesReply::Accepted) => Ok(Draft::empty(webhook.accepted_status)),
         // The sender comes again.
         _ => Err(Refused::unavailable(Code::Internal, 1)),
     }

@@ -62,6 +62,10 @@ pub(super) const WEBHOOK_BYTES: Bounds = Bounds {
     what: "must be a whole number from 1 to 1048576 (bytes)",
 };
 
+/// The status of `accepted_status`.
+pub(super) const ACCEPTED_STATUS: Bounds =
+    Bounds { least: 200, most: 299, default: 202, what: "must be a whole number from 200 to 299 (status)" };
+
 /// Seconds of `SESSION_IDLE_SECONDS`.
 pub(super) const SESSION_IDLE: Bounds = Bounds {
     least: 1,
@@ -103,6 +107,7 @@ mod tests {
             TOKEN_TIMEOUT_MS,
             REPLAY_BYTES,
             WEBHOOK_BYTES,
+            ACCEPTED_STATUS,
             SESSION_IDLE,
             SESSION_MAX,
         ];

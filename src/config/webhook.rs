@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::limits::WEBHOOK_BYTES;
+use super::limits::{ACCEPTED_STATUS, WEBHOOK_BYTES};
 use super::provider::Preset;
 use super::reader::Reader;
 use super::secrets::Secrets;
 use super::{Webhook, headers, syntax};
 use crate::webhook::{AccountTokens, Proof, SigningKeys};
 
-const FIELDS: &[&str] = &["token_field", "token_header", "id_field", "forward_to", "max_bytes"];
+const FIELDS: &[&str] =
+    &["token_field", "token_header", "id_field", "forward_to", "max_bytes", "accepted_status"];
 
 /// Webhooks by connection, as in [`super::Config::webhooks`].
 pub(super) type Webhooks = BTreeMap<String, Option<Webhook>>;
@@ -39,6 +40,7 @@ fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>, preset: Option<
     }
     let forward_to = table.parse("forward_to", syntax::document_url);
     let max_bytes = usize::try_from(table.number("max_bytes", &WEBHOOK_BYTES)).ok();
+    let accepted_status = u16::try_from(table.number("accepted_status", &ACCEPTED_STATUS)).ok();
     table.only(FIELDS);
     let tokens = secrets.parsed("ACCOUNT_TOKEN", table, AccountTokens::parse, "must hold at least one token");
     let signing_keys = secrets.parsed(
@@ -53,6 +55,7 @@ fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>, preset: Option<
         id_members,
         forward_to: forward_to?,
         max_bytes: max_bytes?,
+        accepted_status: accepted_status?,
         signing_keys: signing_keys?,
     })
 }

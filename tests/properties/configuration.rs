@@ -69,6 +69,7 @@ const NAMES: &[&str] = &[
     "id_field",
     "forward_to",
     "max_bytes",
+    "accepted_status",
     "token_url",
     "https://api.example.com",
     "body",

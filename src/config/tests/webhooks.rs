@@ -39,7 +39,7 @@ fn knows_how_gurus_webhooks_come() {
     let webhook = webhook(&[]);
     assert!(matches!(&webhook.proof, Proof::Member(name) if name == "api_token"));
     assert_eq!(webhook.forward_to, "https://app.example.com/hooks?from=guru");
-    assert_eq!(webhook.max_bytes, 262_144);
+    assert_eq!((webhook.max_bytes, webhook.accepted_status), (262_144, 202));
     // Each change of a transaction's state comes under the same id.
     assert_eq!(webhook.id_members[0], "id");
     assert!(webhook.id_members.iter().any(|name| name == "status"));
@@ -53,10 +53,12 @@ fn reads_every_field_of_a_webhook() {
         "token_header": "X-Hook-Token",
         "id_field": ["event", "kind"],
         "forward_to": "http://127.0.0.1:8790/",
-        "max_bytes": 1000
+        "max_bytes": 1000,
+        "accepted_status": 200
     });
     let header = webhook(&[(TABLE, table)]);
     assert!(matches!(&header.proof, Proof::Header(name) if name.as_str() == "x-hook-token"));
+    assert_eq!(header.accepted_status, 200);
     assert_eq!((header.id_members, header.max_bytes), (vec!["event".to_owned(), "kind".to_owned()], 1000));
     let member = webhook(&[
         ("CONNECTIONS/guru/webhook/token_field", json!("token")),
@@ -110,6 +112,9 @@ fn reports_what_is_wrong_with_webhooks_without_breaking_the_connection() {
     );
     for bytes in [json!(0), json!(1_048_577), json!("1"), json!(1.5)] {
         check_field("max_bytes", bytes, "must be a whole number from 1 to 1048576 (bytes)");
+    }
+    for status in [json!(199), json!(300), json!("200")] {
+        check_field("accepted_status", status, "must be a whole number from 200 to 299 (status)");
     }
     check_field("token_field", json!(""), "must not be empty");
     check_field("token_field", json!(1), "must be a text");

@@ -1,0 +1,150 @@
+// The receivers of docs/webhooks.md, as they stand there, each in a process of its own.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ensurePython } from "../../../scripts/python.mjs";
+
+const at = (path) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
+
+const START_LIMIT_MS = 30_000;
+
+const LANGUAGES = {
+  js: { file: "receiver.mjs", command: async () => at("node_modules/.bin/node") },
+  python: { file: "receiver.py", command: ensurePython },
+};
+
+/** The blocks of code in docs/webhooks.md in this language. */
+export async function documented(language) {
+  const page = await readFile(at("docs/webhooks.md"), "utf8");
+  return [...page.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, "gm"))].map(([, code]) => code);
+}
+
+/** Starts the receiver in `language` (js or python) on a free port; `env` is what the page says of it. */
+export async function startReceiver(language, env) {
+  const { file, command } = LANGUAGES[language];
+  const code = (await documented(language)).find((block) => block.includes(`# ${file}:`) || block.includes(`// ${file}:`));
+  if (!code) throw new Error(`docs/webhooks.md has no ${file}`);
+  const folder = await mkdtemp(join(tmpdir(), "porteiro-receiver-"));
+  await writeFile(join(folder, file), code);
+  // As if its package had been installed beside it.
+  await symlink(at("node_modules"), join(folder, "node_modules"), "dir");
+  const receiver = new Receiver(folder, [await command(), file], { ...env, PORT: String(await freePort()) });
+  try {
+    await receiver.start();
+  } catch (error) {
+    await receiver.stop();
+    throw error;
+  }
+  return receiver;
+}
+
+class Receiver {
+  /** What it did, in its order: { webhook, transaction, status }. */
+  acted = [];
+  /** What it said went wrong. */
+  complaints = [];
+  #waiting = new Set();
+  #child;
+
+  constructor(folder, command, env) {
+    Object.assign(this, { folder, command, env });
+    this.url = `http://127.0.0.1:${env.PORT}/`;
+  }
+
+  async start() {
+    const [command, ...args] = this.command;
+    const child = spawn(command, args, {
+      cwd: this.folder,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { PATH: process.env.PATH, PYTHONDONTWRITEBYTECODE: "1", ...this.env },
+    });
+    this.#child = child;
+    running.add(child);
+    child.ended = once(child, "close").finally(() => running.delete(child));
+    let listens = false;
+    eachLine(child.stdout, (line) => {
+      if (line.startsWith("{")) this.acted.push(JSON.parse(line));
+      listens ||= line === `Listening on ${this.url.slice(0, -1)}`;
+      this.#changed();
+    });
+    eachLine(child.stderr, (line) => {
+      this.complaints.push(line);
+      this.#changed();
+    });
+    await Promise.race([
+      this.until(() => listens, { limit: START_LIMIT_MS, what: "its start" }),
+      child.ended.then(([code]) => Promise.reject(new Error(`the receiver ended with ${code}:\n${this.complaints.join("\n")}`))),
+    ]);
+  }
+
+  /** Resolves when `condition(receiver)` holds; looked at whenever it said something. */
+  until(condition, { limit = 20_000, what = "the condition" } = {}) {
+    return new Promise((resolve, reject) => {
+      const fail = () => done(reject, new Error(`${what} did not come; it said:\n${[...this.acted.map((one) => JSON.stringify(one)), ...this.complaints.slice(-20)].join("\n")}`));
+      const timer = setTimeout(fail, limit);
+      const done = (settle, value) => {
+        clearTimeout(timer);
+        this.#waiting.delete(look);
+        settle(value);
+      };
+      const look = () => condition(this) && done(resolve);
+      this.#waiting.add(look);
+      look();
+    });
+  }
+
+  /** Waits until it has acted on the transaction, or on the webhook id. */
+  hasActedOn(name) {
+    const about = ({ webhook, transaction }) => [webhook, transaction].includes(name);
+    return this.until(({ acted }) => acted.some(about), { what: `what it does about ${name}` });
+  }
+
+  /** Ends it at once, as a crash would. */
+  async kill() {
+    this.#child?.kill("SIGKILL");
+    await this.#child?.ended;
+  }
+
+  /** Ends it and starts it on what it had stored. */
+  async restart() {
+    await this.kill();
+    await this.start();
+  }
+
+  async stop() {
+    await this.kill();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  #changed() {
+    for (const look of [...this.#waiting]) look();
+  }
+}
+
+function eachLine(stream, take) {
+  let rest = "";
+  stream.setEncoding("utf8");
+  stream.on("data", (text) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop();
+    lines.forEach(take);
+  });
+}
+
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+// Nothing outlives the tests.
+const running = new Set();
+process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
