@@ -5,31 +5,19 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Why a text is not read.
+/// What was read is not JSON, or has an object with two members of one name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum NotJson {
-    /// It is not JSON, or it nests too deep.
-    Syntax,
-    /// An object of it has two members of one name.
-    DoubledMember,
-}
-
-impl From<serde_json::Error> for NotJson {
-    fn from(error: serde_json::Error) -> Self {
-        // The doubled member is the one thing that the reader itself refuses.
-        if error.is_data() { Self::DoubledMember } else { Self::Syntax }
-    }
-}
+pub struct NotJson;
 
 /// Reads one JSON text. Objects whose members are not unique are refused at
 /// any depth: readers differ in which of the two they take.
 ///
 /// # Errors
-/// [`NotJson`], also where something follows the text.
+/// [`NotJson`], also where something follows the text or it nests too deep.
 pub fn parse(bytes: &[u8]) -> Result<Value, NotJson> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let Unambiguous(value) = Deserialize::deserialize(&mut deserializer)?;
-    deserializer.end()?;
+    let Unambiguous(value) = Deserialize::deserialize(&mut deserializer).map_err(|_| NotJson)?;
+    deserializer.end().map_err(|_| NotJson)?;
     Ok(value)
 }
 
@@ -143,14 +131,14 @@ mod tests {
             r#"{"a":{"b":1,"b":2},"c":3}"#,
         ] {
             assert!(serde_json::from_str::<Value>(text).is_ok(), "{text}");
-            assert_eq!(parse(text.as_bytes()), Err(NotJson::DoubledMember), "{text}");
+            assert_eq!(parse(text.as_bytes()), Err(NotJson), "{text}");
         }
     }
 
     #[test]
     fn refuses_what_follows_the_text() {
         for text in ["{}{}", "{} x", "{},", "1 2", "null\0", "[]]", "{}//", "\"a\"\"b\""] {
-            assert_eq!(parse(text.as_bytes()), Err(NotJson::Syntax), "{text:?}");
+            assert_eq!(parse(text.as_bytes()), Err(NotJson), "{text:?}");
         }
     }
 
@@ -178,14 +166,14 @@ mod tests {
             r#""\x""#,
             "\u{feff}{}",
         ] {
-            assert_eq!(parse(text.as_bytes()), Err(NotJson::Syntax), "{text:?}");
+            assert_eq!(parse(text.as_bytes()), Err(NotJson), "{text:?}");
         }
     }
 
     #[test]
     fn refuses_invalid_utf_8() {
         for bytes in [&b"\"\xff\""[..], b"\"\xc0\xaf\"", b"\"\xed\xa0\x80\"", b"{\"\xff\":1}", b"\xff{}"] {
-            assert_eq!(parse(bytes), Err(NotJson::Syntax), "{bytes:?}");
+            assert_eq!(parse(bytes), Err(NotJson), "{bytes:?}");
         }
     }
 
@@ -195,7 +183,7 @@ mod tests {
         let objects = |depth| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
         assert!(parse(arrays(127).as_bytes()).is_ok() && parse(objects(127).as_bytes()).is_ok());
         for text in [arrays(128), objects(128), arrays(100_000), objects(100_000), "[".repeat(1_000_000)] {
-            assert_eq!(parse(text.as_bytes()), Err(NotJson::Syntax));
+            assert_eq!(parse(text.as_bytes()), Err(NotJson));
         }
     }
 }

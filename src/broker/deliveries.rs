@@ -9,7 +9,8 @@
 //! - an event is known by its webhook id until a week after it was delivered;
 //! - before an attempt is made, the time of the next one is stored: where the
 //!   object ends in between, the event is tried again then;
-//! - the alarm is never later than the earliest thing to do.
+//! - the alarm is never later than the earliest thing to do, but for the moment
+//!   in which it is being done.
 
 mod message;
 mod object;

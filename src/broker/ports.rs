@@ -232,6 +232,10 @@ pub trait DeliveryPorts: Clock + Entropy + Log {
     async fn record(&self, id: &str) -> Result<Option<Record>, StorageFailed>;
     /// Adds or replaces a record; durable when done.
     async fn put_record(&self, record: &Record) -> Result<(), StorageFailed>;
+    /// Replaces a record whose event is as it was, or gone; durable when done.
+    async fn update_record(&self, record: &Record) -> Result<(), StorageFailed> {
+        self.put_record(record).await
+    }
     /// The first records of `list` by their time, up to `most`, whose time and id
     /// come after `after`; without their events.
     async fn records(
@@ -240,12 +244,14 @@ pub trait DeliveryPorts: Clock + Entropy + Log {
         after: Option<(UnixTime, &str)>,
         most: usize,
     ) -> Result<Vec<Record>, StorageFailed>;
-    /// Deletes the records of `list` whose time has come.
+    /// Deletes records of `list` whose time has come, as many as are soon deleted.
     async fn forget(&self, list: List, until: UnixTime) -> Result<(), StorageFailed>;
     /// The earliest time of any record.
     async fn earliest(&self) -> Result<Option<UnixTime>, StorageFailed>;
     /// As [`KeeperPorts::set_alarm`].
     async fn set_alarm(&self, at: UnixTime) -> Result<(), StorageFailed>;
+    /// As [`KeeperPorts::spawn`].
+    fn spawn(&self, task: LocalBoxFuture<'static, ()>);
     /// Sends a delivery.
     async fn deliver(&self, delivery: &Delivery<'_>) -> Result<DeliveryAnswer, PostFailure>;
 }

@@ -36,12 +36,15 @@ pub(super) async fn receive<'a, P: Ports>(
         BodyFailure::Gone => Code::BadRequest,
     })?;
     let event = Event::read(&body, &webhook.proof, &webhook.account_tokens, &webhook.id_members, id);
+    // Each copy may be long, and others come in meanwhile.
+    drop(body);
     let Event { id: webhook_id, body } = event.map_err(|rejection| match rejection {
         Rejection::NotJson => Code::BadRequest,
         Rejection::NotProven => Code::WebhookRejected,
     })?;
     let name = event_record(id, &webhook_id);
     let event = keys.seal(&name, body.as_bytes(), &Nonce(ports.bytes())).map_err(|_| Code::Internal)?;
+    drop(body);
     line.webhook_id = Some(webhook_id.clone());
     match ports.ask_deliveries(id, &DeliveriesAsk::Accept { id: webhook_id, event }).await {
         Ok(DeliveriesReply::Accepted) => Ok(Draft::empty(webhook.accepted_status)),

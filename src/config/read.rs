@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::problem::shown;
 use super::reader::Reader;
 use super::secrets::{self, Secrets, is_id, share_secrets};
-use super::{Config, Problem, Variables, caller, connection, jwt, session, syntax};
+use super::{Config, Problem, Variables, caller, connection, jwt, session, syntax, webhook};
 use crate::http::Origin;
 use crate::secret::Fingerprint;
 use crate::token::{SealingKeys, SealingKeysError};
@@ -30,12 +30,7 @@ impl Config {
         let connections = read_entries(variables, "CONNECTIONS", &mut problems, |id, secrets, reader| {
             connection::read(id, secrets, reader, &mut callers, &mut webhooks)
         });
-        for (id, webhook) in &mut webhooks {
-            // Reported with the connections.
-            if connections.keys().any(|other| other != id && share_secrets(id, other)) {
-                *webhook = None;
-            }
-        }
+        webhook::drop_ambiguous(&mut webhooks, &connections, &mut problems);
         let session = session::read(variables, &callers, &mut problems);
         let sealing_keys = read_sealing_keys(variables, &mut problems);
         let token_fields = jwt::fields(&callers);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::limits::{ACCEPTED_STATUS, WEBHOOK_BYTES};
 use super::provider::Preset;
 use super::reader::Reader;
-use super::secrets::Secrets;
-use super::{Webhook, headers, syntax};
+use super::secrets::{Secrets, share_secrets};
+use super::{Problem, Webhook, headers, syntax};
 use crate::webhook::{AccountTokens, Proof, SigningKeys};
 
 const FIELDS: &[&str] =
@@ -29,6 +29,26 @@ pub(super) fn read(
         let before = reader.count();
         let read = reader.table("webhook").and_then(|mut table| read_table(&mut table, secrets, preset));
         webhooks.insert(id.to_owned(), read.filter(|_| reader.count() == before));
+    }
+}
+
+/// Drops the webhooks whose secrets are another connection's, too.
+pub(super) fn drop_ambiguous<T>(
+    webhooks: &mut Webhooks,
+    connections: &BTreeMap<String, T>,
+    problems: &mut Vec<Problem>,
+) {
+    for (id, webhook) in webhooks {
+        let tokens_owner = format!("{id}_account");
+        if connections.keys().any(|other| share_secrets(&tokens_owner, other)) {
+            let message = "must be a connection of another name: its account token is another one's token";
+            problems.push(Problem::new(format!("CONNECTIONS.{id}.webhook"), message));
+            *webhook = None;
+        }
+        // Reported with the connections.
+        if connections.keys().any(|other| other != id && share_secrets(id, other)) {
+            *webhook = None;
+        }
     }
 }
 

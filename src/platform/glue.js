@@ -250,6 +250,12 @@ export class Records {
     this.#sql.exec("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)", id, list, due, row, event ?? null);
   }
 
+  /** Changes a record and leaves its event, which may be long, as it is, or takes it away. */
+  update(id, list, due, row, keepsEvent) {
+    const event = keepsEvent ? "" : ", event = NULL";
+    this.#sql.exec(`UPDATE records SET list = ?, due = ?, row = ?${event} WHERE id = ?`, list, due, row, id);
+  }
+
   /** The rows as a JSON array. */
   list(list, due, id, most) {
     const rows = this.#sql.exec(
@@ -260,7 +266,8 @@ export class Records {
   }
 
   forget(list, until) {
-    this.#sql.exec("DELETE FROM records WHERE list = ? AND due <= ?", list, until);
+    const old = "SELECT id FROM records WHERE list = ? AND due <= ? LIMIT 1000";
+    this.#sql.exec(`DELETE FROM records WHERE id IN (${old})`, list, until);
   }
 
   earliest() {

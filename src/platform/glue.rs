@@ -114,6 +114,16 @@ extern "C" {
     ) -> Result<(), JsValue>;
 
     #[wasm_bindgen(catch, method)]
+    pub fn update(
+        this: &Records,
+        id: &str,
+        list: &str,
+        due: f64,
+        row: &str,
+        keeps_event: bool,
+    ) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(catch, method)]
     pub fn list(this: &Records, list: &str, due: f64, id: &str, most: u32) -> Result<String, JsValue>;
 
     #[wasm_bindgen(catch, method)]

@@ -30,6 +30,9 @@ use crate::time::UnixTime;
 /// The storage key of what the object is, which an alarm does not tell.
 const ROLE: &str = "role";
 
+/// How soon the alarm of an object comes again that this version does not know.
+const LOOK_AGAIN: Duration = Duration::from_hours(1);
+
 /// The Durable Object of one token set, one session, one counter, or one
 /// connection's webhooks.
 #[durable_object(alarm)]
@@ -68,7 +71,10 @@ impl DurableObject for Keeper {
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let letter = Zeroizing::new(request.text().await?);
-        match serde_json::from_slice(letter.as_bytes())? {
+        let read = serde_json::from_slice(letter.as_bytes())?;
+        // It may be long, and others wait beside it.
+        drop(letter);
+        match read {
             Letter::Service { connection, ask } => match self.core(Role::Service(connection.into_owned()))? {
                 Core::Service(keeper) => Response::from_json(&keeper.answer(&ask).await),
                 Core::Session(_) | Core::Refusals(_) | Core::Deliveries(_) => misdelivered(),
@@ -92,14 +98,17 @@ impl DurableObject for Keeper {
 
     async fn alarm(&self) -> Result<Response> {
         let role: Option<String> = self.state.storage().get(ROLE).await?;
-        if let Some(role) = role.and_then(|role| serde_json::from_slice(role.as_bytes()).ok()) {
-            match self.core(role)? {
-                Core::Service(keeper) => keeper.alarm().await,
-                // The runtime calls again later where this fails.
-                Core::Session(session) => session.alarm().await.map_err(alarm_failed)?,
-                Core::Refusals(refusals) => refusals.alarm().await.map_err(alarm_failed)?,
-                Core::Deliveries(deliveries) => deliveries.alarm().await.map_err(alarm_failed)?,
-            }
+        let Some(role) = role else { return Response::empty() };
+        let Ok(role) = serde_json::from_slice(role.as_bytes()) else {
+            // A later version's, which may be deployed again: what it is about stays.
+            return self.state.storage().set_alarm(LOOK_AGAIN).await.and_then(|()| Response::empty());
+        };
+        match self.core(role)? {
+            Core::Service(keeper) => keeper.alarm().await,
+            // The runtime calls again later where this fails.
+            Core::Session(session) => session.alarm().await.map_err(alarm_failed)?,
+            Core::Refusals(refusals) => refusals.alarm().await.map_err(alarm_failed)?,
+            Core::Deliveries(deliveries) => deliveries.alarm().await.map_err(alarm_failed)?,
         }
         Response::empty()
     }

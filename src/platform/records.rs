@@ -2,6 +2,7 @@
 
 use std::result::Result;
 
+use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
 use wasm_bindgen::JsValue;
 
@@ -59,10 +60,14 @@ impl DeliveryPorts for ObjectRecords {
     }
 
     async fn put_record(&self, record: &Record) -> Result<(), StorageFailed> {
-        let row = Record { event: None, ..record.clone() };
-        let row = serde_json::to_string(&row).map_err(|_| StorageFailed)?;
         let (list, due) = (record.list.as_str(), millis(record.due));
-        self.records.put(&record.id, list, due, &row, record.event.as_deref()).map_err(failed)?;
+        self.records.put(&record.id, list, due, &row(record)?, record.event.as_deref()).map_err(failed)?;
+        self.ports.sync().await
+    }
+
+    async fn update_record(&self, record: &Record) -> Result<(), StorageFailed> {
+        let (list, due) = (record.list.as_str(), millis(record.due));
+        self.records.update(&record.id, list, due, &row(record)?, record.event.is_some()).map_err(failed)?;
         self.ports.sync().await
     }
 
@@ -91,11 +96,20 @@ impl DeliveryPorts for ObjectRecords {
         self.ports.set_alarm(at).await
     }
 
+    fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
+        self.ports.spawn(task);
+    }
+
     async fn deliver(&self, delivery: &Delivery<'_>) -> Result<DeliveryAnswer, PostFailure> {
         let Delivery { url, fields, body, timeout } = *delivery;
         let answer = post(url, fields, body, timeout, None).await?;
         Ok(DeliveryAnswer { status: answer.status(), retry_after: answer.retry_after() })
     }
+}
+
+/// A record as it is written, but for its event.
+fn row(record: &Record) -> Result<String, StorageFailed> {
+    serde_json::to_string(record).map_err(|_| StorageFailed)
 }
 
 fn read<T: for<'a> Deserialize<'a>>(text: &str) -> Result<T, StorageFailed> {

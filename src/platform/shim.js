@@ -6,6 +6,9 @@
 import { DurableObject } from "cloudflare:workers";
 import * as broker from "broker";
 
+// Longer than two token requests may take, and what is stored between them.
+const LONGEST_ALARM_MS = 300_000;
+
 const instance = broker.__worker_init_state();
 
 export default {
@@ -34,9 +37,18 @@ export class Keeper extends DurableObject {
     }
   }
 
-  // A rejection is left to the runtime, which calls again later.
-  alarm() {
-    return this.#current().alarm();
+  // A rejection is left to the runtime, which calls again later. It calls no other alarm while
+  // one goes on, and one whose instance was aborted would go on for ever.
+  async alarm() {
+    let timer;
+    const overdue = new Promise((_, reject) => {
+      timer = setTimeout(() => reject(new Error("the alarm did not end")), LONGEST_ALARM_MS);
+    });
+    try {
+      return await Promise.race([this.#current().alarm(), overdue]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** The keeper of the module's present instance. */

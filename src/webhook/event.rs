@@ -1,10 +1,9 @@
 //! Reading an event.
 
-use serde_json::Value;
+use std::borrow::Cow;
 
-use super::text;
+use super::text::{Text, decoded, exact};
 use super::{AccountTokens, Proof};
-use crate::json::{self, NotJson};
 use crate::secret::{Fingerprint, Secret};
 
 /// An event whose sender is proven, without the proof.
@@ -22,15 +21,14 @@ pub struct Event {
 pub enum Rejection {
     /// It is not JSON.
     NotJson,
-    /// It does not prove its sender.
+    /// It does not prove its sender, or has two members of one name: which of
+    /// them counts is another reader's choice.
     NotProven,
 }
 
 impl Event {
     /// Reads the event that came to `connection` as `body`. Where its sender is
-    /// proven by a member, that is looked at before anything else of it. An
-    /// event that has two members of one name proves nothing: readers differ in
-    /// which of the two they take.
+    /// proven by a member, that is looked at before anything else of it.
     ///
     /// # Errors
     /// Why it is not taken.
@@ -41,26 +39,20 @@ impl Event {
         id_members: &[String],
         connection: &str,
     ) -> Result<Self, Rejection> {
-        let mut value = json::parse(body).map_err(|error| match error {
-            NotJson::Syntax => Rejection::NotJson,
-            NotJson::DoubledMember => Rejection::NotProven,
-        })?;
+        let text = Text::read(body)?;
         let member = match proof {
-            Proof::Member(name) => {
-                let Some(Value::String(presented)) = value.get_mut(name).map(Value::take) else {
-                    return Err(Rejection::NotProven);
-                };
-                if !tokens.accept(&Secret::new(presented)) {
-                    return Err(Rejection::NotProven);
-                }
-                Some(name.as_str())
-            }
+            Proof::Member(name) => Some(name.as_str()),
             Proof::Header(_) => None,
         };
-        // What `parse` takes is UTF-8.
-        let text = std::str::from_utf8(body).map_err(|_| Rejection::NotJson)?;
-        let body = text::without(text, member, tokens);
-        let id = webhook_id(connection, &value, id_members, &body);
+        if let Some(name) = member {
+            let presented = text.member(name).filter(|value| value.starts_with('"'));
+            let presented = presented.ok_or(Rejection::NotProven)?;
+            if !tokens.accept(&Secret::new(decoded(presented).into_owned())) {
+                return Err(Rejection::NotProven);
+            }
+        }
+        let body = text.without(member, tokens);
+        let id = webhook_id(connection, &text, id_members, &body);
         Ok(Self { id, body })
     }
 }
@@ -68,25 +60,34 @@ impl Event {
 /// The webhook id of an event: a digest of the members that make it unique
 /// where the first of them is there, else of the whole. The connection goes
 /// into it, because one receiver may get the events of several.
-fn webhook_id(connection: &str, value: &Value, id_members: &[String], body: &str) -> String {
-    let names_it = |member: &String| match value.get(member) {
-        Some(Value::String(text)) => !text.is_empty(),
-        Some(Value::Number(_)) => true,
-        _ => false,
+fn webhook_id(connection: &str, text: &Text<'_>, id_members: &[String], body: &str) -> String {
+    let names_it = |value: &str| {
+        value.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) && value != "\"\""
     };
     let mut parts = vec![connection];
-    let members: Vec<String>;
-    if id_members.first().is_some_and(names_it) {
-        members =
-            id_members.iter().map(|name| value.get(name).map(Value::to_string).unwrap_or_default()).collect();
+    let members: Vec<Cow<'_, str>>;
+    let first = id_members.first().and_then(|name| text.member(name));
+    if first.is_some_and(names_it) {
+        members = id_members.iter().map(|name| written_once(text.member(name))).collect();
         parts.push("members");
-        parts.extend(members.iter().map(String::as_str));
+        parts.extend(members.iter().map(AsRef::as_ref));
     } else {
         parts.extend(["whole", body]);
     }
     let mut id = Fingerprint::of(&parts).to_hex();
     id.truncate(32);
     format!("msg_{id}")
+}
+
+/// A value in one way of writing, as far as it is a string. A number stays as
+/// it is written: it may be more than any reader can count with.
+fn written_once(value: Option<&str>) -> Cow<'_, str> {
+    match value {
+        Some(string) if string.contains('\\') && string.starts_with('"') => {
+            Cow::Owned(format!("\"{}\"", exact(string)))
+        }
+        value => Cow::Borrowed(value.unwrap_or_default()),
+    }
 }
 
 #[cfg(test)]
@@ -160,6 +161,8 @@ mod tests {
         let approved = id(r#"{"t":"right","id":"a","status":"approved"}"#, &["id", "status"], "guru");
         let refunded = id(r#"{"t":"right","id":"a","status":"refunded"}"#, &["id", "status"], "guru");
         assert_ne!(approved, refunded);
+        let big = |id_text: &str| id(&format!(r#"{{"t":"right","id":{id_text}}}"#), &["id"], "guru");
+        assert_ne!(big("123456789012345678901234567890"), big("123456789012345678901234567891"));
         assert_ne!(
             id(r#"{"t":"right","id":"1"}"#, &["id"], "guru"),
             id(r#"{"t":"right","id":1}"#, &["id"], "guru")
@@ -180,9 +183,9 @@ mod tests {
 
     #[test]
     fn needs_no_member_where_a_header_field_proves_the_sender() {
-        let tokens = AccountTokens::parse(&Secret::new("right".to_owned())).unwrap();
+        let tokens = AccountTokens::parse(&Secret::new("right-token".to_owned())).unwrap();
         let proof = Proof::Header(HeaderName::parse("x-token").unwrap());
-        let event = Event::read(br#"[{"a": "right"}]"#, &proof, &tokens, &[], "c").unwrap();
+        let event = Event::read(br#"[{"a": "right-token"}]"#, &proof, &tokens, &[], "c").unwrap();
         assert_eq!(event.body, r#"[{"a": "[account token]"}]"#);
     }
 }

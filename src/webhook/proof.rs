@@ -3,6 +3,9 @@
 use crate::http::HeaderName;
 use crate::secret::Secret;
 
+/// From how many bytes a text is no word that stands somewhere by chance.
+const TELLING: usize = 8;
+
 /// Where an event carries its account token.
 #[derive(Debug)]
 pub enum Proof {
@@ -38,9 +41,11 @@ impl AccountTokens {
         self.0.iter().fold(false, |found, token| found | (token.fingerprint() == presented))
     }
 
-    /// Whether one of them stands in `text`.
+    /// Whether one of them stands in `text`. One so short that it may stand
+    /// anywhere by chance does not count.
     pub(super) fn stand_in(&self, text: &str) -> bool {
-        self.0.iter().any(|token| text.contains(token.expose()))
+        let mut tokens = self.0.iter().map(Secret::expose);
+        tokens.any(|token| token.len() >= TELLING && text.contains(token))
     }
 }
 

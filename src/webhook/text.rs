@@ -1,122 +1,231 @@
-//! Taking a secret out of a JSON text, all else staying byte for byte.
+//! A JSON text, read without changing a byte of it: no number is rounded and
+//! nothing is put in another order.
 
-use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 
-use super::AccountTokens;
-use crate::json;
+use serde::de::IgnoredAny;
+
+use super::{AccountTokens, Rejection};
 
 /// What stands for a string in which an account token stood.
 const REMOVED: &str = r#""[account token]""#;
 
-/// `text` without the member called `member` of its outermost object, and
-/// without the strings in which one of `tokens` stands.
-///
-/// `text` is JSON: [`json::parse`] takes it.
-pub(super) fn without(text: &str, member: Option<&str>, tokens: &AccountTokens) -> String {
-    let (kept, rest) = member
-        .and_then(|member| span_of(text, member))
-        .and_then(|(start, end)| Some((text.get(..start)?, text.get(end..)?)))
-        .unwrap_or((text, ""));
-    let mut out = String::with_capacity(text.len());
-    for part in [kept, rest] {
-        let mut from = 0;
-        for (start, end) in strings(part) {
-            let Some(string) = part.get(start..end).filter(|string| reveals(string, tokens)) else {
-                continue;
-            };
-            debug_assert!(string.len() >= 2, "it has its quotes");
-            out.push_str(part.get(from..start).unwrap_or_default());
-            out.push_str(REMOVED);
-            from = end;
-        }
-        out.push_str(part.get(from..).unwrap_or_default());
+/// How deep objects and arrays may nest: what common readers take, too.
+const DEEPEST: usize = 127;
+
+/// A JSON text (RFC 8259), and the members of its outermost object.
+pub(super) struct Text<'a> {
+    text: &'a str,
+    members: Vec<Member<'a>>,
+}
+
+/// A member of the outermost object.
+struct Member<'a> {
+    name: Cow<'a, str>,
+    /// Where its name begins, and where its value ends.
+    span: (usize, usize),
+    /// Where the comma or the brace is that follows.
+    closed_at: usize,
+    value: &'a str,
+}
+
+impl<'a> Text<'a> {
+    /// Reads one JSON text.
+    ///
+    /// # Errors
+    /// [`Rejection::NotJson`], also where it nests too deep;
+    /// [`Rejection::NotProven`] where an object at any
+    /// depth has two members of one name: readers differ in which they take.
+    pub fn read(bytes: &'a [u8]) -> Result<Self, Rejection> {
+        let text = std::str::from_utf8(bytes).map_err(|_| Rejection::NotJson)?;
+        serde_json::from_slice::<IgnoredAny>(bytes).map_err(|_| Rejection::NotJson)?;
+        Ok(Self { text, members: members(text)? })
     }
-    out
-}
 
-/// Whether one of `tokens` stands in a string, which is given with its quotes.
-fn reveals(string: &str, tokens: &AccountTokens) -> bool {
-    tokens.stand_in(string)
-        || (string.contains('\\') && decoded(string).is_none_or(|decoded| tokens.stand_in(&decoded)))
-}
-
-fn decoded(string: &str) -> Option<String> {
-    match json::parse(string.as_bytes()) {
-        Ok(Value::String(decoded)) => Some(decoded),
-        _ => None,
+    /// The value of a member of the outermost object, as it is written.
+    pub fn member(&self, name: &str) -> Option<&'a str> {
+        self.members.iter().find(|member| member.name == name).map(|member| member.value)
     }
-}
 
-/// Where the strings of `text` begin and end, their quotes included.
-fn strings(text: &str) -> impl Iterator<Item = (usize, usize)> + use<'_> {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let start = at + bytes.get(at..)?.iter().position(|b| *b == b'"')?;
-        at = start + 1;
-        while let Some(b) = bytes.get(at) {
-            at += if *b == b'\\' { 2 } else { 1 };
-            if *b == b'"' {
-                break;
+    /// The text without the member called `name`, and without the strings in
+    /// which one of `tokens` stands.
+    pub fn without(&self, name: Option<&str>, tokens: &AccountTokens) -> String {
+        let at = name.and_then(|name| self.members.iter().position(|member| member.name == name));
+        let (start, end) = at.map_or((0, 0), |at| self.removal(at));
+        let mut out = String::with_capacity(self.text.len());
+        for part in [self.text.get(..start), self.text.get(end..)].into_iter().flatten() {
+            let mut from = 0;
+            for (start, end) in strings(part) {
+                let string = part.get(start..end).unwrap_or_default();
+                if reveals(string, tokens) {
+                    out.push_str(part.get(from..start).unwrap_or_default());
+                    out.push_str(REMOVED);
+                    from = end;
+                }
             }
+            out.push_str(part.get(from..).unwrap_or_default());
         }
-        Some((start, at))
+        out
+    }
+
+    /// What has to go for the member number `at` to be gone, with a comma.
+    fn removal(&self, at: usize) -> (usize, usize) {
+        let member = |at: usize| self.members.get(at);
+        let (start, end) = member(at).map(|member| member.span).unwrap_or_default();
+        match (member(at + 1), at.checked_sub(1).and_then(member)) {
+            (Some(next), _) => (start, next.span.0),
+            (None, Some(before)) => (before.closed_at, end),
+            (None, None) => (start, end),
+        }
+    }
+}
+
+/// Whether one of `tokens` stands in a string, also as a part of a JSON text in
+/// it in which slashes are escaped.
+fn reveals(string: &str, tokens: &AccountTokens) -> bool {
+    if !string.contains('\\') {
+        return tokens.stand_in(string);
+    }
+    let decoded = decoded(string);
+    tokens.stand_in(&decoded) || (decoded.contains('\\') && tokens.stand_in(&decoded.replace('\\', "")))
+}
+
+/// What a string says, which is given with its quotes, told apart from whatever
+/// else a string can say.
+pub(super) fn exact(string: &str) -> Cow<'_, str> {
+    // One with half a surrogate pair stays as it is written.
+    Some(decoded(string)).filter(|text| !text.contains('\u{fffd}')).unwrap_or(Cow::Borrowed(string))
+}
+
+/// The text of a string that is given with its quotes. Half a surrogate pair,
+/// which JSON lets stand alone, is no character.
+pub(super) fn decoded(string: &str) -> Cow<'_, str> {
+    let inner = string.get(1..string.len().saturating_sub(1)).unwrap_or_default();
+    if !inner.contains('\\') {
+        return Cow::Borrowed(inner);
+    }
+    let mut units = Vec::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(char) = chars.next() {
+        let char = match char {
+            '\\' => match chars.next() {
+                Some('u') => {
+                    let digits = chars.as_str().get(..4).unwrap_or_default();
+                    units.push(u16::from_str_radix(digits, 16).unwrap_or(0xFFFD));
+                    chars = chars.as_str().get(4..).unwrap_or_default().chars();
+                    continue;
+                }
+                Some('b') => '\u{8}',
+                Some('f') => '\u{c}',
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some('t') => '\t',
+                Some(other) => other,
+                None => break,
+            },
+            plain => plain,
+        };
+        units.extend_from_slice(char.encode_utf16(&mut [0; 2]));
+    }
+    Cow::Owned(String::from_utf16_lossy(&units))
+}
+
+/// Where the strings of a JSON text begin and end, their quotes included.
+fn strings(text: &str) -> impl Iterator<Item = (usize, usize)> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let start = from + text.get(from..)?.find('"')?;
+        from = string_end(text, start);
+        Some((start, from))
     })
 }
 
-/// What has to go for the member called `name` to be gone, with a comma.
-fn span_of(text: &str, name: &str) -> Option<(usize, usize)> {
+/// Where the string ends that begins at `start`.
+fn string_end(text: &str, start: usize) -> usize {
+    let mut is_escaped = false;
+    let rest = text.bytes().enumerate().skip(start + 1);
+    for (at, b) in rest {
+        match b {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// The members of the outermost object of a JSON text, in their order.
+fn members(text: &str) -> Result<Vec<Member<'_>>, Rejection> {
     let bytes = text.as_bytes();
-    let mut strings = strings(text).peekable();
-    let (mut depth, mut at, mut is_name) = (0, 0, true);
-    // The member that is being read: where it began, and the comma before it.
-    let (mut found, mut comma) = (None, None);
+    let mut members = Vec::new();
+    // The names in each object that is open; none for an array.
+    let mut open: Vec<Option<BTreeSet<Cow<'_, str>>>> = Vec::new();
+    let (mut at, mut is_name) = (0, false);
+    // The outermost member that is being read: its name, its start, its value's.
+    let mut reading: Option<(Cow<'_, str>, usize, usize)> = None;
     while let Some(b) = bytes.get(at) {
-        if let Some((start, end)) = strings.next_if(|(start, _)| *start == at) {
-            if depth == 1 && is_name && decoded(text.get(start..end)?)? == name {
-                found = Some(start);
-            }
-            at = end;
-            continue;
+        let ends_member = open.len() == 1 && matches!(b, b',' | b'}');
+        if ends_member && let Some((name, start, value)) = reading.take() {
+            let value = text.get(value..at).unwrap_or_default();
+            let end = at - (value.len() - value.trim_end().len());
+            members.push(Member { name, span: (start, end), closed_at: at, value: value.trim() });
         }
         match b {
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth -= 1,
-            b':' if depth == 1 => is_name = false,
-            b',' if depth == 1 => is_name = true,
+            b'"' => {
+                let end = string_end(text, at);
+                if is_name && let Some(Some(names)) = open.last_mut() {
+                    let name = exact(text.get(at..end).unwrap_or_default());
+                    if !names.insert(name.clone()) {
+                        return Err(Rejection::NotProven);
+                    }
+                    if open.len() == 1 {
+                        reading = Some((name, at, end));
+                    }
+                }
+                at = end;
+                continue;
+            }
+            b'{' => open.push(Some(BTreeSet::new())),
+            b'[' => open.push(None),
+            b'}' | b']' => drop(open.pop()),
+            b':' if open.len() == 1 => {
+                if let Some((_, _, value)) = &mut reading {
+                    *value = at + 1;
+                }
+            }
             _ => {}
         }
-        match (b, found) {
-            // Up to where the next member begins.
-            (b',', Some(start)) if depth == 1 => {
-                let (next, _) = strings.peek()?;
-                return Some((start, *next));
-            }
-            // The last one takes the comma before it along.
-            (b'}', Some(start)) if depth == 0 => {
-                let end = at - trailing_space(bytes.get(..at)?);
-                return Some((comma.unwrap_or(start), end));
-            }
-            (b',', None) if depth == 1 => comma = Some(at),
+        match b {
+            b'{' => is_name = true,
+            b',' => is_name = matches!(open.last(), Some(Some(_))),
+            b':' | b'[' => is_name = false,
             _ => {}
+        }
+        if open.len() > DEEPEST {
+            return Err(Rejection::NotJson);
         }
         at += 1;
     }
-    None
-}
-
-fn trailing_space(bytes: &[u8]) -> usize {
-    bytes.iter().rev().take_while(|b| b.is_ascii_whitespace()).count()
+    Ok(members)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json;
     use crate::secret::Secret;
 
+    fn without(text: &str) -> String {
+        let tokens =
+            AccountTokens::parse(&Secret::new("s3cret-token,qu\"o\\te!,ünïcödé,12|ab/cd-ef".to_owned()))
+                .unwrap();
+        Text::read(text.as_bytes()).unwrap().without(Some("t"), &tokens)
+    }
+
     fn check(text: &str, kept: &str) {
-        let tokens = AccountTokens::parse(&Secret::new("s3cret,qu\"o\\te,ünï".to_owned())).unwrap();
-        assert_eq!(without(text, Some("t"), &tokens), kept, "{text}");
+        assert_eq!(without(text), kept, "{text}");
         let mut rest = json::parse(text.as_bytes()).unwrap();
         if let Some(members) = rest.as_object_mut() {
             members.remove("t");
@@ -127,18 +236,15 @@ mod tests {
 
     #[test]
     fn takes_one_member_out_wherever_it_stands() {
-        check(r#"{"t":"s3cret"}"#, "{}");
-        check(r#"{ "t" : "s3cret" }"#, "{  }");
-        check(r#"{"t":"s3cret","a":1}"#, r#"{"a":1}"#);
-        check(r#"{"t":"s3cret" , "a":1}"#, r#"{"a":1}"#);
-        check(r#"{"a":1,"t":"s3cret"}"#, r#"{"a":1}"#);
-        check("{\"a\":1 ,\n  \"t\":\"s3cret\"\n}", "{\"a\":1 \n}");
-        check(r#"{"a":1, "t":"s3cret", "b":2}"#, r#"{"a":1, "b":2}"#);
-        check(
-            r#"{"a":{"t":"x"},"\u0074":"s3cret","b":["t",{"t":1}]}"#,
-            r#"{"a":{"t":"x"},"b":["t",{"t":1}]}"#,
-        );
-        check(r#"{"a":"t","b":"\"t\":1,","t":"s3cret"}"#, r#"{"a":"t","b":"\"t\":1,"}"#);
+        check(r#"{"t":"x"}"#, "{}");
+        check(r#"{ "t" : "x" }"#, "{  }");
+        check(r#"{"t":"x","a":1}"#, r#"{"a":1}"#);
+        check(r#"{"t":"x" , "a":1}"#, r#"{"a":1}"#);
+        check(r#"{"a":1,"t":"x"}"#, r#"{"a":1}"#);
+        check("{\"a\":1 ,\n  \"t\":\"x\"\n}", "{\"a\":1 \n}");
+        check(r#"{"a":1, "t":"x", "b":2}"#, r#"{"a":1, "b":2}"#);
+        check(r#"{"a":{"t":"x"},"\u0074":"x","b":["t",{"t":1}]}"#, r#"{"a":{"t":"x"},"b":["t",{"t":1}]}"#);
+        check(r#"{"a":"t","b":"\"t\":1,","t":"x"}"#, r#"{"a":"t","b":"\"t\":1,"}"#);
         check(r#"{"a":"}],{","t":{"x":[1,"},"]},"b":"\\"}"#, r#"{"a":"}],{","b":"\\"}"#);
     }
 
@@ -156,21 +262,75 @@ mod tests {
         ] {
             check(text, text);
         }
+        // What other readers refuse.
+        let text = r#"{"a":1e400,"b":"\ud83d x","c":"\udc00\ud83d","\ud800":1,"\ud801":2}"#;
+        assert_eq!(without(text), text);
+    }
+
+    #[test]
+    fn nests_as_deep_as_common_readers_do() {
+        let arrays = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let objects = |depth| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        for text in [arrays(127), objects(127)] {
+            assert!(Text::read(text.as_bytes()).is_ok());
+        }
+        for text in [arrays(128), objects(128), arrays(100_000), "[".repeat(1_000_000)] {
+            assert_eq!(Text::read(text.as_bytes()).err(), Some(Rejection::NotJson));
+        }
     }
 
     #[test]
     fn takes_the_token_out_of_every_string() {
-        check(r#"{"t":"s3cret","a":"s3cret"}"#, r#"{"a":"[account token]"}"#);
-        check(r#"{"a":["x s3cret y"],"t":"s3cret"}"#, r#"{"a":["[account token]"]}"#);
-        check(r#"{"t":1,"a":{"b":"\u00733cret"}}"#, r#"{"a":{"b":"[account token]"}}"#);
+        check(r#"{"t":1,"a":"s3cret-token"}"#, r#"{"a":"[account token]"}"#);
+        check(r#"{"a":["x s3cret-token y"],"t":1}"#, r#"{"a":["[account token]"]}"#);
+        check(r#"{"t":1,"a":{"b":"\u00733cret-token"}}"#, r#"{"a":{"b":"[account token]"}}"#);
         check(
-            r#"{"t":1,"a":"qu\"o\\te","b":"qu\u0022o\u005cte"}"#,
+            r#"{"t":1,"a":"qu\"o\\te!","b":"qu\u0022o\u005cte!"}"#,
             r#"{"a":"[account token]","b":"[account token]"}"#,
         );
         check(
-            r#"{"t":1,"a":"ünï","b":"\u00fcn\u00ef","c":"uni"}"#,
-            r#"{"a":"[account token]","b":"[account token]","c":"uni"}"#,
+            r#"{"t":1,"a":"ünïcödé","b":"\u00fcn\u00efc\u00F6d\u00e9","c":"unicode"}"#,
+            r#"{"a":"[account token]","b":"[account token]","c":"unicode"}"#,
         );
-        check(r#"{"t":1,"s3cret":1}"#, r#"{"[account token]":1}"#);
+        check(r#"{"t":1,"s3cret-token":1}"#, r#"{"[account token]":1}"#);
+        assert_eq!(without(r#"{"a":"\ud83d\u00733cret-token"}"#), r#"{"a":"[account token]"}"#);
+        assert_eq!(without(r#"{"a":"{\"b\":\"12|ab\\/cd-ef\"}"}"#), r#"{"a":"[account token]"}"#);
+    }
+
+    #[test]
+    fn gives_values_as_they_are_written() {
+        let text = Text::read(br#" {"a" : 1.0 ,"b":{"a":[2] },"\u0063":"\n"} "#).unwrap();
+        assert_eq!(text.member("a"), Some("1.0"));
+        assert_eq!(text.member("b"), Some(r#"{"a":[2] }"#));
+        assert_eq!(text.member("c"), Some(r#""\n""#));
+        assert_eq!(text.member("d"), None);
+        assert_eq!(Text::read(b"[1]").unwrap().member("a"), None);
+    }
+
+    #[test]
+    fn refuses_a_member_that_comes_twice_at_any_depth() {
+        for text in [
+            r#"{"a":1,"a":2}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            r#"{"a":{"b":1,"b":1}}"#,
+            r#"[[{"x":[{"a":1,"b":[],"a":2}]}]]"#,
+            r#"{"😀":1,"\ud83d\ude00":2}"#,
+            r#"{"":1,"":2}"#,
+        ] {
+            assert_eq!(Text::read(text.as_bytes()).err(), Some(Rejection::NotProven), "{text}");
+        }
+        assert!(Text::read(br#"{"a":{"a":{"a":["a","a"]}},"A":"a","b":"a"}"#).is_ok());
+    }
+
+    #[test]
+    fn decodes_what_serde_json_decodes() {
+        for string in
+            [r#""""#, r#""a""#, r#""\"\\\/\b\f\n\r\t""#, r#""\u00e9é\ud83d\ude00😀\u0000""#, r#""\\u0061""#]
+        {
+            let expected: String = serde_json::from_str(string).unwrap();
+            assert_eq!(decoded(string), expected, "{string}");
+        }
+        assert_eq!(decoded(r#""a\ud83db""#), "a\u{fffd}b");
+        assert_eq!((exact(r#""\u0061""#), exact(r#""\ud83d""#)), ("a".into(), r#""\ud83d""#.into()));
     }
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::join5;
+use futures_util::FutureExt as _;
 use futures_util::lock::Mutex;
 
 use super::message::{DeliveriesAsk, DeliveriesReply};
@@ -22,9 +22,15 @@ use crate::webhook::{LONGEST, next_attempt};
 /// How long a receiver may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How many attempts one alarm makes: a free plan's invocation may make 50
-/// requests.
+/// How many deliveries are on their way at once.
+const MOST_AT_ONCE: u32 = 5;
+
+/// How many attempts are made between two events of the object: on a free plan
+/// it may make 50 requests for each.
 const MOST_ATTEMPTS: u32 = 40;
+
+/// How soon the alarm looks after what is being done at this moment.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// How many events are read at once when all are sent again.
 const PAGE: usize = 50;
@@ -44,6 +50,26 @@ pub struct Deliveries<P> {
     arming: Mutex<()>,
     /// When the alarm comes, as far as this life knows.
     armed_for: Cell<Option<UnixTime>>,
+    /// How many hands deliver now.
+    hands: Cell<u32>,
+    /// How many attempts they may still make before the next event.
+    left: Cell<u32>,
+}
+
+/// A hand at work; it counts until it is dropped, however it ends.
+struct Hand<'a>(&'a Cell<u32>);
+
+impl<'a> Hand<'a> {
+    fn new(hands: &'a Cell<u32>) -> Self {
+        hands.set(hands.get() + 1);
+        Self(hands)
+    }
+}
+
+impl Drop for Hand<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
 }
 
 /// The webhook as it is configured now, and what opens its events.
@@ -53,7 +79,7 @@ struct Configured<'a> {
     keys: &'a SealingKeys,
 }
 
-impl<P: DeliveryPorts> Deliveries<P> {
+impl<P: DeliveryPorts + 'static> Deliveries<P> {
     /// Whoever delivers the webhooks of `connection`, as `config` has it.
     #[must_use]
     pub fn new(ports: P, config: Rc<Config>, connection: String) -> Rc<Self> {
@@ -64,11 +90,13 @@ impl<P: DeliveryPorts> Deliveries<P> {
             writing: Mutex::new(()),
             arming: Mutex::new(()),
             armed_for: Cell::new(None),
+            hands: Cell::new(0),
+            left: Cell::new(MOST_ATTEMPTS),
         })
     }
 
     /// Answers one ask.
-    pub async fn answer(&self, ask: &DeliveriesAsk) -> DeliveriesReply {
+    pub async fn answer(self: &Rc<Self>, ask: &DeliveriesAsk) -> DeliveriesReply {
         let answered = match ask {
             DeliveriesAsk::Accept { id, event } => self.accept(id, event).await,
             DeliveriesAsk::List { list, after, most } => {
@@ -78,25 +106,36 @@ impl<P: DeliveryPorts> Deliveries<P> {
             DeliveriesAsk::SendAgain { id: Some(id) } => self.send_again(id).await,
             DeliveriesAsk::SendAgain { id: None } => self.send_all_again().await,
         };
-        answered.unwrap_or_else(|StorageFailed| {
+        // Also where nothing changed, or not all of it: somebody may have stored
+        // something before, and have failed at this.
+        self.left.set(MOST_ATTEMPTS);
+        let armed = self.arm().await;
+        self.begin();
+        answered.and_then(|reply| armed.map(|()| reply)).unwrap_or_else(|StorageFailed| {
             report::storage_failed(&self.ports, "webhooks");
             DeliveriesReply::Unavailable
         })
     }
 
-    /// Makes the attempts whose time has come, and forgets what may be.
+    /// Begins the attempts whose time has come, and forgets what may be. They go
+    /// on behind it: one that takes long holds up no other.
     ///
     /// # Errors
     /// [`StorageFailed`]: the alarm is to come again.
-    pub async fn alarm(&self) -> Result<(), StorageFailed> {
+    pub async fn alarm(self: &Rc<Self>) -> Result<(), StorageFailed> {
         self.armed_for.set(None);
-        let done = self.forget().await.and(match self.configured() {
-            Some(configured) => self.work(configured).await,
-            None => self.wait_for_configuration().await,
-        });
-        if done == Ok(true) && self.arm().await.is_ok() {
-            return Ok(());
+        self.left.set(MOST_ATTEMPTS);
+        let done = match (self.forget().await, self.configured()) {
+            (Ok(()), None) => self.wait_for_configuration().await,
+            (forgotten, _) => forgotten.map(|()| true),
+        };
+        self.begin();
+        match done {
+            Ok(true) if self.arm().await.is_ok() => return Ok(()),
+            Ok(false) => {}
+            Ok(true) | Err(StorageFailed) => report::storage_failed(&self.ports, "webhooks"),
         }
+        self.armed_for.set(None);
         self.ports.set_alarm(self.ports.now() + LOOK_AGAIN).await
     }
 
@@ -111,19 +150,25 @@ impl<P: DeliveryPorts> Deliveries<P> {
     /// lost: when its time is over an event is the operator's. Whether none is
     /// left to be delivered.
     async fn wait_for_configuration(&self) -> Result<bool, StorageFailed> {
+        let mut last: Option<(UnixTime, String)> = None;
+        let mut is_empty = true;
         loop {
             let _turn = self.writing.lock().await;
+            let after = last.as_ref().map(|(at, id)| (*at, id.as_str()));
+            let page = self.ports.records(List::Pending, after, PAGE).await?;
+            let Some(end) = page.last() else { return Ok(is_empty) };
+            last = Some((end.due, end.id.clone()));
             let now = self.ports.now();
-            let first = self.ports.records(List::Pending, None, 1).await?.pop();
-            let Some(first) = first else { return Ok(true) };
-            let over = first.since + LONGEST <= now;
-            let Some(mut record) = self.ports.record(&first.id).await?.filter(|_| over) else {
-                return Ok(false);
-            };
-            record.outcome = Some(Outcome::Misconfigured);
-            record.failed(now);
-            self.log(&record, Duration::ZERO);
-            self.ports.put_record(&record).await?;
+            for pending in page {
+                if pending.since + LONGEST > now {
+                    is_empty = false;
+                } else if let Some(mut record) = self.ports.record(&pending.id).await? {
+                    (record.outcome, record.status) = (Some(Outcome::Misconfigured), None);
+                    record.failed(now);
+                    self.log(&record, Duration::ZERO);
+                    self.ports.update_record(&record).await?;
+                }
+            }
         }
     }
 
@@ -137,10 +182,14 @@ impl<P: DeliveryPorts> Deliveries<P> {
     }
 
     async fn accept(&self, id: &str, event: &str) -> Result<DeliveriesReply, StorageFailed> {
-        let turn = self.writing.lock().await;
+        let _turn = self.writing.lock().await;
         match self.ports.record(id).await? {
-            // Whoever sends it once more wants it delivered.
-            Some(mut known) if known.list == List::Failed => {
+            // Whoever sends it once more wants it delivered, and brings anew what
+            // may not have opened.
+            Some(mut known)
+                if known.list == List::Failed
+                    || (known.list == List::Pending && known.outcome == Some(Outcome::Unopened)) =>
+            {
                 known.event = Some(event.to_owned());
                 known.send_again(self.ports.now());
                 self.ports.put_record(&known).await?;
@@ -151,20 +200,15 @@ impl<P: DeliveryPorts> Deliveries<P> {
                 self.ports.put_record(&record).await?;
             }
         }
-        drop(turn);
-        // For one that was known, too: who stored it may have failed at this.
-        self.arm().await?;
         Ok(DeliveriesReply::Accepted)
     }
 
     async fn send_again(&self, id: &str) -> Result<DeliveriesReply, StorageFailed> {
-        let turn = self.writing.lock().await;
+        let _turn = self.writing.lock().await;
         let failed = self.ports.record(id).await?.filter(|record| record.list == List::Failed);
         let Some(mut record) = failed else { return Ok(DeliveriesReply::Unknown) };
         record.send_again(self.ports.now());
         self.ports.put_record(&record).await?;
-        drop(turn);
-        self.arm().await?;
         Ok(DeliveriesReply::SentAgain)
     }
 
@@ -180,36 +224,57 @@ impl<P: DeliveryPorts> Deliveries<P> {
             for record in page.iter().filter(|record| record.since < now) {
                 self.send_again(&record.id).await?;
             }
+            self.arm().await?;
         }
     }
 
-    /// Sets the alarm for the earliest thing to do. One at a time: the last one
-    /// to read is the last one to set.
+    /// Sets the alarm for the earliest thing to do, or a little before. One at a
+    /// time: the last one to read is the last one to set.
     async fn arm(&self) -> Result<(), StorageFailed> {
         let _turn = self.arming.lock().await;
-        let Some(at) = self.ports.earliest().await? else { return Ok(()) };
-        if self.armed_for.get() != Some(at) {
+        let Some(earliest) = self.ports.earliest().await? else { return Ok(()) };
+        let now = self.ports.now();
+        // What is to be done now is being done: the alarm is for where that ends.
+        let soonest = if self.left.get() > 0 { now + LOOK_AFTER } else { now };
+        let at = earliest.max(soonest);
+        if self.armed_for.get().is_none_or(|armed_for| armed_for <= now || armed_for > at) {
             self.ports.set_alarm(at).await?;
             self.armed_for.set(Some(at));
         }
         Ok(())
     }
 
-    async fn work(&self, configured: Configured<'_>) -> Result<bool, StorageFailed> {
-        let left = Cell::new(MOST_ATTEMPTS);
-        let hand = || self.attempt_all(configured, &left);
-        let done = join5(hand(), hand(), hand(), hand(), hand()).await;
-        done.0.and(done.1).and(done.2).and(done.3).and(done.4).map(|()| true)
+    /// Has another hand deliver, where one is free.
+    fn begin(self: &Rc<Self>) {
+        if self.hands.get() < MOST_AT_ONCE && self.left.get() > 0 && self.configured().is_some() {
+            let deliveries = Rc::clone(self);
+            self.ports.spawn(async move { deliveries.deliver_all().await }.boxed_local());
+        }
     }
 
     /// Makes one attempt after the other while there are any to make.
-    async fn attempt_all(&self, configured: Configured<'_>, left: &Cell<u32>) -> Result<(), StorageFailed> {
-        while left.get() > 0 {
-            let Some(record) = self.take().await? else { return Ok(()) };
-            left.set(left.get().saturating_sub(1));
-            self.attempt(record, configured).await?;
+    async fn deliver_all(self: Rc<Self>) {
+        if self.hands.get() >= MOST_AT_ONCE {
+            return;
         }
-        Ok(())
+        let hand = Hand::new(&self.hands);
+        while let Some(configured) = self.configured().filter(|_| self.left.get() > 0) {
+            let attempted = match self.take().await {
+                Ok(None) => break,
+                Ok(Some(record)) => {
+                    self.begin();
+                    self.attempt(record, configured).await
+                }
+                Err(failed) => Err(failed),
+            };
+            if attempted.is_err() {
+                report::storage_failed(&self.ports, "webhooks");
+                break;
+            }
+        }
+        drop(hand);
+        // Where this fails, the alarm that is set comes, and sets the next one.
+        let _ = self.arm().await;
     }
 
     /// Takes the next event whose time has come. If this life ends before the
@@ -220,11 +285,12 @@ impl<P: DeliveryPorts> Deliveries<P> {
         let first = self.ports.records(List::Pending, None, 1).await?.pop();
         let Some(first) = first.filter(|record| record.due <= now) else { return Ok(None) };
         let Some(mut record) = self.ports.record(&first.id).await? else { return Ok(None) };
+        self.left.set(self.left.get().saturating_sub(1));
         record.attempts = record.attempts.saturating_add(1);
         let [jitter] = self.ports.bytes();
         let after = next_attempt(record.attempts, record.since, now, Some(TIMEOUT * 2), jitter);
-        record.due = after.unwrap_or(now + TIMEOUT * 2);
-        self.ports.put_record(&record).await?;
+        record.due = after.unwrap_or(now).max(now + TIMEOUT * 2);
+        self.ports.update_record(&record).await?;
         Ok(Some(record))
     }
 
@@ -248,7 +314,7 @@ impl<P: DeliveryPorts> Deliveries<P> {
         let retry_after = answer.and_then(|answer| answer.retry_after);
         let [jitter] = self.ports.bytes();
         let next = match outcome {
-            Outcome::Delivered | Outcome::Gone | Outcome::Misconfigured => None,
+            Outcome::Delivered | Outcome::Gone | Outcome::Misconfigured | Outcome::Unknown => None,
             // A sealing key that is missing may come back.
             Outcome::Refused | Outcome::Timeout | Outcome::Unreachable | Outcome::Unopened => {
                 let wish = retry_after.and_then(|value| oauth::retry_after(&value, now));
@@ -261,8 +327,9 @@ impl<P: DeliveryPorts> Deliveries<P> {
             None => record.failed(now),
         }
         self.log(&record, now.since(began));
-        let _turn = self.writing.lock().await;
-        self.ports.put_record(&record).await
+        // Nobody else changes it before its time: to wait for a turn, behind many
+        // others, would let that come.
+        self.ports.update_record(&record).await
     }
 
     async fn deliver(

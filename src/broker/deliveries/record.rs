@@ -58,7 +58,9 @@ pub struct Record {
     pub outcome: Option<Outcome>,
     /// The status that the receiver answered last, where it did.
     pub status: Option<u16>,
-    /// The sealed event (see [`event_record`]); none once it was delivered.
+    /// The sealed event (see [`event_record`]); none once it was delivered. It is
+    /// stored beside the rest, which is read without it.
+    #[serde(skip)]
     pub event: Option<String>,
 }
 
@@ -80,6 +82,9 @@ pub enum Outcome {
     Unopened,
     /// None was made: the webhook was not configured correctly for a day.
     Misconfigured,
+    /// Another version of the broker knows.
+    #[serde(other)]
+    Unknown,
 }
 
 impl Record {

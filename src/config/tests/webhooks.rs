@@ -143,6 +143,13 @@ fn takes_webhooks_in_while_the_rest_of_the_connection_is_broken() {
     assert!(config.connections["guru"].is_none() && config.webhooks["guru"].is_some());
     let twin = with_webhooks(&[("CONNECTIONS/GURU", sound()["CONNECTIONS"]["guru"].clone())]);
     assert!(read(&twin).0.webhooks["guru"].is_none());
+    let account = with_webhooks(&[("CONNECTIONS/Guru-Account", sound()["CONNECTIONS"]["fixed"].clone())]);
+    let (config, problems) = read(&account);
+    assert_eq!(
+        problems[0].to_string(),
+        "CONNECTIONS.guru.webhook: must be a connection of another name: its account token is another one's token"
+    );
+    assert!(config.webhooks["guru"].is_none() && problems.len() == 1);
 }
 
 #[test]

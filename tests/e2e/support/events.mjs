@@ -1,0 +1,86 @@
+// The two who have to do with events besides their receiver: the sender, and the operator.
+
+import assert from "node:assert/strict";
+import { Agent } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
+import { assertStatus } from "./assertions.mjs";
+
+/** How long what has to come may take on a slow machine. */
+const PATIENCE = 60_000;
+
+/** The operator's key. A password of Basic may hold a colon. */
+export const ADMIN_KEY = "e2e-admin:key-0123456789abcdefghijklmnop";
+
+/** What `look` gives, as soon as it is something; asked again and again. */
+export async function eventually(look, what, limit = PATIENCE) {
+  for (const end = Date.now() + limit; ; await sleep(30)) {
+    const found = await look();
+    if (found) return found;
+    if (Date.now() > end) throw new Error(`${what} did not come within ${limit} ms`);
+  }
+}
+
+const below = (broker, target) => `${broker.vars.BASE_PATH ?? ""}${target}`;
+
+/** Sends `body` as the sender of `inbox` would. */
+export function sendEvent(broker, inbox, body = inbox.event(), options = {}) {
+  const headers = { "Content-Type": "application/json" };
+  return broker.call(below(broker, inbox.path), { method: "POST", key: null, body, headers, ...options });
+}
+
+/** The same, and it is accepted. */
+export async function accept(broker, inbox, body, options) {
+  const { accepted_status: status = 202 } = inbox.vars.webhook;
+  const answer = assertStatus(await sendEvent(broker, inbox, body, options), status);
+  assert.equal(answer.bytes, 0, answer.text);
+  return answer;
+}
+
+/** Waits until `inbox` has `count` deliveries. */
+export const delivered = (inbox, count, limit) =>
+  eventually(() => inbox.deliveries.length >= count, `delivery ${count} of ${inbox.id}`, limit);
+
+/** Asks for `target` below the events of the connection `id`, with the operator's key. */
+export const operate = (broker, id, target = "", options) =>
+  broker.call(below(broker, `/admin/connections/${id}/webhooks${target}`), { key: ADMIN_KEY, ...options });
+
+/** All events of the connection `id` in `state`, page by page. */
+export async function listed(broker, id, state) {
+  const all = [];
+  for (let after = ""; ; ) {
+    const { webhooks, next } = assertStatus(await operate(broker, id, `?state=${state}${after}`)).json();
+    all.push(...webhooks);
+    if (next === null) return all;
+    after = `&after=${encodeURIComponent(next)}`;
+  }
+}
+
+/** Waits until nothing of `inbox` is on its way any more: no delivery comes after that. */
+export const settled = (broker, inbox, limit) =>
+  eventually(async () => !(await listed(broker, inbox.id, "pending")).length, `the end of what is pending for ${inbox.id}`, limit);
+
+/** Sends what failed once more: one event, or all. */
+export const sendAgain = (broker, inbox, id) => operate(broker, inbox.id, id ? `/${id}/send` : "/send", { method: "POST" });
+
+/** As many new events of `inbox`. */
+export const newEvents = (inbox, count) => Array.from({ length: count }, () => inbox.event());
+
+/** Sends all of `events`, over `senders` connections at once; each is accepted. */
+export async function sendAll(broker, inbox, events, senders = 50) {
+  const agent = new Agent({ keepAlive: true, maxSockets: senders });
+  try {
+    await Promise.all(events.map((event) => accept(broker, inbox, event, { agent, timeout: PATIENCE })));
+  } finally {
+    agent.destroy();
+  }
+}
+
+/** Holds `inbox` to have got each of `events` once, without its token and under an id of its own. */
+export function assertEachOnce(inbox, events) {
+  const expected = events.map((event) => {
+    const { api_token: _, ...rest } = JSON.parse(event);
+    return JSON.stringify(rest);
+  });
+  assert.deepEqual([...inbox.texts].sort(), expected.sort());
+  assert.equal(new Set(inbox.ids).size, events.length);
+}
