@@ -1,6 +1,8 @@
 //! Whole calls over simulated surroundings.
 
 mod callers;
+mod operators;
+mod webhooks;
 
 use crate::simulation::{Answered, Call, Grants, Site};
 

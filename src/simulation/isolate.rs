@@ -8,6 +8,7 @@ use futures_util::future::LocalBoxFuture;
 use zeroize::Zeroizing;
 
 use super::crowd_watch::Visit;
+use super::deliveries::DeliveryObjects;
 use super::objects::Objects;
 use super::site::{Shared, bearer};
 use super::world::Process;
@@ -89,9 +90,15 @@ impl KeeperLink for CallPorts {
         Ok(reply)
     }
 
-    async fn ask_deliveries(&self, _: &str, _: &DeliveriesAsk) -> Result<DeliveriesReply, KeeperUnreachable> {
+    async fn ask_deliveries(
+        &self,
+        connection: &str,
+        ask: &DeliveriesAsk,
+    ) -> Result<DeliveriesReply, KeeperUnreachable> {
         self.site.world.hop().await;
-        Err(KeeperUnreachable)
+        let reply = DeliveryObjects::ask(&self.site, connection, ask).await?;
+        self.site.world.hop().await;
+        Ok(reply)
     }
 }
 

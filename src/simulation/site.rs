@@ -9,10 +9,12 @@ use serde_json::{Value, json};
 use super::cache::Cache;
 use super::call::{Answered, Call};
 use super::crowd_watch::{CrowdWatch, Visit};
+use super::deliveries::DeliveryObjects;
 use super::isolate::CallPorts;
 use super::issuer::Issuers;
 use super::objects::Objects;
 use super::provider::{Grants, Provider};
+use super::receiver::Receiver;
 use super::watch::Watch;
 use super::world::{Process, World};
 use crate::broker::ports::UpstreamCall;
@@ -64,6 +66,8 @@ impl Site {
             upstream_calls: RefCell::default(),
             upstream_script: RefCell::default(),
             objects: Objects::default(),
+            deliveries: DeliveryObjects::default(),
+            receiver: Receiver::new(&world),
             crowd: CrowdWatch::default(),
             issuers: Issuers::new(&world),
             world,
@@ -147,6 +151,7 @@ impl Site {
         }
         self.shared.kill_keeper();
         Objects::kill_all(&self.shared);
+        DeliveryObjects::kill_all(&self.shared);
     }
 
     /// Ends an isolate: what it held in memory is lost.

@@ -235,7 +235,12 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
         let Some(earliest) = self.ports.earliest().await? else { return Ok(()) };
         let now = self.ports.now();
         // What is to be done now is being done: the alarm is for where that ends.
-        let soonest = if self.left.get() > 0 { now + LOOK_AFTER } else { now };
+        // Where no hand is free, the next one that is comes to it.
+        let soonest = match (self.left.get(), self.hands.get()) {
+            (0, _) => now,
+            (_, MOST_AT_ONCE..) => now + TIMEOUT,
+            _ => now + LOOK_AFTER,
+        };
         let at = earliest.max(soonest);
         if self.armed_for.get().is_none_or(|armed_for| armed_for <= now || armed_for > at) {
             self.ports.set_alarm(at).await?;
@@ -287,6 +292,8 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
         let Some(mut record) = self.ports.record(&first.id).await? else { return Ok(None) };
         self.left.set(self.left.get().saturating_sub(1));
         record.attempts = record.attempts.saturating_add(1);
+        // How it ended before says nothing now: it may well open.
+        (record.outcome, record.status) = (None, None);
         let [jitter] = self.ports.bytes();
         let after = next_attempt(record.attempts, record.since, now, Some(TIMEOUT * 2), jitter);
         record.due = after.unwrap_or(now).max(now + TIMEOUT * 2);

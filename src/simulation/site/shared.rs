@@ -12,10 +12,12 @@ use crate::broker::ports::{KeeperUnreachable, UpstreamCall};
 use crate::config::Config;
 use crate::simulation::cache::Cache;
 use crate::simulation::crowd_watch::{CrowdWatch, Visit};
+use crate::simulation::deliveries::DeliveryObjects;
 use crate::simulation::issuer::Issuers;
 use crate::simulation::object::ObjectPorts;
 use crate::simulation::objects::Objects;
 use crate::simulation::provider::{Person, Provider};
+use crate::simulation::receiver::Receiver;
 use crate::simulation::watch::Watch;
 use crate::simulation::world::{Process, World};
 use crate::time::UnixTime;
@@ -40,6 +42,9 @@ pub struct Shared {
     /// The sessions, and the counters of refused sign-ins.
     pub objects: Objects,
     pub crowd: CrowdWatch,
+    /// Those who deliver webhooks, and the application that gets them.
+    pub deliveries: DeliveryObjects,
+    pub receiver: Receiver,
     pub issuers: Issuers,
     pub(super) config: RefCell<Rc<Config>>,
     pub(super) keeper: RefCell<Option<(Process, Rc<Keeper<ObjectPorts>>)>>,

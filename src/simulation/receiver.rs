@@ -1,0 +1,185 @@
+//! The application's own receiver: it checks what comes in by the standard's
+//! words, and answers in many ways.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+
+use super::delivery_watch::DeliveryWatch;
+use super::world::World;
+use crate::broker::ports::{Delivery, DeliveryAnswer};
+use crate::time::UnixTime;
+
+/// How the receiver treats a delivery.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Manner {
+    /// It answers with a status.
+    Answers(u16),
+    /// It refuses, and asks for a pause of so many seconds.
+    AsksFor(u64),
+    /// It refuses, and asks for a pause until the moment that lies so far ahead.
+    AsksUntil(Duration),
+    /// It takes the event, and answers after so long.
+    Slow(Duration),
+    /// It takes the event, and the answer is lost.
+    Lost,
+    /// It is not reached.
+    Unreachable,
+    /// It neither takes the event nor answers.
+    Silent,
+}
+
+/// A delivery as it goes over the network.
+pub struct Post {
+    url: String,
+    fields: String,
+    body: String,
+}
+
+/// A delivery that came in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Arrival {
+    pub id: String,
+    pub at: UnixTime,
+    pub body: String,
+    pub manner: Manner,
+}
+
+/// The receiver.
+pub struct Receiver {
+    world: World,
+    /// How it treats the next deliveries.
+    pub script: RefCell<VecDeque<Manner>>,
+    /// How it treats all others.
+    pub manner: Cell<Manner>,
+    /// How often it treats one otherwise, per mille.
+    pub chaos: Cell<u64>,
+    /// The secrets by which deliveries have to be signed, each of them.
+    pub secrets: RefCell<Vec<String>>,
+    pub arrivals: RefCell<Vec<Arrival>>,
+}
+
+impl Post {
+    pub fn new(delivery: &Delivery<'_>) -> Self {
+        Self {
+            url: delivery.url.to_owned(),
+            fields: delivery.fields.to_owned(),
+            body: delivery.body.to_owned(),
+        }
+    }
+
+    fn fields(&self) -> BTreeMap<&str, &str> {
+        self.fields.lines().filter_map(|line| line.split_once(':')).collect()
+    }
+
+    pub fn id(&self) -> String {
+        self.fields().get("webhook-id").copied().unwrap_or_default().to_owned()
+    }
+}
+
+impl Receiver {
+    pub const ADDRESS: &'static str = "https://app.example/hooks/acme?from=broker";
+    pub const SECRET: &'static str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    pub fn new(world: &World) -> Self {
+        Self {
+            world: world.clone(),
+            script: RefCell::default(),
+            manner: Cell::new(Manner::Answers(204)),
+            chaos: Cell::new(0),
+            secrets: RefCell::new(vec![Self::SECRET.to_owned()]),
+            arrivals: RefCell::default(),
+        }
+    }
+
+    /// Takes what comes in over the network; nothing where it is not reached, or
+    /// its answer is lost.
+    pub async fn take(&self, watch: &DeliveryWatch, post: &Post) -> Option<DeliveryAnswer> {
+        self.world.hop().await;
+        let (id, now) = (post.id(), self.world.now());
+        let manner = self.script.borrow_mut().pop_front().unwrap_or_else(|| self.draw());
+        if let Some(wrong) = self.what_is_wrong(post, now) {
+            watch.demand(false, "signed-right", &wrong);
+        }
+        self.arrivals.borrow_mut().push(Arrival { id: id.clone(), at: now, body: post.body.clone(), manner });
+        if manner != Manner::Unreachable {
+            watch.arrived(&id, &post.body, manner.takes());
+        }
+        let answer = match manner {
+            Manner::Answers(status) => Some((status, None)),
+            Manner::AsksFor(seconds) => Some((429, Some(seconds.to_string()))),
+            Manner::AsksUntil(span) => Some((503, Some(http_date(now + span)))),
+            Manner::Slow(span) => {
+                self.world.sleep(span).await;
+                Some((200, None))
+            }
+            Manner::Silent => {
+                self.world.sleep(Duration::from_hours(1)).await;
+                None
+            }
+            Manner::Lost | Manner::Unreachable => None,
+        };
+        self.world.hop().await;
+        answer.map(|(status, retry_after)| DeliveryAnswer { status, retry_after })
+    }
+
+    fn draw(&self) -> Manner {
+        if !self.world.happens(self.chaos.get()) {
+            return self.manner.get();
+        }
+        match self.world.below(12) {
+            0 | 1 => Manner::Answers(500),
+            2 => Manner::Answers(302),
+            3 => Manner::Answers(410),
+            4 => Manner::AsksFor(self.world.below(20_000)),
+            5 => Manner::AsksUntil(Duration::from_secs(self.world.below(200_000))),
+            6 => Manner::Slow(Duration::from_millis(self.world.below(30_000))),
+            7 | 8 => Manner::Lost,
+            9 => Manner::Silent,
+            _ => Manner::Unreachable,
+        }
+    }
+
+    /// What is wrong with a delivery (Standard Webhooks 1.0.0, "Verifying
+    /// signatures").
+    fn what_is_wrong(&self, post: &Post, now: UnixTime) -> Option<String> {
+        let fields = post.fields();
+        let names: Vec<&str> = fields.keys().copied().collect();
+        let expected = ["content-type", "user-agent", "webhook-id", "webhook-signature", "webhook-timestamp"];
+        if post.url != Self::ADDRESS || names != expected || post.fields.lines().count() != expected.len() {
+            return Some(format!("a delivery to {} with {names:?}", post.url));
+        }
+        let (id, sent_at) = (fields["webhook-id"], fields["webhook-timestamp"]);
+        let age = sent_at.parse().ok().and_then(|sent_at| (now.as_millis() / 1000).checked_sub(sent_at));
+        if age.is_none_or(|age| age > 1) {
+            return Some(format!("a delivery was sent at {sent_at} and came at {}", now.as_millis()));
+        }
+        let secrets = self.secrets.borrow();
+        let signatures = secrets.iter().map(|secret| sign(secret, &format!("{id}.{sent_at}.{}", post.body)));
+        let signatures = signatures.collect::<Vec<_>>().join(" ");
+        (fields["webhook-signature"] != signatures).then(|| "a signature is wrong".to_owned())
+    }
+}
+
+impl Manner {
+    /// Whether the application has the event afterwards.
+    pub const fn takes(self) -> bool {
+        matches!(self, Self::Answers(200..=299) | Self::Slow(_) | Self::Lost)
+    }
+}
+
+fn sign(secret: &str, text: &str) -> String {
+    let key = STANDARD.decode(secret.strip_prefix("whsec_").expect("a secret")).expect("base64");
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("a key");
+    mac.update(text.as_bytes());
+    format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+}
+
+fn http_date(at: UnixTime) -> String {
+    httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_millis(at.as_millis()))
+}
