@@ -12,6 +12,7 @@
 //! - the alarm is never later than the earliest thing to do, but for the moment
 //!   in which it is being done.
 
+mod attempt;
 mod message;
 mod object;
 mod record;

@@ -103,7 +103,9 @@ impl DeliveryObjects {
         });
         let reply = receiver.await.map_err(|_| KeeperUnreachable)?;
         if !matches!(reply, DeliveriesReply::Unavailable) {
-            promises.iter().for_each(|id| site.deliveries.watch.promised(id, site.world.now()));
+            for id in &promises {
+                site.deliveries.watch.promised(id, site.world.now());
+            }
         }
         Ok(site.deliveries.letter(&reply))
     }

@@ -73,8 +73,9 @@ struct Round {
     began_at: Option<UnixTime>,
     attempts: usize,
     last: Option<Attempted>,
-    /// That the receiver took it, and when its answer was heard.
-    taken: Option<Option<UnixTime>>,
+    is_taken: bool,
+    /// When the answer of the receiver that took it was heard.
+    heard_at: Option<UnixTime>,
     /// Whether the receiver's last answer was that it wants no more of it.
     is_gone: bool,
 }
@@ -172,8 +173,11 @@ impl DeliveryWatch {
                 self.demand(reason, "tried-for-a-day", "an event is given up before its day is over");
             }
             (_, List::Delivered) => {
-                let is_taken = event.round.taken.is_some();
-                self.demand(is_taken, "delivered-means-taken", "an event counts as delivered that is not");
+                self.demand(
+                    event.round.is_taken,
+                    "delivered-means-taken",
+                    "an event counts as delivered that is not",
+                );
                 self.demand(record.event.is_none(), "nothing-left", "a delivered event stays in storage");
             }
             (Some(List::Pending), List::Pending) if is_anew => {
@@ -221,8 +225,9 @@ impl DeliveryWatch {
         };
         let list = event.list.map(|(list, _)| list);
         self.demand(list == Some(List::Pending), "delivered-once", "an event is tried that is not pending");
-        let last = event.promised_at.zip(event.round.began_at).map(|(at, began_at)| at.max(began_at + DAY));
-        let in_time = last.is_none_or(|last| now <= last + QUEUE) || had(trouble, now - QUEUE);
+        let deadline =
+            event.promised_at.zip(event.round.began_at).map(|(at, began_at)| at.max(began_at + DAY));
+        let in_time = deadline.is_none_or(|deadline| now <= deadline + QUEUE) || had(trouble, now - QUEUE);
         self.demand(in_time, "tried-for-a-day", "an event is tried after its day is over");
         self.check_pause(&event.round, trouble, now);
         event.round.attempts += 1;
@@ -252,12 +257,12 @@ impl DeliveryWatch {
         self.name(&mut seen, id, body);
         let trouble = seen.trouble;
         let Some(event) = seen.event(id) else { return };
-        if let Some(heard_at) = event.round.taken {
-            let excused = heard_at.is_none_or(|at| had(trouble, at));
+        if event.round.is_taken {
+            let excused = event.round.heard_at.is_none_or(|at| had(trouble, at));
             self.demand(excused, "delivered-once", "an event is delivered again without need");
         }
         if is_taken {
-            event.round.taken = Some(None);
+            (event.round.is_taken, event.round.heard_at) = (true, None);
         }
     }
 
@@ -312,8 +317,8 @@ impl Attempt<'_> {
             last.ended = Some((now, asked_until));
         }
         event.round.is_gone = status == Some(410);
-        if let (Some(200..=299), Some(heard_at)) = (status, &mut event.round.taken) {
-            heard_at.get_or_insert(now);
+        if matches!(status, Some(200..=299)) && event.round.is_taken {
+            event.round.heard_at.get_or_insert(now);
         }
     }
 }

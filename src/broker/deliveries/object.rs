@@ -7,20 +7,15 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::lock::Mutex;
 
+use super::attempt::{Configured, TIMEOUT};
 use super::message::{DeliveriesAsk, DeliveriesReply};
-use super::record::{List, Outcome, Record, event_record};
-use crate::broker::fields::FieldLines;
+use super::record::{List, Outcome, Record};
 use crate::broker::log::DeliveryLine;
-use crate::broker::ports::{Delivery, DeliveryAnswer, DeliveryPorts, PostFailure, StorageFailed};
+use crate::broker::ports::{DeliveryPorts, StorageFailed};
 use crate::broker::report;
-use crate::config::{Config, Webhook};
-use crate::oauth;
+use crate::config::Config;
 use crate::time::UnixTime;
-use crate::token::SealingKeys;
-use crate::webhook::{LONGEST, next_attempt};
-
-/// How long a receiver may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(15);
+use crate::webhook::LONGEST;
 
 /// How many deliveries are on their way at once.
 const MOST_AT_ONCE: u32 = 5;
@@ -41,11 +36,11 @@ const LOOK_AGAIN: Duration = Duration::from_mins(1);
 /// Whoever delivers the webhooks of one connection.
 #[allow(missing_debug_implementations, reason = "its ports have none")]
 pub struct Deliveries<P> {
-    ports: P,
+    pub(super) ports: P,
     config: Rc<Config>,
-    connection: String,
+    pub(super) connection: String,
     /// Who may change what is stored now.
-    writing: Mutex<()>,
+    pub(super) writing: Mutex<()>,
     /// Who may set the alarm now.
     arming: Mutex<()>,
     /// When the alarm comes, as far as this life knows.
@@ -53,7 +48,7 @@ pub struct Deliveries<P> {
     /// How many hands deliver now.
     hands: Cell<u32>,
     /// How many attempts they may still make before the next event.
-    left: Cell<u32>,
+    pub(super) left: Cell<u32>,
 }
 
 /// A hand at work; it counts until it is dropped, however it ends.
@@ -70,13 +65,6 @@ impl Drop for Hand<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get().saturating_sub(1));
     }
-}
-
-/// The webhook as it is configured now, and what opens its events.
-#[derive(Clone, Copy)]
-struct Configured<'a> {
-    webhook: &'a Webhook,
-    keys: &'a SealingKeys,
 }
 
 impl<P: DeliveryPorts + 'static> Deliveries<P> {
@@ -172,7 +160,7 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
         }
     }
 
-    fn log(&self, record: &Record, took: Duration) {
+    pub(super) fn log(&self, record: &Record, took: Duration) {
         DeliveryLine { connection: &self.connection, record, took }.write(&self.ports);
     }
 
@@ -280,88 +268,5 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
         drop(hand);
         // Where this fails, the alarm that is set comes, and sets the next one.
         let _ = self.arm().await;
-    }
-
-    /// Takes the next event whose time has come. If this life ends before the
-    /// attempt does, the next one makes another.
-    async fn take(&self) -> Result<Option<Record>, StorageFailed> {
-        let _turn = self.writing.lock().await;
-        let now = self.ports.now();
-        let first = self.ports.records(List::Pending, None, 1).await?.pop();
-        let Some(first) = first.filter(|record| record.due <= now) else { return Ok(None) };
-        let Some(mut record) = self.ports.record(&first.id).await? else { return Ok(None) };
-        self.left.set(self.left.get().saturating_sub(1));
-        record.attempts = record.attempts.saturating_add(1);
-        // How it ended before says nothing now: it may well open.
-        (record.outcome, record.status) = (None, None);
-        let [jitter] = self.ports.bytes();
-        let after = next_attempt(record.attempts, record.since, now, Some(TIMEOUT * 2), jitter);
-        record.due = after.unwrap_or(now).max(now + TIMEOUT * 2);
-        self.ports.update_record(&record).await?;
-        Ok(Some(record))
-    }
-
-    async fn attempt(&self, mut record: Record, configured: Configured<'_>) -> Result<(), StorageFailed> {
-        let Configured { webhook, keys } = configured;
-        let began = self.ports.now();
-        let name = event_record(&self.connection, &record.id);
-        let event = record.event.as_ref().and_then(|sealed| keys.open(&name, sealed).ok());
-        let event = event.as_ref().and_then(|event| std::str::from_utf8(event).ok());
-        let (outcome, answer) = match event {
-            None => (Outcome::Unopened, None),
-            Some(event) => match self.deliver(&record.id, event, webhook, began).await {
-                Ok(answer) => (outcome_of(answer.status), Some(answer)),
-                Err(PostFailure::Timeout) => (Outcome::Timeout, None),
-                Err(PostFailure::Unreachable) => (Outcome::Unreachable, None),
-            },
-        };
-        let now = self.ports.now();
-        record.outcome = Some(outcome);
-        record.status = answer.as_ref().map(|answer| answer.status);
-        let retry_after = answer.and_then(|answer| answer.retry_after);
-        let [jitter] = self.ports.bytes();
-        let next = match outcome {
-            Outcome::Delivered | Outcome::Gone | Outcome::Misconfigured | Outcome::Unknown => None,
-            // A sealing key that is missing may come back.
-            Outcome::Refused | Outcome::Timeout | Outcome::Unreachable | Outcome::Unopened => {
-                let wish = retry_after.and_then(|value| oauth::retry_after(&value, now));
-                next_attempt(record.attempts, record.since, now, wish, jitter)
-            }
-        };
-        match next {
-            _ if outcome == Outcome::Delivered => record.delivered(now),
-            Some(at) => record.due = at,
-            None => record.failed(now),
-        }
-        self.log(&record, now.since(began));
-        // Nobody else changes it before its time: to wait for a turn, behind many
-        // others, would let that come.
-        self.ports.update_record(&record).await
-    }
-
-    async fn deliver(
-        &self,
-        id: &str,
-        event: &str,
-        webhook: &Webhook,
-        now: UnixTime,
-    ) -> Result<DeliveryAnswer, PostFailure> {
-        let mut fields = FieldLines::default();
-        fields.push("content-type", "application/json");
-        fields.push("user-agent", concat!("porteiro/", env!("CARGO_PKG_VERSION")));
-        fields.push("webhook-id", id);
-        fields.push("webhook-timestamp", &(now.as_millis() / 1000).to_string());
-        fields.push("webhook-signature", &webhook.signing_keys.sign(id, now, event));
-        let fields = fields.into_text();
-        let delivery = Delivery { url: &webhook.forward_to, fields: &fields, body: event, timeout: TIMEOUT };
-        self.ports.deliver(&delivery).await
-    }
-}
-
-const fn outcome_of(status: u16) -> Outcome {
-    match status {
-        200..=299 => Outcome::Delivered,
-        410 => Outcome::Gone,
-        _ => Outcome::Refused,
     }
 }
