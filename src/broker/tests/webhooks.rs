@@ -3,10 +3,13 @@
 use serde_json::Value;
 
 use super::{check, site as plain_site};
-use crate::simulation::{Call, Event, Site};
+use crate::simulation::{Call, Event, Manner, Site};
 
+/// A site whose receiver is down: what is stored stays there.
 fn site() -> Site {
-    Site::for_webhooks(1)
+    let site = Site::for_webhooks(1);
+    site.shared.receiver.manner.set(Manner::Unreachable);
+    site
 }
 
 fn event(text: &str) -> Call {
@@ -163,7 +166,7 @@ fn tells_senders_where_nothing_is_to_be_sent() {
     let text = Event::new(1).text;
     check(&site(), &Call::event("other", &text), 404, "unknown_connection");
     check(&plain_site(), &event(&text), 404, "not_found");
-    check(&site(), &Call::event("acme/", &text), 404, "not_found");
+    check(&site(), &Call::event("acme/x", &text), 404, "not_found");
     for (name, value) in [
         ("ACME_WEBHOOK_SECRET", Value::from("")),
         ("ACME_WEBHOOK_SECRET", "whsec_x".into()),
