@@ -21,9 +21,15 @@ const sessionLife = "src/broker/session/life.rs";
 const sessionState = "src/broker/session/state.rs";
 const cookie = "src/broker/session/cookie.rs";
 const refusals = "src/broker/refusals.rs";
+const deliveries = "src/broker/deliveries/object.rs";
+const attempt = "src/broker/deliveries/attempt.rs";
+const deliveryRecord = "src/broker/deliveries/record.rs";
+const schedule = "src/webhook/schedule.rs";
+const event = "src/webhook/event.rs";
 
-/** The schedules of people who sign in; the others are of one token set. */
+/** The schedules of people who sign in, and those of webhooks; the others are of one token set. */
 const PEOPLE = { test: "simulation::crowd::keeps_every_invariant_in_any_schedule_of_people", seeds: 500 };
+const WEBHOOKS = { test: "simulation::webhooks::keeps_every_invariant_in_any_schedule_of_webhooks", seeds: 300 };
 
 const joins = `        if let Some(renewal) = self.in_flight() {
             return renewal;
@@ -92,6 +98,18 @@ const FAULTS = [
   },
   { name: "only refusals count that are told", scenario: PEOPLE, edits: [[refusals, "if self.list.len() >= MOST {", "if false {"]] },
   { name: "refusals are not stored", scenario: PEOPLE, edits: [[refusals, "            self.ports.store(&text).await?;\n", "            drop(text);\n"]] },
+  { name: "the alarm is set for the first event only", scenario: WEBHOOKS, edits: [[deliveries, "is_none_or(|armed_for| armed_for <= now || armed_for > at)", "is_none()"]] },
+  { name: "an event is acknowledged that is not stored", scenario: WEBHOOKS, edits: [[deliveries, "                let record = Record::new(id.to_owned(), event.to_owned(), self.ports.now());\n                self.ports.put_record(&record).await?;", "                let record = Record::new(id.to_owned(), event.to_owned(), self.ports.now());\n                let _ = self.ports.put_record(&record).await;"]] },
+  { name: "what was stored before gets no alarm", scenario: WEBHOOKS, edits: [[deliveries, "let armed = self.arm().await;", "let armed = if matches!(answered, Ok(DeliveriesReply::Accepted)) { self.arm().await } else { Ok(()) };"]] },
+  { name: "an event that is known is not looked up", scenario: WEBHOOKS, edits: [[deliveries, "match self.ports.record(id).await? {", "match self.ports.record(id).await?.filter(|_| false) {"]] },
+  { name: "the time of the next attempt is not stored before one", scenario: WEBHOOKS, edits: [[attempt, "        self.ports.update_record(&record).await?;\n        Ok(Some(record))", "        Ok(Some(record))"]] },
+  { name: "an attempt's own time ends with the day", scenario: WEBHOOKS, edits: [[attempt, ".max(now + TIMEOUT * 2);", ".max(now);"]] },
+  { name: "an answer waits for its turn to be stored", scenario: WEBHOOKS, edits: [[attempt, "        self.ports.update_record(&record).await\n    }", "        let _turn = self.writing.lock().await;\n        self.ports.update_record(&record).await\n    }"]] },
+  { name: "six deliveries at once", scenario: WEBHOOKS, edits: [[deliveries, "const MOST_AT_ONCE: u32 = 5;", "const MOST_AT_ONCE: u32 = 6;"]] },
+  { name: "what the receiver wants no more of is tried again", scenario: WEBHOOKS, edits: [[attempt, "        410 => Outcome::Gone,\n", ""]] },
+  { name: "Retry-After makes a wait shorter", scenario: WEBHOOKS, edits: [[schedule, "varied.max(retry_after.unwrap_or_default())", "retry_after.unwrap_or(varied)"]] },
+  { name: "what failed is kept for an hour", scenario: WEBHOOKS, edits: [[deliveryRecord, "const KEPT: Duration = Duration::from_hours(30 * 24);", "const KEPT: Duration = Duration::from_hours(1);"]] },
+  { name: "the account token stays in the event", scenario: WEBHOOKS, edits: [[event, "let body = text.without(member, tokens);", "let body = String::from_utf8_lossy(body).into_owned();"]] },
 ];
 
 async function main([only]) {
@@ -99,7 +117,7 @@ async function main([only]) {
   if (!chosen.length) throw new Failure(`No fault's name has "${only}" in it.`);
   const copy = inRoot("target", "faults", "source");
   const missed = [];
-  const none = [TOKENS, PEOPLE].map((scenario) => ({ name: `none (${scenario.test.split("::")[1]})`, scenario, edits: [] }));
+  const none = [TOKENS, PEOPLE, WEBHOOKS].map((scenario) => ({ name: `none (${scenario.test.split("::")[1]})`, scenario, edits: [] }));
   for (const fault of [...none, ...chosen]) {
     const start = performance.now();
     makeCopy(copy);

@@ -230,6 +230,8 @@ impl DeliveryWatch {
         let in_time = deadline.is_none_or(|deadline| now <= deadline + QUEUE) || had(trouble, now - QUEUE);
         self.demand(in_time, "tried-for-a-day", "an event is tried after its day is over");
         self.check_pause(&event.round, trouble, now);
+        let is_wanted = !event.round.is_gone || had(trouble, now - AFTERMATH);
+        self.demand(is_wanted, "gone-is-gone", "the receiver gets again what it wants no more of");
         event.round.attempts += 1;
         event.round.last = Some(Attempted { began_at: now, ended: None });
         attempt

@@ -202,6 +202,18 @@ impl Site {
     }
 }
 
+impl Drop for Site {
+    /// What lives in a site holds on to it.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.shared.kill_keeper();
+            Objects::kill_all(&self.shared);
+            DeliveryObjects::kill_all(&self.shared);
+            self.shared.world.end();
+        }
+    }
+}
+
 /// The token that a call carries.
 pub fn bearer(call: &UpstreamCall<'_>) -> String {
     let value = Headers::new(call.fields).value("authorization").expect("every call carries its token");

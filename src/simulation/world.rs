@@ -107,6 +107,12 @@ impl World {
         drop::<BTreeMap<_, _>>(dead);
     }
 
+    /// Ends all that lives here.
+    pub fn end(&self) {
+        let all = std::mem::take(&mut *self.0.tasks.borrow_mut());
+        drop::<BTreeMap<_, _>>(all);
+    }
+
     /// Waits for `span`.
     pub fn sleep(&self, span: Duration) -> impl Future<Output = ()> + use<> {
         let due = (self.now() + span).as_millis();

@@ -3,11 +3,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ensurePython } from "../../../scripts/python.mjs";
+import { freePort } from "./workerd.mjs";
 
 const at = (path) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 
@@ -134,15 +134,6 @@ function eachLine(stream, take) {
     rest = lines.pop();
     lines.forEach(take);
   });
-}
-
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 // Nothing outlives the tests.
