@@ -31,6 +31,8 @@ pub struct DeliveryObjects {
     pub failures: Cell<u64>,
     /// How many operations there were.
     pub operations: Cell<u64>,
+    /// How often an alarm's handler was called.
+    pub rings: Cell<u64>,
     /// What befalls the operation of that number.
     pub mishap: Cell<Option<(u64, Mishap)>>,
     pub watch: DeliveryWatch,

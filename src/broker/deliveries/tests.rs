@@ -234,6 +234,16 @@ fn delivers_to_a_slow_receiver_five_at_once() {
 }
 
 #[test]
+fn looks_seldom_what_there_is_to_do_while_as_much_is_done_as_may_be() {
+    let scene = Scene::with(Manner::Silent);
+    scene.accept_all(0..60);
+    let before = scene.shared.deliveries.rings.get();
+    scene.wait(MINUTE);
+    let rings = scene.shared.deliveries.rings.get() - before;
+    assert!((1..=10).contains(&rings), "the alarm came {rings} times in a minute");
+}
+
+#[test]
 fn goes_on_delivering_the_others_while_one_is_refused() {
     let scene = Scene::new();
     scene.script([Manner::Silent]);

@@ -48,6 +48,7 @@ impl DeliveryObjects {
         site.deliveries.change(connection, |object| {
             (object.alarm, object.sleeper, object.is_ringing) = (None, None, true);
         });
+        site.deliveries.rings.set(site.deliveries.rings.get() + 1);
         let (process, deliveries) = Self::life(site, connection);
         let (sender, receiver) = oneshot::channel();
         site.world.spawn(process, async move {
