@@ -2,7 +2,9 @@
 //! seed, and strict fakes of everything behind the ports.
 //!
 //! One [`Site`] has several isolates, one keeper at a time, sessions and
-//! counters, a replicated cache, a provider and an issuer. The same seed gives the same schedule to the last step.
+//! counters, those who deliver webhooks, a replicated cache, a provider, an
+//! issuer, a sender of events and their receiver. The same seed gives the same
+//! schedule to the last step.
 
 mod cache;
 mod call;
