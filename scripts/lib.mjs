@@ -148,3 +148,11 @@ export const portInUse = (port) =>
     socket.once("connect", () => resolve(Boolean(socket.destroy())));
     socket.once("error", () => resolve(false));
   });
+
+/** The runtime's compatibility date and flags, as they are deployed. */
+export function compatibility() {
+  const text = readFileSync(inRoot("wrangler.toml"), "utf8");
+  const [, date] = text.match(/^compatibility_date = "(.+)"$/m);
+  const [, flags] = text.match(/^compatibility_flags = (\[.+\])$/m);
+  return { date, flags: JSON.parse(flags) };
+}

@@ -16,7 +16,7 @@ export async function lint() {
 }
 
 function checkScripts() {
-  const files = filesUnder("scripts", "src", "sandbox", "examples", "tests").filter((file) => /\.m?js$/.test(file));
+  const files = filesUnder("scripts", "src", "sandbox", "examples", "tests", "bench").filter((file) => /\.m?js$/.test(file));
   for (const file of files) {
     if (output(node(), ["--check", file], { stdio: ["ignore", "pipe", "inherit"] }) === undefined) {
       throw new Failure(`${path.relative(root, file)} is not valid JavaScript.`);

@@ -30,7 +30,7 @@ mod webhooks;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Body};
+pub use answer::{Answer, Body, COMMON_FIELDS};
 pub use call::answer;
 pub use memory::AccessTokens;
 pub use problem::Code;

@@ -1,11 +1,11 @@
 //! Porteiro ("doorman"): a serverless OAuth token broker.
 //!
-//! Browser front ends call it instead of the APIs whose makers forbid calling
+//! Browser front ends call it instead of APIs whose makers forbid calling
 //! them from a front end. It runs the grants, keeps the tokens sealed, checks
 //! who calls and what they may do, puts the token on the call and streams the
 //! answer back. No token, secret or password is ever in front-end code.
 //!
-//! This page is the map. How to use the broker is told in `README.md`.
+//! This page is the map; `README.md` tells how to use the broker.
 //!
 //! # One call
 //!
@@ -27,7 +27,7 @@
 //!
 //! | part | what it knows |
 //! |---|---|
-//! | `platform` | Workers: entry points, fetch, KV, the Durable Object, environment, clock, entropy, log. Compiled for wasm only. `glue.js` acts on JavaScript's objects; `shim.js`, the entry, outlives its module's failures. |
+//! | `platform` | Workers: entry points, fetch, KV, the Durable Object, environment, clock, entropy, log. Compiled for wasm only. `glue.js` acts on JavaScript's objects, `call.js` on a call's; `shim.js`, the entry, outlives its module's failures. |
 //! | [`broker`] | what a call means: route, caller, rule, access token, proxy decisions, public errors; and what there is one of each everywhere: the [keeper](broker::keeper), the one writer of a token set, the [session](broker::session) of a person, the counter of [refusals](broker::refusals), the [deliveries](broker::deliveries) of webhooks |
 //! | [`config`] | the operator's variables and secrets as types that cannot hold a wrong mix; every problem at once, by name |
 //! | [`jose`] | callers' JSON Web Tokens and their issuers' keys, but for the cryptography |

@@ -8,6 +8,7 @@ mod keeper;
 mod kv;
 mod records;
 mod runtime;
+mod waiting;
 
 #[cfg(test)]
 mod tests;

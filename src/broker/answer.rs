@@ -5,12 +5,25 @@ use super::cors::Cors;
 use super::fields::FieldLines;
 use crate::http::RequestHead;
 
+/// The header fields of every answer.
+pub const COMMON_FIELDS: [(&str, &str); 6] = [
+    ("cache-control", "no-store"),
+    ("x-content-type-options", "nosniff"),
+    // Whatever an upstream sends, it is data here, never a page of the
+    // broker's own origin.
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'; sandbox"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("referrer-policy", "no-referrer"),
+    ("vary", "Origin"),
+];
+
 /// An answer, ready to be sent.
 #[derive(Debug)]
 pub struct Answer<R> {
     /// The status.
     pub status: u16,
-    /// The header fields, as [`Headers`](crate::http::Headers) writes them.
+    /// The header fields besides [`COMMON_FIELDS`], as
+    /// [`Headers`](crate::http::Headers) writes them.
     pub fields: String,
     /// The body.
     pub body: Body<R>,
@@ -55,19 +68,14 @@ impl<R> Draft<R> {
         let Self { status, mut fields, vary, body } = self;
         fields.push("x-request-id", request_id);
         cors.add_to(&mut fields);
-        fields.push("cache-control", "no-store");
-        fields.push("x-content-type-options", "nosniff");
-        // Whatever an upstream sends, it is data here, never a page of the
-        // broker's own origin.
-        fields.push("content-security-policy", "default-src 'none'; frame-ancestors 'none'; sandbox");
-        fields.push("cross-origin-resource-policy", "same-origin");
-        fields.push("referrer-policy", "no-referrer");
         if head.url.starts_with("https:") {
             fields.push("strict-transport-security", "max-age=31536000");
         }
-        match vary.filter(|vary| vary.split(',').all(|name| !name.trim().eq_ignore_ascii_case("origin"))) {
-            Some(vary) => fields.push("vary", &format!("Origin, {vary}")),
-            None => fields.push("vary", "Origin"),
+        let vary = vary.unwrap_or_default();
+        for name in vary.split(',').map(str::trim) {
+            if !name.is_empty() && !name.eq_ignore_ascii_case("origin") {
+                fields.push("vary", name);
+            }
         }
         let body = if head.method == "HEAD" { Body::Empty } else { body };
         Answer { status, fields: fields.into_text(), body }

@@ -49,7 +49,7 @@ pub(super) async fn sign_in<'a, P: Ports>(
     let credentials = read_credentials(&**ports, head).await?;
     let turns = Turns::take(ports, keys, connection, &credentials.username, head).await?;
     let request = Request { ports: &**ports, keys, connection, credentials };
-    let answered = request.send(SessionId::read(head.headers)).await;
+    let answered = request.send(SessionId::read(&head.headers)).await;
     turns.give_back(ports, &answered);
     let outcome = answered.as_ref().map_or_else(|refused| refused.code.as_str(), |_| "granted");
     log::write_sign(&**ports, "sign_in", line.request_id, Some(id), outcome);
@@ -71,7 +71,7 @@ pub(super) async fn session<P: Ports>(
     Refused::other_methods(head, "GET, HEAD")?;
     broker.config().session.ok_or(Code::NotFound)?;
     cors.check_cookie(head, broker.config())?;
-    let id = SessionId::read(head.headers).ok_or(Code::CallerUnauthenticated)?;
+    let id = SessionId::read(&head.headers).ok_or(Code::CallerUnauthenticated)?;
     match ports.ask_session(id.name(), &SessionAsk::List { proof: id.proof() }).await {
         Ok(SessionReply::Connections(connections)) => {
             let list: Vec<Value> = connections
@@ -96,7 +96,7 @@ pub(super) async fn sign_out<P: Ports>(
     Refused::other_methods(head, "POST")?;
     let policy: SessionPolicy = broker.config().session.ok_or(Code::NotFound)?;
     cors.check_signing(head, broker.config())?;
-    if let Some(id) = SessionId::read(head.headers) {
+    if let Some(id) = SessionId::read(&head.headers) {
         match ports.ask_session(id.name(), &SessionAsk::SignOut { proof: id.proof() }).await {
             Ok(SessionReply::SignedOut) => {
                 log::write_sign(&**ports, "sign_out", line.request_id, None, "ended");
@@ -114,7 +114,7 @@ pub(super) async fn sign_out<P: Ports>(
 /// Takes away the cookie that was set while `SESSION_CROSS_SITE` was another:
 /// a browser keeps both kinds, and two cookies prove nobody.
 fn clear_stray<R>(head: &RequestHead<'_>, policy: &SessionPolicy, draft: &mut Draft<R>) {
-    if session::has_several_cookies(head.headers) {
+    if session::has_several_cookies(&head.headers) {
         let other = SessionPolicy { cross_site: !policy.cross_site, ..*policy };
         draft.fields.push("set-cookie", &clear_cookie(&other));
     }

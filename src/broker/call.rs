@@ -18,11 +18,7 @@ pub async fn answer<P: Ports>(
 ) -> Answer<P::Response> {
     let request_id = request_id(ports.bytes());
     let method = Method::parse(head.method);
-    let mut line = CallLine {
-        request_id: &request_id,
-        method: method.as_ref().map_or("other", Method::as_str),
-        ..CallLine::default()
-    };
+    let mut line = CallLine::new(&request_id, method.as_ref().map_or("other", Method::as_str));
     let route = Route::read(head.path(), &broker.config().base_path);
     let cors = if route.is_for_pages() { Cors::read(head, broker.config()) } else { Cors::none() };
     let served = serve(broker, ports, head, route, &cors, &mut line).await;

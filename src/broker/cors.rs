@@ -66,7 +66,7 @@ impl<'a> Cors<'a> {
     /// that reads is no other site's image, script or frame.
     pub fn check_cookie(&self, head: &RequestHead<'_>, config: &Config) -> Result<(), Code> {
         let field = |name: &str| head.headers.value(name);
-        let has_cookie = session::has_cookie(head.headers);
+        let has_cookie = session::has_cookie(&head.headers);
         let is_ambient = has_cookie
             || config.token_fields.iter().map(HeaderName::as_str).any(|name| {
                 // A page itself puts its token there.
@@ -124,7 +124,7 @@ impl<'a> Cors<'a> {
     pub fn add_to(&self, fields: &mut FieldLines) {
         let Page::Allowed(origin) = self.page else { return };
         let is_hidden = |name: &&str| *name != "set-cookie" && !SAFELISTED.contains(name);
-        let exposed: Vec<&str> = fields.names().filter(is_hidden).collect();
+        let exposed: Vec<&str> = fields.headers().iter().map(|(name, _)| name).filter(is_hidden).collect();
         let exposed = exposed.join(", ");
         fields.push("access-control-allow-origin", origin);
         if self.credentials {

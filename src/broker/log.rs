@@ -11,8 +11,9 @@ use super::memory::Source;
 use super::ports::Log;
 
 /// The line of one request.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct CallLine<'a> {
+    event: &'static str,
     pub request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<&'a str>,
@@ -21,7 +22,7 @@ pub(super) struct CallLine<'a> {
     pub method: &'a str,
     /// The path pattern of the rule that allowed the call.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
+    pub path: Option<&'a str>,
     pub status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'static str>,
@@ -42,7 +43,27 @@ pub(super) struct CallLine<'a> {
     pub replayed: bool,
 }
 
-impl CallLine<'_> {
+impl<'a> CallLine<'a> {
+    /// The line of a request of which no more is known yet.
+    pub const fn new(request_id: &'a str, method: &'a str) -> Self {
+        Self {
+            event: "call",
+            request_id,
+            connection: None,
+            caller: None,
+            method,
+            path: None,
+            status: 0,
+            code: None,
+            reason: None,
+            token: None,
+            token_ms: None,
+            upstream_ms: None,
+            webhook_id: None,
+            replayed: false,
+        }
+    }
+
     /// Notes where the token came from, and how long that took.
     pub fn note_token(&mut self, source: Source, took: Duration) {
         self.token = Some(source.as_str());
@@ -65,13 +86,7 @@ impl CallLine<'_> {
     }
 
     pub fn write(&self, log: &impl Log) {
-        #[derive(Serialize)]
-        struct Line<'a> {
-            event: &'static str,
-            #[serde(flatten)]
-            call: &'a CallLine<'a>,
-        }
-        if let Ok(line) = serde_json::to_string(&Line { event: "call", call: self }) {
+        if let Ok(line) = serde_json::to_string(self) {
             log.line(&line);
         }
     }

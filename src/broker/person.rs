@@ -41,7 +41,7 @@ impl Person {
         connection: &Connection,
         wants_token: bool,
     ) -> Result<Option<Rc<Self>>, Refused> {
-        let Some(id) = SessionId::read(head.headers) else { return Ok(None) };
+        let Some(id) = SessionId::read(&head.headers) else { return Ok(None) };
         let token = wants_token.then(|| (connection.id.clone(), Ask::new(&connection.grant.identity())));
         match ports.ask_session(id.name(), &SessionAsk::Use { proof: id.proof(), token }).await {
             Ok(SessionReply::Living { token }) => Ok(Some(Rc::new(Self { id, token: RefCell::new(token) }))),

@@ -41,15 +41,15 @@ pub(super) async fn pass_on<'a, P: Ports>(
     })?;
     let permission = proof.permission(connection, head.method, path)?;
     line.caller = Some(permission.caller);
-    line.path = Some(permission.pattern.to_string());
+    line.path = Some(permission.pattern.as_str());
     if let Some((number, limit)) = permission.rate_limit {
         let (rule, who) = (number.to_string(), proof.who(permission.caller, head));
         rates::take(broker, ports, limit, &[id, &rule, permission.caller, &who]).await?;
     }
     Cors::check_destination(head)?;
     let carries_token = head.query().is_some_and(|query| form::has_parameter(query, "access_token"));
-    let stray_body = fields::has_stray_body(head.method, head.headers);
-    if carries_token || stray_body || fields::is_loop(head.headers) {
+    let stray_body = fields::has_stray_body(head.method, &head.headers);
+    if carries_token || stray_body || fields::is_loop(&head.headers) {
         return Err(Code::BadRequest.into());
     }
     let url = upstream_url(connection, path, head);
@@ -150,7 +150,7 @@ impl<P: Ports> Call<'_, P> {
         line: &mut CallLine<'_>,
     ) -> Result<UpstreamAnswer<P::Response>, Refused> {
         let fields = fields::upstream_fields(
-            self.head.headers,
+            &self.head.headers,
             self.connection,
             &self.config.token_fields,
             token.expose(),
@@ -193,9 +193,10 @@ impl<P: Ports> Call<'_, P> {
             self.ports.discard(answer.response);
             return Err(Code::UpstreamUnreachable.into());
         }
-        let mut fields = fields::caller_fields(answer.headers(), self.connection);
-        let vary = answer.headers().value("vary").map(str::to_owned);
-        if let Some(location) = answer.headers().value("location") {
+        let headers = answer.headers();
+        let mut fields = fields::caller_fields(&headers, self.connection);
+        let vary = headers.value("vary").map(str::to_owned);
+        if let Some(location) = headers.value("location") {
             let redirects = (300..400).contains(&answer.status) && answer.status != 304;
             match self.connection.base_url.path_within(self.url, location) {
                 Some(path) => {

@@ -187,7 +187,7 @@ fn reads_every_field() {
     assert_eq!(api.request_headers[0].as_str(), "x-tenant");
     assert_eq!(api.response_headers[0].as_str(), "x-total-count");
     assert!(api.rules[0].methods[0].allows("GET"));
-    assert_eq!(api.rules[0].paths[0].to_string(), "/a/*");
+    assert_eq!(api.rules[0].paths[0].as_str(), "/a/*");
     assert_eq!(api.grant.name(), "client_credentials");
     let endpoint = api.grant.endpoint().unwrap();
     assert_eq!(endpoint.url.as_str(), "https://login.example.com/token");

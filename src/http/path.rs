@@ -1,7 +1,5 @@
 //! Paths of calls, and the patterns of rules.
 
-use std::fmt;
-
 use percent_encoding::percent_decode_str;
 
 /// The path of a call below its connection, known to be harmless.
@@ -96,6 +94,12 @@ impl PathPattern {
         whole.then(|| Self { text: text.to_owned(), segments, open })
     }
 
+    /// The pattern as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// Whether `path` is one of those allowed.
     #[must_use]
     pub fn matches(&self, path: RequestPath<'_>) -> bool {
@@ -107,12 +111,6 @@ impl PathPattern {
             }
         }
         self.open || segments.next().is_none()
-    }
-}
-
-impl fmt::Display for PathPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
     }
 }
 

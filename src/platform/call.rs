@@ -1,16 +1,19 @@
 //! What one call has of the runtime.
 
 use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
-use js_sys::Uint8Array;
+use js_sys::{Promise, Uint8Array};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use worker::web_sys::{Request, Response};
-use worker::{Context, Env};
+use worker::Env;
 use zeroize::Zeroizing;
 
 use super::{glue, kv, runtime};
@@ -28,9 +31,23 @@ use crate::time::UnixTime;
 
 /// The runtime as one call sees it.
 pub struct CallPorts {
-    outgoing: glue::Outgoing,
-    env: Env,
-    context: Context,
+    call: glue::Call,
+    /// The present moment, while it is the shim that polls the call.
+    now: Cell<Option<UnixTime>>,
+    /// What the shim is to send to the upstream.
+    request: RefCell<Option<RequestText>>,
+    /// What came of it.
+    response: RefCell<Option<String>>,
+    /// The log lines that the shim is to write.
+    lines: RefCell<String>,
+}
+
+/// What the shim is told to send to the upstream.
+pub struct RequestText {
+    /// How long the response's head may take.
+    pub timeout: Duration,
+    /// The request, as [`begin`](super::entry::begin) has it.
+    pub text: String,
 }
 
 /// An ask, and whom it is for.
@@ -71,9 +88,45 @@ const DOCUMENT_TIMEOUT_MS: f64 = 5_000.0;
 const MAX_DOCUMENT_BYTES: f64 = 524_288.0;
 
 impl CallPorts {
-    /// What the call that `request` makes has of the runtime.
-    pub fn new(request: &Request, env: Env, context: Context) -> Self {
-        Self { outgoing: glue::Outgoing::new(request), env, context }
+    /// What `call`, which begins at `now`, has of the runtime.
+    pub fn new(call: glue::Call, now: UnixTime) -> Self {
+        Self {
+            call,
+            now: Cell::new(Some(now)),
+            request: RefCell::default(),
+            response: RefCell::default(),
+            lines: RefCell::default(),
+        }
+    }
+
+    /// Notes what came of the request to the upstream.
+    pub fn note_response(&self, head: String, now: UnixTime) {
+        self.response.replace(Some(head));
+        self.now.set(Some(now));
+    }
+
+    /// What the shim is to send, where that is what the call waits for.
+    pub fn take_request(&self) -> Option<RequestText> {
+        self.request.take()
+    }
+
+    /// The log lines that were not written yet, each with a line break.
+    pub fn take_lines(&self) -> String {
+        self.lines.take()
+    }
+
+    /// From here on the call is polled when something comes, not by the shim.
+    pub fn leave_shim(&self) {
+        self.now.set(None);
+    }
+
+    /// Has the shim wait for `answer`.
+    pub fn wait_for(&self, answer: &Promise) {
+        self.call.wait_for(answer);
+    }
+
+    fn env(&self) -> Env {
+        self.call.env()
     }
 
     async fn send_letter<R: DeserializeOwned>(
@@ -82,7 +135,7 @@ impl CallPorts {
         letter: &Letter<'_>,
     ) -> Result<R, KeeperUnreachable> {
         let letter = serde_json::to_string(letter).map_err(|_| KeeperUnreachable)?;
-        let answered = glue::ask_object(&self.env, object, &letter).map_err(|_| KeeperUnreachable)?;
+        let answered = glue::ask_object(&self.env(), object, &letter).map_err(|_| KeeperUnreachable)?;
         let answer = JsFuture::from(answered).await.map_err(|_| KeeperUnreachable)?;
         let answer = answer.as_string().ok_or(KeeperUnreachable)?;
         serde_json::from_slice(answer.as_bytes()).map_err(|_| KeeperUnreachable)
@@ -91,7 +144,7 @@ impl CallPorts {
 
 impl Clock for CallPorts {
     fn now(&self) -> UnixTime {
-        runtime::now()
+        self.now.get().unwrap_or_else(runtime::now)
     }
 }
 
@@ -103,17 +156,22 @@ impl Entropy for CallPorts {
 
 impl Log for CallPorts {
     fn line(&self, line: &str) {
-        runtime::log(line);
+        if self.now.get().is_none() {
+            return runtime::log(line);
+        }
+        let mut lines = self.lines.borrow_mut();
+        lines.push_str(line);
+        lines.push('\n');
     }
 }
 
 impl Cache for CallPorts {
     async fn read(&self, name: &str) -> Result<Option<String>, CacheFailed> {
-        kv::read(&self.env, name).await
+        kv::read(&self.env(), name).await
     }
 
     async fn write(&self, name: &str, record: &str, expires_at: UnixTime) -> Result<(), CacheFailed> {
-        kv::write(&self.env, name, record, expires_at).await
+        kv::write(&self.env(), name, record, expires_at).await
     }
 }
 
@@ -142,30 +200,42 @@ impl KeeperLink for CallPorts {
 }
 
 impl Upstream for CallPorts {
-    type Response = Response;
+    type Response = ();
 
-    async fn send(&self, call: &UpstreamCall<'_>) -> Result<UpstreamAnswer<Response>, UpstreamFailure> {
-        #[expect(clippy::cast_precision_loss, reason = "both are far below 2^53")]
-        let (timeout, replay_bytes) =
-            (call.timeout.as_millis() as f64, call.replay_bytes.map_or(-1.0, |bytes| bytes as f64));
-        let sent = self.outgoing.send(call.method, call.url, call.fields, timeout, replay_bytes);
-        let response: Response =
-            JsFuture::from(sent).await.map_err(|error| failure(&error))?.unchecked_into();
-        let head = glue::response_head(&response);
-        let (status, fields) = head.split_once('\n').unwrap_or((&head, ""));
-        let status = status.parse().map_err(|_| UpstreamFailure::Unreachable)?;
-        Ok(UpstreamAnswer { status, fields: fields.to_owned(), response })
+    async fn send(&self, call: &UpstreamCall<'_>) -> Result<UpstreamAnswer<()>, UpstreamFailure> {
+        let UpstreamCall { method, url, fields, timeout, replay_bytes } = *call;
+        let mut head = if self.now.get().is_some() {
+            let replay_bytes = replay_bytes.map_or("-1".to_owned(), |bytes| bytes.to_string());
+            let numbers = (timeout.as_millis().to_string(), replay_bytes);
+            let text = ["F", &numbers.0, "\n", &numbers.1, "\n", method, "\n", url, "\n", fields].concat();
+            self.request.replace(Some(RequestText { timeout, text }));
+            poll_fn(|_| self.response.take().map_or(Poll::Pending, Poll::Ready)).await
+        } else {
+            #[expect(clippy::cast_precision_loss, reason = "both are far below 2^53")]
+            let (timeout, replay_bytes) =
+                (timeout.as_millis() as f64, replay_bytes.map_or(-1.0, |bytes| bytes as f64));
+            let sent = self.call.send(method, url, fields, timeout, replay_bytes);
+            JsFuture::from(sent).await.ok().and_then(|head| head.as_string()).unwrap_or_default()
+        };
+        let (status, rest) = head.split_once('\n').unwrap_or((&head, ""));
+        let status = status.parse().map_err(|_| match status {
+            "timeout" => UpstreamFailure::Timeout,
+            "gone" => UpstreamFailure::BodyGone,
+            _ => UpstreamFailure::Unreachable,
+        })?;
+        let fields = head.split_off(head.len() - rest.len());
+        Ok(UpstreamAnswer { status, fields, response: () })
     }
 
-    fn discard(&self, response: Response) {
-        glue::discard(&response);
+    fn discard(&self, (): ()) {
+        self.call.discard();
     }
 }
 
 impl Inbound for CallPorts {
     async fn body(&self, max_bytes: usize) -> Result<Zeroizing<Vec<u8>>, BodyFailure> {
         #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-        let body = JsFuture::from(self.outgoing.read(max_bytes as f64)).await;
+        let body = JsFuture::from(self.call.read(max_bytes as f64)).await;
         let body = body.map_err(|_| BodyFailure::Gone)?;
         if body.is_null() {
             return Err(BodyFailure::TooLarge);
@@ -205,21 +275,16 @@ impl RateLimits for CallPorts {
     async fn take(&self, limit: RateLimit, who: &str) -> bool {
         let name = format!("RATE_{}_{}", limit.requests, limit.seconds);
         // Where the platform's limit fails, the isolate's own still counts.
-        let left = JsFuture::from(glue::take_rate(&self.env, &name, who)).await;
+        let left = JsFuture::from(glue::take_rate(&self.env(), &name, who)).await;
         !left.is_ok_and(|left| left == JsValue::FALSE)
     }
 }
 
 impl Ports for CallPorts {
     fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
-        self.context.wait_until(runtime::contained(task));
-    }
-}
-
-fn failure(error: &JsValue) -> UpstreamFailure {
-    match error.as_string().as_deref() {
-        Some("timeout") => UpstreamFailure::Timeout,
-        Some("gone") => UpstreamFailure::BodyGone,
-        _ => UpstreamFailure::Unreachable,
+        self.call.wait_until(&wasm_bindgen_futures::future_to_promise(AssertUnwindSafe(async move {
+            runtime::contained(task).await;
+            Ok(JsValue::UNDEFINED)
+        })));
     }
 }

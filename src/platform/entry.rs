@@ -1,32 +1,108 @@
-//! The Worker's entry.
-#![expect(clippy::disallowed_macros, reason = "what #[event] expands to names one")]
+//! The Worker's entry, for calls.
+//!
+//! A call is a future. It is polled as far as it goes without waiting; where
+//! what it waits for is the upstream, that is told to `call.js`, which fetches
+//! and comes back, so that a warm call crosses the border once for its head
+//! and once for the upstream's, and makes no promise here. A call that waits
+//! for anything else becomes a promise.
 
+use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
 use wasm_bindgen::JsValue;
-use worker::web_sys::{Request, Response};
-use worker::{Context, Env, event};
+use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::call::CallPorts;
-use super::{glue, isolate};
+use super::waiting::Waiting;
+use super::{glue, isolate, runtime};
+use crate::broker::ports::Clock as _;
 use crate::broker::{self, Answer, Body};
 use crate::http::RequestHead;
 
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    let broker = isolate::broker(&env);
-    let text = glue::request_head(&request);
-    let head = RequestHead::new(&text);
-    let ports = Rc::new(CallPorts::new(&request, env, context));
-    let answer = broker::answer(&broker, &ports, &head).await;
-    // What the runtime says of a response that it does not take may quote it.
-    respond(&answer).map_err(|_| "the runtime took no response".into())
+/// How much later than it has to the shim may come back.
+const GRACE: Duration = Duration::from_secs(10);
+
+thread_local! {
+    static WAITING: RefCell<Waiting<Running>> = const { RefCell::new(Waiting::new()) };
 }
 
-fn respond(answer: &Answer<Response>) -> Result<Response, JsValue> {
-    match &answer.body {
-        Body::Empty => glue::respond(answer.status, &answer.fields, None),
-        Body::Text(text) => glue::respond(answer.status, &answer.fields, Some(text)),
-        Body::Upstream(upstream) => glue::respond_with(upstream, answer.status, &answer.fields),
+/// A call on its way.
+struct Running {
+    answer: LocalBoxFuture<'static, Answer<()>>,
+    ports: Rc<CallPorts>,
+}
+
+/// The header fields of every answer, a line each.
+#[wasm_bindgen(js_name = commonFields)]
+pub fn common_fields() -> String {
+    broker::COMMON_FIELDS.map(|(name, value)| format!("{name}:{value}")).join("\n")
+}
+
+/// Begins the call number `id`, a whole number that no other call has, whose
+/// head is `head`, at `now`, in milliseconds since 1970.
+///
+/// What is to be done comes back: `F`, a timeout in milliseconds, the largest
+/// body to be kept for a second send, the method, the address and the fields
+/// of a request to the upstream, a line each, after which [`resume`] is called;
+/// `W`, to wait for the promise that `call` was told; or the answer. This is
+/// `U` with the upstream's body, `T` with a text or `E` with none, log lines,
+/// the status, the fields besides the common ones, an empty line, and the text.
+#[wasm_bindgen]
+pub fn begin(id: f64, call: glue::Call, head: String, now: f64) -> String {
+    let broker = isolate::broker(|| call.env());
+    let ports = Rc::new(CallPorts::new(call, runtime::at(now)));
+    let own = Rc::clone(&ports);
+    let answer = async move {
+        let head = RequestHead::new(&head);
+        broker::answer(&broker, &own, &head).await
+    };
+    advance(id, Running { answer: answer.boxed_local(), ports })
+}
+
+/// Goes on with the call number `id`, whose upstream answered with the status
+/// and the fields in `head`, or did not, for the reason there. Nothing where
+/// the call is not known: it was begun by an instance that has ended.
+#[wasm_bindgen]
+pub fn resume(id: f64, head: String, now: f64) -> Option<String> {
+    let call = WAITING.with_borrow_mut(|waiting| waiting.take(number(id)))?;
+    call.ports.note_response(head, runtime::at(now));
+    Some(advance(id, call))
+}
+
+fn advance(id: f64, mut call: Running) -> String {
+    let polled = call.answer.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    if let Poll::Ready(answer) = polled {
+        return written(&answer, &call.ports);
     }
+    let now = call.ports.now();
+    if let Some(request) = call.ports.take_request() {
+        let end = now + request.timeout + GRACE;
+        WAITING.with_borrow_mut(|waiting| waiting.keep(number(id), call, end, now));
+        return request.text;
+    }
+    let Running { answer, ports } = call;
+    ports.leave_shim();
+    let own = Rc::clone(&ports);
+    let running = async move { Ok(JsValue::from_str(&written(&answer.await, &own))) };
+    ports.wait_for(&wasm_bindgen_futures::future_to_promise(AssertUnwindSafe(running)));
+    "W".to_owned()
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the shim counts from one")]
+const fn number(id: f64) -> u64 {
+    id as u64
+}
+
+fn written(answer: &Answer<()>, ports: &CallPorts) -> String {
+    let (kind, text) = match &answer.body {
+        Body::Empty => ("E", ""),
+        Body::Text(text) => ("T", text.as_str()),
+        Body::Upstream(()) => ("U", ""),
+    };
+    [kind, &ports.take_lines(), &answer.status.to_string(), "\n", &answer.fields, "\n\n", text].concat()
 }

@@ -1,46 +1,4 @@
-// What the broker has done on JavaScript's own objects: heads cross the border
-// to Rust as one text each, bodies never do.
-
-/** The method, the address and the header fields of `request`, a line each. */
-export function requestHead(request) {
-  return `${request.method}\n${request.url}${fieldLines(request.headers)}`;
-}
-
-/** The status and the header fields of `response`, a line each. */
-export function responseHead(response) {
-  return `${response.status}${fieldLines(response.headers)}`;
-}
-
-function fieldLines(headers) {
-  let lines = "";
-  for (const [name, value] of headers) lines += `\n${name}:${value}`;
-  return lines;
-}
-
-function toHeaders(lines) {
-  const headers = new Headers();
-  if (lines === "") return headers;
-  for (const line of lines.split("\n")) {
-    const colon = line.indexOf(":");
-    headers.append(line.slice(0, colon), line.slice(colon + 1));
-  }
-  return headers;
-}
-
-/** A response of the broker's own; `text` is null where there is no body. */
-export function respond(status, fields, text) {
-  return new Response(text, { status, headers: toHeaders(fields) });
-}
-
-/** `upstream`'s response with another head; its body is streamed. */
-export function respondWith(upstream, status, fields) {
-  return new Response(upstream.body, { status, headers: toHeaders(fields) });
-}
-
-/** Lets a response go whose body nobody reads. */
-export function discard(response) {
-  response.body?.cancel().catch(() => {});
-}
+// What the broker has done on JavaScript's own objects, but for calls: those are in call.js.
 
 /** The variables and secrets of the Worker as JSON; its bindings are left out. */
 export function variables(env) {
@@ -56,132 +14,6 @@ export function hasBinding(env, name) {
   return typeof env[name] === "object" && env[name] !== null;
 }
 
-// Bodies up to this size are read before they are sent, if they may have to be
-// sent again.
-const READ_FIRST = 64 * 1024;
-
-// So much of a body that is too large is read all the same: who is cut off while sending may not
-// see the answer.
-const READ_IN_VAIN = 2 * 1024 * 1024;
-
-/** One caller's request on its way to the upstream, sendable twice. */
-export class Outgoing {
-  #request;
-  #body; // undefined: not sent yet; null: none; ArrayBuffer; Recorder; "gone"
-
-  constructor(request) {
-    this.#request = request;
-  }
-
-  /**
-   * Sends the request on. `replayBytes` is the largest body that is kept for a
-   * second send, -1 where there will be none. Rejects with "timeout", "gone",
-   * or anything else where the upstream was not reached.
-   */
-  async send(method, url, fields, timeoutMs, replayBytes) {
-    const call = new AbortController();
-    const body = await this.#nextBody(replayBytes, () => call.abort("cut off"));
-    const alarm = setTimeout(() => call.abort("timeout"), timeoutMs);
-    try {
-      return await fetch(url, { method, headers: toHeaders(fields), body, redirect: "manual", signal: call.signal });
-    } catch (error) {
-      throw call.signal.aborted ? call.signal.reason : error;
-    } finally {
-      clearTimeout(alarm);
-    }
-  }
-
-  /** The request's body; null where it has more than `maxBytes`. Rejects where it breaks off. */
-  async read(maxBytes) {
-    const chunks = [];
-    let size = 0;
-    for await (const chunk of this.#request.body ?? []) {
-      size += chunk.byteLength;
-      if (size <= maxBytes) chunks.push(chunk);
-      else if (size > maxBytes + READ_IN_VAIN) break;
-    }
-    return size > maxBytes ? null : new Uint8Array(await new Blob(chunks).arrayBuffer());
-  }
-
-  // `cutOff` is called where the caller's body breaks off.
-  async #nextBody(replayBytes, cutOff) {
-    const { body, headers } = this.#request;
-    if (this.#body === undefined) {
-      const length = headers.has("content-length") ? Number(headers.get("content-length")) : undefined;
-      if (body === null) return (this.#body = null);
-      if (replayBytes < 0 || length > replayBytes) {
-        this.#body = "gone";
-        return body;
-      }
-      if (length <= READ_FIRST) return (this.#body = await this.#request.arrayBuffer());
-      this.#body = new Recorder(body, replayBytes, cutOff);
-      return this.#body.stream(length);
-    }
-    if (this.#body instanceof Recorder) this.#body = (await this.#body.whole()) ?? "gone";
-    if (this.#body === "gone") throw "gone";
-    return this.#body;
-  }
-}
-
-/** Passes a body on as it comes and keeps it, as long as it is small enough. */
-class Recorder {
-  #reader;
-  #limit;
-  #cutOff;
-  #kept = [];
-  #size = 0;
-  #ended = false;
-  #reading = Promise.resolve();
-
-  constructor(body, limit, cutOff) {
-    this.#reader = body.getReader();
-    this.#limit = limit;
-    this.#cutOff = cutOff;
-  }
-
-  /** The body as a stream of `length` bytes, or of an unknown number. */
-  stream(length) {
-    const source = new ReadableStream({
-      pull: async (controller) => {
-        const chunk = await this.#read();
-        if (chunk === undefined) controller.close();
-        else controller.enqueue(chunk);
-      },
-    });
-    if (length === undefined) return source;
-    const sized = new FixedLengthStream(length);
-    source.pipeTo(sized.writable).catch(() => {});
-    return sized.readable;
-  }
-
-  /** The whole body, read to its end; nothing where it is too large. */
-  async whole() {
-    while (!this.#ended && this.#kept !== null) await this.#read();
-    return this.#kept === null ? undefined : new Blob(this.#kept).arrayBuffer();
-  }
-
-  // The stream and a second send may both want the next chunk: one at a time.
-  #read() {
-    this.#reading = this.#reading.then(async () => {
-      if (this.#ended) return undefined;
-      // The runtime would end a body that breaks off as if it were whole.
-      const { done, value } = await this.#reader.read().catch((error) => {
-        this.#cutOff();
-        throw error;
-      });
-      if (done) {
-        this.#ended = true;
-        return undefined;
-      }
-      this.#size += value.byteLength;
-      if (this.#size > this.#limit) this.#kept = null;
-      this.#kept?.push(value.slice());
-      return value;
-    });
-    return this.#reading;
-  }
-}
-
 /**
  * Sends a `POST` whose answer's body is read up to a little more than
  * `maxBytes`, or not at all where that is negative. Rejects with "timeout", or
@@ -193,12 +25,12 @@ export async function post(url, fields, body, timeoutMs, maxBytes) {
   try {
     const response = await fetch(url, {
       method: "POST",
-      headers: toHeaders(fields),
+      headers: fields.split("\n").map((line) => line.split(/:(.*)/s, 2)),
       body,
       redirect: "manual",
       signal: timer.signal,
     });
-    if (maxBytes < 0) discard(response);
+    if (maxBytes < 0) response.body?.cancel().catch(() => {});
     return {
       status: response.status,
       retryAfter: response.headers.get("retry-after") ?? undefined,

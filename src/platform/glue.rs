@@ -1,26 +1,11 @@
-//! The functions of `glue.js`.
+//! The functions of `glue.js`, and what `call.js` does for a call.
 
 use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use worker::Env;
-use worker::web_sys::{Request, Response};
 
 #[wasm_bindgen(module = "/src/platform/glue.js")]
 extern "C" {
-    #[wasm_bindgen(js_name = requestHead)]
-    pub fn request_head(request: &Request) -> String;
-
-    #[wasm_bindgen(js_name = responseHead)]
-    pub fn response_head(response: &Response) -> String;
-
-    #[wasm_bindgen(catch)]
-    pub fn respond(status: u16, fields: &str, text: Option<&str>) -> Result<Response, JsValue>;
-
-    #[wasm_bindgen(catch, js_name = respondWith)]
-    pub fn respond_with(upstream: &Response, status: u16, fields: &str) -> Result<Response, JsValue>;
-
-    pub fn discard(response: &Response);
-
     pub fn variables(env: &Env) -> String;
 
     #[wasm_bindgen(js_name = hasBinding)]
@@ -37,15 +22,25 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = writeRecord)]
     pub fn write_record(env: &Env, name: &str, record: &str, life_seconds: f64) -> Result<Promise, JsValue>;
 
-    pub type Outgoing;
+    /// A call as `call.js` has it.
+    pub type Call;
 
-    #[wasm_bindgen(constructor)]
-    pub fn new(request: &Request) -> Outgoing;
+    #[wasm_bindgen(method, getter)]
+    pub fn env(this: &Call) -> Env;
 
-    /// Resolves to a [`Response`].
+    #[wasm_bindgen(method, js_name = waitFor)]
+    pub fn wait_for(this: &Call, answer: &Promise);
+
+    #[wasm_bindgen(method, js_name = waitUntil)]
+    pub fn wait_until(this: &Call, promise: &Promise);
+
+    #[wasm_bindgen(method)]
+    pub fn discard(this: &Call);
+
+    /// Resolves to a string: the head, or why there is none.
     #[wasm_bindgen(method)]
     pub fn send(
-        this: &Outgoing,
+        this: &Call,
         method: &str,
         url: &str,
         fields: &str,
@@ -55,7 +50,7 @@ extern "C" {
 
     /// Resolves to a [`Uint8Array`], or null where the body is too large.
     #[wasm_bindgen(method)]
-    pub fn read(this: &Outgoing, max_bytes: f64) -> Promise;
+    pub fn read(this: &Call, max_bytes: f64) -> Promise;
 
     /// Resolves to a [`DocumentAnswer`].
     #[wasm_bindgen(js_name = fetchDocument)]

@@ -22,10 +22,13 @@ impl Log for IsolateLog {
     }
 }
 
-/// The broker of this isolate. The first request reads the configuration and
-/// reports what is wrong with it.
-pub fn broker(env: &Env) -> Rc<Broker> {
-    BROKER.with(|broker| Rc::clone(broker.get_or_init(|| Rc::new(Broker::new(Rc::new(configuration(env)))))))
+/// The broker of this isolate. The first request reads the configuration from
+/// `env` and reports what is wrong with it.
+pub fn broker(env: impl FnOnce() -> Env) -> Rc<Broker> {
+    BROKER.with(|broker| {
+        let new = || Rc::new(Broker::new(Rc::new(configuration(&env()))));
+        Rc::clone(broker.get_or_init(new))
+    })
 }
 
 fn configuration(env: &Env) -> Config {

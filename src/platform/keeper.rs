@@ -132,7 +132,7 @@ impl Keeper {
     }
 
     fn begin(&self, role: Role) -> Result<Core> {
-        let config = Rc::clone(isolate::broker(&self.env).config());
+        let config = Rc::clone(isolate::broker(|| self.env.clone()).config());
         let role = Rc::new(role);
         let ports = |key: &str| ObjectPorts {
             state: Rc::clone(&self.state),

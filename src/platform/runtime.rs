@@ -1,5 +1,6 @@
 //! Clock, entropy and log of the runtime.
 
+use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
@@ -10,21 +11,50 @@ use crate::time::UnixTime;
 /// The present moment. The runtime's clock moves only with I/O.
 pub fn now() -> UnixTime {
     #[expect(clippy::disallowed_methods, reason = "this is the place that may")]
-    let millis = js_sys::Date::now();
+    at(js_sys::Date::now())
+}
+
+/// The moment that JavaScript calls `millis`.
+pub fn at(millis: f64) -> UnixTime {
     // Milliseconds since 1970 fit: negative ones and fractions do not occur.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive whole number")]
     UnixTime::from_millis(millis as u64)
 }
 
-/// Random bytes from the platform's cryptographic generator.
+/// Random bytes from the platform's cryptographic generator. They are drawn
+/// many at a time, since each draw crosses the border.
 pub fn bytes<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    #[expect(clippy::disallowed_methods, reason = "this is the place that may")]
-    let filled = getrandom::fill(&mut bytes);
-    if filled.is_err() {
-        wasm_bindgen::throw_str("the runtime gave no random bytes");
-    }
-    bytes
+    const { assert!(N <= DRAWN) };
+    POOL.with_borrow_mut(|pool| {
+        if pool.left < N {
+            #[expect(clippy::disallowed_methods, reason = "this is the place that may")]
+            let filled = getrandom::fill(&mut pool.bytes);
+            if filled.is_err() {
+                wasm_bindgen::throw_str("the runtime gave no random bytes");
+            }
+            pool.left = DRAWN;
+        }
+        pool.left -= N;
+        let mut bytes = [0; N];
+        // What was given is kept nowhere.
+        if let Some(drawn) = pool.bytes.get_mut(pool.left..pool.left + N) {
+            bytes.swap_with_slice(drawn);
+        }
+        bytes
+    })
+}
+
+/// So many random bytes are drawn at once.
+const DRAWN: usize = 1024;
+
+struct Pool {
+    bytes: [u8; DRAWN],
+    /// How many of them, from the first, were not given yet.
+    left: usize,
+}
+
+thread_local! {
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; DRAWN], left: 0 }) };
 }
 
 /// A background task whose panic ends itself and nothing else.

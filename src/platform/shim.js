@@ -5,6 +5,7 @@
 // makes a new one, and every object of the old one is stale from then on.
 import { DurableObject } from "cloudflare:workers";
 import * as broker from "broker";
+import { Call } from "./call.js";
 
 // Longer than two token requests may take, and what is stored between them.
 const LONGEST_ALARM_MS = 300_000;
@@ -14,11 +15,7 @@ const instance = broker.__worker_init_state();
 export default {
   async fetch(request, env, ctx) {
     try {
-      const answered = broker.fetch(request, env, ctx);
-      // Who asked may be gone: what was begun is ended all the same. Others may wait for it, and
-      // a task that never ends is never freed.
-      ctx.waitUntil(answered.catch(() => {}));
-      return await answered;
+      return await new Call(broker, request, env, ctx).answer();
     } catch {
       return failed(new URL(request.url).origin + (env.BASE_PATH ?? ""));
     }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::site::Site;
+use crate::broker::COMMON_FIELDS;
 use crate::broker::session::COOKIE;
 use crate::http::Headers;
 
@@ -25,6 +26,19 @@ pub struct Answered {
     pub body: String,
     /// How often the call was sent to the upstream.
     pub sent: u32,
+}
+
+/// The fields of an answer whose own ones are `fields`, those of one name in
+/// one, as a runtime tells them.
+pub fn whole_fields(fields: &str) -> String {
+    let mut whole: Vec<(&str, String)> = Vec::new();
+    for (name, value) in COMMON_FIELDS.into_iter().chain(Headers::new(fields).iter()) {
+        match whole.iter_mut().find(|(known, _)| *known == name && name != "set-cookie") {
+            Some((_, known)) => known.extend([", ", value]),
+            None => whole.push((name, value.to_owned())),
+        }
+    }
+    whole.iter().map(|(name, value)| format!("{name}:{value}")).collect::<Vec<_>>().join("\n")
 }
 
 impl Answered {

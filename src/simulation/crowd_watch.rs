@@ -287,5 +287,5 @@ impl CrowdWatch {
 /// The session that a cookie names.
 fn session_of(cookie: &str) -> String {
     let fields = format!("cookie:{COOKIE}={cookie}");
-    SessionId::read(Headers::new(&fields)).expect("a session's cookie").name().to_owned()
+    SessionId::read(&Headers::new(&fields)).expect("a session's cookie").name().to_owned()
 }

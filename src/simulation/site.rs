@@ -7,7 +7,7 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use super::cache::Cache;
-use super::call::{Answered, Call};
+use super::call::{Answered, Call, whole_fields};
 use super::crowd_watch::{CrowdWatch, Visit};
 use super::deliveries::DeliveryObjects;
 use super::isolate::CallPorts;
@@ -191,7 +191,12 @@ impl Site {
                 Body::Empty => String::new(),
                 Body::Text(text) | Body::Upstream(text) => text,
             };
-            Answered { status: answer.status, fields: answer.fields, body, sent: ports.sent.get() }
+            Answered {
+                status: answer.status,
+                fields: whole_fields(&answer.fields),
+                body,
+                sent: ports.sent.get(),
+            }
         }
     }
 

@@ -18,7 +18,7 @@ before(async () => {
   people = upstream.connection("people", { users: { ann: "right" } });
   plain = upstream.connection("plain", {
     grant: "static",
-    fields: { rules: [{ callers: ["staff"], methods: ["GET"], paths: ["/**"] }] },
+    fields: { rules: [{ callers: ["staff"], methods: ["GET", "POST"], paths: ["/**"] }] },
   });
   issuer = await startIssuer({ keys: [makeKey("RS256")], audience: "aud" });
   broker = await startWorkerd({
@@ -80,4 +80,42 @@ test("right sign-ins that nobody waited for do not count as refused", async () =
   assert.equal(people.tokenRequests.length, 5);
   const answer = await signIn({ headers: { "CF-Connecting-IP": "198.51.100.9" } });
   assert.equal(answer.status, 200, answer.text);
+});
+
+/** Has the upstream answer after `ms`; its requests, and which of them ended before. */
+function slowUpstream(path, ms) {
+  const seen = { begun: 0, left: 0, answered: 0 };
+  plain.on(path, (_, response) => {
+    seen.begun += 1;
+    const timer = setTimeout(() => response.end("{}"), ms);
+    response.on("close", () => {
+      clearTimeout(timer);
+      seen[response.writableFinished ? "answered" : "left"] += 1;
+    });
+  });
+  return seen;
+}
+
+test("a call that only reads ends at the upstream with its caller", async () => {
+  const token = issuer.token();
+  assert.equal((await call(broker.url, plain.api("/echo"), { key: token })).status, 200);
+  const seen = slowUpstream("/read", 4_000);
+  const request = `GET ${plain.api("/read")} HTTP/1.1\r\nHost: b\r\nAuthorization: Bearer ${token}\r\n\r\n`;
+  // More than the broker keeps before it looks for those that nobody comes back to.
+  await Promise.all(Array.from({ length: 100 }, () => leave(request, 600)));
+  await sleep(1_500);
+  assert.deepEqual(seen, { begun: 100, left: 100, answered: 0 });
+  assert.equal((await call(broker.url, plain.api("/echo"), { key: token })).status, 200);
+});
+
+test("a call that may change something is ended, and logged, though its caller left", async () => {
+  const token = issuer.token();
+  const seen = slowUpstream("/write", 1_200);
+  const lines = broker.logs.length;
+  await leave(`POST ${plain.api("/write")} HTTP/1.1\r\nHost: b\r\nAuthorization: Bearer ${token}\r\nContent-Length: 2\r\n\r\n{}`, 400);
+  await sleep(2_500);
+  assert.deepEqual(seen, { begun: 1, left: 0, answered: 1 });
+  const logged = broker.logs.slice(lines).filter((line) => line.includes('"method":"POST"'));
+  assert.equal(logged.length, 1, "one line");
+  assert.equal(JSON.parse(logged[0]).status, 200);
 });

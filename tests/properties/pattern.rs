@@ -42,7 +42,7 @@ proptest! {
         }
         let (text, path_text) = (joined(&pattern, slashes.0), joined(&path, slashes.1));
         let parsed = PathPattern::parse(&text).unwrap();
-        prop_assert_eq!(parsed.to_string(), &*text);
+        prop_assert_eq!(parsed.as_str(), &*text);
         let path_parsed = RequestPath::parse(&path_text).unwrap();
         prop_assert_eq!(parsed.matches(path_parsed), allows(&pattern, &path), "{} for {}", path_text, text);
     }

@@ -41,7 +41,7 @@ impl SessionId {
 
     /// The id that a request brings: in exactly one cookie, and whole.
     #[must_use]
-    pub fn read(headers: Headers<'_>) -> Option<Self> {
+    pub fn read(headers: &Headers<'_>) -> Option<Self> {
         let mut values = cookie_values(headers);
         let value = values.next().filter(|_| values.next().is_none())?;
         let bytes = zeroize::Zeroizing::new(URL_SAFE_NO_PAD.decode(value).ok()?);
@@ -83,12 +83,12 @@ pub(in crate::broker) fn clear_cookie(policy: &SessionPolicy) -> String {
 }
 
 /// Whether the request brings a cookie of this name, good or not.
-pub(in crate::broker) fn has_cookie(headers: Headers<'_>) -> bool {
+pub(in crate::broker) fn has_cookie(headers: &Headers<'_>) -> bool {
     cookie_values(headers).next().is_some()
 }
 
 /// Whether the request brings more than one cookie of this name.
-pub(in crate::broker) fn has_several_cookies(headers: Headers<'_>) -> bool {
+pub(in crate::broker) fn has_several_cookies(headers: &Headers<'_>) -> bool {
     cookie_values(headers).nth(1).is_some()
 }
 
@@ -98,7 +98,7 @@ fn set_cookie(value: &str, life: &str, policy: &SessionPolicy) -> String {
 }
 
 /// The values of the cookies of this name (RFC 6265 §4.2.1).
-fn cookie_values(headers: Headers<'_>) -> impl Iterator<Item = &str> {
+fn cookie_values<'h>(headers: &'h Headers<'_>) -> impl Iterator<Item = &'h str> {
     let pairs = headers.iter().filter(|(name, _)| *name == "cookie").flat_map(|(_, value)| value.split(';'));
     pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(name, _)| *name == COOKIE).map(|(_, v)| v)
 }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     fn read(cookies: &str) -> Option<SessionId> {
-        SessionId::read(Headers::new(&format!("accept:*/*\ncookie:{cookies}")))
+        SessionId::read(&Headers::new(&format!("accept:*/*\ncookie:{cookies}")))
     }
 
     #[test]
@@ -164,10 +164,10 @@ mod tests {
         ] {
             assert!(read(&bad).is_none(), "{bad}");
         }
-        assert!(has_cookie(Headers::new(&format!("cookie:{COOKIE}=x"))));
-        assert!(!has_cookie(Headers::new("cookie:a=b")));
-        assert!(has_several_cookies(Headers::new(&format!("cookie:{COOKIE}=x; {COOKIE}=y"))));
-        assert!(!has_several_cookies(Headers::new(&format!("cookie:{COOKIE}=x; a={COOKIE}"))));
+        assert!(has_cookie(&Headers::new(&format!("cookie:{COOKIE}=x"))));
+        assert!(!has_cookie(&Headers::new("cookie:a=b")));
+        assert!(has_several_cookies(&Headers::new(&format!("cookie:{COOKIE}=x; {COOKIE}=y"))));
+        assert!(!has_several_cookies(&Headers::new(&format!("cookie:{COOKIE}=x; a={COOKIE}"))));
     }
 
     #[test]

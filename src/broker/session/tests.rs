@@ -76,7 +76,7 @@ fn connections(site: &Site, cookie: &str) -> Vec<String> {
 }
 
 fn id(cookie: &str) -> SessionId {
-    SessionId::read(Headers::new(&format!("cookie:{COOKIE}={cookie}"))).expect("a session's cookie")
+    SessionId::read(&Headers::new(&format!("cookie:{COOKIE}={cookie}"))).expect("a session's cookie")
 }
 
 /// Uses a session at this very moment; whether it lives. It must be in memory.

@@ -10,6 +10,7 @@ import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { compatibility } from "../../../scripts/lib.mjs";
 import { call, KEY } from "./client.mjs";
 
 export { KEY };
@@ -186,10 +187,12 @@ class Broker {
   }
 
   #configuration() {
+    const { date, flags } = compatibility();
     return {
       name: "porteiro",
       main: WORKER,
-      compatibility_date: "2026-11-01",
+      compatibility_date: date,
+      compatibility_flags: flags,
       kv_namespaces: [{ binding: "TOKENS", id: "tokens" }],
       durable_objects: { bindings: [{ name: "KEEPER", class_name: "Keeper" }] },
       migrations: [{ tag: "v1", new_sqlite_classes: ["Keeper"] }],

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { compatibility } from "../../../scripts/lib.mjs";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 const main = process.env.PORTEIRO_E2E_MAIN ?? path.join(root, "build", "index.js");
@@ -15,15 +16,16 @@ const main = process.env.PORTEIRO_E2E_MAIN ?? path.join(root, "build", "index.js
 /**
  * Starts it; `tables` are variables that are tables or lists, `texts` variables
  * and secrets. `besides` are the sources of further workers, by name, which
- * answer at addresses of their own.
+ * answer at addresses of their own. `around` are the sources of modules, by
+ * name, of which the first is the entry in the place of the broker's index.js.
  */
-export async function startWorkerd({ tables, texts, besides = {} }) {
+export async function startWorkerd({ tables, texts, besides = {}, around = {} }) {
   const folder = await mkdtemp(path.join(tmpdir(), "porteiro-workerd-"));
   for (const name of ["index.js", "index_bg.wasm"]) await copyFile(path.join(path.dirname(main), name), path.join(folder, name));
   await mkdir(path.join(folder, "objects"));
   const names = ["broker", ...Object.keys(besides)];
   const ports = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await freePort()])));
-  await writeFile(path.join(folder, "config.capnp"), configuration({ tables, texts, besides, ports, folder }));
+  await writeFile(path.join(folder, "config.capnp"), configuration({ tables, texts, besides, around, ports, folder }));
   const child = spawn(path.join(root, "node_modules", ".bin", "workerd"), ["serve", "config.capnp", "--experimental"], {
     cwd: folder,
     stdio: ["ignore", "pipe", "inherit"],
@@ -50,17 +52,20 @@ export async function startWorkerd({ tables, texts, besides = {} }) {
   };
 }
 
-function configuration({ tables, texts, besides, ports, folder }) {
+function configuration({ tables, texts, besides, around, ports, folder }) {
   const quote = JSON.stringify;
+  const { date, flags } = compatibility();
+  const compatible = `compatibilityDate = ${quote(date)}, compatibilityFlags = ${quote(flags)}`;
   const bindings = [
     ...Object.entries(tables).map(([name, value]) => `(name = ${quote(name)}, json = ${quote(quote(value))})`),
     ...Object.entries(texts).map(([name, value]) => `(name = ${quote(name)}, text = ${quote(value)})`),
     `(name = "TOKENS", kvNamespace = "kv")`,
     `(name = "KEEPER", durableObjectNamespace = "Keeper")`,
   ];
+  const entry = Object.entries(around).map(([name, source]) => `(name = "${name}", esModule = ${quote(source)}), `).join("");
   const noRecords = `export default { fetch: ({ method }) => new Response(null, { status: method === "GET" ? 404 : 200 }) };`;
   const workers = Object.entries(besides).map(([name, source]) =>
-    `(name = "${name}", worker = (modules = [(name = "${name}.js", esModule = ${quote(source)})], compatibilityDate = "2026-11-01")),`);
+    `(name = "${name}", worker = (modules = [(name = "${name}.js", esModule = ${quote(source)})], ${compatible})),`);
   const sockets = Object.entries(ports).map(([name, port]) =>
     `(name = "${name}", address = "127.0.0.1:${port}", http = (), service = "${name}")`);
   return `using Workerd = import "/workerd/workerd.capnp";
@@ -69,10 +74,10 @@ const config :Workerd.Config = (
     (name = "internet", network = (allow = ["private", "public", "local"])),
     # On disk: objects in memory forget what they stored when they are evicted.
     (name = "objects", disk = (path = ${quote(path.join(folder, "objects"))}, writable = true)),
-    (name = "kv", worker = (modules = [(name = "kv.js", esModule = ${quote(noRecords)})], compatibilityDate = "2026-11-01")),
+    (name = "kv", worker = (modules = [(name = "kv.js", esModule = ${quote(noRecords)})], ${compatible})),
     (name = "broker", worker = (
-      modules = [(name = "index.js", esModule = embed "index.js"), (name = "./index_bg.wasm", wasm = embed "index_bg.wasm")],
-      compatibilityDate = "2026-11-01",
+      modules = [${entry}(name = "index.js", esModule = embed "index.js"), (name = "./index_bg.wasm", wasm = embed "index_bg.wasm")],
+      ${compatible},
       bindings = [${bindings.join(", ")}],
       durableObjectNamespaces = [(className = "Keeper", uniqueKey = "test", enableSql = true)],
       durableObjectStorage = (localDisk = "objects"),

@@ -1,0 +1,259 @@
+// One caller's request, from the shim's side. A head crosses the border to Rust as one text each
+// way, and what is to be done comes back as one; bodies never cross.
+
+// Bodies up to this size are read before they are sent, if they may have to be
+// sent again.
+const READ_FIRST = 64 * 1024;
+
+// So much of a body that is too large is read all the same: who is cut off while sending may not
+// see the answer.
+const READ_IN_VAIN = 2 * 1024 * 1024;
+
+// A body that cannot be sent once more.
+const GONE = "gone";
+
+// What the broker says is to be done, by the first letter.
+const [FETCH, WAIT, UPSTREAM, TEXT, LINE] = [..."FWUT{"].map((letter) => letter.charCodeAt(0));
+
+const encoder = new TextEncoder();
+
+// Calls are told apart by numbers that no instance of the module ever sees again.
+let calls = 0;
+
+/** A caller's request, its way to the upstream, and the upstream's response. */
+export class Call {
+  #broker;
+  #request;
+  #context;
+  #body; // undefined: not sent yet; ArrayBuffer; Recorder; GONE
+  #response;
+  #answer;
+
+  constructor(broker, request, env, context) {
+    this.#broker = broker;
+    this.#request = request;
+    this.#context = context;
+    this.env = env;
+  }
+
+  /** What the broker answers, or a promise of it. */
+  answer() {
+    const { method, url, headers } = this.#request;
+    const id = ++calls;
+    const told = this.#broker.begin(id, this, `${method}\n${url}${fieldLines(headers)}`, Date.now());
+    if (!isToWait(told)) return this.#respond(told);
+    const answer = this.#pursue(id, told);
+    // What may change something is ended also where who asked is gone. What only reads ends with
+    // its caller.
+    if (!isBodiless(method)) this.waitUntil(answer.catch(() => {}));
+    return answer;
+  }
+
+  async #pursue(id, told) {
+    while (told.charCodeAt(0) === FETCH) {
+      const [timeout, replay, method, url] = told.slice(1).split("\n", 4);
+      const fields = told.slice(5 + timeout.length + replay.length + method.length + url.length);
+      const head = await this.send(method, url, fields, Number(timeout), Number(replay));
+      told = this.#broker.resume(id, head, Date.now());
+    }
+    if (told.charCodeAt(0) === WAIT) told = await this.#answer;
+    return this.#respond(told);
+  }
+
+  #respond(told) {
+    let at = 1;
+    while (told.charCodeAt(at) === LINE) {
+      const end = told.indexOf("\n", at);
+      console.log(told.slice(at, end));
+      at = end + 1;
+    }
+    const status = Number(told.slice(at, at + 3));
+    const end = told.indexOf("\n\n", at + 4);
+    const kind = told.charCodeAt(0);
+    // The runtime would give a string a type of its own.
+    const body = kind === UPSTREAM ? this.#response.body : kind === TEXT ? encoder.encode(told.slice(end + 2)) : null;
+    const response = new Response(body, emptyAnswer(status, this.#broker));
+    append(response.headers, told, at + 4, end);
+    return response;
+  }
+
+  /** Has what the promise `answer` resolves to be the answer. */
+  waitFor(answer) {
+    this.#answer = answer;
+    // Others may wait for what it waits for, and a task that never ends is never freed.
+    this.waitUntil(answer.catch(() => {}));
+  }
+
+  waitUntil(promise) {
+    this.#context.waitUntil(promise);
+  }
+
+  /** Lets the upstream's response go, whose body nobody reads. */
+  discard() {
+    this.#response.body?.cancel().catch(() => {});
+  }
+
+  /**
+   * Sends the request on. Resolves to the status and the header fields of the
+   * response, a line each, or to why there is none: "timeout", "gone", where
+   * the body cannot be sent once more, or "unreachable". `replayBytes` is the
+   * largest body that is kept for a second send, -1 where there will be none.
+   */
+  send(method, url, fields, timeoutMs, replayBytes) {
+    return new Promise((resolve) => {
+      // What comes too late ends with the call, whose answer is then the timeout.
+      const alarm = setTimeout(resolve, timeoutMs, "timeout");
+      const settle = (head) => {
+        clearTimeout(alarm);
+        resolve(head);
+      };
+      this.#exchange(method, url, fields, replayBytes).then(settle, (error) => settle(error === GONE ? GONE : "unreachable"));
+    });
+  }
+
+  async #exchange(method, url, fields, replayBytes) {
+    const init = { method, headers: new Headers(), redirect: "manual" };
+    append(init.headers, fields, 0, fields.length);
+    if (!isBodiless(method)) {
+      const attempt = new AbortController();
+      init.body = await this.#nextBody(replayBytes, attempt);
+      init.signal = attempt.signal;
+    }
+    this.#response = await fetch(url, init);
+    return `${this.#response.status}${fieldLines(this.#response.headers)}`;
+  }
+
+  /** The request's body; null where it has more than `maxBytes`. Rejects where it breaks off. */
+  async read(maxBytes) {
+    const chunks = [];
+    let size = 0;
+    for await (const chunk of this.#request.body ?? []) {
+      size += chunk.byteLength;
+      if (size <= maxBytes) chunks.push(chunk);
+      else if (size > maxBytes + READ_IN_VAIN) break;
+    }
+    return size > maxBytes ? null : new Uint8Array(await new Blob(chunks).arrayBuffer());
+  }
+
+  // `attempt` is aborted where the caller's body breaks off.
+  async #nextBody(replayBytes, attempt) {
+    const { body, headers } = this.#request;
+    if (body === null) return null;
+    if (this.#body === undefined) {
+      const length = headers.has("content-length") ? Number(headers.get("content-length")) : undefined;
+      if (replayBytes < 0 || length > replayBytes) {
+        this.#body = GONE;
+        return body;
+      }
+      if (length <= READ_FIRST) return (this.#body = await this.#request.arrayBuffer());
+      this.#body = new Recorder(body, replayBytes, () => attempt.abort());
+      return this.#body.stream(length);
+    }
+    if (this.#body instanceof Recorder) this.#body = (await this.#body.whole()) ?? GONE;
+    if (this.#body === GONE) throw GONE;
+    return this.#body;
+  }
+}
+
+/** Passes a body on as it comes and keeps it, as long as it is small enough. */
+class Recorder {
+  #reader;
+  #limit;
+  #cutOff;
+  #kept = [];
+  #size = 0;
+  #ended = false;
+  #reading = Promise.resolve();
+
+  constructor(body, limit, cutOff) {
+    this.#reader = body.getReader();
+    this.#limit = limit;
+    this.#cutOff = cutOff;
+  }
+
+  /** The body as a stream of `length` bytes, or of an unknown number. */
+  stream(length) {
+    const source = new ReadableStream({
+      pull: async (controller) => {
+        const chunk = await this.#read();
+        if (chunk === undefined) controller.close();
+        else controller.enqueue(chunk);
+      },
+    });
+    if (length === undefined) return source;
+    const sized = new FixedLengthStream(length);
+    source.pipeTo(sized.writable).catch(() => {});
+    return sized.readable;
+  }
+
+  /** The whole body, read to its end; nothing where it is too large. */
+  async whole() {
+    while (!this.#ended && this.#kept !== null) await this.#read();
+    return this.#kept === null ? undefined : new Blob(this.#kept).arrayBuffer();
+  }
+
+  // The stream and a second send may both want the next chunk: one at a time.
+  #read() {
+    this.#reading = this.#reading.then(async () => {
+      if (this.#ended) return undefined;
+      // The runtime would end a body that breaks off as if it were whole.
+      const { done, value } = await this.#reader.read().catch((error) => {
+        this.#cutOff();
+        throw error;
+      });
+      if (done) {
+        this.#ended = true;
+        return undefined;
+      }
+      this.#size += value.byteLength;
+      if (this.#size > this.#limit) this.#kept = null;
+      this.#kept?.push(value.slice());
+      return value;
+    });
+    return this.#reading;
+  }
+}
+
+/** Whether a request of this method has no body, and changes nothing. */
+const isBodiless = (method) => method === "GET" || method === "HEAD";
+
+/** Whether there is more to be done than to answer. */
+function isToWait(told) {
+  const kind = told.charCodeAt(0);
+  return kind === FETCH || kind === WAIT;
+}
+
+function fieldLines(headers) {
+  let lines = "";
+  headers.forEach((value, name) => {
+    lines += `\n${name}:${value}`;
+  });
+  return lines;
+}
+
+// By status. The runtime copies a head of its own faster than it takes one over from here.
+const emptyAnswers = new Map();
+
+/** An answer that has nothing but the fields that every answer has. */
+function emptyAnswer(status, broker) {
+  let answer = emptyAnswers.get(status);
+  if (answer === undefined) {
+    const fields = broker.commonFields();
+    answer = new Response(null, { status });
+    append(answer.headers, fields, 0, fields.length);
+    emptyAnswers.set(status, answer);
+  }
+  return answer;
+}
+
+/** Adds the header fields that `text` has from `at` to `end`, a line each. */
+function append(headers, text, at, end) {
+  while (at < end) {
+    const colon = text.indexOf(":", at);
+    const name = text.slice(at, colon);
+    const lineEnd = text.indexOf("\n", colon);
+    at = lineEnd < 0 || lineEnd > end ? end : lineEnd;
+    headers.append(name, text.slice(colon + 1, at));
+    at += 1;
+  }
+}

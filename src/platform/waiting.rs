@@ -1,0 +1,79 @@
+//! Calls that wait for their upstreams.
+
+use std::collections::BTreeMap;
+
+use crate::time::UnixTime;
+
+/// So many calls wait before those are looked for that nobody comes back to.
+const FEW: usize = 64;
+
+/// Calls that wait, by number, each until its end.
+///
+/// The runtime drops what still runs of a call that only reads when its caller
+/// leaves: nobody comes back for it. Such calls are found by their ends, so
+/// that at most twice as many are kept as have not come to theirs.
+#[derive(Debug)]
+pub struct Waiting<T> {
+    calls: BTreeMap<u64, (T, UnixTime)>,
+    /// How many there may be before the abandoned ones are looked for.
+    most: usize,
+}
+
+impl<T> Waiting<T> {
+    /// None that waits.
+    pub const fn new() -> Self {
+        Self { calls: BTreeMap::new(), most: FEW }
+    }
+
+    /// Keeps `call` until `end`, and lets those go whose end is before `now`.
+    pub fn keep(&mut self, number: u64, call: T, end: UnixTime, now: UnixTime) {
+        if self.calls.len() >= self.most {
+            self.calls.retain(|_, (_, end)| now <= *end);
+            self.most = FEW.max(2 * self.calls.len());
+        }
+        self.calls.insert(number, (call, end));
+    }
+
+    /// Gives the call `number` back, where it waits.
+    pub fn take(&mut self, number: u64) -> Option<T> {
+        self.calls.remove(&number).map(|(call, _)| call)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(millis: u64) -> UnixTime {
+        UnixTime::from_millis(millis)
+    }
+
+    #[test]
+    fn gives_each_call_back_once() {
+        let mut waiting = Waiting::new();
+        waiting.keep(1, 'a', at(10), at(0));
+        waiting.keep(2, 'b', at(10), at(0));
+        assert_eq!((waiting.take(2), waiting.take(2), waiting.take(3)), (Some('b'), None, None));
+        assert_eq!(waiting.take(1), Some('a'));
+    }
+
+    #[test]
+    fn keeps_every_call_until_its_end_however_many_wait() {
+        let mut waiting = Waiting::new();
+        for number in 0..1_000 {
+            waiting.keep(number, number, at(1_000), at(number));
+        }
+        assert!((0..1_000).all(|number| waiting.take(number) == Some(number)));
+    }
+
+    #[test]
+    fn lets_abandoned_calls_go() {
+        let mut waiting = Waiting::new();
+        for number in 0..100_000 {
+            // Each has 100 ms, and one comes every millisecond: 101 have not come to their end.
+            waiting.keep(number, (), at(number + 100), at(number));
+            assert!(waiting.calls.len() <= 2 * 101, "{} at {number}", waiting.calls.len());
+        }
+        assert!(waiting.take(99_950).is_some(), "it has its time still");
+    }
+}
