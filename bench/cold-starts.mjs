@@ -1,0 +1,95 @@
+// How long a Worker that nobody has called yet takes to answer.
+//
+// A process is started for each measurement. `workerd` makes an isolate and evaluates its modules
+// before it listens, for every worker of the configuration: so what one isolate takes is the
+// difference that further copies of a worker make, and the first call of each copy is another one.
+import { request } from "node:http";
+import { gzipSync } from "node:zlib";
+import { Failure } from "../scripts/lib.mjs";
+import { emptyWorker } from "./empty-worker.mjs";
+import { KEY, ROUNDS } from "./settings.mjs";
+import { summary } from "./statistics.mjs";
+import { SMALL } from "./upstream.mjs";
+import { configuration, emptyModules, javascriptModules, porteiroModules, rustModules } from "./workers.mjs";
+import { startWorkerd } from "./workerd.mjs";
+
+const COPIES = 10;
+
+const withKey = { authorization: `Bearer ${KEY}` };
+
+/** Starts each subject once a round; gives medians and the ratio to the empty Worker in JavaScript. */
+export async function coldStarts({ upstream, hubsoft }) {
+  const broker = { ...configuration({ upstream, hubsoft }), keeper: true };
+  const subjects = [
+    { id: "empty", name: "an empty Worker in JavaScript", modules: emptyModules, path: "/" },
+    { id: "emptyRust", name: "an empty Worker in Rust", modules: rustModules(await emptyWorker()), path: "/" },
+    { id: "javascript", name: "the broker in plain JavaScript, `/healthz`", modules: await javascriptModules(), ...broker, path: "/healthz" },
+    { id: "health", name: "Porteiro, `/healthz`", modules: porteiroModules(), ...broker, path: "/healthz" },
+    {
+      id: "javascriptCall", name: "the broker in plain JavaScript, a call that needs a grant",
+      modules: await javascriptModules(), ...broker, path: `/api/service${SMALL}`, headers: withKey,
+    },
+    { id: "call", name: "Porteiro, a call that needs a grant", modules: porteiroModules(), ...broker, path: `/api/service${SMALL}`, headers: withKey },
+  ];
+  for (const subject of subjects) await start(subject, 1);
+  const times = Object.fromEntries(subjects.map(({ id }) => [id, []]));
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const subject of subjects) {
+      const [alone, many] = [await start(subject, 1), await start(subject, 1 + COPIES)];
+      times[subject.id].push({
+        total: alone.listening + alone.firsts[0],
+        isolate: (many.listening - alone.listening) / COPIES,
+        first: alone.firsts[0],
+        // Those behind the first find the code of it compiled.
+        later: summary(many.firsts.slice(1)).median,
+      });
+    }
+  }
+  return subjects.map(({ id, name, modules }) => ({
+    id,
+    name,
+    ...bytes(modules),
+    ...Object.fromEntries(["total", "isolate", "first", "later"].map((part) => [part, summary(times[id].map((time) => time[part]))])),
+    toEmpty: summary(times[id].map(({ total }, round) => total / times.empty[round].total)),
+    rounds: times[id],
+  }));
+}
+
+/** Milliseconds from the start of the process until it listens, and those of the first answer of each copy. */
+async function start({ modules, tables, texts, keeper, path, headers }, copies) {
+  const workers = Array.from({ length: copies }, (_, number) => ({ name: `copy-${number}`, modules, tables, texts, keeper }));
+  const workerd = await startWorkerd({ workers });
+  try {
+    const firsts = [];
+    for (const { name } of workers) {
+      const began = performance.now();
+      await answerOf(workerd.urls[name] + path, headers);
+      firsts.push(performance.now() - began);
+    }
+    return { listening: workerd.listeningAt - workerd.began, firsts };
+  } finally {
+    await workerd.stop();
+  }
+}
+
+/** The answer to a request over a connection of its own. */
+export function answerOf(url, headers = {}) {
+  return new Promise((resolve, reject) => {
+    const sent = request(url, { headers, agent: false }, (response) => {
+      let body = "";
+      response.on("data", (chunk) => (body += chunk));
+      response.on("end", () => {
+        if (response.statusCode === 200) resolve({ headers: response.headers, body });
+        else reject(new Failure(`${url} was answered ${response.statusCode}: ${body}`));
+      });
+    });
+    sent.on("error", reject);
+    sent.end();
+  });
+}
+
+function bytes(modules) {
+  const contents = Object.values(modules).map((content) => Buffer.from(content));
+  const sum = (list) => list.reduce((total, { length }) => total + length, 0);
+  return { bytes: sum(contents), gzipped: sum(contents.map((content) => gzipSync(content, { level: 9 }))) };
+}

@@ -1,0 +1,76 @@
+// What the first call of an isolate waits for, by where its token comes from.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { Failure } from "../scripts/lib.mjs";
+import { answerOf } from "./cold-starts.mjs";
+import { startKv } from "./kv.mjs";
+import { KEY, ROUNDS } from "./settings.mjs";
+import { summary } from "./statistics.mjs";
+import { SMALL } from "./upstream.mjs";
+import { configuration, javascriptModules, porteiroModules } from "./workers.mjs";
+import { startWorkerd } from "./workerd.mjs";
+
+const SOURCES = ["grant", "keeper", "kv", "memory"];
+
+/** Calls a fresh isolate for each source of a token, once a round. */
+export async function coldTokens({ upstream, hubsoft }) {
+  const broker = { name: "broker", ...configuration({ upstream, hubsoft }), keeper: true };
+  const subjects = [
+    { id: "javascript", name: "the broker in plain JavaScript", worker: { ...broker, modules: await javascriptModules() } },
+    { id: "porteiro", name: "Porteiro", worker: { ...broker, modules: porteiroModules() } },
+  ];
+  const kv = await startKv();
+  try {
+    const times = Object.fromEntries(subjects.map(({ id }) => [id, []]));
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const { id, worker } of subjects) times[id].push(await lifeOfToken(worker, kv));
+    }
+    return subjects.map(({ id, name }) => ({
+      id,
+      name,
+      ...Object.fromEntries(SOURCES.map((source) => [source, {
+        call: summary(times[id].map((time) => time[source].call)),
+        token: summary(times[id].map((time) => time[source].token)),
+      }])),
+      rounds: times[id],
+    }));
+  } finally {
+    kv.close();
+  }
+}
+
+/** One token from its grant on: each isolate after the first finds it in another place. */
+async function lifeOfToken(worker, kv) {
+  const objects = mkdtempSync(path.join(tmpdir(), "porteiro-bench-objects-"));
+  const isolate = async (...sources) => {
+    const workerd = await startWorkerd({ workers: [worker], kv: kv.url, objects });
+    try {
+      const times = {};
+      for (const source of sources) times[source] = await timedCall(workerd.urls.broker, source);
+      // The copy is written behind the answer.
+      if (sources.includes("grant")) await kv.untilWritten();
+      return times;
+    } finally {
+      await workerd.stop();
+    }
+  };
+  try {
+    kv.clear();
+    const granted = await isolate("grant");
+    const copied = await isolate("kv", "memory");
+    kv.clear();
+    return { ...granted, ...copied, ...(await isolate("keeper")) };
+  } finally {
+    rmSync(objects, { recursive: true, force: true });
+  }
+}
+
+async function timedCall(broker, source) {
+  const began = performance.now();
+  const { headers } = await answerOf(`${broker}/api/service${SMALL}`, { authorization: `Bearer ${KEY}` });
+  const call = performance.now() - began;
+  const [, found, token] = headers["server-timing"].match(/desc="(\w+)";dur=(\d+)/);
+  if (found !== source) throw new Failure(`The token came from "${found}", not from "${source}".`);
+  return { call, token: Number(token) };
+}

@@ -1,0 +1,76 @@
+// What many connections in one configuration cost: to read it, to keep it, and on each call.
+import { step } from "../scripts/lib.mjs";
+import { answerOf } from "./cold-starts.mjs";
+import { residentMiB } from "./process.mjs";
+import { KEY, ROUNDS } from "./settings.mjs";
+import { summary } from "./statistics.mjs";
+import { measure } from "./throughput.mjs";
+import { SMALL } from "./upstream.mjs";
+import { configuration, connectionId, porteiroModules } from "./workers.mjs";
+import { startWorkerd } from "./workerd.mjs";
+
+const COUNTS = [1, 10, 100, 1000];
+const AT_ONCE = 16;
+const STARTS = Math.ceil(ROUNDS / 3);
+
+const withKey = { authorization: `Bearer ${KEY}` };
+
+export async function connections({ upstream, hubsoft }) {
+  const start = (count) => startWorkerd({
+    workers: [{ name: "porteiro", modules: porteiroModules(), ...configuration({ upstream, hubsoft, count }), keeper: true }],
+  });
+  const firsts = await step("first answers", () => firstAnswers(start));
+  const processes = [];
+  try {
+    for (const count of COUNTS) {
+      const workerd = await start(count);
+      processes.push(workerd);
+      await callAll(workerd.urls.porteiro, count);
+    }
+    const subjects = processes.map(({ urls, pid }, at) => ({
+      id: `n${COUNTS[at]}`, name: `${COUNTS[at]} connections`, url: urls.porteiro, headers: withKey, pid, script: inTurn(COUNTS[at]),
+    }));
+    const measured = await measure(subjects, { rounds: STARTS });
+    return measured.map((one, at) => ({
+      ...one, connections: COUNTS[at], firstAnswer: summary(firsts[at]), memory: Math.round(residentMiB(processes[at].pid)),
+    }));
+  } finally {
+    await Promise.all(processes.map((workerd) => workerd.stop()));
+  }
+}
+
+/** Milliseconds that the first answer of a fresh isolate takes, which reads the configuration. */
+async function firstAnswers(start) {
+  const times = COUNTS.map(() => []);
+  for (let round = 0; round < STARTS; round++) {
+    for (const [at, count] of COUNTS.entries()) {
+      const workerd = await start(count);
+      const began = performance.now();
+      await answerOf(`${workerd.urls.porteiro}/healthz`);
+      times[at].push(performance.now() - began);
+      await workerd.stop();
+    }
+  }
+  return times;
+}
+
+const pathOf = (number) => `/api/${connectionId(number)}${SMALL}`;
+
+/** Calls each connection once, so that its token is in memory. */
+export async function callAll(broker, count) {
+  const left = Array.from({ length: count }, (_, number) => number);
+  const caller = async () => {
+    for (let number = left.pop(); number !== undefined; number = left.pop()) await answerOf(broker + pathOf(number), withKey);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, caller));
+}
+
+/** A script of wrk that calls one connection after the other. */
+export function inTurn(count) {
+  return `local at = 0
+request = function()
+  at = (at + 1) % ${count}
+  return wrk.format(nil, at == 0 and "${pathOf(0)}" or "/api/service-" .. at .. "${SMALL}")
+end
+`;
+}

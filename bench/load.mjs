@@ -1,0 +1,55 @@
+// One slice of load by wrk: how many requests were answered, how fast, and what they cost.
+import { execFile } from "node:child_process";
+import { rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { promisify } from "node:util";
+import { Failure } from "../scripts/lib.mjs";
+import { cpuMicros } from "./process.mjs";
+import { BROWSER_HEADERS } from "./settings.mjs";
+
+const execute = promisify(execFile);
+const UNITS = { us: 0.001, ms: 1, s: 1000, m: 60_000 };
+
+/**
+ * Loads a subject: `{ name, url, headers, pid, connections, method, bodyBytes, script }`. Gives
+ * the requests, how many that is a second, microseconds of processor time of the process `pid` for each, and latencies in
+ * milliseconds.
+ */
+export async function load(subject, seconds) {
+  const { name, url, headers, pid, connections = 32 } = subject;
+  const fields = Object.entries({ ...BROWSER_HEADERS, ...headers }).flatMap(([field, value]) => ["-H", `${field}: ${value}`]);
+  const script = writeScript(subject);
+  try {
+    const before = cpuMicros(pid);
+    const { stdout } = await execute("wrk", [
+      "-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "30s", "--latency", ...(script ? ["-s", script] : []), ...fields, url,
+    ]);
+    const spent = cpuMicros(pid) - before;
+    if (/Non-2xx|Socket errors/.test(stdout)) throw new Failure(`The load of "${name}" went wrong:\n${stdout}`);
+    const [, requests, time, unit] = stdout.match(/(\d+) requests in ([\d.]+)(us|ms|s|m)/);
+    return {
+      requests: Number(requests),
+      rate: (Number(requests) * 1000) / (Number(time) * UNITS[unit]),
+      cpu: spent / Number(requests),
+      p50: latency(stdout, 50),
+      p99: latency(stdout, 99),
+    };
+  } finally {
+    if (script) rmSync(script);
+  }
+}
+
+/** wrk's script of a subject that needs one. */
+function writeScript({ method, bodyBytes, script }) {
+  const text = script ?? (method && `wrk.method = "${method}"\nwrk.body = string.rep("x", ${bodyBytes})\n`);
+  if (!text) return undefined;
+  const file = path.join(tmpdir(), `porteiro-bench-${process.pid}.lua`);
+  writeFileSync(file, text);
+  return file;
+}
+
+function latency(stdout, percent) {
+  const [, value, unit] = stdout.match(new RegExp(`^\\s+${percent}%\\s+([\\d.]+)(us|ms|s|m)$`, "m"));
+  return Number(value) * UNITS[unit];
+}

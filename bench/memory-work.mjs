@@ -1,0 +1,75 @@
+// The kinds of work under which memory is watched: each gives a function that does one slice of it.
+import { once } from "node:events";
+import { connect } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Failure } from "../scripts/lib.mjs";
+import { callAll, inTurn } from "./connections.mjs";
+import { load } from "./load.mjs";
+import { KEY, ORIGIN } from "./settings.mjs";
+import { SMALL } from "./upstream.mjs";
+
+const AT_ONCE = 16;
+const ARRIVAL_LIMIT_MS = 10_000;
+
+/** Calls spread over the first `count` connections, at least so many a slice. */
+export function connections({ broker, pid }, count, calls) {
+  const script = inTurn(count);
+  const subject = { name: "calls", url: broker, pid, headers: { authorization: `Bearer ${KEY}` }, script };
+  return async (number) => {
+    if (number === 0) await callAll(broker, count);
+    for (let left = calls; left > 0; ) {
+      const { requests } = await load(subject, 2);
+      left -= requests;
+    }
+  };
+}
+
+/** People who sign in, each from an address and by a name that nobody else uses just then, and call. */
+export function sessions({ broker, people }, count) {
+  return (slice) => atOnce(count, async (number) => {
+    const at = slice * count + number;
+    const headers = {
+      origin: ORIGIN, "content-type": "application/json",
+      "cf-connecting-ip": `10.${(at >> 16) & 255}.${(at >> 8) & 255}.${at & 255}`,
+    };
+    const body = JSON.stringify(people[at % people.length]);
+    const signedIn = await fetch(`${broker}/auth/people/login`, { method: "POST", headers, body });
+    await expectOk(signedIn, "A sign-in");
+    const cookie = signedIn.headers.get("set-cookie").split(";")[0];
+    await expectOk(await fetch(`${broker}/api/people${SMALL}`, { headers: { origin: ORIGIN, cookie } }), "A call in a session");
+  });
+}
+
+/** Callers who leave while the upstream is silent. */
+export function cutCalls({ broker, silence, silent }, count) {
+  return async (slice) => {
+    await atOnce(count, (number) => leave(broker, silence, silent, slice * count + number));
+    // Those on their way end by their timeout.
+    await sleep(1500);
+  };
+}
+
+/** Resets the connection of a call that has arrived at the upstream. */
+async function leave(broker, silence, silent, number) {
+  const socket = connect(Number(new URL(broker).port), "127.0.0.1");
+  await once(socket, "connect");
+  const arrived = silence.arrival(number);
+  socket.write(`GET /api/${silent}${SMALL}?${number} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer ${KEY}\r\n\r\n`);
+  const timer = setTimeout(() => socket.destroy(new Failure("A call did not arrive at the upstream.")), ARRIVAL_LIMIT_MS);
+  await Promise.race([arrived, once(socket, "close")]);
+  clearTimeout(timer);
+  socket.resetAndDestroy();
+}
+
+async function atOnce(count, action) {
+  let next = 0;
+  const worker = async () => {
+    while (next < count) await action(next++);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+}
+
+async function expectOk(response, what) {
+  const text = await response.text();
+  if (!response.ok) throw new Failure(`${what} was answered ${response.status}: ${text}`);
+}

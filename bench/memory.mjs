@@ -1,0 +1,116 @@
+// Whether memory stays where it is: `npm run bench:memory`. It needs Linux and `wrk`, and takes about ten
+// minutes with its million calls; CALLS is another number, and scales all of it.
+//
+// One process and one isolate go through three kinds of work, one after the other. In the first half of
+// each, memory may grow: caches fill, and code is compiled. After each half there is a rest, in which
+// objects that nobody calls leave memory. What is there after the second rest is compared with what was
+// there after the first: the JavaScript heap, garbage collected; the memory of the WebAssembly module,
+// which never shrinks; and what the process has in RAM. The last is mostly the runtime's: each object
+// has a database, and its allocator gives memory back when it likes.
+import { setTimeout as sleep } from "node:timers/promises";
+import { Failure, runMain, say, step } from "../scripts/lib.mjs";
+import { startHubsoft } from "../sandbox/providers/hubsoft.mjs";
+import { freePort } from "../tests/e2e/support/workerd.mjs";
+import { attach } from "./heap.mjs";
+import { connections, cutCalls, sessions } from "./memory-work.mjs";
+import { startIssuer } from "./issuer.mjs";
+import { machine, versions } from "./machine.mjs";
+import { residentMiB } from "./process.mjs";
+import { writeResults } from "./report.mjs";
+import { MIB } from "./settings.mjs";
+import { startSilence } from "./silence.mjs";
+import { startUpstream } from "./upstream.mjs";
+import { configuration, connectionId, porteiroModules, preparePorteiro } from "./workers.mjs";
+import { startWorkerd } from "./workerd.mjs";
+
+const CALLS = Number(process.env.CALLS ?? 1_000_000);
+const CONNECTIONS = 1000;
+const SLICES = 20;
+// An object that nobody calls leaves after ten seconds.
+const REST_MS = 15_000;
+/** How much larger each may be after the second rest, in MiB. */
+const MOST_GROWTH = { heap: 1, wasm: 1, resident: 64 };
+
+// The entry of the measured worker: tells the size of the module's memory, and is the broker else.
+const CAPTURE = `export const memories = [];
+WebAssembly.Instance = class extends WebAssembly.Instance {
+  constructor(...given) { super(...given); memories.push(this.exports.memory); }
+};`;
+const PROBE = `import { memories } from "./capture.js";
+import broker from "./index.js";
+export { Keeper } from "./index.js";
+export default { fetch(request, env, ctx) {
+  if (request.url.endsWith("/bench/memory")) return Response.json(memories.at(-1).buffer.byteLength);
+  return broker.fetch(request, env, ctx);
+} };`;
+
+async function main() {
+  await preparePorteiro();
+  const people = Array.from({ length: 500 }, (_, number) => ({
+    username: `person-${number}@example.com`, password: `secret-${number}`,
+  }));
+  const upstream = await startUpstream();
+  const issuer = await startIssuer();
+  const silence = await startSilence();
+  const hubsoft = await startHubsoft({ port: 0, people, options: { recordLimit: 1 } });
+  const config = configuration({ upstream, hubsoft, issuer, count: CONNECTIONS + 1 });
+  const silent = connectionId(CONNECTIONS);
+  // So long a call goes on whose caller has left.
+  Object.assign(config.tables.CONNECTIONS[silent], { base_url: silence.url, timeout_ms: 1000 });
+  const modules = { "main.js": PROBE, "capture.js": CAPTURE, ...porteiroModules() };
+  const inspector = `http://127.0.0.1:${await freePort()}`;
+  const workerd = await startWorkerd({ workers: [{ name: "porteiro", modules, ...config, keeper: true }], inspector });
+  const wasmMiB = async () => Number(await (await fetch(`${workerd.urls.porteiro}/bench/memory`)).text()) / MIB;
+  const heap = await attach(inspector, "porteiro", wasmMiB);
+  const sample = async () => ({ heap: await heap.usedMiB(), wasm: await wasmMiB(), resident: residentMiB(workerd.pid) });
+  try {
+    const surroundings = { broker: workerd.urls.porteiro, pid: workerd.pid, people, silence, silent };
+    const work = {
+      [`${CALLS} calls over ${CONNECTIONS} connections`]: connections(surroundings, CONNECTIONS, CALLS / SLICES),
+      [`${CALLS / 100} sessions, each signed in and called`]: sessions(surroundings, CALLS / 100 / SLICES),
+      [`${CALLS / 50} calls whose callers leave while they wait`]: cutCalls(surroundings, CALLS / 50 / SLICES),
+    };
+    const results = {};
+    for (const [name, slice] of Object.entries(work)) results[name] = await step(name, () => watched(slice, sample));
+    writeResults("memory", { date: new Date().toISOString(), calls: CALLS, machine: machine(), versions: versions(), results });
+    judge(results);
+  } finally {
+    heap.close();
+    await workerd.stop();
+    await Promise.all([upstream.stop(), hubsoft.close(), silence.close(), issuer.close()]);
+  }
+}
+
+/** Does the slices of a kind of work; gives the memory along the way, and after the rest behind each half. */
+async function watched(slice, sample) {
+  const samples = [];
+  const rested = [];
+  for (let number = 1; number <= SLICES; number++) {
+    await slice(number - 1);
+    samples.push(await sample());
+    say(`    ${String(number).padStart(2)} of ${SLICES}: ${told(samples.at(-1))}`);
+    if (number % (SLICES / 2) > 0) continue;
+    await sleep(REST_MS);
+    rested.push(await sample());
+    say(`    after a rest: ${told(rested.at(-1))}`);
+  }
+  return { samples, rested };
+}
+
+const told = ({ heap, wasm, resident }) =>
+  `${heap.toFixed(2)} MiB of heap, ${wasm.toFixed(1)} MiB of WebAssembly, ${resident.toFixed(0)} MiB resident`;
+
+/** Fails where one kind of work made memory grow in its second half. */
+function judge(results) {
+  const grown = [];
+  for (const [name, { rested: [first, second] }] of Object.entries(results)) {
+    for (const [kind, most] of Object.entries(MOST_GROWTH)) {
+      const growth = second[kind] - first[kind];
+      say(`${name}: ${kind} ${growth >= 0 ? "+" : ""}${growth.toFixed(2)} MiB in the second half (${most} at most)`);
+      if (growth > most) grown.push(`${name} (${kind})`);
+    }
+  }
+  if (grown.length > 0) throw new Failure(`Memory grows with ${grown.join(", ")}.`);
+}
+
+await runMain(main);

@@ -1,0 +1,79 @@
+// Whether both brokers do the same: what is compared must answer alike, and refuse alike.
+import { Failure } from "../scripts/lib.mjs";
+import { BROWSER_HEADERS, KEY, KIB, MIB, ORIGIN } from "./settings.mjs";
+import { LARGE, SINK, SMALL } from "./upstream.mjs";
+
+const withKey = { authorization: `Bearer ${KEY}` };
+// What no two answers have in common.
+const CHANGING = ["date", "server-timing", "x-request-id"];
+
+const SAME = {
+  "a small answer": { path: SMALL, headers: withKey },
+  "a small answer for a page": { path: SMALL, headers: { origin: ORIGIN } },
+  "an answer of 1 MiB": { path: LARGE, headers: withKey },
+  "a query": { path: `${SMALL}?a=%20b&c`, headers: withKey },
+  "a part of an answer": { path: SMALL, headers: { ...withKey, range: "bytes=0-9" } },
+  "what the upstream does not have": { path: "/missing", headers: withKey },
+  "a body of 64 KiB": { path: SINK, headers: withKey, method: "POST", body: Buffer.alloc(64 * KIB, "x") },
+  "a body of 20 MiB": { path: SINK, headers: withKey, method: "POST", body: Buffer.alloc(20 * MIB, "x") },
+};
+
+const REFUSED = {
+  "nobody": [{ path: SMALL, headers: {} }, 401],
+  "a wrong key": [{ path: SMALL, headers: { authorization: `Bearer ${KEY}x` } }, 401],
+  "a wrong key of a known page": [{ path: SMALL, headers: { authorization: "Bearer x", origin: ORIGIN } }, 401],
+  "a path without a rule": [{ path: "/private/small.json", headers: withKey }, 403],
+  "a method without a rule": [{ path: SMALL, headers: withKey, method: "DELETE" }, 403],
+  "a foreign origin": [{ path: SMALL, headers: { ...withKey, origin: "https://evil.example" } }, 403],
+  "a cookie of another site": [{ path: SMALL, headers: { cookie: "__Host-Http-porteiro=x", "sec-fetch-site": "cross-site" } }, 403],
+  "an encoded slash": [{ path: "/a%2fb", headers: withKey }, 400],
+  "a loop": [{ path: SMALL, headers: { ...withKey, via: "1.1 porteiro" } }, 400],
+  "a script of a page": [{ path: SMALL, headers: { ...withKey, "sec-fetch-dest": "script" } }, 400],
+  "a token in the query": [{ path: `${SMALL}?access_token=x`, headers: withKey }, 400],
+};
+
+/** Fails where the brokers at the two addresses do not answer the same. */
+export async function checkParity(porteiro, javascript) {
+  // Both have their token in memory then.
+  for (const broker of [porteiro, javascript]) await call(broker, SAME["a small answer"]);
+  for (const [what, request] of Object.entries(SAME)) {
+    const [one, other] = [await call(porteiro, request), await call(javascript, request)];
+    expectEqual(what, one, other);
+    if (request.body) checkReceived(what, request.body.length, one);
+  }
+  for (const [what, [request, status]] of Object.entries(REFUSED)) {
+    const [one, other] = [await call(porteiro, request), await call(javascript, request)];
+    if (one.status !== status) throw new Failure(`Porteiro answers ${one.status} to ${what}.`);
+    expectEqual(what, withoutIds(one), withoutIds(other));
+  }
+}
+
+async function call(broker, { path, headers, method, body }) {
+  const response = await fetch(`${broker}/api/service${path}`, { method, headers: { ...BROWSER_HEADERS, ...headers }, body });
+  const fields = Object.fromEntries(response.headers);
+  for (const name of CHANGING) fields[name] &&= "(changes)";
+  // Their order says nothing.
+  const exposed = fields["access-control-expose-headers"];
+  if (exposed) fields["access-control-expose-headers"] = exposed.split(", ").sort().join(", ");
+  return { status: response.status, fields, body: await response.text() };
+}
+
+/** Problem details tell the request's id and the broker's address. */
+function withoutIds({ status, fields, body }) {
+  const { title, code, detail } = JSON.parse(body);
+  return { status, fields: { ...fields, "content-length": "" }, body: { title, code, detail } };
+}
+
+function expectEqual(what, one, other) {
+  const [left, right] = [one, other].map((answer) => JSON.stringify(sorted(answer)));
+  if (left === right) return;
+  throw new Failure(`The brokers differ in ${what}:\n${left.slice(0, 2000)}\n${right.slice(0, 2000)}`);
+}
+
+const sorted = (answer) => ({ ...answer, fields: Object.entries(answer.fields).sort() });
+
+/** The upstream counts the head, too. */
+function checkReceived(what, bytes, { body }) {
+  const { received } = JSON.parse(body);
+  if (!(received > bytes && received < bytes + 8 * KIB)) throw new Failure(`The upstream got ${received} bytes of ${what}.`);
+}

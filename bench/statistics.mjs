@@ -1,0 +1,18 @@
+// Summaries of what was measured.
+
+/** The value below which the given share of the values lies. */
+export function quantile(values, share) {
+  const sorted = [...values].sort((one, other) => one - other);
+  const at = (sorted.length - 1) * share;
+  const [below, above] = [sorted[Math.floor(at)], sorted[Math.ceil(at)]];
+  return below + (above - below) * (at - Math.floor(at));
+}
+
+export const median = (values) => quantile(values, 0.5);
+
+/** Median and quartiles: how far the rounds lie apart. */
+export const summary = (values) => ({
+  median: rounded(median(values)), from: rounded(quantile(values, 0.25)), to: rounded(quantile(values, 0.75)),
+});
+
+const rounded = (value) => Number(value.toPrecision(5));
