@@ -42,13 +42,15 @@ impl<T> Waiting<T> {
 
 #[cfg(test)]
 mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test;
+
     use super::*;
 
     const fn at(millis: u64) -> UnixTime {
         UnixTime::from_millis(millis)
     }
 
-    #[test]
+    #[wasm_bindgen_test]
     fn gives_each_call_back_once() {
         let mut waiting = Waiting::new();
         waiting.keep(1, 'a', at(10), at(0));
@@ -57,7 +59,7 @@ mod tests {
         assert_eq!(waiting.take(1), Some('a'));
     }
 
-    #[test]
+    #[wasm_bindgen_test]
     fn keeps_every_call_until_its_end_however_many_wait() {
         let mut waiting = Waiting::new();
         for number in 0..1_000 {
@@ -66,7 +68,7 @@ mod tests {
         assert!((0..1_000).all(|number| waiting.take(number) == Some(number)));
     }
 
-    #[test]
+    #[wasm_bindgen_test]
     fn lets_abandoned_calls_go() {
         let mut waiting = Waiting::new();
         for number in 0..100_000 {
