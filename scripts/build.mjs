@@ -1,4 +1,4 @@
-// Builds the Worker: cargo, wasm-bindgen, wasm-opt, esbuild, then build/index.js and build/index_bg.wasm.
+// Builds the Worker: cargo, wasm-bindgen, wasm-metadce, wasm-opt, esbuild, then build/index.js and build/index_bg.wasm.
 //
 //   node scripts/build.mjs [--panic=unwind|abort] [--profiling] [--force]
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -7,14 +7,26 @@ import { Failure, bin, filesUnder, hashOf, inRoot, isMain, output, run, runMain,
 import { setup, wasmBindgenPath } from "./setup.mjs";
 import { printSize } from "./size.mjs";
 
+/**
+ * How large a function marked `#[inline]` may be to be inlined: at the 325 that LLVM has for them, a good part
+ * of the module is copies. At 75 and less, calls are slower.
+ */
+const INLINE = "-Cllvm-args=-inlinehint-threshold=100";
 /** With `unwind` a panic fails its own request only; with `abort` all that are in flight. */
 const PANIC = "unwind";
-/** How wasm-opt optimises. The compiler has done most: more passes took longer and gave more bytes, gzipped. */
-const OPTIMISE = "-O1";
+/**
+ * How wasm-opt optimises. The compiler has done most: more passes took longer and gave more bytes, gzipped.
+ * By name, instances of one generic function stand side by side, where gzip sees how alike they are.
+ */
+const OPTIMISE = ["-O1", "--reorder-functions-by-name"];
 /** What wasm-opt may use: no newer encoding than the runtime knows. */
 const FEATURES = [
   "mutable-globals", "sign-ext", "nontrapping-float-to-int", "bulk-memory", "multivalue", "reference-types", "exception-handling",
 ];
+
+const features = FEATURES.map((name) => `--enable-${name}`);
+/** The classes that the entry uses. */
+const CLASSES = ["Keeper"];
 
 const outputs = ["index.js", "index_bg.wasm"];
 const build = inRoot("build");
@@ -33,6 +45,7 @@ export async function buildWorker({ panic = PANIC, profiling = false, force = fa
   const compiled = await step(`cargo (panic=${panic})`, () => compile(panic));
   try {
     await step("wasm-bindgen", () => bind(compiled));
+    await step("wasm-metadce", prune);
     await step("wasm-opt", () => optimise(profiling));
     await step("esbuild", bundle);
     swapIn();
@@ -46,16 +59,19 @@ export async function buildWorker({ panic = PANIC, profiling = false, force = fa
 
 /** Compiles the crate and gives the address of the module. */
 async function compile(panic) {
-  const args = ["build", "--release", "--lib", "--locked", "--target", wasmTarget];
+  const args = ["rustc", "--release", "--lib", "--locked", "--target", wasmTarget];
   const env = { ...wasmEnv };
   let folder = process.env.CARGO_TARGET_DIR ?? inRoot("target");
   if (panic === "unwind") {
     // The standard library that rustup brings cannot unwind, so it is built too. This
     // is unstable, and the one unstable thing here: the compiler stays the stable one.
-    args.push("-Zbuild-std=std,panic_unwind");
+    // Its sorting and its decimals may be small and slower: a call has few of either.
+    args.push("-Zbuild-std=std,panic_unwind", "-Zbuild-std-features=optimize_for_size");
     folder = path.join(folder, "unwind");
     Object.assign(env, { RUSTC_BOOTSTRAP: "1", RUSTFLAGS: `${process.env.RUSTFLAGS ?? ""} -Cpanic=unwind`.trim() });
   }
+  // The last compilation alone is told, which takes in the code of all the others.
+  args.push("--", INLINE);
   await run("cargo", args, { env: { ...env, CARGO_TARGET_DIR: folder } });
   return path.join(folder, wasmTarget, "release", "porteiro.wasm");
 }
@@ -73,11 +89,54 @@ async function bind(compiled) {
   writeFileSync(glue, text.replace("import source ", "import "));
 }
 
+/**
+ * Removes the classes that libraries offer to JavaScript and nobody here uses, on both sides,
+ * with what only they need: the linker keeps whatever is exported.
+ */
+async function prune() {
+  const glue = path.join(staging, "index.js");
+  const wasm = path.join(staging, "index_bg.wasm");
+  const all = readFileSync(glue, "utf8");
+  const classes = [...all.matchAll(/^const (\w+)Finalization = /gm)].map(([, name]) => name);
+  let used = all;
+  for (const name of classes.filter((name) => !CLASSES.includes(name))) {
+    used = used
+      .replace(new RegExp(`^(?:export )?class ${name} \\{\\n[^]*?^\\}\\nif \\(Symbol\\.dispose\\)[^\\n]*\\n`, "m"), "")
+      .replace(new RegExp(`^const ${name}Finalization = [^]*?^\\}\\);\\n`, "m"), "");
+    if (new RegExp(`\\b${name}(?:Finalization)?\\b`).test(used)) {
+      throw new Failure(`The module makes a ${name}, or wasm-bindgen's output has changed.`);
+    }
+  }
+  const calls = (text, name) => text.includes(`wasm.${name}(`);
+  const { exports } = ends(wasm);
+  const kept = exports.filter((name) => calls(used, name) || !calls(all, name));
+  const graph = `${wasm}.json`;
+  writeFileSync(graph, JSON.stringify([
+    { name: "JavaScript", root: true, reaches: kept },
+    ...kept.map((name) => ({ name, export: name })),
+  ]));
+  // The names of functions stay: wasm-opt puts the functions in their order.
+  const args = [wasm, "-o", `${wasm}.pruned`, `--graph-file=${graph}`, "--debuginfo", ...features];
+  // It tells every function that goes.
+  if (output(bin("wasm-metadce"), args, { maxBuffer: 2 ** 28 }) === undefined) throw new Failure("wasm-metadce failed.");
+  renameSync(`${wasm}.pruned`, wasm);
+  // All imports stand in one object, which esbuild takes as a whole.
+  const imports = new Set(ends(wasm).imports);
+  const members = /^ {8}(\w+): function\([^\n]*\{\n[^]*?^ {8}\}[^\n]*\n/gm;
+  writeFileSync(glue, used.replace(members, (member, name) => (imports.has(name) ? member : "")));
+}
+
+/** The names of what the module at `wasm` imports and exports. */
+function ends(wasm) {
+  const module = new WebAssembly.Module(readFileSync(wasm));
+  const names = (list) => list.map(({ name }) => name);
+  return { imports: names(WebAssembly.Module.imports(module)), exports: names(WebAssembly.Module.exports(module)) };
+}
+
 async function optimise(profiling) {
   const wasm = path.join(staging, "index_bg.wasm");
-  const features = FEATURES.map((name) => `--enable-${name}`);
   const names = profiling ? ["--debuginfo"] : ["--strip-debug", "--strip-producers"];
-  await run(bin("wasm-opt"), [wasm, "-o", `${wasm}.opt`, OPTIMISE, ...features, ...names]);
+  await run(bin("wasm-opt"), [wasm, "-o", `${wasm}.opt`, ...OPTIMISE, ...features, ...names]);
   renameSync(`${wasm}.opt`, wasm);
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::problem::shown;
 use super::reader::Reader;
-use super::secrets::{self, Secrets, is_id, share_secrets};
+use super::secrets::{self, Owners, Secrets, is_id};
 use super::{Config, Problem, Variables, caller, connection, jwt, session, syntax, webhook};
 use crate::http::Origin;
 use crate::secret::Fingerprint;
@@ -64,6 +64,7 @@ fn read_entries<T>(
         problems.push(Problem::new(name.to_owned(), "must be a table"));
         return entries;
     };
+    let owners = Owners::count(tables.keys());
     for (id, value) in tables {
         let path = format!("{name}.{}", shown(id));
         if !is_id(id) {
@@ -79,7 +80,7 @@ fn read_entries<T>(
         };
         let mut reader = Reader::new(path, fields, problems);
         let entry = read(id, &Secrets::new(variables, id), &mut reader);
-        let is_ambiguous = tables.keys().any(|other| other != id && share_secrets(id, other));
+        let is_ambiguous = owners.of(id) > 1;
         if is_ambiguous {
             reader.report_table("must have another name: its secrets have the same names as another one's");
         }

@@ -1,5 +1,7 @@
 //! The Worker's secrets, by the name of the connection or caller they are for.
 
+use std::collections::BTreeMap;
+
 use super::Variables;
 use super::reader::Reader;
 use crate::secret::Secret;
@@ -13,7 +15,7 @@ pub(super) struct Secrets<'c> {
 impl<'c> Secrets<'c> {
     /// The secrets of the connection or caller called `id`.
     pub(super) fn new(variables: &'c Variables, id: &str) -> Self {
-        Self { variables, prefix: id.bytes().map(in_secret_name).map(char::from).collect() }
+        Self { variables, prefix: prefix(id) }
     }
 
     /// The variable that holds the secret called `field`.
@@ -89,13 +91,29 @@ pub(super) fn is_id(id: &str) -> bool {
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
-/// Whether the secrets of two ids have the same names.
-pub(super) fn share_secrets(one: &str, other: &str) -> bool {
-    one.bytes().map(in_secret_name).eq(other.bytes().map(in_secret_name))
+/// How many ids there are for each name of secrets.
+pub(super) struct Owners(BTreeMap<String, usize>);
+
+impl Owners {
+    /// Counts `ids`.
+    pub(super) fn count<'i>(ids: impl Iterator<Item = &'i String>) -> Self {
+        let mut counts = BTreeMap::new();
+        for id in ids {
+            *counts.entry(prefix(id)).or_default() += 1;
+        }
+        Self(counts)
+    }
+
+    /// How many ids have the secrets that `id` has or would have.
+    pub(super) fn of(&self, id: &str) -> usize {
+        self.0.get(&prefix(id)).copied().unwrap_or_default()
+    }
 }
 
-const fn in_secret_name(b: u8) -> u8 {
-    if b == b'-' { b'_' } else { b.to_ascii_uppercase() }
+/// What the names of an id's secrets begin with.
+fn prefix(id: &str) -> String {
+    let in_name = |c: char| if c == '-' { '_' } else { c.to_ascii_uppercase() };
+    id.chars().map(in_name).collect()
 }
 
 #[cfg(test)]
@@ -106,7 +124,9 @@ mod tests {
     fn names_secrets_in_upper_case() {
         let variables = Variables::new();
         assert_eq!(Secrets::new(&variables, "my-Api_2").variable("TOKEN"), "MY_API_2_TOKEN");
-        assert!(share_secrets("my-api", "MY_api") && !share_secrets("my-api", "myapi"));
+        let ids = ["my-api", "MY_api", "other"].map(str::to_owned);
+        let owners = Owners::count(ids.iter());
+        assert_eq!(["my_API", "other", "myapi"].map(|id| owners.of(id)), [2, 1, 0]);
     }
 
     #[test]

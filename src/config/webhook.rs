@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::limits::{ACCEPTED_STATUS, WEBHOOK_BYTES};
 use super::provider::Preset;
 use super::reader::Reader;
-use super::secrets::{Secrets, share_secrets};
+use super::secrets::{Owners, Secrets};
 use super::{Problem, Webhook, headers, syntax};
 use crate::webhook::{AccountTokens, Proof, SigningKeys};
 
@@ -38,15 +38,15 @@ pub(super) fn drop_ambiguous<T>(
     connections: &BTreeMap<String, T>,
     problems: &mut Vec<Problem>,
 ) {
+    let owners = Owners::count(connections.keys());
     for (id, webhook) in webhooks {
-        let tokens_owner = format!("{id}_account");
-        if connections.keys().any(|other| share_secrets(&tokens_owner, other)) {
+        if owners.of(&format!("{id}_account")) > 0 {
             let message = "must be a connection of another name: its account token is another one's token";
             problems.push(Problem::new(format!("CONNECTIONS.{id}.webhook"), message));
             *webhook = None;
         }
         // Reported with the connections.
-        if connections.keys().any(|other| other != id && share_secrets(id, other)) {
+        if owners.of(id) > 1 {
             *webhook = None;
         }
     }

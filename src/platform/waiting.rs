@@ -1,7 +1,5 @@
 //! Calls that wait for their upstreams.
 
-use std::collections::BTreeMap;
-
 use crate::time::UnixTime;
 
 /// So many calls wait before those are looked for that nobody comes back to.
@@ -14,29 +12,44 @@ const FEW: usize = 64;
 /// that at most twice as many are kept as have not come to theirs.
 #[derive(Debug)]
 pub struct Waiting<T> {
-    calls: BTreeMap<u64, (T, UnixTime)>,
+    /// By their numbers. Most come with the highest number yet, and few wait.
+    calls: Vec<Call<T>>,
     /// How many there may be before the abandoned ones are looked for.
     most: usize,
+}
+
+#[derive(Debug)]
+struct Call<T> {
+    number: u64,
+    call: T,
+    end: UnixTime,
 }
 
 impl<T> Waiting<T> {
     /// None that waits.
     pub const fn new() -> Self {
-        Self { calls: BTreeMap::new(), most: FEW }
+        Self { calls: Vec::new(), most: FEW }
     }
 
     /// Keeps `call` until `end`, and lets those go whose end is before `now`.
     pub fn keep(&mut self, number: u64, call: T, end: UnixTime, now: UnixTime) {
         if self.calls.len() >= self.most {
-            self.calls.retain(|_, (_, end)| now <= *end);
+            self.calls.retain(|call| now <= call.end);
             self.most = FEW.max(2 * self.calls.len());
         }
-        self.calls.insert(number, (call, end));
+        if let Err(at) = self.place(number) {
+            self.calls.insert(at, Call { number, call, end });
+        }
     }
 
     /// Gives the call `number` back, where it waits.
     pub fn take(&mut self, number: u64) -> Option<T> {
-        self.calls.remove(&number).map(|(call, _)| call)
+        let at = self.place(number).ok()?;
+        Some(self.calls.remove(at).call)
+    }
+
+    fn place(&self, number: u64) -> Result<usize, usize> {
+        self.calls.binary_search_by_key(&number, |call| call.number)
     }
 }
 
@@ -53,8 +66,8 @@ mod tests {
     #[wasm_bindgen_test]
     fn gives_each_call_back_once() {
         let mut waiting = Waiting::new();
-        waiting.keep(1, 'a', at(10), at(0));
         waiting.keep(2, 'b', at(10), at(0));
+        waiting.keep(1, 'a', at(10), at(0));
         assert_eq!((waiting.take(2), waiting.take(2), waiting.take(3)), (Some('b'), None, None));
         assert_eq!(waiting.take(1), Some('a'));
     }
