@@ -8,6 +8,11 @@ use crate::http::{HeaderName, Headers};
 pub(super) struct FieldLines(String);
 
 impl FieldLines {
+    /// None yet, with room for a usual head.
+    pub fn with_room() -> Self {
+        Self(String::with_capacity(1024))
+    }
+
     /// Adds a field. A line break in the value would be another field: such a
     /// field is left out.
     pub fn push(&mut self, name: &str, value: &str) {
@@ -91,7 +96,7 @@ pub(super) fn upstream_fields(
     callers: &[HeaderName],
     token: &str,
 ) -> FieldLines {
-    let mut lines = FieldLines::default();
+    let mut lines = FieldLines::with_room();
     let hop_by_hop = headers.value("connection").unwrap_or_default();
     let own = connection.token_header.name.as_str();
     for (name, value) in headers.iter() {
@@ -112,7 +117,7 @@ pub(super) fn upstream_fields(
 /// The fields of the upstream's response that the caller gets, but for
 /// `Location` and `Vary`.
 pub(super) fn caller_fields(headers: &Headers<'_>, connection: &Connection) -> FieldLines {
-    let mut lines = FieldLines::default();
+    let mut lines = FieldLines::with_room();
     for (name, value) in headers.iter() {
         if comes_back(name, &connection.response_headers) {
             lines.push(name, value);

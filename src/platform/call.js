@@ -49,15 +49,15 @@ export class Call {
     return answer;
   }
 
-  async #pursue(id, told) {
-    while (told.charCodeAt(0) === FETCH) {
-      const [timeout, replay, method, url] = told.slice(1).split("\n", 4);
-      const fields = told.slice(5 + timeout.length + replay.length + method.length + url.length);
-      const head = await this.send(method, url, fields, Number(timeout), Number(replay));
-      told = this.#broker.resume(id, head, Date.now());
-    }
-    if (told.charCodeAt(0) === WAIT) told = await this.#answer;
-    return this.#respond(told);
+  // No async function here or below: what a call costs is counted in promises, too.
+  #pursue(id, told) {
+    const kind = told.charCodeAt(0);
+    if (kind === WAIT) return this.#answer.then((told) => this.#respond(told));
+    if (kind !== FETCH) return this.#respond(told);
+    const [timeout, replay, method, url] = told.slice(1).split("\n", 4);
+    const fields = told.slice(5 + timeout.length + replay.length + method.length + url.length);
+    const sent = this.send(method, url, fields, Number(timeout), Number(replay));
+    return sent.then((head) => this.#pursue(id, this.#broker.resume(id, head, Date.now())));
   }
 
   #respond(told) {
@@ -107,20 +107,25 @@ export class Call {
         clearTimeout(alarm);
         resolve(head);
       };
-      this.#exchange(method, url, fields, replayBytes).then(settle, (error) => settle(error === GONE ? GONE : "unreachable"));
+      const failed = (error) => settle(error === GONE ? GONE : "unreachable");
+      try {
+        const init = { method, headers: new Headers(), redirect: "manual" };
+        append(init.headers, fields, 0, fields.length);
+        const exchange = isBodiless(method) ? fetch(url, init) : this.#sendBody(url, init, replayBytes);
+        exchange.then((response) => {
+          this.#response = response;
+          settle(`${response.status}${fieldLines(response.headers)}`);
+        }, failed);
+      } catch (error) {
+        failed(error);
+      }
     });
   }
 
-  async #exchange(method, url, fields, replayBytes) {
-    const init = { method, headers: new Headers(), redirect: "manual" };
-    append(init.headers, fields, 0, fields.length);
-    if (!isBodiless(method)) {
-      const attempt = new AbortController();
-      init.body = await this.#nextBody(replayBytes, attempt);
-      init.signal = attempt.signal;
-    }
-    this.#response = await fetch(url, init);
-    return `${this.#response.status}${fieldLines(this.#response.headers)}`;
+  async #sendBody(url, init, replayBytes) {
+    const attempt = new AbortController();
+    const body = await this.#nextBody(replayBytes, attempt);
+    return fetch(url, { ...init, body, signal: attempt.signal });
   }
 
   /** The request's body; null where it has more than `maxBytes`. Rejects where it breaks off. */
