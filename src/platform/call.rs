@@ -32,7 +32,8 @@ use crate::time::UnixTime;
 /// The runtime as one call sees it.
 pub struct CallPorts {
     call: glue::Call,
-    /// The present moment, while it is the shim that polls the call.
+    /// The present moment, while the shim polls the call: not in what the call
+    /// spawned, and not once it is a promise.
     now: Cell<Option<UnixTime>>,
     /// What the shim is to send to the upstream.
     request: RefCell<Option<RequestText>>,
@@ -88,11 +89,11 @@ const DOCUMENT_TIMEOUT_MS: f64 = 5_000.0;
 const MAX_DOCUMENT_BYTES: f64 = 524_288.0;
 
 impl CallPorts {
-    /// What `call`, which begins at `now`, has of the runtime.
-    pub fn new(call: glue::Call, now: UnixTime) -> Self {
+    /// What `call` has of the runtime.
+    pub fn new(call: glue::Call) -> Self {
         Self {
             call,
-            now: Cell::new(Some(now)),
+            now: Cell::new(None),
             request: RefCell::default(),
             response: RefCell::default(),
             lines: RefCell::default(),
@@ -100,9 +101,16 @@ impl CallPorts {
     }
 
     /// Notes what came of the request to the upstream.
-    pub fn note_response(&self, head: String, now: UnixTime) {
+    pub fn note_response(&self, head: String) {
         self.response.replace(Some(head));
+    }
+
+    /// What `poll` gives, the shim polling the call at `now`.
+    pub fn in_shim<T>(&self, now: UnixTime, poll: impl FnOnce() -> T) -> T {
         self.now.set(Some(now));
+        let polled = poll();
+        self.now.set(None);
+        polled
     }
 
     /// What the shim is to send, where that is what the call waits for.
@@ -113,11 +121,6 @@ impl CallPorts {
     /// The log lines that were not written yet, each with a line break.
     pub fn take_lines(&self) -> String {
         self.lines.take()
-    }
-
-    /// From here on the call is polled when something comes, not by the shim.
-    pub fn leave_shim(&self) {
-        self.now.set(None);
     }
 
     /// Has the shim wait for `answer`.

@@ -20,9 +20,9 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::call::CallPorts;
 use super::waiting::Waiting;
 use super::{glue, isolate, runtime};
-use crate::broker::ports::Clock as _;
 use crate::broker::{self, Answer, Body};
 use crate::http::RequestHead;
+use crate::time::UnixTime;
 
 /// How much later than it has to the shim may come back.
 const GRACE: Duration = Duration::from_secs(10);
@@ -55,13 +55,13 @@ pub fn common_fields() -> String {
 #[wasm_bindgen]
 pub fn begin(id: f64, call: glue::Call, head: String, now: f64) -> String {
     let broker = isolate::broker(|| call.env());
-    let ports = Rc::new(CallPorts::new(call, runtime::at(now)));
+    let ports = Rc::new(CallPorts::new(call));
     let own = Rc::clone(&ports);
     let answer = async move {
         let head = RequestHead::new(&head);
         broker::answer(&broker, &own, &head).await
     };
-    advance(id, Running { answer: answer.boxed_local(), ports })
+    advance(id, Running { answer: answer.boxed_local(), ports }, runtime::at(now))
 }
 
 /// Goes on with the call number `id`, whose upstream answered with the status
@@ -70,23 +70,22 @@ pub fn begin(id: f64, call: glue::Call, head: String, now: f64) -> String {
 #[wasm_bindgen]
 pub fn resume(id: f64, head: String, now: f64) -> Option<String> {
     let call = WAITING.with_borrow_mut(|waiting| waiting.take(number(id)))?;
-    call.ports.note_response(head, runtime::at(now));
-    Some(advance(id, call))
+    call.ports.note_response(head);
+    Some(advance(id, call, runtime::at(now)))
 }
 
-fn advance(id: f64, mut call: Running) -> String {
-    let polled = call.answer.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+fn advance(id: f64, call: Running, now: UnixTime) -> String {
+    let Running { mut answer, ports } = call;
+    let polled = ports.in_shim(now, || answer.as_mut().poll(&mut Context::from_waker(Waker::noop())));
     if let Poll::Ready(answer) = polled {
-        return written(&answer, &call.ports);
+        return written(&answer, &ports);
     }
-    let now = call.ports.now();
-    if let Some(request) = call.ports.take_request() {
+    if let Some(request) = ports.take_request() {
         let end = now + request.timeout + GRACE;
+        let call = Running { answer, ports };
         WAITING.with_borrow_mut(|waiting| waiting.keep(number(id), call, end, now));
         return request.text;
     }
-    let Running { answer, ports } = call;
-    ports.leave_shim();
     let own = Rc::clone(&ports);
     let running = async move { Ok(JsValue::from_str(&written(&answer.await, &own))) };
     ports.wait_for(&wasm_bindgen_futures::future_to_promise(AssertUnwindSafe(running)));

@@ -4,12 +4,14 @@ use std::collections::HashSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::wasm_bindgen_test;
 use worker::web_sys::Headers;
 
+use super::call::CallPorts;
 use super::{glue, runtime};
+use crate::broker::ports::{Clock as _, Log as _};
 use crate::time::UnixTime;
 
 #[wasm_bindgen_test]
@@ -80,6 +82,18 @@ fn draws_entropy_that_never_repeats() {
     let ones: u32 = drawn.iter().flatten().map(|byte| byte.count_ones()).sum();
     let share = f64::from(ones) / (10_000.0 * 24.0 * 8.0);
     assert!((0.49..0.51).contains(&share), "{share}");
+}
+
+#[wasm_bindgen_test]
+fn keeps_time_and_log_lines_for_the_shim_only_while_it_polls() {
+    let began = UnixTime::from_millis(5);
+    let ports = CallPorts::new(JsValue::from(js_sys::Object::new()).unchecked_into());
+    let (now, ()) = ports.in_shim(began, || (ports.now(), ports.line("{}")));
+    assert_eq!((now, ports.take_lines().as_str()), (began, "{}\n"));
+    // A task that the call spawned goes on later, when nobody takes lines over.
+    assert!(ports.now() > UnixTime::from_millis(1_760_000_000_000));
+    ports.line(r#"{"event":"test"}"#);
+    assert_eq!(ports.take_lines(), "");
 }
 
 #[wasm_bindgen_test]
