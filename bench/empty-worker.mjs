@@ -1,17 +1,13 @@
 // Builds the empty Worker in Rust by the steps of scripts/build.mjs, once, into target/bench-empty.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { features } from "../scripts/build.mjs";
 import { bin, filesUnder, hashOf, inRoot, output, run, step, wasmEnv, wasmTarget } from "../scripts/lib.mjs";
 import { wasmBindgenPath } from "../scripts/setup.mjs";
 
 const source = inRoot("bench", "empty-worker");
 const folder = inRoot("target", "bench-empty");
 const stamp = path.join(folder, "worker", ".stamp");
-
-// Those of scripts/build.mjs.
-const FEATURES = [
-  "mutable-globals", "sign-ext", "nontrapping-float-to-int", "bulk-memory", "multivalue", "reference-types", "exception-handling",
-];
 
 /** The folder that has `index.js` and `index_bg.wasm` of the empty Worker. */
 export async function emptyWorker() {
@@ -42,7 +38,7 @@ async function build() {
   writeFileSync(glue, readFileSync(glue, "utf8").replace("import source ", "import "));
   await run(bin("wasm-opt"), [
     path.join(bound, "index_bg.wasm"), "-o", path.join(built, "index_bg.wasm"), "-O1",
-    ...FEATURES.map((name) => `--enable-${name}`), "--strip-debug", "--strip-producers",
+    ...features, "--strip-debug", "--strip-producers",
   ]);
   await run(bin("esbuild"), [
     path.join(source, "shim.js"), `--outfile=${path.join(built, "index.js")}`, `--alias:worker=${glue}`,

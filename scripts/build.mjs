@@ -20,11 +20,10 @@ const PANIC = "unwind";
  */
 const OPTIMISE = ["-O1", "--reorder-functions-by-name"];
 /** What wasm-opt may use: no newer encoding than the runtime knows. */
-const FEATURES = [
+export const features = [
   "mutable-globals", "sign-ext", "nontrapping-float-to-int", "bulk-memory", "multivalue", "reference-types", "exception-handling",
-];
+].map((name) => `--enable-${name}`);
 
-const features = FEATURES.map((name) => `--enable-${name}`);
 /** The classes that the entry uses. */
 const CLASSES = ["Keeper"];
 
