@@ -13,13 +13,13 @@ const FEW: usize = 64;
 #[derive(Debug)]
 pub struct Waiting<T> {
     /// By their numbers. Most come with the highest number yet, and few wait.
-    calls: Vec<Call<T>>,
+    calls: Vec<Entry<T>>,
     /// How many there may be before the abandoned ones are looked for.
     most: usize,
 }
 
 #[derive(Debug)]
-struct Call<T> {
+struct Entry<T> {
     number: u64,
     call: T,
     end: UnixTime,
@@ -34,11 +34,11 @@ impl<T> Waiting<T> {
     /// Keeps `call` until `end`, and lets those go whose end is before `now`.
     pub fn keep(&mut self, number: u64, call: T, end: UnixTime, now: UnixTime) {
         if self.calls.len() >= self.most {
-            self.calls.retain(|call| now <= call.end);
+            self.calls.retain(|entry| now <= entry.end);
             self.most = FEW.max(2 * self.calls.len());
         }
         if let Err(at) = self.place(number) {
-            self.calls.insert(at, Call { number, call, end });
+            self.calls.insert(at, Entry { number, call, end });
         }
     }
 
@@ -49,7 +49,7 @@ impl<T> Waiting<T> {
     }
 
     fn place(&self, number: u64) -> Result<usize, usize> {
-        self.calls.binary_search_by_key(&number, |call| call.number)
+        self.calls.binary_search_by_key(&number, |entry| entry.number)
     }
 }
 
