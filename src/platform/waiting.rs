@@ -5,11 +5,16 @@ use crate::time::UnixTime;
 /// So many calls wait before those are looked for that nobody comes back to.
 const FEW: usize = 64;
 
+/// So many calls wait at most, with some 5 KiB each.
+const MOST: usize = 4096;
+
 /// Calls that wait, by number, each until its end.
 ///
 /// The runtime drops what still runs of a call that only reads when its caller
 /// leaves: nobody comes back for it. Such calls are found by their ends, so
-/// that at most twice as many are kept as have not come to theirs.
+/// that at most twice as many are kept as have not come to theirs. Where more
+/// than [`MOST`] would wait, as callers bring about who leave again and again,
+/// the older half goes, and a caller who is still there has an internal error.
 #[derive(Debug)]
 pub struct Waiting<T> {
     /// By their numbers. Most come with the highest number yet, and few wait.
@@ -35,7 +40,10 @@ impl<T> Waiting<T> {
     pub fn keep(&mut self, number: u64, call: T, end: UnixTime, now: UnixTime) {
         if self.calls.len() >= self.most {
             self.calls.retain(|entry| now <= entry.end);
-            self.most = FEW.max(2 * self.calls.len());
+            if self.calls.len() >= MOST {
+                self.calls.drain(..MOST / 2);
+            }
+            self.most = (2 * self.calls.len()).clamp(FEW, MOST);
         }
         if let Err(at) = self.place(number) {
             self.calls.insert(at, Entry { number, call, end });
@@ -79,6 +87,17 @@ mod tests {
             waiting.keep(number, number, at(1_000), at(number));
         }
         assert!((0..1_000).all(|number| waiting.take(number) == Some(number)));
+    }
+
+    #[wasm_bindgen_test]
+    fn keeps_the_newer_ones_where_too_many_wait() {
+        let mut waiting = Waiting::new();
+        for number in 0..100_000 {
+            waiting.keep(number, (), at(1_000_000), at(number));
+            assert!(waiting.calls.len() <= MOST, "{} at {number}", waiting.calls.len());
+        }
+        assert!((98_000..100_000).all(|number| waiting.take(number).is_some()));
+        assert!(waiting.take(90_000).is_none());
     }
 
     #[wasm_bindgen_test]
