@@ -22,7 +22,7 @@ const PATIENCE = 60_000;
 // machine renews them in time.
 const CONNECTIONS = {
   custom: {},
-  ended: { grant: "password", expiresIn: 3 },
+  ended: { grant: "password", expiresIn: 6 },
   // All of its ageing, 0.9 s at least, is there to renew it ahead.
   steady: { grant: "password", expiresIn: 6, fields: { expiry_skew: 0 } },
   "steady-by-default": { grant: "password", expiresIn: 5 },
