@@ -22,6 +22,7 @@ mod problem;
 mod proxy;
 mod rates;
 pub mod refusals;
+pub mod registry;
 pub mod report;
 mod route;
 pub mod session;
@@ -47,6 +48,7 @@ pub struct Broker {
     issuer_keys: issuer_keys::IssuerKeys,
     remembered: jwt::Remembered,
     rates: rates::Rates,
+    registry: registry::Registry,
 }
 
 impl Broker {
@@ -59,6 +61,7 @@ impl Broker {
             issuer_keys: issuer_keys::IssuerKeys::default(),
             remembered: jwt::Remembered::default(),
             rates: rates::Rates::default(),
+            registry: registry::Registry::default(),
         }
     }
 

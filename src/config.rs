@@ -16,6 +16,7 @@ mod problem;
 mod provider;
 mod read;
 mod reader;
+mod registered;
 mod rules;
 mod secrets;
 mod session;
@@ -26,11 +27,14 @@ mod webhook;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 pub use limits::{MAX_LIFETIME, MIN_LIFETIME};
 pub use problem::Problem;
 pub use provider::Provider;
+pub use registered::Registered;
+pub use secrets::is_id;
 
 use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern};
 use crate::jose::{Algorithm, Expectation};
@@ -51,10 +55,10 @@ pub struct Config {
     pub callers: BTreeMap<String, Option<Caller>>,
     /// The connections by id. `None` stands for one that is configured but
     /// broken: its calls are answered 503 `misconfigured`.
-    pub connections: BTreeMap<String, Option<Connection>>,
+    pub connections: BTreeMap<String, Option<Rc<Connection>>>,
     /// How webhooks come in, by connection. `None` stands for those that are
     /// configured but not usable: their sender is asked to come again.
-    pub webhooks: BTreeMap<String, Option<Webhook>>,
+    pub webhooks: BTreeMap<String, Option<Rc<Webhook>>>,
     /// The header fields that callers' tokens come in; they never go upstream.
     pub token_fields: Vec<HeaderName>,
     /// How sessions are kept; nothing where no caller is one.
@@ -66,12 +70,12 @@ pub struct Config {
 }
 
 /// Who may call, and how it is proven.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Caller {
     /// A server that knows a key; the key's fingerprint.
     Key(Fingerprint),
     /// Whoever has a token of an issuer elsewhere.
-    Jwt(Box<JwtCaller>),
+    Jwt(Rc<JwtCaller>),
     /// Whoever is signed in here.
     Session,
     /// Whoever calls from an allowed origin.

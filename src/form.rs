@@ -45,6 +45,13 @@ pub fn has_parameter(text: &str, name: &str) -> bool {
     })
 }
 
+/// The value of the first parameter of the query `text` that is called `name`.
+#[must_use]
+pub fn parameter(text: &str, name: &str) -> Option<String> {
+    let mut pairs = url::form_urlencoded::parse(text.as_bytes());
+    pairs.find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +61,14 @@ mod tests {
         assert_eq!(encode([("password", "+&%é€ ~*-._")]), "password=%2B%26%25%C3%A9%E2%82%AC+%7E*-._");
         assert_eq!(encode([("a", "1"), ("b c", "=")]), "a=1&b+c=%3D");
         assert_eq!(encode([]), "");
+    }
+
+    #[test]
+    fn reads_a_parameter_however_it_is_written() {
+        for (query, value) in [("a=b", "b"), ("x=1&%61=%62&a=c", "b"), ("a=%C3%A9+%2B", "é +"), ("a", "")] {
+            assert_eq!(parameter(query, "a").as_deref(), Some(value), "{query}");
+        }
+        assert_eq!(parameter("A=1&aa=1&x=a", "a"), None);
     }
 
     #[test]

@@ -3,9 +3,11 @@
 mod call;
 mod entry;
 mod glue;
+mod ids;
 mod isolate;
 mod keeper;
 mod kv;
+mod object;
 mod records;
 mod runtime;
 mod waiting;

@@ -31,4 +31,4 @@ mod sealing;
 
 pub use access::{AccessToken, Freshness, Lifetime, TokenSet};
 pub use record::{AccessTokenRecord, TokenSetRecord, open, seal};
-pub use sealing::{Nonce, SealError, SealingKeys, SealingKeysError};
+pub use sealing::{Nonce, SealError, SealingKeys, SealingKeysError, key_id};

@@ -24,7 +24,7 @@ use crate::token::{AccessTokenRecord, Freshness};
 pub(super) async fn current<P: Ports>(
     broker: &Rc<Broker>,
     ports: &Rc<P>,
-    connection: &Connection,
+    connection: &Rc<Connection>,
     subject: &Subject,
 ) -> Result<(Rc<TokenCopy>, Source), Refused> {
     if matches!(subject, Subject::Person(_)) {
@@ -51,7 +51,7 @@ pub(super) async fn current<P: Ports>(
 pub(super) async fn after_refusal<P: Ports>(
     broker: &Rc<Broker>,
     ports: &Rc<P>,
-    connection: &Connection,
+    connection: &Rc<Connection>,
     subject: &Subject,
     refused: &TokenCopy,
 ) -> Result<(Rc<TokenCopy>, Source), Refused> {
@@ -80,7 +80,7 @@ pub(super) async fn after_refusal<P: Ports>(
 pub(super) fn report_refusal<P: Ports>(
     broker: &Rc<Broker>,
     ports: &Rc<P>,
-    connection: &Connection,
+    connection: &Rc<Connection>,
     subject: &Subject,
     refused: &TokenCopy,
 ) {
@@ -90,7 +90,11 @@ pub(super) fn report_refusal<P: Ports>(
 
 /// Tells the keeper, behind the answer, that the upstream refuses a static
 /// token; once for each isolate, since only another token changes that.
-pub(super) fn report_static_refusal<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>, connection: &Connection) {
+pub(super) fn report_static_refusal<P: Ports>(
+    broker: &Rc<Broker>,
+    ports: &Rc<P>,
+    connection: &Rc<Connection>,
+) {
     if broker.access_tokens.notes_refusal(&connection.id) {
         let about = Ask::new(&connection.grant.identity()).refusing(0, false);
         ask_behind(broker, ports, connection, &Subject::Service, about);
@@ -102,7 +106,7 @@ pub(super) fn report_static_refusal<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>
 pub(super) fn confirm<P: Ports>(
     broker: &Rc<Broker>,
     ports: &Rc<P>,
-    connection: &Connection,
+    connection: &Rc<Connection>,
     subject: &Subject,
     copy: &TokenCopy,
 ) {
@@ -135,7 +139,7 @@ async fn cached<P: Ports>(broker: &Broker, ports: &Rc<P>, connection: &Connectio
 async fn from_keeper<P: Ports>(
     broker: &Broker,
     ports: &Rc<P>,
-    connection: &Connection,
+    connection: &Rc<Connection>,
     subject: &Subject,
 ) -> Result<(Rc<TokenCopy>, Source), Refused> {
     let about = Ask::new(&connection.grant.identity());
@@ -149,7 +153,7 @@ async fn from_keeper<P: Ports>(
 async fn ask<P: Ports>(
     broker: &Broker,
     ports: &Rc<P>,
-    connection: &Connection,
+    connection: &Rc<Connection>,
     subject: &Subject,
     ask: Ask,
 ) -> Result<(Rc<TokenCopy>, Source), Refused> {
@@ -185,7 +189,7 @@ async fn ask<P: Ports>(
 }
 
 /// Has an ageing token renewed while nobody waits for it.
-fn renew_behind<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>, connection: &Connection) {
+fn renew_behind<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>, connection: &Rc<Connection>) {
     let about = Ask::new(&connection.grant.identity()).waiting_for_renewal();
     ask_behind(broker, ports, connection, &Subject::Service, about);
 }
@@ -194,16 +198,14 @@ fn renew_behind<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>, connection: &Conne
 fn ask_behind<P: Ports>(
     broker: &Rc<Broker>,
     ports: &Rc<P>,
-    connection: &Connection,
+    connection: &Rc<Connection>,
     subject: &Subject,
     about: Ask,
 ) {
     let (broker, behind) = (Rc::clone(broker), Rc::clone(ports));
-    let (id, subject) = (connection.id.clone(), subject.clone());
+    let (connection, subject) = (Rc::clone(connection), subject.clone());
     let task = async move {
-        if let Some(Some(connection)) = broker.config.connections.get(&id) {
-            drop(ask(&broker, &behind, connection, &subject, about).await);
-        }
+        drop(ask(&broker, &behind, &connection, &subject, about).await);
     };
     ports.spawn(Box::pin(task));
 }

@@ -1,109 +1,92 @@
 //! What the operator asks.
 
+mod connections;
+mod page;
+mod registrations;
+mod webhooks;
+
+use std::rc::Rc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
 
 use super::answer::{Draft, Refused};
-use super::deliveries::{DeliveriesAsk, DeliveriesReply, List, Record};
+use super::log::{self, CallLine};
 use super::ports::Ports;
 use super::{Broker, Code};
-use crate::config::Config;
+use crate::config::{Config, is_id};
+use crate::form;
 use crate::http::RequestHead;
 use crate::secret::Secret;
-use crate::time::UnixTime;
 
-/// How many entries a page of a list has.
-const PAGE: usize = 100;
+const READING: &str = "GET, HEAD";
+
+/// One request of the operator.
+struct Asked<'a, 'l, P> {
+    broker: &'a Rc<Broker>,
+    ports: &'a Rc<P>,
+    head: &'a RequestHead<'a>,
+    line: &'a mut CallLine<'l>,
+}
 
 /// Answers the operator; `path` is what follows `/admin/`.
 pub(super) async fn answer<P: Ports>(
-    broker: &Broker,
-    ports: &P,
+    broker: &Rc<Broker>,
+    ports: &Rc<P>,
     head: &RequestHead<'_>,
     path: &str,
+    line: &mut CallLine<'_>,
 ) -> Result<Draft<P::Response>, Refused> {
     check_operator(head, broker.config())?;
-    let mut segments = path.split('/');
-    let (Some("connections"), Some(id)) = (segments.next(), segments.next()) else {
-        return Err(Code::NotFound.into());
-    };
-    let config = broker.config();
-    if !config.connections.contains_key(id) {
-        return Err(Code::UnknownConnection.into());
-    }
-    let webhooks = || config.webhooks.get(id).map(drop).ok_or(Code::NotFound);
-    let rest: Vec<&str> = segments.collect();
-    let ask = match rest.as_slice() {
-        ["webhooks"] => {
-            Refused::other_methods(head, "GET, HEAD")?;
-            webhooks()?;
-            return list(ports, head, id).await;
-        }
-        ["webhooks", "send"] => DeliveriesAsk::SendAgain { id: None },
-        ["webhooks", webhook, "send"] => DeliveriesAsk::SendAgain { id: Some((*webhook).to_owned()) },
-        _ => return Err(Code::NotFound.into()),
-    };
-    Refused::other_methods(head, "POST")?;
-    webhooks()?;
-    match ports.ask_deliveries(id, &ask).await {
-        Ok(DeliveriesReply::SentAgain) => Ok(Draft::empty(202)),
-        Ok(DeliveriesReply::Unknown) => Err(Code::NotFound.into()),
-        _ => Err(Refused::unavailable(Code::Internal, 1)),
+    let segments: Vec<&str> = path.split('/').collect();
+    let mut asked = Asked { broker, ports, head, line };
+    match segments.as_slice() {
+        [name @ ("" | "page.css" | "page.js")] => asked.page(name),
+        ["connections"] => asked.list().await,
+        ["connections", id] => match head.method {
+            "PUT" => asked.put(id).await,
+            "DELETE" => asked.delete(id).await,
+            _ => asked.show(id).await,
+        },
+        ["connections", id, "refresh"] => asked.refresh(id).await,
+        ["connections", id, "token"] => asked.drop_token(id).await,
+        ["connections", id, "webhooks"] => asked.webhooks(id).await,
+        ["connections", id, "webhooks", "send"] => asked.send_again(id, None).await,
+        ["connections", id, "webhooks", webhook, "send"] => asked.send_again(id, Some(webhook)).await,
+        _ => Err(Code::NotFound.into()),
     }
 }
 
-/// A page of the webhooks that failed, or are still to be delivered.
-async fn list<P: Ports>(
-    ports: &P,
-    head: &RequestHead<'_>,
-    connection: &str,
-) -> Result<Draft<P::Response>, Refused> {
-    let parameter = |name: &str| {
-        let mut pairs = head.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-        pairs.find(|(found, _)| *found == name).map(|(_, value)| value)
-    };
-    let list = match parameter("state") {
-        None | Some("failed") => List::Failed,
-        Some("pending") => List::Pending,
-        Some(_) => return Err(Code::BadRequest.into()),
-    };
-    let after = parameter("after").map(read_cursor).transpose()?;
-    match ports.ask_deliveries(connection, &DeliveriesAsk::List { list, after, most: PAGE }).await {
-        Ok(DeliveriesReply::Listed(records)) => {
-            let next = records.get(PAGE - 1).map(|last| format!("{}.{}", last.due.as_millis(), last.id));
-            let webhooks: Vec<_> = records.iter().map(entry).collect();
-            let page = json!({ "webhooks": webhooks, "next": next });
-            Ok(Draft::text(200, "application/json", page.to_string()))
-        }
-        _ => Err(Refused::unavailable(Code::Internal, 1)),
+impl<P: Ports> Asked<'_, '_, P> {
+    /// Refuses a request whose method is none of `allow`, which `Allow` lists.
+    fn allow(&self, allow: &'static str) -> Result<(), Refused> {
+        Refused::other_methods(self.head, allow)
     }
-}
 
-fn entry(record: &Record) -> serde_json::Value {
-    json!({
-        "id": record.id,
-        "state": record.list,
-        "accepted_at": record.accepted_at.to_rfc3339(),
-        "attempts": record.attempts,
-        "outcome": record.outcome,
-        "status": record.status,
-        "next_at": (record.list == List::Pending).then(|| record.due.to_rfc3339()),
-    })
-}
+    /// The value of the query's parameter `name`.
+    fn parameter(&self, name: &str) -> Option<String> {
+        form::parameter(self.head.query()?, name)
+    }
 
-fn read_cursor(text: &str) -> Result<(UnixTime, String), Code> {
-    let (at, id) = text.split_once('.').ok_or(Code::BadRequest)?;
-    let at = at.parse().map_err(|_| Code::BadRequest)?;
-    Ok((UnixTime::from_millis(at), id.to_owned()))
+    /// Writes the line of what was done to `connection`, or why it was not.
+    fn note<T>(&self, action: &str, connection: &str, done: Result<T, Refused>) -> Result<T, Refused> {
+        let outcome = done.as_ref().map_or_else(|refused| refused.code.as_str(), |_| "done");
+        // A name that no connection can have may be anything.
+        let known = is_id(connection).then_some(connection);
+        log::write_admin(&**self.ports, self.line.request_id, action, known, outcome);
+        done
+    }
 }
 
 /// Fails where the request does not prove the operator: by the key as a Bearer
 /// token, or as the password of Basic, which a browser sends by itself, so that
 /// it counts only from the broker's own pages.
 fn check_operator(head: &RequestHead<'_>, config: &Config) -> Result<(), Refused> {
-    let unproven =
-        |wrong_credential| Refused { wrong_credential, ..Refused::from(Code::CallerUnauthenticated) };
+    let unproven = |wrong_credential| Refused {
+        wrong_credential,
+        is_operators: true,
+        ..Refused::from(Code::CallerUnauthenticated)
+    };
     let authorization = head.headers.value("authorization").ok_or_else(|| unproven(false))?;
     let (scheme, credential) = authorization.split_once(' ').ok_or_else(|| unproven(true))?;
     let is_basic = scheme.eq_ignore_ascii_case("basic");

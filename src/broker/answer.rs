@@ -36,6 +36,9 @@ pub enum Body<R> {
     Empty,
     /// A text of the broker's own.
     Text(String),
+    /// A part of the broker's own page: a text whose policy takes the place of the
+    /// one in [`COMMON_FIELDS`].
+    Page(&'static str),
     /// The upstream's, streamed.
     Upstream(R),
 }
@@ -77,7 +80,11 @@ impl<R> Draft<R> {
                 fields.push("vary", name);
             }
         }
-        let body = if head.method == "HEAD" { Body::Empty } else { body };
+        let body = match body {
+            Body::Page(_) if head.method == "HEAD" => Body::Page(""),
+            _ if head.method == "HEAD" => Body::Empty,
+            body => body,
+        };
         Answer { status, fields: fields.into_text(), body }
     }
 }
@@ -94,11 +101,14 @@ pub(super) struct Refused {
     pub wrong_credential: bool,
     /// The methods that the address knows, where it does not know this one.
     pub allow: &'static str,
+    /// Whether the credential that is missing is the operator's, which a browser
+    /// asks for.
+    pub is_operators: bool,
 }
 
 impl From<Code> for Refused {
     fn from(code: Code) -> Self {
-        Self { code, cause: None, retry_after: None, wrong_credential: false, allow: "" }
+        Self { code, cause: None, retry_after: None, wrong_credential: false, allow: "", is_operators: false }
     }
 }
 
@@ -111,6 +121,7 @@ impl Refused {
             retry_after: Some(retry_after),
             wrong_credential: false,
             allow: "",
+            is_operators: false,
         }
     }
 
@@ -132,6 +143,9 @@ impl Refused {
         if self.code.status() == 401 {
             let error = if self.wrong_credential { r#", error="invalid_token""# } else { "" };
             draft.fields.push("www-authenticate", &format!(r#"Bearer realm="porteiro"{error}"#));
+            if self.is_operators {
+                draft.fields.push("www-authenticate", r#"Basic realm="porteiro", charset="UTF-8""#);
+            }
         }
         if !self.allow.is_empty() {
             draft.fields.push("allow", self.allow);

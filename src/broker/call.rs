@@ -1,11 +1,13 @@
 //! One request, from its head to its answer.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use super::answer::{Answer, Draft, Refused};
 use super::cors::{self, Cors};
 use super::log::CallLine;
 use super::ports::Ports;
+use super::registry::{self, Found};
 use super::route::Route;
 use super::{Broker, Code, admin, auth, proxy, webhooks};
 use crate::http::{Method, RequestHead};
@@ -17,11 +19,12 @@ pub async fn answer<P: Ports>(
     head: &RequestHead<'_>,
 ) -> Answer<P::Response> {
     let request_id = request_id(ports.bytes());
+    let route = Route::read(head.path(), &broker.config().base_path);
+    let named = Named::read(broker, ports, &route).await;
     let method = Method::parse(head.method);
     let mut line = CallLine::new(&request_id, method.as_ref().map_or("other", Method::as_str));
-    let route = Route::read(head.path(), &broker.config().base_path);
     let cors = if route.is_for_pages() { Cors::read(head, broker.config()) } else { Cors::none() };
-    let served = serve(broker, ports, head, route, &cors, &mut line).await;
+    let served = serve(broker, ports, head, route, &named, &cors, &mut line).await;
     let mut draft = served.unwrap_or_else(|refused| {
         line.code = Some(refused.code.as_str());
         if refused.code == Code::Internal {
@@ -43,23 +46,15 @@ async fn serve<'a, P: Ports>(
     ports: &Rc<P>,
     head: &RequestHead<'_>,
     route: Route<'_>,
+    named: &'a Named,
     cors: &Cors<'_>,
     line: &mut CallLine<'a>,
 ) -> Result<Draft<P::Response>, Refused> {
     let config = broker.config();
     if route.is_for_pages() && cors::is_preflight(head) {
         cors.check()?;
-        let connection = match route {
-            Route::Api { connection, .. } => config.connections.get(connection).and_then(Option::as_ref),
-            Route::SignIn { .. }
-            | Route::Session
-            | Route::SignOut
-            | Route::Webhook { .. }
-            | Route::Admin(_)
-            | Route::Health
-            | Route::Problem(_)
-            | Route::Nowhere => None,
-        };
+        let found = named.found().ok();
+        let connection = found.and_then(|found| found.connection.as_deref());
         let mut draft = Draft::empty(204);
         draft.fields = cors::preflight_fields(head, config, connection);
         draft.vary = Some("Access-Control-Request-Method, Access-Control-Request-Headers".to_owned());
@@ -79,7 +74,15 @@ async fn serve<'a, P: Ports>(
         _ if config.sealing_keys.is_none() => Err(Code::Misconfigured.into()),
         Route::Api { connection, path } => {
             cors.check()?;
-            proxy::pass_on(broker, ports, head, cors, connection, path, line).await
+            let served = proxy::pass_on(broker, ports, head, cors, named.found(), path, line).await;
+            match served {
+                Err(refused) if refused.code == Code::Misconfigured && named.may_be_old() => {
+                    // Its keeper knows it otherwise: it was registered anew, or removed.
+                    let found = named.read_anew(broker, &**ports, connection).await;
+                    proxy::pass_on(broker, ports, head, cors, found, path, line).await
+                }
+                served => served,
+            }
         }
         Route::SignIn { connection } => {
             cors.check()?;
@@ -93,9 +96,50 @@ async fn serve<'a, P: Ports>(
             cors.check()?;
             auth::sign_out(broker, ports, head, cors, line).await
         }
-        Route::Webhook { connection } => webhooks::receive(broker, ports, head, connection, line).await,
-        Route::Admin(path) => admin::answer(broker, &**ports, head, path).await,
+        Route::Webhook { .. } => webhooks::receive(broker, ports, head, named.found(), line).await,
+        Route::Admin(path) => admin::answer(broker, ports, head, path, line).await,
         Route::Nowhere => Err(Code::NotFound.into()),
+    }
+}
+
+/// The connection that a request names.
+struct Named {
+    first: Option<Result<Found, Refused>>,
+    /// What its keeper said when the first proved old.
+    anew: OnceCell<Result<Found, Refused>>,
+}
+
+impl Named {
+    async fn read<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>, route: &Route<'_>) -> Self {
+        let first = match route {
+            Route::Api { connection, .. } | Route::Webhook { connection } => {
+                Some(registry::find(broker, ports, connection).await)
+            }
+            Route::SignIn { .. }
+            | Route::Session
+            | Route::SignOut
+            | Route::Admin(_)
+            | Route::Health
+            | Route::Problem(_)
+            | Route::Nowhere => None,
+        };
+        Self { first, anew: OnceCell::new() }
+    }
+
+    fn found(&self) -> Result<&Found, Refused> {
+        match &self.first {
+            Some(found) => found.as_ref().map_err(|refused| *refused),
+            None => Err(Code::UnknownConnection.into()),
+        }
+    }
+
+    fn may_be_old(&self) -> bool {
+        self.found().is_ok_and(|found| found.version.is_some() && found.connection.is_some())
+    }
+
+    async fn read_anew<P: Ports>(&self, broker: &Broker, ports: &P, id: &str) -> Result<&Found, Refused> {
+        let found = registry::read_anew(broker, ports, id).await;
+        self.anew.get_or_init(|| found).as_ref().map_err(|refused| *refused)
     }
 }
 

@@ -16,7 +16,9 @@
 mod alarm;
 mod guard;
 mod message;
+mod operator;
 mod plan;
+mod registration;
 mod renewal;
 mod sign_in;
 mod state;
@@ -34,14 +36,15 @@ use futures_util::future::{LocalBoxFuture, Shared, WeakShared};
 use futures_util::lock::Mutex;
 
 pub use message::{Ask, Cause, Reply};
+pub use operator::{OperatorAsk, OperatorReply, Status, status_without_token};
 pub use sign_in::SignInFailure;
-pub use state::State;
+pub use state::{State, Trouble};
 
 use super::ports::{Clock as _, Entropy as _, KeeperPorts, StorageFailed};
 use crate::config::{Config, Connection};
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
-use crate::token::{AccessToken, AccessTokenRecord, Nonce, SealingKeys};
+use crate::token::{AccessToken, AccessTokenRecord, Nonce, SealingKeys, key_id};
 use guard::Guarded;
 use plan::{Plan, Reason, plan};
 
@@ -63,6 +66,13 @@ pub struct Keeper<P> {
     published_again: Cell<Option<UnixTime>>,
     /// Who may write the state now.
     writing: Mutex<()>,
+    /// The id of the key that the stored state is sealed with.
+    sealed_with: RefCell<Option<String>>,
+    registered: RefCell<registration::Known>,
+    /// When the registration was last copied into the cache.
+    registration_published_at: Cell<Option<UnixTime>>,
+    /// Who may change the registration now.
+    registering: Mutex<()>,
 }
 
 type Renewing = LocalBoxFuture<'static, Result<Rc<AccessToken>, Failure>>;
@@ -116,12 +126,21 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             alarm_for: Cell::new(0),
             published_again: Cell::new(None),
             writing: Mutex::new(()),
+            sealed_with: RefCell::default(),
+            registered: RefCell::default(),
+            registration_published_at: Cell::new(None),
+            registering: Mutex::new(()),
         })
     }
 
     /// Answers one ask for an access token.
     pub async fn answer(self: &Rc<Self>, ask: &Ask) -> Reply {
-        let Some((connection, keys)) = self.configured() else { return Reply::Misconfigured };
+        let (connection, keys) = match self.configured().await {
+            Ok(Some(configured)) => configured,
+            Ok(None) => return Reply::Misconfigured,
+            Err(StorageFailed) => return Reply::Unavailable,
+        };
+        let connection = &*connection;
         let identity = connection.grant.identity();
         if identity != ask.identity() {
             return Reply::Misconfigured;
@@ -172,8 +191,8 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
     }
 
     /// The connection and the keys, where both are configured.
-    fn configured(&self) -> Option<(&Connection, &SealingKeys)> {
-        Some((self.config.connections.get(&self.connection)?.as_ref()?, self.config.sealing_keys.as_ref()?))
+    async fn configured(&self) -> Result<Option<(Rc<Connection>, &SealingKeys)>, StorageFailed> {
+        Ok(self.connection().await?.zip(self.config.sealing_keys.as_ref()))
     }
 
     fn usable(&self, now: UnixTime) -> Option<Rc<AccessToken>> {
@@ -215,14 +234,21 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         }
         let stored = self.ports.load().await?;
         let mut state = State::default();
-        if let Some(sealed) = stored {
-            match State::open(&sealed, &self.record_name(), keys, connection) {
-                Ok(opened) => state = opened,
+        let mut is_old = false;
+        if let Some(sealed) = &stored {
+            match State::open(sealed, &self.record_name(), keys, connection) {
+                Ok(opened) => (state, is_old) = (opened, !keys.is_current(sealed)),
                 Err(_) => super::report::unopened_record(&self.ports, &self.record_name()),
             }
         }
         // Another ask may have loaded it, and gone on, meanwhile.
-        self.state.borrow_mut().get_or_insert(state);
+        if self.state.borrow().is_none() {
+            self.sealed_with.replace(stored.as_deref().and_then(key_id).map(str::to_owned));
+            self.state.replace(Some(state));
+            if is_old {
+                self.seal_anew(connection, keys).await;
+            }
+        }
         Ok(())
     }
 

@@ -107,6 +107,33 @@ pub(super) fn write_sign(
     log.line(&line.to_string());
 }
 
+/// The line of something secret that was replaced by another one.
+pub(super) fn write_rotation(log: &impl Log, what: &str, connection: &str) {
+    let line = json!({ "event": "rotation", "audit": true, "what": what, "connection": connection });
+    log.line(&line.to_string());
+}
+
+/// The line of one thing that an operator did, or tried to.
+pub(super) fn write_admin(
+    log: &impl Log,
+    request_id: &str,
+    action: &str,
+    connection: Option<&str>,
+    outcome: &str,
+) {
+    let mut line = json!({
+        "event": "admin",
+        "audit": true,
+        "request_id": request_id,
+        "action": action,
+        "outcome": outcome,
+    });
+    if let (Some(connection), Some(members)) = (connection, line.as_object_mut()) {
+        members.insert("connection".to_owned(), connection.into());
+    }
+    log.line(&line.to_string());
+}
+
 /// The line of one token request.
 #[derive(Debug)]
 pub(super) struct GrantLine<'a> {

@@ -9,6 +9,9 @@ use std::time::Duration;
 use crate::time::UnixTime;
 use crate::token::{AccessToken, Freshness};
 
+/// How many connections' tokens an isolate holds.
+const MOST: usize = 2_000;
+
 /// How long an isolate leaves an ageing token to a renewal that it asked for.
 const BEHIND: Duration = Duration::from_secs(15);
 
@@ -90,6 +93,7 @@ impl AccessTokens {
     /// gives the copy to use for this call.
     pub(super) fn remember(&self, connection: &str, access: AccessToken) -> Rc<TokenCopy> {
         let mut entries = self.0.borrow_mut();
+        make_room(&mut entries, connection);
         let entry = entries.entry(connection.to_owned()).or_default();
         if let Some(held) = entry.access.as_ref().filter(|held| held.access.generation == access.generation) {
             return Rc::clone(held);
@@ -120,6 +124,18 @@ impl AccessTokens {
         std::mem::replace(&mut entry.floor, u64::MAX) != u64::MAX
     }
 
+    /// Forgets all that is known of `connection`.
+    pub(super) fn remove(&self, connection: &str) {
+        self.0.borrow_mut().remove(connection);
+    }
+
+    /// Notes that a static token may be taken again.
+    pub(super) fn forgets_refusal(&self, connection: &str) {
+        if let Some(entry) = self.0.borrow_mut().get_mut(connection).filter(|entry| entry.floor == u64::MAX) {
+            entry.floor = 0;
+        }
+    }
+
     pub(super) fn accepts(&self, connection: &str, access: &AccessToken) -> bool {
         self.0.borrow().get(connection).is_none_or(|entry| access.generation >= entry.floor)
     }
@@ -137,5 +153,15 @@ impl AccessTokens {
         }
         entry.asked_behind = Some(now);
         true
+    }
+}
+
+/// Makes room for `name`, where there is none, by forgetting any other entry.
+pub(super) fn make_room<T>(entries: &mut HashMap<String, T>, name: &str) {
+    if entries.len() >= MOST
+        && !entries.contains_key(name)
+        && let Some(other) = entries.keys().next().cloned()
+    {
+        entries.remove(&other);
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 
 use super::deliveries::{DeliveriesAsk, DeliveriesReply, List, Record};
-use super::keeper::{Ask, Reply};
+use super::keeper::{Ask, OperatorAsk, OperatorReply, Reply};
 use super::refusals::{RefusalsAsk, RefusalsReply};
+use super::registry::{IndexAsk, IndexReply};
 use super::session::{SessionAsk, SessionReply};
 use crate::config::RateLimit;
 use crate::http::Headers;
@@ -40,6 +41,8 @@ pub trait Cache {
     async fn read(&self, name: &str) -> Result<Option<String>, CacheFailed>;
     /// Stores a record until `expires_at`.
     async fn write(&self, name: &str, record: &str, expires_at: UnixTime) -> Result<(), CacheFailed>;
+    /// Deletes a record, where there is one.
+    async fn delete(&self, name: &str) -> Result<(), CacheFailed>;
 }
 
 /// The cache did not answer.
@@ -50,6 +53,14 @@ pub struct CacheFailed;
 pub trait KeeperLink {
     /// Asks the keeper of `connection`'s own token set.
     async fn ask(&self, connection: &str, ask: &Ask) -> Result<Reply, KeeperUnreachable>;
+    /// Asks the same for an operator.
+    async fn ask_operator(
+        &self,
+        connection: &str,
+        ask: &OperatorAsk,
+    ) -> Result<OperatorReply, KeeperUnreachable>;
+    /// Asks the index of registered connections.
+    async fn ask_index(&self, ask: &IndexAsk) -> Result<IndexReply, KeeperUnreachable>;
     /// Asks the session called `name`.
     async fn ask_session(&self, name: &str, ask: &SessionAsk) -> Result<SessionReply, KeeperUnreachable>;
     /// Asks whoever counts the refused sign-ins called `name`.
@@ -203,6 +214,12 @@ pub trait KeeperPorts: Clock + Entropy + Log + Cache {
     async fn load(&self) -> Result<Option<String>, StorageFailed>;
     /// Replaces the sealed state; durable when done.
     async fn store(&self, state: &str) -> Result<(), StorageFailed>;
+    /// The sealed registration of the keeper's connection, where there is one.
+    async fn load_connection(&self) -> Result<Option<String>, StorageFailed>;
+    /// Replaces the sealed registration; durable when done.
+    async fn store_connection(&self, registration: &str) -> Result<(), StorageFailed>;
+    /// Deletes all that is stored, everywhere below too, and the alarm.
+    async fn clear(&self) -> Result<(), StorageFailed>;
     /// Has the keeper's [`alarm`](super::keeper::Keeper::alarm) called at `at`,
     /// whatever ends meanwhile. There is one alarm; the last one set counts.
     async fn set_alarm(&self, at: UnixTime) -> Result<(), StorageFailed>;
@@ -221,8 +238,16 @@ pub trait SessionPorts: KeeperPorts + Sized {
     /// The same with a storage of its own, called `key`, below this one's.
     #[must_use]
     fn below(&self, key: &str) -> Self;
-    /// Deletes all that is stored, everywhere below too, and the alarm.
-    async fn clear(&self) -> Result<(), StorageFailed>;
+}
+
+/// What the index of registered connections needs: a table of ids.
+pub trait IndexPorts {
+    /// Adds `id`, durably; whether it was not there.
+    async fn add(&self, id: &str) -> Result<bool, StorageFailed>;
+    /// Removes `id`, durably; whether it was there.
+    async fn remove(&self, id: &str) -> Result<bool, StorageFailed>;
+    /// The first ids that follow `after`, in the order of their bytes.
+    async fn ids(&self, after: &str, most: usize) -> Result<Vec<String>, StorageFailed>;
 }
 
 /// What delivering webhooks needs: a table of records, an alarm, and the way to
@@ -246,6 +271,10 @@ pub trait DeliveryPorts: Clock + Entropy + Log {
     ) -> Result<Vec<Record>, StorageFailed>;
     /// Deletes records of `list` whose time has come, as many as are soon deleted.
     async fn forget(&self, list: List, until: UnixTime) -> Result<(), StorageFailed>;
+    /// How many records of `list` there are.
+    async fn count(&self, list: List) -> Result<u64, StorageFailed>;
+    /// The registration of the connection, sealed, as its keeper has it.
+    async fn registration(&self) -> Result<Option<String>, StorageFailed>;
     /// The earliest time of any record.
     async fn earliest(&self) -> Result<Option<UnixTime>, StorageFailed>;
     /// As [`KeeperPorts::set_alarm`].

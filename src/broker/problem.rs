@@ -28,6 +28,8 @@ pub enum Code {
     UnknownConnection,
     /// The address knows other methods only.
     MethodNotAllowed,
+    /// The connection stands in the configuration.
+    ConnectionConfigured,
     /// The body is larger than it may be.
     BodyTooLarge,
     /// There were too many before it.
@@ -58,7 +60,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::BadRequest,
         Self::BadPath,
         Self::CallerUnauthenticated,
@@ -70,6 +72,7 @@ impl Code {
         Self::NotFound,
         Self::UnknownConnection,
         Self::MethodNotAllowed,
+        Self::ConnectionConfigured,
         Self::BodyTooLarge,
         Self::RateLimited,
         Self::Internal,
@@ -202,6 +205,13 @@ impl Code {
                 "Method not allowed",
                 "This address does not know the method.",
                 "Use a method that the Allow header names.",
+            ),
+            Self::ConnectionConfigured => (
+                409,
+                "connection_configured",
+                "Connection is configured",
+                "The connection stands in the configuration, and cannot be changed here.",
+                "Change it in wrangler.toml and deploy, or register the connection under another name.",
             ),
             Self::BodyTooLarge => (
                 413,

@@ -11,6 +11,7 @@ use super::log::CallLine;
 use super::memory::Source;
 use super::person::Subject;
 use super::ports::{Ports, UpstreamAnswer, UpstreamCall, UpstreamFailure};
+use super::registry::Found;
 use super::{Broker, Code, rates, report};
 use crate::config::{Config, Connection, Grant};
 use crate::form;
@@ -25,14 +26,14 @@ pub(super) async fn pass_on<'a, P: Ports>(
     ports: &Rc<P>,
     head: &RequestHead<'_>,
     cors: &Cors<'_>,
-    connection: &str,
+    found: Result<&'a Found, Refused>,
     path: &str,
     line: &mut CallLine<'a>,
 ) -> Result<Draft<P::Response>, Refused> {
     let config = broker.config();
     cors.check_cookie(head, config)?;
     let path = RequestPath::parse(path).map_err(|_| Code::BadPath)?;
-    let (id, connection) = config.connections.get_key_value(connection).ok_or(Code::UnknownConnection)?;
+    let Found { id, connection, .. } = found?;
     line.connection = Some(id);
     let connection = connection.as_ref().ok_or(Code::Misconfigured)?;
     let proof = Proof::read(broker, ports, head, cors, connection, path).await.map_err(|unproven| {
@@ -84,7 +85,7 @@ struct Call<'c, P> {
     ports: &'c Rc<P>,
     head: &'c RequestHead<'c>,
     config: &'c Config,
-    connection: &'c Connection,
+    connection: &'c Rc<Connection>,
     url: &'c str,
 }
 

@@ -1,7 +1,9 @@
 //! Whole calls over simulated surroundings.
 
 mod callers;
+mod connections;
 mod operators;
+mod registry;
 mod webhooks;
 
 use crate::simulation::{Answered, Call, Grants, Site};

@@ -6,6 +6,7 @@ use super::answer::{Draft, Refused};
 use super::deliveries::{DeliveriesAsk, DeliveriesReply, event_record};
 use super::log::CallLine;
 use super::ports::{BodyFailure, Ports};
+use super::registry::Found;
 use super::{Broker, Code};
 use crate::config::Webhook;
 use crate::http::RequestHead;
@@ -19,14 +20,14 @@ pub(super) async fn receive<'a, P: Ports>(
     broker: &'a Rc<Broker>,
     ports: &Rc<P>,
     head: &RequestHead<'_>,
-    connection: &str,
+    found: Result<&'a Found, Refused>,
     line: &mut CallLine<'a>,
 ) -> Result<Draft<P::Response>, Refused> {
     Refused::other_methods(head, "POST")?;
     let config = broker.config();
-    let (id, _) = config.connections.get_key_value(connection).ok_or(Code::UnknownConnection)?;
+    let Found { id, webhook, .. } = found?;
     line.connection = Some(id);
-    let webhook = config.webhooks.get(id).ok_or(Code::NotFound)?.as_ref().ok_or(Code::Misconfigured)?;
+    let webhook = webhook.as_ref().ok_or(Code::NotFound)?.as_ref().ok_or(Code::Misconfigured)?;
     let keys = config.sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
     if let Proof::Header(name) = &webhook.proof {
         check_field(head, name.as_str(), webhook)?;

@@ -1,6 +1,7 @@
 //! Reading who may call.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::problem::Problem;
 use super::reader::Reader;
@@ -57,8 +58,8 @@ pub(super) fn read(secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>) -> Option
     let caller = match kind {
         Kind::Key => read_key(secrets, reader).map(Caller::Key),
         Kind::Anyone => Some(Caller::Anyone),
-        Kind::Jwt => jwt::read(reader).map(Box::new).map(Caller::Jwt),
-        Kind::CloudflareAccess => jwt::read_access(reader).map(Box::new).map(Caller::Jwt),
+        Kind::Jwt => jwt::read(reader).map(Rc::new).map(Caller::Jwt),
+        Kind::CloudflareAccess => jwt::read_access(reader).map(Rc::new).map(Caller::Jwt),
         Kind::Session => Some(Caller::Session),
     };
     reader.only(kind.fields());

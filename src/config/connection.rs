@@ -1,5 +1,6 @@
 //! Reading one connection.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::caller::Callers;
@@ -36,7 +37,7 @@ pub(super) fn read(
     reader: &mut Reader<'_, '_>,
     callers: &mut Callers,
     webhooks: &mut Webhooks,
-) -> Option<Connection> {
+) -> Option<Rc<Connection>> {
     const HEADER_NAMES: &str = "must be an array of header field names";
     let before = reader.count();
     let provider = read_provider(reader);
@@ -62,7 +63,7 @@ pub(super) fn read(
     if !is_sound {
         return None;
     }
-    Some(Connection {
+    Some(Rc::new(Connection {
         id: id.to_owned(),
         provider: provider?,
         base_url: base_url?,
@@ -75,7 +76,7 @@ pub(super) fn read(
         request_headers,
         response_headers,
         rules,
-    })
+    }))
 }
 
 fn read_provider(reader: &mut Reader<'_, '_>) -> Option<Provider> {

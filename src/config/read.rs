@@ -48,6 +48,12 @@ impl Config {
         };
         (config, problems)
     }
+
+    /// Whether connections can be registered at run time: by the operator.
+    #[must_use]
+    pub fn takes_registrations(&self) -> bool {
+        self.admin_key.is_some() && self.sealing_keys.is_some()
+    }
 }
 
 /// Reads the tables in the table called `name`, by id. `None` stands for one

@@ -85,7 +85,8 @@ pub(super) fn find(variables: &Variables, name: &str) -> Result<Option<Secret>, 
 }
 
 /// Whether `id` can name a connection or caller.
-pub(super) fn is_id(id: &str) -> bool {
+#[must_use]
+pub fn is_id(id: &str) -> bool {
     id.len() <= 64
         && id.starts_with(|first: char| first.is_ascii_alphanumeric())
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))

@@ -1,6 +1,7 @@
 //! Reading how a connection's webhooks come in and where they go.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::limits::{ACCEPTED_STATUS, WEBHOOK_BYTES};
 use super::provider::Preset;
@@ -13,7 +14,7 @@ const FIELDS: &[&str] =
     &["token_field", "token_header", "id_field", "forward_to", "max_bytes", "accepted_status"];
 
 /// Webhooks by connection, as in [`super::Config::webhooks`].
-pub(super) type Webhooks = BTreeMap<String, Option<Webhook>>;
+pub(super) type Webhooks = BTreeMap<String, Option<Rc<Webhook>>>;
 
 /// Reads the table `webhook` of the connection called `id` into `webhooks`. It
 /// breaks nothing else, nor does anything else of the connection break it: what
@@ -28,7 +29,7 @@ pub(super) fn read(
     if reader.has("webhook") {
         let before = reader.count();
         let read = reader.table("webhook").and_then(|mut table| read_table(&mut table, secrets, preset));
-        webhooks.insert(id.to_owned(), read.filter(|_| reader.count() == before));
+        webhooks.insert(id.to_owned(), read.filter(|_| reader.count() == before).map(Rc::new));
     }
 }
 

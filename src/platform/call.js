@@ -13,7 +13,7 @@ const READ_IN_VAIN = 2 * 1024 * 1024;
 const GONE = "gone";
 
 // What the broker says is to be done, by the first letter.
-const [FETCH, WAIT, UPSTREAM, TEXT, LINE] = [..."FWUT{"].map((letter) => letter.charCodeAt(0));
+const [FETCH, WAIT, UPSTREAM, TEXT, PAGE, LINE] = [..."FWUTP{"].map((letter) => letter.charCodeAt(0));
 
 const encoder = new TextEncoder();
 
@@ -71,8 +71,10 @@ export class Call {
     const end = told.indexOf("\n\n", at + 4);
     const kind = told.charCodeAt(0);
     // The runtime would give a string a type of its own.
-    const body = kind === UPSTREAM ? this.#response.body : kind === TEXT ? encoder.encode(told.slice(end + 2)) : null;
+    const isText = kind === TEXT || kind === PAGE;
+    const body = kind === UPSTREAM ? this.#response.body : isText ? encoder.encode(told.slice(end + 2)) : null;
     const response = new Response(body, emptyAnswer(status, this.#broker));
+    if (kind === PAGE) response.headers.delete("content-security-policy");
     append(response.headers, told, at + 4, end);
     return response;
   }

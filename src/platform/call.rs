@@ -18,13 +18,14 @@ use zeroize::Zeroizing;
 
 use super::{glue, kv, runtime};
 use crate::broker::deliveries::{DeliveriesAsk, DeliveriesReply};
-use crate::broker::keeper::{Ask, Reply};
+use crate::broker::keeper::{Ask, OperatorAsk, OperatorReply, Reply};
 use crate::broker::ports::{
     BodyFailure, Cache, CacheFailed, Clock, Document, DocumentUnreachable, Entropy, Inbound, Issuers,
     KeeperLink, KeeperUnreachable, Log, Ports, RateLimits, SignatureCheck, Upstream, UpstreamAnswer,
     UpstreamCall, UpstreamFailure,
 };
 use crate::broker::refusals::{RefusalsAsk, RefusalsReply};
+use crate::broker::registry::{IndexAsk, IndexReply};
 use crate::broker::session::{SessionAsk, SessionReply};
 use crate::config::RateLimit;
 use crate::time::UnixTime;
@@ -60,6 +61,18 @@ pub enum Letter<'a> {
         connection: Cow<'a, str>,
         /// The ask.
         ask: Cow<'a, Ask>,
+    },
+    /// The same, from an operator.
+    Operator {
+        /// The connection.
+        connection: Cow<'a, str>,
+        /// The ask.
+        ask: Cow<'a, OperatorAsk>,
+    },
+    /// The index of registered connections.
+    Index {
+        /// The ask.
+        ask: Cow<'a, IndexAsk>,
     },
     /// A session.
     Session {
@@ -137,12 +150,29 @@ impl CallPorts {
         object: &str,
         letter: &Letter<'_>,
     ) -> Result<R, KeeperUnreachable> {
-        let letter = serde_json::to_string(letter).map_err(|_| KeeperUnreachable)?;
-        let answered = glue::ask_object(&self.env(), object, &letter).map_err(|_| KeeperUnreachable)?;
-        let answer = JsFuture::from(answered).await.map_err(|_| KeeperUnreachable)?;
-        let answer = answer.as_string().ok_or(KeeperUnreachable)?;
-        serde_json::from_slice(answer.as_bytes()).map_err(|_| KeeperUnreachable)
+        send_letter(&self.env(), object, letter).await
     }
+}
+
+/// The name of the object that keeps `connection`'s own token set.
+pub fn service_name(connection: &str) -> String {
+    format!("service/{connection}")
+}
+
+/// What the object called `object` answers to `letter`.
+///
+/// # Errors
+/// [`KeeperUnreachable`], also where it answers something else.
+pub async fn send_letter<R: DeserializeOwned>(
+    env: &Env,
+    object: &str,
+    letter: &Letter<'_>,
+) -> Result<R, KeeperUnreachable> {
+    let letter = serde_json::to_string(letter).map_err(|_| KeeperUnreachable)?;
+    let answered = glue::ask_object(env, object, &letter).map_err(|_| KeeperUnreachable)?;
+    let answer = JsFuture::from(answered).await.map_err(|_| KeeperUnreachable)?;
+    let answer = answer.as_string().ok_or(KeeperUnreachable)?;
+    serde_json::from_slice(answer.as_bytes()).map_err(|_| KeeperUnreachable)
 }
 
 impl Clock for CallPorts {
@@ -176,12 +206,29 @@ impl Cache for CallPorts {
     async fn write(&self, name: &str, record: &str, expires_at: UnixTime) -> Result<(), CacheFailed> {
         kv::write(&self.env(), name, record, expires_at).await
     }
+
+    async fn delete(&self, name: &str) -> Result<(), CacheFailed> {
+        kv::delete(&self.env(), name).await
+    }
 }
 
 impl KeeperLink for CallPorts {
     async fn ask(&self, connection: &str, ask: &Ask) -> Result<Reply, KeeperUnreachable> {
         let letter = Letter::Service { connection: connection.into(), ask: Cow::Borrowed(ask) };
-        self.send_letter(&format!("service/{connection}"), &letter).await
+        self.send_letter(&service_name(connection), &letter).await
+    }
+
+    async fn ask_operator(
+        &self,
+        connection: &str,
+        ask: &OperatorAsk,
+    ) -> Result<OperatorReply, KeeperUnreachable> {
+        let letter = Letter::Operator { connection: connection.into(), ask: Cow::Borrowed(ask) };
+        self.send_letter(&service_name(connection), &letter).await
+    }
+
+    async fn ask_index(&self, ask: &IndexAsk) -> Result<IndexReply, KeeperUnreachable> {
+        self.send_letter("index", &Letter::Index { ask: Cow::Borrowed(ask) }).await
     }
 
     async fn ask_session(&self, name: &str, ask: &SessionAsk) -> Result<SessionReply, KeeperUnreachable> {

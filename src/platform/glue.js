@@ -97,6 +97,11 @@ export class Records {
     return `[${Array.from(rows, ({ row }) => row)}]`;
   }
 
+  /** How many records the list has. */
+  count(list) {
+    return this.#sql.exec("SELECT count(*) AS count FROM records WHERE list = ?", list).one().count;
+  }
+
   forget(list, until) {
     const old = "SELECT id FROM records WHERE list = ? AND due <= ? LIMIT 1000";
     this.#sql.exec(`DELETE FROM records WHERE id IN (${old})`, list, until);
@@ -109,9 +114,39 @@ export class Records {
   }
 }
 
+/** A table of ids in the storage of an object. */
+export class Ids {
+  #sql;
+
+  constructor(state) {
+    this.#sql = state.storage.sql;
+    this.#sql.exec("CREATE TABLE IF NOT EXISTS ids (id TEXT PRIMARY KEY) WITHOUT ROWID");
+  }
+
+  /** Whether it was not there. */
+  add(id) {
+    return this.#sql.exec("INSERT OR IGNORE INTO ids VALUES (?) RETURNING id", id).toArray().length > 0;
+  }
+
+  /** Whether it was there. */
+  remove(id) {
+    return this.#sql.exec("DELETE FROM ids WHERE id = ? RETURNING id", id).toArray().length > 0;
+  }
+
+  /** The first ids that follow `after`, separated by line breaks. */
+  list(after, most) {
+    const rows = this.#sql.exec("SELECT id FROM ids WHERE id > ? ORDER BY id LIMIT ?", after, most);
+    return Array.from(rows, ({ id }) => id).join("\n");
+  }
+}
+
 /** The record called `name`, or null. */
 export function readRecord(env, name) {
   return env.TOKENS.get(name, "text");
+}
+
+export function deleteRecord(env, name) {
+  return env.TOKENS.delete(name);
 }
 
 export function writeRecord(env, name, record, lifeSeconds) {

@@ -22,6 +22,9 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = writeRecord)]
     pub fn write_record(env: &Env, name: &str, record: &str, life_seconds: f64) -> Result<Promise, JsValue>;
 
+    #[wasm_bindgen(catch, js_name = deleteRecord)]
+    pub fn delete_record(env: &Env, name: &str) -> Result<Promise, JsValue>;
+
     /// A call as `call.js` has it.
     pub type Call;
 
@@ -122,8 +125,25 @@ extern "C" {
     pub fn list(this: &Records, list: &str, due: f64, id: &str, most: u32) -> Result<String, JsValue>;
 
     #[wasm_bindgen(catch, method)]
+    pub fn count(this: &Records, list: &str) -> Result<f64, JsValue>;
+
+    #[wasm_bindgen(catch, method)]
     pub fn forget(this: &Records, list: &str, until: f64) -> Result<(), JsValue>;
 
     #[wasm_bindgen(catch, method)]
     pub fn earliest(this: &Records) -> Result<Option<f64>, JsValue>;
+
+    pub type Ids;
+
+    #[wasm_bindgen(catch, constructor)]
+    pub fn open(state: &JsValue) -> Result<Ids, JsValue>;
+
+    #[wasm_bindgen(catch, method)]
+    pub fn add(this: &Ids, id: &str) -> Result<bool, JsValue>;
+
+    #[wasm_bindgen(catch, method)]
+    pub fn remove(this: &Ids, id: &str) -> Result<bool, JsValue>;
+
+    #[wasm_bindgen(catch, method)]
+    pub fn list(this: &Ids, after: &str, most: u32) -> Result<String, JsValue>;
 }

@@ -1,40 +1,33 @@
 //! The Durable Object in which a keeper lives, or a session, a counter of
-//! refused sign-ins, or whoever delivers a connection's webhooks.
+//! refused sign-ins, whoever delivers a connection's webhooks, or the index of
+//! registered connections.
 
 use std::cell::OnceCell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::LocalBoxFuture;
 use serde::{Deserialize, Serialize};
-use wasm_bindgen::JsCast as _;
-use wasm_bindgen_futures::JsFuture;
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 use zeroize::Zeroizing;
 
 use super::call::Letter;
+use super::ids::ObjectIds;
+use super::isolate;
+use super::object::{ObjectPorts, ROLE};
 use super::records::ObjectRecords;
-use super::{glue, isolate, kv, runtime};
 use crate::broker::deliveries::Deliveries;
 use crate::broker::keeper;
-use crate::broker::ports::{
-    Cache, CacheFailed, Clock, Entropy, KeeperPorts, Log, PostFailure, SessionPorts, StorageFailed,
-    TokenAnswer,
-};
+use crate::broker::ports::StorageFailed;
 use crate::broker::refusals::Refusals;
+use crate::broker::registry::Index;
 use crate::broker::session::Session;
-use crate::oauth::{MAX_RESPONSE_BYTES, TokenRequest};
-use crate::time::UnixTime;
-
-/// The storage key of what the object is, which an alarm does not tell.
-const ROLE: &str = "role";
 
 /// How soon the alarm of an object comes again that this version does not know.
 const LOOK_AGAIN: Duration = Duration::from_hours(1);
 
-/// The Durable Object of one token set, one session, one counter, or one
-/// connection's webhooks.
+/// The Durable Object of one token set, one session, one counter, one
+/// connection's webhooks, or the index of registered connections.
 #[durable_object(alarm)]
 #[allow(missing_debug_implementations, reason = "nothing prints a Durable Object")]
 pub struct Keeper {
@@ -55,6 +48,23 @@ enum Role {
     Refusals,
     /// Whoever delivers a connection's webhooks.
     Deliveries(String),
+    /// The index of registered connections.
+    Index,
+}
+
+impl Role {
+    /// Whom `letter` is for.
+    fn of(letter: &Letter<'_>) -> Self {
+        match letter {
+            Letter::Service { connection, .. } | Letter::Operator { connection, .. } => {
+                Self::Service(connection.to_string())
+            }
+            Letter::Index { .. } => Self::Index,
+            Letter::Session { name, .. } => Self::Session(name.to_string()),
+            Letter::Refusals { .. } => Self::Refusals,
+            Letter::Deliveries { connection, .. } => Self::Deliveries(connection.to_string()),
+        }
+    }
 }
 
 enum Core {
@@ -62,6 +72,7 @@ enum Core {
     Session(Rc<Session<ObjectPorts>>),
     Refusals(Rc<Refusals<ObjectPorts>>),
     Deliveries(Rc<Deliveries<ObjectRecords>>),
+    Index(Index<ObjectIds>),
 }
 
 impl DurableObject for Keeper {
@@ -71,28 +82,27 @@ impl DurableObject for Keeper {
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let letter = Zeroizing::new(request.text().await?);
-        let read = serde_json::from_slice(letter.as_bytes())?;
+        let read: Letter<'_> = serde_json::from_slice(letter.as_bytes())?;
         // It may be long, and others wait beside it.
         drop(letter);
-        match read {
-            Letter::Service { connection, ask } => match self.core(Role::Service(connection.into_owned()))? {
-                Core::Service(keeper) => Response::from_json(&keeper.answer(&ask).await),
-                Core::Session(_) | Core::Refusals(_) | Core::Deliveries(_) => misdelivered(),
-            },
-            Letter::Session { name, ask } => match self.core(Role::Session(name.into_owned()))? {
-                Core::Session(session) => Response::from_json(&session.answer(&ask).await),
-                Core::Service(_) | Core::Refusals(_) | Core::Deliveries(_) => misdelivered(),
-            },
-            Letter::Refusals { ask } => match self.core(Role::Refusals)? {
-                Core::Refusals(refusals) => Response::from_json(&refusals.answer(ask).await),
-                Core::Service(_) | Core::Session(_) | Core::Deliveries(_) => misdelivered(),
-            },
-            Letter::Deliveries { connection, ask } => {
-                match self.core(Role::Deliveries(connection.into_owned()))? {
-                    Core::Deliveries(deliveries) => Response::from_json(&deliveries.answer(&ask).await),
-                    Core::Service(_) | Core::Session(_) | Core::Refusals(_) => misdelivered(),
-                }
+        match (&read, self.core(Role::of(&read))?) {
+            (Letter::Service { ask, .. }, Core::Service(keeper)) => {
+                Response::from_json(&keeper.answer(ask).await)
             }
+            (Letter::Operator { ask, .. }, Core::Service(keeper)) => {
+                Response::from_json(&keeper.serve_operator(ask).await)
+            }
+            (Letter::Index { ask }, Core::Index(index)) => Response::from_json(&index.answer(ask).await),
+            (Letter::Session { ask, .. }, Core::Session(session)) => {
+                Response::from_json(&session.answer(ask).await)
+            }
+            (Letter::Refusals { ask }, Core::Refusals(refusals)) => {
+                Response::from_json(&refusals.answer(*ask).await)
+            }
+            (Letter::Deliveries { ask, .. }, Core::Deliveries(deliveries)) => {
+                Response::from_json(&deliveries.answer(ask).await)
+            }
+            _ => Err("a letter for another object".into()),
         }
     }
 
@@ -109,6 +119,7 @@ impl DurableObject for Keeper {
             Core::Session(session) => session.alarm().await.map_err(alarm_failed)?,
             Core::Refusals(refusals) => refusals.alarm().await.map_err(alarm_failed)?,
             Core::Deliveries(deliveries) => deliveries.alarm().await.map_err(alarm_failed)?,
+            Core::Index(_) => {}
         }
         Response::empty()
     }
@@ -116,10 +127,6 @@ impl DurableObject for Keeper {
 
 fn alarm_failed(_: StorageFailed) -> worker::Error {
     "the alarm could not be served".into()
-}
-
-fn misdelivered() -> Result<Response> {
-    Err("a letter for another object".into())
 }
 
 impl Keeper {
@@ -133,14 +140,9 @@ impl Keeper {
 
     fn begin(&self, role: Role) -> Result<Core> {
         let config = Rc::clone(isolate::broker(|| self.env.clone()).config());
-        let role = Rc::new(role);
-        let ports = |key: &str| ObjectPorts {
-            state: Rc::clone(&self.state),
-            env: self.env.clone(),
-            key: key.to_owned(),
-            role: Rc::clone(&role),
-        };
-        Ok(match &*role {
+        let kept = serde_json::to_string(&role)?;
+        let ports = |key: &str| ObjectPorts::new(&self.state, &self.env, key, &kept);
+        Ok(match &role {
             Role::Service(connection) => {
                 let ports = ports("state");
                 Core::Service(keeper::Keeper::new(ports, config, connection.clone(), keeper::SERVICE))
@@ -148,141 +150,13 @@ impl Keeper {
             Role::Session(name) => Core::Session(Session::new(ports("session"), config, name.clone())),
             Role::Refusals => Core::Refusals(Refusals::new(ports("refusals"))),
             Role::Deliveries(connection) => {
-                let ports = ObjectRecords::open(ports("records"), self.state.as_raw().as_ref())?;
+                let storage = self.state.as_raw().as_ref();
+                let ports = ObjectRecords::open(ports("records"), connection.clone(), storage)?;
                 Core::Deliveries(Deliveries::new(ports, config, connection.clone()))
             }
+            Role::Index => {
+                Core::Index(Index::new(ObjectIds::open(ports("ids"), self.state.as_raw().as_ref())?))
+            }
         })
-    }
-}
-
-/// Sends a `POST`; the answer's body is read up to `max_bytes`, where it is.
-pub(super) async fn post(
-    url: &str,
-    fields: &str,
-    body: &str,
-    timeout: Duration,
-    max_bytes: Option<usize>,
-) -> std::result::Result<glue::PostAnswer, PostFailure> {
-    #[expect(clippy::cast_precision_loss, reason = "both are far below 2^53")]
-    let (timeout, max_bytes) = (timeout.as_millis() as f64, max_bytes.map_or(-1.0, |bytes| bytes as f64));
-    let sent = glue::post(url, fields, body, timeout, max_bytes);
-    let answer = JsFuture::from(sent).await.map_err(|error| match error.as_string().as_deref() {
-        Some("timeout") => PostFailure::Timeout,
-        _ => PostFailure::Unreachable,
-    })?;
-    Ok(answer.unchecked_into())
-}
-
-/// The runtime as an object sees it.
-pub(super) struct ObjectPorts {
-    state: Rc<State>,
-    env: Env,
-    /// The storage key of its record.
-    key: String,
-    role: Rc<Role>,
-}
-
-impl ObjectPorts {
-    /// Has what was written stored, not merely queued: a token must not be used,
-    /// nor an event acknowledged, before it is kept.
-    pub(super) async fn sync(&self) -> std::result::Result<(), StorageFailed> {
-        self.state.storage().sync().await.map_err(|_| StorageFailed)
-    }
-}
-
-impl Clock for ObjectPorts {
-    fn now(&self) -> UnixTime {
-        runtime::now()
-    }
-}
-
-impl Entropy for ObjectPorts {
-    fn bytes<const N: usize>(&self) -> [u8; N] {
-        runtime::bytes()
-    }
-}
-
-impl Log for ObjectPorts {
-    fn line(&self, line: &str) {
-        runtime::log(line);
-    }
-}
-
-impl Cache for ObjectPorts {
-    async fn read(&self, name: &str) -> std::result::Result<Option<String>, CacheFailed> {
-        kv::read(&self.env, name).await
-    }
-
-    async fn write(
-        &self,
-        name: &str,
-        record: &str,
-        expires_at: UnixTime,
-    ) -> std::result::Result<(), CacheFailed> {
-        kv::write(&self.env, name, record, expires_at).await
-    }
-}
-
-impl KeeperPorts for ObjectPorts {
-    async fn load(&self) -> std::result::Result<Option<String>, StorageFailed> {
-        self.state.storage().get(&self.key).await.map_err(|_| StorageFailed)
-    }
-
-    async fn store(&self, state: &str) -> std::result::Result<(), StorageFailed> {
-        let storage = self.state.storage();
-        storage.put_raw(&self.key, state).await.map_err(|_| StorageFailed)?;
-        self.sync().await
-    }
-
-    async fn set_alarm(&self, at: UnixTime) -> std::result::Result<(), StorageFailed> {
-        let role = serde_json::to_string(&*self.role).map_err(|_| StorageFailed)?;
-        let storage = self.state.storage();
-        storage.put_raw(ROLE, role).await.map_err(|_| StorageFailed)?;
-        let from_now = at.since(runtime::now());
-        storage.set_alarm(from_now).await.map_err(|_| StorageFailed)
-    }
-
-    async fn request_token(
-        &self,
-        request: &TokenRequest,
-        timeout: Duration,
-    ) -> std::result::Result<TokenAnswer, PostFailure> {
-        let mut fields = Zeroizing::new(format!(
-            "content-type:{}\naccept:application/json\nuser-agent:porteiro",
-            request.content_type
-        ));
-        if let Some(authorization) = &request.authorization {
-            fields.push_str("\nauthorization:");
-            fields.push_str(authorization.expose());
-        }
-        let max_bytes = Some(MAX_RESPONSE_BYTES);
-        let answer = post(&request.url, &fields, request.body.expose(), timeout, max_bytes).await?;
-        Ok(TokenAnswer {
-            status: answer.status(),
-            retry_after: answer.retry_after(),
-            body: Zeroizing::new(answer.body().to_vec()),
-        })
-    }
-
-    fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
-        self.state.wait_until(runtime::contained(task));
-    }
-}
-
-impl SessionPorts for ObjectPorts {
-    fn below(&self, key: &str) -> Self {
-        Self {
-            state: Rc::clone(&self.state),
-            env: self.env.clone(),
-            key: format!("{}/{key}", self.key),
-            role: Rc::clone(&self.role),
-        }
-    }
-
-    async fn clear(&self) -> std::result::Result<(), StorageFailed> {
-        let storage = self.state.storage();
-        storage.delete_all().await.map_err(|_| StorageFailed)?;
-        storage.delete_alarm().await.map_err(|_| StorageFailed)?;
-        storage.sync().await.map_err(|_| StorageFailed)
     }
 }

@@ -25,3 +25,9 @@ pub async fn write(env: &Env, name: &str, record: &str, expires_at: UnixTime) ->
     let written = glue::write_record(env, name, record, life as f64).map_err(|_| CacheFailed)?;
     JsFuture::from(written).await.map(drop).map_err(|_| CacheFailed)
 }
+
+/// Deletes the record called `name`.
+pub async fn delete(env: &Env, name: &str) -> Result<(), CacheFailed> {
+    let deleted = glue::delete_record(env, name).map_err(|_| CacheFailed)?;
+    JsFuture::from(deleted).await.map(drop).map_err(|_| CacheFailed)
+}

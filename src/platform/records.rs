@@ -7,7 +7,7 @@ use serde::Deserialize;
 use wasm_bindgen::JsValue;
 
 use super::glue;
-use super::keeper::{ObjectPorts, post};
+use super::object::{ObjectPorts, post};
 use crate::broker::deliveries::{List, Record};
 use crate::broker::ports::{
     Clock, Delivery, DeliveryAnswer, DeliveryPorts, Entropy, KeeperPorts as _, Log, PostFailure,
@@ -18,6 +18,7 @@ use crate::time::UnixTime;
 /// The runtime as whoever delivers webhooks sees it.
 pub struct ObjectRecords {
     ports: ObjectPorts,
+    connection: String,
     records: glue::Records,
 }
 
@@ -26,9 +27,9 @@ impl ObjectRecords {
     ///
     /// # Errors
     /// Where the storage has no tables.
-    pub fn open(ports: ObjectPorts, state: &JsValue) -> worker::Result<Self> {
+    pub fn open(ports: ObjectPorts, connection: String, state: &JsValue) -> worker::Result<Self> {
         let records = glue::Records::open(state).map_err(|_| "the object's storage did not open")?;
-        Ok(Self { ports, records })
+        Ok(Self { ports, connection, records })
     }
 }
 
@@ -84,6 +85,16 @@ impl DeliveryPorts for ObjectRecords {
 
     async fn forget(&self, list: List, until: UnixTime) -> Result<(), StorageFailed> {
         self.records.forget(list.as_str(), millis(until)).map_err(failed)
+    }
+
+    async fn count(&self, list: List) -> Result<u64, StorageFailed> {
+        let count = self.records.count(list.as_str()).map_err(failed)?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a number of rows")]
+        Ok(count as u64)
+    }
+
+    async fn registration(&self) -> Result<Option<String>, StorageFailed> {
+        self.ports.registration(&self.connection).await
     }
 
     async fn earliest(&self) -> Result<Option<UnixTime>, StorageFailed> {

@@ -78,6 +78,17 @@ impl Cache {
         if fails { Err(CacheFailed) } else { Ok(()) }
     }
 
+    /// Deletes. A deletion that fails may have taken effect all the same.
+    pub async fn delete(&self, name: &str) -> Result<(), CacheFailed> {
+        self.world.hop().await;
+        let fails = self.world.happens(self.failures.get());
+        if !fails || self.world.happens(500) {
+            self.records.borrow_mut().remove(name);
+        }
+        self.world.hop().await;
+        if fails { Err(CacheFailed) } else { Ok(()) }
+    }
+
     /// The names and texts of all records.
     pub fn dump(&self) -> Vec<(String, String)> {
         self.records.borrow().iter().map(|(name, record)| (name.clone(), record.text.clone())).collect()

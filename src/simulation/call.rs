@@ -31,8 +31,11 @@ pub struct Answered {
 /// The fields of an answer whose own ones are `fields`, those of one name in
 /// one, as a runtime tells them.
 pub fn whole_fields(fields: &str) -> String {
+    const POLICY: &str = "content-security-policy";
     let mut whole: Vec<(&str, String)> = Vec::new();
-    for (name, value) in COMMON_FIELDS.into_iter().chain(Headers::new(fields).iter()) {
+    let has_own_policy = Headers::new(fields).value(POLICY).is_some();
+    let common = COMMON_FIELDS.into_iter().filter(|(name, _)| !(has_own_policy && *name == POLICY));
+    for (name, value) in common.chain(Headers::new(fields).iter()) {
         match whole.iter_mut().find(|(known, _)| *known == name && name != "set-cookie") {
             Some((_, known)) => known.extend([", ", value]),
             None => whole.push((name, value.to_owned())),

@@ -1,6 +1,7 @@
 //! What a call in one isolate has from outside.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,13 +14,14 @@ use super::objects::Objects;
 use super::site::{Shared, bearer};
 use super::world::Process;
 use crate::broker::deliveries::{DeliveriesAsk, DeliveriesReply};
-use crate::broker::keeper::{Ask, Reply};
+use crate::broker::keeper::{Ask, OperatorAsk, OperatorReply, Reply};
 use crate::broker::ports::{
-    BodyFailure, Cache, CacheFailed, Clock, Document, DocumentUnreachable, Entropy, Inbound, Issuers,
-    KeeperLink, KeeperUnreachable, Log, Ports, RateLimits, SignatureCheck, Upstream, UpstreamAnswer,
-    UpstreamCall, UpstreamFailure,
+    BodyFailure, Cache, CacheFailed, Clock, Document, DocumentUnreachable, Entropy, Inbound, IndexPorts,
+    Issuers, KeeperLink, KeeperUnreachable, Log, Ports, RateLimits, SignatureCheck, StorageFailed, Upstream,
+    UpstreamAnswer, UpstreamCall, UpstreamFailure,
 };
 use crate::broker::refusals::{RefusalsAsk, RefusalsReply};
+use crate::broker::registry::{Index, IndexAsk, IndexReply};
 use crate::broker::session::{SessionAsk, SessionReply};
 use crate::config::RateLimit;
 use crate::time::UnixTime;
@@ -65,6 +67,10 @@ impl Cache for CallPorts {
         assert!(name.starts_with("issuer-keys/"), "no call writes this to the cache: {name}");
         self.site.cache.write(name, record, expires_at).await
     }
+
+    async fn delete(&self, name: &str) -> Result<(), CacheFailed> {
+        panic!("no call deletes from the cache: {name}");
+    }
 }
 
 impl KeeperLink for CallPorts {
@@ -74,6 +80,24 @@ impl KeeperLink for CallPorts {
         let reply = Shared::ask(&self.site, connection, ask.clone()).await?;
         self.site.world.hop().await;
         Ok(reply)
+    }
+
+    async fn ask_operator(
+        &self,
+        connection: &str,
+        ask: &OperatorAsk,
+    ) -> Result<OperatorReply, KeeperUnreachable> {
+        self.site.world.hop().await;
+        let reply = Shared::ask_operator(&self.site, connection, ask).await?;
+        self.site.world.hop().await;
+        Ok(reply)
+    }
+
+    async fn ask_index(&self, ask: &IndexAsk) -> Result<IndexReply, KeeperUnreachable> {
+        self.site.world.hop().await;
+        let index = Index::new(IndexTable { site: Rc::clone(&self.site) });
+        let reply = index.answer(&self.site.objects.deliver(ask)).await;
+        Ok(self.site.objects.deliver(&reply))
     }
 
     async fn ask_session(&self, name: &str, ask: &SessionAsk) -> Result<SessionReply, KeeperUnreachable> {
@@ -170,5 +194,38 @@ impl Upstream for CallPorts {
 impl Ports for CallPorts {
     fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
         self.site.world.spawn(self.process, task);
+    }
+}
+
+/// The storage of the index of registered connections.
+struct IndexTable {
+    site: Rc<Shared>,
+}
+
+impl IndexPorts for IndexTable {
+    async fn add(&self, id: &str) -> Result<bool, StorageFailed> {
+        self.write(|index| index.insert(id.to_owned())).await
+    }
+
+    async fn remove(&self, id: &str) -> Result<bool, StorageFailed> {
+        self.write(|index| index.remove(id)).await
+    }
+
+    async fn ids(&self, after: &str, most: usize) -> Result<Vec<String>, StorageFailed> {
+        self.site.world.hop().await;
+        let index = self.site.index.borrow();
+        Ok(index.iter().filter(|id| id.as_str() > after).take(most).cloned().collect())
+    }
+}
+
+impl IndexTable {
+    async fn write(&self, write: impl FnOnce(&mut BTreeSet<String>) -> bool) -> Result<bool, StorageFailed> {
+        self.site.world.hop().await;
+        let fails = self.site.world.happens(self.site.storage_failures.get());
+        let mut changed = false;
+        if !fails || self.site.world.happens(500) {
+            changed = write(&mut self.site.index.borrow_mut());
+        }
+        if fails { Err(StorageFailed) } else { Ok(changed) }
     }
 }

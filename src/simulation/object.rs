@@ -15,10 +15,31 @@ use crate::broker::ports::{
 use crate::oauth::TokenRequest;
 use crate::time::UnixTime;
 
+/// The keys of a keeper's storage.
+pub const STATE: &str = "state";
+pub const CONNECTION: &str = "connection";
+
 /// What one life of the keeper has from outside.
 pub struct ObjectPorts {
     pub site: Rc<Shared>,
     pub process: Process,
+    pub connection: Rc<str>,
+}
+
+impl ObjectPorts {
+    /// Replaces what is stored under `key`, or fails, or both.
+    async fn put(&self, key: &str, text: Option<&str>) -> Result<(), StorageFailed> {
+        self.site.world.hop().await;
+        let fails = self.site.world.happens(self.site.storage_failures.get());
+        if fails {
+            self.site.watch.keeper_failed();
+        }
+        if !fails || self.site.world.happens(500) {
+            self.site.note_stored(&self.connection, key, text);
+        }
+        self.site.world.hop().await;
+        if fails { Err(StorageFailed) } else { Ok(()) }
+    }
 }
 
 impl Clock for ObjectPorts {
@@ -48,31 +69,42 @@ impl Cache for ObjectPorts {
         self.site.note_cached(name, record);
         self.site.cache.write(name, record, expires_at).await
     }
+
+    async fn delete(&self, name: &str) -> Result<(), CacheFailed> {
+        self.site.cache.delete(name).await
+    }
 }
 
 impl KeeperPorts for ObjectPorts {
     async fn load(&self) -> Result<Option<String>, StorageFailed> {
         self.site.world.hop().await;
-        Ok(self.site.storage.borrow().clone())
+        Ok(self.site.stored(&self.connection, STATE))
     }
 
     async fn store(&self, state: &str) -> Result<(), StorageFailed> {
+        self.put(STATE, Some(state)).await
+    }
+
+    async fn load_connection(&self) -> Result<Option<String>, StorageFailed> {
         self.site.world.hop().await;
-        let fails = self.site.world.happens(self.site.storage_failures.get());
-        if fails {
-            self.site.watch.keeper_failed();
-        }
-        if !fails || self.site.world.happens(500) {
-            *self.site.storage.borrow_mut() = Some(state.to_owned());
-            self.site.note_stored(state);
-        }
-        self.site.world.hop().await;
-        if fails { Err(StorageFailed) } else { Ok(()) }
+        Ok(self.site.stored(&self.connection, CONNECTION))
+    }
+
+    async fn store_connection(&self, registration: &str) -> Result<(), StorageFailed> {
+        self.put(CONNECTION, Some(registration)).await
+    }
+
+    async fn clear(&self) -> Result<(), StorageFailed> {
+        self.put(STATE, None).await?;
+        self.put(CONNECTION, None).await
     }
 
     async fn set_alarm(&self, at: UnixTime) -> Result<(), StorageFailed> {
         self.site.world.hop().await;
-        Shared::set_alarm(&self.site, at);
+        // The others stay as cold as they get.
+        if &*self.connection == "acme" {
+            Shared::set_alarm(&self.site, at);
+        }
         Ok(())
     }
 

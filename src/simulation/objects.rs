@@ -107,7 +107,8 @@ impl Objects {
         Ok(site.objects.deliver(&reply))
     }
 
-    fn deliver<A: Serialize, B: DeserializeOwned>(&self, letter: &A) -> B {
+    /// What was sent, as it arrives.
+    pub fn deliver<A: Serialize, B: DeserializeOwned>(&self, letter: &A) -> B {
         let text = serde_json::to_string(letter).expect("it can be written");
         let read = serde_json::from_str(&text).expect("it can be read");
         self.written.borrow_mut().push(text);

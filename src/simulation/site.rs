@@ -51,6 +51,8 @@ impl Site {
             cache: Cache::new(&world),
             provider: Provider::new(&world, grants),
             storage: RefCell::default(),
+            others: RefCell::default(),
+            index: RefCell::default(),
             storage_failures: Cell::new(0),
             asks: Cell::new(0),
             alarm: Cell::new(None),
@@ -59,7 +61,7 @@ impl Site {
             watch: Watch::default(),
             refresh_token_only: Cell::new(false),
             config: RefCell::new(Rc::new(read(variables))),
-            keeper: RefCell::default(),
+            keepers: RefCell::default(),
             lives: Cell::new(0),
             in_flight: Cell::new(0),
             most_in_flight: Cell::new(0),
@@ -190,6 +192,7 @@ impl Site {
             let body = match answer.body {
                 Body::Empty => String::new(),
                 Body::Text(text) | Body::Upstream(text) => text,
+                Body::Page(text) => text.to_owned(),
             };
             Answered {
                 status: answer.status,

@@ -106,6 +106,18 @@ impl SealingKeys {
         Ok(format!("{VERSION}.{}.{}", key.id, URL_SAFE_NO_PAD.encode(data)))
     }
 
+    /// The id of the key that seals.
+    #[must_use]
+    pub fn sealing_id(&self) -> &str {
+        &self.first.id
+    }
+
+    /// Whether `sealed` was sealed with the key that seals now.
+    #[must_use]
+    pub fn is_current(&self, sealed: &str) -> bool {
+        key_id(sealed) == Some(self.sealing_id())
+    }
+
     /// A digest of `parts` under the first key, as 64 hexadecimal digits: a name
     /// for what must not be told, such as who signs in. Nobody without the key
     /// can guess what it stands for.
@@ -148,6 +160,12 @@ impl fmt::Debug for SealingKeys {
             std::iter::once(&self.first).chain(&self.others).map(|key| key.id.as_str()).collect();
         f.debug_tuple("SealingKeys").field(&ids).finish()
     }
+}
+
+/// The id of the key that a sealed record names.
+#[must_use]
+pub fn key_id(sealed: &str) -> Option<&str> {
+    sealed.split('.').nth(1)
 }
 
 /// The key of blind names: another one than the sealing key itself.

@@ -1,5 +1,6 @@
 //! One attempt to deliver an event.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::object::Deliveries;
@@ -16,9 +17,8 @@ use crate::webhook::next_attempt;
 pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The webhook as it is configured now, and what opens its events.
-#[derive(Clone, Copy)]
 pub(super) struct Configured<'a> {
-    pub webhook: &'a Webhook,
+    pub webhook: Rc<Webhook>,
     pub keys: &'a SealingKeys,
 }
 
@@ -54,7 +54,7 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
         let event = event.as_ref().and_then(|event| std::str::from_utf8(event).ok());
         let (outcome, answer) = match event {
             None => (Outcome::Unopened, None),
-            Some(event) => match self.deliver(&record.id, event, webhook, began).await {
+            Some(event) => match self.deliver(&record.id, event, &webhook, began).await {
                 Ok(answer) => (outcome_of(answer.status), Some(answer)),
                 Err(PostFailure::Timeout) => (Outcome::Timeout, None),
                 Err(PostFailure::Unreachable) => (Outcome::Unreachable, None),

@@ -24,6 +24,8 @@ pub enum DeliveriesAsk {
         /// How many at most.
         most: usize,
     },
+    /// How many events are not delivered.
+    Count,
     /// To deliver an event that had failed, or all of them.
     SendAgain {
         /// Its webhook id.
@@ -38,6 +40,13 @@ pub enum DeliveriesReply {
     Accepted,
     /// The records of the list, without their events.
     Listed(Vec<Record>),
+    /// The numbers of events to be delivered, and of those that failed.
+    Counted {
+        /// To be delivered.
+        pending: u64,
+        /// Failed.
+        failed: u64,
+    },
     /// They will be.
     SentAgain,
     /// There is no such event that had failed.

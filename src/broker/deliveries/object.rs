@@ -1,6 +1,6 @@
 //! Whoever delivers the webhooks of one connection.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,8 +12,9 @@ use super::message::{DeliveriesAsk, DeliveriesReply};
 use super::record::{List, Outcome, Record};
 use crate::broker::log::DeliveryLine;
 use crate::broker::ports::{DeliveryPorts, StorageFailed};
+use crate::broker::registry::Registration;
 use crate::broker::report;
-use crate::config::Config;
+use crate::config::{Config, Webhook};
 use crate::time::UnixTime;
 use crate::webhook::LONGEST;
 
@@ -39,6 +40,8 @@ pub struct Deliveries<P> {
     pub(super) ports: P,
     config: Rc<Config>,
     pub(super) connection: String,
+    /// How the webhooks of a registered connection come in.
+    registered: RefCell<Option<Rc<Webhook>>>,
     /// Who may change what is stored now.
     pub(super) writing: Mutex<()>,
     /// Who may set the alarm now.
@@ -75,6 +78,7 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
             ports,
             config,
             connection,
+            registered: RefCell::default(),
             writing: Mutex::new(()),
             arming: Mutex::new(()),
             armed_for: Cell::new(None),
@@ -85,12 +89,14 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
 
     /// Answers one ask.
     pub async fn answer(self: &Rc<Self>, ask: &DeliveriesAsk) -> DeliveriesReply {
+        self.read_registration().await;
         let answered = match ask {
             DeliveriesAsk::Accept { id, event } => self.accept(id, event).await,
             DeliveriesAsk::List { list, after, most } => {
                 let after = after.as_ref().map(|(at, id)| (*at, id.as_str()));
                 self.ports.records(*list, after, *most).await.map(DeliveriesReply::Listed)
             }
+            DeliveriesAsk::Count => self.count().await,
             DeliveriesAsk::SendAgain { id: Some(id) } => self.send_again(id).await,
             DeliveriesAsk::SendAgain { id: None } => self.send_all_again().await,
         };
@@ -113,6 +119,7 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
     pub async fn alarm(self: &Rc<Self>) -> Result<(), StorageFailed> {
         self.armed_for.set(None);
         self.left.set(MOST_ATTEMPTS);
+        self.read_registration().await;
         let done = match (self.forget().await, self.configured()) {
             (Ok(()), None) => self.wait_for_configuration().await,
             (forgotten, _) => forgotten.map(|()| true),
@@ -165,8 +172,32 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
     }
 
     fn configured(&self) -> Option<Configured<'_>> {
-        let webhook = self.config.webhooks.get(&self.connection)?.as_ref()?;
+        let webhook = match self.config.webhooks.get(&self.connection) {
+            Some(configured) => Rc::clone(configured.as_ref()?),
+            None => self.registered.borrow().clone()?,
+        };
         Some(Configured { webhook, keys: self.config.sealing_keys.as_ref()? })
+    }
+
+    /// Reads how the webhooks of a registered connection come in. Where its keeper
+    /// cannot be asked, what was read before is good still.
+    async fn read_registration(&self) {
+        if self.config.connections.contains_key(&self.connection) || !self.config.takes_registrations() {
+            return;
+        }
+        if let (Some(keys), Ok(record)) = (&self.config.sealing_keys, self.ports.registration().await) {
+            let registration =
+                record.and_then(|record| Registration::open(&record, &self.connection, keys).ok());
+            let read =
+                registration.and_then(|registration| registration.read(&self.connection, &self.config).ok());
+            self.registered.replace(read.and_then(|read| read.webhook));
+        }
+    }
+
+    async fn count(&self) -> Result<DeliveriesReply, StorageFailed> {
+        let (pending, failed) =
+            (self.ports.count(List::Pending).await?, self.ports.count(List::Failed).await?);
+        Ok(DeliveriesReply::Counted { pending, failed })
     }
 
     async fn accept(&self, id: &str, event: &str) -> Result<DeliveriesReply, StorageFailed> {

@@ -21,8 +21,8 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
     /// Renews a token that ages. Where that fails and the token is still
     /// valid, the alarm is set again for the end of the wait.
     pub async fn alarm(self: &Rc<Self>) {
-        let Some((connection, keys)) = self.configured() else { return };
-        if connection.grant.endpoint().is_none() || self.load(connection, keys).await.is_err() {
+        let Ok(Some((connection, keys))) = self.configured().await else { return };
+        if connection.grant.endpoint().is_none() || self.load(&connection, keys).await.is_err() {
             return;
         }
         self.alarm_for.set(0);

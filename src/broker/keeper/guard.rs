@@ -63,6 +63,10 @@ impl<P: Cache> Cache for Guarded<P> {
     async fn write(&self, name: &str, record: &str, expires_at: UnixTime) -> Result<(), CacheFailed> {
         if self.is_persons() { Ok(()) } else { self.ports.write(name, record, expires_at).await }
     }
+
+    async fn delete(&self, name: &str) -> Result<(), CacheFailed> {
+        if self.is_persons() { Ok(()) } else { self.ports.delete(name).await }
+    }
 }
 
 impl<P: KeeperPorts> KeeperPorts for Guarded<P> {
@@ -72,6 +76,19 @@ impl<P: KeeperPorts> KeeperPorts for Guarded<P> {
 
     async fn store(&self, state: &str) -> Result<(), StorageFailed> {
         if self.is_cut_off() { Err(StorageFailed) } else { self.ports.store(state).await }
+    }
+
+    async fn load_connection(&self) -> Result<Option<String>, StorageFailed> {
+        if self.is_persons() { Ok(None) } else { self.ports.load_connection().await }
+    }
+
+    async fn store_connection(&self, registration: &str) -> Result<(), StorageFailed> {
+        if self.is_persons() { Err(StorageFailed) } else { self.ports.store_connection(registration).await }
+    }
+
+    /// A person's is cleared with their session.
+    async fn clear(&self) -> Result<(), StorageFailed> {
+        if self.is_persons() { Err(StorageFailed) } else { self.ports.clear().await }
     }
 
     /// Nobody's tokens are renewed while they are away.

@@ -148,7 +148,9 @@ mod tests {
 
     fn waiting(mut state: State, until: u64) -> State {
         let span = Duration::from_secs(until);
-        state.wait(|_| Wait::after(None, Cause::Unreachable, Fingerprint::of(&[]), Some(span), START, 0));
+        state.wait(START, |_| {
+            Wait::after(None, Cause::Unreachable, Fingerprint::of(&[]), Some(span), START, 0)
+        });
         state
     }
 

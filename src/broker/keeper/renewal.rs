@@ -11,7 +11,7 @@ use super::wait::Wait;
 use super::{Cause, Failure, Keeper, access_token_record};
 use crate::broker::log::GrantLine;
 use crate::broker::ports::{Cache as _, Clock as _, Entropy as _, KeeperPorts, PostFailure};
-use crate::broker::report;
+use crate::broker::{log, report};
 use crate::config::{Connection, Grant, TokenEndpoint};
 use crate::oauth::{self, Refusal, TokenRequest, TokenResponse};
 use crate::time::UnixTime;
@@ -53,7 +53,8 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
     /// Renews the token set: by its refresh token where it has one, else, or
     /// where that is dead, by a new grant. It makes two token requests at most.
     pub(super) async fn run_renewal(self: Rc<Self>, reason: Reason) -> Result<Rc<AccessToken>, Failure> {
-        let Some((connection, keys)) = self.configured() else { return Err(Failure::Storage) };
+        let Some((connection, keys)) = self.configured().await? else { return Err(Failure::Storage) };
+        let connection = &*connection;
         let Some(endpoint) = connection.grant.endpoint() else { return Err(Failure::Storage) };
         let mut may_refresh = true;
         loop {
@@ -65,8 +66,14 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
                 Outcome::Granted(response) => {
                     let set = self.token_set(&response, connection, attempt.is_refresh, sent_at)?;
                     let refused = reason == Reason::Refused;
-                    let access =
-                        self.commit(connection, keys, |state| state.hold(set.clone(), refused)).await?;
+                    let credentials = connection.grant.credentials();
+                    let hold = |state: &mut State| {
+                        (state.hold(set.clone(), refused), state.note_credentials(credentials))
+                    };
+                    let (access, are_other) = self.commit(connection, keys, hold).await?;
+                    if are_other {
+                        log::write_rotation(&self.ports, "credentials", &self.connection);
+                    }
                     self.publish(&access, connection, keys);
                     return Ok(access);
                 }
@@ -84,7 +91,8 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
                         if had_no_effect && attempt.is_refresh {
                             state.undo_turn();
                         }
-                        state.wait(|last| Wait::after(last, cause, credentials, retry_after, now, jitter))
+                        state
+                            .wait(now, |last| Wait::after(last, cause, credentials, retry_after, now, jitter))
                     };
                     let until = self.commit(connection, keys, wait).await?;
                     return Err(Failure::TokenEndpoint(cause, until));
@@ -203,6 +211,9 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
     ) -> Result<T, Failure> {
         // One at a time: each is written with what the one before it changed.
         let _turn = self.writing.lock().await;
+        if !self.serves(connection) {
+            return Err(Failure::Storage);
+        }
         let mut next = self.state.borrow().clone().ok_or(Failure::Storage)?;
         change(&mut next);
         let nonce = Nonce(self.ports.bytes());
@@ -214,7 +225,22 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             self.state.replace(None);
             return Err(Failure::Storage);
         }
+        self.sealed_with.replace(Some(keys.sealing_id().to_owned()));
         self.change(change)
+    }
+
+    /// Seals what is stored with the key that seals now: an old one may go once
+    /// all that it sealed is sealed anew. Where storage fails nothing is lost.
+    pub(super) async fn seal_anew(&self, connection: &Connection, keys: &SealingKeys) {
+        let _turn = self.writing.lock().await;
+        let (name, nonce) = (self.record_name(), Nonce(self.ports.bytes()));
+        let sealed = self.change(|state| state.seal(&connection.grant.identity(), &name, keys, &nonce));
+        let Ok(Ok(sealed)) = sealed else { return };
+        if self.ports.store(&sealed).await.is_err() {
+            return report::storage_failed(&self.ports, &name);
+        }
+        self.sealed_with.replace(Some(keys.sealing_id().to_owned()));
+        log::write_rotation(&self.ports, "sealing_key", &self.connection);
     }
 
     /// Copies the access token into the cache once more: somebody asks who did

@@ -37,7 +37,9 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         password: &Secret,
         granted: impl Future<Output = Result<(), StorageFailed>>,
     ) -> Result<(), SignInFailure> {
-        let (connection, keys) = self.configured().ok_or(SignInFailure::Misconfigured)?;
+        let configured = self.configured().await.map_err(|_| SignInFailure::Unavailable)?;
+        let (connection, keys) = configured.ok_or(SignInFailure::Misconfigured)?;
+        let connection = &*connection;
         let endpoint = connection.grant.endpoint().filter(|_| connection.grant.is_for_people());
         let endpoint = endpoint.ok_or(SignInFailure::Misconfigured)?;
         let request = TokenRequest::sign_in(endpoint, username, password);
@@ -63,8 +65,8 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
     /// # Errors
     /// [`StorageFailed`] where that cannot be known.
     pub async fn sign_in_ends_at(&self) -> Result<Option<UnixTime>, StorageFailed> {
-        let Some((connection, keys)) = self.configured() else { return Ok(None) };
-        self.load(connection, keys).await?;
+        let Some((connection, keys)) = self.configured().await? else { return Ok(None) };
+        self.load(&connection, keys).await?;
         let now = self.ports.now();
         let ends_at = self.change(|state| {
             if state.has_refresh_token() {

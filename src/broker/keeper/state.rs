@@ -5,10 +5,12 @@ mod record;
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::Cause;
 use super::message::Ask;
 use super::wait::{Peace, Wait};
-use crate::secret::Secret;
+use crate::secret::{Fingerprint, Secret};
 use crate::time::UnixTime;
 use crate::token::{AccessToken, Freshness, TokenSet};
 
@@ -25,6 +27,21 @@ pub struct State {
     peace: Option<Peace>,
     /// When the upstream first refused a static token.
     rejected_at: Option<UnixTime>,
+    /// How many token sets were ever obtained.
+    grants: u64,
+    /// What last went wrong, and when.
+    last_error: Option<(Trouble, UnixTime)>,
+    /// What the token set held was obtained with.
+    credentials: Option<Fingerprint>,
+}
+
+/// What went wrong, as far as an operator is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Trouble {
+    /// The token endpoint gave no token.
+    TokenEndpoint(Cause),
+    /// The upstream refused a token that was just obtained, or a static one.
+    UpstreamRefuses,
 }
 
 #[derive(Clone, Debug)]
@@ -116,6 +133,7 @@ impl State {
     pub fn begin_peace(&mut self, now: UnixTime) {
         if let Some(held) = self.held.as_ref().filter(|_| self.wants_peace(now)) {
             self.peace = Some(Peace::after(self.peace.as_ref(), held.access.generation, now));
+            self.last_error = Some((Trouble::UpstreamRefuses, now));
         }
     }
 
@@ -174,6 +192,7 @@ impl State {
     pub fn hold(&mut self, set: TokenSet, for_refused: bool) -> Rc<AccessToken> {
         let access = Rc::new(set.access);
         self.generation = access.generation;
+        self.grants = self.grants.saturating_add(1);
         self.wait = None;
         self.held = Some(Held {
             access: Rc::clone(&access),
@@ -186,9 +205,55 @@ impl State {
         access
     }
 
+    /// Ends what is waited out, so that it is tried again at once.
+    pub fn end_waits(&mut self) {
+        (self.wait, self.peace, self.rejected_at) = (None, None, None);
+    }
+
+    /// Forgets the token set; tells the newest generation that there was.
+    pub fn drop_token_set(&mut self) -> u64 {
+        self.held = None;
+        self.end_waits();
+        self.generation
+    }
+
+    /// The newest generation ever given out.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How many token sets were ever obtained.
+    pub const fn grants(&self) -> u64 {
+        self.grants
+    }
+
+    /// What last went wrong, and when.
+    pub const fn last_error(&self) -> Option<(Trouble, UnixTime)> {
+        self.last_error
+    }
+
+    /// Whether the token endpoint refused the credentials when it was last asked.
+    pub fn credentials_are_rejected(&self) -> bool {
+        self.wait.is_some_and(|wait| wait.cause == Cause::CredentialsRejected)
+    }
+
+    /// Whether the upstream refuses even new tokens, or the static one, and until
+    /// when it is left in peace.
+    pub fn upstream_refuses(&self, now: UnixTime) -> Option<Option<UnixTime>> {
+        let peace = self.peace.filter(|peace| peace.lasts(now)).map(|peace| Some(peace.ends_at()));
+        peace.or(self.rejected_at.map(|_| None))
+    }
+
+    /// Notes that the token set held was obtained with `credentials`; whether it
+    /// was other ones before.
+    pub fn note_credentials(&mut self, credentials: Fingerprint) -> bool {
+        self.credentials.replace(credentials).is_some_and(|before| before != credentials)
+    }
+
     /// Notes that the upstream refuses the static token.
     pub fn reject(&mut self, now: UnixTime) {
         self.rejected_at.get_or_insert(now);
+        self.last_error = Some((Trouble::UpstreamRefuses, now));
     }
 
     /// Whether the upstream refuses the static token.
@@ -196,10 +261,11 @@ impl State {
         self.rejected_at.is_some()
     }
 
-    /// Waits after a failure; tells until when.
-    pub fn wait(&mut self, wait: impl FnOnce(Option<&Wait>) -> Wait) -> UnixTime {
+    /// Waits after a failure at `now`; tells until when.
+    pub fn wait(&mut self, now: UnixTime, wait: impl FnOnce(Option<&Wait>) -> Wait) -> UnixTime {
         let wait = wait(self.wait.as_ref());
         self.wait = Some(wait);
+        self.last_error = Some((Trouble::TokenEndpoint(wait.cause), now));
         wait.until
     }
 }

@@ -65,7 +65,12 @@ impl Peace {
 
     /// Whether it still lasts.
     pub fn lasts(&self, now: UnixTime) -> bool {
-        now < self.since + self.span
+        now < self.ends_at()
+    }
+
+    /// When it ends.
+    pub fn ends_at(&self) -> UnixTime {
+        self.since + self.span
     }
 }
 

@@ -166,8 +166,7 @@ fn tells_operators_what_there_is_and_what_there_is_not() {
     for target in [
         "/admin",
         "/admin/",
-        "/admin/connections",
-        "/admin/connections/acme",
+        "/admin/other",
         "/admin/connections/acme/webhooks/",
         "/admin/connections/acme/webhooks/msg_0",
         "/admin/connections/acme/webhooks/msg_0/send/",

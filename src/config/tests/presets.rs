@@ -2,7 +2,7 @@ use super::*;
 
 /// The connection called `id` of the sound configuration with `changes`, which
 /// must be sound too.
-fn connection(id: &str, changes: &[(&str, Value)]) -> Connection {
+fn connection(id: &str, changes: &[(&str, Value)]) -> Rc<Connection> {
     let (mut config, problems) = read(&changed(changes));
     assert_eq!(problems, [], "{changes:?}");
     config.connections.remove(id).unwrap().unwrap()

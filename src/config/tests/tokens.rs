@@ -22,13 +22,13 @@ fn check_caller(caller: Value, problem: &str) {
     assert!(read(&changed(&changes)).0.callers["web"].is_none());
 }
 
-fn read_caller(caller: Value) -> JwtCaller {
+fn read_caller(caller: Value) -> Rc<JwtCaller> {
     let (mut config, problems) = read(&changed(&[("CALLERS/web", caller)]));
     assert_eq!(problems, []);
     let Some(Some(Caller::Jwt(caller))) = config.callers.remove("web") else {
         panic!("not a token's caller")
     };
-    *caller
+    caller
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn with_webhooks(changes: &[(&str, Value)]) -> Value {
 }
 
 /// The webhook of `guru` with changes, where all of it is sound.
-fn webhook(changes: &[(&str, Value)]) -> Webhook {
+fn webhook(changes: &[(&str, Value)]) -> Rc<Webhook> {
     let (mut config, problems) = read(&with_webhooks(changes));
     assert_eq!(problems, [], "{changes:?}");
     config.webhooks.remove("guru").unwrap().unwrap()
@@ -59,7 +59,10 @@ fn reads_every_field_of_a_webhook() {
     let header = webhook(&[(TABLE, table)]);
     assert!(matches!(&header.proof, Proof::Header(name) if name.as_str() == "x-hook-token"));
     assert_eq!(header.accepted_status, 200);
-    assert_eq!((header.id_members, header.max_bytes), (vec!["event".to_owned(), "kind".to_owned()], 1000));
+    assert_eq!(
+        (header.id_members.clone(), header.max_bytes),
+        (vec!["event".to_owned(), "kind".to_owned()], 1000)
+    );
     let member = webhook(&[
         ("CONNECTIONS/guru/webhook/token_field", json!("token")),
         ("CONNECTIONS/guru/webhook/id_field", json!("event")),

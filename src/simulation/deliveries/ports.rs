@@ -11,11 +11,12 @@ use futures_util::future::{Either, LocalBoxFuture, select};
 
 use super::{Busy, DeliveryObjects, Mishap, Object, RecordPorts, Table, Write};
 use crate::broker::deliveries::{List, Record, event_record};
+use crate::broker::keeper::{OperatorAsk, OperatorReply};
 use crate::broker::ports::{
     Clock, Delivery, DeliveryAnswer, DeliveryPorts, Entropy, Log, PostFailure, StorageFailed,
 };
 use crate::simulation::receiver::Post;
-use crate::simulation::site::PROVIDER;
+use crate::simulation::site::{PROVIDER, Shared};
 use crate::time::UnixTime;
 
 /// How many records are deleted at once.
@@ -227,6 +228,17 @@ impl DeliveryPorts for RecordPorts {
 
     async fn forget(&self, list: List, until: UnixTime) -> Result<(), StorageFailed> {
         self.write(Write::Forget { list, until }).await
+    }
+
+    async fn count(&self, list: List) -> Result<u64, StorageFailed> {
+        self.read(|object| object.seen.values().filter(|record| record.list == list).count() as u64).await
+    }
+
+    async fn registration(&self) -> Result<Option<String>, StorageFailed> {
+        match Shared::ask_operator(&self.site, &self.connection, &OperatorAsk::Registration).await {
+            Ok(OperatorReply::Registration(record)) => Ok(record),
+            _ => Err(StorageFailed),
+        }
     }
 
     async fn earliest(&self) -> Result<Option<UnixTime>, StorageFailed> {

@@ -89,6 +89,10 @@ impl Cache for ObjectPorts {
     async fn write(&self, name: &str, _: &str, _: UnixTime) -> Result<(), CacheFailed> {
         panic!("nothing of a person goes into the cache: {name}");
     }
+
+    async fn delete(&self, name: &str) -> Result<(), CacheFailed> {
+        panic!("nothing of a person is in the cache: {name}");
+    }
 }
 
 impl KeeperPorts for ObjectPorts {
@@ -114,6 +118,27 @@ impl KeeperPorts for ObjectPorts {
         let (fails, takes_effect) = self.draw();
         let write = Write::Store { key: self.key.clone(), text: state.to_owned() };
         self.write(if takes_effect { write } else { Write::Lost }, fails).await
+    }
+
+    async fn clear(&self) -> Result<(), StorageFailed> {
+        let (fails, takes_effect) = self.draw();
+        if fails {
+            self.site.crowd.not_cleared(&self.object);
+        }
+        let write = match (takes_effect, fails) {
+            (true, _) => Write::Clear,
+            (false, _) if self.site.world.happens(500) => Write::ClearAlarm,
+            (false, _) => Write::Lost,
+        };
+        self.write(write, fails).await
+    }
+
+    async fn load_connection(&self) -> Result<Option<String>, StorageFailed> {
+        panic!("nobody registers a connection with a person");
+    }
+
+    async fn store_connection(&self, _: &str) -> Result<(), StorageFailed> {
+        panic!("nobody registers a connection with a person");
     }
 
     async fn set_alarm(&self, at: UnixTime) -> Result<(), StorageFailed> {
@@ -159,18 +184,5 @@ impl SessionPorts for ObjectPorts {
             object: Rc::clone(&self.object),
             key: format!("{}/{key}", self.key),
         }
-    }
-
-    async fn clear(&self) -> Result<(), StorageFailed> {
-        let (fails, takes_effect) = self.draw();
-        if fails {
-            self.site.crowd.not_cleared(&self.object);
-        }
-        let write = match (takes_effect, fails) {
-            (true, _) => Write::Clear,
-            (false, _) if self.site.world.happens(500) => Write::ClearAlarm,
-            (false, _) => Write::Lost,
-        };
-        self.write(write, fails).await
     }
 }

@@ -1,20 +1,21 @@
 //! What isolates, keeper and provider share.
 
 use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use futures_channel::oneshot;
 use serde_json::Value;
 
 use super::{PROVIDER, bearer};
-use crate::broker::keeper::{Ask, Keeper, Reply, SERVICE};
+use crate::broker::keeper::{Ask, Keeper, OperatorAsk, OperatorReply, Reply, SERVICE};
 use crate::broker::ports::{KeeperUnreachable, UpstreamCall};
 use crate::config::Config;
 use crate::simulation::cache::Cache;
 use crate::simulation::crowd_watch::{CrowdWatch, Visit};
 use crate::simulation::deliveries::DeliveryObjects;
 use crate::simulation::issuer::Issuers;
-use crate::simulation::object::ObjectPorts;
+use crate::simulation::object::{ObjectPorts, STATE};
 use crate::simulation::objects::Objects;
 use crate::simulation::provider::{Person, Provider};
 use crate::simulation::receiver::Receiver;
@@ -29,6 +30,10 @@ pub struct Shared {
     pub cache: Cache,
     pub provider: Provider,
     pub storage: RefCell<Option<String>>,
+    /// The storage of the keepers, but for the state of `acme`, by connection and key.
+    pub others: RefCell<BTreeMap<(String, String), String>>,
+    /// The ids of registered connections.
+    pub index: RefCell<BTreeSet<String>>,
     /// How often a write to the keeper's storage fails, per mille.
     pub storage_failures: Cell<u64>,
     pub asks: Cell<u64>,
@@ -47,7 +52,7 @@ pub struct Shared {
     pub receiver: Receiver,
     pub issuers: Issuers,
     pub(super) config: RefCell<Rc<Config>>,
-    pub(super) keeper: RefCell<Option<(Process, Rc<Keeper<ObjectPorts>>)>>,
+    pub(super) keepers: RefCell<BTreeMap<String, (Process, Rc<Keeper<ObjectPorts>>)>>,
     pub(super) lives: Cell<Process>,
     pub(super) in_flight: Cell<u32>,
     pub most_in_flight: Cell<u32>,
@@ -135,8 +140,31 @@ impl Shared {
         scripted.unwrap_or_else(|| (200, "content-type:application/json".to_owned()))
     }
 
-    /// The keeper's state became durable.
-    pub fn note_stored(&self, state: &str) {
+    /// What the keeper of `connection` has stored under `key`.
+    pub fn stored(&self, connection: &str, key: &str) -> Option<String> {
+        if (connection, key) == ("acme", STATE) {
+            return self.storage.borrow().clone();
+        }
+        self.others.borrow().get(&(connection.to_owned(), key.to_owned())).cloned()
+    }
+
+    /// What a keeper stores, or deletes, became durable.
+    pub fn note_stored(&self, connection: &str, key: &str, text: Option<&str>) {
+        if (connection, key) != ("acme", STATE) {
+            let name = (connection.to_owned(), key.to_owned());
+            match text {
+                Some(text) => drop(self.others.borrow_mut().insert(name, text.to_owned())),
+                None => drop(self.others.borrow_mut().remove(&name)),
+            }
+            return;
+        }
+        *self.storage.borrow_mut() = text.map(str::to_owned);
+        if let Some(state) = text {
+            self.note_state(state);
+        }
+    }
+
+    fn note_state(&self, state: &str) {
         let config = Rc::clone(&self.config.borrow());
         let Some(keys) = &config.sealing_keys else { return };
         let state = token::open(state, "keeper/service/acme", keys).expect("a sealed state");
@@ -162,11 +190,27 @@ impl Shared {
         receiver.await.map_err(|_| KeeperUnreachable)
     }
 
+    /// The same for an operator, in the words that go over the wire.
+    pub async fn ask_operator(
+        site: &Rc<Self>,
+        connection: &str,
+        ask: &OperatorAsk,
+    ) -> Result<OperatorReply, KeeperUnreachable> {
+        let (process, keeper) = Self::keeper(site, connection);
+        let ask: OperatorAsk = site.objects.deliver(ask);
+        let (sender, receiver) = oneshot::channel();
+        site.world.spawn(process, async move {
+            let _ = sender.send(keeper.serve_operator(&ask).await);
+        });
+        let reply = receiver.await.map_err(|_| KeeperUnreachable)?;
+        Ok(site.objects.deliver(&reply))
+    }
+
     fn keeper(site: &Rc<Self>, connection: &str) -> (Process, Rc<Keeper<ObjectPorts>>) {
-        let mut keeper = site.keeper.borrow_mut();
-        let (process, keeper) = keeper.get_or_insert_with(|| {
+        let mut keepers = site.keepers.borrow_mut();
+        let (process, keeper) = keepers.entry(connection.to_owned()).or_insert_with(|| {
             let process = site.next_life();
-            let ports = ObjectPorts { site: Rc::clone(site), process };
+            let ports = ObjectPorts { site: Rc::clone(site), process, connection: connection.into() };
             (process, Keeper::new(ports, Rc::clone(&site.config.borrow()), connection.to_owned(), SERVICE))
         });
         (*process, Rc::clone(keeper))
@@ -198,10 +242,10 @@ impl Shared {
         });
     }
 
-    /// Ends the keeper's life wherever it is.
+    /// Ends the life of every keeper wherever it is.
     pub fn kill_keeper(&self) {
-        let keeper = self.keeper.borrow_mut().take();
-        if let Some((process, keeper)) = keeper {
+        let keepers = std::mem::take(&mut *self.keepers.borrow_mut());
+        for (process, keeper) in keepers.into_values() {
             self.watch.keeper_failed();
             self.world.kill(process);
             drop(keeper);

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Held, State};
+use super::{Held, State, Trouble};
 use crate::broker::keeper::wait::{Peace, Wait};
 use crate::config::Connection;
 use crate::secret::Fingerprint;
@@ -19,6 +19,12 @@ struct Record {
     peace: Option<Peace>,
     #[serde(default)]
     rejected_at: Option<UnixTime>,
+    #[serde(default)]
+    grants: u64,
+    #[serde(default)]
+    last_error: Option<(Trouble, UnixTime)>,
+    #[serde(default)]
+    credentials: Option<Fingerprint>,
     identity: Fingerprint,
 }
 
@@ -54,6 +60,9 @@ impl State {
             wait: record.wait.filter(same),
             peace: record.peace,
             rejected_at: record.rejected_at,
+            grants: record.grants,
+            last_error: record.last_error,
+            credentials: record.credentials,
         })
     }
 
@@ -74,6 +83,9 @@ impl State {
             wait: self.wait,
             peace: self.peace,
             rejected_at: self.rejected_at,
+            grants: self.grants,
+            last_error: self.last_error,
+            credentials: self.credentials,
             identity: *identity,
         };
         seal(&record, name, keys, nonce)

@@ -1,0 +1,124 @@
+//! Registering connections, and removing them.
+
+use serde_json::{Value, json};
+
+use super::connections::refusal;
+use super::{Asked, connections};
+use crate::broker::Code;
+use crate::broker::answer::{Draft, Refused};
+use crate::broker::keeper::{OperatorAsk, OperatorReply};
+use crate::broker::ports::{BodyFailure, Ports};
+use crate::broker::registry::{IndexAsk, IndexReply, Registration};
+use crate::config::is_id;
+use crate::json;
+use crate::token::Nonce;
+
+/// The largest body of a registration, in bytes.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+impl<P: Ports> Asked<'_, '_, P> {
+    /// Registers a connection, or replaces one that is registered.
+    pub(super) async fn put(&mut self, id: &str) -> Result<Draft<P::Response>, Refused> {
+        let done = self.register(id).await;
+        let outcome = match &done {
+            Ok(draft) if draft.status == 400 => Err(Code::BadRequest.into()),
+            Ok(_) => Ok(()),
+            Err(refused) => Err(*refused),
+        };
+        let _ = self.note("put_connection", id, outcome);
+        done
+    }
+
+    async fn register(&mut self, id: &str) -> Result<Draft<P::Response>, Refused> {
+        self.check_registrable(id)?;
+        if !is_id(id) {
+            let problem = "must have 1 to 64 letters, digits, - and _ and begin with a letter or digit";
+            return Ok(self.problems(&[("id".to_owned(), problem.to_owned())]));
+        }
+        let registration = self.read_registration().await?;
+        let keys = self.broker.config().sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
+        let nonce = Nonce(self.ports.bytes());
+        let record = registration.seal(id, keys, &nonce).map_err(|_| Code::Internal)?;
+        // It is listed before it can be used: nothing is used that is not listed.
+        let unavailable = || Refused::unavailable(Code::Internal, 1);
+        let listed = self.ports.ask_index(&IndexAsk::Add(id.to_owned())).await;
+        let Ok(IndexReply::Changed(is_news)) = listed else { return Err(unavailable()) };
+        match self.ports.ask_operator(id, &OperatorAsk::Register(record)).await {
+            Ok(OperatorReply::Registered { is_new }) => {
+                // What is held of it here, tokens too, is of before.
+                self.broker.registry.forget(id);
+                self.broker.access_tokens.remove(id);
+                let entry = self.entry(id).await.ok_or_else(unavailable)?;
+                let status = if is_new { 201 } else { 200 };
+                Ok(Draft::text(status, "application/json", entry.to_string()))
+            }
+            Ok(OperatorReply::Problems(problems)) => {
+                if is_news {
+                    // Where this fails it is listed as one that cannot be used.
+                    let _ = self.ports.ask_index(&IndexAsk::Remove(id.to_owned())).await;
+                }
+                Ok(self.problems(&problems))
+            }
+            answered => Err(refusal(answered.ok().as_ref())),
+        }
+    }
+
+    /// Removes a registered connection, its token set and its secrets.
+    pub(super) async fn delete(&self, id: &str) -> Result<Draft<P::Response>, Refused> {
+        let done = self.remove(id).await;
+        self.note("delete_connection", id, done)
+    }
+
+    async fn remove(&self, id: &str) -> Result<Draft<P::Response>, Refused> {
+        self.check_registrable(id)?;
+        if !is_id(id) {
+            return Err(Code::UnknownConnection.into());
+        }
+        let removed = match self.ports.ask_operator(id, &OperatorAsk::Remove).await {
+            Ok(OperatorReply::Removed) => true,
+            Ok(OperatorReply::Unknown) => false,
+            answered => return Err(connections::refusal(answered.ok().as_ref())),
+        };
+        self.broker.registry.forget(id);
+        self.broker.access_tokens.remove(id);
+        match self.ports.ask_index(&IndexAsk::Remove(id.to_owned())).await {
+            Ok(IndexReply::Changed(was_listed)) if removed || was_listed => Ok(Draft::empty(204)),
+            Ok(IndexReply::Changed(_)) => Err(Code::UnknownConnection.into()),
+            _ => Err(Refused::unavailable(Code::Internal, 1)),
+        }
+    }
+
+    /// Fails where `id` is a configured connection.
+    fn check_registrable(&self, id: &str) -> Result<(), Code> {
+        let is_configured = self.broker.config().connections.contains_key(id);
+        if is_configured { Err(Code::ConnectionConfigured) } else { Ok(()) }
+    }
+
+    /// The registration in the body: a JSON object.
+    async fn read_registration(&self) -> Result<Registration, Refused> {
+        let body = self.ports.body(MAX_BODY_BYTES).await.map_err(|failure| match failure {
+            BodyFailure::TooLarge => Code::BodyTooLarge,
+            BodyFailure::Gone => Code::BadRequest,
+        })?;
+        let Ok(Value::Object(mut fields)) = json::parse(&body) else { return Err(Code::BadRequest.into()) };
+        let secrets = match fields.remove("secrets") {
+            None => serde_json::Map::new(),
+            Some(Value::Object(secrets)) => secrets,
+            Some(_) => return Err(Code::BadRequest.into()),
+        };
+        Ok(Registration { version: 0, fields, secrets })
+    }
+
+    /// The answer that tells what is wrong with a registration.
+    fn problems(&mut self, problems: &[(String, String)]) -> Draft<P::Response> {
+        self.line.code = Some(Code::BadRequest.as_str());
+        let address = format!("{}{}", self.head.own_origin(), self.broker.config().base_path);
+        let details = Code::BadRequest.details(&address, self.line.request_id, None);
+        let mut details: Value = serde_json::from_slice(details.as_bytes()).unwrap_or_default();
+        if let Some(members) = details.as_object_mut() {
+            let told = |(field, message): &(String, String)| json!({ "field": field, "message": message });
+            members.insert("problems".to_owned(), problems.iter().map(told).collect());
+        }
+        Draft::text(400, "application/problem+json", details.to_string())
+    }
+}

@@ -1,0 +1,191 @@
+//! Connections registered at run time, as an isolate sees them: from memory,
+//! else the cache, else the keeper, which alone writes them.
+//!
+//! An isolate goes on with what it read for [`FRESH`], and a little longer
+//! while it reads it anew behind a call; after [`USABLE`] it reads first. Where
+//! there is no operator's key nothing is registered, and nobody is asked.
+
+mod index;
+mod registration;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+pub use index::{Index, IndexAsk, IndexReply};
+pub use registration::{Registration, registration_record};
+
+use super::answer::Refused;
+use super::keeper::{OperatorAsk, OperatorReply};
+use super::memory::make_room;
+use super::ports::Ports;
+use super::{Broker, Code, report};
+use crate::config::{Connection, Webhook, is_id};
+use crate::time::UnixTime;
+
+/// How long what was read is not read again.
+const FRESH: Duration = Duration::from_secs(30);
+
+/// How long what was read is used at most.
+const USABLE: Duration = Duration::from_mins(1);
+
+/// How often within a second an isolate asks for what the cache does not know:
+/// any stranger can name connections that are none.
+const MOST_ASKS: u32 = 20;
+
+/// A connection that a request names.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub id: Rc<str>,
+    /// Nothing where it cannot be used.
+    pub connection: Option<Rc<Connection>>,
+    /// How its webhooks come in, where they do; nothing inside where that cannot
+    /// be used.
+    pub webhook: Option<Option<Rc<Webhook>>>,
+    /// The version of its registration; none where it is configured.
+    pub version: Option<u64>,
+}
+
+/// The registered connections that an isolate holds.
+#[derive(Default)]
+pub(super) struct Registry {
+    held: RefCell<HashMap<String, Held>>,
+    /// A second, and how often was asked within it.
+    asks: Cell<(u64, u32)>,
+}
+
+struct Held {
+    found: Found,
+    read_at: UnixTime,
+    is_being_read: bool,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Registry")
+    }
+}
+
+impl Registry {
+    /// Forgets what was read of `id`.
+    pub fn forget(&self, id: &str) {
+        self.held.borrow_mut().remove(id);
+    }
+
+    /// What is held of `id` and may be used at `now`, and whether it is to be read
+    /// anew behind the call.
+    fn held(&self, id: &str, now: UnixTime) -> Option<(Found, bool)> {
+        let mut held = self.held.borrow_mut();
+        let entry = held.get_mut(id).filter(|entry| now < entry.read_at + USABLE)?;
+        let is_due = now >= entry.read_at + FRESH && !entry.is_being_read;
+        entry.is_being_read |= is_due;
+        Some((entry.found.clone(), is_due))
+    }
+
+    /// Holds `found`, unless a newer version is held.
+    fn hold(&self, found: Found, now: UnixTime) -> Found {
+        let mut held = self.held.borrow_mut();
+        make_room(&mut held, &found.id);
+        let newer = held.get(&*found.id).filter(|entry| entry.found.version > found.version);
+        let found = newer.map_or(found, |entry| entry.found.clone());
+        let entry = Held { found: found.clone(), read_at: now, is_being_read: false };
+        held.insert(found.id.to_string(), entry);
+        found
+    }
+
+    fn may_ask(&self, now: UnixTime) -> bool {
+        let second = now.as_millis() / 1_000;
+        let (asked_in, asks) = self.asks.get();
+        let asks = if asked_in == second { asks + 1 } else { 1 };
+        self.asks.set((second, asks));
+        asks <= MOST_ASKS
+    }
+}
+
+/// The connection called `id`.
+///
+/// # Errors
+/// `unknown_connection` where there is none; `connection_unavailable` where that
+/// cannot be known.
+pub(super) async fn find<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>, id: &str) -> Result<Found, Refused> {
+    let config = broker.config();
+    if let Some((id, connection)) = config.connections.get_key_value(id) {
+        let webhook = config.webhooks.get(id).cloned();
+        return Ok(Found { id: id.as_str().into(), connection: connection.clone(), webhook, version: None });
+    }
+    if !config.takes_registrations() || !is_id(id) {
+        return Err(Code::UnknownConnection.into());
+    }
+    let now = ports.now();
+    let Some((found, is_due)) = broker.registry.held(id, now) else {
+        return read(broker, &**ports, id, true).await;
+    };
+    if is_due {
+        let (broker, behind, id) = (Rc::clone(broker), Rc::clone(ports), id.to_owned());
+        ports.spawn(Box::pin(async move {
+            if read(&broker, &*behind, &id, false).await.is_err() {
+                // The next call reads for itself, or waits for it.
+                broker.registry.forget(&id);
+            }
+        }));
+    }
+    Ok(found)
+}
+
+/// The connection called `id`, as its keeper has it: what was read elsewhere
+/// proved old.
+///
+/// # Errors
+/// As [`find`].
+pub(super) async fn read_anew<P: Ports>(broker: &Broker, ports: &P, id: &str) -> Result<Found, Refused> {
+    broker.registry.forget(id);
+    from_keeper(broker, ports, id).await
+}
+
+async fn read<P: Ports>(broker: &Broker, ports: &P, id: &str, may_wait: bool) -> Result<Found, Refused> {
+    match ports.read(&registration_record(id)).await {
+        Ok(Some(sealed)) => {
+            if let Some(found) = open(broker, ports, id, &sealed) {
+                return Ok(broker.registry.hold(found, ports.now()));
+            }
+            report::unopened_record(ports, &registration_record(id));
+        }
+        Ok(None) => {}
+        Err(_) => report::cache_failed(ports, "read"),
+    }
+    if may_wait && !broker.registry.may_ask(ports.now()) {
+        return Err(Code::UnknownConnection.into());
+    }
+    from_keeper(broker, ports, id).await
+}
+
+async fn from_keeper<P: Ports>(broker: &Broker, ports: &P, id: &str) -> Result<Found, Refused> {
+    match ports.ask_operator(id, &OperatorAsk::Registration).await {
+        Ok(OperatorReply::Registration(None)) => Err(Code::UnknownConnection.into()),
+        Ok(OperatorReply::Registration(Some(sealed))) => {
+            let found = open(broker, ports, id, &sealed).ok_or(Code::Misconfigured)?;
+            Ok(broker.registry.hold(found, ports.now()))
+        }
+        _ => Err(Refused::unavailable(Code::Internal, 1)),
+    }
+}
+
+/// What a sealed registration says; nothing where it does not open.
+fn open<P: Ports>(broker: &Broker, ports: &P, id: &str, sealed: &str) -> Option<Found> {
+    let config = broker.config();
+    let registration = Registration::open(sealed, id, config.sealing_keys.as_ref()?).ok()?;
+    let version = Some(registration.version);
+    let (id, wrong) = (Rc::from(id), Found { id: id.into(), connection: None, webhook: Some(None), version });
+    Some(match registration.read(&id, config) {
+        Ok(read) => Found { id, connection: Some(read.connection), webhook: read.webhook.map(Some), version },
+        Err(problems) => {
+            for problem in problems {
+                let field = format!("{id}: {}", problem.field());
+                report::configuration_problem(ports, &field, problem.message());
+            }
+            wrong
+        }
+    })
+}

@@ -1,0 +1,204 @@
+// Connections made at run time: registered, called, listed, changed and removed. `CONNECTIONS=10000`
+// makes so many of them; every other test has a few.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { assertProblem, assertStatus } from "./support/assertions.mjs";
+import { startBroker } from "./support/broker.mjs";
+import { keepAlive } from "./support/client.mjs";
+import { startReceiver } from "./support/receiver.mjs";
+import { startUpstream } from "./support/upstream.mjs";
+
+const OPERATOR = "operator-key-0123456789abcdef";
+const MANY = Number(process.env.CONNECTIONS ?? 120);
+const AT_ONCE = 16;
+
+let upstream, broker, receiver;
+const agent = keepAlive();
+const c = {};
+
+const operate = (id, options = {}) => broker.call(`/admin/connections/${id}`, { key: OPERATOR, agent, timeout: 60_000, ...options });
+
+/** What registers the stub's connection `connection`. */
+const registration = ({ vars, credentials }, changes = {}) => ({
+  ...vars, secrets: JSON.parse(JSON.stringify(credentials)), ...changes,
+});
+const put = (id, json) => operate(id, { method: "PUT", json });
+
+before(async () => {
+  upstream = await startUpstream();
+  receiver = await startReceiver();
+  c.configured = upstream.connection("configured", { grant: "password" });
+  broker = await startBroker({
+    vars: { CONNECTIONS: upstream.vars },
+    secrets: { ...upstream.secrets, ADMIN_KEY: OPERATOR },
+  });
+  for (const id of ["shop", "moved", "changed", "gone", "shared"]) c[id] = upstream.connection(id, { grant: "password" });
+  c.fixed = upstream.connection("fixed", { grant: "static" });
+});
+
+after(async () => {
+  agent.destroy();
+  await broker?.stop();
+  receiver?.verify();
+  await receiver?.close();
+  upstream?.verify();
+  await upstream?.close();
+});
+
+describe("a registered connection", () => {
+  test("is called at once, and after a restart", async () => {
+    assertProblem(await broker.call(c.shop.api("/a")), 404, "unknown_connection");
+    const registered = assertStatus(await put("shop", registration(c.shop)), 201).json();
+    assert.deepEqual([registered.id, registered.source, registered.state, registered.grant], ["shop", "registry", "cold", "password"]);
+    assertStatus(await broker.call(c.shop.api("/a?x=1"), { method: "POST", body: "b" }));
+    assert.equal(c.shop.requests.at(-1).below, "/a?x=1");
+    const warm = assertStatus(await broker.call(c.shop.api("/b")));
+    assert.equal(warm.serverTiming.token.desc, "memory");
+    await broker.restart();
+    assertStatus(await broker.call(c.shop.api("/c")));
+    assert.equal(c.shop.tokenRequests.length, 1);
+    assert.equal(assertStatus(await operate("shop")).json().state, "ready");
+  });
+
+  test("shows its fields, and of its secrets the names", async () => {
+    const shown = assertStatus(await operate("shop"));
+    assert.deepEqual(shown.json().connection, c.shop.vars);
+    assert.deepEqual(shown.json().secrets, ["client_id", "client_secret", "password", "username"]);
+    for (const secret of Object.values(c.shop.credentials)) assert.ok(!shown.text.includes(secret));
+  });
+
+  test("may have a static token", async () => {
+    assertStatus(await put("fixed", registration(c.fixed)), 201);
+    assert.equal(assertStatus(await broker.call(c.fixed.api("/a"))).serverTiming.token.desc, "static");
+    assertStatus(await operate("fixed", { method: "DELETE" }), 204);
+  });
+
+  test("is checked like a configured one: every problem at once, and nothing changes", async () => {
+    const wrong = registration(c.shop, {
+      base_url: "http://canary.example.com", colour: "canary", timeout_ms: "canary",
+      rules: [{ callers: ["canary"], methods: ["canary"], paths: ["canary"] }],
+      secrets: { username: 7, pin: "canary" },
+    });
+    const refused = await put("shop", wrong);
+    const { problems } = assertProblem(refused, 400, "bad_request");
+    const fields = problems.map(({ field }) => field);
+    for (const field of [
+      "base_url", "colour", "timeout_ms", "rules[0].callers[0]", "rules[0].methods[0]", "rules[0].paths[0]",
+      "secrets.username", "secrets.pin",
+    ]) assert.ok(fields.includes(field), `${field} is not among ${fields}`);
+    assert.ok(!refused.text.includes("canary") && problems.every(({ message }) => message.length > 5));
+    assertStatus(await broker.call(c.shop.api("/a")));
+    for (const body of ["", "{", "[]", "null", '{"a":1,"a":2}', '{"secrets":7}']) {
+      assertProblem(await operate("shop", { method: "PUT", body }), 400, "bad_request");
+    }
+    assertProblem(await operate("shop", { method: "PUT", body: "x".repeat(70_000) }), 413, "body_too_large");
+    assertProblem(await put("a.b", registration(c.shop)), 400, "bad_request");
+    assertProblem(await operate("shop", { method: "POST" }), 405, "method_not_allowed");
+  });
+
+  test("does not take the place of a configured one", async () => {
+    assertProblem(await put("configured", registration(c.shop)), 409, "connection_configured");
+    assertProblem(await operate("configured", { method: "DELETE" }), 409, "connection_configured");
+    assertStatus(await broker.call(c.configured.api("/a")));
+  });
+
+  test("is replaced, its secrets kept where they are not named", async () => {
+    assertStatus(await put("changed", registration(c.changed)), 201);
+    assertStatus(await broker.call(c.changed.api("/a")));
+    const rules = [{ callers: ["backend"], methods: ["GET"], paths: ["/b"] }];
+    assertStatus(await put("changed", registration(c.changed, { rules, secrets: {} })), 200);
+    assertProblem(await broker.call(c.changed.api("/a")), 403, "operation_not_allowed");
+    assertStatus(await broker.call(c.changed.api("/b")));
+    assert.equal(c.changed.tokenRequests.length, 1, "the token set is the same");
+  });
+
+  test("is no way to have secrets sent elsewhere", async () => {
+    assertStatus(await put("moved", registration(c.moved)), 201);
+    const elsewhere = registration(c.moved, { token_url: c.shared.tokenUrl, secrets: {} });
+    const { problems } = assertProblem(await put("moved", elsewhere), 400, "bad_request");
+    assert.ok(problems.some(({ field }) => field === "secrets.password"));
+    assert.equal(c.shared.tokenRequests.length, 0);
+  });
+
+  test("takes webhooks", async () => {
+    const inbox = receiver.inbox("hooked", { provider: "custom", webhook: { token_field: "api_token" } });
+    const secrets = {
+      token: inbox.secrets.HOOKED_TOKEN,
+      account_token: inbox.token,
+      webhook_secret: inbox.secrets.HOOKED_WEBHOOK_SECRET,
+    };
+    assertStatus(await put("hooked", { ...inbox.vars, secrets }), 201);
+    const send = (body) => broker.call(inbox.path, { method: "POST", key: null, body, headers: { "Content-Type": "application/json" } });
+    assertProblem(await send(inbox.event({ api_token: "wrong" })), 401, "webhook_rejected");
+    assertStatus(await send(inbox.event({ order: 17 })), 202);
+    for (const end = Date.now() + 10_000; inbox.deliveries.length === 0 && Date.now() < end; ) await sleep(50);
+    assert.equal(JSON.parse(inbox.texts[0]).order, 17);
+    assert.ok(!inbox.texts[0].includes(inbox.token));
+    const { webhooks } = assertStatus(await operate("hooked")).json();
+    assert.deepEqual(webhooks, { pending: 0, failed: 0 });
+    assert.deepEqual(assertStatus(await operate("hooked/webhooks")).json(), { webhooks: [], next: null });
+  });
+
+  test("is removed with its token set and its secrets", async () => {
+    assertStatus(await put("gone", registration(c.gone)), 201);
+    assertStatus(await broker.call(c.gone.api("/a")));
+    assertStatus(await operate("gone", { method: "DELETE" }), 204);
+    assertProblem(await broker.call(c.gone.api("/a")), 404, "unknown_connection");
+    for (const method of ["GET", "DELETE"]) assertProblem(await operate("gone", { method }), 404, "unknown_connection");
+    assertStatus(await put("gone", registration(c.gone)), 201);
+    assertStatus(await broker.call(c.gone.api("/a")));
+    assert.equal(c.gone.tokenRequests.at(-1).parameters.grant_type, "password", "nothing was left of before");
+  });
+
+  test("leaves no secret in any line", async () => {
+    await sleep(200);
+    for (const connection of Object.values(c)) {
+      for (const [name, secret] of Object.entries(connection.credentials)) {
+        if (name === "client_id" || secret === undefined) continue;
+        assert.ok(!broker.output.some((line) => line.includes(secret)), `${connection.id}: ${name}`);
+      }
+    }
+  });
+});
+
+describe(`${MANY} registered connections`, () => {
+  const ids = Array.from({ length: MANY }, (_, number) => `m-${String(number).padStart(5, "0")}`);
+
+  /** Does `act` for each id, some at once. */
+  async function each(list, act) {
+    const left = [...list];
+    const hand = async () => {
+      for (let id = left.shift(); id !== undefined; id = left.shift()) await act(id);
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, hand));
+  }
+
+  test("are made, listed, used and removed", async () => {
+    await each(ids, async (id) => assertStatus(await put(id, registration(c.shared)), 201));
+
+    const listed = [];
+    let next = "m-";
+    do {
+      const page = assertStatus(await broker.call(`/admin/connections?limit=100&after=${next}`, { key: OPERATOR, agent })).json();
+      listed.push(...page.connections);
+      next = page.next;
+    } while (next !== null);
+    const of = listed.filter(({ id }) => id.startsWith("m-"));
+    assert.deepEqual(of.map(({ id }) => id), ids);
+    assert.ok(of.every(({ state, source }) => state === "cold" && source === "registry"));
+
+    const used = ids.filter((_, number) => number % Math.ceil(MANY / 50) === 0);
+    await each(used, async (id) => {
+      assertStatus(await broker.call(`/api/${id}/a`, { agent }));
+      assert.equal(assertStatus(await broker.call(`/api/${id}/a`, { agent })).serverTiming.token.desc, "memory");
+    });
+    assert.equal(c.shared.tokenRequests.length, used.length, "each has a token set of its own");
+
+    await each(ids, async (id) => assertStatus(await operate(id, { method: "DELETE" }), 204));
+    const left = assertStatus(await broker.call("/admin/connections?q=m-0", { key: OPERATOR })).json();
+    assert.deepEqual(left.connections, []);
+    assertProblem(await broker.call(`/api/${ids[0]}/a`), 404, "unknown_connection");
+  });
+});
