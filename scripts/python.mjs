@@ -8,7 +8,7 @@ const folder = inRoot(".tools", "python");
 const stamp = path.join(folder, ".porteiro");
 const python = path.join(folder, "bin", "python");
 
-const requirements = inRoot("tests", "e2e", "support", "django", "requirements.txt");
+const requirements = inRoot("tests", "e2e", "support", "requirements.txt");
 
 /** The address of a Python that has the packages of requirements.txt. */
 export async function ensurePython() {

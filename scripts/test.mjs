@@ -63,7 +63,7 @@ async function wasmTests() {
 }
 
 async function e2e() {
-  // Two files use it, and may run at once: it is made before.
+  // Several files use it, and may run at once: it is made before.
   await ensurePython();
   await nodeTests("tests/e2e", "--test-concurrency=2");
 }
