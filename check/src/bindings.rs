@@ -131,10 +131,9 @@ fn check_rate_limits(scope: &Scope<'_>) -> Vec<Finding> {
     const NAME: &str = "ratelimits";
     let check = |(at, item): (usize, &Value)| {
         let (limit, period) = text(item, "name")?.strip_prefix("RATE_")?.split_once('_')?;
-        let counts = |name, number: &str| {
-            item.get("simple")
-                .and_then(|simple| simple.get(name))
-                .is_some_and(|value| value.to_string() == number)
+        let counts = |name, wanted: &str| {
+            let number = item.get("simple").and_then(|simple| simple.get(name)).and_then(Value::as_u64);
+            number.is_some_and(|number| wanted.parse() == Ok(number))
         };
         let message = "must count what the binding's name says: RATE_30_60 has { limit = 30, period = 60 }";
         let is_right = counts("limit", limit) && counts("period", period);

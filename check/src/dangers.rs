@@ -23,21 +23,26 @@ pub(crate) fn check(
     report: &mut Report,
 ) {
     let mut warnings = Warnings { scope, report, local };
-    warnings.origins(variables, config);
-    if matches!(variables.get("SESSION_CROSS_SITE"), Some(Value::Bool(true)))
-        || variables.get("SESSION_CROSS_SITE").and_then(Value::as_str) == Some("true")
-    {
+    warnings.origins(&structure(variables, "ALLOWED_ORIGINS"), config);
+    if structure(variables, "SESSION_CROSS_SITE") == Value::Bool(true) {
         warnings.add(
             "SESSION_CROSS_SITE",
             "lets pages of other sites use the session's cookie: write false unless a page must be on another site",
         );
     }
+    let callers = structure(variables, "CALLERS");
     for (id, caller) in &config.callers {
-        warnings.caller(&format!("CALLERS.{}", shown(id)), caller.as_ref());
+        warnings.caller(&format!("CALLERS.{}", shown(id)), callers.get(id), caller.as_ref());
     }
+    let connections = structure(variables, "CONNECTIONS");
     for (id, connection) in &config.connections {
         if let Some(connection) = connection {
-            warnings.connection(&format!("CONNECTIONS.{}", shown(id)), connection, config);
+            warnings.connection(
+                &format!("CONNECTIONS.{}", shown(id)),
+                connections.get(id),
+                connection,
+                config,
+            );
         }
     }
     for (id, webhook) in &config.webhooks {
@@ -45,6 +50,12 @@ pub(crate) fn check(
             warnings.address(&format!("CONNECTIONS.{}.webhook.forward_to", shown(id)), &webhook.forward_to);
         }
     }
+}
+
+/// The variable called `name`, read from its text where it is JSON.
+fn structure(variables: &Variables, name: &str) -> Value {
+    let value = variables.get(name).cloned().unwrap_or_default();
+    value.as_str().and_then(|text| serde_json::from_slice(text.as_bytes()).ok()).unwrap_or(value)
 }
 
 struct Warnings<'a, 't> {
@@ -58,24 +69,16 @@ impl Warnings<'_, '_> {
         self.report.warnings.push(self.scope.variable(field, message));
     }
 
-    /// Whether the field is in the file, and no preset.
-    fn has(&self, field: &str) -> bool {
-        self.scope.variables.as_ref().is_some_and(|tree| tree.has(field))
-    }
-
     fn address(&mut self, field: &str, address: &str) {
         // No other host may have http.
-        if !self.local && address.starts_with("http://") && self.has(field) {
+        if !self.local && address.starts_with("http://") {
             self.add(field, LOOPBACK);
         }
     }
 
-    fn origins(&mut self, variables: &Variables, config: &Config) {
+    fn origins(&mut self, origins: &Value, config: &Config) {
         const NAME: &str = "ALLOWED_ORIGINS";
-        let value = variables.get(NAME).cloned().unwrap_or_default();
-        let value =
-            value.as_str().and_then(|text| serde_json::from_slice(text.as_bytes()).ok()).unwrap_or(value);
-        let origins = value.as_array().map(Vec::as_slice).unwrap_or_default();
+        let origins = origins.as_array().map(Vec::as_slice).unwrap_or_default();
         if origins.len() > MAX_ORIGINS {
             self.add(
                 NAME,
@@ -103,19 +106,24 @@ impl Warnings<'_, '_> {
         }
     }
 
-    fn caller(&mut self, path: &str, caller: Option<&Caller>) {
+    /// `fields` are those of the file: what stands there and is no preset.
+    fn caller(&mut self, path: &str, fields: Option<&Value>, caller: Option<&Caller>) {
         let Some(Caller::Jwt(caller)) = caller else { return };
-        for name in ["issuer", "team_domain"] {
+        for name in ["issuer", "team_domain"].into_iter().filter(|name| has(fields, name)) {
             self.address(&format!("{path}.{name}"), &caller.expectation.issuer);
         }
-        if let KeySource::Document(address) = &caller.keys {
+        if let KeySource::Document(address) = &caller.keys
+            && has(fields, "jwks_url")
+        {
             self.address(&format!("{path}.jwks_url"), address);
         }
     }
 
-    fn connection(&mut self, path: &str, connection: &Connection, config: &Config) {
+    fn connection(&mut self, path: &str, fields: Option<&Value>, connection: &Connection, config: &Config) {
         self.address(&format!("{path}.base_url"), connection.base_url.as_str());
-        if let Some(endpoint) = connection.grant.endpoint() {
+        if let Some(endpoint) = connection.grant.endpoint()
+            && has(fields, "token_url")
+        {
             self.address(&format!("{path}.token_url"), endpoint.url.as_str());
         }
         if connection.grant.is_for_people() {
@@ -153,6 +161,10 @@ impl Warnings<'_, '_> {
             );
         }
     }
+}
+
+fn has(fields: Option<&Value>, name: &str) -> bool {
+    fields.is_some_and(|fields| fields.get(name).is_some())
 }
 
 fn writes(method: &Method) -> bool {

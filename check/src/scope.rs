@@ -32,28 +32,21 @@ impl<'t> File<'t> {
     pub(crate) fn read(text: &'t str, root: &DeTable<'_>, report: &mut Report) -> Self {
         let top = Scope::read(text, None, 0, root, report);
         let mut environments = Vec::new();
-        if let Some((key, value)) = root.get_key_value("env") {
-            match value.get_ref() {
-                DeValue::Table(tables) => {
-                    for (key, value) in tables {
-                        let name: &str = key.get_ref();
-                        if let DeValue::Table(table) = value.get_ref() {
-                            let name = Some(name.to_owned());
-                            environments.push(Scope::read(text, name, key.span().start, table, report));
-                        } else {
-                            let field = format!("env.{}", shown(name));
-                            report.problems.push(top.at(key.span().start, field, "must be a table"));
-                        }
-                    }
-                }
-                DeValue::String(_)
-                | DeValue::Integer(_)
-                | DeValue::Float(_)
-                | DeValue::Boolean(_)
-                | DeValue::Datetime(_)
-                | DeValue::Array(_) => {
-                    report.problems.push(top.at(key.span().start, "env".to_owned(), "must be a table"));
-                }
+        let none = DeTable::new();
+        let tables = match root.get_key_value("env").map(|(key, value)| (key.span().start, value.get_ref())) {
+            Some((_, DeValue::Table(tables))) => tables,
+            Some((at, _)) => {
+                report.problems.push(top.at(at, "env".to_owned(), "must be a table"));
+                &none
+            }
+            None => &none,
+        };
+        for (key, value) in tables {
+            let (name, at): (&str, usize) = (key.get_ref(), key.span().start);
+            if let DeValue::Table(table) = value.get_ref() {
+                environments.push(Scope::read(text, Some(name.to_owned()), at, table, report));
+            } else {
+                report.problems.push(top.at(at, format!("env.{}", shown(name)), "must be a table"));
             }
         }
         Self { top, environments }

@@ -85,11 +85,6 @@ impl Tree {
         self.refused.push((path.to_owned(), message));
     }
 
-    /// Whether the field is in the file.
-    pub(crate) fn has(&self, field: &str) -> bool {
-        self.places.contains_key(field)
-    }
-
     /// Where the field begins, or what it would stand in; nothing where that is
     /// this table.
     pub(crate) fn place(&self, field: &str) -> Option<usize> {
@@ -146,7 +141,6 @@ mod tests {
         assert_eq!(tree.place("a.b.c[2]"), tree.place("a.b.c"));
         assert_eq!(tree.place("a.x"), Some(1));
         assert_eq!(tree.place("x"), None);
-        assert!(tree.has("a") && !tree.has("a.x"));
     }
 
     #[test]

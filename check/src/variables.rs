@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use porteiro::config::{Config, Problem, VARIABLES, Variables, secret_name};
+use porteiro::config::{Config, Problem, VARIABLES, Variables, secret_name, shown};
 use serde_json::Value;
 
 use crate::report::{Report, WantedSecret};
@@ -52,7 +52,7 @@ pub(crate) fn check(scope: &Scope<'_>, top: &Scope<'_>, options: &Options, repor
             }
             () => unknown(name, &names.secret),
         };
-        report.problems.push(scope.variable(name, message));
+        report.problems.push(scope.variable(&shown(name), message));
     }
     if !options.local {
         list_secrets(scope, options, &whole.absent, report);
@@ -160,7 +160,8 @@ fn list_secrets(scope: &Scope<'_>, options: &Options, absent: &[String], report:
 
 /// The command that sets a secret.
 fn command(name: &str, scope: &Scope<'_>, options: &Options) -> String {
-    let options = [("--env", &scope.name), ("--config", &options.config)];
+    let environment = scope.name.as_deref().map(shown);
+    let options = [("--env", &environment), ("--config", &options.config)];
     let given =
         options.iter().filter_map(|(option, value)| Some(format!(" {option} {}", quoted(value.as_ref()?))));
     format!("npx wrangler secret put {name}{}", given.collect::<String>())
@@ -183,7 +184,7 @@ fn check_limits(scope: &Scope<'_>, fields: &Variables, secrets: usize, report: &
             let message = format!(
                 "must be shorter: Cloudflare takes {MAX_BYTES} bytes of JSON for a variable, and this has {bytes}"
             );
-            report.problems.push(scope.variable(name, message));
+            report.problems.push(scope.variable(&shown(name), message));
         }
     }
     let count = fields.len() + secrets;

@@ -73,6 +73,17 @@ fn keeps_invocation_logs_off_wherever_logs_are_kept() {
 }
 
 #[test]
+fn tells_what_one_environment_inherits() {
+    let text = sound(&format!("observability.enabled = true\n{STAGING}"))
+        .replace("compatibility_flags = ['global_fetch_strictly_public']", "compatibility_flags = []")
+        .replace("new_sqlite_classes", "new_classes");
+    let told = told(&check_one(&text, "staging").unwrap().problems);
+    let fields: Vec<&str> = told.iter().filter_map(|text| text.split(':').next()).collect();
+    let logs = "8 observability.logs.invocation_logs";
+    assert_eq!(fields, ["4 compatibility_flags", "7 migrations[0].new_classes", logs], "{told:?}");
+}
+
+#[test]
 fn takes_the_class_from_the_newer_table_of_exports() {
     let text = sound("exports.Keeper = { type = 'durable-object', storage = 'sqlite' }\n");
     let text = text.replace("migrations = [{ tag = 'v1', new_sqlite_classes = ['Keeper'] }]", "");

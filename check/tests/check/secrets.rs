@@ -84,6 +84,17 @@ fn writes_the_command_for_each_environment_and_file() {
 }
 
 #[test]
+fn writes_no_control_character() {
+    let text = sound("[env.\"a\\u001B[31mb\"]\n[vars.\"c\\u001Bd\"]\n");
+    assert!(!text.contains('\u{1b}'));
+    let report = report(&text);
+    let shown = told(&report.problems).join("");
+    let commands: String = report.secrets.iter().map(|it| it.command.as_str()).collect();
+    assert!(shown.contains("c\\u{1b}d") && commands.contains("'a\\u{1b}[31mb'"), "{shown} {commands}");
+    assert!(!shown.contains('\u{1b}') && !commands.contains('\u{1b}'));
+}
+
+#[test]
 fn keeps_cloudflares_limits() {
     let fields = |count: usize| (0..count).map(|at| format!("V{at} = 1")).collect::<Vec<_>>().join("\n");
     let limits = |text: String| {

@@ -84,6 +84,10 @@ fn warns_of_loopback_addresses_that_are_deployed() {
     ];
     let expected: Vec<(usize, &str)> = expected.iter().map(|(line, text)| (*line, text.as_str())).collect();
     check_warnings(text, &expected);
+    // A variable that is a JSON text is looked into, too.
+    let json = "[vars]\nCONNECTIONS = '{\"b\": {\"provider\": \"hubsoft\", \"base_url\": \"http://localhost:1\", \
+         \"rules\": [{\"callers\": [\"a\"], \"methods\": [\"GET\"], \"paths\": [\"/a\"]}]}}'\nCALLERS.a.kind = 'key'\n";
+    check_warnings(json, &[(2, &loopback("CONNECTIONS.b.base_url"))]);
     let local = check(&sound(text), &Options { local: true, ..Options::default() }).unwrap();
     expect(&local.warnings, &[]);
 }
