@@ -1,6 +1,6 @@
 // Asks the registries about the locked packages. What could not be asked is said, never passed over.
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { Failure, inRoot, isMain, output, root, run, runMain, say, toolEnv } from "./lib.mjs";
 
@@ -21,22 +21,31 @@ function auditNode() {
   if (counts.high + counts.critical > 0) throw new Failure("A Node module has a known vulnerability: see `npm audit`.");
 }
 
-/**
- * Packaging is when cargo asks the registry whether a locked crate has been yanked:
- * a package of the two lists and nothing else is made for it.
- */
+/** Packaging is when cargo asks the registry whether a locked crate has been yanked. */
 function refuseYankedCrates() {
   const folder = inRoot("target", `audit.${process.pid}`);
+  const manifest = (...parts) => readFileSync(inRoot(...parts, "Cargo.toml"), "utf8");
+  // Each alone: no package may need one that is not in a registry.
+  const worker = manifest().replace(/^members = .*\n/m, "");
+  const checker = manifest("check").replace(/^porteiro = .*\n/m, "").replace("[lints]\nworkspace = true\n", "[workspace]\n");
+  const said = [worker, checker].map((text) => packaging(folder, text));
+  rmSync(folder, { recursive: true, force: true });
+  const yanked = said.flatMap(({ stderr }) => stderr.split("\n")).filter((line) => line.includes("is yanked"));
+  if (yanked.length) throw new Failure(`A crate in Cargo.lock is yanked:\n${yanked.join("\n")}`);
+  const failed = said.find(({ status }) => status !== 0);
+  say(failed ? `    Rust crates: not checked, cargo said: ${failed.stderr.trim().split("\n").at(-1)}` : "    Rust crates: none is yanked");
+}
+
+/** What cargo says to a package of a manifest, the locked versions and nothing else. */
+function packaging(folder, manifest) {
+  rmSync(folder, { recursive: true, force: true });
   mkdirSync(path.join(folder, "src"), { recursive: true });
-  for (const name of ["Cargo.toml", "Cargo.lock"]) copyFileSync(inRoot(name), path.join(folder, name));
+  writeFileSync(path.join(folder, "Cargo.toml"), manifest);
+  copyFileSync(inRoot("Cargo.lock"), path.join(folder, "Cargo.lock"));
   writeFileSync(path.join(folder, "src", "lib.rs"), "");
-  const { status, stderr } = spawnSync("cargo", ["package", "--locked", "--allow-dirty", "--no-verify", "--no-metadata"], {
+  return spawnSync("cargo", ["package", "--allow-dirty", "--no-verify", "--no-metadata"], {
     cwd: folder, encoding: "utf8", env: toolEnv({ CARGO_TARGET_DIR: path.join(folder, "target") }),
   });
-  rmSync(folder, { recursive: true, force: true });
-  const yanked = stderr.split("\n").filter((line) => line.includes("is yanked"));
-  if (yanked.length) throw new Failure(`A crate in Cargo.lock is yanked:\n${yanked.join("\n")}`);
-  say(status === 0 ? "    Rust crates: none is yanked" : `    Rust crates: not checked, cargo said: ${stderr.trim().split("\n").at(-1)}`);
 }
 
 function parse(json) {

@@ -133,7 +133,7 @@ async function main([only]) {
 function makeCopy(copy) {
   rmSync(copy, { recursive: true, force: true });
   mkdirSync(copy, { recursive: true });
-  for (const name of ["src", "Cargo.toml", "Cargo.lock"]) cpSync(inRoot(name), path.join(copy, name), { recursive: true });
+  for (const name of ["src", "check", "Cargo.toml", "Cargo.lock"]) cpSync(inRoot(name), path.join(copy, name), { recursive: true });
 }
 
 function plant(copy, name, file, from, to) {

@@ -7,16 +7,16 @@ const clippy = ["clippy", "--locked", "--all-targets"];
 const strict = ["--", "-D", "warnings"];
 
 export async function lint() {
-  await step("cargo fmt", () => run("cargo", ["fmt", "--check"], { hint: "Run `cargo fmt`." }));
-  await step("clippy, native", () => run("cargo", [...clippy, ...strict]));
+  await step("cargo fmt", () => run("cargo", ["fmt", "--all", "--check"], { hint: "Run `cargo fmt --all`." }));
+  await step("clippy, native", () => run("cargo", [...clippy, "--workspace", ...strict]));
   await step("clippy, wasm", () => run("cargo", [...clippy, "--target", wasmTarget, ...strict], { env: wasmEnv }));
   await step("cargo doc", () =>
-    run("cargo", ["doc", "--locked", "--no-deps", "--document-private-items"], { env: { RUSTDOCFLAGS: "-D warnings" } }));
+    run("cargo", ["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"], { env: { RUSTDOCFLAGS: "-D warnings" } }));
   await step("JavaScript syntax", checkScripts);
 }
 
 function checkScripts() {
-  const files = filesUnder("scripts", "src", "sandbox", "examples", "tests", "bench").filter((file) => /\.m?js$/.test(file));
+  const files = filesUnder("scripts", "src", "check", "sandbox", "examples", "tests", "bench").filter((file) => /\.m?js$/.test(file));
   for (const file of files) {
     if (output(node(), ["--check", file], { stdio: ["ignore", "pipe", "inherit"] }) === undefined) {
       throw new Failure(`${path.relative(root, file)} is not valid JavaScript.`);

@@ -22,7 +22,7 @@ export async function setup() {
 }
 
 /** The tools that a person installs: each missing one is one line that says how. */
-function checkTools() {
+export function checkTools() {
   if (Number(process.versions.node.split(".")[0]) < NODE) {
     throw new Failure(`Node.js ${process.versions.node} is too old: install version ${NODE} or newer, from https://nodejs.org.`);
   }

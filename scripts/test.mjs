@@ -13,6 +13,7 @@ const steps = {
   setup: { does: setup },
   lint: { does: lint },
   native: { does: () => run("cargo", ["test", "--locked"]) },
+  check: { does: checkTests },
   wasm: { does: wasmTests },
   build: { does: () => buildWorker() },
   size: { does: checkSize, needs: ["build"] },
@@ -60,6 +61,12 @@ async function wasmTests() {
   const passed = [...text.matchAll(/test result: ok\. (\d+) passed/g)].map((found) => Number(found[1]));
   if (passed.length !== suites.length || passed.includes(0)) throw new Failure(`Of ${suites.length} wasm test suites ${passed.filter(Boolean).length} ran tests.`);
   say(`    ${passed.reduce((sum, count) => sum + count, 0)} wasm tests`);
+}
+
+/** What `npm run check` finds, and how it says so. */
+async function checkTests() {
+  await run("cargo", ["test", "--locked", "--package", "porteiro-check"]);
+  await nodeTests("check");
 }
 
 async function e2e() {

@@ -31,10 +31,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 pub use limits::{MAX_LIFETIME, MIN_LIFETIME};
-pub use problem::Problem;
+pub use problem::{Problem, shown};
 pub use provider::Provider;
 pub use registered::Registered;
-pub use secrets::is_id;
+pub use secrets::{is_id, secret_name};
 
 use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern};
 use crate::jose::{Algorithm, Expectation};
@@ -319,6 +319,17 @@ pub struct RateLimit {
     /// In how many seconds, at least 1.
     pub seconds: u32,
 }
+
+/// The names of all variables that are no secrets.
+pub const VARIABLES: [&str; 7] = [
+    "ALLOWED_ORIGINS",
+    "BASE_PATH",
+    "CALLERS",
+    "CONNECTIONS",
+    "SESSION_CROSS_SITE",
+    "SESSION_IDLE_SECONDS",
+    "SESSION_MAX_SECONDS",
+];
 
 /// The variables and secrets of the Worker, as text or JSON.
 pub type Variables = serde_json::Map<String, serde_json::Value>;

@@ -9,11 +9,16 @@ use std::fmt;
 pub struct Problem {
     field: String,
     message: &'static str,
+    is_missing_secret: bool,
 }
 
 impl Problem {
     pub(super) const fn new(field: String, message: &'static str) -> Self {
-        Self { field, message }
+        Self { field, message, is_missing_secret: false }
+    }
+
+    pub(super) const fn missing_secret(name: String, message: &'static str) -> Self {
+        Self { field: name, message, is_missing_secret: true }
     }
 
     /// The variable, secret or field: `CONNECTIONS.hubsoft.rules[0].paths[1]`
@@ -28,6 +33,13 @@ impl Problem {
     pub const fn message(&self) -> &'static str {
         self.message
     }
+
+    /// Whether nothing is wrong but that a secret, which [`Problem::field`]
+    /// names, has not been given.
+    #[must_use]
+    pub const fn is_missing_secret(&self) -> bool {
+        self.is_missing_secret
+    }
 }
 
 impl fmt::Display for Problem {
@@ -36,9 +48,10 @@ impl fmt::Display for Problem {
     }
 }
 
-/// `name` as it may stand in a log line: its first 64 characters, control
-/// characters escaped.
-pub(super) fn shown(name: &str) -> String {
+/// `name` as it may stand in a log line and in [`Problem::field`]: its first 64
+/// characters, control characters escaped.
+#[must_use]
+pub fn shown(name: &str) -> String {
     let mut out = String::new();
     for c in name.chars().take(64) {
         if c.is_control() {

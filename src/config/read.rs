@@ -131,17 +131,20 @@ fn read_base_path(variables: &Variables, problems: &mut Vec<Problem>) -> String 
 fn read_sealing_keys(variables: &Variables, problems: &mut Vec<Problem>) -> Option<SealingKeys> {
     const NAME: &str = "SEALING_KEYS";
     const MISSING: &str = "is missing: set this secret to id:key, the key being 32 bytes in base64";
-    let keys = secrets::find(variables, NAME).and_then(|text| {
-        SealingKeys::parse(&text.ok_or(MISSING)?).map_err(|error| match error {
-            SealingKeysError::Empty => MISSING,
-            SealingKeysError::NotAKey => {
-                "must be id:key, several separated by commas; an id has 1 to 32 letters, digits, - and _"
-            }
-            SealingKeysError::WrongLength => "must have keys of 32 bytes in base64",
-            SealingKeysError::DuplicateId => "must have another id for each key",
-        })
-    });
-    keys.map_err(|message| problems.push(Problem::new(NAME.to_owned(), message))).ok()
+    let wrong = |message| Problem::new(NAME.to_owned(), message);
+    let keys = match secrets::find(variables, NAME) {
+        Ok(Some(text)) => SealingKeys::parse(&text).map_err(|error| match error {
+            SealingKeysError::Empty => wrong(MISSING),
+            SealingKeysError::NotAKey => wrong(
+                "must be id:key, several separated by commas; an id has 1 to 32 letters, digits, - and _",
+            ),
+            SealingKeysError::WrongLength => wrong("must have keys of 32 bytes in base64"),
+            SealingKeysError::DuplicateId => wrong("must have another id for each key"),
+        }),
+        Ok(None) => Err(Problem::missing_secret(NAME.to_owned(), MISSING)),
+        Err(message) => Err(wrong(message)),
+    };
+    keys.map_err(|problem| problems.push(problem)).ok()
 }
 
 /// The fingerprint of the operator's key, which need not be there.

@@ -43,6 +43,11 @@ impl<'c, 'p> Reader<'c, 'p> {
         self.problems.push(Problem::new(variable, message));
     }
 
+    /// Reports a secret that was not given.
+    pub(super) fn report_missing_secret(&mut self, variable: String, message: &'static str) {
+        self.problems.push(Problem::missing_secret(variable, message));
+    }
+
     fn report_item(&mut self, name: &str, at: usize, message: &'static str) {
         self.report_variable(format!("{}.{name}[{at}]", self.path), message);
     }

@@ -64,12 +64,11 @@ impl<'c> Secrets<'c> {
         reader: &mut Reader<'_, '_>,
     ) -> Option<Secret> {
         let variable = self.variable(field);
-        let problem = match find(self.variables, &variable) {
+        match find(self.variables, &variable) {
             Ok(Some(secret)) => return Some(secret),
-            Ok(None) => missing?,
-            Err(message) => message,
-        };
-        reader.report_variable(variable, problem);
+            Ok(None) => reader.report_missing_secret(variable, missing?),
+            Err(message) => reader.report_variable(variable, message),
+        }
         None
     }
 }
@@ -109,6 +108,13 @@ impl Owners {
     pub(super) fn of(&self, id: &str) -> usize {
         self.0.get(&prefix(id)).copied().unwrap_or_default()
     }
+}
+
+/// The name of the secret called `field` (`PASSWORD`) of the connection or caller
+/// called `id`.
+#[must_use]
+pub fn secret_name(id: &str, field: &str) -> String {
+    format!("{}_{field}", prefix(id))
 }
 
 /// What the names of an id's secrets begin with.

@@ -312,3 +312,24 @@ fn reports_all_problems_at_once_in_a_fixed_order() {
     assert!(config.connections["fixed"].is_some() && config.connections["renewed"].is_some());
     assert!(config.callers["backend"].is_some());
 }
+
+#[test]
+fn tells_secrets_that_were_not_given_from_mistakes() {
+    let secrets = ["SEALING_KEYS", "BACKEND_KEY", "API_CLIENT_SECRET", "HUBSOFT_CLIENT_ID", "V8_AUDIENCE"];
+    let mut all = sound();
+    for name in secrets {
+        put(&mut all, name, None);
+    }
+    put(&mut all, "HUBSOFT_PASSWORD", Some(json!("")));
+    put(&mut all, "HUBSOFT_USERNAME", Some(json!(7)));
+    put(&mut all, "BASE_PATH", Some(json!("broker")));
+    let (_, problems) = read(&all);
+    let is_missing = |problem: &&Problem| problem.is_missing_secret();
+    let mut missing: Vec<&str> = problems.iter().filter(is_missing).map(Problem::field).collect();
+    missing.sort_unstable();
+    let mut expected = [secrets.as_slice(), &["HUBSOFT_PASSWORD"]].concat();
+    expected.sort_unstable();
+    assert_eq!(missing, expected);
+    assert!(problems.iter().any(|problem| problem.field() == "HUBSOFT_USERNAME"));
+    assert!(problems.iter().any(|problem| problem.field() == "BASE_PATH"));
+}

@@ -1,0 +1,177 @@
+//! What is allowed and seldom meant.
+
+use porteiro::config::{Caller, Config, Connection, KeySource, Rule, Variables, shown};
+use porteiro::http::{Method, Origin, PathPattern, RequestPath};
+use serde_json::Value;
+
+use crate::report::Report;
+use crate::scope::Scope;
+
+/// How many origins are still looked after.
+const MAX_ORIGINS: usize = 10;
+
+const LOOPBACK: &str =
+    "is a loopback address: write the https address, for on Cloudflare nothing answers at this one";
+
+/// Warns of what is dangerous in the `config` that was read from `variables`. A
+/// `local` one may have loopback addresses.
+pub(crate) fn check(
+    scope: &Scope<'_>,
+    variables: &Variables,
+    config: &Config,
+    local: bool,
+    report: &mut Report,
+) {
+    let mut warnings = Warnings { scope, report, local };
+    warnings.origins(&structure(variables, "ALLOWED_ORIGINS"), config);
+    if structure(variables, "SESSION_CROSS_SITE") == Value::Bool(true) {
+        warnings.add(
+            "SESSION_CROSS_SITE",
+            "lets pages of other sites use the session's cookie: write false unless a page must be on another site",
+        );
+    }
+    let callers = structure(variables, "CALLERS");
+    for (id, caller) in &config.callers {
+        warnings.caller(&format!("CALLERS.{}", shown(id)), callers.get(id), caller.as_ref());
+    }
+    let connections = structure(variables, "CONNECTIONS");
+    for (id, connection) in &config.connections {
+        if let Some(connection) = connection {
+            warnings.connection(
+                &format!("CONNECTIONS.{}", shown(id)),
+                connections.get(id),
+                connection,
+                config,
+            );
+        }
+    }
+    for (id, webhook) in &config.webhooks {
+        if let Some(webhook) = webhook {
+            warnings.address(&format!("CONNECTIONS.{}.webhook.forward_to", shown(id)), &webhook.forward_to);
+        }
+    }
+}
+
+/// The variable called `name`, read from its text where it is JSON.
+fn structure(variables: &Variables, name: &str) -> Value {
+    let value = variables.get(name).cloned().unwrap_or_default();
+    value.as_str().and_then(|text| serde_json::from_slice(text.as_bytes()).ok()).unwrap_or(value)
+}
+
+struct Warnings<'a, 't> {
+    scope: &'a Scope<'t>,
+    report: &'a mut Report,
+    local: bool,
+}
+
+impl Warnings<'_, '_> {
+    fn add(&mut self, field: &str, message: &str) {
+        self.report.warnings.push(self.scope.variable(field, message));
+    }
+
+    fn address(&mut self, field: &str, address: &str) {
+        // No other host may have http.
+        if !self.local && address.starts_with("http://") {
+            self.add(field, LOOPBACK);
+        }
+    }
+
+    fn origins(&mut self, origins: &Value, config: &Config) {
+        const NAME: &str = "ALLOWED_ORIGINS";
+        let origins = origins.as_array().map(Vec::as_slice).unwrap_or_default();
+        if origins.len() > MAX_ORIGINS {
+            self.add(
+                NAME,
+                "are more than 10: each page on them may call as its visitors, so keep those that somebody looks after",
+            );
+        }
+        for (at, origin) in origins.iter().enumerate() {
+            let origin = origin.as_str().and_then(Origin::parse);
+            if !self.local && origin.is_some_and(|origin| origin.as_str().starts_with("http://")) {
+                self.add(
+                    &format!("{NAME}[{at}]"),
+                    "is a loopback origin: remove it, for any program on a visitor's machine may serve it",
+                );
+            }
+        }
+        let is_page =
+            |name: &String| matches!(config.callers.get(name), Some(Some(Caller::Anyone | Caller::Session)));
+        let rules = config.connections.values().flatten().flat_map(|connection| &connection.rules);
+        let has_pages = rules.flat_map(|rule| &rule.callers).any(is_page);
+        if has_pages && origins.is_empty() && config.base_path.is_empty() {
+            self.add(
+                NAME,
+                "is empty: name the origins of the pages, unless they are on the broker's own host",
+            );
+        }
+    }
+
+    /// `fields` are those of the file: what stands there and is no preset.
+    fn caller(&mut self, path: &str, fields: Option<&Value>, caller: Option<&Caller>) {
+        let Some(Caller::Jwt(caller)) = caller else { return };
+        for name in ["issuer", "team_domain"].into_iter().filter(|name| has(fields, name)) {
+            self.address(&format!("{path}.{name}"), &caller.expectation.issuer);
+        }
+        if let KeySource::Document(address) = &caller.keys
+            && has(fields, "jwks_url")
+        {
+            self.address(&format!("{path}.jwks_url"), address);
+        }
+    }
+
+    fn connection(&mut self, path: &str, fields: Option<&Value>, connection: &Connection, config: &Config) {
+        self.address(&format!("{path}.base_url"), connection.base_url.as_str());
+        if let Some(endpoint) = connection.grant.endpoint()
+            && has(fields, "token_url")
+        {
+            self.address(&format!("{path}.token_url"), endpoint.url.as_str());
+        }
+        if connection.grant.is_for_people() {
+            self.add(
+                &format!("{path}.subject"),
+                "sends people's own passwords through your page: use it only where the API has no better grant",
+            );
+        }
+        for (at, rule) in connection.rules.iter().enumerate() {
+            self.rule(&format!("{path}.rules[{at}]"), rule, config);
+        }
+    }
+
+    fn rule(&mut self, path: &str, rule: &Rule, config: &Config) {
+        let is_anyone = |name: &String| matches!(config.callers.get(name), Some(Some(Caller::Anyone)));
+        for (at, _) in rule.callers.iter().enumerate().filter(|(_, name)| is_anyone(name)) {
+            self.add(
+                &format!("{path}.callers[{at}]"),
+                "is whoever calls, for an origin is no credential: allow nothing here that may not be public",
+            );
+        }
+        if rule.rate_limit.is_none() && rule.callers.iter().any(is_anyone) {
+            self.add(
+                path,
+                "has no rate_limit, and anyone may call: write one, such as { requests = 30, seconds = 60 }",
+            );
+        }
+        if !rule.methods.iter().any(writes) {
+            return;
+        }
+        for (at, _) in rule.paths.iter().enumerate().filter(|(_, pattern)| is_everything(pattern)) {
+            self.add(
+                &format!("{path}.paths[{at}]"),
+                "is every path, by methods that write: name the paths that the callers need",
+            );
+        }
+    }
+}
+
+fn has(fields: Option<&Value>, name: &str) -> bool {
+    fields.is_some_and(|fields| fields.get(name).is_some())
+}
+
+fn writes(method: &Method) -> bool {
+    !matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS")
+}
+
+fn is_everything(pattern: &PathPattern) -> bool {
+    let has = |path| RequestPath::parse(path).is_ok_and(|path| pattern.matches(path));
+    has("/") && has("/a/b")
+}

@@ -1,0 +1,44 @@
+//! Prints what is wrong in a configuration, as JSON.
+//!
+//! ```text
+//! porteiro-check FILE [--env NAME] [--local] [--config PATH]
+//! ```
+//!
+//! `--config` is what the commands for secrets say of the file. It ends with 0
+//! where the file could be read, whatever is in it, and with 2 elsewhere.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::{env, fs, io};
+
+use porteiro_check::{Options, check};
+
+fn main() -> ExitCode {
+    match run(env::args().skip(1)) {
+        Ok(json) if writeln!(io::stdout(), "{json}").is_ok() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(2),
+        Err(message) => {
+            // Where nobody listens, the exit code still tells.
+            let _ = writeln!(io::stderr(), "{message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(mut args: impl Iterator<Item = String>) -> Result<String, String> {
+    let file = args.next().ok_or("Name the file to check.")?;
+    let mut options = Options::default();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--local" => options.local = true,
+            "--env" => options.environment = Some(args.next().ok_or("--env needs a name.")?),
+            "--config" => options.config = Some(args.next().ok_or("--config needs a path.")?),
+            _ => return Err(format!("There is no option {arg}.")),
+        }
+    }
+    let bytes = fs::read(&file).map_err(|error| format!("{file} cannot be read: {}.", error.kind()))?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("{file} cannot be read: it is not UTF-8."))?;
+    let report = check(&text, &options)
+        .map_err(|_| format!("{file} has no [env.{}].", options.environment.unwrap_or_default()))?;
+    serde_json::to_string_pretty(&report).map_err(|error| error.to_string())
+}

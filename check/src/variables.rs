@@ -1,0 +1,273 @@
+//! The variables and secrets, read by the Worker's own code.
+
+use std::collections::BTreeSet;
+
+use porteiro::config::{Config, Problem, VARIABLES, Variables, secret_name, shown};
+use serde_json::Value;
+
+use crate::report::{Report, WantedSecret};
+use crate::scope::Scope;
+use crate::{Options, dangers};
+
+/// What Cloudflare takes for one variable, in bytes: 5 KB.
+const MAX_BYTES: usize = 5 * 1024;
+/// How many variables and secrets a Worker may have, on the free plan and on the
+/// paid one.
+const MAX_FREE: usize = 64;
+const MAX_PAID: usize = 128;
+
+const ADMIN_KEY: &str = "ADMIN_KEY";
+const SEALING_KEYS: &str = "SEALING_KEYS";
+
+/// The secrets of a connection that are never anything else; its id at the
+/// provider and its audience may stand in the file.
+const SECRETS: [&str; 7] =
+    ["TOKEN", "USERNAME", "PASSWORD", "REFRESH_TOKEN", "CLIENT_SECRET", "ACCOUNT_TOKEN", "WEBHOOK_SECRET"];
+const OPEN: [&str; 2] = ["CLIENT_ID", "AUDIENCE"];
+
+/// Checks the variables of `scope`.
+pub(crate) fn check(scope: &Scope<'_>, top: &Scope<'_>, options: &Options, report: &mut Report) {
+    warn_of_what_is_not_inherited(scope, top, report);
+    let none = Variables::new();
+    let fields = scope.variables.as_ref().map_or(&none, |tree| &tree.fields);
+    for (field, message) in scope.variables.iter().flat_map(|tree| &tree.refused) {
+        report.problems.push(scope.variable(field, *message));
+    }
+
+    let names = Names::of(fields, options.local);
+    let plain = fields.iter().filter(|(name, _)| names.are_read(name));
+    let plain: Variables = plain.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let whole = Whole::of(&plain);
+    let problems = whole.problems.iter().filter(|problem| !problem.is_missing_secret());
+    report.problems.extend(problems.map(|problem| scope.variable(problem.field(), problem.message())));
+
+    for name in fields.keys().filter(|name| !names.are_read(name) || whole.absent.contains(name)) {
+        let message = match () {
+            () if whole.absent.contains(name) || name == ADMIN_KEY => format!(
+                "is a secret and stands here as plain text: remove it, and set it with `{}`",
+                command(name, scope, options)
+            ),
+            () if names.secret.contains(name) => {
+                "is a secret that nothing here needs, as plain text: remove it".to_owned()
+            }
+            () => unknown(name, &names.secret),
+        };
+        report.problems.push(scope.variable(&shown(name), message));
+    }
+    if !options.local {
+        list_secrets(scope, options, &whole.absent, report);
+    }
+    check_limits(scope, fields, whole.absent.len(), report);
+    dangers::check(scope, &plain, &whole.config, options.local, report);
+}
+
+fn warn_of_what_is_not_inherited(scope: &Scope<'_>, top: &Scope<'_>, report: &mut Report) {
+    if scope.variables.is_none() && top.variables.is_some() {
+        let message = format!(
+            "are not there, and environments do not inherit them: write [{}vars] with what the Worker reads",
+            scope.prefix()
+        );
+        report.warnings.push(scope.variable("vars", message));
+    }
+}
+
+/// The names of variables, by what may be done with them.
+struct Names {
+    /// Secrets of the connections and callers that there are.
+    secret: BTreeSet<String>,
+    /// Names of secrets whose values may stand in the file.
+    open: BTreeSet<String>,
+    local: bool,
+}
+
+impl Names {
+    fn of(fields: &Variables, local: bool) -> Self {
+        let (config, _) = Config::read(fields);
+        let of_all = |fields: &[&str]| {
+            let names = |id: &String| fields.iter().map(|field| secret_name(id, field)).collect::<Vec<_>>();
+            config.connections.keys().flat_map(names).collect::<BTreeSet<_>>()
+        };
+        let mut secret = of_all(&SECRETS);
+        secret.extend(config.callers.keys().map(|id| secret_name(id, "KEY")));
+        secret.extend([ADMIN_KEY, SEALING_KEYS].map(str::to_owned));
+        Self { secret, open: of_all(&OPEN), local }
+    }
+
+    /// Whether a variable of this name is read as it stands in the file.
+    fn are_read(&self, name: &str) -> bool {
+        VARIABLES.contains(&name) || self.open.contains(name) || (self.local && self.secret.contains(name))
+    }
+}
+
+/// A configuration with all its secrets.
+struct Whole {
+    config: Config,
+    problems: Vec<Problem>,
+    /// The secrets that were not there.
+    absent: Vec<String>,
+}
+
+impl Whole {
+    /// Reads `variables` with something in the place of every absent secret: what
+    /// else is wrong is seen only then.
+    fn of(variables: &Variables) -> Self {
+        let mut variables = variables.clone();
+        let mut absent: Vec<String> = Vec::new();
+        loop {
+            let (config, problems) = Config::read(&variables);
+            let before = absent.len();
+            for problem in problems.iter().filter(|problem| problem.is_missing_secret()) {
+                let name = problem.field();
+                if !absent.iter().any(|known| known == name) {
+                    variables.insert(name.to_owned(), Value::String(stand_in(name)));
+                    absent.push(name.to_owned());
+                }
+            }
+            if absent.len() == before {
+                return Self { config, problems, absent };
+            }
+        }
+    }
+}
+
+/// A value of the form that the secret must have, different for each name.
+fn stand_in(name: &str) -> String {
+    let zeros = "A".repeat(43);
+    if name == SEALING_KEYS {
+        format!("k1:{zeros}=")
+    } else if name.ends_with("_WEBHOOK_SECRET") {
+        format!("whsec_{zeros}=")
+    } else {
+        format!("{name:->32}")
+    }
+}
+
+fn list_secrets(scope: &Scope<'_>, options: &Options, absent: &[String], report: &mut Report) {
+    // What everything needs comes first, what can be done without last.
+    let is_first = |name: &&str| *name == SEALING_KEYS;
+    let names = || absent.iter().map(String::as_str);
+    let needed = names().filter(is_first).chain(names().filter(|name| !is_first(name)));
+    for (name, needed) in needed.map(|name| (name, true)).chain([(ADMIN_KEY, false)]) {
+        report.secrets.push(WantedSecret {
+            environment: scope.name.clone(),
+            name: name.to_owned(),
+            needed,
+            set: None,
+            command: command(name, scope, options),
+        });
+    }
+}
+
+/// The command that sets a secret.
+fn command(name: &str, scope: &Scope<'_>, options: &Options) -> String {
+    let environment = scope.name.as_deref().map(shown);
+    let options = [("--env", &environment), ("--config", &options.config)];
+    let given =
+        options.iter().filter_map(|(option, value)| Some(format!(" {option} {}", quoted(value.as_ref()?))));
+    format!("npx wrangler secret put {name}{}", given.collect::<String>())
+}
+
+/// `text` as one word of a shell.
+fn quoted(text: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./@%+=:,".contains(&b);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+fn check_limits(scope: &Scope<'_>, fields: &Variables, secrets: usize, report: &mut Report) {
+    for (name, value) in fields {
+        let bytes = value.as_str().map_or_else(|| value.to_string().len(), str::len);
+        if bytes > MAX_BYTES {
+            let message = format!(
+                "must be shorter: Cloudflare takes {MAX_BYTES} bytes of JSON for a variable, and this has {bytes}"
+            );
+            report.problems.push(scope.variable(&shown(name), message));
+        }
+    }
+    let count = fields.len() + secrets;
+    let message =
+        |most| format!("must be fewer: Cloudflare takes {most}, secrets counted, and there are {count}");
+    if count > MAX_PAID {
+        report.problems.push(scope.variable("vars", message(MAX_PAID)));
+    } else if count > MAX_FREE {
+        report.warnings.push(scope.variable("vars", format!("{} on the free plan", message(MAX_FREE))));
+    }
+}
+
+/// What is said of a variable that nobody reads; `secrets` may be what was meant.
+fn unknown(name: &str, secrets: &BTreeSet<String>) -> String {
+    let is_near = |known: &str| distance(name, known) <= 2;
+    if let Some(known) = VARIABLES.into_iter().find(|known| is_near(known)) {
+        format!("is not a variable that the Worker knows: write {known}")
+    } else if let Some(known) = secrets.iter().find(|known| is_near(known)) {
+        format!("is not a variable that the Worker knows: remove it; {known} is a secret, set with wrangler")
+    } else {
+        "is not a variable that the Worker knows: remove it".to_owned()
+    }
+}
+
+/// How many letters must be changed, added or taken away to make one name of the
+/// other, capitals or not (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.bytes().enumerate() {
+        let mut next = vec![at + 1];
+        for (to, (wanted, pair)) in other.bytes().zip(row.windows(2)).enumerate() {
+            let [diagonal, above] = *pair else { continue };
+            let left = next.get(to).copied().unwrap_or_default();
+            let changed = usize::from(!letter.eq_ignore_ascii_case(&wanted));
+            next.push((diagonal + changed).min(above + 1).min(left + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sees_how_near_two_names_are() {
+        for (one, other, expected) in [
+            ("", "", 0),
+            ("", "ab", 2),
+            ("a", "A", 0),
+            ("ORIGIN", "ORIGINS", 1),
+            ("CALERS", "CALLERS", 1),
+            ("AB", "BA", 2),
+        ] {
+            assert_eq!(distance(one, other), expected, "{one} {other}");
+        }
+        let secrets = ["V8_PASSWORD".to_owned()].into();
+        for (name, expected) in [
+            ("ALLOWED-ORIGIN", "write ALLOWED_ORIGINS"),
+            ("V8_PASWORD", "remove it; V8_PASSWORD is a secret, set with wrangler"),
+            ("LOG_LEVEL", "remove it"),
+        ] {
+            assert_eq!(
+                unknown(name, &secrets),
+                format!("is not a variable that the Worker knows: {expected}")
+            );
+        }
+    }
+
+    #[test]
+    fn writes_words_that_a_shell_takes_as_one() {
+        for (text, expected) in
+            [("staging", "staging"), ("a/b.toml", "a/b.toml"), ("a b", "'a b'"), ("a'b", r"'a'\''b'")]
+        {
+            assert_eq!(quoted(text), expected);
+        }
+    }
+
+    #[test]
+    fn stands_in_for_every_secret_with_what_has_its_form() {
+        let names = ["A_KEY", "B_KEY", "SEALING_KEYS", "A_WEBHOOK_SECRET"].map(stand_in);
+        assert!(names[0] != names[1] && names[0].len() == 32);
+        assert!(names[2].starts_with("k1:") && names[3].starts_with("whsec_"));
+    }
+}

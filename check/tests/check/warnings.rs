@@ -1,0 +1,151 @@
+use super::*;
+
+/// Checks the warnings about a file that has no problem.
+fn check_warnings(text: &str, expected: &[(usize, &str)]) {
+    let report = report(&sound(text));
+    expect(&report.problems, &[]);
+    expect(&report.warnings, expected);
+}
+
+fn rules(rule: &str) -> String {
+    format!(
+        "[vars]\nALLOWED_ORIGINS = ['https://app.example.com']\nCALLERS.backend.kind = 'key'\nCALLERS.visitor.kind = 'anyone'\n\
+         CONNECTIONS.guru.provider = 'guru'\nCONNECTIONS.guru.rules = [\n{rule}\n]\n"
+    )
+}
+
+const LIMIT: &str = "rate_limit = { requests = 30, seconds = 60 }";
+
+#[test]
+fn warns_of_nothing_in_a_careful_configuration() {
+    check_warnings(
+        &rules("{ callers = ['backend'], methods = ['GET', 'POST'], paths = ['/a/**', '/b'] }"),
+        &[],
+    );
+    check_warnings(
+        &rules("{ callers = ['backend'], methods = ['GET', 'HEAD', 'OPTIONS'], paths = ['/**'] }"),
+        &[],
+    );
+}
+
+#[test]
+fn warns_of_anyone_under_any_name_and_of_a_missing_rate_limit() {
+    for name in ["anyone", "visitor"] {
+        let rule = |more: &str| {
+            rules(&format!("{{ callers = ['backend', '{name}'], methods = ['GET'], paths = ['/a'] {more} }}"))
+        };
+        check_warnings(
+            &rule(&format!(", {LIMIT}")),
+            &[(7, "CONNECTIONS.guru.rules[0].callers[1]: is whoever calls")],
+        );
+        check_warnings(
+            &rule(""),
+            &[
+                (7, "CONNECTIONS.guru.rules[0]: has no rate_limit"),
+                (7, "CONNECTIONS.guru.rules[0].callers[1]: is whoever calls"),
+            ],
+        );
+    }
+}
+
+#[test]
+fn warns_of_every_path_by_methods_that_write() {
+    for method in ["POST", "PUT", "PATCH", "DELETE", "PROPFIND"] {
+        check_warnings(
+            &rules(&format!(
+                "{{ callers = ['backend'], methods = ['GET', '{method}'], paths = ['/a', '/**'] }}"
+            )),
+            &[(7, "CONNECTIONS.guru.rules[0].paths[1]: is every path, by methods that write")],
+        );
+    }
+}
+
+#[test]
+fn warns_of_loopback_addresses_that_are_deployed() {
+    let text = "[vars.CALLERS.staff]\nkind = 'jwt'\nissuer = 'http://127.0.0.1:1'\naudience = 'a'\njwks_url = 'http://127.0.0.1:1/k'\n\
+         [vars.CALLERS.office]\nkind = 'cloudflare-access'\naudience = 'a'\nteam_domain = 'http://127.0.0.1:1'\n\
+         [vars.CONNECTIONS.a]\nprovider = 'custom'\ngrant = 'client_credentials'\nbase_url = 'http://localhost:1'\n\
+         token_url = 'http://[::1]:1/t'\nwebhook = { token_field = 'a', forward_to = 'http://localhost:1/' }\n\
+         rules = [{ callers = ['staff'], methods = ['GET'], paths = ['/a'] }]\n\
+         [vars.CONNECTIONS.b]\nprovider = 'hubsoft'\nbase_url = 'http://localhost:1'\n\
+         rules = [{ callers = ['staff'], methods = ['GET'], paths = ['/a'] }]\n\
+         [vars]\nALLOWED_ORIGINS = ['https://a.example', 'http://localhost:5173']\n";
+    let loopback = |field: &str| format!("{field}: is a loopback address");
+    let expected = [
+        (3, loopback("CALLERS.staff.issuer")),
+        (5, loopback("CALLERS.staff.jwks_url")),
+        (9, loopback("CALLERS.office.team_domain")),
+        (13, loopback("CONNECTIONS.a.base_url")),
+        (14, loopback("CONNECTIONS.a.token_url")),
+        (15, loopback("CONNECTIONS.a.webhook.forward_to")),
+        // Its token endpoint is a preset below it, and told of once.
+        (19, loopback("CONNECTIONS.b.base_url")),
+        (22, "ALLOWED_ORIGINS[1]: is a loopback origin".to_owned()),
+    ];
+    let expected: Vec<(usize, &str)> = expected.iter().map(|(line, text)| (*line, text.as_str())).collect();
+    check_warnings(text, &expected);
+    // A variable that is a JSON text is looked into, too.
+    let json = "[vars]\nCONNECTIONS = '{\"b\": {\"provider\": \"hubsoft\", \"base_url\": \"http://localhost:1\", \
+         \"rules\": [{\"callers\": [\"a\"], \"methods\": [\"GET\"], \"paths\": [\"/a\"]}]}}'\nCALLERS.a.kind = 'key'\n";
+    check_warnings(json, &[(2, &loopback("CONNECTIONS.b.base_url"))]);
+    let local = check(&sound(text), &Options { local: true, ..Options::default() }).unwrap();
+    expect(&local.warnings, &[]);
+}
+
+#[test]
+fn warns_of_a_rate_limit_that_counts_otherwise_than_its_name_says() {
+    let text = "[[ratelimits]]\nname = 'RATE_30_60'\nsimple = { limit = 30, period = 60 }\n\
+         [[ratelimits]]\nname = 'RATE_30_10'\nsimple = { limit = 30, period = 60 }\n\
+         [[ratelimits]]\nname = 'ELSE'\nsimple = { limit = 1, period = 60 }\n[[ratelimits]]\nname = 'RATE_1_60'\n";
+    let message = "must count what the binding's name says";
+    check_warnings(
+        text,
+        &[
+            (6, &format!("ratelimits[1].simple: {message}")),
+            (10, &format!("ratelimits[3].simple: {message}")),
+        ],
+    );
+}
+
+#[test]
+fn warns_of_many_origins() {
+    let origins = |count: usize| {
+        let origins: Vec<String> = (0..count).map(|at| format!("'https://a{at}.example'")).collect();
+        format!("[vars]\nALLOWED_ORIGINS = [{}]\n", origins.join(", "))
+    };
+    check_warnings(&origins(10), &[]);
+    check_warnings(&origins(11), &[(2, "ALLOWED_ORIGINS: are more than 10")]);
+    check_warnings(
+        &format!("[vars]\nALLOWED_ORIGINS = '{}'", "[\"http://localhost\"]"),
+        &[(2, "ALLOWED_ORIGINS[0]: is a loopback origin")],
+    );
+}
+
+#[test]
+fn warns_where_pages_call_and_no_origin_is_allowed() {
+    let text = |caller: &str, more: &str| {
+        let rule = format!("{{ callers = ['{caller}'], methods = ['GET'], paths = ['/a'], {LIMIT} }}");
+        rules(&rule).replace("ALLOWED_ORIGINS = ['https://app.example.com']", more)
+    };
+    let empty = "ALLOWED_ORIGINS: is empty: name the origins";
+    let anyone = (7, "CONNECTIONS.guru.rules[0].callers[0]: is whoever calls");
+    check_warnings(&text("anyone", "ALLOWED_ORIGINS = []"), &[(2, empty), anyone]);
+    check_warnings(&text("session", ""), &[(1, empty)]);
+    // On the application's own host no origin is needed, and servers have none.
+    check_warnings(&text("session", "BASE_PATH = '/broker'"), &[]);
+    check_warnings(&text("backend", ""), &[]);
+}
+
+#[test]
+fn warns_of_sessions_across_sites_and_of_peoples_passwords() {
+    for value in ["true", "'true'"] {
+        check_warnings(
+            &format!("vars.SESSION_CROSS_SITE = {value}\n"),
+            &[(1, "SESSION_CROSS_SITE: lets pages of other sites")],
+        );
+    }
+    check_warnings("vars.SESSION_CROSS_SITE = false\n", &[]);
+    let text = rules("{ callers = ['session'], methods = ['GET'], paths = ['/a'] }")
+        .replace("provider = 'guru'", "provider = 'hubsoft'\nCONNECTIONS.guru.base_url = 'https://a.example'\nCONNECTIONS.guru.subject = 'user'");
+    check_warnings(&text, &[(7, "CONNECTIONS.guru.subject: sends people's own passwords")]);
+}

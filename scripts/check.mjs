@@ -1,0 +1,156 @@
+// Finds what is wrong in the configuration before it is deployed, and says which secrets are still to be given.
+//
+//   node scripts/check.mjs [--config PATH] [--env NAME] [--json] [--strict] [--offline] [--local]
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { Failure, inRoot, isMain, root, say, toolEnv, wrangler } from "./lib.mjs";
+import { checkTools } from "./setup.mjs";
+
+const CONFIG = "wrangler.toml";
+/** How long wrangler may take to list the secrets of one environment. */
+const PATIENCE_MS = 10_000;
+
+const options = {
+  "--config": "config", "-c": "config", "--env": "environment", "-e": "environment",
+  "--json": "json", "--strict": "strict", "--offline": "offline", "--local": "local",
+};
+const withValue = new Set(["config", "environment"]);
+
+/**
+ * What is wrong in the file `config`: `{ problems, warnings, secrets }`, as docs/checking.md has it. An
+ * `environment` of "" is the top level alone, none all of them. `secretNames` tells which secrets are set.
+ */
+export async function check({ config = CONFIG, environment, local = false, offline = false, secretNames = listSecrets } = {}) {
+  checkTools();
+  const isDefault = path.resolve(root, config) === inRoot(CONFIG);
+  const args = [
+    config,
+    ...(environment === undefined ? [] : ["--env", environment]),
+    ...(local ? ["--local"] : []),
+    ...(isDefault ? [] : ["--config", config]),
+  ];
+  const report = JSON.parse(await native(args));
+  if (!offline && report.secrets.length) await markSet(report.secrets, config, secretNames);
+  return report;
+}
+
+/** Shows a report of what wrangler's `args` deploy, and fails where it has a problem. */
+export async function checkBeforeDeploy(args = [], { offline = false } = {}) {
+  const { config, environment } = chosen(args, { strict: false });
+  const report = await check({ config, environment: environment || process.env.CLOUDFLARE_ENV || "", offline });
+  say(shown(report, config));
+  if (report.problems.length) throw new Failure(`${config ?? CONFIG} has ${counted(report.problems.length, "problem")}: nothing was deployed.`);
+  return report;
+}
+
+/** The text of a report: a line for each finding, then the secrets, then the sum. */
+export function shown({ problems, warnings, secrets }, config = CONFIG) {
+  const line = (kind) => ({ environment, line, column, field, message }) => {
+    const where = `${config}:${line}:${column}: ${kind}${environment === null ? "" : ` in ${environment}`}`;
+    return { line, column, text: `${where}: ${field ? `${field} ` : ""}${message}` };
+  };
+  const findings = [...problems.map(line("problem")), ...warnings.map(line("warning"))];
+  findings.sort((one, other) => one.line - other.line || one.column - other.column);
+  const absent = secrets.filter(({ set }) => !set);
+  const needed = absent.filter(({ needed }) => needed);
+  const optional = absent.filter(({ needed }) => !needed);
+  const unknown = needed.some(({ set }) => set === null) ? ", where they are not set yet" : "";
+  const paragraphs = [
+    findings.map(({ text }) => text),
+    needed.length ? [`Secrets to be given${unknown}:`, ...needed.map(({ command }) => `  ${command}`)] : [],
+    optional.length ? ["Without this one nobody is an operator:", ...optional.map(({ command }) => `  ${command}`)] : [],
+    [`${config}: ${counted(problems.length, "problem")}, ${counted(warnings.length, "warning")}.`],
+  ];
+  return paragraphs.filter((lines) => lines.length).map((lines) => lines.join("\n")).join("\n\n");
+}
+
+const counted = (count, what) => `${count || "no"} ${what}${count === 1 ? "" : "s"}`;
+
+/** What the native program prints; it is compiled where that has not been done. */
+async function native(args) {
+  const cargo = ["run", "--quiet", "--locked", "--manifest-path", inRoot("Cargo.toml"), "--package", "porteiro-check", "--"];
+  const notice = setTimeout(() => console.error("Compiling what checks: once, about a minute."), 3_000);
+  const { code, stdout, stderr } = await collected("cargo", [...cargo, ...args]).finally(() => clearTimeout(notice));
+  if (code === 0) return stdout;
+  throw new Failure(stderr.trim() || `The program that checks ended with exit code ${code}.`);
+}
+
+/** Says of each secret whether it is set already, as far as wrangler can tell: it need not be signed in. */
+async function markSet(secrets, config, secretNames) {
+  const environments = [...new Set(secrets.map(({ environment }) => environment))];
+  const known = new Map(await Promise.all(environments.map(async (name) => [name, await secretNames(config, name)])));
+  for (const secret of secrets) secret.set = known.get(secret.environment)?.includes(secret.name) ?? null;
+}
+
+/** The names of the secrets that are set, or nothing where wrangler does not say in time. */
+export async function listSecrets(config, environment, { tool = wrangler, patience = PATIENCE_MS } = {}) {
+  const [command, args] = tool("secret", "list", "--format", "json", "--config", config, "--env", environment ?? "");
+  if (!existsSync(command)) return undefined;
+  // In CI wrangler opens no browser to ask who it is.
+  const { code, stdout } = await collected(command, args, { patience, env: { CI: "true" } });
+  if (code !== 0) return undefined;
+  try {
+    return JSON.parse(stdout).map(({ name }) => name);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a program wrote, and its exit code: none where it could not be started or its `patience` was over. */
+function collected(command, args, { patience, env = {} } = {}) {
+  return new Promise((resolve) => {
+    // With patience, a group of its own, so that what the program started ends with it.
+    const child = spawn(command, args, { cwd: root, env: toolEnv(env), stdio: ["ignore", "pipe", "pipe"], detached: Boolean(patience) });
+    const texts = { stdout: "", stderr: "" };
+    for (const name of Object.keys(texts)) child[name].setEncoding("utf8").on("data", (chunk) => (texts[name] += chunk));
+    const timer = patience && setTimeout(() => {
+      try {
+        process.kill(-child.pid, "SIGKILL");
+      } catch {
+        // It ended meanwhile.
+      }
+      finish(null);
+    }, patience);
+    const finish = (code, stderr = texts.stderr) => {
+      clearTimeout(timer);
+      resolve({ code, stdout: texts.stdout, stderr });
+    };
+    child.on("error", ({ code }) => finish(null, `${command} could not be started (${code}).`));
+    child.on("close", (code) => finish(code));
+  });
+}
+
+/** The options among `args`; what is none of ours is refused where `strict` is set, and left alone elsewhere. */
+function chosen(args, { strict }) {
+  const found = {};
+  for (let at = 0; at < args.length; at += 1) {
+    const [, name, value] = args[at].match(/^(-{1,2}[a-z]+)(?:=(.*))?$/s) ?? [];
+    const option = options[name];
+    if (!option || (value !== undefined && !withValue.has(option))) {
+      if (strict) throw new Failure(`There is no option ${args[at]}: the options are ${Object.keys(options).filter((it) => it.startsWith("--")).join(", ")}.`);
+      continue;
+    }
+    if (!withValue.has(option)) found[option] = true;
+    else if ((found[option] = value ?? args[(at += 1)]) === undefined) throw new Failure(`${name} needs a value.`);
+  }
+  return found;
+}
+
+/** The exit code: 1 where something must be put right, 2 where nothing could be checked. */
+async function main(args) {
+  const { json, strict, config, ...rest } = chosen(args, { strict: true });
+  if (config?.match(/\.jsonc?$/)) throw new Failure(`${config} cannot be read: write the configuration as TOML.`);
+  const report = await check({ config, ...rest });
+  say(json ? JSON.stringify(report, null, 2) : shown(report, config));
+  return report.problems.length || (strict && report.warnings.length) ? 1 : 0;
+}
+
+if (isMain(import.meta.url)) {
+  try {
+    process.exitCode = await main(process.argv.slice(2));
+  } catch (error) {
+    console.error(error instanceof Failure ? `error: ${error.message}` : error);
+    process.exitCode = 2;
+  }
+}
