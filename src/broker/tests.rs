@@ -2,6 +2,7 @@
 
 mod callers;
 mod operators;
+mod rotations;
 mod webhooks;
 
 use crate::simulation::{Answered, Call, Grants, Site};
