@@ -172,6 +172,40 @@ fn obtains_a_token_anew_where_a_sealing_key_goes_before_all_is_sealed_again() {
     assert!(site.shared.logs.borrow().iter().any(|line| line.contains("record_unopened")));
 }
 
+/// A site with one connection that has nothing but a refresh token, which was
+/// rotated once.
+fn site_with_refresh_token_only() -> (Site, impl Fn(&[&str]) -> Value) {
+    let sealed = |keys: &[&str]| {
+        let mut variables = sealed_with(keys);
+        variables["CONNECTIONS"]["acme"]["grant"] = "refresh_token".into();
+        variables["ACME_REFRESH_TOKEN"] = "refresh-0".into();
+        variables
+    };
+    let site = site(&sealed(&[OLD_KEY]));
+    site.shared.provider.sign_in("refresh-0");
+    site.shared.refresh_token_only.set(true);
+    assert_eq!(site.call(BEFORE, &things()).status, 200);
+    (site, sealed)
+}
+
+#[test]
+fn keeps_the_only_refresh_token_while_the_sealing_key_changes() {
+    let (site, sealed) = site_with_refresh_token_only();
+    for keys in [&[OLD_KEY, NEW_KEY][..], &[NEW_KEY, OLD_KEY], &[NEW_KEY]] {
+        site.redeploy(&sealed(keys));
+        come(&site, Moment::Expired);
+        assert_eq!(site.call(BEFORE, &things()).token_source(), "grant", "{keys:?}");
+    }
+    assert!(site.shared.storage.borrow().as_ref().unwrap().starts_with("1.k2."));
+}
+
+#[test]
+fn loses_the_only_refresh_token_where_its_sealing_key_goes_too_early() {
+    let (site, sealed) = site_with_refresh_token_only();
+    site.redeploy(&sealed(&[NEW_KEY]));
+    assert_eq!(site.call(BEFORE, &things()).code(), "credentials_rejected");
+}
+
 #[test]
 fn changes_a_client_secret_of_which_two_count() {
     let versions = [with(&[]), with(&[("ACME_CLIENT_SECRET", "next secret")])];
@@ -292,9 +326,13 @@ fn tells_which_key_of_several_a_caller_uses() {
         assert_eq!(site.call(1, &with_key(key)).status, 200);
         assert_eq!(last_line(&site)["key"], number);
     }
-    // Who is another caller uses no key.
-    site.call(1, &things().field("authorization", "").field("origin", "https://app.example"));
-    assert_eq!((&last_line(&site)["caller"], &last_line(&site)["key"]), (&json!("page"), &Value::Null));
+    // A call that is allowed as another caller's is told as that.
+    let mut variables = with(&[("BACKEND_KEY", &both)]);
+    variables["CONNECTIONS"]["acme"]["rules"][0]["callers"] = json!(["page", "backend"]);
+    site.redeploy(&variables);
+    assert_eq!(site.call(1, &things().field("origin", "https://app.example")).status, 200);
+    let line = last_line(&site);
+    assert_eq!((&line["caller"], line.get("key")), (&json!("page"), None));
     site.redeploy(&with(&[]));
     assert_eq!(site.call(1, &things()).status, 200);
     assert_eq!(last_line(&site).get("key"), None);
