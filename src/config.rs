@@ -11,6 +11,7 @@ mod grant;
 mod headers;
 mod identity;
 mod jwt;
+mod keys;
 mod limits;
 mod problem;
 mod provider;
@@ -30,6 +31,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+pub use keys::Keys;
 pub use limits::{MAX_LIFETIME, MIN_LIFETIME};
 pub use problem::{Problem, shown};
 pub use provider::Provider;
@@ -38,7 +40,7 @@ pub use secrets::{is_id, secret_name};
 
 use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern};
 use crate::jose::{Algorithm, Expectation};
-use crate::secret::{Fingerprint, Secret};
+use crate::secret::Secret;
 use crate::token::SealingKeys;
 use crate::webhook::{AccountTokens, Proof, SigningKeys};
 
@@ -65,15 +67,23 @@ pub struct Config {
     pub session: Option<SessionPolicy>,
     /// What encrypts at rest; without it nothing is stored and no call served.
     pub sealing_keys: Option<SealingKeys>,
-    /// The fingerprint of the operator's key; without one nobody is the operator.
-    pub admin_key: Option<Fingerprint>,
+    /// The operators' keys; without one nobody is an operator.
+    pub admin_keys: Option<Keys>,
+}
+
+impl Config {
+    /// Whether `key` is an operator's.
+    #[must_use]
+    pub fn is_operator(&self, key: &Secret) -> bool {
+        self.admin_keys.as_ref().is_some_and(|keys| keys.place(key.fingerprint()).is_some())
+    }
 }
 
 /// Who may call, and how it is proven.
 #[derive(Clone, Debug)]
 pub enum Caller {
-    /// A server that knows a key; the key's fingerprint.
-    Key(Fingerprint),
+    /// A server that knows one of these keys.
+    Key(Keys),
     /// Whoever has a token of an issuer elsewhere.
     Jwt(Rc<JwtCaller>),
     /// Whoever is signed in here.

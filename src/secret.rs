@@ -141,6 +141,33 @@ impl Fingerprint {
     }
 }
 
+/// Where a secret stands in the list of those that count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    number: usize,
+    of: usize,
+}
+
+impl Place {
+    /// The place of `presented` among `known`. All are compared, whichever it is.
+    pub fn find(known: impl ExactSizeIterator<Item = Fingerprint>, presented: Fingerprint) -> Option<Self> {
+        let of = known.len();
+        let mut found = None;
+        for (at, known) in known.enumerate() {
+            if known == presented {
+                found = Some(Self { number: at + 1, of });
+            }
+        }
+        found
+    }
+
+    /// Its number, from 1; nothing where it is the only one.
+    #[must_use]
+    pub fn number(self) -> Option<usize> {
+        (self.of > 1).then_some(self.number)
+    }
+}
+
 impl Hash for Fingerprint {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(&self.0);
@@ -179,6 +206,16 @@ mod tests {
         for bad in [String::new(), "0".repeat(63), "0".repeat(65), "g".repeat(64), "+1".repeat(32)] {
             assert_eq!(Fingerprint::try_from(bad), Err(NotHex));
         }
+    }
+
+    #[test]
+    fn tells_which_of_several_it_is() {
+        let [one, two, three] = ["1", "2", "3"].map(|text| Fingerprint::of(&[text]));
+        let number =
+            |known: &[Fingerprint], sent| Place::find(known.iter().copied(), sent).map(Place::number);
+        assert_eq!(number(&[one], one), Some(None));
+        assert_eq!([one, two].map(|sent| number(&[one, two], sent)), [Some(Some(1)), Some(Some(2))]);
+        assert_eq!((number(&[one, two], three), number(&[], one)), (None, None));
     }
 
     #[test]

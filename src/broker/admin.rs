@@ -95,7 +95,7 @@ fn check_operator(head: &RequestHead<'_>, config: &Config) -> Result<(), Refused
     } else {
         Some(Secret::new(credential.trim().to_owned())).filter(|_| scheme.eq_ignore_ascii_case("bearer"))
     };
-    let is_operator = key.is_some_and(|key| config.admin_key == Some(key.fingerprint()));
+    let is_operator = key.is_some_and(|key| config.is_operator(&key));
     if !is_operator {
         return Err(unproven(true));
     }

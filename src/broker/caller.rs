@@ -10,14 +10,14 @@ use super::{Broker, Code, jwt};
 use crate::config::{Caller, Config, Connection, RateLimit};
 use crate::http::{PathPattern, RequestHead, RequestPath};
 use crate::jose::Invalid;
-use crate::secret::Fingerprint;
+use crate::secret::{Fingerprint, Place};
 
 /// What is proven about who calls.
 #[derive(Debug)]
 pub(super) struct Proof<'a> {
     config: &'a Config,
-    /// The caller whose key was sent.
-    key: Option<&'a str>,
+    /// The caller whose key was sent, and which of its keys that is.
+    key: Option<(&'a str, Place)>,
     /// Whom the tokens prove that were sent.
     bearers: Vec<Rc<jwt::Bearer>>,
     /// Who is signed in.
@@ -44,6 +44,8 @@ impl From<Refused> for Unproven {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Permission<'a> {
     pub caller: &'a str,
+    /// The number of the caller's key, where it has several.
+    pub key: Option<usize>,
     pub pattern: &'a PathPattern,
     /// The number of the rule within its connection, and its limit.
     pub rate_limit: Option<(usize, RateLimit)>,
@@ -138,7 +140,9 @@ impl<'a> Proof<'a> {
                 let caller = rule.callers.iter().find(|caller| self.covers(caller))?;
                 let pattern = rule.paths.iter().find(|pattern| pattern.matches(path))?;
                 let rate_limit = rule.rate_limit.map(|limit| (number, limit));
-                Some(Permission { caller, pattern, rate_limit })
+                let key =
+                    self.key.filter(|(holder, _)| holder == caller).and_then(|(_, place)| place.number());
+                Some(Permission { caller, key, pattern, rate_limit })
             })
             .ok_or_else(|| Code::OperationNotAllowed.into())
     }
@@ -178,7 +182,7 @@ impl<'a> Proof<'a> {
 
     fn covers(&self, caller: &str) -> bool {
         match self.config.callers.get(caller) {
-            Some(Some(Caller::Key(_))) => self.key == Some(caller),
+            Some(Some(Caller::Key(_))) => self.key.is_some_and(|(holder, _)| holder == caller),
             Some(Some(Caller::Jwt(_))) => {
                 self.bearers.iter().any(|bearer| bearer.callers.iter().any(|name| name == caller))
             }
@@ -209,15 +213,15 @@ fn bearer<'a>(head: &RequestHead<'a>) -> Option<&'a str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| credential.trim())
 }
 
-/// The caller whose key has the digest `sent`. Every key is compared, whichever
-/// matches.
-fn holder(config: &Config, sent: Fingerprint) -> Option<&str> {
+/// The caller that has a key of the digest `sent`. Every key is compared,
+/// whichever matches.
+fn holder(config: &Config, sent: Fingerprint) -> Option<(&str, Place)> {
     let mut found = None;
     for (name, caller) in &config.callers {
-        if let Some(Caller::Key(known)) = caller
-            && *known == sent
+        if let Some(Caller::Key(keys)) = caller
+            && let Some(place) = keys.place(sent)
         {
-            found = Some(name.as_str());
+            found = Some((name.as_str(), place));
         }
     }
     found

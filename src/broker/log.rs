@@ -19,6 +19,9 @@ pub(super) struct CallLine<'a> {
     pub connection: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<&'a str>,
+    /// Which of the caller's keys was sent, where it has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<usize>,
     pub method: &'a str,
     /// The path pattern of the rule that allowed the call.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,6 +38,9 @@ pub(super) struct CallLine<'a> {
     pub token_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_ms: Option<u64>,
+    /// Which account token proved an event, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account_token: Option<usize>,
     /// The webhook id of an event that was accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_id: Option<String>,
@@ -51,6 +57,7 @@ impl<'a> CallLine<'a> {
             request_id,
             connection: None,
             caller: None,
+            key: None,
             method,
             path: None,
             status: 0,
@@ -59,6 +66,7 @@ impl<'a> CallLine<'a> {
             token: None,
             token_ms: None,
             upstream_ms: None,
+            account_token: None,
             webhook_id: None,
             replayed: false,
         }

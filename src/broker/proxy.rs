@@ -42,6 +42,7 @@ pub(super) async fn pass_on<'a, P: Ports>(
     })?;
     let permission = proof.permission(connection, head.method, path)?;
     line.caller = Some(permission.caller);
+    line.key = permission.key;
     line.path = Some(permission.pattern.as_str());
     if let Some((number, limit)) = permission.rate_limit {
         let (rule, who) = (number.to_string(), proof.who(permission.caller, head));

@@ -4,6 +4,7 @@ mod callers;
 mod connections;
 mod operators;
 mod registry;
+mod rotations;
 mod webhooks;
 
 use crate::simulation::{Answered, Call, Grants, Site};

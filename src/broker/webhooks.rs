@@ -10,7 +10,7 @@ use super::registry::Found;
 use super::{Broker, Code};
 use crate::config::Webhook;
 use crate::http::RequestHead;
-use crate::secret::Secret;
+use crate::secret::{Place, Secret};
 use crate::token::Nonce;
 use crate::webhook::{Event, Proof, Rejection};
 
@@ -29,9 +29,10 @@ pub(super) async fn receive<'a, P: Ports>(
     line.connection = Some(id);
     let webhook = webhook.as_ref().ok_or(Code::NotFound)?.as_ref().ok_or(Code::Misconfigured)?;
     let keys = config.sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
-    if let Proof::Header(name) = &webhook.proof {
-        check_field(head, name.as_str(), webhook)?;
-    }
+    let by_field = match &webhook.proof {
+        Proof::Header(name) => Some(check_field(head, name.as_str(), webhook)?),
+        Proof::Member(_) => None,
+    };
     let body = ports.body(webhook.max_bytes).await.map_err(|failure| match failure {
         BodyFailure::TooLarge => Code::BodyTooLarge,
         BodyFailure::Gone => Code::BadRequest,
@@ -39,10 +40,11 @@ pub(super) async fn receive<'a, P: Ports>(
     let event = Event::read(&body, &webhook.proof, &webhook.account_tokens, &webhook.id_members, id);
     // Each copy may be long, and others come in meanwhile.
     drop(body);
-    let Event { id: webhook_id, body } = event.map_err(|rejection| match rejection {
+    let Event { id: webhook_id, body, token } = event.map_err(|rejection| match rejection {
         Rejection::NotJson => Code::BadRequest,
         Rejection::NotProven => Code::WebhookRejected,
     })?;
+    line.account_token = by_field.or(token).and_then(Place::number);
     let name = event_record(id, &webhook_id);
     let event = keys.seal(&name, body.as_bytes(), &Nonce(ports.bytes())).map_err(|_| Code::Internal)?;
     drop(body);
@@ -54,13 +56,15 @@ pub(super) async fn receive<'a, P: Ports>(
     }
 }
 
-/// Fails where the header field called `name` does not prove the sender.
-fn check_field(head: &RequestHead<'_>, name: &str, webhook: &Webhook) -> Result<(), Code> {
+/// The place of the account token in the header field called `name`.
+///
+/// # Errors
+/// `webhook_rejected` where it does not prove the sender.
+fn check_field(head: &RequestHead<'_>, name: &str, webhook: &Webhook) -> Result<Place, Code> {
     let value = head.headers.value(name).unwrap_or_default();
     let token = match value.split_once(' ') {
         Some((scheme, token)) if name == "authorization" && scheme.eq_ignore_ascii_case("bearer") => token,
         _ => value,
     };
-    let is_proven = webhook.account_tokens.accept(&Secret::new(token.to_owned()));
-    if is_proven { Ok(()) } else { Err(Code::WebhookRejected) }
+    webhook.account_tokens.place(&Secret::new(token.to_owned())).ok_or(Code::WebhookRejected)
 }

@@ -6,9 +6,7 @@ use std::rc::Rc;
 use super::problem::Problem;
 use super::reader::Reader;
 use super::secrets::Secrets;
-use super::{Caller, Variables, jwt};
-use crate::http::is_field_value;
-use crate::secret::Fingerprint;
+use super::{Caller, Keys, Variables, jwt};
 
 /// The callers by name, as in [`super::Config::callers`].
 pub(super) type Callers = BTreeMap<String, Option<Caller>>;
@@ -66,30 +64,23 @@ pub(super) fn read(secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>) -> Option
     caller.filter(|_| reader.count() == before)
 }
 
-fn read_key(secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>) -> Option<Fingerprint> {
+fn read_key(secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>) -> Option<Keys> {
     let variable = secrets.variable("KEY");
     if variable == RESERVED {
         reader.report_table("must have another name: ADMIN_KEY is the operators' key");
         return None;
     }
-    let key = secrets.required("KEY", reader)?;
-    let message = if !is_field_value(key.expose()) {
-        "must be visible ASCII without spaces around it"
-    } else if key.expose().len() < MIN_KEY_BYTES {
-        "must be 32 characters or more"
-    } else {
-        return Some(key.fingerprint());
-    };
-    reader.report_variable(variable, message);
-    None
+    let keys = secrets.required("KEY", reader)?;
+    let keys = Keys::parse(&keys, MIN_KEY_BYTES, "must be 32 characters or more, each key of several");
+    keys.map_err(|message| reader.report_variable(variable, message)).ok()
 }
 
-/// Makes callers of the same key unusable: which of them calls cannot be told.
+/// Makes callers that share a key unusable: which of them calls cannot be told.
 pub(super) fn drop_ambiguous(callers: &mut Callers, variables: &Variables, problems: &mut Vec<Problem>) {
-    let keys: Vec<Fingerprint> = callers.values().filter_map(|caller| key_of(caller.as_ref())).collect();
+    let all: Vec<Keys> = callers.values().filter_map(|caller| keys_of(caller.as_ref()).cloned()).collect();
     for (id, caller) in callers {
-        let Some(own) = key_of(caller.as_ref()) else { continue };
-        if keys.iter().filter(|key| **key == own).count() > 1 {
+        let Some(own) = keys_of(caller.as_ref()) else { continue };
+        if all.iter().filter(|keys| keys.share(own)).count() > 1 {
             let variable = Secrets::new(variables, id).variable("KEY");
             problems.push(Problem::new(variable, "must differ from every other caller's key"));
             *caller = None;
@@ -97,9 +88,9 @@ pub(super) fn drop_ambiguous(callers: &mut Callers, variables: &Variables, probl
     }
 }
 
-fn key_of(caller: Option<&Caller>) -> Option<Fingerprint> {
+fn keys_of(caller: Option<&Caller>) -> Option<&Keys> {
     match caller? {
-        Caller::Key(key) => Some(*key),
+        Caller::Key(keys) => Some(keys),
         Caller::Jwt(_) | Caller::Session | Caller::Anyone => None,
     }
 }

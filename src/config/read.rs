@@ -8,9 +8,8 @@ use serde_json::Value;
 use super::problem::shown;
 use super::reader::Reader;
 use super::secrets::{self, Owners, Secrets, is_id};
-use super::{Config, Problem, Variables, caller, connection, jwt, session, syntax, webhook};
+use super::{Config, Keys, Problem, Variables, caller, connection, jwt, session, syntax, webhook};
 use crate::http::Origin;
-use crate::secret::Fingerprint;
 use crate::token::{SealingKeys, SealingKeysError};
 
 impl Config {
@@ -34,7 +33,7 @@ impl Config {
         let session = session::read(variables, &callers, &mut problems);
         let sealing_keys = read_sealing_keys(variables, &mut problems);
         let token_fields = jwt::fields(&callers);
-        let admin_key = read_admin_key(variables, &mut problems);
+        let admin_keys = read_admin_keys(variables, &mut problems);
         let config = Self {
             allowed_origins,
             base_path,
@@ -44,7 +43,7 @@ impl Config {
             token_fields,
             session,
             sealing_keys,
-            admin_key,
+            admin_keys,
         };
         (config, problems)
     }
@@ -52,7 +51,7 @@ impl Config {
     /// Whether connections can be registered at run time: by the operator.
     #[must_use]
     pub fn takes_registrations(&self) -> bool {
-        self.admin_key.is_some() && self.sealing_keys.is_some()
+        self.admin_keys.is_some() && self.sealing_keys.is_some()
     }
 }
 
@@ -147,12 +146,12 @@ fn read_sealing_keys(variables: &Variables, problems: &mut Vec<Problem>) -> Opti
     keys.map_err(|problem| problems.push(problem)).ok()
 }
 
-/// The fingerprint of the operator's key, which need not be there.
-fn read_admin_key(variables: &Variables, problems: &mut Vec<Problem>) -> Option<Fingerprint> {
+/// The operators' keys, which need not be there.
+fn read_admin_keys(variables: &Variables, problems: &mut Vec<Problem>) -> Option<Keys> {
     const NAME: &str = "ADMIN_KEY";
-    let key = secrets::find(variables, NAME).and_then(|key| match key {
-        Some(key) if key.expose().chars().count() < 16 => Err("must have 16 characters or more"),
-        key => Ok(key.map(|key| key.fingerprint())),
+    let keys = secrets::find(variables, NAME).and_then(|keys| {
+        let parse = |keys| Keys::parse(&keys, 16, "must be 16 characters or more, each key of several");
+        keys.map(parse).transpose()
     });
-    key.map_err(|message| problems.push(Problem::new(NAME.to_owned(), message))).ok().flatten()
+    keys.map_err(|message| problems.push(Problem::new(NAME.to_owned(), message))).ok().flatten()
 }

@@ -9,6 +9,7 @@ mod webhooks;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::secret::{Fingerprint, Place};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 const SEALING_KEYS: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";

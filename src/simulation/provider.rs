@@ -1,18 +1,19 @@
 //! A provider: a token endpoint and an API that knows its own tokens.
 
+mod wire;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
 use serde_json::json;
-use url::form_urlencoded;
-use zeroize::Zeroizing;
 
 use super::world::World;
 use crate::broker::ports::TokenAnswer;
 use crate::oauth::TokenRequest;
 use crate::time::UnixTime;
+use wire::{answer, connection, fields, knows, refused};
 
 /// How a provider grants.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +64,10 @@ pub struct Provider {
     pub grants: Cell<Grants>,
     /// Whether the password is the one that it knows.
     pub knows_credentials: Cell<bool>,
+    /// The passwords of the account.
+    pub account_passwords: RefCell<Vec<&'static str>>,
+    /// The client's secrets; none where the client has none.
+    pub client_secrets: RefCell<Vec<&'static str>>,
     pub faults: RefCell<VecDeque<Fault>>,
     /// How often a fault that is drawn by chance happens, per mille.
     pub chaos: Cell<u64>,
@@ -105,6 +110,8 @@ impl Provider {
             world: world.clone(),
             grants: Cell::new(grants),
             knows_credentials: Cell::new(true),
+            account_passwords: RefCell::new(vec!["pass word"]),
+            client_secrets: RefCell::default(),
             faults: RefCell::default(),
             chaos: Cell::new(0),
             slow: Cell::new(0),
@@ -253,6 +260,10 @@ impl Provider {
             Some("client"),
             "an unexpected request: {body}"
         );
+        if !knows(&self.client_secrets, fields.get("client_secret")) {
+            self.rejected.set(self.rejected.get() + 1);
+            return answer(401, r#"{"error":"invalid_client"}"#, None);
+        }
         match fields.get("grant_type").map(String::as_str) {
             Some("password")
                 if self.passwords.borrow().get(&fields["username"]) == Some(&fields["password"]) =>
@@ -262,7 +273,9 @@ impl Provider {
                 self.people.borrow_mut().insert(family, person);
                 self.issue(family, None)
             }
-            Some("password") if self.knows_credentials.get() && fields["password"] == "pass word" => {
+            Some("password")
+                if self.knows_credentials.get() && knows(&self.account_passwords, fields.get("password")) =>
+            {
                 self.issue(self.world.unique(), None)
             }
             Some("password") => {
@@ -309,27 +322,5 @@ impl Provider {
             response["refresh_token"] = refresh.into();
         }
         answer(200, &response.to_string(), None)
-    }
-}
-
-/// The connection whose token endpoint is at `url`.
-fn connection(url: &str) -> String {
-    let host = url.strip_prefix("https://login.").expect("a token endpoint's address");
-    host.split('.').next().unwrap_or_default().to_owned()
-}
-
-fn fields(body: &str) -> BTreeMap<String, String> {
-    form_urlencoded::parse(body.as_bytes()).into_owned().collect()
-}
-
-fn refused(error: &str) -> TokenAnswer {
-    answer(400, &json!({ "error": error }).to_string(), None)
-}
-
-fn answer(status: u16, body: &str, retry_after: Option<&str>) -> TokenAnswer {
-    TokenAnswer {
-        status,
-        retry_after: retry_after.map(str::to_owned),
-        body: Zeroizing::new(body.as_bytes().to_vec()),
     }
 }

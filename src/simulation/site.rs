@@ -145,9 +145,15 @@ impl Site {
         self.redeploy(&variables);
     }
 
+    /// Gives other variables to each isolate and object that begins from now on.
+    /// Those that live go on with theirs.
+    pub fn release(&self, variables: &Value) {
+        *self.shared.config.borrow_mut() = Rc::new(read(variables));
+    }
+
     /// Deploys other variables: every isolate and the keeper start anew.
     pub fn redeploy(&self, variables: &Value) {
-        *self.shared.config.borrow_mut() = Rc::new(read(variables));
+        self.release(variables);
         for process in std::mem::take(&mut *self.isolates.borrow_mut()).into_keys() {
             self.shared.world.kill(process);
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::text::{Text, decoded, exact};
 use super::{AccountTokens, Proof};
-use crate::secret::{Fingerprint, Secret};
+use crate::secret::{Fingerprint, Place, Secret};
 
 /// An event whose sender is proven, without the proof.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub struct Event {
     pub id: String,
     /// The text as it came, but for the account token.
     pub body: String,
+    /// The place of the account token, where a member carried it.
+    pub token: Option<Place>,
 }
 
 /// Why an event is not taken.
@@ -44,16 +46,16 @@ impl Event {
             Proof::Member(name) => Some(name.as_str()),
             Proof::Header(_) => None,
         };
+        let mut token = None;
         if let Some(name) = member {
             let presented = text.member(name).filter(|value| value.starts_with('"'));
             let presented = presented.ok_or(Rejection::NotProven)?;
-            if !tokens.accept(&Secret::new(decoded(presented).into_owned())) {
-                return Err(Rejection::NotProven);
-            }
+            let place = tokens.place(&Secret::new(decoded(presented).into_owned()));
+            token = Some(place.ok_or(Rejection::NotProven)?);
         }
         let body = text.without(member, tokens);
         let id = webhook_id(connection, &text, id_members, &body);
-        Ok(Self { id, body })
+        Ok(Self { id, body, token })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The account token, by which a sender is recognised.
 
 use crate::http::HeaderName;
-use crate::secret::Secret;
+use crate::secret::{Place, Secret};
 
 /// From how many bytes a text is no word that stands somewhere by chance.
 const TELLING: usize = 8;
@@ -33,12 +33,11 @@ impl AccountTokens {
         (!tokens.is_empty()).then_some(Self(tokens))
     }
 
-    /// Whether `presented` is one of them. All are compared, by digests of one
+    /// The place of `presented` among them. All are compared, by digests of one
     /// length: the time tells nothing of where they differ.
     #[must_use]
-    pub fn accept(&self, presented: &Secret) -> bool {
-        let presented = presented.fingerprint();
-        self.0.iter().fold(false, |found, token| found | (token.fingerprint() == presented))
+    pub fn place(&self, presented: &Secret) -> Option<Place> {
+        Place::find(self.0.iter().map(Secret::fingerprint), presented.fingerprint())
     }
 
     /// Whether one of them stands in `text`. One so short that it may stand
@@ -60,11 +59,12 @@ mod tests {
     #[test]
     fn accepts_each_of_several_and_nothing_like_them() {
         let tokens = AccountTokens::parse(&secret(" old-token ,, new-token")).unwrap();
-        assert!(tokens.accept(&secret("old-token")) && tokens.accept(&secret("new-token")));
+        let number = |token: &str| tokens.place(&secret(token)).and_then(Place::number);
+        assert_eq!(["old-token", "new-token"].map(number), [Some(1), Some(2)]);
         for wrong in
             ["", "old-toke", "old-token1", "OLD-TOKEN", " old-token", "old-token,new-token", "new-token\0"]
         {
-            assert!(!tokens.accept(&secret(wrong)), "{wrong:?}");
+            assert_eq!(tokens.place(&secret(wrong)), None, "{wrong:?}");
         }
     }
 

@@ -13,9 +13,28 @@ fn check_caller(caller: Value, expected: &[&str]) {
 #[test]
 fn knows_a_caller_by_its_keys_fingerprint() {
     let (config, _) = read(&sound());
-    let Some(Caller::Key(fingerprint)) = &config.callers["backend"] else { panic!("not a key") };
-    assert_eq!(*fingerprint, Fingerprint::of(&[KEY]));
+    let places = places(&config, &[KEY, "", &KEY[1..]]);
+    assert_eq!(places.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, false]);
+    assert_eq!(places[0].and_then(Place::number), None);
     assert!(matches!(config.callers["web"], Some(Caller::Anyone)));
+}
+
+/// Where each of `keys` stands among those of `backend`.
+fn places(config: &Config, keys: &[&str]) -> Vec<Option<Place>> {
+    let Some(Caller::Key(known)) = &config.callers["backend"] else { panic!("not a key") };
+    keys.iter().map(|key| known.place(Fingerprint::of(&[key]))).collect()
+}
+
+#[test]
+fn knows_a_caller_by_each_of_its_keys() {
+    let other = KEY.replace('0', "x");
+    for keys in [format!("{KEY},{other}"), format!(" {KEY} ,, {other},")] {
+        let (config, problems) = read(&changed(&[("BACKEND_KEY", json!(keys))]));
+        assert_eq!(problems, []);
+        let places = places(&config, &[KEY, &other, &keys, ""]);
+        let numbers: Vec<_> = places.iter().map(|place| place.and_then(Place::number)).collect();
+        assert_eq!(numbers, [Some(1), Some(2), None, None]);
+    }
 }
 
 #[test]
@@ -42,9 +61,12 @@ fn refuses_weak_and_unsendable_keys() {
     for (key, message) in [
         (json!(""), "is missing: set this secret"),
         (json!(7), "must be a text"),
-        (json!(&KEY[1..]), "must be 32 characters or more"),
-        (json!(format!("{KEY}\n")), "must be visible ASCII without spaces around it"),
-        (json!(format!("é{KEY}")), "must be visible ASCII without spaces around it"),
+        (json!(","), "must hold at least one key"),
+        (json!(&KEY[1..]), "must be 32 characters or more, each key of several"),
+        (json!(format!("{KEY},{}", &KEY[1..])), "must be 32 characters or more, each key of several"),
+        (json!(format!("{KEY}, {KEY}")), "must hold each key once"),
+        (json!(format!("{KEY}\n")), "must be visible ASCII, several keys separated by commas"),
+        (json!(format!("{KEY},é{KEY}")), "must be visible ASCII, several keys separated by commas"),
     ] {
         let expected = format!("BACKEND_KEY: {message}");
         let mut all = vec![expected.as_str()];
@@ -66,6 +88,18 @@ fn refuses_two_callers_of_one_key() {
     assert_eq!(fields, ["BACKEND_KEY", "WEB_KEY"]);
     assert!(config.callers["backend"].is_none() && config.callers["web"].is_none());
     assert!(config.callers["other"].is_some());
+}
+
+#[test]
+fn refuses_callers_that_share_one_of_several_keys() {
+    let [one, two] = ['x', 'y'].map(|mark| KEY.replace('0', &mark.to_string()));
+    let (config, problems) = read(&changed(&[
+        ("CALLERS/web", json!({"kind": "key"})),
+        ("BACKEND_KEY", json!(format!("{KEY},{one}"))),
+        ("WEB_KEY", json!(format!("{two},{one}"))),
+    ]));
+    assert!(config.callers["backend"].is_none() && config.callers["web"].is_none());
+    assert_eq!(problems[0].to_string(), "BACKEND_KEY: must differ from every other caller's key");
 }
 
 #[test]

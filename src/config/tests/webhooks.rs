@@ -43,7 +43,7 @@ fn knows_how_gurus_webhooks_come() {
     // Each change of a transaction's state comes under the same id.
     assert_eq!(webhook.id_members[0], "id");
     assert!(webhook.id_members.iter().any(|name| name == "status"));
-    let accepts = |token: &str| webhook.account_tokens.accept(&Secret::new(token.to_owned()));
+    let accepts = |token: &str| webhook.account_tokens.place(&Secret::new(token.to_owned())).is_some();
     assert!(accepts("first") && accepts("second") && !accepts("first, second"));
 }
 
@@ -184,11 +184,36 @@ fn reports_what_is_wrong_with_the_secrets_of_webhooks() {
 fn takes_an_operators_key_that_nobody_guesses() {
     let key = |key: Value| {
         let (config, problems) = read(&changed(&[("ADMIN_KEY", key)]));
-        (config.admin_key.is_some(), problems.iter().map(ToString::to_string).collect::<Vec<_>>())
+        (config.admin_keys.is_some(), problems.iter().map(ToString::to_string).collect::<Vec<_>>())
     };
     assert_eq!(key(json!("0123456789abcdef")), (true, vec![]));
     assert_eq!(key(json!("")), (false, vec![]));
-    let short = vec!["ADMIN_KEY: must have 16 characters or more".to_owned()];
+    let short = vec!["ADMIN_KEY: must be 16 characters or more, each key of several".to_owned()];
     assert_eq!(key(json!("0123456789abcde")), (false, short));
     assert_eq!(key(json!(1)), (false, vec!["ADMIN_KEY: must be a text".to_owned()]));
+}
+
+#[test]
+fn takes_several_operators_keys_or_none_of_them() {
+    let read = |keys: &str| read(&changed(&[("ADMIN_KEY", json!(keys))]));
+    let [old, new] = ["an old operator!", "0123456789abcdef"];
+    let (config, problems) = read(&format!("{old}, {new}"));
+    let knows = |key: &str| config.is_operator(&Secret::new(key.to_owned()));
+    assert!(problems.is_empty() && knows(old) && knows(new));
+    for wrong in ["", old.trim_end_matches('!'), &format!("{old}, {new}"), &format!(" {new}")] {
+        assert!(!knows(wrong), "{wrong}");
+    }
+    for (keys, message) in [
+        (format!("{old},{}", &new[1..]), "must be 16 characters or more, each key of several"),
+        (format!("{old},{new},{old}"), "must hold each key once"),
+        (format!("{old},{new}\u{e9}"), "must be visible ASCII, several keys separated by commas"),
+        (" ,".to_owned(), "must hold at least one key"),
+    ] {
+        let (config, problems) = read(&keys);
+        assert_eq!(
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [format!("ADMIN_KEY: {message}")]
+        );
+        assert!(!config.is_operator(&Secret::new(old.to_owned())));
+    }
 }

@@ -1,0 +1,48 @@
+//! Lists of keys by which somebody is recognised.
+
+use crate::http::is_field_value;
+use crate::secret::{Fingerprint, Place, Secret};
+
+/// The keys of one caller, or of the operators, as their fingerprints: several
+/// while one follows another.
+#[derive(Clone, Debug)]
+pub struct Keys(Vec<Fingerprint>);
+
+impl Keys {
+    /// Reads keys separated by commas.
+    ///
+    /// # Errors
+    /// What to write instead, `too_short` where one has fewer than `least`
+    /// characters; nothing of the list is kept.
+    pub(super) fn parse(text: &Secret, least: usize, too_short: &'static str) -> Result<Self, &'static str> {
+        let mut keys = Vec::new();
+        for key in text.expose().split(',').map(|entry| entry.trim_matches(' ')) {
+            if key.is_empty() {
+                continue;
+            }
+            if !is_field_value(key) {
+                return Err("must be visible ASCII, several keys separated by commas");
+            }
+            if key.len() < least {
+                return Err(too_short);
+            }
+            let key = Fingerprint::of(&[key]);
+            if keys.contains(&key) {
+                return Err("must hold each key once");
+            }
+            keys.push(key);
+        }
+        if keys.is_empty() { Err("must hold at least one key") } else { Ok(Self(keys)) }
+    }
+
+    /// The place of the key whose digest is `sent`. All are compared.
+    #[must_use]
+    pub fn place(&self, sent: Fingerprint) -> Option<Place> {
+        Place::find(self.0.iter().copied(), sent)
+    }
+
+    /// Whether one of them is another one's, too.
+    pub(super) fn share(&self, others: &Self) -> bool {
+        self.0.iter().any(|key| others.0.contains(key))
+    }
+}

@@ -1,0 +1,317 @@
+// Every secret follows another while calls come in all the time, by the
+// procedures of docs/rotation.md; not one call fails. The secrets are enforced
+// by whoever checks them: the broker, the provider, the receiver.
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { createServer } from "node:http";
+import { after, before, describe, test } from "node:test";
+import { text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Webhook } from "standardwebhooks";
+import { closeServer, listen } from "../../sandbox/provider.mjs";
+import { assertProblem, assertStatus } from "./support/assertions.mjs";
+import { EVERYTHING, sealingKey, startBroker } from "./support/broker.mjs";
+import { call, keepAlive, KEY } from "./support/client.mjs";
+import { ADMIN_KEY, eventually } from "./support/events.mjs";
+import { startFront } from "./support/front.mjs";
+import { Person } from "./support/person.mjs";
+import { newSecret } from "./support/receiver.mjs";
+import { startStrictProvider } from "./support/strict-provider.mjs";
+
+// Calls under way at once, of each kind.
+const CALLERS = 8;
+// Calls that are seen to pass before a procedure goes on.
+const ENOUGH = 150;
+// A call may be held while the version changes.
+const PATIENCE = 60_000;
+
+const newKey = () => randomBytes(32).toString("hex");
+
+const agent = keepAlive();
+const providers = {};
+const [FIRST, SECOND] = [sealingKey("k1"), sealingKey("k2")];
+/** What those outside use now. */
+const now = { backend: KEY, shop: newKey(), admin: ADMIN_KEY, accountToken: newKey(), webhookSecret: newSecret() };
+let broker, front, receiver, load, person;
+
+before(async () => {
+  for (const id of ["account", "client", "fixed", "people"]) providers[id] = await startStrictProvider();
+  providers.fixed.staticTokens.add("a static token");
+  receiver = await startReceiver();
+  const { account, client, fixed, people } = providers;
+  const rules = (caller) => [{ ...EVERYTHING, callers: [caller] }];
+  const { token_url: _, client_id: __, ...api } = fixed.fields;
+  const webhook = { forward_to: receiver.url, token_field: "token", id_field: "id" };
+  broker = await startBroker({
+    vars: {
+      CALLERS: { backend: { kind: "key" }, shop: { kind: "key" } },
+      CONNECTIONS: {
+        account: { ...account.fields, grant: "password", rules: rules("backend") },
+        client: { ...client.fields, grant: "client_credentials", rules: rules("shop") },
+        fixed: { ...api, grant: "static", webhook, rules: rules("backend") },
+        people: { ...people.fields, grant: "password", subject: "user", rules: rules("session") },
+      },
+    },
+    secrets: {
+      SEALING_KEYS: FIRST,
+      SHOP_KEY: now.shop,
+      ADMIN_KEY: now.admin,
+      ACCOUNT_CLIENT_SECRET: "a client secret",
+      ACCOUNT_USERNAME: "an account",
+      ACCOUNT_PASSWORD: "a password",
+      CLIENT_CLIENT_SECRET: "a client secret",
+      PEOPLE_CLIENT_SECRET: "a client secret",
+      FIXED_TOKEN: "a static token",
+      FIXED_ACCOUNT_TOKEN: now.accountToken,
+      FIXED_WEBHOOK_SECRET: now.webhookSecret,
+    },
+  });
+  front = await startFront(broker);
+  person = await signedIn();
+  load = new Load();
+  load.begin("account", CALLERS, () => send("/api/account/things", now.backend));
+  load.begin("client", CALLERS, () => send("/api/client/things", now.shop));
+  load.begin("fixed", CALLERS, () => send("/api/fixed/things", now.backend));
+  load.begin("people", CALLERS, () => person.send("/api/people/things", { agent, timeout: PATIENCE }));
+  load.begin("operator", 1, () => send("/admin/connections/fixed/webhooks", now.admin), 200);
+  load.begin("events", 2, () => sendEvent(now.accountToken), 100);
+  await load.passes();
+});
+
+after(async () => {
+  await load?.end();
+  agent.destroy();
+  await front?.close();
+  await broker?.stop();
+  await Promise.all([receiver, ...Object.values(providers)].map((one) => one?.close()));
+});
+
+const send = (target, key, options) => call(front.url, target, { key, agent, timeout: PATIENCE, ...options });
+
+const sent = new Set();
+
+async function sendEvent(token) {
+  const id = randomBytes(8).toString("hex");
+  const answer = await send("/webhooks/fixed", null, { method: "POST", json: { token, id } });
+  if (answer.status === 202) sent.add(id);
+  return answer;
+}
+
+async function signedIn() {
+  const { vars } = broker;
+  const one = new Person({ vars, call: (target, options) => call(front.url, target, options) });
+  providers.people.accounts.set(one.name, new Set([one.password]));
+  await one.signIn({ id: "people" });
+  return one;
+}
+
+/** Calls that come without end, and how they were answered. */
+class Load {
+  counts = {};
+  /** How often each answer came that should not. */
+  failures = {};
+  #goesOn = true;
+  #all = [];
+
+  /** Has `count` callers make one call after the other. */
+  begin(name, count, make, pause = 20) {
+    this.counts[name] = 0;
+    for (let number = 0; number < count; number += 1) this.#all.push(this.#go(name, make, pause));
+  }
+
+  /** Resolves when every kind of calls was answered often enough from now on. */
+  async passes() {
+    const before = { ...this.counts };
+    const enough = { operator: 3, events: 6 };
+    const passed = () => Object.entries(this.counts).every(([name, count]) => count - before[name] >= (enough[name] ?? ENOUGH / 4));
+    await eventually(passed, "the answers to the calls");
+    assert.deepEqual(this.failures, {});
+  }
+
+  async end() {
+    this.#goesOn = false;
+    await Promise.all(this.#all);
+  }
+
+  #fail(what) {
+    this.failures[what] = (this.failures[what] ?? 0) + 1;
+  }
+
+  async #go(name, make, pause) {
+    while (this.#goesOn) {
+      const answer = await make().catch(({ message }) => ({ status: message }));
+      if (answer.status !== (name === "events" ? 202 : 200)) this.#fail(`${name}: ${answer.status} ${answer.text?.match(/"code":"\w+"/)}`);
+      this.counts[name] += 1;
+      await sleep(pause);
+    }
+  }
+}
+
+/** The application: it knows one webhook secret, and refuses what that did not sign. */
+async function startReceiver() {
+  const got = new Set();
+  const refused = [];
+  const server = createServer(async (request, response) => {
+    const body = await text(request);
+    try {
+      got.add(new Webhook(now.webhookSecret).verify(body, request.headers).id);
+      response.writeHead(204).end();
+    } catch (error) {
+      refused.push(error.message);
+      response.writeHead(401).end();
+    }
+  });
+  await listen(server, 0);
+  return { url: `http://127.0.0.1:${server.address().port}/`, got, refused, close: () => closeServer(server) };
+}
+
+/** Has `provider` end all its tokens, and sees calls pass with a new one; the request that obtained it. */
+async function renewed(provider) {
+  const request = await provider.revoke();
+  await load.passes();
+  return request;
+}
+
+/** Sets secrets, as `wrangler secret put` does, and sees calls pass. */
+async function put(secrets) {
+  await front.change({ secrets });
+  await load.passes();
+}
+
+/** The log lines of calls, which `wanted` accepts, while calls pass. */
+async function linesOf(wanted) {
+  const since = broker.output.length;
+  await load.passes();
+  return broker.logsSince(since).filter((line) => line.event === "call" && wanted(line));
+}
+
+/** Which key the stored token sets are sealed with, where the broker tells. */
+async function sealedWith(connection) {
+  const answer = await send(`/admin/connections/${connection}`, now.admin);
+  return answer.status === 200 ? answer.json().sealing_key : undefined;
+}
+
+const refusals = () => Object.entries(providers).flatMap(([id, { refusals }]) => refusals.map((request) => ({ id, ...request })));
+
+describe("under load, without a call that fails", () => {
+  test("a sealing key follows another", async () => {
+    await put({ SEALING_KEYS: `${FIRST},${SECOND}` });
+    await put({ SEALING_KEYS: `${SECOND},${FIRST}` });
+    // What is sealed with the first one goes: token sets with the next grant, sessions with their end.
+    person = await signedIn();
+    for (const id of ["account", "client"]) await renewed(providers[id]);
+    for (const id of ["account", "client"]) assert.ok([undefined, "k2"].includes(await sealedWith(id)), id);
+    await noneWaits();
+    const [since, requests] = [broker.output.length, tokenRequests()];
+    await put({ SEALING_KEYS: SECOND });
+    // Everything opens: nobody is asked for anything again.
+    assert.equal(tokenRequests(), requests);
+    assert.deepEqual(broker.logsSince(since).filter(({ event, outcome }) => event === "record_unopened" || outcome === "unopened"), []);
+  });
+
+  test("a client secret follows another, where the provider takes two at a time", async () => {
+    const { client } = providers;
+    client.clientSecrets.add("a second client secret");
+    await put({ CLIENT_CLIENT_SECRET: "a second client secret" });
+    assert.equal((await renewed(client)).secret, "a second client secret");
+    client.clientSecrets.delete("a client secret");
+    assert.equal((await renewed(client)).secret, "a second client secret");
+  });
+
+  test("a client secret follows another, where the provider takes one at a time", async () => {
+    const { account } = providers;
+    // A token is fresh: nobody needs the secret for the moment.
+    await renewed(account);
+    account.clientSecrets = new Set(["a second client secret"]);
+    await load.passes();
+    await put({ ACCOUNT_CLIENT_SECRET: "a second client secret" });
+    assert.equal((await renewed(account)).secret, "a second client secret");
+  });
+
+  test("a password follows another, which ends all tokens at the provider", async () => {
+    const { account } = providers;
+    await renewed(account);
+    await put({ ACCOUNT_PASSWORD: "a second password" });
+    account.accounts.set("an account", new Set(["a second password"]));
+    assert.equal((await renewed(account)).password, "a second password");
+  });
+
+  test("a caller's key follows another", async () => {
+    const [old, next] = [now.shop, newKey()];
+    await put({ SHOP_KEY: `${old}, ${next}` });
+    const ofShop = ({ caller }) => caller === "shop";
+    assert.deepEqual(numbers(await linesOf(ofShop), "key"), [1]);
+    now.shop = next;
+    // Those under way end with the old one.
+    await load.passes();
+    assert.deepEqual(numbers(await linesOf(ofShop), "key"), [2]);
+    await put({ SHOP_KEY: next });
+    assert.deepEqual(numbers(await linesOf(ofShop), "key"), [undefined]);
+    assertProblem(await send("/api/client/things", old), 401, "caller_unauthenticated");
+  });
+
+  test("an account token of webhooks follows another", async () => {
+    const [old, next] = [now.accountToken, newKey()];
+    await put({ FIXED_ACCOUNT_TOKEN: `${old},${next}` });
+    const ofEvents = ({ webhook_id: id }) => id;
+    assert.deepEqual(numbers(await linesOf(ofEvents), "account_token"), [1]);
+    now.accountToken = next;
+    await load.passes();
+    assert.deepEqual(numbers(await linesOf(ofEvents), "account_token"), [2]);
+    await put({ FIXED_ACCOUNT_TOKEN: next });
+    assert.deepEqual(numbers(await linesOf(ofEvents), "account_token"), [undefined]);
+    assertProblem(await sendEvent(old), 401, "webhook_rejected");
+  });
+
+  test("a webhook secret follows another, and no delivery is refused", async () => {
+    const [old, next] = [now.webhookSecret, newSecret()];
+    await put({ FIXED_WEBHOOK_SECRET: `${old},${next}` });
+    await noneWaits();
+    now.webhookSecret = next;
+    await load.passes();
+    await put({ FIXED_WEBHOOK_SECRET: next });
+    await noneWaits();
+    assert.deepEqual(receiver.refused, []);
+  });
+
+  test("the operators' key follows another", async () => {
+    const [old, next] = [now.admin, newKey()];
+    await put({ ADMIN_KEY: `${old},${next}` });
+    now.admin = next;
+    await load.passes();
+    await put({ ADMIN_KEY: next });
+    assertProblem(await send("/admin/connections/fixed/webhooks", old), 401, "caller_unauthenticated");
+  });
+
+  test("a static token follows another", async () => {
+    const { fixed } = providers;
+    fixed.staticTokens.add("a second static token");
+    await put({ FIXED_TOKEN: "a second static token" });
+    fixed.staticTokens.delete("a static token");
+    await load.passes();
+    assert.equal(fixed.unauthorized, 0);
+    assertStatus(await send("/api/fixed/things", now.backend));
+  });
+
+  test("every call was served, every event delivered, and no secret refused", async (context) => {
+    await load.end();
+    await noneWaits();
+    const calls = Object.values(load.counts).reduce((sum, count) => sum + count, 0);
+    context.diagnostic(`${calls} calls: ${JSON.stringify(load.counts)}`);
+    assert.deepEqual(load.failures, {});
+    assert.ok(calls > 2_000, `${calls} calls are no load`);
+    assert.deepEqual(refusals(), []);
+    assert.deepEqual([[...sent].filter((id) => !receiver.got.has(id)), receiver.refused], [[], []]);
+  });
+});
+
+const tokenRequests = () => Object.values(providers).reduce((sum, { tokenRequests }) => sum + tokenRequests.length, 0);
+
+const numbers = (lines, member) => [...new Set(lines.map((line) => line[member]))].sort();
+
+/** Resolves when all that was sent by now is delivered. */
+function noneWaits() {
+  const all = [...sent];
+  return eventually(() => all.every((id) => receiver.got.has(id)), "the delivery of every event");
+}

@@ -1,0 +1,71 @@
+// What stands before the broker while its version changes. Cloudflare starts
+// the new version beside the old one and refuses no call meanwhile; here there
+// is one process on the stored state at a time. So calls that come during a
+// change are held for its moment, and those under way are let end.
+
+import { once } from "node:events";
+import { Agent, createServer, request as httpRequest } from "node:http";
+import { closeServer, listen } from "../../../sandbox/provider.mjs";
+
+/** Starts one before `broker`. */
+export async function startFront(broker) {
+  const front = new Front(broker);
+  await listen(front.server, 0);
+  return front;
+}
+
+class Front {
+  #agent = new Agent({ keepAlive: true });
+  #held;
+  #underWay = new Set();
+
+  constructor(broker) {
+    this.broker = broker;
+    this.server = createServer((request, response) => {
+      this.#pass(request, response).catch(() => response.destroy());
+    });
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.server.address().port}`;
+  }
+
+  /** Ends the broker and starts it with other variables or secrets, on the same stored state. */
+  async change(changes) {
+    let release;
+    this.#held = new Promise((resolve) => (release = resolve));
+    await Promise.allSettled(this.#underWay);
+    this.#agent.destroy();
+    this.#agent = new Agent({ keepAlive: true });
+    await this.broker.restart(changes);
+    this.#held = undefined;
+    release();
+  }
+
+  async close() {
+    this.#agent.destroy();
+    await closeServer(this.server);
+  }
+
+  async #pass(request, response) {
+    while (this.#held) await this.#held;
+    const done = this.#send(request, response);
+    this.#underWay.add(done);
+    try {
+      await done;
+    } finally {
+      this.#underWay.delete(done);
+    }
+  }
+
+  async #send(request, response) {
+    const { hostname, port, host } = new URL(this.broker.url);
+    const headers = { ...request.headers, host };
+    const sent = httpRequest({ hostname, port, method: request.method, path: request.url, headers, agent: this.#agent });
+    request.pipe(sent);
+    const [answer] = await once(sent, "response");
+    response.writeHead(answer.statusCode, answer.rawHeaders);
+    answer.pipe(response);
+    await once(answer, "close");
+  }
+}
