@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::answer::{Draft, Refused};
 use super::deliveries::{DeliveriesAsk, DeliveriesReply, List, Record};
-use super::ports::Ports;
+use super::log::write_admin;
+use super::ports::{Log, Ports};
 use super::{Broker, Code};
 use crate::config::Config;
 use crate::http::RequestHead;
@@ -22,6 +23,7 @@ pub(super) async fn answer<P: Ports>(
     ports: &P,
     head: &RequestHead<'_>,
     path: &str,
+    request_id: &str,
 ) -> Result<Draft<P::Response>, Refused> {
     check_operator(head, broker.config())?;
     let mut segments = path.split('/');
@@ -38,7 +40,9 @@ pub(super) async fn answer<P: Ports>(
         ["webhooks"] => {
             Refused::other_methods(head, "GET, HEAD")?;
             webhooks()?;
-            return list(ports, head, id).await;
+            let listed = list(ports, head, id).await;
+            write_line(ports, request_id, "list_webhooks", id, &listed);
+            return listed;
         }
         ["webhooks", "send"] => DeliveriesAsk::SendAgain { id: None },
         ["webhooks", webhook, "send"] => DeliveriesAsk::SendAgain { id: Some((*webhook).to_owned()) },
@@ -46,11 +50,24 @@ pub(super) async fn answer<P: Ports>(
     };
     Refused::other_methods(head, "POST")?;
     webhooks()?;
-    match ports.ask_deliveries(id, &ask).await {
+    let sent = match ports.ask_deliveries(id, &ask).await {
         Ok(DeliveriesReply::SentAgain) => Ok(Draft::empty(202)),
         Ok(DeliveriesReply::Unknown) => Err(Code::NotFound.into()),
         _ => Err(Refused::unavailable(Code::Internal, 1)),
-    }
+    };
+    write_line(ports, request_id, "send_again", id, &sent);
+    sent
+}
+
+fn write_line<T>(
+    log: &impl Log,
+    request_id: &str,
+    action: &str,
+    connection: &str,
+    done: &Result<T, Refused>,
+) {
+    let outcome = done.as_ref().map_or_else(|refused| refused.code.as_str(), |_| "done");
+    write_admin(log, request_id, action, Some(connection), outcome);
 }
 
 /// A page of the webhooks that failed, or are still to be delivered.

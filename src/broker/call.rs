@@ -23,7 +23,7 @@ pub async fn answer<P: Ports>(
     let cors = if route.is_for_pages() { Cors::read(head, broker.config()) } else { Cors::none() };
     let served = serve(broker, ports, head, route, &cors, &mut line).await;
     let mut draft = served.unwrap_or_else(|refused| {
-        line.code = Some(refused.code.as_str());
+        line.note_code(refused.code);
         if refused.code == Code::Internal {
             super::report::internal(&**ports, &request_id, "a record or an answer was not as it must be");
         }
@@ -41,7 +41,7 @@ pub async fn answer<P: Ports>(
 async fn serve<'a, P: Ports>(
     broker: &'a Rc<Broker>,
     ports: &Rc<P>,
-    head: &RequestHead<'_>,
+    head: &RequestHead<'a>,
     route: Route<'_>,
     cors: &Cors<'_>,
     line: &mut CallLine<'a>,
@@ -94,7 +94,7 @@ async fn serve<'a, P: Ports>(
             auth::sign_out(broker, ports, head, cors, line).await
         }
         Route::Webhook { connection } => webhooks::receive(broker, ports, head, connection, line).await,
-        Route::Admin(path) => admin::answer(broker, &**ports, head, path).await,
+        Route::Admin(path) => admin::answer(broker, &**ports, head, path, line.request_id).await,
         Route::Nowhere => Err(Code::NotFound.into()),
     }
 }

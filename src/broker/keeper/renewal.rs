@@ -9,7 +9,7 @@ use super::plan::{Means, NextGrant, Reason, next_grant};
 use super::state::State;
 use super::wait::Wait;
 use super::{Cause, Failure, Keeper, access_token_record};
-use crate::broker::log::GrantLine;
+use crate::broker::log::{GrantLine, write_rotation};
 use crate::broker::ports::{Cache as _, Clock as _, Entropy as _, KeeperPorts, PostFailure};
 use crate::broker::report;
 use crate::config::{Connection, Grant, TokenEndpoint};
@@ -64,9 +64,13 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             match outcome {
                 Outcome::Granted(response) => {
                     let set = self.token_set(&response, connection, attempt.is_refresh, sent_at)?;
+                    let is_rotated = self.change(|state| state.is_rotated_by(&set))?;
                     let refused = reason == Reason::Refused;
                     let access =
                         self.commit(connection, keys, |state| state.hold(set.clone(), refused)).await?;
+                    if is_rotated {
+                        write_rotation(&self.ports, "refresh_token", &self.connection);
+                    }
                     self.publish(&access, connection, keys);
                     return Ok(access);
                 }
