@@ -108,18 +108,21 @@ impl<'a> CallLine<'a> {
     }
 }
 
-/// The line of one sign-in or sign-out.
-pub(super) fn write_sign(
-    log: &impl Log,
-    event: &str,
-    request_id: &str,
-    connection: Option<&str>,
-    outcome: &str,
-) {
-    let mut line = json!({ "event": event, "audit": true, "request_id": request_id, "outcome": outcome });
-    if let (Some(connection), Some(members)) = (connection, line.as_object_mut()) {
-        members.insert("connection".to_owned(), connection.into());
-    }
+/// The line of one sign-in: `outcome` is `granted`, or the code of the failure.
+pub(super) fn write_sign_in(log: &impl Log, request_id: &str, connection: &str, outcome: &str) {
+    let line = json!({
+        "event": "sign_in",
+        "audit": true,
+        "request_id": request_id,
+        "connection": connection,
+        "outcome": outcome,
+    });
+    log.line(&line.to_string());
+}
+
+/// The line of one sign-out that ended a session.
+pub(super) fn write_sign_out(log: &impl Log, request_id: &str) {
+    let line = json!({ "event": "sign_out", "audit": true, "request_id": request_id, "outcome": "ended" });
     log.line(&line.to_string());
 }
 
