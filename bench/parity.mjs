@@ -64,8 +64,8 @@ async function call(broker, { path, headers, method, body }) {
   const exposed = fields["access-control-expose-headers"];
   if (exposed) fields["access-control-expose-headers"] = exposed.split(", ").sort().join(", ");
   const id = response.headers.get("x-request-id");
-  const body = (await response.text()).replaceAll(id, "(id)").replaceAll(id.slice(0, 16), "(half)");
-  return { status: response.status, fields, body };
+  const told = (await response.text()).replaceAll(id, "(id)").replaceAll(id.slice(0, 16), "(half)");
+  return { status: response.status, fields, body: told };
 }
 
 /** Problem details tell the request's id and the broker's address. */
