@@ -28,7 +28,7 @@ impl<'a> Trace<'a> {
         if values.next().is_some() { None } else { Self::parse(value) }
     }
 
-    /// Reads a field value (§3.2, and §4.2 for versions to come).
+    /// Reads a field value (§3.2.2, and §3.2.4 for versions to come).
     fn parse(value: &'a str) -> Option<Self> {
         let mut parts = value.splitn(5, '-');
         let (version, id, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
