@@ -1,10 +1,10 @@
-// One data point for each proxied call, in bare workerd with a dataset that keeps what it is given.
-// Wrangler's own dataset, on a developer's machine, keeps nothing.
+// One data point for each proxied call, in bare workerd with a dataset that keeps what it is given:
+// wrangler's own, on a developer's machine, keeps nothing.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
-import { EVERYTHING, ORIGIN, sealingKey } from "./support/broker.mjs";
+import { EVERYTHING, ORIGIN, sealingKey, startBroker } from "./support/broker.mjs";
 import { call } from "./support/client.mjs";
 import { COOKIE } from "./support/person.mjs";
 import { search } from "./support/search.mjs";
@@ -34,6 +34,7 @@ export default {
   },
 };`;
 
+const CALLERS = { backend: { kind: "key" }, page: { kind: "anyone" } };
 const CALLER_KEY = `canary-caller-key-${randomBytes(16).toString("hex")}`;
 const canary = (name) => `canary-${name}-${randomBytes(12).toString("hex")}`;
 const IN_PATH = canary("path");
@@ -57,12 +58,13 @@ before(async () => {
   service = upstream.connection("service", { grant: "password", fields: { rules, replay_bytes: 100, timeout_ms: 500 } });
   service.on("/never", () => {}).on("/once", (request, response) => response.end());
   upstream.connection("plain", { grant: "static", fields: { rules } });
+  upstream.connection("slow", { fields: { rules } });
   upstream.connection("refused", { grant: "password", fields: { rules } });
   people = upstream.connection("people", { users: { ana: "ana's password" } });
   const settings = {
     tables: {
       ALLOWED_ORIGINS: [ORIGIN],
-      CALLERS: { backend: { kind: "key" }, page: { kind: "anyone" } },
+      CALLERS,
       CONNECTIONS: upstream.vars,
     },
     texts: { BACKEND_KEY: CALLER_KEY, SEALING_KEYS: sealingKey("k1"), ...upstream.secrets },
@@ -128,8 +130,11 @@ describe("a call makes one point", () => {
 
   test("with its times", async () => {
     const { point } = await pointOf("/api/service/never");
-    assert.ok(point.upstream_ms >= 490 && point.token_ms < 400, JSON.stringify(point));
+    assert.ok(point.upstream_ms >= 490 && point.token_ms < point.upstream_ms, JSON.stringify(point));
     assert.deepEqual([point.status, point.code, point.sent], [504, "upstream_timeout", 1]);
+    upstream.get("slow").answerTokenRequest({ delay: 500 });
+    const waited = await pointOf("/api/slow/echo");
+    assert.ok(waited.point.token_ms >= 490 && waited.point.upstream_ms < waited.point.token_ms, JSON.stringify(waited.point));
   });
 
   test("of any method, with the pattern of its path", async () => {
@@ -230,6 +235,21 @@ test("a dataset that fails harms no call", async () => {
     assert.equal((await pointOf("/api/service/echo")).answer.status, 200);
   } finally {
     await fail(false);
+  }
+});
+
+test("wrangler's own dataset takes the points, as wrangler.toml binds it", async () => {
+  const written = await readFile(new URL("../../wrangler.toml", import.meta.url), "utf8");
+  const [, binding, dataset] = /^# \[\[analytics_engine_datasets\]\]\n# binding = "(\w+)"\n# dataset = "(\w+)"$/m.exec(written);
+  assert.equal(binding, "ANALYTICS");
+  const config = { analytics_engine_datasets: [{ binding, dataset }] };
+  const { vars, secrets } = upstream.get("plain");
+  const bound = await startBroker({ vars: { CALLERS, CONNECTIONS: { plain: vars } }, secrets, config });
+  try {
+    for (const options of [{}, { method: "POST", body: "x" }]) assert.equal((await bound.call("/api/plain/echo", options)).status, 200);
+    await bound.logged(({ event, status }) => event === "call" && status === 200);
+  } finally {
+    await bound.stop();
   }
 });
 
