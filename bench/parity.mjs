@@ -1,11 +1,14 @@
 // Whether both brokers do the same: what is compared must answer alike, and refuse alike.
 import { Failure } from "../scripts/lib.mjs";
 import { BROWSER_HEADERS, KEY, KIB, MIB, ORIGIN } from "./settings.mjs";
-import { LARGE, SINK, SMALL } from "./upstream.mjs";
+import { LARGE, SINK, SMALL, TRACE } from "./upstream.mjs";
 
 const withKey = { authorization: `Bearer ${KEY}` };
 // What no two answers have in common.
 const CHANGING = ["date", "server-timing", "x-request-id"];
+
+const traced = (value) => ({ traceparent: value, tracestate: "vendor=x" });
+const SOUND = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 const SAME = {
   "a small answer": { path: SMALL, headers: withKey },
@@ -13,6 +16,11 @@ const SAME = {
   "an answer of 1 MiB": { path: LARGE, headers: withKey },
   "a query": { path: `${SMALL}?a=%20b&c`, headers: withKey },
   "a part of an answer": { path: SMALL, headers: { ...withKey, range: "bytes=0-9" } },
+  "a trace of its own": { path: TRACE, headers: withKey },
+  "a trace of a server's": { path: TRACE, headers: { ...withKey, ...traced(SOUND) } },
+  "a trace of a page's": { path: TRACE, headers: { origin: ORIGIN, ...traced(SOUND) } },
+  "a trace that is none": { path: TRACE, headers: { ...withKey, ...traced(`${SOUND}-x`) } },
+  "a trace of a later version": { path: TRACE, headers: { ...withKey, ...traced(`01${SOUND.slice(2)}-x`) } },
   "what the upstream does not have": { path: "/missing", headers: withKey },
   "a body of 64 KiB": { path: SINK, headers: withKey, method: "POST", body: Buffer.alloc(64 * KIB, "x") },
   "a body of 20 MiB": { path: SINK, headers: withKey, method: "POST", body: Buffer.alloc(20 * MIB, "x") },
@@ -55,7 +63,9 @@ async function call(broker, { path, headers, method, body }) {
   // Their order says nothing.
   const exposed = fields["access-control-expose-headers"];
   if (exposed) fields["access-control-expose-headers"] = exposed.split(", ").sort().join(", ");
-  return { status: response.status, fields, body: await response.text() };
+  const id = response.headers.get("x-request-id");
+  const told = (await response.text()).replaceAll(id, "(id)").replaceAll(id.slice(0, 16), "(half)");
+  return { status: response.status, fields, body: told };
 }
 
 /** Problem details tell the request's id and the broker's address. */

@@ -16,6 +16,8 @@ export const LARGE = "/large.bin";
 export const SINK = "/sink";
 /** Answers the credential that the request came with. */
 export const CREDENTIAL = "/credential";
+/** Answers the trace that the request belongs to. */
+export const TRACE = "/trace";
 
 export async function startUpstream() {
   const folder = mkdtempSync(path.join(tmpdir(), "porteiro-bench-nginx-"));
@@ -53,6 +55,7 @@ http {
   server {
     listen 127.0.0.1:${port} backlog=4096; root ${folder};
     location = ${CREDENTIAL} { default_type text/plain; return 200 $http_authorization; }
+    location = ${TRACE} { default_type text/plain; return 200 "$http_traceparent $http_tracestate"; }
     location = ${SINK} {
       client_max_body_size 0; client_body_buffer_size 32m;
       proxy_pass http://inner; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header X-Received $request_length;

@@ -6,6 +6,7 @@ mod header;
 mod method;
 mod origin;
 mod path;
+mod trace;
 
 pub use address::{AddressError, EndpointUrl, check_document_url};
 pub use head::{Headers, RequestHead};
@@ -13,3 +14,4 @@ pub use header::{HeaderName, is_field_value};
 pub use method::Method;
 pub use origin::Origin;
 pub use path::{BadPath, PathPattern, RequestPath};
+pub use trace::{TRACEPARENT, Trace};

@@ -34,7 +34,7 @@
 //! | [`oauth`] | token requests and token responses as pure pairs |
 //! | [`token`] | what is kept: token sets, their freshness, sealed records (its doc is the storage schema) |
 //! | [`webhook`] | what proves an event's sender, what is handed on, its signature |
-//! | [`http`] | methods, origins, addresses, paths and heads, each validated once |
+//! | [`http`] | methods, origins, addresses, paths, heads, traces, each validated once |
 //! | [`json`], [`form`], [`secret`], [`time`] | JSON without doubled members; the form encoding; texts never to be seen; instants |
 //!
 //! `oauth` and `token` stand beside `config`: grants are configured, requested

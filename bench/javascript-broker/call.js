@@ -8,15 +8,16 @@ import { segmentsOf, splitAddress } from "./path.js";
 import { preflight } from "./preflight.js";
 import { Problem } from "./problem.js";
 import { currentToken, tokenAfterRefusal } from "./tokens.js";
+import { readTrace, traceparent } from "./trace.js";
 
 export async function answer(request, env, ctx) {
   const config = await configuration(env);
   const address = splitAddress(request.url);
   const cors = readCors(request, address.origin, config);
   const line = {
-    event: "call", request_id: crypto.randomUUID().replaceAll("-", ""), connection: undefined, caller: undefined,
-    method: request.method, path: undefined, status: 0, code: undefined, token: undefined, token_ms: undefined,
-    upstream_ms: undefined, replayed: undefined,
+    event: "call", audit: undefined, request_id: crypto.randomUUID().replaceAll("-", ""), trace_id: undefined,
+    connection: undefined, caller: undefined, method: request.method, path: undefined, status: 0, code: undefined, token: undefined,
+    token_ms: undefined, upstream_ms: undefined, replayed: undefined,
   };
   let draft;
   try {
@@ -25,6 +26,7 @@ export async function answer(request, env, ctx) {
     if (!(error instanceof Problem)) throw error;
     line.code = error.code;
     draft = error.answer(address.origin + config.basePath, line.request_id);
+    if ([401, 403, 429].includes(draft.status)) line.audit = true;
   }
   line.status = draft.status;
   console.log(JSON.stringify(line));
@@ -49,14 +51,16 @@ function serve(call) {
 
 async function passOn(call, id, path) {
   const { request, env, ctx, config, address, cors, line } = call;
+  const begun = readTrace(request.headers);
+  line.trace_id = begun?.id;
   if (isCrossSite(request, cors)) throw new Problem("cross_site_request");
   const segments = segmentsOf(path);
   if (segments === undefined) throw new Problem("bad_path");
   const connection = config.connections.get(id);
   if (connection === undefined) throw new Problem("unknown_connection");
   line.connection = id;
-  const proven = await provenCallers(request, cors, config, connection);
-  const { caller, pattern } = permission(connection, proven, request.method, segments);
+  const { names, hasKey } = await provenCallers(request, cors, config, connection);
+  const { caller, pattern } = permission(connection, names, request.method, segments);
   Object.assign(line, { caller, path: pattern.text });
   const carriesToken = address.query !== undefined && new URLSearchParams(address.query).has("access_token");
   if (isLoadedAsCode(request.headers) || carriesToken || hasStrayBody(request) || isLoop(request.headers)) {
@@ -65,21 +69,23 @@ async function passOn(call, id, path) {
   const query = address.query === undefined ? "" : `?${address.query}`;
   const url = `${connection.baseUrl}${path === "" ? "/" : path}${query}`;
   const outgoing = new Outgoing(request);
+  const trace = { id: begun?.id ?? line.request_id, isSampled: hasKey && begun?.isSampled === true };
   const first = await timed(line, "token_ms", () => currentToken(config, connection, env, ctx));
   line.token = first.source;
-  let response = await send(outgoing, url, request, connection, first.token, line);
+  let response = await send(outgoing, url, request, connection, first.token, trace, line);
   if (response.status === 401) {
     response.body?.cancel().catch(() => {});
     const second = await timed(line, "token_ms", () => tokenAfterRefusal(connection, first.token, env));
     Object.assign(line, { token: second.source, replayed: true });
-    response = await send(outgoing, url, request, connection, second.token, line);
+    response = await send(outgoing, url, request, connection, second.token, trace, line);
     if (response.status === 401) throw new Problem("upstream_unauthorized");
   }
   return handBack(response, connection, url, `${address.origin}${config.basePath}/api/${id}`);
 }
 
-function send(outgoing, url, request, connection, token, line) {
-  const headers = upstreamHeaders(request.headers, connection, token.value);
+function send(outgoing, url, request, connection, token, trace, line) {
+  const parent = traceparent(trace, line.request_id, line.replayed === true);
+  const headers = upstreamHeaders(request.headers, connection, token.value, parent);
   return timed(line, "upstream_ms", () => outgoing.send(url, headers, connection));
 }
 

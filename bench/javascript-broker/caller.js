@@ -4,7 +4,7 @@ import { isKnownPage } from "./cors.js";
 import { matches } from "./path.js";
 import { Problem } from "./problem.js";
 
-/** The names of the callers that the request proves to be. */
+/** The names of the callers that the request proves to be, and whether a server's key does. */
 export async function provenCallers(request, cors, config, connection) {
   const key = await keyHolder(request, config);
   const proven = new Set();
@@ -13,7 +13,7 @@ export async function provenCallers(request, cors, config, connection) {
   }
   const isAnybody = key !== undefined || connection.rules.some(({ callers }) => callers.some((name) => proven.has(name)));
   if (!isAnybody) throw new Problem("caller_unauthenticated");
-  return proven;
+  return { names: proven, hasKey: key !== undefined };
 }
 
 async function keyHolder(request, config) {

@@ -2,7 +2,7 @@
 
 const GOES_UPSTREAM = new Set([
   "accept", "accept-language", "content-type", "content-language", "content-encoding", "range", "prefer",
-  "idempotency-key", "traceparent",
+  "idempotency-key",
 ]);
 const COMES_BACK = new Set([
   "content-type", "content-length", "content-encoding", "content-language", "content-disposition", "content-range",
@@ -12,13 +12,14 @@ const COMES_BACK = new Set([
 export const goesUpstream = (name, connection) =>
   GOES_UPSTREAM.has(name) || name.startsWith("if-") || connection?.requestHeaders.has(name) === true;
 
-export function upstreamHeaders(given, connection, token) {
+export function upstreamHeaders(given, connection, token, traceparent) {
   const hopByHop = (given.get("connection") ?? "").toLowerCase().split(",").map((name) => name.trim());
   const headers = new Headers();
   for (const [name, value] of given) {
     if (goesUpstream(name, connection) && !hopByHop.includes(name)) headers.append(name, value);
   }
   headers.set("authorization", `Bearer ${token}`);
+  headers.set("traceparent", traceparent);
   headers.set("via", "1.1 porteiro");
   headers.set("user-agent", "porteiro/0.1.0");
   return headers;

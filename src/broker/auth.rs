@@ -52,7 +52,7 @@ pub(super) async fn sign_in<'a, P: Ports>(
     let answered = request.send(SessionId::read(&head.headers)).await;
     turns.give_back(ports, &answered);
     let outcome = answered.as_ref().map_or_else(|refused| refused.code.as_str(), |_| "granted");
-    log::write_sign(&**ports, "sign_in", line.request_id, Some(id), outcome);
+    log::write_sign_in(&**ports, line.request_id, id, outcome);
     let (session, expires_at) = answered?;
     let body = json!({ "connection": id, "expires_at": expires_at.to_rfc3339() });
     let mut draft = Draft::text(200, "application/json", body.to_string());
@@ -99,7 +99,7 @@ pub(super) async fn sign_out<P: Ports>(
     if let Some(id) = SessionId::read(&head.headers) {
         match ports.ask_session(id.name(), &SessionAsk::SignOut { proof: id.proof() }).await {
             Ok(SessionReply::SignedOut) => {
-                log::write_sign(&**ports, "sign_out", line.request_id, None, "ended");
+                log::write_sign_out(&**ports, line.request_id);
             }
             Ok(SessionReply::Nobody) => {}
             answered => return Err(unforeseen(answered)),

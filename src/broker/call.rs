@@ -26,7 +26,7 @@ pub async fn answer<P: Ports>(
     let cors = if route.is_for_pages() { Cors::read(head, broker.config()) } else { Cors::none() };
     let served = serve(broker, ports, head, route, &named, &cors, &mut line).await;
     let mut draft = served.unwrap_or_else(|refused| {
-        line.code = Some(refused.code.as_str());
+        line.note_code(refused.code);
         if refused.code == Code::Internal {
             super::report::internal(&**ports, &request_id, "a record or an answer was not as it must be");
         }
@@ -44,7 +44,7 @@ pub async fn answer<P: Ports>(
 async fn serve<'a, P: Ports>(
     broker: &'a Rc<Broker>,
     ports: &Rc<P>,
-    head: &RequestHead<'_>,
+    head: &RequestHead<'a>,
     route: Route<'_>,
     named: &'a Named,
     cors: &Cors<'_>,

@@ -169,6 +169,11 @@ impl<'a> Proof<'a> {
         }
     }
 
+    /// Whether the caller is a server of the operator's own, with its key.
+    pub const fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
     const fn is_named(&self) -> bool {
         self.key.is_some() || !self.bearers.is_empty()
     }

@@ -6,7 +6,7 @@ use super::Code;
 use super::fields::{self, FieldLines};
 use super::session;
 use crate::config::{Config, Connection};
-use crate::http::{HeaderName, Origin, RequestHead};
+use crate::http::{HeaderName, Origin, RequestHead, TRACEPARENT};
 
 /// Seconds for which a browser may keep a preflight's answer: what Chromium
 /// caps it at.
@@ -181,7 +181,7 @@ pub(super) fn preflight_fields(
         .split(',')
         .filter_map(|name| HeaderName::parse(name.trim()))
         .filter(|name| {
-            name.as_str() == "authorization"
+            matches!(name.as_str(), "authorization" | TRACEPARENT)
                 || config.token_fields.contains(name)
                 || fields::goes_upstream(name.as_str(), further)
         })

@@ -1,7 +1,7 @@
 //! Which header fields pass, both ways: allow-lists, never lists of exceptions.
 
 use crate::config::Connection;
-use crate::http::{HeaderName, Headers};
+use crate::http::{HeaderName, Headers, TRACEPARENT};
 
 /// Header fields of a message to come, a line each.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -21,12 +21,19 @@ impl FieldLines {
         if !is_sound {
             return;
         }
+        self.push_sound(name, &[value]);
+    }
+
+    /// Adds a field whose value, in parts, has no line break.
+    fn push_sound(&mut self, name: &str, value: &[&str]) {
         if !self.0.is_empty() {
             self.0.push('\n');
         }
         self.0.push_str(name);
         self.0.push(':');
-        self.0.push_str(value);
+        for part in value {
+            self.0.push_str(part);
+        }
     }
 
     /// The fields.
@@ -58,7 +65,6 @@ pub(super) fn goes_upstream(name: &str, further: &[HeaderName]) -> bool {
             | "range"
             | "prefer"
             | "idempotency-key"
-            | "traceparent"
     ) || name.starts_with("if-")
         || is_among(name, further)
 }
@@ -89,12 +95,14 @@ fn comes_back(name: &str, further: &[HeaderName]) -> bool {
 /// The fields of the request to the upstream: those of the caller that may
 /// pass and that `Connection` does not name (RFC 9110 §7.6.1), the token, and
 /// the broker's own.
-/// `callers` are the fields that callers' own tokens come in.
+/// `callers` are the fields that callers' own tokens come in, `traceparent` is
+/// the value of that field in parts.
 pub(super) fn upstream_fields(
     headers: &Headers<'_>,
     connection: &Connection,
     callers: &[HeaderName],
     token: &str,
+    traceparent: &[&str],
 ) -> FieldLines {
     let mut lines = FieldLines::with_room();
     let hop_by_hop = headers.value("connection").unwrap_or_default();
@@ -109,6 +117,7 @@ pub(super) fn upstream_fields(
         }
     }
     lines.push(own, token);
+    lines.push_sound(TRACEPARENT, traceparent);
     lines.push("via", "1.1 porteiro");
     lines.push("user-agent", concat!("porteiro/", env!("CARGO_PKG_VERSION")));
     lines

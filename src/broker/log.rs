@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 
+use super::Code;
 use super::deliveries::{List, Record};
 use super::memory::Source;
 use super::ports::Log;
@@ -14,7 +15,13 @@ use super::ports::Log;
 #[derive(Debug, Serialize)]
 pub(super) struct CallLine<'a> {
     event: &'static str,
+    /// Whether a refusal is told of.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    audit: bool,
     pub request_id: &'a str,
+    /// The trace that the caller began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,7 +35,7 @@ pub(super) struct CallLine<'a> {
     pub path: Option<&'a str>,
     pub status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub code: Option<&'static str>,
+    code: Option<&'static str>,
     /// Why a token that was sent proves no caller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
@@ -54,7 +61,9 @@ impl<'a> CallLine<'a> {
     pub const fn new(request_id: &'a str, method: &'a str) -> Self {
         Self {
             event: "call",
+            audit: false,
             request_id,
+            trace_id: None,
             connection: None,
             caller: None,
             key: None,
@@ -70,6 +79,13 @@ impl<'a> CallLine<'a> {
             webhook_id: None,
             replayed: false,
         }
+    }
+
+    /// Notes the broker's own error that is the answer. Where it refuses who
+    /// asks, the line is one of the audit.
+    pub const fn note_code(&mut self, code: Code) {
+        self.code = Some(code.as_str());
+        self.audit = matches!(code.status(), 401 | 403 | 429);
     }
 
     /// Notes where the token came from, and how long that took.
@@ -100,28 +116,26 @@ impl<'a> CallLine<'a> {
     }
 }
 
-/// The line of one sign-in or sign-out.
-pub(super) fn write_sign(
-    log: &impl Log,
-    event: &str,
-    request_id: &str,
-    connection: Option<&str>,
-    outcome: &str,
-) {
-    let mut line = json!({ "event": event, "request_id": request_id, "outcome": outcome });
-    if let (Some(connection), Some(members)) = (connection, line.as_object_mut()) {
-        members.insert("connection".to_owned(), connection.into());
-    }
+/// The line of one sign-in: `outcome` is `granted`, or the code of the failure.
+pub(super) fn write_sign_in(log: &impl Log, request_id: &str, connection: &str, outcome: &str) {
+    let line = json!({
+        "event": "sign_in",
+        "audit": true,
+        "request_id": request_id,
+        "connection": connection,
+        "outcome": outcome,
+    });
     log.line(&line.to_string());
 }
 
-/// The line of something secret that was replaced by another one.
-pub(super) fn write_rotation(log: &impl Log, what: &str, connection: &str) {
-    let line = json!({ "event": "rotation", "audit": true, "what": what, "connection": connection });
+/// The line of one sign-out that ended a session.
+pub(super) fn write_sign_out(log: &impl Log, request_id: &str) {
+    let line = json!({ "event": "sign_out", "audit": true, "request_id": request_id, "outcome": "ended" });
     log.line(&line.to_string());
 }
 
-/// The line of one thing that an operator did, or tried to.
+/// The line of one thing that the operator did: `outcome` is `done`, or the code
+/// of the failure.
 pub(super) fn write_admin(
     log: &impl Log,
     request_id: &str,
@@ -142,6 +156,13 @@ pub(super) fn write_admin(
     log.line(&line.to_string());
 }
 
+/// The line of one secret of `connection` in whose place another has come:
+/// `what` is `sealing_key`, `credentials` or `refresh_token`.
+pub(super) fn write_rotation(log: &impl Log, what: &str, connection: &str) {
+    let line = json!({ "event": "rotation", "audit": true, "connection": connection, "what": what });
+    log.line(&line.to_string());
+}
+
 /// The line of one token request.
 #[derive(Debug)]
 pub(super) struct GrantLine<'a> {
@@ -156,6 +177,7 @@ impl GrantLine<'_> {
     pub fn write(&self, log: &impl Log) {
         let mut line = json!({
             "event": "grant",
+            "audit": true,
             "connection": self.connection,
             "grant": self.grant,
             "outcome": self.outcome,

@@ -15,7 +15,7 @@ use super::registry::Found;
 use super::{Broker, Code, rates, report};
 use crate::config::{Config, Connection, Grant};
 use crate::form;
-use crate::http::{RequestHead, RequestPath};
+use crate::http::{RequestHead, RequestPath, Trace};
 use crate::jose::Invalid;
 use crate::secret::Secret;
 use crate::token::AccessToken;
@@ -24,13 +24,15 @@ use crate::token::AccessToken;
 pub(super) async fn pass_on<'a, P: Ports>(
     broker: &'a Rc<Broker>,
     ports: &Rc<P>,
-    head: &RequestHead<'_>,
+    head: &RequestHead<'a>,
     cors: &Cors<'_>,
     found: Result<&'a Found, Refused>,
     path: &str,
     line: &mut CallLine<'a>,
 ) -> Result<Draft<P::Response>, Refused> {
     let config = broker.config();
+    let trace = Trace::read(&head.headers);
+    line.trace_id = trace.map(Trace::id);
     cors.check_cookie(head, config)?;
     let path = RequestPath::parse(path).map_err(|_| Code::BadPath)?;
     let Found { id, connection, .. } = found?;
@@ -55,7 +57,10 @@ pub(super) async fn pass_on<'a, P: Ports>(
         return Err(Code::BadRequest.into());
     }
     let url = upstream_url(connection, path, head);
-    let call = Call { ports, head, config, connection, url: &url };
+    // Whoever else calls has nothing recorded at the operator's expense.
+    let trace = trace.map(|trace| if proof.has_key() { trace } else { trace.unsampled() });
+    let trace = trace.unwrap_or_else(|| Trace::new(line.request_id));
+    let call = Call { ports, head, config, connection, url: &url, trace };
     let answer = match &connection.grant {
         Grant::Static { token } => call.send_static(broker, token, line).await?,
         Grant::SignIn { .. } => {
@@ -88,6 +93,7 @@ struct Call<'c, P> {
     config: &'c Config,
     connection: &'c Rc<Connection>,
     url: &'c str,
+    trace: Trace<'c>,
 }
 
 impl<P: Ports> Call<'_, P> {
@@ -151,11 +157,13 @@ impl<P: Ports> Call<'_, P> {
         replay_bytes: Option<usize>,
         line: &mut CallLine<'_>,
     ) -> Result<UpstreamAnswer<P::Response>, Refused> {
+        let is_replay = line.upstream_ms.is_some();
         let fields = fields::upstream_fields(
             &self.head.headers,
             self.connection,
             &self.config.token_fields,
             token.expose(),
+            &self.trace.traceparent(line.request_id, is_replay),
         );
         let call = UpstreamCall {
             method: self.head.method,

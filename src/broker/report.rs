@@ -2,7 +2,6 @@
 
 use serde_json::json;
 
-use super::Code;
 use super::ports::Log;
 
 /// Reports a problem of the configuration.
@@ -45,6 +44,7 @@ pub(super) fn issuer_unreachable(log: &impl Log, caller: &str) {
 
 /// Reports something unforeseen.
 pub(super) fn internal(log: &impl Log, request_id: &str, what: &str) {
-    let code = Code::Internal.as_str();
-    log.line(&json!({ "event": code, "level": "error", "request_id": request_id, "what": what }).to_string());
+    log.line(
+        &json!({ "event": "internal", "level": "error", "request_id": request_id, "what": what }).to_string(),
+    );
 }

@@ -1,10 +1,12 @@
 //! Whole calls over simulated surroundings.
 
+mod audit;
 mod callers;
 mod connections;
 mod operators;
 mod registry;
 mod rotations;
+mod traces;
 mod webhooks;
 
 use crate::simulation::{Answered, Call, Grants, Site};
@@ -32,6 +34,13 @@ fn things() -> Call {
 
 fn from_page(target: &str) -> Call {
     Call::get(target).field("authorization", "").field("origin", "https://app.example")
+}
+
+/// The log lines of this event.
+fn lines(site: &Site, event: &str) -> Vec<serde_json::Value> {
+    let logs = site.shared.logs.borrow();
+    let lines = logs.iter().map(|line| serde_json::from_str(line).expect("a line is JSON"));
+    lines.filter(|line: &serde_json::Value| line["event"] == event).collect()
 }
 
 /// The address and the fields of the last call that the upstream got.
@@ -156,7 +165,6 @@ fn passes_on_what_may_pass_and_nothing_that_tells_of_the_caller() {
         ("range", "bytes=0-1"),
         ("prefer", "x"),
         ("idempotency-key", "k"),
-        ("traceparent", "00-a-b-01"),
     ] {
         call = call.field(name, value);
     }
@@ -174,7 +182,9 @@ fn passes_on_what_may_pass_and_nothing_that_tells_of_the_caller() {
         ("proxy-authorization", "x"),
         ("x-custom", "1"),
         ("host", "broker.example"),
+        ("traceparent", "x"),
         ("tracestate", "x"),
+        ("baggage", "x"),
         ("user-agent", "Mozilla"),
         ("accept-encoding", "br"),
         ("upgrade", "websocket"),
@@ -185,8 +195,8 @@ fn passes_on_what_may_pass_and_nothing_that_tells_of_the_caller() {
     assert_eq!(site.call(1, &call).status, 200);
     let (_, fields) = last_upstream_call(&site);
     let names: Vec<&str> = fields.lines().map(|line| line.split(':').next().unwrap()).collect();
-    // All that may pass but `prefer`, which Connection names; then the broker's own three.
-    assert_eq!(names.len(), kept - 1 + 3, "{fields}");
+    // All that may pass but `prefer`, which Connection names; then the broker's own four.
+    assert_eq!(names.len(), kept - 1 + 4, "{fields}");
     assert!(!fields.contains(Site::CALLER_KEY));
     assert!(fields.contains("\nvia:1.1 porteiro\n") && fields.contains("\nuser-agent:porteiro/"));
     assert_eq!(names.iter().filter(|name| **name == "authorization").count(), 1);
@@ -388,12 +398,7 @@ fn writes_one_line_for_each_call_without_its_path_or_query() {
     let site = site();
     assert_eq!(site.call(1, &Call::get("/api/acme/things/secret-path?secret=query")).status, 200);
     site.call(1, &Call::get("/api/secret-connection/x"));
-    let logs = site.shared.logs.borrow();
-    let calls: Vec<serde_json::Value> = logs
-        .iter()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .filter(|line: &serde_json::Value| line["event"] == "call")
-        .collect();
+    let calls = lines(&site, "call");
     assert_eq!(calls.len(), 2);
     let call = &calls[0];
     assert_eq!((&call["connection"], &call["caller"]), (&"acme".into(), &"backend".into()));
@@ -401,5 +406,5 @@ fn writes_one_line_for_each_call_without_its_path_or_query() {
     assert_eq!((&call["status"], &call["token"]), (&200.into(), &"grant".into()));
     assert!(call["upstream_ms"].is_u64() && call["request_id"].as_str().unwrap().len() == 32);
     assert_eq!(calls[1]["code"], "unknown_connection");
-    assert!(!logs.join("\n").contains("secret"));
+    assert!(!site.shared.logs.borrow().join("\n").contains("secret"));
 }

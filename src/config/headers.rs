@@ -18,6 +18,10 @@ const ORIGIN_OF_CALL: &str = "\
     access-control-* cdn-loop cf-* cookie cookie2 forwarded origin referer sec-* true-client-ip \
     user-agent via x-forwarded-* x-real-ip";
 
+/// Fields of traces: the broker writes the first itself, and what the others say
+/// of the operator's own systems is for no provider.
+const TRACE: &str = "traceparent tracestate baggage";
+
 /// The caller's own credential, consumed by the broker.
 const CREDENTIALS: &str = "authorization";
 
@@ -54,7 +58,7 @@ const BROKERS_OWN: &str = "location server-timing vary x-request-id";
 /// # Errors
 /// What to write instead.
 pub(super) fn token_field(name: &str) -> Result<HeaderName, &'static str> {
-    checked(name, &[HOP_BY_HOP, FRAMING, ORIGIN_OF_CALL, OVERRIDES, REPRESENTATION, "set-cookie"])
+    checked(name, &[HOP_BY_HOP, FRAMING, ORIGIN_OF_CALL, TRACE, OVERRIDES, REPRESENTATION, "set-cookie"])
 }
 
 /// The field in which a caller sends its own credential.
@@ -62,7 +66,7 @@ pub(super) fn token_field(name: &str) -> Result<HeaderName, &'static str> {
 /// # Errors
 /// What to write instead.
 pub(super) fn credential_field(name: &str) -> Result<HeaderName, &'static str> {
-    checked(name, &[HOP_BY_HOP, FRAMING, OVERRIDES, REPRESENTATION, PAGE])
+    checked(name, &[HOP_BY_HOP, FRAMING, TRACE, OVERRIDES, REPRESENTATION, PAGE])
 }
 
 /// A field let through to the upstream; `token` is the one that carries the
@@ -72,7 +76,7 @@ pub(super) fn credential_field(name: &str) -> Result<HeaderName, &'static str> {
 /// What to write instead.
 pub(super) fn request_field(name: &str, token: Option<&HeaderName>) -> Result<HeaderName, &'static str> {
     let token = token.map_or("authorization", HeaderName::as_str);
-    checked(name, &[HOP_BY_HOP, FRAMING, ORIGIN_OF_CALL, CREDENTIALS, OVERRIDES, token])
+    checked(name, &[HOP_BY_HOP, FRAMING, ORIGIN_OF_CALL, TRACE, CREDENTIALS, OVERRIDES, token])
 }
 
 /// A field let through from the upstream.
@@ -121,6 +125,7 @@ mod tests {
             "Sec-Fetch-Site",
             "Accept",
             "If-Match",
+            "traceparent",
         ] {
             assert!(token_field(bad).is_err(), "{bad:?}");
         }
@@ -156,6 +161,9 @@ mod tests {
             "Transfer-Encoding",
             "Upgrade",
             "X-HTTP-Method-Override",
+            "traceparent",
+            "tracestate",
+            "Baggage",
         ] {
             assert!(request_field(bad, Some(&token)).is_err(), "{bad:?}");
         }

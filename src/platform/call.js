@@ -1,5 +1,6 @@
 // One caller's request, from the shim's side. A head crosses the border to Rust as one text each
 // way, and what is to be done comes back as one; bodies never cross.
+import { writeDataPoint } from "./analytics.js";
 
 // Bodies up to this size are read before they are sent, if they may have to be
 // sent again.
@@ -64,7 +65,7 @@ export class Call {
     let at = 1;
     while (told.charCodeAt(at) === LINE) {
       const end = told.indexOf("\n", at);
-      console.log(told.slice(at, end));
+      this.log(told.slice(at, end));
       at = end + 1;
     }
     const status = Number(told.slice(at, at + 3));
@@ -77,6 +78,18 @@ export class Call {
     if (kind === PAGE) response.headers.delete("content-security-policy");
     append(response.headers, told, at + 4, end);
     return response;
+  }
+
+  /** Writes a line to the log, and a proxied call's to the dataset, where there is one. */
+  log(line) {
+    console.log(line);
+    const { ANALYTICS } = this.env;
+    if (ANALYTICS !== undefined && this.#isProxied()) writeDataPoint(ANALYTICS, line);
+  }
+
+  #isProxied() {
+    const basePath = String(this.env.BASE_PATH ?? "").replace(/\/$/, "");
+    return new URL(this.#request.url).pathname.startsWith(`${basePath}/api/`);
   }
 
   /** Has what the promise `answer` resolves to be the answer. */

@@ -190,7 +190,7 @@ impl Entropy for CallPorts {
 impl Log for CallPorts {
     fn line(&self, line: &str) {
         if self.now.get().is_none() {
-            return runtime::log(line);
+            return self.call.log(line);
         }
         let mut lines = self.lines.borrow_mut();
         lines.push_str(line);

@@ -31,6 +31,9 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn env(this: &Call) -> Env;
 
+    #[wasm_bindgen(method)]
+    pub fn log(this: &Call, line: &str);
+
     #[wasm_bindgen(method, js_name = waitFor)]
     pub fn wait_for(this: &Call, answer: &Promise);
 

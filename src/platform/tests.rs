@@ -87,13 +87,18 @@ fn draws_entropy_that_never_repeats() {
 #[wasm_bindgen_test]
 fn keeps_time_and_log_lines_for_the_shim_only_while_it_polls() {
     let began = UnixTime::from_millis(5);
-    let ports = CallPorts::new(JsValue::from(js_sys::Object::new()).unchecked_into());
+    let call = js_sys::Object::new();
+    let log = js_sys::Function::new_with_args("line", "this.logged = line");
+    js_sys::Reflect::set(&call, &"log".into(), &log).unwrap();
+    let ports = CallPorts::new(JsValue::from(call.clone()).unchecked_into());
     let (now, ()) = ports.in_shim(began, || (ports.now(), ports.line("{}")));
     assert_eq!((now, ports.take_lines().as_str()), (began, "{}\n"));
     // A task that the call spawned goes on later, when nobody takes lines over.
     assert!(ports.now() > UnixTime::from_millis(1_760_000_000_000));
     ports.line(r#"{"event":"test"}"#);
     assert_eq!(ports.take_lines(), "");
+    let logged = js_sys::Reflect::get(&call, &"logged".into()).unwrap();
+    assert_eq!(logged.as_string().as_deref(), Some(r#"{"event":"test"}"#));
 }
 
 #[wasm_bindgen_test]

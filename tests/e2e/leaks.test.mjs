@@ -10,6 +10,7 @@ import { startGuru } from "../../sandbox/providers/guru.mjs";
 import { startHubsoft } from "../../sandbox/providers/hubsoft.mjs";
 import { startV8 } from "../../sandbox/providers/v8.mjs";
 import { EVERYTHING, ORIGIN, startBroker } from "./support/broker.mjs";
+import { undocumented } from "./support/log-lines.mjs";
 import { COOKIE, newAddress, sessionIdOf } from "./support/person.mjs";
 import { files, search, shapes } from "./support/search.mjs";
 import { send, startUpstream } from "./support/upstream.mjs";
@@ -285,6 +286,10 @@ describe("every path of a person through the broker", () => {
     upstream.verify();
     assert.equal(new Set(cookies).size, 4);
   });
+});
+
+test("every line of it is one that docs/logs.md tells of", () => {
+  assert.deepEqual(undocumented(broker.logs.filter(({ event: kind }) => kind !== undefined)), []);
 });
 
 describe("no secret and no token", () => {

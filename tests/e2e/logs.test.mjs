@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 import { assertProblem, assertStatus } from "./support/assertions.mjs";
 import { EVERYTHING, KEY, startBroker } from "./support/broker.mjs";
+import { eventsInCode, sections, undocumented } from "./support/log-lines.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 
 let upstream, broker, plain, refused;
@@ -73,6 +74,38 @@ describe("a grant", () => {
     const isFailure = (log) => log.connection === "refused" && log.path === undefined && JSON.stringify(log).includes("credentials_rejected");
     await broker.logged(isFailure, { what: "the failed grant's line" });
     assert.equal(broker.logs.filter(isFailure).length, 1);
+  });
+});
+
+describe("the page about log lines", () => {
+  const examples = sections().flatMap(({ examples }) => examples);
+
+  test("has every event that the code writes, and no other", () => {
+    const documented = new Set(examples.map((example) => JSON.parse(example).event));
+    assert.ok(documented.size >= 15, `${documented.size} events`);
+    assert.deepEqual([...documented].sort(), [...eventsInCode()].sort());
+  });
+
+  test("has every member of its examples in a table, and an example of every member", () => {
+    assert.deepEqual(undocumented(examples.map((example) => JSON.parse(example))), []);
+    for (const { title, examples, own } of sections()) {
+      const shown = new Set(examples.flatMap((example) => Object.keys(JSON.parse(example))));
+      assert.deepEqual([...own].filter((member) => !shown.has(member)), [], title);
+    }
+  });
+
+  test("has examples that are written as the broker writes", () => {
+    for (const example of examples) assert.equal(JSON.stringify(JSON.parse(example)), example);
+  });
+
+  test("tells of every line that was written here", () => {
+    assert.ok(broker.logs.length > 10);
+    assert.deepEqual(undocumented(broker.logs), []);
+  });
+
+  test("would not do without a member or an event", () => {
+    const [line] = broker.logs.filter(({ event }) => event === "call");
+    assert.deepEqual(undocumented([{ ...line, color: "red" }, { event: "sneeze" }]), ["color of call", "the event sneeze"]);
   });
 });
 

@@ -15,7 +15,7 @@ import { send, startUpstream } from "./support/upstream.mjs";
 
 const MIB = 1024 * 1024;
 
-let upstream, elsewhere, broker, plain, granted, other, slow, extra, apiKey;
+let upstream, elsewhere, broker, plain, granted, renewed, open, other, slow, extra, apiKey;
 
 before(async () => {
   upstream = await startUpstream();
@@ -24,6 +24,8 @@ before(async () => {
   plain = upstream.connection("plain", fixed);
   // With a token that can be renewed, and so with bodies that can be replayed.
   granted = upstream.connection("granted", {});
+  renewed = upstream.connection("renewed", {});
+  open = upstream.connection("open", { ...fixed, fields: { rules: [{ ...EVERYTHING, callers: ["backend", "page"] }] } });
   other = upstream.connection("other", fixed);
   slow = upstream.connection("slow", { ...fixed, fields: { timeout_ms: 500 } });
   extra = upstream.connection("extra", {
@@ -32,7 +34,8 @@ before(async () => {
   });
   apiKey = upstream.connection("api-key", { ...fixed, fields: { header: "X-Api-Key", scheme: "" } });
   const nobody = upstream.connection("nobody", { ...fixed, fields: { base_url: await closedAddress() } });
-  broker = await startBroker({ vars: { CONNECTIONS: upstream.vars }, secrets: upstream.secrets });
+  const callers = { backend: { kind: "key" }, page: { kind: "anyone" } };
+  broker = await startBroker({ vars: { CALLERS: callers, CONNECTIONS: upstream.vars }, secrets: upstream.secrets });
   assert.equal(nobody.id, "nobody");
 });
 
@@ -207,7 +210,7 @@ describe("request headers", () => {
     authorization: `Bearer ${KEY}`,
   };
   // Set by HTTP itself, by the broker, or by the runtime for every subrequest.
-  const SET = ["host", "connection", "content-length", "transfer-encoding", "accept-encoding", "authorization", "via", "user-agent", "cf-worker"];
+  const SET = ["host", "connection", "content-length", "transfer-encoding", "accept-encoding", "authorization", "via", "user-agent", "cf-worker", "traceparent"];
 
   test("go up by an allow-list and nothing else does", async () => {
     const sent = Object.entries({ ...ALLOWED, ...DROPPED });
@@ -230,10 +233,35 @@ describe("request headers", () => {
     assert.ok(!headers["user-agent"].includes("front-end"), headers["user-agent"]);
   });
 
-  test("keep a trace's id", async () => {
-    const trace = "0af7651916cd43dd8448eb211c80319c";
-    assertStatus(await broker.call(plain.api(), { headers: { traceparent: `00-${trace}-b7ad6b7169203331-01` } }));
-    assert.match(plain.requests.at(-1).headers.traceparent, new RegExp(`^00-${trace}-[0-9a-f]{16}-0[01]$`));
+  const TRACE = "0af7651916cd43dd8448eb211c80319c";
+  const SOUND = `00-${TRACE}-b7ad6b7169203331-01`;
+
+  test("keep a trace's id, and whether it is recorded where a server says so", async () => {
+    for (const [who, options, flags] of [["a server", {}, "01"], ["a page", { key: null, origin: ORIGIN }, "00"]]) {
+      const answer = assertStatus(await broker.call(open.api(), { ...options, headers: { traceparent: SOUND } }));
+      const id = answer.headers["x-request-id"];
+      assert.equal(open.requests.at(-1).headers.traceparent, `00-${TRACE}-${id.slice(0, 16)}-${flags}`, who);
+      await broker.logged(({ request_id, trace_id }) => request_id === id && trace_id === TRACE, { what: `the line of ${who}'s trace` });
+    }
+  });
+
+  test("begin a trace where there is none that is sound", async () => {
+    for (const headers of [[], [["traceparent", `${SOUND}-x`]], [["traceparent", SOUND.toUpperCase()]], [["traceparent", SOUND], ["traceparent", SOUND]]]) {
+      const { status, headers: fields } = await raw(plain.api(), { headers: [...headers, ["tracestate", "vendor=x"], ["baggage", "a=b"]] });
+      assert.equal(status, 200);
+      const id = new Headers(fields).get("x-request-id");
+      const sent = plain.requests.at(-1).headers;
+      assert.deepEqual([sent.traceparent, sent.tracestate, sent.baggage], [`00-${id}-${id.slice(0, 16)}-00`, undefined, undefined]);
+    }
+  });
+
+  test("tell the two requests of a call that is sent again apart", async () => {
+    assertStatus(await broker.call(renewed.api()));
+    renewed.revoke();
+    const answer = assertStatus(await broker.call(renewed.api(), { method: "POST", body: "x", headers: { traceparent: SOUND } }));
+    const id = answer.headers["x-request-id"];
+    const parents = renewed.requests.slice(-2).map(({ headers }) => headers.traceparent);
+    assert.deepEqual(parents, [`00-${TRACE}-${id.slice(0, 16)}-01`, `00-${TRACE}-${id.slice(16)}-01`]);
   });
 
   test("of a connection's own are let through besides", async () => {

@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { startBroker } from "./support/broker.mjs";
 import { delivered, eventually, listed, settled } from "./support/events.mjs";
+import { undocumented } from "./support/log-lines.mjs";
 import { newSecret, startReceiver } from "./support/receiver.mjs";
 import { files, search } from "./support/search.mjs";
 
@@ -144,6 +145,10 @@ describe("every path of an event through the broker", () => {
 
   // The helpers bring an operator's key of their own.
   const operator = () => ({ vars: broker.vars, call: (target, options) => broker.call(target, { ...options, key: ADMIN_KEY }) });
+});
+
+test("every line of it is one that docs/logs.md tells of", () => {
+  assert.deepEqual(undocumented(broker.logs.filter(({ event: kind }) => kind !== undefined)), []);
 });
 
 describe("no secret, and nothing of a person,", () => {

@@ -111,7 +111,7 @@ impl<P: Ports> Asked<'_, '_, P> {
 
     /// The answer that tells what is wrong with a registration.
     fn problems(&mut self, problems: &[(String, String)]) -> Draft<P::Response> {
-        self.line.code = Some(Code::BadRequest.as_str());
+        self.line.note_code(Code::BadRequest);
         let address = format!("{}{}", self.head.own_origin(), self.broker.config().base_path);
         let details = Code::BadRequest.details(&address, self.line.request_id, None);
         let mut details: Value = serde_json::from_slice(details.as_bytes()).unwrap_or_default();

@@ -65,14 +65,16 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             match outcome {
                 Outcome::Granted(response) => {
                     let set = self.token_set(&response, connection, attempt.is_refresh, sent_at)?;
+                    let is_rotated = self.change(|state| state.is_rotated_by(&set))?;
                     let refused = reason == Reason::Refused;
                     let credentials = connection.grant.credentials();
                     let hold = |state: &mut State| {
                         (state.hold(set.clone(), refused), state.note_credentials(credentials))
                     };
                     let (access, are_other) = self.commit(connection, keys, hold).await?;
-                    if are_other {
-                        log::write_rotation(&self.ports, "credentials", &self.connection);
+                    let replaced = [("credentials", are_other), ("refresh_token", is_rotated)];
+                    for (what, _) in replaced.into_iter().filter(|(_, is_replaced)| *is_replaced) {
+                        log::write_rotation(&self.ports, what, &self.connection);
                     }
                     self.publish(&access, connection, keys);
                     return Ok(access);

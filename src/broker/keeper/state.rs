@@ -176,6 +176,13 @@ impl State {
         self.held = None;
     }
 
+    /// Whether `set` brings another refresh token than the one held.
+    pub fn is_rotated_by(&self, set: &TokenSet) -> bool {
+        let held = self.held.as_ref().and_then(|held| held.refresh_token.as_ref());
+        let both = held.zip(set.refresh_token.as_ref());
+        both.is_some_and(|(held, other)| held.fingerprint() != other.fingerprint())
+    }
+
     /// The refresh token and the scope held.
     pub fn kept(&self) -> (Option<Secret>, Option<String>) {
         self.held.as_ref().map_or((None, None), |held| (held.refresh_token.clone(), held.scope.clone()))

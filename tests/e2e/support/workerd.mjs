@@ -18,8 +18,9 @@ const main = process.env.PORTEIRO_E2E_MAIN ?? path.join(root, "build", "index.js
  * and secrets. `besides` are the sources of further workers, by name, which
  * answer at addresses of their own. `around` are the sources of modules, by
  * name, of which the first is the entry in the place of the broker's index.js.
+ * `health` is the path that answers when it is there.
  */
-export async function startWorkerd({ tables, texts, besides = {}, around = {} }) {
+export async function startWorkerd({ tables, texts, besides = {}, around = {}, health = "/healthz" }) {
   const folder = await mkdtemp(path.join(tmpdir(), "porteiro-workerd-"));
   for (const name of ["index.js", "index_bg.wasm"]) await copyFile(path.join(path.dirname(main), name), path.join(folder, name));
   await mkdir(path.join(folder, "objects"));
@@ -35,7 +36,7 @@ export async function startWorkerd({ tables, texts, besides = {}, around = {} })
   const urls = Object.fromEntries(names.map((name) => [name, `http://127.0.0.1:${ports[name]}`]));
   const url = urls.broker;
   const deadline = Date.now() + 20_000;
-  while (!(await fetch(`${url}/healthz`).then(({ ok }) => ok, () => false))) {
+  while (!(await fetch(`${url}${health}`).then(({ ok }) => ok, () => false))) {
     if (child.exitCode !== null || Date.now() > deadline) throw new Error(`workerd does not answer:\n${logs.join("\n")}`);
     await sleep(50);
   }

@@ -1,0 +1,53 @@
+// What docs/logs.md says of log lines, and what the code writes.
+
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../../", import.meta.url));
+
+/** The sections of the page that have examples: { title, examples: [text], members: Set }, the members of every line among them. */
+export function sections() {
+  const all = readFileSync(join(root, "docs/logs.md"), "utf8").split(/^## /m).slice(1).map((text) => ({
+    title: text.slice(0, text.indexOf("\n")),
+    examples: [...text.matchAll(/^```json\n(.*?)^```/gms)].flatMap(([, lines]) => lines.trim().split("\n")),
+    members: new Set(membersOf(text)),
+  }));
+  const common = all.find(({ title }) => title === "Every line").members;
+  return all.filter(({ examples }) => examples.length > 0).map((section) => ({ ...section, own: section.members, members: section.members.union(common) }));
+}
+
+/** The names in the first column of the tables whose head says `member`. */
+function membersOf(text) {
+  return [...text.matchAll(/^\| member \|.*\n\|[-|]+\n((?:\|.*\n)+)/gm)].flatMap(([, rows]) =>
+    rows.trim().split("\n").flatMap((row) => [...row.split("|")[1].matchAll(/`(\w+)`/g)].map(([, name]) => name)));
+}
+
+/** Whatever of `lines`, parsed, is not on the page. */
+export function undocumented(lines) {
+  const known = new Map();
+  for (const { examples, members } of sections()) {
+    for (const example of examples) known.set(JSON.parse(example).event, members);
+  }
+  return lines.flatMap((line) => {
+    const members = known.get(line.event);
+    if (members === undefined) return [`the event ${line.event}`];
+    return Object.keys(line).filter((name) => !members.has(name)).map((name) => `${name} of ${line.event}`);
+  });
+}
+
+/** Every event that the code writes, by what stands behind the word: in Rust, and in JavaScript. */
+export function eventsInCode() {
+  const events = new Set();
+  for (const entry of readdirSync(join(root, "src"), { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (!/\.(?:rs|js)$/.test(entry.name) || /\/(?:tests|simulation)[/.]/.test(path)) continue;
+    const [code] = readFileSync(path, "utf8").split("#[cfg(test)]\nmod tests {");
+    for (const [, quoted, value] of code.matchAll(/(\\?")?\bevent(?:\\?")?: ?(\S+)/g)) {
+      const name = /^\\?"(\w+)/.exec(value)?.[1];
+      if (name) events.add(name);
+      else if (quoted) throw new Error(`${path}: the event ${value} is no word that stands there`);
+    }
+  }
+  return events;
+}
