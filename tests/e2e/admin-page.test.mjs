@@ -58,7 +58,7 @@ describe("a connection", () => {
     assert.match(await text(row("mapping")), /refresh_token · registered/);
     assert.match(await text(row("hubsoft")), /12 d of 30 d/);
     assert.match(await text(row("guru")), /static token[^]*webhooks 2 failed, 1 pending/);
-    assert.match(await text(row("hubsoft-people")), /people sign in[^]*each person has their own/);
+    assert.match(await text(row("hubsoft-people")), /for people[^]*each person has their own/);
     assert.match(await text(row("tenant-borealis")), /no token/);
   });
 
@@ -133,7 +133,7 @@ describe("a connection", () => {
       "e-granted": [bad("upstream_unauthorized", { state: "ready", obtained_at: at(-6 * MINUTE), expires_at: at(MINUTE), retry_at: null }), /check with the provider what the account may do/],
       "f-configured": [entryOf("f", { state: "misconfigured", provider: null, grant: null, subject: null, ...NONE }), /The log names every field that is wrong/],
       "f-registered": [entryOf("f", { state: "misconfigured", source: "registry", provider: null, grant: null, subject: null, ...NONE }), /Register it again/],
-      "g-unknown": [bad("teapot"), /teapot at 11:58:20/],
+      "g-unknown": [bad("teapot"), /Teapot at 11:58:20/],
       "h-silent": [entryOf("h", { state: "rejected", ...NONE }), /Compare its secrets/],
     };
     const { page, row } = await open({ entries: Object.entries(cases).map(([id, [members]]) => entryOf(id, { ...members, id })) }, { time: NOON });
@@ -182,8 +182,9 @@ describe("the list", () => {
   });
 
   test("looks for a part of an id at the broker", async () => {
-    const { page, ids, end } = await open({ entries: [...house(), ...crowd(150)] });
+    const { page, ids, end, said } = await open({ entries: [...house(), ...crowd(150)] });
     await page.getByRole("searchbox", { name: "Part of an id" }).fill("hub");
+    await said("All 3 connections with “hub” in their id looked through.");
     await end("All 3 connections with “hub” in their id looked through.");
     assert.deepEqual(await ids(), ["hubsoft-north", "hubsoft", "hubsoft-people"]);
     assert.equal(operators.asked(/^GET connections\?limit=100&q=hub$/).length, 1);
@@ -259,6 +260,15 @@ describe("five thousand connections", () => {
     await page.locator("#filter-all").click();
     assert.ok((await page.locator(".row").count()) <= most);
     assert.match(await text(page.locator("#first h2")), /10$/);
+  });
+
+  test("are looked through to an end, even where the answers have none", async () => {
+    const { page, end } = await open({ entries: entries() });
+    const { next, connections } = { next: "tenant-0099", connections: [...operators.entries.values()].slice(0, 100) };
+    operators.answer(/^GET connections/, { raw: JSON.stringify({ connections, next }) });
+    await page.locator("#filter-rejected").click();
+    await end("All 100 connections looked through.");
+    assert.equal(operators.asked(/^GET connections/).length, 2);
   });
 
   test("are looked through no further when one says so", async () => {
@@ -388,13 +398,21 @@ describe("what goes wrong", () => {
 
   test("is told where the answer does not come", async () => {
     const { page } = await open({ entries: house(), now: () => null }, { time: NOON });
-    let release;
-    operators.answer(/^GET connections/, { hold: new Promise((resolve) => (release = resolve)), destroy: true });
+    // The page's patience is not on the page's clock: here it has none.
+    await page.evaluate(() => {
+      AbortSignal.timeout = (ms) => {
+        window.patience = ms;
+        const end = new AbortController();
+        setTimeout(() => end.abort(), 1_000);
+        return end.signal;
+      };
+    });
+    operators.answer(/^GET connections/, { hold: new Promise(() => {}) });
     await page.clock.runFor(31 * SECOND);
     await eventually(() => operators.asked(/^GET connections/).length === 2, "the reload");
-    // AbortSignal.timeout is not on the page's clock: the connection ends instead.
-    release();
-    await page.getByRole("alert").getByText("The broker was not reached. Shown").waitFor();
+    await page.clock.runFor(2 * SECOND);
+    await page.getByRole("alert").getByText("The broker does not answer. Shown is the state of 12:03:20.").waitFor();
+    assert.equal(await page.evaluate(() => window.patience), 60_000);
   });
 
   test("is told where the key is another one now, and nothing more is asked", async () => {
@@ -436,7 +454,7 @@ describe("refreshing", () => {
     await pressHard(button, 3);
     await pressHard(button, 3);
     await button.press("Enter");
-    await row("stock").getByRole("button", { name: "Refreshing…: stock" }).waitFor();
+    await row("stock").getByRole("button", { name: "Refresh…: stock" }).waitFor();
     assert.equal(await button.getAttribute("aria-disabled"), "true");
     await pressHard(row("stock").getByRole("button", { name: "Drop token" }), 1);
     assert.equal(await page.locator("dialog[open]").count(), 0);

@@ -9,18 +9,9 @@ const BLOCK = 40;
 /** So many pages are reloaded by themselves; of more, those on the screen. */
 const RELOADED_PAGES = 5;
 
-const STATES = { rejected: "Rejected", misconfigured: "Misconfigured", waiting: "Waiting", cold: "Cold", ready: "Ready" };
-const FILTERS = { all: "All", attention: "Needs attention", ...STATES };
-
+const STATES = ["rejected", "misconfigured", "waiting", "cold", "ready"];
+const FILTERS = ["all", "attention", ...STATES];
 const SOURCES = { configuration: "configured", registry: "registered" };
-
-const ERRORS = {
-  credentials_rejected: "Credentials rejected",
-  token_endpoint_unreachable: "Token endpoint unreachable",
-  token_endpoint_timeout: "Token endpoint timeout",
-  token_response_invalid: "Token response invalid",
-  upstream_unauthorized: "Upstream unauthorized",
-};
 
 // An address with a password in it is none that fetch takes.
 const HERE = location.origin + location.pathname;
@@ -112,7 +103,8 @@ async function read(after, signal, isFirst) {
   }
   for (const entry of connections) if (!(done.get(entry.id) > asked)) keep(entry, asked);
   readAt = Date.now();
-  return end;
+  // Whatever is answered, the way through all of them ends.
+  return end > after ? end : null;
 }
 
 function keep(entry, asked) {
@@ -179,7 +171,7 @@ function restart() {
   next = undefined;
   starts = [];
   isStopped = false;
-  reload();
+  return reload();
 }
 
 /** Whether the rest is wanted: a filter looks through all, a list through what is scrolled to. */
@@ -196,12 +188,14 @@ function goOn() {
 
 // --- What it means ----------------------------------------------------------
 
-/** Whether the last error still counts: nothing was obtained since. */
-const isCurrent = ({ state, last_error: error, obtained_at: obtained }) =>
-  error && (state === "ready" ? Boolean(obtained) && Date.parse(error.at) > Date.parse(obtained) : state !== "misconfigured");
+const isBad = ({ state }) => ["rejected", "misconfigured", "waiting"].includes(state);
 
-const needsYou = (entry) =>
-  ["rejected", "misconfigured", "waiting"].includes(entry.state) || entry.webhooks?.failed > 0 || (entry.state === "ready" && isCurrent(entry));
+/** Whether the last error still counts: nothing was obtained since. */
+const isCurrent = (entry) =>
+  entry.last_error &&
+  (entry.state === "ready" ? Date.parse(entry.last_error.at) > Date.parse(entry.obtained_at) : isBad(entry) && entry.state !== "misconfigured");
+
+const needsYou = (entry) => isBad(entry) || entry.webhooks?.failed > 0 || isCurrent(entry);
 
 function advice({ id, source, grant, state, last_error: error, expires_at: expires }) {
   const isRegistered = source === "registry";
@@ -259,6 +253,9 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 const date = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 const number = new Intl.NumberFormat("en");
 
+/** A state or a code as a person would write it. */
+const words = (code) => (code === "attention" ? "Needs attention" : String(code).replaceAll("_", " ").replace(/^./, (first) => first.toUpperCase()));
+
 /** An instant in the operator's own time. */
 function time(text) {
   const when = new Date(text);
@@ -271,26 +268,26 @@ function time(text) {
 
 const ago = (text) => `${span(Math.max(0, now() - Date.parse(text)))} ago`;
 const count = (n) => (Number.isFinite(n) ? number.format(n) : String(n));
-const many = (n, one, others = `${one}s`) => `${count(n)} ${n === 1 ? one : others}`;
+const many = (n, one) => `${count(n)} ${one}${n === 1 ? "" : "s"}`;
 
 // --- Making nodes -----------------------------------------------------------
 
 function make(tag, kind, ...children) {
   const node = document.createElement(tag);
   if (kind) node.className = kind;
-  node.append(...children.filter((child) => child !== undefined && child !== ""));
+  node.append(...children.filter((child) => child !== ""));
   return node;
 }
 
 /** Lets `node` hold these children; what is the same already is left alone. */
 function put(node, ...children) {
   const wanted = node.cloneNode();
-  wanted.append(...children.filter((child) => child !== undefined && child !== ""));
+  wanted.append(...children.filter((child) => child !== ""));
   if (!wanted.isEqualNode(node)) node.replaceChildren(...wanted.childNodes);
   return node;
 }
 
-const shapeOf = (state) => (Object.hasOwn(STATES, state) ? state : "cold");
+const shapeOf = (state) => (STATES.includes(state) ? state : "cold");
 
 function shape(state) {
   const svg = $("row").content.querySelector(".shape").cloneNode(true);
@@ -327,8 +324,8 @@ function show(id) {
   node.dataset.state = shapeOf(state);
   node.querySelector("use").setAttribute("href", `#${shapeOf(state)}`);
   put(is.id, id);
-  put(is.kind, [provider, grant, subject === "user" && "people sign in", SOURCES[source] ?? source].filter(Boolean).join(" · "));
-  put(is.state, Object.hasOwn(STATES, state) ? STATES[state] : String(state));
+  put(is.kind, [provider, grant, subject === "user" && "for people", SOURCES[source] ?? source].filter(Boolean).join(" · "));
+  put(is.state, words(state));
   put(is.wait, ...wait(retry));
   showToken(is, entry, isStatic);
   put(is.facts,
@@ -343,7 +340,7 @@ function show(id) {
   };
   for (const button of buttons) {
     const name = button.dataset.do;
-    const label = doing.get(id) === name ? BUSY[name] : LABELS[name];
+    const label = LABELS[name] + (doing.get(id) === name ? "…" : "");
     button.hidden = !offered[name];
     button.setAttribute("aria-disabled", doing.has(id));
     button.setAttribute("aria-label", `${label}: ${id}`);
@@ -352,7 +349,6 @@ function show(id) {
 }
 
 const LABELS = { refresh: "Refresh", webhooks: "Webhooks", drop: "Drop token", remove: "Remove" };
-const BUSY = { ...LABELS, refresh: "Refreshing…", drop: "Dropping…", remove: "Removing…" };
 
 function wait(retry) {
   if (!retry) return [];
@@ -376,13 +372,13 @@ function showToken(is, { obtained_at: obtained, expires_at: expires, subject }, 
 }
 
 function notes(entry) {
-  const { id, state, last_error: error, webhooks } = entry;
+  const { id, last_error: error, webhooks } = entry;
   const found = [];
-  const told = error && [make("strong", "", Object.hasOwn(ERRORS, error.code) ? ERRORS[error.code] : String(error.code)), " at ", time(error.at), `, ${ago(error.at)}. `];
+  const told = error && [make("strong", "", words(error.code)), " at ", time(error.at), `, ${ago(error.at)}. `];
   const says = advice(entry);
   if (isCurrent(entry)) found.push(make("p", "note", ...told, says));
   else {
-    if (says && (state === "misconfigured" || state === "rejected" || state === "waiting")) found.push(make("p", "note", says));
+    if (says && isBad(entry)) found.push(make("p", "note", says));
     if (error) found.push(make("p", "past", "Before: ", ...told));
   }
   if (webhooks?.failed > 0) {
@@ -465,8 +461,8 @@ function paint() {
   const shown = all.filter(({ placed }) => filter === "all" || placed.includes(filter));
   const ids = (some) => some.map(({ id }) => id);
   const first = shown.filter(isFirst);
-  fillSection("first", FILTERS.attention, ids(first));
-  fillSection("rest", filter !== "all" ? FILTERS[filter] : first.length ? "The others" : "Connections", ids(shown.filter((entry) => !isFirst(entry))));
+  fillSection("first", words("attention"), ids(first));
+  fillSection("rest", filter !== "all" ? words(filter) : first.length ? "The others" : "Connections", ids(shown.filter((entry) => !isFirst(entry))));
   sweep();
   if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
   paintFilters(all);
@@ -481,12 +477,12 @@ function paint() {
 const inState = (name) => (entry) => name === "all" || (name === "attention" ? needsYou(entry) : entry.state === name);
 
 function paintFilters(all) {
-  for (const [name, label] of Object.entries(FILTERS)) {
+  for (const name of FILTERS) {
     const button = $(`filter-${name}`);
     const n = all.filter(inState(name)).length;
     button.dataset.n = n;
     button.setAttribute("aria-pressed", name === filter);
-    put(button, Object.hasOwn(STATES, name) ? shape(name) : "", label, " ", make("span", "", count(n)));
+    put(button, STATES.includes(name) ? shape(name) : "", words(name), " ", make("span", "", count(n)));
   }
   const n = all.filter(needsYou).length;
   document.title = `${n ? `(${n}) ` : ""}Porteiro: connections`;
@@ -501,7 +497,7 @@ function paintEnd(loaded, shown) {
   else if (isAll && !loaded) text = q ? `No connection has “${q}” in its id.` : "There is no connection yet: configure one in CONNECTIONS, or register one.";
   else if (isAll) text = `${loaded === 1 ? "The one connection" : `All ${count(loaded)} connections`}${where} looked through.`;
   else if (filter !== "all") text = `${many(loaded, "connection")}${where} looked through${isWalking ? ", and going on." : "; there are more."}`;
-  if (next !== undefined && loaded && !shown) text += isAll ? ` None is under “${FILTERS[filter]}”.` : ` None so far is under “${FILTERS[filter]}”.`;
+  if (next !== undefined && loaded && !shown) text += ` None${isAll ? "" : " so far"} is under “${words(filter)}”.`;
   put($("end"), text);
   $("more").hidden = typeof next !== "string";
   put($("more"), isWalking ? "Stop" : filter === "all" ? "Load more" : "Go on");
@@ -677,12 +673,12 @@ function remember() {
 
 function recall() {
   const hash = new URLSearchParams(location.hash.slice(1));
-  filter = Object.hasOwn(FILTERS, hash.get("state")) ? hash.get("state") : "all";
+  filter = FILTERS.includes(hash.get("state")) ? hash.get("state") : "all";
   q = $("q").value = hash.get("q") ?? "";
   restart();
 }
 
-for (const name of Object.keys(FILTERS)) {
+for (const name of FILTERS) {
   const button = make("button");
   button.type = "button";
   button.id = `filter-${name}`;
@@ -704,7 +700,7 @@ $("q").oninput = () => {
     if ($("q").value.trim() === q) return;
     q = $("q").value.trim();
     remember();
-    restart();
+    restart().then(() => say($("end").textContent));
   }, 250);
 };
 $("reload").onclick = () => reload(true);
