@@ -314,6 +314,6 @@ test("the page is small", async () => {
   const content = await Promise.all(files.map((file) => readFile(file)));
   const raw = content.reduce((sum, one) => sum + one.length, 0);
   const gzipped = content.reduce((sum, one) => sum + gzipSync(one, { level: 9 }).length, 0);
-  assert.ok(raw < 44 * 1024, `${raw} bytes`);
-  assert.ok(gzipped < 15 * 1024, `${gzipped} bytes gzipped`);
+  assert.ok(raw < 43 * 1024, `${raw} bytes`);
+  assert.ok(gzipped < 14.5 * 1024, `${gzipped} bytes gzipped`);
 });

@@ -18,7 +18,7 @@ const HERE = location.origin + location.pathname;
 
 const $ = (id) => document.getElementById(id);
 
-// --- What is known ----------------------------------------------------------
+// --- What is known ---
 
 /** Entries by id, each with `at`, when it was asked for, and `placed`, the filters it stands under. Such times are the browser's. */
 const entries = new Map();
@@ -26,7 +26,7 @@ const entries = new Map();
 const done = new Map();
 /** What is being done to which connection. */
 const doing = new Map();
-/** How the last action on a connection ended: { good, text, at }. */
+/** How the last action on a connection ended: { at, text } or { what, text }. */
 const outcomes = new Map();
 
 let filter = "all";
@@ -45,7 +45,7 @@ let skew = 0;
 
 const now = () => Date.now() + skew;
 
-// --- Asking the broker ------------------------------------------------------
+// --- Asking the broker ---
 
 class Failure extends Error {
   constructor(text, status) {
@@ -186,7 +186,7 @@ function goOn() {
   timer = setTimeout(reload, Math.max(1_000, trouble ? RELOAD_MS : readAt + RELOAD_MS - Date.now()));
 }
 
-// --- What it means ----------------------------------------------------------
+// --- What it means ---
 
 const isBad = ({ state }) => ["rejected", "misconfigured", "waiting"].includes(state);
 
@@ -227,7 +227,7 @@ function advice({ id, source, grant, state, last_error: error, expires_at: expir
   }
 }
 
-// --- Words and times --------------------------------------------------------
+// --- Words and times ---
 
 const UNITS = [[86_400_000, "d"], [3_600_000, "h"], [60_000, "min"], [1_000, "s"]];
 
@@ -270,7 +270,7 @@ const ago = (text) => `${span(Math.max(0, now() - Date.parse(text)))} ago`;
 const count = (n) => (Number.isFinite(n) ? number.format(n) : String(n));
 const many = (n, one) => `${count(n)} ${one}${n === 1 ? "" : "s"}`;
 
-// --- Making nodes -----------------------------------------------------------
+// --- Making nodes ---
 
 function make(tag, kind, ...children) {
   const node = document.createElement(tag);
@@ -295,7 +295,7 @@ function shape(state) {
   return svg;
 }
 
-// --- A connection's row -----------------------------------------------------
+// --- A connection's row ---
 
 const rows = new Map();
 
@@ -385,11 +385,11 @@ function notes(entry) {
     found.push(make("p", "note", make("strong", "", `${many(webhooks.failed, "event")} failed for good.`), " Look under Webhooks what the receiver answered, and send them again."));
   }
   const outcome = outcomes.get(id);
-  if (outcome) found.push(make("p", outcome.good ? "good" : "note", outcome.text));
+  if (outcome) found.push(outcome.what ? make("p", "note", make("strong", "", outcome.what), outcome.text) : make("p", "good", outcome.text));
   return found;
 }
 
-// --- The list ---------------------------------------------------------------
+// --- The list ---
 
 // Only blocks near the screen have their rows; the others keep their height.
 const nearness = new IntersectionObserver((changes) => {
@@ -503,7 +503,7 @@ function paintEnd(loaded, shown) {
   put($("more"), isWalking ? "Stop" : filter === "all" ? "Load more" : "Go on");
 }
 
-// --- Actions ----------------------------------------------------------------
+// --- Actions ---
 
 /** Says something to those who hear the page; a dialog that is open has a line of its own. */
 function say(text) {
@@ -513,9 +513,8 @@ function say(text) {
   setTimeout(() => (line.textContent = text), 60);
 }
 
-/** Does one thing to a connection at a time, and tells how it ended. */
+/** Does something to a connection, and tells how it ended. */
 async function act(id, name, method, path, ended) {
-  if (doing.has(id)) return;
   doing.set(id, name);
   outcomes.delete(id);
   show(id);
@@ -523,7 +522,7 @@ async function act(id, name, method, path, ended) {
     const entry = await ask(method, path);
     if (name === "remove") entries.delete(id);
     else keep(entry?.id === id ? entry : await ask("GET", at(id)), Date.now());
-    outcomes.set(id, { good: true, text: `${ended} at ${clock.format(now())}.`, at: now() });
+    outcomes.set(id, { text: `${ended} at ${clock.format(now())}.`, at: now() });
     say(`${id}: ${ended}.`);
   } catch (error) {
     fail(id, `${LABELS[name]} failed. `, error);
@@ -536,7 +535,7 @@ async function act(id, name, method, path, ended) {
 function fail(id, what, error) {
   if (!(error instanceof Failure)) console.error(error);
   if (error.status === 401) trouble = error;
-  outcomes.set(id, { good: false, text: what + error.message });
+  outcomes.set(id, { what, text: error.message });
   say(`${id}: ${what}${error.message}`);
 }
 
@@ -581,7 +580,7 @@ async function sure(button, title, text, yes) {
   return (await open($("ask"), button)) === "yes";
 }
 
-// --- Webhooks ---------------------------------------------------------------
+// --- Webhooks ---
 
 const OUTCOMES = {
   refused: "the receiver answered", gone: "the receiver answered", timeout: "the receiver was too slow", unreachable: "the receiver was not reached",
@@ -664,7 +663,7 @@ async function sendEvents(mine, path, button, label, said) {
   }
 }
 
-// --- Beginning --------------------------------------------------------------
+// --- Beginning ---
 
 function remember() {
   const hash = new URLSearchParams({ ...(filter === "all" ? {} : { state: filter }), ...(q ? { q } : {}) });
@@ -729,7 +728,7 @@ let ticks = 0;
 setInterval(() => {
   if (document.hidden) return;
   ticks += 1;
-  for (const [id, { good, at: when }] of outcomes) if (good && now() - when > 20_000) outcomes.delete(id);
+  for (const [id, { at: when }] of outcomes) if (now() - when > 20_000) outcomes.delete(id);
   for (const id of rows.keys()) if (ticks % 10 === 0 || outcomes.has(id) || entries.get(id)?.retry_at) show(id);
 }, 1_000);
 
