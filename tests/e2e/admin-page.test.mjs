@@ -288,6 +288,25 @@ describe("five thousand connections", () => {
     await end("All 5,000 connections looked through.");
   });
 
+  test("keep their place where they are out of sight", async () => {
+    const tall = { last_error: { code: "token_endpoint_timeout", at: at(-60 * MINUTE) } };
+    const { page } = await open({ entries: crowd(160, (i) => (i % 3 ? {} : tall)) });
+    const heights = () => page.locator("#rest .block").evaluateAll((blocks) => blocks.map((block) => block.offsetHeight));
+    const emptied = () => page.locator("#rest .block").evaluateAll((blocks) => blocks.filter((block) => !block.childElementCount).length);
+    const to = async (i) => {
+      await page.locator("#rest .block").nth(i).evaluate((block) => block.scrollIntoView());
+      await page.locator("#rest .block").nth(i).locator(".row").first().waitFor();
+    };
+    for (const i of [0, 1, 2, 3]) await to(i);
+    await eventually(async () => (await emptied()) >= 2, "emptied blocks");
+    const before = await heights();
+    const uneven = await page.locator(".row").evaluateAll((rows) => new Set(rows.map((row) => row.offsetHeight)).size);
+    assert.ok(before.length === 4 && uneven > 1, before.join());
+    await page.locator("#reload").click();
+    await eventually(() => ready(page), "the reload");
+    assert.deepEqual(await heights(), before);
+  });
+
   test("are reloaded where one looks", async () => {
     const { page, end, row } = await open({ entries: entries(), now: () => null }, { time: NOON, hash: "#state=ready" });
     await end("All 5,000 connections looked through.");
@@ -401,7 +420,7 @@ describe("what goes wrong", () => {
 
   test("is told where the answer does not come", async () => {
     const { page } = await open({ entries: house(), now: () => null }, { time: NOON });
-    // The page's patience is not on the page's clock: here it has none.
+    // AbortSignal.timeout is not on the page's clock: here it is.
     await page.evaluate(() => {
       AbortSignal.timeout = (ms) => {
         window.patience = ms;
