@@ -403,8 +403,10 @@ const nearness = new IntersectionObserver((changes) => {
 function fill(block) {
   const isKept = block.isNear || block.contains(document.activeElement) || block.contains(opener);
   if (!isKept) {
-    const height = block.childElementCount ? block.offsetHeight : block.ids.length * rowHeight();
-    block.style.setProperty("height", `${height}px`);
+    const { length } = block.ids;
+    if (block.childElementCount) block.style.setProperty("height", `${block.offsetHeight}px`);
+    else if (block.sizedFor !== length) block.style.setProperty("height", `${length * rowHeight()}px`);
+    block.sizedFor = length;
     block.replaceChildren();
     return;
   }

@@ -1,0 +1,221 @@
+// A stand-in for the broker's side of the operators' page: it serves the page as it stands
+// in the source, and the interface behind it over data in memory. It is strict: whatever the
+// page must not ask is kept as unexpected, and `verify()` fails on it.
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+
+const FILES = {
+  "": ["index.html", "text/html; charset=utf-8"],
+  "page.css": ["page.css", "text/css; charset=utf-8"],
+  "page.js": ["page.js", "text/javascript; charset=utf-8"],
+};
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/** The instant at which the stand-in's data are what they are. */
+export const NOON = Date.parse("2026-11-22T15:03:20Z");
+const MINUTE = 60_000;
+
+export const rfc3339 = (ms) => new Date(ms).toISOString().replace(".000Z", "Z");
+
+/** An entry as the interface gives it: ready, with 12 minutes of an hour's token gone. */
+export const entryOf = (id, members) => ({
+  id, provider: "custom", grant: "client_credentials", subject: "service", source: "configuration", state: "ready",
+  obtained_at: rfc3339(NOON - 12 * MINUTE), expires_at: rfc3339(NOON + 48 * MINUTE), grants: 3,
+  last_error: null, retry_at: null, sealing_key: "k1", webhooks: null, ...members,
+});
+
+/** An event as the interface lists it. */
+export const eventOf = (n, members) => ({
+  id: `msg_${String(n).padStart(32, "0")}`, state: "failed", accepted_at: rfc3339(NOON - 26 * 60 * MINUTE), attempts: 29,
+  outcome: "refused", status: 500, next_at: null, ...members,
+});
+
+/**
+ * Starts one.
+ *
+ * entries: what it has, as entryOf gives it.
+ * events: { connection: [event…] }.
+ * base: the path before /admin/.
+ * now: the clock of its answers; null leaves the field Date out.
+ */
+export async function startOperators({ entries = [], events = {}, base = "", now = () => NOON } = {}) {
+  const operators = {
+    key: "operators-key-0123456789",
+    entries: new Map(entries.map((entry) => [entry.id, entry])),
+    events,
+    /** Every request that proved the operator: "GET connections?limit=100". */
+    requests: [],
+    unexpected: [],
+    /** How a refresh ends: given the entry, changes it or gives a problem. */
+    refresh: (entry) => void Object.assign(entry, { state: "ready", obtained_at: rfc3339(now() ?? NOON), expires_at: rfc3339((now() ?? NOON) + 60 * MINUTE), retry_at: null, grants: entry.grants + 1 }),
+    /** What happens to requests instead, as [pattern, { status, code, …, hold, raw, destroy }] while it is there. */
+    instead: new Map(),
+    /** Refuses connections, or takes them again. */
+    isAway: false,
+    /** How many answers were under way at once, at most, by "METHOD path". */
+    atOnce: new Map(),
+    verify() {
+      assert.deepEqual(this.unexpected.splice(0), []);
+    },
+    /** Those requests whose text `pattern` matches. */
+    asked: (pattern) => operators.requests.filter((text) => pattern.test(text)),
+    /** Lets requests that `pattern` matches be answered with `what`, until the function that it gives is called. */
+    answer(pattern, what) {
+      operators.instead.set(pattern, what);
+      return () => operators.instead.delete(pattern);
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+
+  const server = createServer((request, response) => {
+    if (operators.isAway) return request.socket.destroy();
+    serve(request, response).catch((error) => {
+      if (request.socket.destroyed) return;
+      operators.unexpected.push(`${request.method} ${request.url}: ${error.stack}`);
+      request.socket.destroy();
+    });
+  });
+
+  function send(response, status, body, fields = {}) {
+    const id = randomBytes(16).toString("hex");
+    const at = now();
+    response.sendDate = false;
+    if (body?.status) body = { ...body, request_id: id };
+    const text = body === undefined ? "" : Buffer.isBuffer(body) ? body : JSON.stringify(body);
+    response.writeHead(status, {
+      ...(at === null ? {} : { Date: new Date(at).toUTCString() }),
+      "X-Request-Id": id, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", Vary: "Origin",
+      ...(body === undefined ? {} : { "Content-Type": body.status ? "application/problem+json" : "application/json" }),
+      ...fields,
+    });
+    response.end(text);
+  }
+
+  const problem = (response, status, code, title, detail, fields) =>
+    send(response, status, { type: `${base}/problems/${code}`, title, status, code, detail }, fields);
+  const notFound = (response) => problem(response, 404, "not_found", "Not found", "There is nothing at this address.");
+
+  async function serve(request, response) {
+    const url = new URL(request.url, "http://x");
+    if (!url.pathname.startsWith(`${base}/admin/`)) {
+      operators.unexpected.push(`${request.method} ${request.url}`);
+      return notFound(response);
+    }
+    const [, password] = /^operator:(.*)$/.exec(Buffer.from(request.headers.authorization?.replace(/^Basic /, "") ?? "", "base64").toString()) ?? [];
+    if (password !== operators.key) {
+      return problem(response, 401, "caller_unauthenticated", "Caller not authenticated", "The request does not prove who makes it.", {
+        "WWW-Authenticate": ['Bearer realm="porteiro"', 'Basic realm="porteiro", charset="UTF-8"'],
+      });
+    }
+    const { "sec-fetch-site": site, origin } = request.headers;
+    const isOwn = [undefined, "none", "same-origin"].includes(site) && [undefined, `http://${request.headers.host}`].includes(origin);
+    if (!isOwn) return problem(response, 403, "cross_site_request", "Cross-site request", "The request comes from elsewhere.");
+    const path = url.pathname.slice(`${base}/admin/`.length);
+    const file = FILES[path];
+    if (file) {
+      const content = readFileSync(new URL(`../../../src/broker/admin/page/${file[0]}`, import.meta.url));
+      return send(response, 200, content, { "Content-Type": file[1], "Content-Security-Policy": POLICY });
+    }
+    const text = `${request.method} ${path}${url.search}`;
+    operators.requests.push(text);
+    const under = (operators.atOnce.get(text)?.now ?? 0) + 1;
+    operators.atOnce.set(text, { now: under, most: Math.max(under, operators.atOnce.get(text)?.most ?? 0) });
+    response.once("close", () => (operators.atOnce.get(text).now -= 1));
+    for (const [pattern, what] of operators.instead) {
+      if (!pattern.test(text)) continue;
+      await what.hold;
+      if (what.destroy) return request.socket.destroy();
+      if (what.raw !== undefined) return send(response, what.status ?? 200, Buffer.from(what.raw), { "Content-Type": "text/html" });
+      if (what.status) return problem(response, what.status, what.code, what.title, what.detail);
+    }
+    route(request, response, path.split("/").map(decodeURIComponent), url.searchParams, text);
+  }
+
+  function route(request, response, [kind, id, ...rest], query, text) {
+    const strange = () => {
+      operators.unexpected.push(text);
+      return notFound(response);
+    };
+    const only = (...methods) => {
+      if (methods.includes(request.method)) return true;
+      operators.unexpected.push(text);
+      problem(response, 405, "method_not_allowed", "Method not allowed", "This address does not know the method.", { Allow: methods.join(", ") });
+      return false;
+    };
+    if (kind !== "connections") return strange();
+    if (id === undefined) return only("GET") && list(response, query, text);
+    const entry = operators.entries.get(id);
+    if (!entry) return problem(response, 404, "unknown_connection", "Unknown connection", "No connection has this name.");
+    if (!rest.length) {
+      if (!only("GET", "DELETE")) return undefined;
+      if (request.method === "GET") return send(response, 200, entry);
+      if (entry.source !== "registry") return strange();
+      operators.entries.delete(id);
+      return send(response, 204);
+    }
+    const [what, event, verb] = rest;
+    if (rest.length === 1 && what === "refresh") {
+      if (!only("POST")) return undefined;
+      if (entry.subject !== "service") return strange();
+      const failed = operators.refresh(entry);
+      return failed ? problem(response, failed.status, failed.code, failed.title, failed.detail) : send(response, 200, entry);
+    }
+    if (rest.length === 1 && what === "token") {
+      if (!only("DELETE")) return undefined;
+      Object.assign(entry, { state: "cold", obtained_at: null, expires_at: null, sealing_key: null });
+      return send(response, 204);
+    }
+    if (what !== "webhooks" || !entry.webhooks) return strange();
+    const events = operators.events[id] ?? [];
+    if (rest.length === 1) return only("GET") && listEvents(response, events, query, text);
+    const isAll = rest.length === 2 && event === "send";
+    if (!isAll && !(rest.length === 3 && verb === "send")) return strange();
+    if (!only("POST")) return undefined;
+    const again = events.filter(({ id: one, state }) => state === "failed" && (isAll || one === event));
+    if (!isAll && !again.length) return notFound(response);
+    for (const one of again) Object.assign(one, { state: "pending", attempts: 0, outcome: null, status: null, next_at: rfc3339(now() ?? NOON) });
+    entry.webhooks = { failed: entry.webhooks.failed - again.length, pending: entry.webhooks.pending + again.length };
+    return send(response, 202);
+  }
+
+  function list(response, query, text) {
+    const known = ["after", "limit", "q"];
+    const limit = Number(query.get("limit") ?? 100);
+    if ([...query.keys()].some((name) => !known.includes(name)) || !(limit >= 1 && limit <= 100) || query.get("after") === "") {
+      operators.unexpected.push(text);
+      return problem(response, 400, "bad_request", "Bad request", "The request cannot be passed on as it is.");
+    }
+    const after = query.get("after");
+    const ids = [...operators.entries.keys()].sort().filter((id) => id.includes(query.get("q") ?? "") && (after === null || id > after));
+    const page = ids.slice(0, limit);
+    return send(response, 200, {
+      connections: page.map((id) => operators.entries.get(id)),
+      next: ids.length > limit ? page.at(-1) : null,
+    });
+  }
+
+  function listEvents(response, events, query, text) {
+    const state = query.get("state");
+    const from = Number(query.get("after") ?? 0);
+    if (!["failed", "pending"].includes(state) || !Number.isInteger(from)) {
+      operators.unexpected.push(text);
+      return problem(response, 400, "bad_request", "Bad request", "The request cannot be passed on as it is.");
+    }
+    const some = events.filter((event) => event.state === state);
+    const end = from + 100;
+    return send(response, 200, { webhooks: some.slice(from, end), next: some.length > end ? String(end) : null });
+  }
+
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  operators.origin = `http://127.0.0.1:${server.address().port}`;
+  operators.url = `${operators.origin}${base}/admin/`;
+  return operators;
+}
