@@ -29,6 +29,8 @@ export class Cloudflare {
   namespaces = [];
   /** What the next uploads of a Worker are refused with: [status, code, message]. */
   refusals = [];
+  /** Called whenever a Worker is uploaded, before it is answered. */
+  onUpload = () => {};
   #server;
 
   static async start() {
@@ -139,13 +141,15 @@ export class Cloudflare {
   }
 
   async #upload(name, { form }, deployed) {
+    this.onUpload();
     const refusal = this.refusals.shift();
     if (refusal) throw new Refusal(...refusal);
     const parts = await form();
     const metadata = JSON.parse(await parts.get("metadata"));
     const before = this.workers[name];
-    const migration = this.#migrate(before, metadata.migrations);
     const bindings = metadata.bindings.map((binding) => this.#bind(before, binding));
+    const classes = bindings.some(({ type }) => type === "durable_object_namespace");
+    const migration = this.#migrate(before, metadata.migrations, classes);
     const modules = Object.fromEntries([...parts].filter(([part]) => part !== "metadata").map(([part, file]) => [part, file]));
     if (!(metadata.main_module in modules)) throw new Refusal(400, 10021, "The main module is missing.");
     const secrets = metadata.keep_bindings?.includes("secret_text") ? { ...before?.secrets } : {};
@@ -164,10 +168,10 @@ export class Cloudflare {
   }
 
   /** The migration's tag after an upload: steps are applied once, and only from where the Worker is. */
-  #migrate(before, migrations) {
+  #migrate(before, migrations, classes) {
     if (!migrations) {
-      if (!before?.migration) throw new Refusal(400, 10061, "Cannot create binding for class that is not exported by script.");
-      return before.migration;
+      if (classes && !before?.migration) throw new Refusal(400, 10061, "Cannot create binding for class that is not exported by script.");
+      return before?.migration;
     }
     if (migrations.old_tag !== before?.migration) throw new Refusal(412, 10079, "Migration tag precondition failed.");
     return migrations.new_tag;

@@ -31,6 +31,8 @@ if (process.argv.includes("--json")) {
 `;
 
 export class Project {
+  #runs = [];
+
   /** A project whose configuration is the repository's own, changed by `configure`, and needs `secrets`. */
   static async make({ secrets = ["SEALING_KEYS"], configure = (text) => text, checked = 0 } = {}) {
     const project = new Project();
@@ -45,7 +47,9 @@ export class Project {
     return project;
   }
 
+  /** Ends what still runs here, and takes the folder away. */
   remove() {
+    for (const run of this.#runs) run.stop();
     return rm(this.top, { recursive: true, force: true });
   }
 
@@ -57,7 +61,7 @@ export class Project {
 
   /** Runs `scripts/deploy.mjs` where nobody is at a terminal. */
   async deploy(args, env) {
-    const run = new Run(this.folder, process.execPath, ["scripts/deploy.mjs", ...args], this.env({ CI: "true", ...env }));
+    const run = this.run(process.execPath, ["scripts/deploy.mjs", ...args], { CI: "true", ...env });
     await run.ended;
     return run;
   }
@@ -66,7 +70,13 @@ export class Project {
   async deployAtTerminal(args, env) {
     const terminal = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
     const python = await ensurePython();
-    return new Run(this.folder, python, ["-c", terminal, process.execPath, "scripts/deploy.mjs", ...args], this.env(env));
+    return this.run(python, ["-c", terminal, process.execPath, "scripts/deploy.mjs", ...args], env);
+  }
+
+  run(command, args, env) {
+    const run = new Run(this.folder, command, args, this.env(env));
+    this.#runs.push(run);
+    return run;
   }
 }
 
@@ -79,7 +89,8 @@ class Run {
   #woken = () => {};
 
   constructor(cwd, command, args, env) {
-    this.#child = spawn(command, args, { cwd, env, stdio: ["pipe", "pipe", "pipe"] });
+    // A group of its own, so that what it started ends with it.
+    this.#child = spawn(command, args, { cwd, env, stdio: ["pipe", "pipe", "pipe"], detached: true });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream.setEncoding("utf8").on("data", (text) => {
         this.output += text;
@@ -110,8 +121,17 @@ class Run {
     }
   }
 
-  type(text) {
+  stop() {
+    try {
+      process.kill(-this.#child.pid, "SIGKILL");
+    } catch {
+      // It has ended.
+    }
+  }
+
+  type(text, { last = false } = {}) {
     this.#child.stdin.write(text);
+    if (last) this.#child.stdin.end();
   }
 }
 
