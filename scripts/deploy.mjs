@@ -8,8 +8,8 @@ import { buildWorker } from "./build.mjs";
 import { Dialog, atTerminal } from "./dialog.mjs";
 import { sayHealth } from "./health.mjs";
 import { Failure, inRoot, isMain, node, output, root, run, runMain, say, step, toolEnv, wrangler } from "./lib.mjs";
-import { checkConfiguration, neededSecrets } from "./needs.mjs";
-import { askFor, missingSecrets, refuseMissing, setSecrets } from "./secrets.mjs";
+import { checkedSecrets } from "./needs.mjs";
+import { askFor, refuseMissing, setSecrets } from "./secrets.mjs";
 import { setup } from "./setup.mjs";
 
 /** Where wrangler does nothing on Cloudflare, there is nothing to sign in for. */
@@ -30,11 +30,12 @@ export function target(args) {
     const at = args.findIndex((arg) => names.some((name) => arg === name || arg.startsWith(`${name}=`)));
     return at < 0 ? undefined : args[at].includes("=") ? args[at].slice(args[at].indexOf("=") + 1) : args[at + 1];
   };
-  const [config, named, name] = [value("--config", "-c"), value("--env", "-e"), value("--name")];
+  const [config, named] = [value("--config", "-c"), value("--env", "-e")];
   const environment = named ?? process.env.CLOUDFLARE_ENV;
   // Said outright, the environment without a name is no oversight that wrangler warns of.
   const own = environment === undefined ? ["--env="] : [];
-  const shared = [`--env=${environment ?? ""}`, ...(config ? ["--config", config] : []), ...(name ? ["--name", name] : [])];
+  const others = ["--name", "--profile"].filter((option) => value(option)).map((option) => `${option}=${value(option)}`);
+  const shared = [`--env=${environment ?? ""}`, ...(config ? [`--config=${config}`] : []), ...others];
   return { config, environment: environment || undefined, own, shared };
 }
 
@@ -42,11 +43,11 @@ async function main(args) {
   await setup();
   await buildWorker();
   const to = target(args);
-  await checkConfiguration(to);
+  const usable = await checkedSecrets(to);
   if (args.some((arg) => OFFLINE.includes(arg))) return step("deploy", () => deploy(...args));
 
   await signIn();
-  const secrets = await askForSecrets(to);
+  const secrets = await askForSecrets(usable, to);
   const targets = await step("deploy", () => upload(args, to, secrets));
   await sayHealth(targets, to);
 }
@@ -64,9 +65,10 @@ async function signIn() {
 }
 
 /** The values to upload with the Worker, so that it never serves without them. */
-async function askForSecrets(to) {
+async function askForSecrets(usable, to) {
   say("\n==> secrets");
-  const missing = missingSecrets(neededSecrets(to), setSecrets(to));
+  const set = setSecrets(to);
+  const missing = usable.filter(({ name }) => !set.includes(name));
   if (!atTerminal()) {
     refuseMissing(missing, to);
     return {};

@@ -13,7 +13,7 @@ const list = (form) => new RegExp(`^${form}(?: *, *${form})*$`);
 const KINDS = [
   {
     of: /^SEALING_KEYS$/,
-    needed: true,
+    always: true,
     make: () => `k1:${bytes("base64")}`,
     form: list("[\\w-]{1,32}:[A-Za-z0-9+/]{43}="),
     wrong: "must be id:key, the key being 32 bytes in base64",
@@ -32,13 +32,7 @@ const KINDS = [
 /** A secret that can only be asked for: it comes from elsewhere. */
 const FOREIGN = { form: /^[^\p{Cc}]+$/u, wrong: "must be one line" };
 
-/** What the broker can do without, and a person is asked for all the same. */
-const OPTIONAL = ["ADMIN_KEY"];
-
 const kindOf = (name) => KINDS.find(({ of }) => of.test(name)) ?? FOREIGN;
-
-/** A new value for the secret called `name`, or undefined where it comes from elsewhere. */
-export const makeSecret = (name) => kindOf(name).make?.();
 
 /** What is wrong with a value for the secret called `name`, if anything is. */
 export const problemOf = (name, value) => (kindOf(name).form.test(value) ? undefined : `${name} ${kindOf(name).wrong}.`);
@@ -52,12 +46,9 @@ export function setSecrets({ shared }) {
   throw new Failure(`wrangler could not list the secrets. It says:\n\n${`${stdout}\n${stderr}`.trim()}`);
 }
 
-/** The names that are needed or offered, and not set. */
-export const missingSecrets = (needed, set) => [...new Set([...needed, ...OPTIONAL])].filter((name) => !set.includes(name));
-
-/** Fails with the list of those that the broker cannot do without. */
+/** Fails with the list of those among `missing`, { name, needed }, that are needed. */
 export function refuseMissing(missing, { environment }) {
-  const names = missing.filter((name) => !OPTIONAL.includes(name));
+  const names = missing.filter(({ needed }) => needed).map(({ name }) => name);
   if (!names.length) return say("    all that are needed are set");
   const where = environment ? ` -- --env ${environment}` : "";
   throw new Failure(`These secrets are not set, and nobody is here to ask:\n\n${names.map((name) => `  ${name}`).join("\n")}\n\nRun \`npm run deploy${where}\` once at a terminal, or set each with \`npx wrangler secret put NAME${where.slice(3)}\`.`);
@@ -68,13 +59,13 @@ export async function askFor(missing, dialog) {
   say(`    ${missing.length === 1 ? "one is" : `${missing.length} are`} not set. What you type is not shown.\n`);
   const values = {};
   const made = [];
-  for (const name of missing) {
+  for (const { name } of missing) {
     const value = await ask(name, dialog);
     if (value.made && kindOf(name).shown) made.push(name);
     if (value.text) values[name] = value.text;
   }
-  const left = missing.filter((name) => !(name in values));
-  if (left.length) say(`\n    Left out: ${left.join(", ")}. What needs them does not work until they are set.`);
+  const left = missing.filter(({ name }) => !(name in values));
+  if (left.length) say(`\n    Left out: ${left.map(({ name }) => name).join(", ")}. What needs them does not work until they are set.`);
   if (!made.length) return values;
   say("\n    Made here, and shown this once:\n");
   for (const name of made) say(`      ${name}  ${values[name]}`);
@@ -84,12 +75,12 @@ export async function askFor(missing, dialog) {
 
 /** One answer: { text, made }, the text empty where the secret is left out. */
 async function ask(name, dialog) {
-  const { make, needed } = kindOf(name);
-  const hint = !make ? "Enter leaves it out" : needed ? "Enter makes one" : "Enter makes one, - leaves it out";
+  const { make, always } = kindOf(name);
+  const hint = !make ? "Enter leaves it out" : always ? "Enter makes one" : "Enter makes one, - leaves it out";
   for (;;) {
     const typed = await dialog.hidden(`    ${name} (${hint}): `);
     if (!typed) return make ? { text: make(), made: true } : { text: "" };
-    if (typed === "-" && make && !needed) return { text: "" };
+    if (typed === "-" && make && !always) return { text: "" };
     const problem = problemOf(name, typed);
     if (!problem) return { text: typed };
     say(`    ${problem}`);

@@ -210,11 +210,11 @@ describe("where nobody is at a terminal", () => {
   afterEach(cleanUp);
 
   test("fails with the list of the secrets that are missing", async () => {
-    await prepare({ secrets: ["SEALING_KEYS", "GURU_TOKEN"] });
-    const run = await project.deploy([], env());
+    await prepare({ configure: (text) => staging(withoutBuild(text)), secrets: ["SEALING_KEYS", "GURU_TOKEN"] });
+    const run = await project.deploy(["--env", "staging"], env());
     assert.equal(run.code, 1);
     assert.match(run.output, /error: These secrets are not set, and nobody is here to ask:\n\n {2}SEALING_KEYS\n {2}GURU_TOKEN\n\n/);
-    assert.match(run.output, /Run `npm run deploy` once at a terminal/);
+    assert.match(run.output, /Run `npm run deploy -- --env staging` once at a terminal, or set each with `npx wrangler secret put NAME --env staging`\.\n/);
     assert.deepEqual(cloudflare.changes, []);
   });
 
@@ -235,21 +235,21 @@ describe("where nobody is at a terminal", () => {
   });
 
   test("deploys nothing with a configuration that has mistakes", async () => {
-    await prepare({ checked: 1 });
+    await prepare({ problems: [{ field: "CALLERS.x", message: "is wrong" }] });
     for (const args of [[], ["--dry-run"]]) {
       const run = await project.deploy(args, env());
       assert.equal(run.code, 1);
-      assert.match(run.output, /error: The configuration has mistakes/);
+      assert.match(run.output, /error: The configuration has problems, told above: nothing was deployed\./);
     }
     assert.deepEqual(cloudflare.calls, []);
   });
 
   test("--dry-run builds and checks, and needs no account", async () => {
     await prepare({ configure: (text) => staging(withoutBuild(text)) });
-    for (const [args, checked] of [[["--dry-run"], "(no environment)"], [["--dry-run", "--env", "staging"], "staging"]]) {
+    for (const [args, checked] of [[["--dry-run"], "the top"], [["--dry-run", "--env", "staging"], "staging"]]) {
       const run = await project.deploy(args, { ...hosts.env });
       assert.equal(run.code, 0, run.output);
-      assert.ok(run.output.includes(`checked wrangler.toml ${checked}\n`));
+      assert.ok(run.output.includes(`\nchecked wrangler.toml of ${checked}\n`));
       assert.match(run.output, /--dry-run: exiting now\./);
       assert.doesNotMatch(run.output, /is not inherited|Multiple environments are defined/);
     }
@@ -260,8 +260,6 @@ describe("where nobody is at a terminal", () => {
   test("an environment is a Worker of its own, and takes nothing from production", async () => {
     const configure = (text) => inForce(staging(withoutBuild(text)), "workers_dev = false");
     await prepare({ configure, secrets: ["SEALING_KEYS", "BACKEND_KEY", "GURU_TOKEN"] }, { [STAGING]: ALIVE });
-    const refused = await project.deploy(["--env", "staging"], env());
-    assert.match(refused.output, /SEALING_KEYS\n {2}BACKEND_KEY\n {2}GURU_TOKEN\n\nRun `npm run deploy -- --env staging` once at a terminal, or set each with `npx wrangler secret put NAME --env staging`/);
     await putSecrets({ SEALING_KEYS: "s", BACKEND_KEY: "b", GURU_TOKEN: "g" }, "--env", "staging");
     const run = await project.deploy(["--env=staging"], env());
     assert.equal(run.code, 0, run.output);

@@ -16,32 +16,28 @@ const at = (path) => fileURLToPath(new URL(`../../../${path}`, import.meta.url))
 const LINKED = ["node_modules", ".tools", "src", "build", "Cargo.toml", "Cargo.lock", "package.json", "package-lock.json"];
 const LIMIT_MS = 60_000;
 
-/** What stands in for the configuration check: it says what was asked of it, and tells these secrets. */
-const check = (secrets, code) => `
-const secrets = ${JSON.stringify(secrets)}.map((name) => ({ name, set: false, command: \`npx wrangler secret put \${name}\` }));
-export async function check({ config, environment }) {
-  console.log(\`checked \${config ?? "wrangler.toml"} \${environment ?? "(no environment)"}\`);
-  return ${code};
+/** What stands in for the configuration check: it says what was asked of it, tells these secrets and these problems. */
+const check = (secrets, problems) => `
+export async function check({ config, environment, offline }) {
+  const secrets = ${JSON.stringify(secrets)}.map((name) => ({ environment: environment || null, name, needed: name !== "ADMIN_KEY", set: null }));
+  return { problems: ${JSON.stringify(problems)}, warnings: [], secrets, said: { config, environment, offline } };
 }
-if (process.argv.includes("--json")) {
-  const at = process.argv.indexOf("--env");
-  const environment = at < 0 ? null : process.argv[at + 1];
-  console.log(JSON.stringify({ secrets: secrets.map((secret) => ({ environment, ...secret })) }));
-}
+export const shown = ({ said: { config, environment, offline }, secrets }, path) =>
+  "checked " + config + " of " + (environment || "the top") + (offline && path === config && !secrets.length ? "" : " wrongly");
 `;
 
 export class Project {
   #runs = [];
 
   /** A project whose configuration is the repository's own, changed by `configure`, and needs `secrets`. */
-  static async make({ secrets = ["SEALING_KEYS"], configure = (text) => text, checked = 0 } = {}) {
+  static async make({ secrets = ["SEALING_KEYS"], configure = (text) => text, problems = [] } = {}) {
     const project = new Project();
     project.top = await mkdtemp(join(tmpdir(), "porteiro-deployment-"));
     project.folder = join(project.top, "project");
     for (const folder of ["project", "home", "tmp"]) await mkdir(join(project.top, folder));
     await cp(at("scripts"), join(project.folder, "scripts"), { recursive: true });
     for (const name of LINKED) await symlink(at(name), join(project.folder, name));
-    await writeFile(join(project.folder, "scripts", "check.mjs"), check(secrets, checked));
+    await writeFile(join(project.folder, "scripts", "check.mjs"), check([...secrets, "ADMIN_KEY"], problems));
     project.wranglerToml = configure(await readFile(at("wrangler.toml"), "utf8"));
     await writeFile(join(project.folder, "wrangler.toml"), project.wranglerToml);
     return project;
