@@ -292,7 +292,7 @@ describe("where nobody is at a terminal", () => {
   test("a namespace that a failed first deployment left behind is taken by its id", async () => {
     await prepare();
     await putSecrets({ SEALING_KEYS: "s" });
-    cloudflare.refusals.push([400, 10021, "Uncaught Error: not today"]);
+    cloudflare.refusals.push([400, 10055, "Not today."]);
     const failed = await project.deploy([], env());
     assert.equal(failed.code, 1, failed.output);
     const stuck = await project.deploy([], env());
