@@ -1,15 +1,127 @@
-// Puts the broker on Cloudflare. Arguments go to wrangler: `npm run deploy -- --dry-run`.
+// Puts the broker on Cloudflare, and asks at a terminal for the secrets that are not set yet.
+// Arguments go to wrangler: `npm run deploy -- --env staging`, `npm run deploy -- --dry-run`.
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
 import { buildWorker } from "./build.mjs";
-import { isMain, run, runMain, step, wrangler } from "./lib.mjs";
+import { Dialog, atTerminal } from "./dialog.mjs";
+import { sayHealth } from "./health.mjs";
+import { Failure, inRoot, isMain, node, output, root, run, runMain, say, step, toolEnv, wrangler } from "./lib.mjs";
+import { checkedSecrets } from "./needs.mjs";
+import { askFor, refuseMissing, setSecrets } from "./secrets.mjs";
 import { setup } from "./setup.mjs";
 
-/** Deploys what is built; wrangler may ask the person to sign in. */
-export const deploy = (...args) => run(...wrangler("deploy", ...args), { stdin: process.env.CI ? "ignore" : "inherit" });
+/** Where wrangler does nothing on Cloudflare, there is nothing to sign in for. */
+const OFFLINE = ["--dry-run", "--help", "-h"];
 
-if (isMain(import.meta.url)) {
-  await runMain(async (args) => {
-    await setup();
-    await buildWorker();
-    await step("deploy", () => deploy(...args));
+/**
+ * Runs wrangler with a file of secrets that is none: the text comes through a pipe of this
+ * process, and standard input stays the terminal.
+ */
+const WITH_SECRETS = 'exec 4<&0; cat <&3 | { exec 5<&0 <&4 4<&- 3<&-; exec "$@" --secrets-file /dev/fd/5; }';
+
+/** Deploys what is built; wrangler may ask the person at the terminal. */
+export const deploy = (...args) => run(...wrangler("deploy", ...target(args).own, ...args), { stdin: atTerminal() ? "inherit" : "ignore" });
+
+/** What the arguments say about where to deploy, as the check and wrangler's other commands take it. */
+export function target(args) {
+  const value = (...names) => {
+    const at = args.findIndex((arg) => names.some((name) => arg === name || arg.startsWith(`${name}=`)));
+    return at < 0 ? undefined : args[at].includes("=") ? args[at].slice(args[at].indexOf("=") + 1) : args[at + 1];
+  };
+  const [config, named] = [value("--config", "-c"), value("--env", "-e")];
+  const environment = named ?? process.env.CLOUDFLARE_ENV;
+  // Said outright, the environment without a name is no oversight that wrangler warns of.
+  const own = environment === undefined ? ["--env="] : [];
+  const others = ["--name", "--profile"].filter((option) => value(option)).map((option) => `${option}=${value(option)}`);
+  const shared = [`--env=${environment ?? ""}`, ...(config ? [`--config=${config}`] : []), ...others];
+  return { config, environment: environment || undefined, own, shared };
+}
+
+async function main(args) {
+  await setup();
+  await buildWorker();
+  const to = target(args);
+  const usable = await checkedSecrets(to);
+  if (args.some((arg) => OFFLINE.includes(arg))) return step("deploy", () => deploy(...args));
+
+  await signIn();
+  const secrets = await askForSecrets(usable, to);
+  const targets = await step("deploy", () => upload(args, to, secrets));
+  await sayHealth(targets, to);
+}
+
+/** Makes sure that wrangler may act on an account. */
+async function signIn() {
+  if (process.env.CLOUDFLARE_API_TOKEN || process.env.CLOUDFLARE_API_KEY) return;
+  const [command, whoami] = wrangler("whoami", "--json");
+  if (output(command, whoami, { env: toolEnv(), stdio: ["ignore", "pipe", "ignore"] })) return;
+  if (!atTerminal()) {
+    throw new Failure("wrangler is not signed in, and nobody is here to do it: set CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID. docs/deployment.md says what the token must be allowed.");
+  }
+  say("\nwrangler is not signed in yet. Without a browser on this machine, stop here and set CLOUDFLARE_API_TOKEN: see docs/deployment.md.");
+  await step("wrangler login", () => run(...wrangler("login"), { stdin: "inherit" }));
+}
+
+/** The values to upload with the Worker, so that it never serves without them. */
+async function askForSecrets(usable, to) {
+  say("\n==> secrets");
+  const set = setSecrets(to);
+  const missing = usable.filter(({ name }) => !set.includes(name));
+  if (!atTerminal()) {
+    refuseMissing(missing, to);
+    return {};
+  }
+  if (!missing.length) {
+    say("    all of them are set");
+    return {};
+  }
+  const dialog = new Dialog();
+  try {
+    return await askFor(missing, dialog);
+  } finally {
+    dialog.close();
+  }
+}
+
+/** Runs `wrangler deploy` and gives the addresses that it deployed to. */
+async function upload(args, to, secrets) {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "porteiro-deploy-"));
+  const told = path.join(folder, "deployed");
+  const env = { WRANGLER_OUTPUT_FILE_PATH: told };
+  try {
+    const command = ["deploy", ...to.own, ...args];
+    if (Object.keys(secrets).length) await withSecrets(command, secrets, env);
+    else await run(...wrangler(...command), { env, stdin: atTerminal() ? "inherit" : "ignore" });
+    const lines = readFileSync(told, "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line));
+    const deployed = lines.find(({ type, version_id }) => type === "deploy" && version_id);
+    if (!deployed) throw new Failure("wrangler deployed nothing.");
+    return deployed.targets ?? [];
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Runs a command of wrangler with secrets that stand in no argument, no variable and no file. */
+function withSecrets(command, secrets, env) {
+  // Its own starter hands on no more than the three standard streams.
+  const cli = [node(), "--no-warnings", inRoot("node_modules", "wrangler", "wrangler-dist", "cli.js"), ...command];
+  return new Promise((resolve, reject) => {
+    const child = spawn("/bin/sh", ["-c", WITH_SECRETS, "sh", ...cli], {
+      cwd: root,
+      env: toolEnv(env),
+      stdio: ["inherit", "inherit", "inherit", "pipe"],
+    });
+    // Where wrangler ends before it reads, it says why.
+    child.stdio[3].on("error", () => {});
+    child.stdio[3].end(JSON.stringify(secrets));
+    child.on("error", (error) => reject(new Failure(`sh could not be started (${error.code}).`)));
+    child.on("close", (code) => {
+      if (code === 0) return resolve();
+      reject(new Failure("wrangler did not deploy, and the secrets were not set: mend what it says above, and run this again."));
+    });
   });
 }
+
+if (isMain(import.meta.url)) await runMain(main);

@@ -155,3 +155,48 @@ mod exposed_option {
         Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::time::UnixTime;
+
+    const NAME: &str = "access-token/service/acme";
+    const KEYS: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+    /// What this version makes of the record that another one wrote: its own, changed by `change`.
+    fn read(change: impl FnOnce(&mut Value)) -> Result<Option<AccessToken>, SealError> {
+        let keys = SealingKeys::parse(&Secret::new(KEYS.to_owned())).unwrap();
+        let identity = Fingerprint::of(&["acme"]);
+        let lifetime =
+            Lifetime::new(UnixTime::from_millis(0), Duration::from_hours(1), Duration::from_mins(1), 0);
+        let access = AccessToken {
+            generation: 1,
+            token: Secret::new("token".to_owned()),
+            token_type: TokenType::Bearer,
+            lifetime,
+        };
+        let mut record = serde_json::to_value(AccessTokenRecord::new(&access, &identity)).unwrap();
+        change(&mut record);
+        let sealed = seal(&record, NAME, &keys, &Nonce([7; 24])).unwrap();
+        AccessTokenRecord::open(&sealed, &identity, NAME, &keys)
+    }
+
+    #[test]
+    fn reads_a_record_with_a_member_that_it_does_not_know() {
+        let access = read(|record| record["later"] = json!({ "x": 1 })).unwrap().unwrap();
+        assert_eq!((access.generation, access.token.expose()), (1, "token"));
+    }
+
+    #[test]
+    fn takes_a_record_without_a_member_that_it_needs_for_none() {
+        for member in ["identity", "generation", "access_token", "lifetime"] {
+            let opened = read(|record| drop(record.as_object_mut().unwrap().remove(member)));
+            assert_eq!(opened.err(), Some(SealError::Format), "{member}");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+// Questions to the person at the terminal, whose answers are not shown.
+import { createInterface } from "node:readline";
+import { Writable } from "node:stream";
+import { Failure } from "./lib.mjs";
+
+/** Whether a person is there to answer. */
+export const atTerminal = () => Boolean(process.stdin.isTTY && process.stdout.isTTY && !process.env.CI);
+
+export class Dialog {
+  #lines;
+  #output;
+  #stop;
+  #stopped = new Promise((_, reject) => (this.#stop = reject));
+
+  constructor(input = process.stdin, output = process.stdout) {
+    this.#output = output;
+    this.#stopped.catch(() => {});
+    const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+    this.#lines = createInterface({ input, output: nowhere, terminal: true, historySize: 0 });
+    this.#lines.on("close", () => this.#stop(new Failure("Stopped: nothing was deployed.")));
+  }
+
+  /** The line that the person types, without the white space around it. */
+  async hidden(question) {
+    this.#output.write(question);
+    const answer = new Promise((resolve) => this.#lines.question("", resolve));
+    const line = await Promise.race([answer, this.#stopped]);
+    this.#output.write("\n");
+    return line.trim();
+  }
+
+  close() {
+    this.#lines.close();
+  }
+}

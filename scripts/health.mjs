@@ -1,0 +1,53 @@
+// Asks a broker that was just deployed whether it is alive.
+import { output, inRoot, node, say, toolEnv } from "./lib.mjs";
+
+/** A new host may take a while to be known everywhere. */
+const WITHIN_MS = 30_000;
+const EVERY_MS = 2_000;
+
+/** Asks `healthz` at the addresses that wrangler deployed to, and says what each answers. */
+export async function sayHealth(targets, to, within = WITHIN_MS) {
+  const { basePath = "" } = settings(to);
+  for (const target of targets) {
+    const address = healthAddress(target, basePath);
+    if (!address) continue;
+    say(`\n==> ${address}`);
+    say(`    ${await health(address, within)}`);
+  }
+}
+
+/**
+ * Where `healthz` is below what wrangler calls a target: an address, a host or a route's pattern. Undefined for
+ * one that does not name one host, or does not reach the path that the broker is mounted at.
+ */
+export function healthAddress(target, basePath) {
+  const [place] = target.replace(/^https?:\/\//, "").split(" ");
+  const [host, ...rest] = place.split("/");
+  const pattern = `/${rest.join("/")}`;
+  const path = `${basePath}/healthz`;
+  if (!/^[\w.-]+\.\w+$/.test(host)) return undefined;
+  const reached = !rest.length || (pattern.endsWith("*") ? path.startsWith(pattern.slice(0, -1)) : path === pattern);
+  return reached ? `https://${host}${path}` : undefined;
+}
+
+async function health(address, within) {
+  const deadline = Date.now() + within;
+  for (;;) {
+    const said = await fetch(address, { redirect: "manual", signal: AbortSignal.timeout(5_000) }).then(
+      async (answer) => ({ alive: answer.status === 200, text: `${answer.status} ${(await answer.text()).slice(0, 200)}` }),
+      (error) => ({ text: `no answer (${error.cause?.code ?? error.name})` }),
+    );
+    if (said.alive) return said.text;
+    if (Date.now() + EVERY_MS > deadline) return `${said.text}\n    A new host may take some minutes. Try it again: curl ${address}`;
+    await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
+  }
+}
+
+/** What the configuration says, as wrangler reads it: { basePath }. */
+function settings({ config, environment }) {
+  const code = `
+    const { unstable_readConfig } = require(${JSON.stringify(inRoot("node_modules", "wrangler"))});
+    const { vars } = unstable_readConfig({ config: process.argv[1] || undefined, env: process.argv[2] || undefined }, { hideWarnings: true });
+    console.log(JSON.stringify({ basePath: vars.BASE_PATH }));`;
+  return JSON.parse(output(node(), ["-e", code, config ?? "", environment ?? ""], { env: toolEnv() }) ?? "{}");
+}

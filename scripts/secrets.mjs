@@ -1,0 +1,88 @@
+// The Worker's secrets: which are set, which are missing, and how the missing ones are made or asked for.
+import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { Failure, root, say, toolEnv, wrangler } from "./lib.mjs";
+
+const bytes = (encoding) => randomBytes(32).toString(encoding);
+const list = (form) => new RegExp(`^${form}(?: *, *${form})*$`);
+
+/**
+ * The secrets that can be made here. `shown`: the person needs the value elsewhere. The forms are those
+ * that the Worker takes, so that a slip is seen before it is deployed.
+ */
+const KINDS = [
+  {
+    of: /^SEALING_KEYS$/,
+    always: true,
+    make: () => `k1:${bytes("base64")}`,
+    form: list("[\\w-]{1,32}:[A-Za-z0-9+/]{43}="),
+    wrong: "must be id:key, the key being 32 bytes in base64",
+  },
+  { of: /^ADMIN_KEY$/, shown: true, make: () => bytes("base64url"), form: /^.{16,}$/, wrong: "must have 16 characters or more" },
+  {
+    of: /_WEBHOOK_SECRET$/,
+    shown: true,
+    make: () => `whsec_${bytes("base64")}`,
+    form: list("whsec_[A-Za-z0-9+/]{32,86}={0,2}"),
+    wrong: "must be whsec_ and 24 to 64 bytes in base64",
+  },
+  { of: /_KEY$/, shown: true, make: () => bytes("base64url"), form: /^[!-~]{32,}$/, wrong: "must be 32 visible ASCII characters or more" },
+];
+
+/** A secret that can only be asked for: it comes from elsewhere. */
+const FOREIGN = { form: /^[^\p{Cc}]+$/u, wrong: "must be one line" };
+
+const kindOf = (name) => KINDS.find(({ of }) => of.test(name)) ?? FOREIGN;
+
+/** What is wrong with a value for the secret called `name`, if anything is. */
+export const problemOf = (name, value) => (kindOf(name).form.test(value) ? undefined : `${name} ${kindOf(name).wrong}.`);
+
+/** The names of the secrets that the Worker has; none where it is not there yet. */
+export function setSecrets({ shared }) {
+  const [command, args] = wrangler("secret", "list", ...shared);
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd: root, encoding: "utf8", env: toolEnv(), stdio: ["ignore", "pipe", "pipe"] });
+  if (status === 0) return JSON.parse(stdout.slice(stdout.indexOf("["))).map(({ name }) => name);
+  if (/Worker ".*" .*not found/.test(stderr)) return [];
+  throw new Failure(`wrangler could not list the secrets. It says:\n\n${`${stdout}\n${stderr}`.trim()}`);
+}
+
+/** Fails with the list of those among `missing`, { name, needed }, that are needed. */
+export function refuseMissing(missing, { environment }) {
+  const names = missing.filter(({ needed }) => needed).map(({ name }) => name);
+  if (!names.length) return say("    all that are needed are set");
+  const where = environment ? ` -- --env ${environment}` : "";
+  throw new Failure(`These secrets are not set, and nobody is here to ask:\n\n${names.map((name) => `  ${name}`).join("\n")}\n\nRun \`npm run deploy${where}\` once at a terminal, or set each with \`npx wrangler secret put NAME${where.slice(3)}\`.`);
+}
+
+/** Asks for each, shows once what was made and is needed elsewhere, and gives them by name. */
+export async function askFor(missing, dialog) {
+  say(`    ${missing.length === 1 ? "one is" : `${missing.length} are`} not set. What you type is not shown.\n`);
+  const values = {};
+  const made = [];
+  for (const { name } of missing) {
+    const value = await ask(name, dialog);
+    if (value.made && kindOf(name).shown) made.push(name);
+    if (value.text) values[name] = value.text;
+  }
+  const left = missing.filter(({ name }) => !(name in values));
+  if (left.length) say(`\n    Left out: ${left.map(({ name }) => name).join(", ")}. What needs them does not work until they are set.`);
+  if (!made.length) return values;
+  say("\n    Made here, and shown this once:\n");
+  for (const name of made) say(`      ${name}  ${values[name]}`);
+  await dialog.hidden("\n    Keep them where they are needed, and press Enter to deploy.");
+  return values;
+}
+
+/** One answer: { text, made }, the text empty where the secret is left out. */
+async function ask(name, dialog) {
+  const { make, always } = kindOf(name);
+  const hint = !make ? "Enter leaves it out" : always ? "Enter makes one" : "Enter makes one, - leaves it out";
+  for (;;) {
+    const typed = await dialog.hidden(`    ${name} (${hint}): `);
+    if (!typed) return make ? { text: make(), made: true } : { text: "" };
+    if (typed === "-" && make && !always) return { text: "" };
+    const problem = problemOf(name, typed);
+    if (!problem) return { text: typed };
+    say(`    ${problem}`);
+  }
+}

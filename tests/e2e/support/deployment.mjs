@@ -1,0 +1,186 @@
+// A copy of the project that a person deploys: the real scripts, the real wrangler and what is
+// built, in a folder of its own, with a home of its own and a terminal where one is needed.
+
+import { spawn } from "node:child_process";
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import net from "node:net";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+import { createServer as createTlsServer } from "node:tls";
+import { fileURLToPath } from "node:url";
+import { ensurePython } from "../../../scripts/python.mjs";
+import { selfSigned } from "./certificate.mjs";
+
+const at = (path) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
+const LINKED = ["node_modules", ".tools", "src", "build", "Cargo.toml", "Cargo.lock", "package.json", "package-lock.json"];
+const LIMIT_MS = 60_000;
+
+/** What stands in for the configuration check: it says what was asked of it, tells these secrets and these problems. */
+const check = (secrets, problems) => `
+export async function check({ config, environment, offline }) {
+  const secrets = ${JSON.stringify(secrets)}.map((name) => ({ environment: environment || null, name, needed: name !== "ADMIN_KEY", set: null }));
+  return { problems: ${JSON.stringify(problems)}, warnings: [], secrets, said: { config, environment, offline } };
+}
+export const shown = ({ said: { config, environment, offline }, secrets }, path) =>
+  "checked " + config + " of " + (environment || "the top") + (offline && path === config && !secrets.length ? "" : " wrongly");
+`;
+
+export class Project {
+  #runs = [];
+
+  /** A project whose configuration is the repository's own, changed by `configure`, and needs `secrets`. */
+  static async make({ secrets = ["SEALING_KEYS"], configure = (text) => text, problems = [] } = {}) {
+    const project = new Project();
+    project.top = await mkdtemp(join(tmpdir(), "porteiro-deployment-"));
+    project.folder = join(project.top, "project");
+    for (const folder of ["project", "home", "tmp"]) await mkdir(join(project.top, folder));
+    await cp(at("scripts"), join(project.folder, "scripts"), { recursive: true });
+    for (const name of LINKED) await symlink(at(name), join(project.folder, name));
+    await writeFile(join(project.folder, "scripts", "check.mjs"), check([...secrets, "ADMIN_KEY"], problems));
+    project.wranglerToml = configure(await readFile(at("wrangler.toml"), "utf8"));
+    await writeFile(join(project.folder, "wrangler.toml"), project.wranglerToml);
+    return project;
+  }
+
+  /** Ends what still runs here, and takes the folder away. */
+  remove() {
+    for (const run of this.#runs) run.stop();
+    return rm(this.top, { recursive: true, force: true });
+  }
+
+  /** The variables of a process here; the compiler's own folders stay where they are. */
+  env(more = {}) {
+    const { PATH, RUSTUP_HOME = join(homedir(), ".rustup"), CARGO_HOME = join(homedir(), ".cargo") } = process.env;
+    return { PATH, RUSTUP_HOME, CARGO_HOME, HOME: join(this.top, "home"), TMPDIR: join(this.top, "tmp"), TERM: "dumb", NO_COLOR: "1", COLUMNS: "200", ...more };
+  }
+
+  /** Runs `scripts/deploy.mjs` where nobody is at a terminal. */
+  async deploy(args, env) {
+    const run = this.run(process.execPath, ["scripts/deploy.mjs", ...args], { CI: "true", ...env });
+    await run.ended;
+    return run;
+  }
+
+  /** Runs it at a terminal, whose person is whoever holds what this gives. */
+  async deployAtTerminal(args, env) {
+    const terminal = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+    const python = await ensurePython();
+    return this.run(python, ["-c", terminal, process.execPath, "scripts/deploy.mjs", ...args], env);
+  }
+
+  run(command, args, env) {
+    const run = new Run(this.folder, command, args, this.env(env));
+    this.#runs.push(run);
+    return run;
+  }
+}
+
+/** A process whose output is kept, and read by whoever types. */
+class Run {
+  output = "";
+  /** How much of the output was seen already. */
+  #seen = 0;
+  #child;
+  #woken = () => {};
+
+  constructor(cwd, command, args, env) {
+    // A group of its own, so that what it started ends with it.
+    this.#child = spawn(command, args, { cwd, env, stdio: ["pipe", "pipe", "pipe"], detached: true });
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text) => {
+        this.output += text;
+        this.#woken();
+      });
+    }
+    this.ended = new Promise((resolve, reject) => {
+      this.#child.on("error", reject);
+      this.#child.on("close", (code) => {
+        this.code = code;
+        this.#woken();
+        resolve(code);
+      });
+    });
+  }
+
+  /** Waits until `text` is written, after all that was waited for before. */
+  async sees(text) {
+    const deadline = Date.now() + LIMIT_MS;
+    for (;;) {
+      const at = this.output.indexOf(text, this.#seen);
+      if (at >= 0) return void (this.#seen = at + text.length);
+      if (this.code !== undefined || Date.now() > deadline) throw new Error(`${JSON.stringify(text)} was not written:\n${this.output}`);
+      await new Promise((resolve) => {
+        const late = setTimeout(resolve, LIMIT_MS);
+        this.#woken = () => resolve(clearTimeout(late));
+      });
+    }
+  }
+
+  stop() {
+    try {
+      process.kill(-this.#child.pid, "SIGKILL");
+    } catch {
+      // It has ended.
+    }
+  }
+
+  type(text, { last = false } = {}) {
+    this.#child.stdin.write(text);
+    if (last) this.#child.stdin.end();
+  }
+}
+
+/** The hosts that Workers answer at, behind a proxy: `health` is what each answers, by host. */
+export class Hosts {
+  /** What was asked, as "https://host/path". */
+  asked = [];
+  #servers = [];
+
+  static async start(folder, health) {
+    const hosts = new Hosts();
+    const certificates = {};
+    const secure = createServer((request, response) => {
+      const { host } = request.headers;
+      hosts.asked.push(`https://${host}${request.url}`);
+      const [status, body] = health[host] ?? [404, "There is nothing here yet"];
+      response.writeHead(status).end(body);
+    });
+    for (const host of Object.keys(health)) {
+      const { key, cert } = selfSigned(host);
+      certificates[host] = { key, cert };
+    }
+    const proxy = createServer((_request, response) => response.writeHead(501).end());
+    proxy.on("connect", (request, socket) => {
+      const [host] = request.url.split(":");
+      hosts.connected.add(host);
+      if (!certificates[host]) return socket.end("HTTP/1.1 502 Bad Gateway\r\n\r\n");
+      const tls = net.connect(hosts.#servers.find((one) => one.host === host).port, "127.0.0.1", () => {
+        socket.write("HTTP/1.1 200 OK\r\n\r\n");
+        tls.pipe(socket).pipe(tls);
+      });
+      for (const one of [tls, socket]) one.on("error", () => {});
+    });
+    for (const [host, keys] of Object.entries(certificates)) {
+      const server = createTlsServer(keys, (socket) => secure.emit("connection", socket));
+      hosts.#servers.push({ host, server, port: await listen(server) });
+    }
+    const port = await listen(proxy);
+    hosts.#servers.push({ server: proxy });
+    const authorities = join(folder, "authorities.pem");
+    await writeFile(authorities, Object.values(certificates).map(({ cert }) => cert).join(""));
+    hosts.env = { HTTPS_PROXY: `http://127.0.0.1:${port}`, NO_PROXY: "127.0.0.1", NODE_USE_ENV_PROXY: "1", NODE_EXTRA_CA_CERTS: authorities };
+    return hosts;
+  }
+
+  /** The hosts that somebody wanted to reach. */
+  connected = new Set();
+
+  stop() {
+    for (const { server } of this.#servers) server.close();
+  }
+}
+
+function listen(server) {
+  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server.address().port)));
+}
