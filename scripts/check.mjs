@@ -35,15 +35,6 @@ export async function check({ config = CONFIG, environment, local = false, offli
   return report;
 }
 
-/** Shows a report of what wrangler's `args` deploy, and fails where it has a problem. */
-export async function checkBeforeDeploy(args = [], { offline = false } = {}) {
-  const { config, environment } = chosen(args, { strict: false });
-  const report = await check({ config, environment: environment || process.env.CLOUDFLARE_ENV || "", offline });
-  say(shown(report, config));
-  if (report.problems.length) throw new Failure(`${config ?? CONFIG} has ${counted(report.problems.length, "problem")}: nothing was deployed.`);
-  return report;
-}
-
 /** The text of a report: a line for each finding, then the secrets, then the sum. */
 export function shown({ problems, warnings, secrets }, config = CONFIG) {
   const line = (kind) => ({ environment, line, column, field, message }) => {
@@ -121,15 +112,14 @@ function collected(command, args, { patience, env = {} } = {}) {
   });
 }
 
-/** The options among `args`; what is none of ours is refused where `strict` is set, and left alone elsewhere. */
-function chosen(args, { strict }) {
+/** The options in `args`. */
+function chosen(args) {
   const found = {};
   for (let at = 0; at < args.length; at += 1) {
     const [, name, value] = args[at].match(/^(-{1,2}[a-z]+)(?:=(.*))?$/s) ?? [];
     const option = options[name];
     if (!option || (value !== undefined && !withValue.has(option))) {
-      if (strict) throw new Failure(`There is no option ${args[at]}: the options are ${Object.keys(options).filter((it) => it.startsWith("--")).join(", ")}.`);
-      continue;
+      throw new Failure(`There is no option ${args[at]}: the options are ${Object.keys(options).filter((it) => it.startsWith("--")).join(", ")}.`);
     }
     if (!withValue.has(option)) found[option] = true;
     else if ((found[option] = value ?? args[(at += 1)]) === undefined) throw new Failure(`${name} needs a value.`);
@@ -139,7 +129,7 @@ function chosen(args, { strict }) {
 
 /** The exit code: 1 where something must be put right, 2 where nothing could be checked. */
 async function main(args) {
-  const { json, strict, config, ...rest } = chosen(args, { strict: true });
+  const { json, strict, config, ...rest } = chosen(args);
   if (config?.match(/\.jsonc?$/)) throw new Failure(`${config} cannot be read: write the configuration as TOML.`);
   const report = await check({ config, ...rest });
   say(json ? JSON.stringify(report, null, 2) : shown(report, config));

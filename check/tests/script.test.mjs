@@ -6,7 +6,8 @@ import { createServer } from "node:http";
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { check, checkBeforeDeploy, listSecrets, shown } from "../../scripts/check.mjs";
+import { check, listSecrets, shown } from "../../scripts/check.mjs";
+import { checkedSecrets } from "../../scripts/needs.mjs";
 import { inRoot, node, root } from "../../scripts/lib.mjs";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "porteiro-check-"));
@@ -190,10 +191,10 @@ test("where nobody is signed in the secrets are listed all the same", async () =
   assert.match(stdout, /^Secrets to be given, where they are not set yet:$/m);
 });
 
-test("a deployment with a problem does not begin", async () => {
+test("a deployment with a problem does not begin, and else knows the secrets", async () => {
   const file = sound("deployed.toml", "[vars]\nBASE_PATH = 1\n[env.staging]\nkv_namespaces = [{ binding = 'TOKENS' }]\ndurable_objects.bindings = [{ name = 'KEEPER', class_name = 'Keeper' }]\n");
-  const offline = { offline: true };
-  await assert.rejects(checkBeforeDeploy(["--config", file, "--dry-run"], offline), /has 1 problem: nothing was deployed/);
-  const report = await checkBeforeDeploy(["--dry-run", "-e", "staging", `--config=${file}`, "--strict"], offline);
-  assert.deepEqual(report.problems, []);
+  await assert.rejects(checkedSecrets({ config: file }), /The configuration has problems/);
+  assert.deepEqual(await checkedSecrets({ config: file, environment: "staging" }), [
+    { name: "SEALING_KEYS", needed: true }, { name: "ADMIN_KEY", needed: false },
+  ]);
 });

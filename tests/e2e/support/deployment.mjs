@@ -13,7 +13,7 @@ import { ensurePython } from "../../../scripts/python.mjs";
 import { selfSigned } from "./certificate.mjs";
 
 const at = (path) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
-const LINKED = ["node_modules", ".tools", "src", "build", "Cargo.toml", "Cargo.lock", "package.json", "package-lock.json"];
+const LINKED = ["node_modules", ".tools", "src", "check", "build", "Cargo.toml", "Cargo.lock", "package.json", "package-lock.json"];
 const LIMIT_MS = 60_000;
 
 /** What stands in for the configuration check: it says what was asked of it, tells these secrets and these problems. */
