@@ -12,6 +12,7 @@ import { checkSize } from "./size.mjs";
 const steps = {
   setup: { does: setup },
   lint: { does: lint },
+  readme: { does: () => nodeTests("tests/readme.test.mjs") },
   native: { does: () => run("cargo", ["test", "--locked"]) },
   check: { does: checkTests },
   wasm: { does: wasmTests },
@@ -75,12 +76,12 @@ async function e2e() {
   await nodeTests("tests/e2e", "--test-concurrency=2");
 }
 
-/** The `*.test.mjs` files below a folder, run by the Node.js of the Node modules. */
-async function nodeTests(folder, ...options) {
-  const files = filesUnder(folder).filter((file) => file.endsWith(".test.mjs"));
-  if (!files.length) throw new Failure(`There are no tests in ${folder}/.`);
+/** The `*.test.mjs` files below a folder, or one of them, run by the Node.js of the Node modules. */
+async function nodeTests(place, ...options) {
+  const files = filesUnder(place).filter((file) => file.endsWith(".test.mjs"));
+  if (!files.length) throw new Failure(`There are no tests in ${place}.`);
   const text = await run(node(), ["--test", ...options, ...files.map((file) => path.relative(root, file))], { capture: true });
-  if (!(Number(text.match(/^\S+ tests (\d+)$/m)?.[1]) > 0)) throw new Failure(`No test ran in ${folder}/.`);
+  if (!(Number(text.match(/^\S+ tests (\d+)$/m)?.[1]) > 0)) throw new Failure(`No test ran in ${place}.`);
 }
 
 await runMain(main);

@@ -63,7 +63,7 @@ export class Keeper extends DurableObject {
 
 /** The answer of last resort. What failed is not told: it may quote the request. */
 function failed(address) {
-  const request_id = crypto.randomUUID();
+  const request_id = crypto.randomUUID().replaceAll("-", "");
   console.error(JSON.stringify({ level: "error", event: "panic", request_id }));
   const problem = {
     type: `${address}/problems/internal`,
@@ -80,6 +80,9 @@ function failed(address) {
       "X-Request-Id": request_id,
       "Cache-Control": "no-store",
       "X-Content-Type-Options": "nosniff",
+      "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+      "Cross-Origin-Resource-Policy": "same-origin",
+      "Referrer-Policy": "no-referrer",
       "Vary": "Origin",
     },
   });

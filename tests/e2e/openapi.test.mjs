@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
 import { EVERYTHING, KEY, startBroker } from "./support/broker.mjs";
 import { ADMIN_KEY, eventually, listed } from "./support/events.mjs";
-import { faultsOf, readDocument, schemathesis, startAnything, TO_COME } from "./support/openapi.mjs";
+import { faultsOf, readDocument, schemathesis, startAnything } from "./support/openapi.mjs";
 import { COOKIE, login, newAddress } from "./support/person.mjs";
 import { send, startUpstream } from "./support/upstream.mjs";
 
@@ -39,10 +39,8 @@ describe("the document", () => {
   test("has every code with its status, and no other", async () => {
     const table = (await source("problem.rs")).split("fn entry")[1].split("#[cfg(test)]")[0];
     const statuses = Object.fromEntries([...table.matchAll(/=> \(\s*(\d{3}),\s*"([a-z_]+)",/g)].map(([, status, code]) => [code, Number(status)]));
-    const early = TO_COME.codes.filter((code) => code in statuses);
-    assert.deepEqual(early, [], "these are there now: take them out of TO_COME");
     const codes = document.components.schemas.ProblemCode.enum;
-    assert.deepEqual(sorted(codes), sorted([...Object.keys(statuses), ...TO_COME.codes]));
+    assert.deepEqual(sorted(codes), sorted(Object.keys(statuses)));
     assert.equal(codes.length, new Set(codes).size);
     const told = {};
     for (const { content } of Object.values(document.components.responses)) {
@@ -51,7 +49,6 @@ describe("the document", () => {
       for (const code of rest ? rest.properties.code.enum ?? [rest.properties.code.const] : []) told[code] = rest.properties.status.const;
     }
     const { method_not_allowed: _, ...expected } = statuses;
-    for (const code of TO_COME.codes) expected[code] = told[code];
     assert.deepEqual(told, expected);
   });
 
@@ -130,7 +127,7 @@ describe("a broker that anything is asked of", () => {
     assert.ok(!found, said);
     if (process.env.PORTEIRO_OPENAPI_EXAMPLES) console.log(said);
     // What only ever fails shows little.
-    for (const { label } of operations.filter(({ path }) => !TO_COME.paths.includes(path))) {
+    for (const { label } of operations) {
       const seen = [...(statuses[label] ?? [])];
       assert.ok(seen.some((status) => status >= 200 && status < 300), `${label} never succeeded: ${seen}\n${said}`);
     }
@@ -162,13 +159,6 @@ describe("a broker that anything is asked of", () => {
     const { type: own, request_id: __, ...answered } = (await broker.call("/broker/api/guru/x?access_token=x")).json();
     assert.deepEqual(answered, problem);
     assert.equal(new URL(own).pathname, `/broker${new URL(type).pathname}`);
-  });
-
-  test("knows nothing yet of what is to come", async () => {
-    for (const path of TO_COME.paths) {
-      const answer = await broker.call(`/broker${path.replace("{connection}", "guru")}`, { key: ADMIN_KEY });
-      assert.equal(answer.status, 404, `${path} is there now: take it out of TO_COME`);
-    }
   });
 });
 
@@ -262,6 +252,12 @@ describe("every problem", () => {
     ["listWebhooks", "bad_request", "/admin/connections/guru/webhooks?state=none", { key: ADMIN_KEY }],
     ["listWebhooks", "not_found", "/admin/connections/plain/webhooks", { key: ADMIN_KEY }],
     ["sendWebhooks", "unknown_connection", "/admin/connections/none/webhooks/send", { key: ADMIN_KEY, method: "POST" }],
+    ["putConnection", "connection_configured", "/admin/connections/plain", { key: ADMIN_KEY, method: "PUT", json: {} }],
+    ["putConnection", "bad_request", "/admin/connections/new", { key: ADMIN_KEY, method: "PUT", json: { provider: "wrong" } }],
+    ["putConnection", "body_too_large", "/admin/connections/new", { key: ADMIN_KEY, method: "PUT", body: "x".repeat(70_000) }],
+    ["deleteConnection", "connection_configured", "/admin/connections/plain", { key: ADMIN_KEY, method: "DELETE" }],
+    ["getConnection", "unknown_connection", "/admin/connections/none", { key: ADMIN_KEY }],
+    ["refreshConnection", "bad_request", "/admin/connections/people/refresh", { key: ADMIN_KEY, method: "POST" }],
     ["getProblem", "not_found", "/problems/none", { key: null }],
   ];
 
@@ -279,7 +275,7 @@ describe("every problem", () => {
     assert.deepEqual(faults.map((fault, i) => fault && [PROBLEMS[i].slice(0, 2), fault]).filter(Boolean), []);
     // All but these: one belongs to no operation, the other to none that can be had.
     const left = document.components.schemas.ProblemCode.enum.filter((code) => !PROBLEMS.some(([, known]) => known === code));
-    assert.deepEqual(sorted(left), sorted(["internal", "method_not_allowed", ...TO_COME.codes]));
+    assert.deepEqual(sorted(left), sorted(["internal", "method_not_allowed"]));
   });
 
   test("would be seen if it were another one", async () => {

@@ -58,11 +58,7 @@ impl<P: Ports> Asked<'_, '_, P> {
     /// One connection; of a registered one its fields, too, and the names of its
     /// secrets.
     pub(super) async fn show(&self, id: &str) -> Result<Draft<P::Response>, Refused> {
-        if self.broker.config().connections.contains_key(id) {
-            self.allow(READING)?;
-        } else {
-            self.allow("GET, HEAD, PUT, DELETE")?;
-        }
+        self.allow("GET, HEAD, PUT, DELETE")?;
         let mut entry = self.entry(id).await.ok_or(Code::UnknownConnection)?;
         if let (Some(registration), Some(members)) = (self.registration(id).await, entry.as_object_mut()) {
             let names: Vec<&String> = registration.secrets.keys().collect();

@@ -114,19 +114,15 @@ fn has_what_the_operator_does() {
     let site = Site::for_webhooks(1);
     let act = |method, below: &str| site.call(1, &Call::operator(method, below)).status;
     assert_eq!((act("GET", ""), act("POST", "/send"), act("POST", "/msg_0/send")), (200, 202, 404));
-    // These are no actions.
+    // These change nothing.
     assert_eq!((act("GET", "/send"), act("GET", "/msg_0")), (405, 404));
     assert_eq!(
         told(&site, ["event", "action", "connection", "outcome"]),
-        [
-            ["admin", "list_webhooks", "acme", "done"],
-            ["admin", "send_again", "acme", "done"],
-            ["admin", "send_again", "acme", "not_found"],
-        ]
+        [["admin", "send_again", "acme", "done"], ["admin", "send_again", "acme", "not_found"],]
     );
     let ids: Vec<Value> = lines(&site, "call").iter().map(|line| line["request_id"].clone()).collect();
     assert_eq!(
         lines(&site, "admin").iter().map(|line| line["request_id"].clone()).collect::<Vec<_>>(),
-        ids[..3]
+        ids[1..3]
     );
 }

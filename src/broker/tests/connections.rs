@@ -250,7 +250,7 @@ fn knows_what_is_not_there_and_what_cannot_be_done() {
     }
     for (method, below, allow) in [
         ("POST", "", "GET, HEAD"),
-        ("POST", "/acme", "GET, HEAD"),
+        ("POST", "/acme", "GET, HEAD, PUT, DELETE"),
         ("GET", "/acme/refresh", "POST"),
         ("GET", "/acme/token", "DELETE"),
         ("PATCH", "/other", "GET, HEAD, PUT, DELETE"),

@@ -164,8 +164,6 @@ fn tells_operators_what_there_is_and_what_there_is_not() {
         assert_eq!(answered.status, expected, "{below}");
     }
     for target in [
-        "/admin",
-        "/admin/",
         "/admin/other",
         "/admin/connections/acme/webhooks/",
         "/admin/connections/acme/webhooks/msg_0",

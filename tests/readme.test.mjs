@@ -1,0 +1,175 @@
+// README.md and README.pt-BR.md say the same, and what they link to is there.
+
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
+const names = ["README.md", "README.pt-BR.md"];
+const read = (name) => readFileSync(path.join(root, name), "utf8");
+const [english, portuguese] = names.map(read);
+
+const commentMark = { toml: "#", sh: "#", js: "//" };
+
+/**
+ * A document as blocks in order, each `{ kind, text }`, with `level` for a heading and `language` for code.
+ * Blocks are separated as they are in these files: by blank lines, and a heading stands alone.
+ */
+function blocks(document) {
+  const found = [];
+  let open, fence;
+  for (const line of document.split("\n")) {
+    const [, ticks, language] = line.match(/^(```+)(.*)$/) ?? [];
+    if (fence) {
+      if (ticks === fence) fence = open = undefined;
+      else open.text += `${line}\n`;
+    } else if (ticks) {
+      fence = ticks;
+      found.push((open = { kind: "code", language, text: "" }));
+    } else if (/^#+ /.test(line)) {
+      found.push({ kind: "heading", level: line.indexOf(" "), text: line.replace(/^#+ /, "") });
+      open = undefined;
+    } else if (!line.trim()) {
+      open = undefined;
+    } else {
+      const kind = line.startsWith("|") ? "table" : /^(- |\d+\. )/.test(line) ? "list" : "paragraph";
+      if (open) open.text += `${line}\n`;
+      else found.push((open = { kind, text: `${line}\n` }));
+    }
+  }
+  assert.equal(fence, undefined, "a code block has no end");
+  return found;
+}
+
+/** The code without what a translation may change. A comment leaves its mark. */
+function withoutWords({ language, text }) {
+  if (language === "mermaid") {
+    return text.replace(/^(\s*participant \w+ as ).+$|^(\s*opt ).+$|^(\s*\w+-+>>\w+: ).+$/gm, "$1$2$3…");
+  }
+  const mark = commentMark[language];
+  if (!mark) return text;
+  // What is quoted holds no comment: it is matched first, and stays.
+  const quotedOrComment = new RegExp(String.raw`"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\`[^\`\n]*\`|(^|\s)${mark}.*$`, "gm");
+  return text.replace(quotedOrComment, (whole, space) => (space === undefined ? whole : `${space}${mark} …`));
+}
+
+const withoutCode = (document) => blocks(document).filter(({ kind }) => kind !== "code");
+const links = (text) => [...text.matchAll(/\]\(([^)\s]+)\)|<(https?:[^>]+)>/g)].map(([, target, address]) => target ?? address);
+
+/** The anchors that GitHub gives a document's headings, in order. */
+function anchors(document) {
+  const seen = new Map();
+  return withoutCode(document).filter(({ kind }) => kind === "heading").map(({ text }) => {
+    const anchor = text.replace(/\]\([^)]*\)/g, "]").toLowerCase().replace(/[^\p{L}\p{M}\p{N}_\- ]/gu, "").replaceAll(" ", "-");
+    const before = seen.get(anchor) ?? 0;
+    seen.set(anchor, before + 1);
+    return before ? `${anchor}-${before}` : anchor;
+  });
+}
+
+/** What holds in every language: the shape, the code, and in each section its links, its code words and its numbers. */
+function outline(document) {
+  const own = anchors(document);
+  const sameInBoth = (link) => (names.includes(link) ? "the other language" : link.startsWith("#") ? `heading ${own.indexOf(link.slice(1))}` : link);
+  const shape = [];
+  let section;
+  for (const block of blocks(document)) {
+    const { kind, level, language, text } = block;
+    const lines = text.trim().split("\n");
+    if (kind === "heading") shape.push({ level }, (section = { links: [], words: new Set(), numbers: new Set() }));
+    if (kind === "paragraph") shape.push({ kind });
+    if (kind === "list") shape.push({ items: lines.length });
+    if (kind === "table") shape.push({ cells: lines.map((line) => line.split("|").length - 2) });
+    if (kind === "code") {
+      shape.push({ language, code: withoutWords(block) });
+      continue;
+    }
+    section.links = [...section.links, ...links(text).map(sameInBoth)].sort();
+    const bare = text.replace(/\]\([^)]*\)|<https?:[^>]+>/g, " ");
+    for (const [, , word] of bare.matchAll(/(`+)(.*?[^`])\1(?!`)/g)) section.words.add(word);
+    for (const [number] of bare.replace(/(`+).*?[^`]\1(?!`)/g, " ").matchAll(/\b\d+(\.\d+)*/g)) section.numbers.add(number);
+  }
+  return shape;
+}
+
+/** The links that lead nowhere. Addresses on the web are not asked. */
+function broken(document) {
+  return links(withoutCode(document).map(({ text }) => text).join("\n")).filter((link) => {
+    if (/^https?:/.test(link)) return false;
+    const [place, anchor] = link.split("#");
+    if (place && !existsSync(path.join(root, place))) return true;
+    return anchor !== undefined && !anchors(place ? read(place) : document).includes(anchor);
+  });
+}
+
+describe("README.md and README.pt-BR.md", () => {
+  test("have the same shape, code, links, code words and numbers", () => {
+    assert.deepEqual(outline(portuguese), outline(english), "whoever changes README.md changes README.pt-BR.md too");
+  });
+
+  for (const [name, document] of [[names[0], english], [names[1], portuguese]]) {
+    const other = outline(document === english ? portuguese : english);
+
+    test(`${name} links to what is there`, () => {
+      assert.ok(links(document).length > 40);
+      assert.deepEqual(broken(document), []);
+    });
+
+    /** The document with one change, which must have changed something. */
+    const changed = (from, to) => {
+      const text = document.replace(from, to);
+      assert.notEqual(text, document, `${from} is not in ${name}`);
+      return text;
+    };
+
+    const differences = {
+      "a heading more": [/\n## /, "\n## New\n\n## "],
+      "a heading less": [/\n### .+\n/, "\n"],
+      "another level of a heading": [/\n### /, "\n## "],
+      "a paragraph more": ["\n\n## ", "\n\nOne more.\n\n## "],
+      "a paragraph less": [/\n`npm run check` .+\n/, ""],
+      "an item less": [/\n- .+/, ""],
+      "a code block more": ["\n```sh\n", "\n```sh\nnpm run more\n```\n\n```sh\n"],
+      "a code block less": [/\n```sh\nnpm run deploy\n```\n/, ""],
+      "another language of a code block": ["\n```js\n", "\n```ts\n"],
+      "another command": ["npm start ", "npm run begin "],
+      "another value": ['audience = "https://broker.acme.example"', 'audience = "https://other.acme.example"'],
+      "another text in a program": ["Look before you send it again", "Look first"],
+      "a comment more": ["workers_dev = false", "workers_dev = false # one"],
+      "a comment less": [/\nnpm test {4}#.+/, "\nnpm test"],
+      "another arrow of the diagram": ["K->>T:", "K->>A:"],
+      "a table row more": ["\n| 429 |", "\n| 429 | | |\n| 429 |"],
+      "a table row less": [/\n\| 429 .+/, ""],
+      "a column more": ["\n|---|---|\n", "\n|---|---|---|\n"],
+      "another status": ["| 429 |", "| 430 |"],
+      "another code word": ["`misconfigured`", "`unconfigured`"],
+      "another version": ["1.91", "1.92"],
+      "a link more": ["[docs/calls.md](docs/calls.md)", "[docs/calls.md](docs/calls.md) [docs/logs.md](docs/logs.md)"],
+      "a link less": ["[docs/calls.md](docs/calls.md)", "docs/calls.md"],
+      "a link elsewhere": ["(docs/registry.md)", "(docs/logs.md)"],
+      "another heading of its own as a target": [/\]\(#[^)]+\)/, `](#${anchors(document)[1]})`],
+      "an address elsewhere": ["<http://localhost:8791>", "<http://localhost:8792>"],
+    };
+    for (const [what, change] of Object.entries(differences)) {
+      test(`a change of ${name} is noticed: ${what}`, () => assert.notDeepEqual(outline(changed(...change)), other));
+    }
+
+    test(`other words in ${name} are no difference`, () => {
+      const sameSaid = [
+        [/\n# .+\n\[vars\.CALLERS\.staff\]/, "\n# So to say.\n[vars.CALLERS.staff]"],
+        [/(error\.requestId = [^]+?undefined; \/\/) .+/, "$1 s"],
+        [/(participant P as) .+/, "$1 Page"],
+        [/\n## .+\n\n```mermaid/, "\n## Another name\n\n```mermaid"],
+      ];
+      for (const change of sameSaid) assert.deepEqual(outline(changed(...change)), other);
+    });
+
+    test(`a broken link in ${name} is noticed`, () => {
+      assert.deepEqual(broken(changed("(docs/calls.md)", "(docs/none.md)")), ["docs/none.md"]);
+      assert.deepEqual(broken(changed(/\]\(#[^)]+\)/, "](#none)")), ["#none"]);
+      assert.deepEqual(broken(changed(/#a-last-resort\)/, "#none)")), ["docs/sessions.md#none"]);
+    });
+  }
+});
