@@ -142,10 +142,12 @@ impl Refused {
         }
         if self.code.status() == 401 {
             let error = if self.wrong_credential { r#", error="invalid_token""# } else { "" };
-            draft.fields.push("www-authenticate", &format!(r#"Bearer realm="porteiro"{error}"#));
             if self.is_operators {
+                // Chromium looks at the first challenge of a line only, and the runtime
+                // makes one line of both.
                 draft.fields.push("www-authenticate", r#"Basic realm="porteiro", charset="UTF-8""#);
             }
+            draft.fields.push("www-authenticate", &format!(r#"Bearer realm="porteiro"{error}"#));
         }
         if !self.allow.is_empty() {
             draft.fields.push("allow", self.allow);

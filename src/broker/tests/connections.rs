@@ -268,7 +268,7 @@ fn asks_a_browser_for_the_key() {
     let site = site();
     let asked = check(&site, &operator("GET", "").field("authorization", ""), 401, "caller_unauthenticated");
     let challenges = asked.field("www-authenticate").unwrap();
-    assert_eq!(challenges, r#"Bearer realm="porteiro", Basic realm="porteiro", charset="UTF-8""#);
+    assert_eq!(challenges, r#"Basic realm="porteiro", charset="UTF-8", Bearer realm="porteiro""#);
 }
 
 #[test]
