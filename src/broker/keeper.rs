@@ -73,6 +73,8 @@ pub struct Keeper<P> {
     registration_published_at: Cell<Option<UnixTime>>,
     /// Who may change the registration now.
     registering: Mutex<()>,
+    /// Who may read it for the first time now.
+    reading: Mutex<()>,
 }
 
 type Renewing = LocalBoxFuture<'static, Result<Rc<AccessToken>, Failure>>;
@@ -130,6 +132,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             registered: RefCell::default(),
             registration_published_at: Cell::new(None),
             registering: Mutex::new(()),
+            reading: Mutex::new(()),
         })
     }
 

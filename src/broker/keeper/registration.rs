@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Keeper, OperatorReply, SERVICE};
+use super::{Keeper, OperatorReply, SERVICE, access_token_record};
 use crate::broker::ports::{Cache as _, Clock as _, Entropy as _, KeeperPorts, StorageFailed};
 use crate::broker::registry::{Registration, registration_record};
 use crate::broker::{log, report};
@@ -72,11 +72,16 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
 
     /// Reads the registration once.
     async fn read_registration(&self) -> Result<(), StorageFailed> {
-        let is_read = !matches!(&*self.registered.borrow(), Known::Unread);
-        let Some(keys) = self.config.sealing_keys.as_ref().filter(|_| !is_read && self.subject == SERVICE)
+        let is_read = || !matches!(&*self.registered.borrow(), Known::Unread);
+        let Some(keys) = self.config.sealing_keys.as_ref().filter(|_| !is_read() && self.subject == SERVICE)
         else {
             return Ok(());
         };
+        // One at a time: what is sealed anew must not be older than what is stored.
+        let _turn = self.reading.lock().await;
+        if is_read() {
+            return Ok(());
+        }
         let stored = self.ports.load_connection().await?;
         let known = match stored.as_deref().map(|sealed| Registration::open(sealed, &self.connection, keys)) {
             None => Known::Nothing,
@@ -86,8 +91,12 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             }
             Some(Ok(registration)) => {
                 if stored.is_some_and(|sealed| !keys.is_current(&sealed)) {
-                    self.store_registration(&registration, keys).await?;
-                    log::write_rotation(&self.ports, "sealing_key", &self.connection);
+                    match self.store_registration(&registration, keys).await {
+                        Ok(_) => log::write_rotation(&self.ports, "sealing_key", &self.connection),
+                        Err(StorageFailed) => {
+                            report::storage_failed(&self.ports, &registration_record(&self.connection));
+                        }
+                    }
                 }
                 match registration.read(&self.connection, &self.config) {
                     Ok(registered) => Known::Sound(registered),
@@ -101,11 +110,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
                 }
             }
         };
-        // Another ask may have read it, and gone on, meanwhile.
-        let mut unread = self.registered.borrow_mut();
-        if matches!(*unread, Known::Unread) {
-            *unread = known;
-        }
+        self.registered.replace(known);
         Ok(())
     }
 
@@ -192,16 +197,21 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
                 let _ = renewal.await;
             }
             for name in
-                [registration_record(&self.connection), super::access_token_record(SERVICE, &self.connection)]
+                [registration_record(&self.connection), access_token_record(SERVICE, &self.connection)]
             {
-                self.ports.delete(&name).await.map_err(|_| {
+                if self.ports.delete(&name).await.is_err() {
                     report::cache_failed(&self.ports, "delete");
-                    StorageFailed
-                })?;
+                    return Ok(OperatorReply::Unavailable);
+                }
             }
-            self.ports.clear().await?;
+            // Whoever writes the state from now on writes for a connection that is no more.
+            let _writing = self.writing.lock().await;
             self.registered.replace(Known::Nothing);
             self.state.replace(None);
+            if self.ports.clear().await.is_err() {
+                self.registered.replace(Known::Unread);
+                return Err(StorageFailed);
+            }
             Ok(OperatorReply::Removed)
         };
         removed.await.unwrap_or_else(|StorageFailed| {

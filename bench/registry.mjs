@@ -1,0 +1,103 @@
+// What thousands of registered connections cost: `npm run bench:registry`. It registers CONNECTIONS of
+// them (10,000), uses and lists them, measures warm calls beside those of a configured one, and removes
+// them. The results go to bench/registry.json.
+import { Failure, runMain, say, step } from "../scripts/lib.mjs";
+import { startHubsoft } from "../sandbox/providers/hubsoft.mjs";
+import { writeResults } from "./report.mjs";
+import { KEY } from "./settings.mjs";
+import { measure } from "./throughput.mjs";
+import { SMALL, startUpstream } from "./upstream.mjs";
+import { configuration, porteiroModules, preparePorteiro } from "./workers.mjs";
+import { startWorkerd } from "./workerd.mjs";
+
+const CONNECTIONS = Number(process.env.CONNECTIONS ?? 10_000);
+/** How many of them are called in turn: each has a token of its own. */
+const USED = Math.min(100, CONNECTIONS);
+const AT_ONCE = 16;
+const OPERATOR = { authorization: "Bearer bench-operator-key-0123456789" };
+const CALLER = { authorization: `Bearer ${KEY}` };
+
+const idOf = (number) => `shop-${String(number).padStart(6, "0")}`;
+const numbers = (count) => Array.from({ length: count }, (_, number) => number);
+
+async function main() {
+  await preparePorteiro();
+  const upstream = await startUpstream();
+  const hubsoft = await startHubsoft({ port: 0 });
+  const { tables, texts } = configuration({ upstream, hubsoft });
+  texts.ADMIN_KEY = OPERATOR.authorization.split(" ")[1];
+  const workerd = await startWorkerd({ workers: [{ name: "porteiro", modules: porteiroModules(), tables, texts, keeper: true }] });
+  const url = workerd.urls.porteiro;
+  const { client_id, client_secret, username, password } = hubsoft.credentials;
+  const registration = JSON.stringify({ ...tables.CONNECTIONS.service, secrets: { client_id, client_secret, username, password } });
+  const results = { connections: CONNECTIONS };
+  try {
+    await answered(`${url}/api/service${SMALL}`, { headers: CALLER });
+    results.register = await timed("register", () => each(CONNECTIONS, (number) =>
+      answered(`${url}/admin/connections/${idOf(number)}`, { method: "PUT", headers: OPERATOR, body: registration })));
+    results.list = await timed("list all, in pages", async () => {
+      let [found, next] = [0, ""];
+      do {
+        const page = await (await answered(`${url}/admin/connections?after=${next}`, { headers: OPERATOR })).json();
+        found += page.connections.length;
+        next = page.next;
+      } while (next !== null);
+      if (found !== CONNECTIONS + 1) throw new Failure(`${found} connections are listed.`);
+    });
+    results.use = await timed("use, for the first time", () => each(CONNECTIONS, (number) =>
+      answered(`${url}/api/${idOf(number)}${SMALL}`, { headers: CALLER })));
+    // What is in memory is 2,000 of them at most: these are now.
+    await each(USED, (number) => answered(`${url}/api/${idOf(number)}${SMALL}`, { headers: CALLER }));
+    const subject = (id, name, path, script) => ({ id, name, url: `${url}/api/${path}${SMALL}`, headers: CALLER, pid: workerd.pid, script });
+    const measured = await step("warm calls", () => measure([
+      subject("configured", "a configured connection", "service"),
+      subject("registered", `a registered one of ${CONNECTIONS}`, idOf(0)),
+      subject("inTurn", `${USED} registered ones in turn`, idOf(0), inTurn()),
+    ]));
+    results.warm = measured.map(({ id, rate, cpu, toBaseline }) => ({ id, rate, cpu, toBaseline }));
+    for (const { name, rate, toBaseline } of measured) {
+      say(`    ${name}: ${Math.round(rate.median)} a second, ${toBaseline.rate.median.toFixed(2)} of the configured one (${toBaseline.rate.from.toFixed(2)} to ${toBaseline.rate.to.toFixed(2)})`);
+    }
+    results.remove = await timed("remove", () => each(CONNECTIONS, (number) =>
+      answered(`${url}/admin/connections/${idOf(number)}`, { method: "DELETE", headers: OPERATOR })));
+    const { connections } = await (await answered(`${url}/admin/connections`, { headers: OPERATOR })).json();
+    if (connections.length !== 1) throw new Failure("Some are left.");
+    writeResults("registry", results);
+  } finally {
+    await workerd.stop();
+    await Promise.all([upstream.stop(), hubsoft.close()]);
+  }
+}
+
+/** Does something, and gives the seconds that it took. */
+async function timed(what, act) {
+  const began = performance.now();
+  await step(what, act);
+  return Number(((performance.now() - began) / 1000).toFixed(1));
+}
+
+async function each(count, act) {
+  const left = numbers(count).reverse();
+  const hand = async () => {
+    for (let number = left.pop(); number !== undefined; number = left.pop()) await act(number);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, hand));
+}
+
+async function answered(address, init) {
+  const response = await fetch(address, init);
+  if (!response.ok) throw new Failure(`${init.method ?? "GET"} ${address} answered ${response.status}: ${await response.text()}`);
+  return response;
+}
+
+/** A script of wrk that calls one connection after the other. */
+function inTurn() {
+  return `local at = 0
+request = function()
+  at = (at + 1) % ${USED}
+  return wrk.format(nil, string.format("/api/shop-%06d${SMALL}", at))
+end
+`;
+}
+
+await runMain(main);
