@@ -18,7 +18,7 @@ const KINDS = [
     form: list("[\\w-]{1,32}:[A-Za-z0-9+/]{43}="),
     wrong: "must be id:key, the key being 32 bytes in base64",
   },
-  { of: /^ADMIN_KEY$/, shown: true, make: () => bytes("base64url"), form: /^.{16,}$/, wrong: "must have 16 characters or more" },
+  { of: /^ADMIN_KEY$/, shown: true, make: () => bytes("base64url"), form: list("[!-+\\--~]{16,}"), wrong: "must have 16 visible ASCII characters or more" },
   {
     of: /_WEBHOOK_SECRET$/,
     shown: true,
@@ -26,7 +26,7 @@ const KINDS = [
     form: list("whsec_[A-Za-z0-9+/]{32,86}={0,2}"),
     wrong: "must be whsec_ and 24 to 64 bytes in base64",
   },
-  { of: /_KEY$/, shown: true, make: () => bytes("base64url"), form: /^[!-~]{32,}$/, wrong: "must be 32 visible ASCII characters or more" },
+  { of: /_KEY$/, shown: true, make: () => bytes("base64url"), form: list("[!-+\\--~]{32,}"), wrong: "must be 32 visible ASCII characters or more" },
 ];
 
 /** A secret that can only be asked for: it comes from elsewhere. */

@@ -40,7 +40,7 @@ pub use secrets::{is_id, secret_name};
 
 use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern};
 use crate::jose::{Algorithm, Expectation};
-use crate::secret::Secret;
+use crate::secret::{Fingerprint, Secret};
 use crate::token::SealingKeys;
 use crate::webhook::{AccountTokens, Proof, SigningKeys};
 
@@ -137,6 +137,8 @@ pub struct Connection {
     pub base_url: EndpointUrl,
     /// How a token is obtained.
     pub grant: Grant,
+    /// What its token sets belong to: [`Grant::identity`].
+    pub identity: Fingerprint,
     /// The header that carries the token to the upstream.
     pub token_header: TokenHeader,
     /// The life of a token whose response does not tell it.

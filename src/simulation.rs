@@ -32,4 +32,4 @@ pub use objects::Objects;
 pub use provider::{Effect, Fault, Grants};
 pub use receiver::{Arrival, Manner, Receiver};
 pub use sender::Event;
-pub use site::Site;
+pub use site::{Shared, Site};

@@ -31,7 +31,7 @@ pub(super) async fn current<P: Ports>(
         return from_keeper(broker, ports, connection, subject).await;
     }
     let now = ports.now();
-    let (copy, source) = match broker.access_tokens.held(&connection.id, now) {
+    let (copy, source) = match broker.access_tokens.held(connection, now) {
         Some(copy) => (copy, Source::Memory),
         None => match cached(broker, ports, connection).await {
             Some(copy) => (copy, Source::Cache),
@@ -56,19 +56,19 @@ pub(super) async fn after_refusal<P: Ports>(
     refused: &TokenCopy,
 ) -> Result<(Rc<TokenCopy>, Source), Refused> {
     let generation = refused.access.generation;
-    let about = Ask::new(&connection.grant.identity()).refusing(generation, refused.worked());
+    let about = Ask::new(&connection.identity).refusing(generation, refused.worked());
     if matches!(subject, Subject::Person(_)) {
         return ask(broker, ports, connection, subject, about).await;
     }
-    let newer = broker.access_tokens.held(&connection.id, ports.now());
+    let newer = broker.access_tokens.held(connection, ports.now());
     if let Some(copy) = newer.filter(|copy| copy.access.generation > generation) {
-        broker.access_tokens.forget(&connection.id, generation);
+        broker.access_tokens.forget(connection, generation);
         return Ok((copy, Source::Memory));
     }
     let answered = ask(broker, ports, connection, subject, about).await;
     // While the upstream refuses even new tokens, this one is as good as another.
     if !matches!(&answered, Err(refused) if refused.code == Code::UpstreamUnauthorized) {
-        broker.access_tokens.forget(&connection.id, generation);
+        broker.access_tokens.forget(connection, generation);
     }
     answered
 }
@@ -84,7 +84,7 @@ pub(super) fn report_refusal<P: Ports>(
     subject: &Subject,
     refused: &TokenCopy,
 ) {
-    let about = Ask::new(&connection.grant.identity()).refusing(refused.access.generation, false);
+    let about = Ask::new(&connection.identity).refusing(refused.access.generation, false);
     ask_behind(broker, ports, connection, subject, about);
 }
 
@@ -95,8 +95,8 @@ pub(super) fn report_static_refusal<P: Ports>(
     ports: &Rc<P>,
     connection: &Rc<Connection>,
 ) {
-    if broker.access_tokens.notes_refusal(&connection.id) {
-        let about = Ask::new(&connection.grant.identity()).refusing(0, false);
+    if broker.access_tokens.notes_refusal(connection) {
+        let about = Ask::new(&connection.identity).refusing(0, false);
         ask_behind(broker, ports, connection, &Subject::Service, about);
     }
 }
@@ -110,7 +110,7 @@ pub(super) fn confirm<P: Ports>(
     subject: &Subject,
     copy: &TokenCopy,
 ) {
-    let about = Ask::new(&connection.grant.identity()).confirming(copy.access.generation);
+    let about = Ask::new(&connection.identity).confirming(copy.access.generation);
     ask_behind(broker, ports, connection, subject, about);
 }
 
@@ -121,17 +121,17 @@ async fn cached<P: Ports>(broker: &Broker, ports: &Rc<P>, connection: &Connectio
         report::cache_failed(&**ports, "read");
         return None;
     };
-    let opened = AccessTokenRecord::open(&sealed?, &connection.grant.identity(), &name, keys);
+    let opened = AccessTokenRecord::open(&sealed?, &connection.identity, &name, keys);
     let Ok(access) = opened else {
         report::unopened_record(&**ports, &name);
         return None;
     };
     let access = access?;
     let good = access.lifetime.freshness(ports.now()) > Freshness::Stale;
-    if !good || !broker.access_tokens.accepts(&connection.id, &access) {
+    if !good || !broker.access_tokens.accepts(connection, &access) {
         return None;
     }
-    Some(broker.access_tokens.remember(&connection.id, access))
+    Some(broker.access_tokens.remember(connection, access))
 }
 
 /// An access token from the keeper. One that expired on its way here is asked
@@ -142,7 +142,7 @@ async fn from_keeper<P: Ports>(
     connection: &Rc<Connection>,
     subject: &Subject,
 ) -> Result<(Rc<TokenCopy>, Source), Refused> {
-    let about = Ask::new(&connection.grant.identity());
+    let about = Ask::new(&connection.identity);
     let (copy, source) = ask(broker, ports, connection, subject, about.clone()).await?;
     if copy.access.lifetime.freshness(ports.now()) > Freshness::Expired {
         return Ok((copy, source));
@@ -169,10 +169,10 @@ async fn ask<P: Ports>(
     };
     match answered {
         Ok(Reply::Token { record, granted }) => {
-            let opened = AccessTokenRecord::open(&record, &connection.grant.identity(), &name, keys);
+            let opened = AccessTokenRecord::open(&record, &connection.identity, &name, keys);
             let access = opened.ok().flatten().ok_or(Code::Internal)?;
             let copy = match subject {
-                Subject::Service => broker.access_tokens.remember(&connection.id, access),
+                Subject::Service => broker.access_tokens.remember(connection, access),
                 Subject::Person(_) => TokenCopy::new(access),
             };
             Ok((copy, if granted { Source::Grant } else { Source::Keeper }))
@@ -190,7 +190,7 @@ async fn ask<P: Ports>(
 
 /// Has an ageing token renewed while nobody waits for it.
 fn renew_behind<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>, connection: &Rc<Connection>) {
-    let about = Ask::new(&connection.grant.identity()).waiting_for_renewal();
+    let about = Ask::new(&connection.identity).waiting_for_renewal();
     ask_behind(broker, ports, connection, &Subject::Service, about);
 }
 

@@ -71,6 +71,8 @@ pub struct Keeper<P> {
     registered: RefCell<registration::Known>,
     /// When the registration was last copied into the cache.
     registration_published_at: Cell<Option<UnixTime>>,
+    /// Who may make token requests now, or change what they are made for.
+    renewing: Mutex<()>,
     /// Who may change the registration now.
     registering: Mutex<()>,
     /// Who may read it for the first time now.
@@ -131,6 +133,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             sealed_with: RefCell::default(),
             registered: RefCell::default(),
             registration_published_at: Cell::new(None),
+            renewing: Mutex::new(()),
             registering: Mutex::new(()),
             reading: Mutex::new(()),
         })
@@ -236,6 +239,10 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             return Ok(());
         }
         let stored = self.ports.load().await?;
+        // What is stored may belong to what was registered meanwhile.
+        if !self.serves(connection) {
+            return Err(StorageFailed);
+        }
         let mut state = State::default();
         let mut is_old = false;
         if let Some(sealed) = &stored {

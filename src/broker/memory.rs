@@ -6,6 +6,8 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::config::Connection;
+use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 use crate::token::{AccessToken, Freshness};
 
@@ -66,8 +68,10 @@ impl TokenCopy {
     }
 }
 
-#[derive(Default)]
 struct Entry {
+    /// What the tokens belong to: a connection that is registered anew may have
+    /// another account at another place.
+    identity: Fingerprint,
     access: Option<Rc<TokenCopy>>,
     /// The oldest generation that the upstream is not known to refuse.
     floor: u64,
@@ -81,20 +85,41 @@ impl fmt::Debug for AccessTokens {
     }
 }
 
+impl Entry {
+    const fn of(identity: Fingerprint) -> Self {
+        Self { identity, access: None, floor: 0, asked_behind: None }
+    }
+
+    fn forget(&mut self, generation: u64) {
+        self.floor = self.floor.max(generation.saturating_add(1));
+        self.access = self.access.take().filter(|held| held.access.generation > generation);
+    }
+}
+
+/// The entry of `connection`, without what belongs to another account.
+fn entry<'e>(entries: &'e mut HashMap<String, Entry>, connection: &Connection) -> &'e mut Entry {
+    make_room(entries, &connection.id);
+    let entry = entries.entry(connection.id.clone()).or_insert_with(|| Entry::of(connection.identity));
+    if entry.identity != connection.identity {
+        *entry = Entry::of(connection.identity);
+    }
+    entry
+}
+
 impl AccessTokens {
     /// The token held for `connection`, good for a new call at `now`.
-    pub(super) fn held(&self, connection: &str, now: UnixTime) -> Option<Rc<TokenCopy>> {
+    pub(super) fn held(&self, connection: &Connection, now: UnixTime) -> Option<Rc<TokenCopy>> {
         let entries = self.0.borrow();
-        let copy = entries.get(connection)?.access.as_ref()?;
+        let entry = entries.get(&connection.id).filter(|entry| entry.identity == connection.identity)?;
+        let copy = entry.access.as_ref()?;
         (copy.access.lifetime.freshness(now) > Freshness::Stale).then(|| Rc::clone(copy))
     }
 
     /// Holds `access`, unless one as new is held or the upstream refuses it;
     /// gives the copy to use for this call.
-    pub(super) fn remember(&self, connection: &str, access: AccessToken) -> Rc<TokenCopy> {
+    pub(super) fn remember(&self, connection: &Connection, access: AccessToken) -> Rc<TokenCopy> {
         let mut entries = self.0.borrow_mut();
-        make_room(&mut entries, connection);
-        let entry = entries.entry(connection.to_owned()).or_default();
+        let entry = entry(&mut entries, connection);
         if let Some(held) = entry.access.as_ref().filter(|held| held.access.generation == access.generation) {
             return Rc::clone(held);
         }
@@ -110,18 +135,21 @@ impl AccessTokens {
 
     /// Forgets the token of `generation`, which the upstream refused, and all
     /// before it.
-    pub(super) fn forget(&self, connection: &str, generation: u64) {
-        let mut entries = self.0.borrow_mut();
-        let entry = entries.entry(connection.to_owned()).or_default();
-        entry.floor = entry.floor.max(generation.saturating_add(1));
-        entry.access = entry.access.take().filter(|held| held.access.generation > generation);
+    pub(super) fn forget(&self, connection: &Connection, generation: u64) {
+        entry(&mut self.0.borrow_mut(), connection).forget(generation);
+    }
+
+    /// The same where only the name is known of the connection called `id`.
+    pub(super) fn forget_of(&self, id: &str, generation: u64) {
+        if let Some(entry) = self.0.borrow_mut().get_mut(id) {
+            entry.forget(generation);
+        }
     }
 
     /// Notes that the upstream refuses a static token; whether that is new.
-    pub(super) fn notes_refusal(&self, connection: &str) -> bool {
+    pub(super) fn notes_refusal(&self, connection: &Connection) -> bool {
         let mut entries = self.0.borrow_mut();
-        let entry = entries.entry(connection.to_owned()).or_default();
-        std::mem::replace(&mut entry.floor, u64::MAX) != u64::MAX
+        std::mem::replace(&mut entry(&mut entries, connection).floor, u64::MAX) != u64::MAX
     }
 
     /// Forgets all that is known of `connection`.
@@ -136,8 +164,10 @@ impl AccessTokens {
         }
     }
 
-    pub(super) fn accepts(&self, connection: &str, access: &AccessToken) -> bool {
-        self.0.borrow().get(connection).is_none_or(|entry| access.generation >= entry.floor)
+    pub(super) fn accepts(&self, connection: &Connection, access: &AccessToken) -> bool {
+        let is_above =
+            |entry: &Entry| entry.identity != connection.identity || access.generation >= entry.floor;
+        self.0.borrow().get(&connection.id).is_none_or(is_above)
     }
 
     /// Whether a renewal of the ageing `access` is to be asked for now, behind

@@ -74,6 +74,13 @@ impl Registry {
         self.held.borrow_mut().remove(id);
     }
 
+    /// Notes that `id` is being read no more.
+    fn note_read(&self, id: &str) {
+        if let Some(entry) = self.held.borrow_mut().get_mut(id) {
+            entry.is_being_read = false;
+        }
+    }
+
     /// What is held of `id` and may be used at `now`, and whether it is to be read
     /// anew behind the call.
     fn held(&self, id: &str, now: UnixTime) -> Option<(Found, bool)> {
@@ -120,14 +127,15 @@ pub(super) async fn find<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>, id: &str)
     }
     let now = ports.now();
     let Some((found, is_due)) = broker.registry.held(id, now) else {
-        return read(broker, &**ports, id, true).await;
+        return read(broker, &**ports, id, false).await;
     };
     if is_due {
         let (broker, behind, id) = (Rc::clone(broker), Rc::clone(ports), id.to_owned());
         ports.spawn(Box::pin(async move {
-            if read(&broker, &*behind, &id, false).await.is_err() {
-                // The next call reads for itself, or waits for it.
-                broker.registry.forget(&id);
+            match read(&broker, &*behind, &id, true).await {
+                Err(refused) if refused.code == Code::UnknownConnection => broker.registry.forget(&id),
+                // What is held is good for a little longer.
+                Ok(_) | Err(_) => broker.registry.note_read(&id),
             }
         }));
     }
@@ -144,7 +152,9 @@ pub(super) async fn read_anew<P: Ports>(broker: &Broker, ports: &P, id: &str) ->
     from_keeper(broker, ports, id).await
 }
 
-async fn read<P: Ports>(broker: &Broker, ports: &P, id: &str, may_wait: bool) -> Result<Found, Refused> {
+/// The connection called `id`, from the cache, else from its keeper. `is_known`
+/// tells that there was one.
+async fn read<P: Ports>(broker: &Broker, ports: &P, id: &str, is_known: bool) -> Result<Found, Refused> {
     match ports.read(&registration_record(id)).await {
         Ok(Some(sealed)) => {
             if let Some(found) = open(broker, ports, id, &sealed) {
@@ -152,11 +162,11 @@ async fn read<P: Ports>(broker: &Broker, ports: &P, id: &str, may_wait: bool) ->
             }
             report::unopened_record(ports, &registration_record(id));
         }
+        Ok(None) if !is_known && !broker.registry.may_ask(ports.now()) => {
+            return Err(Refused::unavailable(Code::Internal, 1));
+        }
         Ok(None) => {}
         Err(_) => report::cache_failed(ports, "read"),
-    }
-    if may_wait && !broker.registry.may_ask(ports.now()) {
-        return Err(Code::UnknownConnection.into());
     }
     from_keeper(broker, ports, id).await
 }

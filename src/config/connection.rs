@@ -63,11 +63,13 @@ pub(super) fn read(
     if !is_sound {
         return None;
     }
+    let grant = grant?;
     Some(Rc::new(Connection {
         id: id.to_owned(),
         provider: provider?,
         base_url: base_url?,
-        grant: grant?,
+        identity: grant.identity(),
+        grant,
         token_header: token_header?,
         default_expires_in,
         expiry_skew,

@@ -71,10 +71,15 @@ impl<P: Ports> Asked<'_, '_, P> {
     /// Obtains a token set now.
     pub(super) async fn refresh(&self, id: &str) -> Result<Draft<P::Response>, Refused> {
         self.allow("POST")?;
+        let done = self.refresh_known(id).await;
+        self.note("refresh", id, done)
+    }
+
+    async fn refresh_known(&self, id: &str) -> Result<Draft<P::Response>, Refused> {
         self.check_known(id)?;
-        let done = match self.ports.ask_operator(id, &OperatorAsk::Refresh).await {
+        match self.ports.ask_operator(id, &OperatorAsk::Refresh).await {
             Ok(OperatorReply::Told { status, takes_webhooks, generation }) => {
-                self.broker.access_tokens.forget(id, generation.saturating_sub(1));
+                self.broker.access_tokens.forget_of(id, generation.saturating_sub(1));
                 self.broker.access_tokens.forgets_refusal(id);
                 let entry = self.entry_of(id, status, takes_webhooks).await;
                 Ok(Draft::text(200, "application/json", entry.to_string()))
@@ -83,22 +88,25 @@ impl<P: Ports> Asked<'_, '_, P> {
                 Err(Refused { retry_after: Some(retry_after), ..Refused::from(Code::from(cause)) })
             }
             answered => Err(refusal(answered.ok().as_ref())),
-        };
-        self.note("refresh", id, done)
+        }
     }
 
     /// Drops the token set: the keeper's, the cache's, and this isolate's copy.
     pub(super) async fn drop_token(&self, id: &str) -> Result<Draft<P::Response>, Refused> {
         self.allow("DELETE")?;
+        let done = self.drop_known(id).await;
+        self.note("drop_token", id, done)
+    }
+
+    async fn drop_known(&self, id: &str) -> Result<Draft<P::Response>, Refused> {
         self.check_known(id)?;
-        let done = match self.ports.ask_operator(id, &OperatorAsk::Drop).await {
+        match self.ports.ask_operator(id, &OperatorAsk::Drop).await {
             Ok(OperatorReply::Dropped(generation)) => {
-                self.broker.access_tokens.forget(id, generation);
+                self.broker.access_tokens.forget_of(id, generation);
                 Ok(Draft::empty(204))
             }
             answered => Err(refusal(answered.ok().as_ref())),
-        };
-        self.note("drop_token", id, done)
+        }
     }
 
     /// Fails where no connection can be called so, or the one that is cannot be
@@ -153,7 +161,7 @@ impl<P: Ports> Asked<'_, '_, P> {
     }
 
     /// The registration of `id`, where it is registered.
-    async fn registration(&self, id: &str) -> Option<Registration> {
+    pub(super) async fn registration(&self, id: &str) -> Option<Registration> {
         let config = self.broker.config();
         let keys = config.sealing_keys.as_ref().filter(|_| !config.connections.contains_key(id))?;
         match self.ports.ask_operator(id, &OperatorAsk::Registration).await {

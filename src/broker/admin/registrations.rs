@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
+use super::Asked;
 use super::connections::refusal;
-use super::{Asked, connections};
 use crate::broker::Code;
 use crate::broker::answer::{Draft, Refused};
 use crate::broker::keeper::{OperatorAsk, OperatorReply};
 use crate::broker::ports::{BodyFailure, Ports};
-use crate::broker::registry::{IndexAsk, IndexReply, Registration};
+use crate::broker::registry::{self, IndexAsk, IndexReply, Registration};
 use crate::config::is_id;
 use crate::json;
 use crate::token::Nonce;
@@ -45,17 +45,16 @@ impl<P: Ports> Asked<'_, '_, P> {
         let Ok(IndexReply::Changed(is_news)) = listed else { return Err(unavailable()) };
         match self.ports.ask_operator(id, &OperatorAsk::Register(record)).await {
             Ok(OperatorReply::Registered { is_new }) => {
-                // What is held of it here, tokens too, is of before.
-                self.broker.registry.forget(id);
-                self.broker.access_tokens.remove(id);
+                // The cache may show for a while what was there before.
+                registry::read_anew(self.broker, &**self.ports, id).await?;
                 let entry = self.entry(id).await.ok_or_else(unavailable)?;
                 let status = if is_new { 201 } else { 200 };
                 Ok(Draft::text(status, "application/json", entry.to_string()))
             }
             Ok(OperatorReply::Problems(problems)) => {
                 if is_news {
-                    // Where this fails it is listed as one that cannot be used.
-                    let _ = self.ports.ask_index(&IndexAsk::Remove(id.to_owned())).await;
+                    // Where this fails there is nothing to be shown of it.
+                    let _ = self.unlist(id).await;
                 }
                 Ok(self.problems(&problems))
             }
@@ -77,15 +76,28 @@ impl<P: Ports> Asked<'_, '_, P> {
         let removed = match self.ports.ask_operator(id, &OperatorAsk::Remove).await {
             Ok(OperatorReply::Removed) => true,
             Ok(OperatorReply::Unknown) => false,
-            answered => return Err(connections::refusal(answered.ok().as_ref())),
+            answered => return Err(refusal(answered.ok().as_ref())),
         };
         self.broker.registry.forget(id);
         self.broker.access_tokens.remove(id);
-        match self.ports.ask_index(&IndexAsk::Remove(id.to_owned())).await {
-            Ok(IndexReply::Changed(was_listed)) if removed || was_listed => Ok(Draft::empty(204)),
-            Ok(IndexReply::Changed(_)) => Err(Code::UnknownConnection.into()),
-            _ => Err(Refused::unavailable(Code::Internal, 1)),
+        let was_listed = self.unlist(id).await?;
+        if removed || was_listed { Ok(Draft::empty(204)) } else { Err(Code::UnknownConnection.into()) }
+    }
+
+    /// Takes `id` out of the index, unless it was registered meanwhile; whether it
+    /// was there.
+    async fn unlist(&self, id: &str) -> Result<bool, Refused> {
+        let unavailable = || Refused::unavailable(Code::Internal, 1);
+        let Ok(IndexReply::Changed(was_listed)) =
+            self.ports.ask_index(&IndexAsk::Remove(id.to_owned())).await
+        else {
+            return Err(unavailable());
+        };
+        if self.registration(id).await.is_some() {
+            let listed = self.ports.ask_index(&IndexAsk::Add(id.to_owned())).await;
+            return if matches!(listed, Ok(IndexReply::Changed(_))) { Ok(false) } else { Err(unavailable()) };
         }
+        Ok(was_listed)
     }
 
     /// Fails where `id` is a configured connection.

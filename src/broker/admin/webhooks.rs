@@ -40,14 +40,17 @@ impl<P: Ports> Asked<'_, '_, P> {
         connection: &str,
         webhook: Option<&str>,
     ) -> Result<Draft<P::Response>, Refused> {
-        self.takes_webhooks(connection, "POST").await?;
-        let ask = DeliveriesAsk::SendAgain { id: webhook.map(str::to_owned) };
-        let sent = match self.ports.ask_deliveries(connection, &ask).await {
-            Ok(DeliveriesReply::SentAgain) => Ok(Draft::empty(202)),
-            Ok(DeliveriesReply::Unknown) => Err(Code::NotFound.into()),
-            _ => Err(Refused::unavailable(Code::Internal, 1)),
+        self.allow("POST")?;
+        let sent = async {
+            self.takes_webhooks(connection, "POST").await?;
+            let ask = DeliveriesAsk::SendAgain { id: webhook.map(str::to_owned) };
+            match self.ports.ask_deliveries(connection, &ask).await {
+                Ok(DeliveriesReply::SentAgain) => Ok(Draft::empty(202)),
+                Ok(DeliveriesReply::Unknown) => Err(Code::NotFound.into()),
+                _ => Err(Refused::unavailable(Code::Internal, 1)),
+            }
         };
-        self.note("send_again", connection, sent)
+        self.note("send_again", connection, sent.await)
     }
 
     /// Fails where `connection` takes no webhooks, or the method is none of

@@ -89,7 +89,6 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
 
     /// Answers one ask.
     pub async fn answer(self: &Rc<Self>, ask: &DeliveriesAsk) -> DeliveriesReply {
-        self.read_registration().await;
         let answered = match ask {
             DeliveriesAsk::Accept { id, event } => self.accept(id, event).await,
             DeliveriesAsk::List { list, after, most } => {
@@ -104,6 +103,9 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
         // something before, and have failed at this.
         self.left.set(MOST_ATTEMPTS);
         let armed = self.arm().await;
+        if matches!(ask, DeliveriesAsk::Accept { .. } | DeliveriesAsk::SendAgain { .. }) {
+            self.read_registration().await;
+        }
         self.begin();
         answered.and_then(|reply| armed.map(|()| reply)).unwrap_or_else(|StorageFailed| {
             report::storage_failed(&self.ports, "webhooks");

@@ -199,9 +199,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
     /// Drops the token set, here and in the cache.
     async fn drop_token_set(&self, connection: &Connection, keys: &SealingKeys) -> OperatorReply {
         // One that is on its way is dropped with the rest.
-        if let Some(renewal) = self.in_flight() {
-            let _ = renewal.await;
-        }
+        let _renewing = self.renewing.lock().await;
         let Ok(generation) = self.commit(connection, keys, State::drop_token_set).await else {
             return OperatorReply::Unavailable;
         };

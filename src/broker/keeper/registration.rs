@@ -47,12 +47,13 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
 
     /// Whether `connection` is what is served still.
     pub(super) fn serves(&self, connection: &Connection) -> bool {
-        match &*self.registered.borrow() {
-            Known::Sound(registered) => std::ptr::eq(&*registered.connection, connection),
-            Known::Unread | Known::Nothing | Known::Broken => {
-                self.config.connections.contains_key(&self.connection)
-            }
-        }
+        let is_registered = |registered: &Registered| std::ptr::eq(&*registered.connection, connection);
+        self.is_configured()
+            || matches!(&*self.registered.borrow(), Known::Sound(known) if is_registered(known))
+    }
+
+    fn is_configured(&self) -> bool {
+        self.config.connections.contains_key(&self.connection)
     }
 
     /// Whether there is a registration, which may be of no use.
@@ -62,12 +63,11 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
 
     /// Whether webhooks come in.
     pub(super) fn takes_webhooks(&self) -> bool {
-        match &*self.registered.borrow() {
-            Known::Sound(registered) => registered.webhook.is_some(),
-            Known::Unread | Known::Nothing | Known::Broken => {
-                self.config.webhooks.contains_key(&self.connection)
-            }
+        let takes = |registered: &Registered| registered.webhook.is_some();
+        if self.is_configured() {
+            return self.config.webhooks.contains_key(&self.connection);
         }
+        matches!(&*self.registered.borrow(), Known::Sound(known) if takes(known))
     }
 
     /// Reads the registration once.
@@ -147,6 +147,10 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
     /// secrets that it does not name are kept.
     pub(super) async fn register(&self, record: &str) -> OperatorReply {
         let Some(keys) = &self.config.sealing_keys else { return OperatorReply::Unavailable };
+        // An isolate of another version may not know that it is configured by now.
+        if self.is_configured() {
+            return OperatorReply::NothingToDo;
+        }
         let _turn = self.registering.lock().await;
         let registered = async {
             self.read_registration().await?;
@@ -168,9 +172,8 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             let now = self.ports.now();
             next.version = before.as_ref().map_or(0, |before| before.version + 1).max(now.as_millis());
             // What is under way ends with what it began with.
-            if let Some(renewal) = self.in_flight() {
-                let _ = renewal.await;
-            }
+            let _renewing = self.renewing.lock().await;
+            let _writing = self.writing.lock().await;
             let sealed = self.store_registration(&next, keys).await?;
             self.registered.replace(Known::Sound(read));
             // What is stored is read anew: it may belong to another account now.
@@ -187,15 +190,16 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
 
     /// Forgets the connection and all that belongs to it, here and in the cache.
     pub(super) async fn remove(&self) -> OperatorReply {
+        if self.is_configured() {
+            return OperatorReply::NothingToDo;
+        }
         let _turn = self.registering.lock().await;
         let removed = async {
             self.read_registration().await?;
             if !self.is_registered() {
                 return Ok(OperatorReply::Unknown);
             }
-            if let Some(renewal) = self.in_flight() {
-                let _ = renewal.await;
-            }
+            let _renewing = self.renewing.lock().await;
             for name in
                 [registration_record(&self.connection), access_token_record(SERVICE, &self.connection)]
             {
@@ -222,11 +226,12 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
 
     /// Copies the sealed registration into the cache.
     async fn publish_registration(&self, record: &str, now: UnixTime) -> Result<(), StorageFailed> {
-        self.registration_published_at.set(Some(now));
         let name = registration_record(&self.connection);
-        self.ports.write(&name, record, now + CACHED).await.map_err(|_| {
+        if self.ports.write(&name, record, now + CACHED).await.is_err() {
             report::cache_failed(&self.ports, "write");
-            StorageFailed
-        })
+            return Err(StorageFailed);
+        }
+        self.registration_published_at.set(Some(now));
+        Ok(())
     }
 }

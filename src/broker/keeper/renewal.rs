@@ -53,8 +53,10 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
     /// Renews the token set: by its refresh token where it has one, else, or
     /// where that is dead, by a new grant. It makes two token requests at most.
     pub(super) async fn run_renewal(self: Rc<Self>, reason: Reason) -> Result<Rc<AccessToken>, Failure> {
+        let _renewing = self.renewing.lock().await;
         let Some((connection, keys)) = self.configured().await? else { return Err(Failure::Storage) };
         let connection = &*connection;
+        self.load(connection, keys).await?;
         let Some(endpoint) = connection.grant.endpoint() else { return Err(Failure::Storage) };
         let mut may_refresh = true;
         loop {
@@ -235,6 +237,9 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
     /// all that it sealed is sealed anew. Where storage fails nothing is lost.
     pub(super) async fn seal_anew(&self, connection: &Connection, keys: &SealingKeys) {
         let _turn = self.writing.lock().await;
+        if !self.serves(connection) {
+            return;
+        }
         let (name, nonce) = (self.record_name(), Nonce(self.ports.bytes()));
         let sealed = self.change(|state| state.seal(&connection.grant.identity(), &name, keys, &nonce));
         let Ok(Ok(sealed)) = sealed else { return };
