@@ -31,6 +31,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+pub use caller::ANYONE;
 pub use keys::Keys;
 pub use limits::{MAX_LIFETIME, MIN_LIFETIME};
 pub use problem::{Problem, shown};
@@ -69,6 +70,8 @@ pub struct Config {
     pub sealing_keys: Option<SealingKeys>,
     /// The operators' keys; without one nobody is an operator.
     pub admin_keys: Option<Keys>,
+    /// Whether there is an operator's key, right or wrong.
+    pub has_admin_key: bool,
 }
 
 impl Config {
@@ -137,7 +140,8 @@ pub struct Connection {
     pub base_url: EndpointUrl,
     /// How a token is obtained.
     pub grant: Grant,
-    /// What its token sets belong to: [`Grant::identity`].
+    /// What its token sets belong to: [`Grant::identity`], and of a registered
+    /// connection also its address.
     pub identity: Fingerprint,
     /// The header that carries the token to the upstream.
     pub token_header: TokenHeader,

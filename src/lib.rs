@@ -5,7 +5,7 @@
 //! who calls and what they may do, puts the token on the call and streams the
 //! answer back. No token, secret or password is ever in front-end code.
 //!
-//! This page is the map; `README.md` tells how to use the broker.
+//! This page is the map.
 //!
 //! # One call
 //!
@@ -28,7 +28,7 @@
 //! | part | what it knows |
 //! |---|---|
 //! | `platform` | Workers: entry points, fetch, KV, the Durable Object, environment, clock, entropy, log. Compiled for wasm only. `glue.js` acts on JavaScript's objects, `call.js` on a call's; `shim.js`, the entry, outlives its module's failures. |
-//! | [`broker`] | what a call means: route, caller, rule, access token, proxy decisions, public errors; and what there is one of each everywhere: the [keeper](broker::keeper), the one writer of a token set, the [session](broker::session) of a person, the counter of [refusals](broker::refusals), the [deliveries](broker::deliveries) of webhooks |
+//! | [`broker`] | what a call means: route, caller, rule, access token, proxy decisions, public errors; and what there is one of each everywhere: the [keeper](broker::keeper), the one writer of a token set, the [session](broker::session) of a person, the counter of [refusals](broker::refusals), the [deliveries](broker::deliveries) of webhooks, the index of [registered connections](broker::registry) |
 //! | [`config`] | the operator's variables and secrets as types that cannot hold a wrong mix; every problem at once, by name |
 //! | [`jose`] | callers' JSON Web Tokens and their issuers' keys, but for the cryptography |
 //! | [`oauth`] | token requests and token responses as pure pairs |
@@ -46,8 +46,8 @@
 //! - Nothing below `platform` knows JavaScript, a clock or entropy: they come in
 //!   through the [ports](broker::ports), so that all of it runs natively.
 //! - Heads cross the border to JavaScript as one text each; proxied bodies never.
-//! - Only the keeper runs grants, and only the keeper writes a token set. An
-//!   isolate copies, but for a person's.
+//! - Only the keeper runs grants, and only the keeper writes a token set or a
+//!   registration. An isolate copies, but for a person's.
 //! - A session lives where its object says so, asked on every call.
 //! - A webhook is stored, without its proof, before it is acknowledged.
 //! - Nothing secret is written but under a seal. A [`secret::Secret`] has no

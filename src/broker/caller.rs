@@ -7,7 +7,7 @@ use super::cors::Cors;
 use super::person::Person;
 use super::ports::Ports;
 use super::{Broker, Code, jwt};
-use crate::config::{Caller, Config, Connection, RateLimit};
+use crate::config::{ANYONE, Caller, Config, Connection, RateLimit};
 use crate::http::{PathPattern, RequestHead, RequestPath};
 use crate::jose::Invalid;
 use crate::secret::{Fingerprint, Place};
@@ -155,17 +155,26 @@ impl<'a> Proof<'a> {
     /// Who stands behind `caller`, told apart from everybody else who is the
     /// same caller.
     pub fn who(&self, caller: &str, head: &RequestHead<'_>) -> String {
-        match self.config.callers.get(caller) {
-            Some(Some(Caller::Jwt(_))) => {
+        match self.kind(caller) {
+            Some(Caller::Jwt(_)) => {
                 let bearer =
                     self.bearers.iter().find(|bearer| bearer.callers.iter().any(|name| name == caller));
                 bearer.map(|bearer| bearer.subject.to_hex()).unwrap_or_default()
             }
-            Some(Some(Caller::Session)) => {
+            Some(Caller::Session) => {
                 self.person.as_ref().map(|person| person.session().to_owned()).unwrap_or_default()
             }
-            Some(Some(Caller::Anyone)) => network(head),
-            Some(Some(Caller::Key(_)) | None) | None => String::new(),
+            Some(Caller::Anyone) => network(head),
+            Some(Caller::Key(_)) | None => String::new(),
+        }
+    }
+
+    /// What is known of the caller called `name`, where it can be used: a registered
+    /// connection may name anyone where the configuration does not.
+    fn kind(&self, name: &str) -> Option<&'a Caller> {
+        match self.config.callers.get(name) {
+            Some(caller) => caller.as_ref(),
+            None => (name == ANYONE).then_some(&Caller::Anyone),
         }
     }
 
@@ -186,14 +195,14 @@ impl<'a> Proof<'a> {
     }
 
     fn covers(&self, caller: &str) -> bool {
-        match self.config.callers.get(caller) {
-            Some(Some(Caller::Key(_))) => self.key.is_some_and(|(holder, _)| holder == caller),
-            Some(Some(Caller::Jwt(_))) => {
+        match self.kind(caller) {
+            Some(Caller::Key(_)) => self.key.is_some_and(|(holder, _)| holder == caller),
+            Some(Caller::Jwt(_)) => {
                 self.bearers.iter().any(|bearer| bearer.callers.iter().any(|name| name == caller))
             }
-            Some(Some(Caller::Session)) => self.person.is_some(),
-            Some(Some(Caller::Anyone)) => self.from_known_page,
-            Some(None) | None => false,
+            Some(Caller::Session) => self.person.is_some(),
+            Some(Caller::Anyone) => self.from_known_page,
+            None => false,
         }
     }
 }

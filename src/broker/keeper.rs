@@ -73,6 +73,8 @@ pub struct Keeper<P> {
     registration_published_at: Cell<Option<UnixTime>>,
     /// Who may make token requests now, or change what they are made for.
     renewing: Mutex<()>,
+    /// Who may write the access token to the cache now, or delete it there.
+    publishing: Mutex<()>,
     /// Who may change the registration now.
     registering: Mutex<()>,
     /// Who may read it for the first time now.
@@ -134,6 +136,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             registered: RefCell::default(),
             registration_published_at: Cell::new(None),
             renewing: Mutex::new(()),
+            publishing: Mutex::new(()),
             registering: Mutex::new(()),
             reading: Mutex::new(()),
         })
@@ -147,7 +150,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             Err(StorageFailed) => return Reply::Unavailable,
         };
         let connection = &*connection;
-        let identity = connection.grant.identity();
+        let identity = connection.identity;
         if identity != ask.identity() {
             return Reply::Misconfigured;
         }

@@ -42,7 +42,7 @@ impl Person {
         wants_token: bool,
     ) -> Result<Option<Rc<Self>>, Refused> {
         let Some(id) = SessionId::read(&head.headers) else { return Ok(None) };
-        let token = wants_token.then(|| (connection.id.clone(), Ask::new(&connection.grant.identity())));
+        let token = wants_token.then(|| (connection.id.clone(), Ask::new(&connection.identity)));
         match ports.ask_session(id.name(), &SessionAsk::Use { proof: id.proof(), token }).await {
             Ok(SessionReply::Living { token }) => Ok(Some(Rc::new(Self { id, token: RefCell::new(token) }))),
             Ok(SessionReply::Nobody) => Ok(None),

@@ -273,6 +273,8 @@ pub trait DeliveryPorts: Clock + Entropy + Log {
     async fn forget(&self, list: List, until: UnixTime) -> Result<(), StorageFailed>;
     /// How many records of `list` there are.
     async fn count(&self, list: List) -> Result<u64, StorageFailed>;
+    /// Deletes every record, durably.
+    async fn clear(&self) -> Result<(), StorageFailed>;
     /// The registration of the connection, sealed, as its keeper has it.
     async fn registration(&self) -> Result<Option<String>, StorageFailed>;
     /// The earliest time of any record.

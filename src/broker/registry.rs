@@ -22,7 +22,7 @@ use super::keeper::{OperatorAsk, OperatorReply};
 use super::memory::make_room;
 use super::ports::Ports;
 use super::{Broker, Code, report};
-use crate::config::{Connection, Webhook, is_id};
+use crate::config::{Connection, Registered, Webhook, is_id};
 use crate::time::UnixTime;
 
 /// How long what was read is not read again.
@@ -46,6 +46,13 @@ pub(super) struct Found {
     pub webhook: Option<Option<Rc<Webhook>>>,
     /// The version of its registration; none where it is configured.
     pub version: Option<u64>,
+}
+
+impl Found {
+    /// One that is registered, and cannot be used.
+    fn unusable(id: &str, version: Option<u64>) -> Self {
+        Self { id: id.into(), connection: None, webhook: Some(None), version }
+    }
 }
 
 /// The registered connections that an isolate holds.
@@ -157,10 +164,25 @@ pub(super) async fn read_anew<P: Ports>(broker: &Broker, ports: &P, id: &str) ->
 async fn read<P: Ports>(broker: &Broker, ports: &P, id: &str, is_known: bool) -> Result<Found, Refused> {
     match ports.read(&registration_record(id)).await {
         Ok(Some(sealed)) => {
-            if let Some(found) = open(broker, ports, id, &sealed) {
-                return Ok(broker.registry.hold(found, ports.now()));
+            let found = open(broker, ports, id, &sealed);
+            let keys = broker.config().sealing_keys.as_ref();
+            if found.is_none() {
+                report::unopened_record(ports, &registration_record(id));
             }
-            report::unopened_record(ports, &registration_record(id));
+            // Of one that an older key sealed the keeper seals another.
+            match (found, keys.is_some_and(|keys| keys.is_current(&sealed))) {
+                (Some(found), true) => return Ok(broker.registry.hold(found, ports.now())),
+                (Some(found), false) => {
+                    let anew = from_keeper(broker, ports, id).await;
+                    return match anew {
+                        Err(refused) if refused.code != Code::UnknownConnection => {
+                            Ok(broker.registry.hold(found, ports.now()))
+                        }
+                        anew => anew,
+                    };
+                }
+                (None, _) => {}
+            }
         }
         Ok(None) if !is_known && !broker.registry.may_ask(ports.now()) => {
             return Err(Refused::unavailable(Code::Internal, 1));
@@ -175,7 +197,7 @@ async fn from_keeper<P: Ports>(broker: &Broker, ports: &P, id: &str) -> Result<F
     match ports.ask_operator(id, &OperatorAsk::Registration).await {
         Ok(OperatorReply::Registration(None)) => Err(Code::UnknownConnection.into()),
         Ok(OperatorReply::Registration(Some(sealed))) => {
-            let found = open(broker, ports, id, &sealed).ok_or(Code::Misconfigured)?;
+            let found = open(broker, ports, id, &sealed).unwrap_or_else(|| Found::unusable(id, None));
             Ok(broker.registry.hold(found, ports.now()))
         }
         _ => Err(Refused::unavailable(Code::Internal, 1)),
@@ -187,15 +209,16 @@ fn open<P: Ports>(broker: &Broker, ports: &P, id: &str, sealed: &str) -> Option<
     let config = broker.config();
     let registration = Registration::open(sealed, id, config.sealing_keys.as_ref()?).ok()?;
     let version = Some(registration.version);
-    let (id, wrong) = (Rc::from(id), Found { id: id.into(), connection: None, webhook: Some(None), version });
-    Some(match registration.read(&id, config) {
-        Ok(read) => Found { id, connection: Some(read.connection), webhook: read.webhook.map(Some), version },
+    Some(match registration.read(id, config) {
+        Ok(Registered { connection, webhook }) => {
+            Found { id: id.into(), connection: Some(connection), webhook: webhook.map(Some), version }
+        }
         Err(problems) => {
             for problem in problems {
                 let field = format!("{id}: {}", problem.field());
                 report::configuration_problem(ports, &field, problem.message());
             }
-            wrong
+            Found::unusable(id, version)
         }
     })
 }

@@ -18,6 +18,9 @@ const MIN_KEY_BYTES: usize = 32;
 
 const SESSION: &str = "session";
 
+/// The caller that a rule may name without any configuration.
+pub const ANYONE: &str = "anyone";
+
 #[derive(Clone, Copy)]
 enum Kind {
     Key,
@@ -32,7 +35,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("jwt", Kind::Jwt),
     ("cloudflare-access", Kind::CloudflareAccess),
     (SESSION, Kind::Session),
-    ("anyone", Kind::Anyone),
+    (ANYONE, Kind::Anyone),
 ];
 
 impl Kind {
@@ -103,7 +106,7 @@ fn keys_of(caller: Option<&Caller>) -> Option<&Keys> {
 pub(super) fn resolve(name: &str, callers: &mut Callers) -> Result<String, &'static str> {
     if !callers.contains_key(name) {
         let caller = match name {
-            "anyone" => Caller::Anyone,
+            ANYONE => Caller::Anyone,
             SESSION => Caller::Session,
             _ => return Err("must be the name of a caller in CALLERS, or anyone or session"),
         };

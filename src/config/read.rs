@@ -34,6 +34,8 @@ impl Config {
         let sealing_keys = read_sealing_keys(variables, &mut problems);
         let token_fields = jwt::fields(&callers);
         let admin_keys = read_admin_keys(variables, &mut problems);
+        // One that is wrong makes nobody an operator, and takes no connection away.
+        let has_admin_key = variables.get("ADMIN_KEY").is_some_and(|key| key != "");
         let config = Self {
             allowed_origins,
             base_path,
@@ -44,14 +46,15 @@ impl Config {
             session,
             sealing_keys,
             admin_keys,
+            has_admin_key,
         };
         (config, problems)
     }
 
     /// Whether connections can be registered at run time: by the operator.
     #[must_use]
-    pub fn takes_registrations(&self) -> bool {
-        self.admin_keys.is_some() && self.sealing_keys.is_some()
+    pub const fn takes_registrations(&self) -> bool {
+        self.has_admin_key && self.sealing_keys.is_some()
     }
 }
 

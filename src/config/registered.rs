@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::caller::ANYONE;
 use super::connection;
 use super::problem::Problem;
 use super::reader::Reader;
 use super::secrets::{Secrets, is_id};
 use super::{Config, Connection, Variables, Webhook};
+use crate::secret::Fingerprint;
 
 /// The secrets that a connection can have, as a registration names them.
 const SECRETS: [&str; 9] = [
@@ -72,14 +74,20 @@ impl Config {
         let read =
             connection::read(id, &Secrets::new(&variables, id), &mut reader, &mut callers, &mut webhooks);
         // The configuration's callers are those that calls are checked against.
-        if callers.len() > self.callers.len() {
+        if callers.keys().any(|name| name != ANYONE && !self.callers.contains_key(name)) {
             reader.report(
                 "rules",
-                "must name callers of the configuration: anyone and session, too, stand in CALLERS there",
+                "must name callers of the configuration: session, too, stands in CALLERS there",
             );
         }
         match (read, problems.is_empty()) {
-            (Some(connection), true) => Ok(Registered { connection, webhook: webhooks.remove(id).flatten() }),
+            (Some(mut connection), true) => {
+                // A token goes to the address only that it was obtained for.
+                if let Some(own) = Rc::get_mut(&mut connection) {
+                    own.identity = Fingerprint::of(&[&own.identity.to_hex(), own.base_url.as_base()]);
+                }
+                Ok(Registered { connection, webhook: webhooks.remove(id).flatten() })
+            }
             _ => Err(problems.into_iter().map(|problem| problem.within(path, &own)).collect()),
         }
     }

@@ -97,6 +97,10 @@ export class Records {
     return `[${Array.from(rows, ({ row }) => row)}]`;
   }
 
+  clear() {
+    this.#sql.exec("DELETE FROM records");
+  }
+
   /** How many records the list has. */
   count(list) {
     return this.#sql.exec("SELECT count(*) AS count FROM records WHERE list = ?", list).one().count;

@@ -128,6 +128,9 @@ extern "C" {
     pub fn list(this: &Records, list: &str, due: f64, id: &str, most: u32) -> Result<String, JsValue>;
 
     #[wasm_bindgen(catch, method)]
+    pub fn clear(this: &Records) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(catch, method)]
     pub fn count(this: &Records, list: &str) -> Result<f64, JsValue>;
 
     #[wasm_bindgen(catch, method)]

@@ -93,6 +93,11 @@ impl DeliveryPorts for ObjectRecords {
         Ok(count as u64)
     }
 
+    async fn clear(&self) -> Result<(), StorageFailed> {
+        self.records.clear().map_err(failed)?;
+        self.ports.sync().await
+    }
+
     async fn registration(&self) -> Result<Option<String>, StorageFailed> {
         self.ports.registration(&self.connection).await
     }

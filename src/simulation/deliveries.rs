@@ -78,6 +78,7 @@ enum Write {
     Put(Record),
     Update(Record),
     Forget { list: List, until: UnixTime },
+    Clear,
     Alarm(UnixTime),
 }
 
@@ -178,7 +179,7 @@ impl DeliveryObjects {
             DeliveriesAsk::Accept { id, .. } => (&[List::Pending][..], Some(id)),
             DeliveriesAsk::SendAgain { id: None } => (&[List::Pending, List::Failed][..], None),
             DeliveriesAsk::SendAgain { id } => (&[List::Pending][..], id.as_ref()),
-            DeliveriesAsk::List { .. } | DeliveriesAsk::Count => (&[][..], None),
+            DeliveriesAsk::List { .. } | DeliveriesAsk::Count | DeliveriesAsk::Clear => (&[][..], None),
         };
         let stored = lists.iter().flat_map(|list| site.deliveries.stored(connection, *list));
         stored.map(|record| record.id).chain(id.cloned()).collect()

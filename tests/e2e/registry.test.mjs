@@ -152,6 +152,95 @@ describe("a registered connection", () => {
     assert.equal(c.gone.tokenRequests.at(-1).parameters.grant_type, "password", "nothing was left of before");
   });
 
+  test("hands no event of one that was removed to the next of its name", async () => {
+    const [old, next] = ["old", "next"].map((id) => receiver.inbox(id, { provider: "custom", webhook: { token_field: "api_token" } }));
+    old.always = { status: 500 };
+    const of = (inbox, prefix) => ({
+      ...inbox.vars,
+      secrets: { token: "t", account_token: inbox.token, webhook_secret: inbox.secrets[`${prefix}_WEBHOOK_SECRET`] },
+    });
+    assertStatus(await put("reused", of(old, "OLD")), 201);
+    assertStatus(await broker.call("/webhooks/reused", { method: "POST", key: null, body: old.event({ customer: "the first" }), headers: { "Content-Type": "application/json" } }), 202);
+    for (const end = Date.now() + 10_000; old.deliveries.length === 0 && Date.now() < end; ) await sleep(50);
+    assert.deepEqual(assertStatus(await operate("reused")).json().webhooks, { pending: 1, failed: 0 });
+    assertStatus(await operate("reused", { method: "DELETE" }), 204);
+    const made = assertStatus(await put("reused", of(next, "NEXT")), 201).json();
+    assert.deepEqual(made.webhooks, { pending: 0, failed: 0 });
+    await sleep(7_000);
+    assert.deepEqual([old.deliveries.length, next.deliveries.length], [1, 0]);
+    assertStatus(await operate("reused", { method: "DELETE" }), 204);
+  });
+
+  test("never has its token sent to another address", async () => {
+    const [first, second] = ["here", "there"].map((id) => upstream.connection(id, { grant: "password" }));
+    assertStatus(await put("moving", registration(first)), 201);
+    assertStatus(await broker.call("/api/moving/echo"));
+    // The account and the token endpoint are the same, the secret is a guess.
+    const moved = registration(first, { base_url: second.baseUrl });
+    moved.secrets.client_secret = "a guess";
+    assertStatus(await put("moving", moved), 200);
+    await broker.call("/api/moving/echo");
+    assert.ok(!second.requests.some(({ token }) => token === first.requests[0].token), "the token came to the other address");
+    assert.ok(second.requests.length > 0 && first.tokenRequests.length === 2, "another one was obtained for it");
+  });
+
+  test("drops a token that comes while it is dropped", async () => {
+    const late = upstream.connection("late", { grant: "password" });
+    assertStatus(await put("late", registration(late)), 201);
+    let release;
+    late.answerTokenRequest({ hold: new Promise((resolve) => (release = resolve)) });
+    const called = broker.call("/api/late/echo");
+    await late.until(({ tokenRequests }) => tokenRequests.length === 1);
+    const dropped = operate("late/token", { method: "DELETE" });
+    await sleep(100);
+    release();
+    assertStatus(await called);
+    assertStatus(await dropped, 204);
+    await sleep(300);
+    await broker.restart();
+    assert.equal(assertStatus(await broker.call("/api/late/echo")).serverTiming.token.desc, "grant");
+  });
+
+  test("is listed where it is there, whoever registers and removes it at once", async () => {
+    for (let round = 0; round < 8; round += 1) {
+      const id = `raced-${round % 2}`;
+      await Promise.all([
+        put(id, registration(c.shared)), operate(id, { method: "DELETE" }), put(id, { provider: "wrong" }), put(id, registration(c.shared)),
+      ]);
+      const shown = (await operate(id)).status === 200;
+      const { connections } = assertStatus(await broker.call(`/admin/connections?q=${id}`, { key: OPERATOR })).json();
+      assert.equal(connections.length === 1, shown, `round ${round}: ${shown} and ${JSON.stringify(connections)}`);
+    }
+  });
+
+  test("takes null and nothing for no secret", async () => {
+    const some = registration(c.shop);
+    some.secrets = { ...some.secrets, audience: null, token: "", refresh_token: null };
+    assertStatus(await put("sparse", some), 201);
+    assert.deepEqual(assertStatus(await operate("sparse")).json().secrets, ["client_id", "client_secret", "password", "username"]);
+  });
+
+  test("is told of when its static token is refused again after it was dropped", async () => {
+    const fixed = upstream.connection("told", { grant: "static" });
+    assertStatus(await put("told", registration(fixed)), 201);
+    fixed.revoke();
+    for (let times = 0; times < 2; times += 1) {
+      assertProblem(await broker.call("/api/told/echo"), 502, "upstream_unauthorized");
+      await sleep(200);
+      assert.equal(assertStatus(await operate("told")).json().state, "rejected");
+      assertStatus(await operate("told/token", { method: "DELETE" }), 204);
+      assert.equal(assertStatus(await operate("told")).json().state, "ready");
+    }
+  });
+
+  test("is served where the operators' key is wrong", async () => {
+    await broker.restart({ secrets: { ADMIN_KEY: `${OPERATOR},short` } });
+    assertStatus(await broker.call(c.shop.api()));
+    assert.equal((await operate("shop")).status, 401);
+    await broker.restart({ secrets: { ADMIN_KEY: OPERATOR } });
+    assertStatus(await operate("shop"));
+  });
+
   test("leaves no secret in any line", async () => {
     await sleep(200);
     for (const connection of Object.values(c)) {

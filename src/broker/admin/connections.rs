@@ -103,6 +103,7 @@ impl<P: Ports> Asked<'_, '_, P> {
         match self.ports.ask_operator(id, &OperatorAsk::Drop).await {
             Ok(OperatorReply::Dropped(generation)) => {
                 self.broker.access_tokens.forget_of(id, generation);
+                self.broker.access_tokens.forgets_refusal(id);
                 Ok(Draft::empty(204))
             }
             answered => Err(refusal(answered.ok().as_ref())),
@@ -176,6 +177,7 @@ pub(super) fn refusal(reply: Option<&OperatorReply>) -> Refused {
     match reply {
         Some(OperatorReply::Unknown) => Code::UnknownConnection.into(),
         Some(OperatorReply::NothingToDo) => Code::BadRequest.into(),
+        Some(OperatorReply::Misconfigured) => Code::Misconfigured.into(),
         _ => Refused::unavailable(Code::Internal, 1),
     }
 }

@@ -6,6 +6,7 @@ use super::Asked;
 use super::connections::refusal;
 use crate::broker::Code;
 use crate::broker::answer::{Draft, Refused};
+use crate::broker::deliveries::{DeliveriesAsk, DeliveriesReply};
 use crate::broker::keeper::{OperatorAsk, OperatorReply};
 use crate::broker::ports::{BodyFailure, Ports};
 use crate::broker::registry::{self, IndexAsk, IndexReply, Registration};
@@ -43,8 +44,17 @@ impl<P: Ports> Asked<'_, '_, P> {
         let unavailable = || Refused::unavailable(Code::Internal, 1);
         let listed = self.ports.ask_index(&IndexAsk::Add(id.to_owned())).await;
         let Ok(IndexReply::Changed(is_news)) = listed else { return Err(unavailable()) };
+        // What came for another one of that name is not for this one's receiver.
+        if is_news {
+            self.forget_events(id).await?;
+        }
         match self.ports.ask_operator(id, &OperatorAsk::Register(record)).await {
             Ok(OperatorReply::Registered { is_new }) => {
+                // Somebody may have removed it meanwhile, and with it the entry.
+                let listed = self.ports.ask_index(&IndexAsk::Add(id.to_owned())).await;
+                if !matches!(listed, Ok(IndexReply::Changed(_))) {
+                    return Err(unavailable());
+                }
                 // The cache may show for a while what was there before.
                 registry::read_anew(self.broker, &**self.ports, id).await?;
                 let entry = self.entry(id).await.ok_or_else(unavailable)?;
@@ -73,6 +83,9 @@ impl<P: Ports> Asked<'_, '_, P> {
         if !is_id(id) {
             return Err(Code::UnknownConnection.into());
         }
+        if self.registration(id).await.is_some() {
+            self.forget_events(id).await?;
+        }
         let removed = match self.ports.ask_operator(id, &OperatorAsk::Remove).await {
             Ok(OperatorReply::Removed) => true,
             Ok(OperatorReply::Unknown) => false,
@@ -82,6 +95,13 @@ impl<P: Ports> Asked<'_, '_, P> {
         self.broker.access_tokens.remove(id);
         let was_listed = self.unlist(id).await?;
         if removed || was_listed { Ok(Draft::empty(204)) } else { Err(Code::UnknownConnection.into()) }
+    }
+
+    async fn forget_events(&self, id: &str) -> Result<(), Refused> {
+        match self.ports.ask_deliveries(id, &DeliveriesAsk::Clear).await {
+            Ok(DeliveriesReply::Cleared) => Ok(()),
+            _ => Err(Refused::unavailable(Code::Internal, 1)),
+        }
     }
 
     /// Takes `id` out of the index, unless it was registered meanwhile; whether it

@@ -26,6 +26,8 @@ pub enum DeliveriesAsk {
     },
     /// How many events are not delivered.
     Count,
+    /// To forget all events: their connection is removed.
+    Clear,
     /// To deliver an event that had failed, or all of them.
     SendAgain {
         /// Its webhook id.
@@ -47,6 +49,8 @@ pub enum DeliveriesReply {
         /// Failed.
         failed: u64,
     },
+    /// They are forgotten.
+    Cleared,
     /// They will be.
     SentAgain,
     /// There is no such event that had failed.

@@ -96,6 +96,10 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
                 self.ports.records(*list, after, *most).await.map(DeliveriesReply::Listed)
             }
             DeliveriesAsk::Count => self.count().await,
+            DeliveriesAsk::Clear => {
+                let _turn = self.writing.lock().await;
+                self.ports.clear().await.map(|()| DeliveriesReply::Cleared)
+            }
             DeliveriesAsk::SendAgain { id: Some(id) } => self.send_again(id).await,
             DeliveriesAsk::SendAgain { id: None } => self.send_all_again().await,
         };

@@ -65,8 +65,10 @@ pub enum OperatorReply {
     Removed,
     /// There is no such connection.
     Unknown,
-    /// There is nothing to obtain or drop: it cannot be used, or each person
-    /// has a token set of their own.
+    /// It cannot be used as it is registered.
+    Misconfigured,
+    /// There is nothing to obtain or drop: each person has a token set of their
+    /// own. Or it is configured, and cannot be registered or removed.
     NothingToDo,
     /// The keeper's storage, seal or cache failed.
     Unavailable,
@@ -103,20 +105,21 @@ pub fn status_without_token(connection: Option<&Connection>, state: &str) -> Sta
 impl State {
     /// How `connection` is, whose state this is.
     fn status(&self, connection: &Connection, now: UnixTime) -> Status {
-        let current = self.current(now);
+        let usable = self.usable(now);
         let wait = self.waiting(now);
         let refused = self.upstream_refuses(now);
         let is_static = connection.grant.endpoint().is_none();
         let state = match wait {
-            _ if self.credentials_are_rejected() || refused.is_some() => "rejected",
+            _ if self.credentials_are_rejected() => "rejected",
             Some(_) => "waiting",
-            None if is_static || current.is_some() => "ready",
+            None if refused.is_some() || self.is_refused() => "rejected",
+            None if is_static || usable.is_some() => "ready",
             None => "cold",
         };
         let mut status = status_without_token(Some(connection), state);
         let mut tell = |name: &str, value: Value| status.insert(name.to_owned(), value);
         tell("grants", json!(self.grants()));
-        if let Some(access) = current {
+        if let Some(access) = usable {
             tell("obtained_at", json!(access.lifetime.obtained_at.to_rfc3339()));
             tell("expires_at", json!(access.lifetime.expires_at.to_rfc3339()));
         }
@@ -152,7 +155,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
                     takes_webhooks: false,
                     generation: 0,
                 },
-                (_, true) => OperatorReply::NothingToDo,
+                (_, true) => OperatorReply::Misconfigured,
                 (_, false) => OperatorReply::Unknown,
             };
         };
@@ -173,7 +176,8 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         let now = self.ports.now();
         let told = self.change(|state| (state.status(connection, now), state.generation()));
         let Ok((mut status, generation)) = told else { return OperatorReply::Unavailable };
-        status.insert("sealing_key".to_owned(), json!(*self.sealed_with.borrow()));
+        let sealed_with = self.sealed_with.borrow().clone().or_else(|| self.registration_sealed_with());
+        status.insert("sealing_key".to_owned(), json!(sealed_with));
         OperatorReply::Told { status, takes_webhooks: self.takes_webhooks(), generation }
     }
 
@@ -203,6 +207,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         let Ok(generation) = self.commit(connection, keys, State::drop_token_set).await else {
             return OperatorReply::Unavailable;
         };
+        let _publishing = self.publishing.lock().await;
         let name = access_token_record(&self.subject, &self.connection);
         if self.ports.delete(&name).await.is_err() {
             report::cache_failed(&self.ports, "delete");

@@ -61,6 +61,14 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         matches!(&*self.registered.borrow(), Known::Broken | Known::Sound(_))
     }
 
+    /// The id of the key that the registration is sealed with: what another one
+    /// sealed is sealed anew when it is read.
+    pub(super) fn registration_sealed_with(&self) -> Option<String> {
+        let keys =
+            self.config.sealing_keys.as_ref().filter(|_| self.is_registered() && !self.is_configured())?;
+        Some(keys.sealing_id().to_owned())
+    }
+
     /// Whether webhooks come in.
     pub(super) fn takes_webhooks(&self) -> bool {
         let takes = |registered: &Registered| registered.webhook.is_some();
@@ -157,9 +165,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             let stored = self.ports.load_connection().await?;
             let before = stored.and_then(|sealed| Registration::open(&sealed, &self.connection, keys).ok());
             let mut next = Registration::open(record, &self.connection, keys).map_err(|_| StorageFailed)?;
-            if let Some(before) = &before {
-                next.keep_secrets(before);
-            }
+            next.settle_secrets(before.as_ref());
             let read = match next.read(&self.connection, &self.config) {
                 Ok(read) => read,
                 Err(problems) => {

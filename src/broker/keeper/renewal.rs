@@ -222,7 +222,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         change(&mut next);
         let nonce = Nonce(self.ports.bytes());
         let sealed = next
-            .seal(&connection.grant.identity(), &self.record_name(), keys, &nonce)
+            .seal(&connection.identity, &self.record_name(), keys, &nonce)
             .map_err(|_| Failure::Storage)?;
         if self.ports.store(&sealed).await.is_err() {
             report::storage_failed(&self.ports, &self.record_name());
@@ -241,7 +241,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             return;
         }
         let (name, nonce) = (self.record_name(), Nonce(self.ports.bytes()));
-        let sealed = self.change(|state| state.seal(&connection.grant.identity(), &name, keys, &nonce));
+        let sealed = self.change(|state| state.seal(&connection.identity, &name, keys, &nonce));
         let Ok(Ok(sealed)) = sealed else { return };
         if self.ports.store(&sealed).await.is_err() {
             return report::storage_failed(&self.ports, &name);
@@ -276,12 +276,16 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         }
         let name = access_token_record(&self.subject, &self.connection);
         let nonce = Nonce(self.ports.bytes());
-        let Ok(record) = AccessTokenRecord::seal(access, &connection.grant.identity(), &name, keys, &nonce)
-        else {
+        let Ok(record) = AccessTokenRecord::seal(access, &connection.identity, &name, keys, &nonce) else {
             return;
         };
-        let keeper = Rc::clone(self);
+        let (keeper, generation) = (Rc::clone(self), access.generation);
         let write = async move {
+            let _turn = keeper.publishing.lock().await;
+            // It may have been dropped meanwhile.
+            if keeper.change(|state| state.holds(generation)) != Ok(true) {
+                return;
+            }
             if keeper.ports.write(&name, &record, lifetime.expires_at).await.is_err() {
                 report::cache_failed(&keeper.ports, "write");
             }

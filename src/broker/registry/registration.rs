@@ -55,15 +55,15 @@ impl Registration {
 
     /// Takes over the secrets of the registration `before` that this one does not
     /// name, where they are sent to the same place: nobody learns a secret by
-    /// naming another address.
-    pub fn keep_secrets(&mut self, before: &Self) {
-        let is_same = |name: &&str| self.fields.get(*name) == before.fields.get(*name);
-        if DESTINATIONS.iter().all(is_same) {
-            for (name, secret) in &before.secrets {
-                self.secrets.entry(name.clone()).or_insert_with(|| secret.clone());
-            }
+    /// naming another address. What is null or empty is none.
+    pub fn settle_secrets(&mut self, before: Option<&Self>) {
+        let is_same = |before: &&Self| {
+            DESTINATIONS.iter().all(|name| self.fields.get(*name) == before.fields.get(*name))
+        };
+        for (name, secret) in before.filter(is_same).iter().flat_map(|before| &before.secrets) {
+            self.secrets.entry(name.clone()).or_insert_with(|| secret.clone());
         }
-        self.secrets.retain(|_, secret| !secret.is_null());
+        self.secrets.retain(|_, secret| !secret.is_null() && secret != "");
     }
 }
 

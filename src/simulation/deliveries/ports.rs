@@ -138,7 +138,7 @@ impl RecordPorts {
                     objects.watch.forgotten(&record, now);
                 }
             }
-            Write::Alarm(_) => {}
+            Write::Clear | Write::Alarm(_) => {}
         }
     }
 
@@ -166,6 +166,7 @@ impl Write {
                     table.remove(&record.id);
                 }
             }
+            Self::Clear => table.clear(),
             Self::Alarm(_) => {}
         }
     }
@@ -232,6 +233,10 @@ impl DeliveryPorts for RecordPorts {
 
     async fn count(&self, list: List) -> Result<u64, StorageFailed> {
         self.read(|object| object.seen.values().filter(|record| record.list == list).count() as u64).await
+    }
+
+    async fn clear(&self) -> Result<(), StorageFailed> {
+        self.write(Write::Clear).await
     }
 
     async fn registration(&self) -> Result<Option<String>, StorageFailed> {

@@ -49,7 +49,7 @@ impl State {
         connection: &Connection,
     ) -> Result<Self, SealError> {
         let record: Record = open(sealed, name, keys)?;
-        if record.identity != connection.grant.identity() {
+        if record.identity != connection.identity {
             return Ok(Self { generation: record.generation, ..Self::default() });
         }
         let credentials = connection.grant.credentials();
