@@ -45,7 +45,7 @@
 //!
 //! - Nothing below `platform` knows JavaScript, a clock or entropy: they come in
 //!   through the [ports](broker::ports), so that all of it runs natively.
-//! - Heads cross the border to JavaScript as one text each; proxied bodies never.
+//! - Heads cross to JavaScript as one text each; proxied bodies never.
 //! - Only the keeper runs grants, and only the keeper writes a token set or a
 //!   registration. An isolate copies, but for a person's.
 //! - A session lives where its object says so, asked on every call.

@@ -80,10 +80,10 @@ impl<R> Draft<R> {
                 fields.push("vary", name);
             }
         }
-        let body = match body {
-            Body::Page(_) if head.method == "HEAD" => Body::Page(""),
-            _ if head.method == "HEAD" => Body::Empty,
-            body => body,
+        let body = match (head.method, body) {
+            ("HEAD", Body::Page(_)) => Body::Page(""),
+            ("HEAD", _) => Body::Empty,
+            (_, body) => body,
         };
         Answer { status, fields: fields.into_text(), body }
     }

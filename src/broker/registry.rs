@@ -1,8 +1,8 @@
 //! Connections registered at run time, as an isolate sees them: from memory,
 //! else the cache, else the keeper, which alone writes them.
 //!
-//! An isolate goes on with what it read for [`FRESH`], and a little longer
-//! while it reads it anew behind a call; after [`USABLE`] it reads first. Where
+//! An isolate goes on with what it read for half a minute, and a little longer
+//! while it reads it anew behind a call; after a minute it reads first. Where
 //! there is no operator's key nothing is registered, and nobody is asked.
 
 mod index;
@@ -41,17 +41,26 @@ pub(super) struct Found {
     pub id: Rc<str>,
     /// Nothing where it cannot be used.
     pub connection: Option<Rc<Connection>>,
-    /// How its webhooks come in, where they do; nothing inside where that cannot
-    /// be used.
-    pub webhook: Option<Option<Rc<Webhook>>>,
+    pub webhook: Inlet,
     /// The version of its registration; none where it is configured.
     pub version: Option<u64>,
+}
+
+/// How a connection's webhooks come in.
+#[derive(Clone, Debug)]
+pub(super) enum Inlet {
+    /// Not at all.
+    None,
+    /// They would, and what was configured cannot be used.
+    Unusable,
+    /// So.
+    Open(Rc<Webhook>),
 }
 
 impl Found {
     /// One that is registered, and cannot be used.
     fn unusable(id: &str, version: Option<u64>) -> Self {
-        Self { id: id.into(), connection: None, webhook: Some(None), version }
+        Self { id: id.into(), connection: None, webhook: Inlet::Unusable, version }
     }
 }
 
@@ -126,7 +135,11 @@ impl Registry {
 pub(super) async fn find<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>, id: &str) -> Result<Found, Refused> {
     let config = broker.config();
     if let Some((id, connection)) = config.connections.get_key_value(id) {
-        let webhook = config.webhooks.get(id).cloned();
+        let webhook = match config.webhooks.get(id) {
+            None => Inlet::None,
+            Some(None) => Inlet::Unusable,
+            Some(Some(webhook)) => Inlet::Open(Rc::clone(webhook)),
+        };
         return Ok(Found { id: id.as_str().into(), connection: connection.clone(), webhook, version: None });
     }
     if !config.takes_registrations() || !is_id(id) {
@@ -210,9 +223,12 @@ fn open<P: Ports>(broker: &Broker, ports: &P, id: &str, sealed: &str) -> Option<
     let registration = Registration::open(sealed, id, config.sealing_keys.as_ref()?).ok()?;
     let version = Some(registration.version);
     Some(match registration.read(id, config) {
-        Ok(Registered { connection, webhook }) => {
-            Found { id: id.into(), connection: Some(connection), webhook: webhook.map(Some), version }
-        }
+        Ok(Registered { connection, webhook }) => Found {
+            id: id.into(),
+            connection: Some(connection),
+            webhook: webhook.map_or(Inlet::None, Inlet::Open),
+            version,
+        },
         Err(problems) => {
             for problem in problems {
                 let field = format!("{id}: {}", problem.field());

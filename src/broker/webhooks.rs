@@ -6,7 +6,7 @@ use super::answer::{Draft, Refused};
 use super::deliveries::{DeliveriesAsk, DeliveriesReply, event_record};
 use super::log::CallLine;
 use super::ports::{BodyFailure, Ports};
-use super::registry::Found;
+use super::registry::{Found, Inlet};
 use super::{Broker, Code};
 use crate::config::Webhook;
 use crate::http::RequestHead;
@@ -27,7 +27,11 @@ pub(super) async fn receive<'a, P: Ports>(
     let config = broker.config();
     let Found { id, webhook, .. } = found?;
     line.connection = Some(id);
-    let webhook = webhook.as_ref().ok_or(Code::NotFound)?.as_ref().ok_or(Code::Misconfigured)?;
+    let webhook = match webhook {
+        Inlet::None => return Err(Code::NotFound.into()),
+        Inlet::Unusable => return Err(Code::Misconfigured.into()),
+        Inlet::Open(webhook) => webhook,
+    };
     let keys = config.sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
     let by_field = match &webhook.proof {
         Proof::Header(name) => Some(check_field(head, name.as_str(), webhook)?),

@@ -85,7 +85,7 @@ impl DurableObject for Keeper {
         let read: Letter<'_> = serde_json::from_slice(letter.as_bytes())?;
         // It may be long, and others wait beside it.
         drop(letter);
-        match (&read, self.core(Role::of(&read))?) {
+        match (&read, self.core(&Role::of(&read))?) {
             (Letter::Service { ask, .. }, Core::Service(keeper)) => {
                 Response::from_json(&keeper.answer(ask).await)
             }
@@ -113,7 +113,7 @@ impl DurableObject for Keeper {
             // A later version's, which may be deployed again: what it is about stays.
             return self.state.storage().set_alarm(LOOK_AGAIN).await.and_then(|()| Response::empty());
         };
-        match self.core(role)? {
+        match self.core(&role)? {
             Core::Service(keeper) => keeper.alarm().await,
             // The runtime calls again later where this fails.
             Core::Session(session) => session.alarm().await.map_err(alarm_failed)?,
@@ -130,7 +130,7 @@ fn alarm_failed(_: StorageFailed) -> worker::Error {
 }
 
 impl Keeper {
-    fn core(&self, role: Role) -> Result<&Core> {
+    fn core(&self, role: &Role) -> Result<&Core> {
         if self.core.get().is_none() {
             let core = self.begin(role)?;
             let _ = self.core.set(core);
@@ -138,11 +138,11 @@ impl Keeper {
         self.core.get().ok_or_else(|| "the object did not begin".into())
     }
 
-    fn begin(&self, role: Role) -> Result<Core> {
+    fn begin(&self, role: &Role) -> Result<Core> {
         let config = Rc::clone(isolate::broker(|| self.env.clone()).config());
-        let kept = serde_json::to_string(&role)?;
+        let kept = serde_json::to_string(role)?;
         let ports = |key: &str| ObjectPorts::new(&self.state, &self.env, key, &kept);
-        Ok(match &role {
+        Ok(match role {
             Role::Service(connection) => {
                 let ports = ports("state");
                 Core::Service(keeper::Keeper::new(ports, config, connection.clone(), keeper::SERVICE))

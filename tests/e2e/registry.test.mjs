@@ -181,7 +181,7 @@ describe("a registered connection", () => {
     assertStatus(await put("moving", moved), 200);
     await broker.call("/api/moving/echo");
     assert.ok(!second.requests.some(({ token }) => token === first.requests[0].token), "the token came to the other address");
-    assert.ok(second.requests.length > 0 && first.tokenRequests.length === 2, "another one was obtained for it");
+    assert.ok(second.requests.length > 0 && first.tokenRequests.length >= 2, "another one was obtained for it");
   });
 
   test("drops a token that comes while it is dropped", async () => {

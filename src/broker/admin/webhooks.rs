@@ -7,7 +7,7 @@ use crate::broker::Code;
 use crate::broker::answer::{Draft, Refused};
 use crate::broker::deliveries::{DeliveriesAsk, DeliveriesReply, List, Record};
 use crate::broker::ports::Ports;
-use crate::broker::registry;
+use crate::broker::registry::{self, Inlet};
 use crate::time::UnixTime;
 
 /// How many entries a page of a list has.
@@ -58,7 +58,7 @@ impl<P: Ports> Asked<'_, '_, P> {
     async fn takes_webhooks(&self, connection: &str, allow: &'static str) -> Result<(), Refused> {
         let found = registry::find(self.broker, self.ports, connection).await?;
         self.allow(allow)?;
-        found.webhook.map(drop).ok_or_else(|| Code::NotFound.into())
+        if matches!(found.webhook, Inlet::None) { Err(Code::NotFound.into()) } else { Ok(()) }
     }
 }
 

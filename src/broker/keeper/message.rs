@@ -126,7 +126,8 @@ impl Reply {
     }
 }
 
-fn seconds_left(until: UnixTime, now: UnixTime) -> u64 {
+/// The seconds from `now` until `until`, at least 1.
+pub(super) fn seconds_left(until: UnixTime, now: UnixTime) -> u64 {
     (until.since(now) + Duration::from_millis(999)).as_secs().max(1)
 }
 

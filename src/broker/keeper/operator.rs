@@ -5,9 +5,10 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::message::seconds_left;
 use super::plan::Reason;
 use super::state::Trouble;
-use super::{Cause, Keeper, Reply, State, access_token_record};
+use super::{Cause, Failure, Keeper, State, access_token_record};
 use crate::broker::ports::{Cache as _, Clock as _, KeeperPorts};
 use crate::broker::{Code, report};
 use crate::config::Connection;
@@ -168,7 +169,10 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         match ask {
             OperatorAsk::Refresh => self.refresh(&connection, keys).await,
             OperatorAsk::Drop => self.drop_token_set(&connection, keys).await,
-            _ => self.tell(&connection),
+            OperatorAsk::Tell
+            | OperatorAsk::Registration
+            | OperatorAsk::Register(_)
+            | OperatorAsk::Remove => self.tell(&connection),
         }
     }
 
@@ -193,10 +197,10 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         }
         match self.renew(Reason::Age).await {
             Ok(_) => self.tell(connection),
-            Err(failure) => match Reply::failed(failure, self.ports.now()) {
-                Reply::Failed { cause, retry_after } => OperatorReply::Failed { cause, retry_after },
-                _ => OperatorReply::Unavailable,
-            },
+            Err(Failure::TokenEndpoint(cause, until)) => {
+                OperatorReply::Failed { cause, retry_after: seconds_left(until, self.ports.now()) }
+            }
+            Err(Failure::SignedOut | Failure::Storage) => OperatorReply::Unavailable,
         }
     }
 

@@ -47,7 +47,8 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
 
     /// Whether `connection` is what is served still.
     pub(super) fn serves(&self, connection: &Connection) -> bool {
-        let is_registered = |registered: &Registered| std::ptr::eq(&*registered.connection, connection);
+        let is_registered =
+            |registered: &Registered| std::ptr::eq(Rc::as_ptr(&registered.connection), connection);
         self.is_configured()
             || matches!(&*self.registered.borrow(), Known::Sound(known) if is_registered(known))
     }

@@ -52,7 +52,7 @@ pub struct Shared {
     pub receiver: Receiver,
     pub issuers: Issuers,
     pub(super) config: RefCell<Rc<Config>>,
-    pub(super) keepers: RefCell<BTreeMap<String, (Process, Rc<Keeper<ObjectPorts>>)>>,
+    pub(super) keepers: RefCell<BTreeMap<String, Life>>,
     pub(super) lives: Cell<Process>,
     pub(super) in_flight: Cell<u32>,
     pub most_in_flight: Cell<u32>,
@@ -61,6 +61,9 @@ pub struct Shared {
     /// What the upstream answers instead of 200.
     pub upstream_script: RefCell<Option<(u16, String)>>,
 }
+
+/// A life of a keeper.
+type Life = (Process, Rc<Keeper<ObjectPorts>>);
 
 /// A token request under way from a living keeper.
 pub struct Flight(Rc<Shared>);
@@ -206,7 +209,7 @@ impl Shared {
         Ok(site.objects.deliver(&reply))
     }
 
-    fn keeper(site: &Rc<Self>, connection: &str) -> (Process, Rc<Keeper<ObjectPorts>>) {
+    fn keeper(site: &Rc<Self>, connection: &str) -> Life {
         let mut keepers = site.keepers.borrow_mut();
         let (process, keeper) = keepers.entry(connection.to_owned()).or_insert_with(|| {
             let process = site.next_life();
