@@ -43,6 +43,7 @@ pub(super) async fn answer<P: Ports>(
     match segments.as_slice() {
         [name @ ("" | "page.css" | "page.js")] => asked.page(name),
         ["connections"] => asked.list().await,
+        ["connections", "", ..] => Err(Code::NotFound.into()),
         ["connections", id] => match head.method {
             "PUT" => asked.put(id).await,
             "DELETE" => asked.delete(id).await,
