@@ -56,7 +56,7 @@ const FAULTS = [
   {
     name: "a token set is used before it is written",
     edits: [
-      [renewal, "        if self.ports.store(&sealed).await.is_err() {", "        let done = self.change(&change)?;\n        if self.ports.store(&sealed).await.is_err() {"],
+      [renewal, "        if self.ports.store(&sealed).await.is_err() {\n            report::storage_failed(&self.ports, &self.record_name());", "        let done = self.change(&change)?;\n        if self.ports.store(&sealed).await.is_err() {\n            report::storage_failed(&self.ports, &self.record_name());"],
       [renewal, "        self.change(change)\n    }", "        Ok(done)\n    }"],
     ],
   },
