@@ -61,7 +61,7 @@ fn refuses_secrets_in_the_file_but_for_one_that_is_never_deployed() {
     let local = check(&text, &Options { local: true, ..Options::default() }).unwrap();
     expect(
         &local.problems,
-        &[(2, &format!("BACKEND_KEY: {plain}")), (3, "ADMIN_KEY: must have 16 characters")],
+        &[(2, &format!("BACKEND_KEY: {plain}")), (3, "ADMIN_KEY: must be 16 characters")],
     );
     assert!(local.secrets.is_empty());
 }
