@@ -14,6 +14,7 @@ export type ProblemCode =
   | "method_not_allowed"
   | "misconfigured"
   | "not_found"
+  | "connection_configured"
   | "operation_not_allowed"
   | "origin_not_allowed"
   | "rate_limited"
