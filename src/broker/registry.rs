@@ -33,7 +33,7 @@ const USABLE: Duration = Duration::from_mins(1);
 
 /// How often within a second an isolate asks for what the cache does not know:
 /// any stranger can name connections that are none.
-const MOST_ASKS: u32 = 20;
+const MOST_ASKS: u32 = 200;
 
 /// A connection that a request names.
 #[derive(Clone, Debug)]
