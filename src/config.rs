@@ -36,7 +36,7 @@ pub use keys::Keys;
 pub use limits::{MAX_LIFETIME, MIN_LIFETIME};
 pub use problem::{Problem, shown};
 pub use provider::Provider;
-pub use registered::Registered;
+pub use registered::{Registered, WRONG_ID};
 pub use secrets::{is_id, secret_name};
 
 use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern};

@@ -10,7 +10,7 @@ use super::answer::{Draft, Refused};
 use super::caller::network;
 use super::cors::Cors;
 use super::log::{self, CallLine};
-use super::ports::{BodyFailure, KeeperUnreachable, Ports};
+use super::ports::{KeeperUnreachable, Ports};
 use super::refusals::{RefusalsAsk, RefusalsReply};
 use super::session::{self, Credentials, SessionAsk, SessionId, SessionReply, SignIn, clear_cookie};
 use super::{Broker, Code};
@@ -133,10 +133,7 @@ async fn read_credentials<P: Ports>(ports: &P, head: &RequestHead<'_>) -> Result
     if !media_type.eq_ignore_ascii_case("application/json") {
         return Err(Code::BadRequest.into());
     }
-    let body = ports.body(MAX_BODY_BYTES).await.map_err(|failure| match failure {
-        BodyFailure::TooLarge => Code::BodyTooLarge,
-        BodyFailure::Gone => Code::BadRequest,
-    })?;
+    let body = ports.body(MAX_BODY_BYTES).await.map_err(Code::from)?;
     let mut members = json::parse(&body).map_err(|_| Code::BadRequest)?;
     let mut take = |name| match members.get_mut(name).map(Value::take) {
         Some(Value::String(text)) if !text.is_empty() => Ok(Secret::new(text)),

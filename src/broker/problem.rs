@@ -3,6 +3,8 @@
 
 use serde::Serialize;
 
+use super::ports::BodyFailure;
+
 /// A public error code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Code {
@@ -56,6 +58,15 @@ pub enum Code {
     TokenEndpointTimeout,
     /// The upstream took too long.
     UpstreamTimeout,
+}
+
+impl From<BodyFailure> for Code {
+    fn from(failure: BodyFailure) -> Self {
+        match failure {
+            BodyFailure::TooLarge => Self::BodyTooLarge,
+            BodyFailure::Gone => Self::BadRequest,
+        }
+    }
 }
 
 impl Code {

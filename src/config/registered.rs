@@ -24,6 +24,9 @@ const SECRETS: [&str; 9] = [
     "webhook_secret",
 ];
 
+/// What to write in the place of a name that no connection can have.
+pub const WRONG_ID: &str = "must have 1 to 64 letters, digits, - and _ and begin with a letter or digit";
+
 /// A connection that was registered at run time.
 #[derive(Clone, Debug)]
 pub struct Registered {
@@ -47,9 +50,8 @@ impl Config {
         fields: &Variables,
         secrets: &Variables,
     ) -> Result<Registered, Vec<Problem>> {
-        const ID: &str = "must have 1 to 64 letters, digits, - and _ and begin with a letter or digit";
         if !is_id(id) {
-            return Err(vec![Problem::new("id".to_owned(), ID)]);
+            return Err(vec![Problem::new("id".to_owned(), WRONG_ID)]);
         }
         let mut problems = Vec::new();
         let mut variables = Variables::new();

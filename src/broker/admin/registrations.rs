@@ -8,9 +8,9 @@ use crate::broker::Code;
 use crate::broker::answer::{Draft, Refused};
 use crate::broker::deliveries::{DeliveriesAsk, DeliveriesReply};
 use crate::broker::keeper::{OperatorAsk, OperatorReply};
-use crate::broker::ports::{BodyFailure, Ports};
+use crate::broker::ports::Ports;
 use crate::broker::registry::{self, IndexAsk, IndexReply, Registration};
-use crate::config::is_id;
+use crate::config::{WRONG_ID, is_id};
 use crate::json;
 use crate::token::Nonce;
 
@@ -33,8 +33,7 @@ impl<P: Ports> Asked<'_, '_, P> {
     async fn register(&mut self, id: &str) -> Result<Draft<P::Response>, Refused> {
         self.check_registrable(id)?;
         if !is_id(id) {
-            let problem = "must have 1 to 64 letters, digits, - and _ and begin with a letter or digit";
-            return Ok(self.problems(&[("id".to_owned(), problem.to_owned())]));
+            return Ok(self.problems(&[("id".to_owned(), WRONG_ID.to_owned())]));
         }
         let registration = self.read_registration().await?;
         let keys = self.broker.config().sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
@@ -128,10 +127,7 @@ impl<P: Ports> Asked<'_, '_, P> {
 
     /// The registration in the body: a JSON object.
     async fn read_registration(&self) -> Result<Registration, Refused> {
-        let body = self.ports.body(MAX_BODY_BYTES).await.map_err(|failure| match failure {
-            BodyFailure::TooLarge => Code::BodyTooLarge,
-            BodyFailure::Gone => Code::BadRequest,
-        })?;
+        let body = self.ports.body(MAX_BODY_BYTES).await.map_err(Code::from)?;
         let Ok(Value::Object(mut fields)) = json::parse(&body) else { return Err(Code::BadRequest.into()) };
         let secrets = match fields.remove("secrets") {
             None => serde_json::Map::new(),
