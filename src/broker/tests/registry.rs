@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{GRANTS, check};
 use crate::broker::keeper::{OperatorAsk, OperatorReply};
+use crate::http::Headers;
 use crate::simulation::{Call, Shared, Site};
 
 const SECRET: &str = "pass word";
@@ -192,23 +193,30 @@ fn takes_another_account_at_once() {
 }
 
 #[test]
-fn sends_no_token_of_one_account_to_the_address_of_another() {
-    let site = site();
-    registered(&site, "shop");
-    check_isolate(&site, 2, &things("shop"), 200);
-    let last = |site: &Site| site.shared.upstream_calls.borrow().last().cloned().unwrap();
-    let (address, before) = last(&site);
-    assert!(address.starts_with("https://api.acme.example/"), "{address}");
-    let mut next = registration();
-    next["base_url"] = "https://api.other.example".into();
-    next["secrets"] = json!({ "username": "bia@example.com", "password": SECRET });
-    assert_eq!(site.call(1, &put("shop", &next)).status, 200);
-    site.shared.world.run_for(Duration::from_mins(2));
-    // It holds a token still that is good for long: of the account before.
-    check_isolate(&site, 2, &things("shop"), 200);
-    let (address, after) = last(&site);
-    assert!(address.starts_with("https://api.other.example/"), "{address}");
-    assert_ne!(after, before);
+fn sends_a_token_to_no_other_address_than_it_was_obtained_for() {
+    for username in ["bia@example.com", "ana@example.com"] {
+        let site = site();
+        registered(&site, "shop");
+        check_isolate(&site, 2, &things("shop"), 200);
+        let last = || {
+            let (address, fields) = site.shared.upstream_calls.borrow().last().cloned().unwrap();
+            (address, Headers::new(&fields).value("authorization").unwrap().to_owned())
+        };
+        let (address, before) = last();
+        assert!(address.starts_with("https://api.acme.example/"), "{address}");
+        let mut next = registration();
+        next["base_url"] = "https://api.other.example".into();
+        next["secrets"] = json!({ "username": username, "password": SECRET });
+        assert_eq!(site.call(1, &put("shop", &next)).status, 200);
+        site.shared.world.run_for(Duration::from_mins(2));
+        // It holds a token still that is good for long, and so does the cache.
+        for isolate in [2, 3] {
+            check_isolate(&site, isolate, &things("shop"), 200);
+            let (address, after) = last();
+            assert!(address.starts_with("https://api.other.example/"), "{address}");
+            assert_ne!(after, before, "{username} in isolate {isolate}");
+        }
+    }
 }
 
 #[test]
