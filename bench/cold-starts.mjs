@@ -23,13 +23,30 @@ export async function coldStarts({ upstream, hubsoft }) {
   const subjects = [
     { id: "empty", name: "an empty Worker in JavaScript", modules: emptyModules, path: "/" },
     { id: "emptyRust", name: "an empty Worker in Rust", modules: rustModules(await emptyWorker()), path: "/" },
-    { id: "javascript", name: "the broker in plain JavaScript, `/healthz`", modules: await javascriptModules(), ...broker, path: "/healthz" },
+    {
+      id: "javascript",
+      name: "the broker in plain JavaScript, `/healthz`",
+      modules: await javascriptModules(),
+      ...broker,
+      path: "/healthz",
+    },
     { id: "health", name: "Porteiro, `/healthz`", modules: porteiroModules(), ...broker, path: "/healthz" },
     {
-      id: "javascriptCall", name: "the broker in plain JavaScript, a call that needs a grant",
-      modules: await javascriptModules(), ...broker, path: `/api/service${SMALL}`, headers: withKey,
+      id: "javascriptCall",
+      name: "the broker in plain JavaScript, a call that needs a grant",
+      modules: await javascriptModules(),
+      ...broker,
+      path: `/api/service${SMALL}`,
+      headers: withKey,
     },
-    { id: "call", name: "Porteiro, a call that needs a grant", modules: porteiroModules(), ...broker, path: `/api/service${SMALL}`, headers: withKey },
+    {
+      id: "call",
+      name: "Porteiro, a call that needs a grant",
+      modules: porteiroModules(),
+      ...broker,
+      path: `/api/service${SMALL}`,
+      headers: withKey,
+    },
   ];
   for (const subject of subjects) await start(subject, 1);
   const times = Object.fromEntries(subjects.map(({ id }) => [id, []]));
@@ -49,7 +66,9 @@ export async function coldStarts({ upstream, hubsoft }) {
     id,
     name,
     ...bytes(modules),
-    ...Object.fromEntries(["total", "isolate", "first", "later"].map((part) => [part, summary(times[id].map((time) => time[part]))])),
+    ...Object.fromEntries(
+      ["total", "isolate", "first", "later"].map((part) => [part, summary(times[id].map((time) => time[part]))]),
+    ),
     toEmpty: summary(times[id].map(({ total }, round) => total / times.empty[round].total)),
     rounds: times[id],
   }));
@@ -57,7 +76,13 @@ export async function coldStarts({ upstream, hubsoft }) {
 
 /** Milliseconds from the start of the process until it listens, and those of the first answer of each copy. */
 async function start({ modules, tables, texts, keeper, path, headers }, copies) {
-  const workers = Array.from({ length: copies }, (_, number) => ({ name: `copy-${number}`, modules, tables, texts, keeper }));
+  const workers = Array.from({ length: copies }, (_, number) => ({
+    name: `copy-${number}`,
+    modules,
+    tables,
+    texts,
+    keeper,
+  }));
   const workerd = await startWorkerd({ workers });
   try {
     const firsts = [];

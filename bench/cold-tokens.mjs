@@ -17,7 +17,11 @@ const SOURCES = ["grant", "keeper", "kv", "memory"];
 export async function coldTokens({ upstream, hubsoft }) {
   const broker = { name: "broker", ...configuration({ upstream, hubsoft }), keeper: true };
   const subjects = [
-    { id: "javascript", name: "the broker in plain JavaScript", worker: { ...broker, modules: await javascriptModules() } },
+    {
+      id: "javascript",
+      name: "the broker in plain JavaScript",
+      worker: { ...broker, modules: await javascriptModules() },
+    },
     { id: "porteiro", name: "Porteiro", worker: { ...broker, modules: porteiroModules() } },
   ];
   const kv = await startKv();
@@ -29,10 +33,15 @@ export async function coldTokens({ upstream, hubsoft }) {
     return subjects.map(({ id, name }) => ({
       id,
       name,
-      ...Object.fromEntries(SOURCES.map((source) => [source, {
-        call: summary(times[id].map((time) => time[source].call)),
-        token: summary(times[id].map((time) => time[source].token)),
-      }])),
+      ...Object.fromEntries(
+        SOURCES.map((source) => [
+          source,
+          {
+            call: summary(times[id].map((time) => time[source].call)),
+            token: summary(times[id].map((time) => time[source].token)),
+          },
+        ]),
+      ),
       rounds: times[id],
     }));
   } finally {

@@ -16,9 +16,12 @@ const STARTS = Math.ceil(ROUNDS / 3);
 const withKey = { authorization: `Bearer ${KEY}` };
 
 export async function connections({ upstream, hubsoft }) {
-  const start = (count) => startWorkerd({
-    workers: [{ name: "porteiro", modules: porteiroModules(), ...configuration({ upstream, hubsoft, count }), keeper: true }],
-  });
+  const start = (count) =>
+    startWorkerd({
+      workers: [
+        { name: "porteiro", modules: porteiroModules(), ...configuration({ upstream, hubsoft, count }), keeper: true },
+      ],
+    });
   const firsts = await step("first answers", () => firstAnswers(start));
   const processes = [];
   try {
@@ -28,11 +31,19 @@ export async function connections({ upstream, hubsoft }) {
       await callAll(workerd.urls.porteiro, count);
     }
     const subjects = processes.map(({ urls, pid }, at) => ({
-      id: `n${COUNTS[at]}`, name: `${COUNTS[at]} connections`, url: urls.porteiro, headers: withKey, pid, script: inTurn(COUNTS[at]),
+      id: `n${COUNTS[at]}`,
+      name: `${COUNTS[at]} connections`,
+      url: urls.porteiro,
+      headers: withKey,
+      pid,
+      script: inTurn(COUNTS[at]),
     }));
     const measured = await measure(subjects, { rounds: STARTS });
     return measured.map((one, at) => ({
-      ...one, connections: COUNTS[at], firstAnswer: summary(firsts[at]), memory: Math.round(residentMiB(processes[at].pid)),
+      ...one,
+      connections: COUNTS[at],
+      firstAnswer: summary(firsts[at]),
+      memory: Math.round(residentMiB(processes[at].pid)),
     }));
   } finally {
     await Promise.all(processes.map((workerd) => workerd.stop()));
@@ -60,7 +71,8 @@ const pathOf = (number) => `/api/${connectionId(number)}${SMALL}`;
 export async function callAll(broker, count) {
   const left = Array.from({ length: count }, (_, number) => number);
   const caller = async () => {
-    for (let number = left.pop(); number !== undefined; number = left.pop()) await answerOf(broker + pathOf(number), withKey);
+    for (let number = left.pop(); number !== undefined; number = left.pop())
+      await answerOf(broker + pathOf(number), withKey);
   };
   await Promise.all(Array.from({ length: AT_ONCE }, caller));
 }

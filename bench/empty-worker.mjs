@@ -27,21 +27,45 @@ async function build() {
   await run("cargo", ["build", "--release", "--locked", "--target", wasmTarget, "-Zbuild-std=std,panic_unwind"], {
     cwd: source,
     env: {
-      ...wasmEnv, CARGO_TARGET_DIR: folder, RUSTC_BOOTSTRAP: "1", RUSTFLAGS: `${process.env.RUSTFLAGS ?? ""} -Cpanic=unwind`.trim(),
+      ...wasmEnv,
+      CARGO_TARGET_DIR: folder,
+      RUSTC_BOOTSTRAP: "1",
+      RUSTFLAGS: `${process.env.RUSTFLAGS ?? ""} -Cpanic=unwind`.trim(),
     },
   });
   await run(wasmBindgenPath(), [
-    compiled, "--out-dir", bound, "--out-name", "index", "--target", "module", "--no-typescript",
-    "--experimental-reset-state-function", "--force-enable-abort-handler",
+    compiled,
+    "--out-dir",
+    bound,
+    "--out-name",
+    "index",
+    "--target",
+    "module",
+    "--no-typescript",
+    "--experimental-reset-state-function",
+    "--force-enable-abort-handler",
   ]);
   const glue = path.join(bound, "index.js");
   writeFileSync(glue, readFileSync(glue, "utf8").replace("import source ", "import "));
   await run(bin("wasm-opt"), [
-    path.join(bound, "index_bg.wasm"), "-o", path.join(built, "index_bg.wasm"), "-O1",
-    ...features, "--strip-debug", "--strip-producers",
+    path.join(bound, "index_bg.wasm"),
+    "-o",
+    path.join(built, "index_bg.wasm"),
+    "-O1",
+    ...features,
+    "--strip-debug",
+    "--strip-producers",
   ]);
   await run(bin("esbuild"), [
-    path.join(source, "shim.js"), `--outfile=${path.join(built, "index.js")}`, `--alias:worker=${glue}`,
-    "--external:./index_bg.wasm", "--external:cloudflare:*", "--bundle", "--format=esm", "--target=es2022", "--minify", "--log-level=warning",
+    path.join(source, "shim.js"),
+    `--outfile=${path.join(built, "index.js")}`,
+    `--alias:worker=${glue}`,
+    "--external:./index_bg.wasm",
+    "--external:cloudflare:*",
+    "--bundle",
+    "--format=esm",
+    "--target=es2022",
+    "--minify",
+    "--log-level=warning",
   ]);
 }

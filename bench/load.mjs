@@ -18,12 +18,23 @@ const UNITS = { us: 0.001, ms: 1, s: 1000, m: 60_000 };
  */
 export async function load(subject, seconds) {
   const { name, url, headers, pid, connections = 32 } = subject;
-  const fields = Object.entries({ ...BROWSER_HEADERS, ...headers }).flatMap(([field, value]) => ["-H", `${field}: ${value}`]);
+  const fields = Object.entries({ ...BROWSER_HEADERS, ...headers }).flatMap(([field, value]) => [
+    "-H",
+    `${field}: ${value}`,
+  ]);
   const script = writeScript(subject);
   try {
     const before = cpuMicros(pid);
     const { stdout } = await execute("wrk", [
-      "-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "30s", "--latency", ...(script ? ["-s", script] : []), ...fields, url,
+      "-t1",
+      `-c${connections}`,
+      `-d${seconds}s`,
+      "--timeout",
+      "30s",
+      "--latency",
+      ...(script ? ["-s", script] : []),
+      ...fields,
+      url,
     ]);
     const spent = cpuMicros(pid) - before;
     if (/Non-2xx|Socket errors/.test(stdout)) throw new Failure(`The load of "${name}" went wrong:\n${stdout}`);

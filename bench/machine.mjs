@@ -7,7 +7,9 @@ import { bin, inRoot, output } from "../scripts/lib.mjs";
 export function machine() {
   const system = readFileSync("/etc/os-release", "utf8").match(/^PRETTY_NAME="?([^"\n]+)/m)?.[1] ?? type();
   return {
-    processor: cpus()[0].model.trim(), cores: cpus().length, memoryGiB: Math.round(totalmem() / 2 ** 30),
+    processor: cpus()[0].model.trim(),
+    cores: cpus().length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
     system: `${system}, ${type()} ${release().match(/^[\d.]+\d/)}`,
   };
 }

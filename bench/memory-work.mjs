@@ -26,18 +26,23 @@ export function connections({ broker, pid }, count, calls) {
 
 /** People who sign in, each from an address and by a name that nobody else uses just then, and call. */
 export function sessions({ broker, people }, count) {
-  return (slice) => atOnce(count, async (number) => {
-    const at = slice * count + number;
-    const headers = {
-      origin: ORIGIN, "content-type": "application/json",
-      "cf-connecting-ip": `10.${(at >> 16) & 255}.${(at >> 8) & 255}.${at & 255}`,
-    };
-    const body = JSON.stringify(people[at % people.length]);
-    const signedIn = await fetch(`${broker}/auth/people/login`, { method: "POST", headers, body });
-    await expectOk(signedIn, "A sign-in");
-    const cookie = signedIn.headers.get("set-cookie").split(";")[0];
-    await expectOk(await fetch(`${broker}/api/people${SMALL}`, { headers: { origin: ORIGIN, cookie } }), "A call in a session");
-  });
+  return (slice) =>
+    atOnce(count, async (number) => {
+      const at = slice * count + number;
+      const headers = {
+        origin: ORIGIN,
+        "content-type": "application/json",
+        "cf-connecting-ip": `10.${(at >> 16) & 255}.${(at >> 8) & 255}.${at & 255}`,
+      };
+      const body = JSON.stringify(people[at % people.length]);
+      const signedIn = await fetch(`${broker}/auth/people/login`, { method: "POST", headers, body });
+      await expectOk(signedIn, "A sign-in");
+      const cookie = signedIn.headers.get("set-cookie").split(";")[0];
+      await expectOk(
+        await fetch(`${broker}/api/people${SMALL}`, { headers: { origin: ORIGIN, cookie } }),
+        "A call in a session",
+      );
+    });
 }
 
 /** Callers who leave while the upstream is silent. */
@@ -55,7 +60,10 @@ async function leave(broker, silence, silent, number) {
   await once(socket, "connect");
   const arrived = silence.arrival(number);
   socket.write(`GET /api/${silent}${SMALL}?${number} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer ${KEY}\r\n\r\n`);
-  const timer = setTimeout(() => socket.destroy(new Failure("A call did not arrive at the upstream.")), ARRIVAL_LIMIT_MS);
+  const timer = setTimeout(
+    () => socket.destroy(new Failure("A call did not arrive at the upstream.")),
+    ARRIVAL_LIMIT_MS,
+  );
   await Promise.race([arrived, once(socket, "close")]);
   clearTimeout(timer);
   socket.resetAndDestroy();

@@ -50,7 +50,8 @@ export default { fetch(request, env, ctx) {
 async function main() {
   await preparePorteiro();
   const people = Array.from({ length: 500 }, (_, number) => ({
-    username: `person-${number}@example.com`, password: `secret-${number}`,
+    username: `person-${number}@example.com`,
+    password: `secret-${number}`,
   }));
   const upstream = await startUpstream();
   const issuer = await startIssuer();
@@ -65,7 +66,11 @@ async function main() {
   const workerd = await startWorkerd({ workers: [{ name: "porteiro", modules, ...config, keeper: true }], inspector });
   const wasmMiB = async () => Number(await (await fetch(`${workerd.urls.porteiro}/bench/memory`)).text()) / MIB;
   const heap = await attach(inspector, "porteiro", wasmMiB);
-  const sample = async () => ({ heap: await heap.usedMiB(), wasm: await wasmMiB(), resident: residentMiB(workerd.pid) });
+  const sample = async () => ({
+    heap: await heap.usedMiB(),
+    wasm: await wasmMiB(),
+    resident: residentMiB(workerd.pid),
+  });
   try {
     const surroundings = { broker: workerd.urls.porteiro, pid: workerd.pid, people, silence, silent };
     const work = {
@@ -75,7 +80,13 @@ async function main() {
     };
     const results = {};
     for (const [name, slice] of Object.entries(work)) results[name] = await step(name, () => watched(slice, sample));
-    writeResults("memory", { date: new Date().toISOString(), calls: CALLS, machine: machine(), versions: versions(), results });
+    writeResults("memory", {
+      date: new Date().toISOString(),
+      calls: CALLS,
+      machine: machine(),
+      versions: versions(),
+      results,
+    });
     judge(results);
   } finally {
     heap.close();
@@ -106,7 +117,12 @@ const told = ({ heap, wasm, resident }) =>
 /** Fails where one kind of work made memory grow in its second half. */
 function judge(results) {
   const grown = [];
-  for (const [name, { rested: [first, second] }] of Object.entries(results)) {
+  for (const [
+    name,
+    {
+      rested: [first, second],
+    },
+  ] of Object.entries(results)) {
     for (const [kind, most] of Object.entries(MOST_GROWTH)) {
       const growth = second[kind] - first[kind];
       say(`${name}: ${kind} ${growth >= 0 ? "+" : ""}${growth.toFixed(2)} MiB in the second half (${most} at most)`);

@@ -27,13 +27,16 @@ const SAME = {
 };
 
 const REFUSED = {
-  "nobody": [{ path: SMALL, headers: {} }, 401],
+  nobody: [{ path: SMALL, headers: {} }, 401],
   "a wrong key": [{ path: SMALL, headers: { authorization: `Bearer ${KEY}x` } }, 401],
   "a wrong key of a known page": [{ path: SMALL, headers: { authorization: "Bearer x", origin: ORIGIN } }, 401],
   "a path without a rule": [{ path: "/private/small.json", headers: withKey }, 403],
   "a method without a rule": [{ path: SMALL, headers: withKey, method: "DELETE" }, 403],
   "a foreign origin": [{ path: SMALL, headers: { ...withKey, origin: "https://evil.example" } }, 403],
-  "a cookie of another site": [{ path: SMALL, headers: { cookie: "__Host-Http-porteiro=x", "sec-fetch-site": "cross-site" } }, 403],
+  "a cookie of another site": [
+    { path: SMALL, headers: { cookie: "__Host-Http-porteiro=x", "sec-fetch-site": "cross-site" } },
+    403,
+  ],
   "an encoded slash": [{ path: "/a%2fb", headers: withKey }, 400],
   "a loop": [{ path: SMALL, headers: { ...withKey, via: "1.1 porteiro" } }, 400],
   "a script of a page": [{ path: SMALL, headers: { ...withKey, "sec-fetch-dest": "script" } }, 400],
@@ -57,7 +60,11 @@ export async function checkParity(porteiro, javascript) {
 }
 
 async function call(broker, { path, headers, method, body }) {
-  const response = await fetch(`${broker}/api/service${path}`, { method, headers: { ...BROWSER_HEADERS, ...headers }, body });
+  const response = await fetch(`${broker}/api/service${path}`, {
+    method,
+    headers: { ...BROWSER_HEADERS, ...headers },
+    body,
+  });
   const fields = Object.fromEntries(response.headers);
   for (const name of CHANGING) fields[name] &&= "(changes)";
   // Their order says nothing.
@@ -85,5 +92,6 @@ const sorted = (answer) => ({ ...answer, fields: Object.entries(answer.fields).s
 /** The upstream counts the head, too. */
 function checkReceived(what, bytes, { body }) {
   const { received } = JSON.parse(body);
-  if (!(received > bytes && received < bytes + 8 * KIB)) throw new Failure(`The upstream got ${received} bytes of ${what}.`);
+  if (!(received > bytes && received < bytes + 8 * KIB))
+    throw new Failure(`The upstream got ${received} bytes of ${what}.`);
 }

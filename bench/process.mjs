@@ -7,7 +7,9 @@ const TICKS = Number(output("getconf", ["CLK_TCK"]) ?? 100);
 /** The processor time of the process and its threads, in microseconds. */
 export function cpuMicros(pid) {
   // The second field is the command in parentheses, which may hold blanks.
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /s, "").split(" ");
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+    .replace(/^.*\) /s, "")
+    .split(" ");
   const [userTime, systemTime] = [fields[11], fields[12]].map(Number);
   return ((userTime + systemTime) * 1e6) / TICKS;
 }

@@ -26,15 +26,23 @@ async function main() {
   const hubsoft = await startHubsoft({ port: 0 });
   const { tables, texts } = configuration({ upstream, hubsoft });
   texts.ADMIN_KEY = OPERATOR.authorization.split(" ")[1];
-  const workerd = await startWorkerd({ workers: [{ name: "porteiro", modules: porteiroModules(), tables, texts, keeper: true }] });
+  const workerd = await startWorkerd({
+    workers: [{ name: "porteiro", modules: porteiroModules(), tables, texts, keeper: true }],
+  });
   const url = workerd.urls.porteiro;
   const { client_id, client_secret, username, password } = hubsoft.credentials;
-  const registration = JSON.stringify({ ...tables.CONNECTIONS.service, secrets: { client_id, client_secret, username, password } });
+  const registration = JSON.stringify({
+    ...tables.CONNECTIONS.service,
+    secrets: { client_id, client_secret, username, password },
+  });
   const results = { connections: CONNECTIONS };
   try {
     await answered(`${url}/api/service${SMALL}`, { headers: CALLER });
-    results.register = await timed("register", () => each(CONNECTIONS, (number) =>
-      answered(`${url}/admin/connections/${idOf(number)}`, { method: "PUT", headers: OPERATOR, body: registration })));
+    results.register = await timed("register", () =>
+      each(CONNECTIONS, (number) =>
+        answered(`${url}/admin/connections/${idOf(number)}`, { method: "PUT", headers: OPERATOR, body: registration }),
+      ),
+    );
     results.list = await timed("list all, in pages", async () => {
       let [found, next] = [0, ""];
       do {
@@ -44,22 +52,37 @@ async function main() {
       } while (next !== null);
       if (found !== CONNECTIONS + 1) throw new Failure(`${found} connections are listed.`);
     });
-    results.use = await timed("use, for the first time", () => each(CONNECTIONS, (number) =>
-      answered(`${url}/api/${idOf(number)}${SMALL}`, { headers: CALLER })));
+    results.use = await timed("use, for the first time", () =>
+      each(CONNECTIONS, (number) => answered(`${url}/api/${idOf(number)}${SMALL}`, { headers: CALLER })),
+    );
     // What is in memory is 2,000 of them at most: these are now.
     await each(USED, (number) => answered(`${url}/api/${idOf(number)}${SMALL}`, { headers: CALLER }));
-    const subject = (id, name, path, script) => ({ id, name, url: `${url}/api/${path}${SMALL}`, headers: CALLER, pid: workerd.pid, script });
-    const measured = await step("warm calls", () => measure([
-      subject("configured", "a configured connection", "service"),
-      subject("registered", `a registered one of ${CONNECTIONS}`, idOf(0)),
-      subject("inTurn", `${USED} registered ones in turn`, idOf(0), inTurn()),
-    ]));
+    const subject = (id, name, path, script) => ({
+      id,
+      name,
+      url: `${url}/api/${path}${SMALL}`,
+      headers: CALLER,
+      pid: workerd.pid,
+      script,
+    });
+    const measured = await step("warm calls", () =>
+      measure([
+        subject("configured", "a configured connection", "service"),
+        subject("registered", `a registered one of ${CONNECTIONS}`, idOf(0)),
+        subject("inTurn", `${USED} registered ones in turn`, idOf(0), inTurn()),
+      ]),
+    );
     results.warm = measured.map(({ id, rate, cpu, toBaseline }) => ({ id, rate, cpu, toBaseline }));
     for (const { name, rate, toBaseline } of measured) {
-      say(`    ${name}: ${Math.round(rate.median)} a second, ${toBaseline.rate.median.toFixed(2)} of the configured one (${toBaseline.rate.from.toFixed(2)} to ${toBaseline.rate.to.toFixed(2)})`);
+      say(
+        `    ${name}: ${Math.round(rate.median)} a second, ${toBaseline.rate.median.toFixed(2)} of the configured one (${toBaseline.rate.from.toFixed(2)} to ${toBaseline.rate.to.toFixed(2)})`,
+      );
     }
-    results.remove = await timed("remove", () => each(CONNECTIONS, (number) =>
-      answered(`${url}/admin/connections/${idOf(number)}`, { method: "DELETE", headers: OPERATOR })));
+    results.remove = await timed("remove", () =>
+      each(CONNECTIONS, (number) =>
+        answered(`${url}/admin/connections/${idOf(number)}`, { method: "DELETE", headers: OPERATOR }),
+      ),
+    );
     const { connections } = await (await answered(`${url}/admin/connections`, { headers: OPERATOR })).json();
     if (connections.length !== 1) throw new Failure("Some are left.");
     writeResults("registry", results);
@@ -86,7 +109,8 @@ async function each(count, act) {
 
 async function answered(address, init) {
   const response = await fetch(address, init);
-  if (!response.ok) throw new Failure(`${init.method ?? "GET"} ${address} answered ${response.status}: ${await response.text()}`);
+  if (!response.ok)
+    throw new Failure(`${init.method ?? "GET"} ${address} answered ${response.status}: ${await response.text()}`);
   return response;
 }
 

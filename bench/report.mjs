@@ -20,76 +20,139 @@ export function writeReport(results) {
   writeFileSync(page, `${before}${BEGIN}\n${report(results)}\n${END}${after}`);
 }
 
-export const report = (results) => [
-  heading(results),
-  calls("A `GET` of 221 bytes, 32 at a time", results.throughput.small),
-  calls("A `GET` of 1 MiB, 8 at a time", results.throughput.large),
-  calls("A `POST` of 64 KiB, 16 at a time", results.throughput.posted),
-  calls("A `POST` of 20 MiB, 4 at a time", results.throughput.streamed),
-  starts(results.coldStarts),
-  tokens(results.coldTokens),
-  storm(results.storms),
-  connections(results.connections),
-].join("\n\n");
+export const report = (results) =>
+  [
+    heading(results),
+    calls("A `GET` of 221 bytes, 32 at a time", results.throughput.small),
+    calls("A `GET` of 1 MiB, 8 at a time", results.throughput.large),
+    calls("A `POST` of 64 KiB, 16 at a time", results.throughput.posted),
+    calls("A `POST` of 20 MiB, 4 at a time", results.throughput.streamed),
+    starts(results.coldStarts),
+    tokens(results.coldTokens),
+    storm(results.storms),
+    connections(results.connections),
+  ].join("\n\n");
 
 function heading({ date, machine, versions, rounds, seconds }) {
   const { processor, cores, memoryGiB, system } = machine;
-  const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", ");
-  return `Measured on ${date.slice(0, 10)}: ${processor}, ${cores} cores, ${memoryGiB} GiB, ${system}; ${named}. ` +
-    `Medians of ${rounds} rounds of ${seconds} s; in brackets the middle half of the rounds.`;
+  const named = Object.entries(versions)
+    .map(([name, version]) => `${name} ${version}`)
+    .join(", ");
+  return (
+    `Measured on ${date.slice(0, 10)}: ${processor}, ${cores} cores, ${memoryGiB} GiB, ${system}; ${named}. ` +
+    `Medians of ${rounds} rounds of ${seconds} s; in brackets the middle half of the rounds.`
+  );
 }
 
 function calls(title, subjects) {
-  return `### ${title}\n\n` + table(
-    ["", "calls/s", "to pass-through", "to JavaScript", "CPU µs/call", "to pass-through", "to JavaScript", "p50 ms", "p99 ms"],
-    subjects.map(({ name, rate, cpu, p50, p99, toBaseline, toJavascript }) => [
-      name, whole(rate.median), spread(toBaseline.rate), spread(toJavascript.rate), whole(cpu.median), spread(toBaseline.cpu),
-      spread(toJavascript.cpu), fixed(p50.median, 2), fixed(p99.median, 2),
-    ]),
+  return (
+    `### ${title}\n\n` +
+    table(
+      [
+        "",
+        "calls/s",
+        "to pass-through",
+        "to JavaScript",
+        "CPU µs/call",
+        "to pass-through",
+        "to JavaScript",
+        "p50 ms",
+        "p99 ms",
+      ],
+      subjects.map(({ name, rate, cpu, p50, p99, toBaseline, toJavascript }) => [
+        name,
+        whole(rate.median),
+        spread(toBaseline.rate),
+        spread(toJavascript.rate),
+        whole(cpu.median),
+        spread(toBaseline.cpu),
+        spread(toJavascript.cpu),
+        fixed(p50.median, 2),
+        fixed(p99.median, 2),
+      ]),
+    )
   );
 }
 
 function starts(subjects) {
-  return "### Cold starts\n\n" + table(
-    [
-      "", "module bytes", "gzipped", "process start to first answer, ms", "to empty JavaScript",
-      "an isolate, ms", "its first answer, ms", "that of a further one, ms",
-    ],
-    subjects.map(({ name, bytes, gzipped, total, toEmpty, isolate, first, later }) => [
-      name, whole(bytes), whole(gzipped), fixed(total.median, 0), spread(toEmpty),
-      fixed(isolate.median, 1), fixed(first.median, 1), fixed(later.median, 1),
-    ]),
+  return (
+    "### Cold starts\n\n" +
+    table(
+      [
+        "",
+        "module bytes",
+        "gzipped",
+        "process start to first answer, ms",
+        "to empty JavaScript",
+        "an isolate, ms",
+        "its first answer, ms",
+        "that of a further one, ms",
+      ],
+      subjects.map(({ name, bytes, gzipped, total, toEmpty, isolate, first, later }) => [
+        name,
+        whole(bytes),
+        whole(gzipped),
+        fixed(total.median, 0),
+        spread(toEmpty),
+        fixed(isolate.median, 1),
+        fixed(first.median, 1),
+        fixed(later.median, 1),
+      ]),
+    )
   );
 }
 
 function tokens(subjects) {
   const cell = ({ call, token }) => `${fixed(call.median, 1)} (${fixed(token.median, 0)})`;
-  return "### The first call of an isolate, by where its token comes from\n\nMilliseconds; in brackets those until there was a token.\n\n" + table(
-    ["", "token endpoint", "keeper", "KV", "memory (second call)"],
-    subjects.map(({ name, grant, keeper, kv, memory }) => [name, cell(grant), cell(keeper), cell(kv), cell(memory)]),
+  return (
+    "### The first call of an isolate, by where its token comes from\n\nMilliseconds; in brackets those until there was a token.\n\n" +
+    table(
+      ["", "token endpoint", "keeper", "KV", "memory (second call)"],
+      subjects.map(({ name, grant, keeper, kv, memory }) => [name, cell(grant), cell(keeper), cell(kv), cell(memory)]),
+    )
   );
 }
 
 function storm({ crowd, tokenRequestMs, tokenRequests, expired, warm }) {
-  return "### A storm at expiry\n\n" + table(
-    [`${crowd} calls at once`, "token requests", "until the last answer, ms"],
-    [
-      [`the token has expired; a token request takes ${tokenRequestMs} ms`, String(tokenRequests), spread(expired, 0)],
-      ["the token is in memory", "0", spread(warm, 0)],
-    ],
+  return (
+    "### A storm at expiry\n\n" +
+    table(
+      [`${crowd} calls at once`, "token requests", "until the last answer, ms"],
+      [
+        [
+          `the token has expired; a token request takes ${tokenRequestMs} ms`,
+          String(tokenRequests),
+          spread(expired, 0),
+        ],
+        ["the token is in memory", "0", spread(warm, 0)],
+      ],
+    )
   );
 }
 
 function connections(subjects) {
-  return "### Many connections\n\n" + table(
-    [
-      "connections", "first answer of an isolate, ms", "calls/s, spread over all", "to one connection",
-      "CPU µs/call", "to one connection", "memory of the process, MiB",
-    ],
-    subjects.map(({ connections: count, firstAnswer, rate, cpu, toBaseline, memory }) => [
-      whole(count), fixed(firstAnswer.median, 1), whole(rate.median), spread(toBaseline.rate),
-      whole(cpu.median), spread(toBaseline.cpu), whole(memory),
-    ]),
+  return (
+    "### Many connections\n\n" +
+    table(
+      [
+        "connections",
+        "first answer of an isolate, ms",
+        "calls/s, spread over all",
+        "to one connection",
+        "CPU µs/call",
+        "to one connection",
+        "memory of the process, MiB",
+      ],
+      subjects.map(({ connections: count, firstAnswer, rate, cpu, toBaseline, memory }) => [
+        whole(count),
+        fixed(firstAnswer.median, 1),
+        whole(rate.median),
+        spread(toBaseline.rate),
+        whole(cpu.median),
+        spread(toBaseline.cpu),
+        whole(memory),
+      ]),
+    )
   );
 }
 

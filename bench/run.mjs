@@ -22,7 +22,8 @@ import { startWorkerd } from "./workerd.mjs";
 
 async function main() {
   for (const tool of ["nginx", "wrk"]) {
-    if (spawnSync(tool, ["-v"]).error) throw new Failure(`${tool} is missing: install it (on Debian: apt-get install nginx-light wrk).`);
+    if (spawnSync(tool, ["-v"]).error)
+      throw new Failure(`${tool} is missing: install it (on Debian: apt-get install nginx-light wrk).`);
   }
   await preparePorteiro();
   await emptyWorker();
@@ -34,7 +35,11 @@ async function main() {
     const surroundings = { upstream, hubsoft };
     const { envoy, measured } = await measureCalls(surroundings);
     const results = {
-      date, rounds: ROUNDS, seconds: SECONDS, machine: machine(), versions: versions(envoy),
+      date,
+      rounds: ROUNDS,
+      seconds: SECONDS,
+      machine: machine(),
+      versions: versions(envoy),
       throughput: measured,
       coldStarts: await step("cold starts", () => coldStarts(surroundings)),
       coldTokens: await step("cold tokens", () => coldTokens(surroundings)),

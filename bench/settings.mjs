@@ -9,10 +9,17 @@ export const ORIGIN = "http://localhost:8790";
 
 /** What a browser sends with a plain fetch. */
 export const BROWSER_HEADERS = {
-  accept: "application/json", "accept-language": "pt-BR,pt;q=0.9,en;q=0.8", "accept-encoding": "gzip, deflate, br",
+  accept: "application/json",
+  "accept-language": "pt-BR,pt;q=0.9,en;q=0.8",
+  "accept-encoding": "gzip, deflate, br",
   "user-agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36",
-  "sec-ch-ua": '"Chromium";v="141", "Not?A_Brand";v="8"', "sec-ch-ua-mobile": "?0", "sec-ch-ua-platform": '"Linux"',
-  "sec-fetch-dest": "empty", "sec-fetch-mode": "cors", "sec-fetch-site": "cross-site", referer: "http://localhost/app",
+  "sec-ch-ua": '"Chromium";v="141", "Not?A_Brand";v="8"',
+  "sec-ch-ua-mobile": "?0",
+  "sec-ch-ua-platform": '"Linux"',
+  "sec-fetch-dest": "empty",
+  "sec-fetch-mode": "cors",
+  "sec-fetch-site": "cross-site",
+  referer: "http://localhost/app",
 };
 
 export const KIB = 1024;

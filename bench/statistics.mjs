@@ -12,7 +12,9 @@ export const median = (values) => quantile(values, 0.5);
 
 /** Median and quartiles: how far the rounds lie apart. */
 export const summary = (values) => ({
-  median: rounded(median(values)), from: rounded(quantile(values, 0.25)), to: rounded(quantile(values, 0.75)),
+  median: rounded(median(values)),
+  from: rounded(quantile(values, 0.25)),
+  to: rounded(quantile(values, 0.75)),
 });
 
 const rounded = (value) => Number(value.toPrecision(5));

@@ -17,7 +17,12 @@ const STORMS = Math.ceil(ROUNDS / 3);
 
 export async function storms({ upstream }) {
   const hubsoft = await startHubsoft({ port: 0, options: { expiresIn: LIFE_SECONDS } });
-  const worker = { name: "porteiro", modules: porteiroModules(), ...configuration({ upstream, hubsoft }), keeper: true };
+  const worker = {
+    name: "porteiro",
+    modules: porteiroModules(),
+    ...configuration({ upstream, hubsoft }),
+    keeper: true,
+  };
   const workerd = await startWorkerd({ workers: [worker] });
   const agent = new Agent({ keepAlive: true, maxSockets: CROWD });
   const url = `${workerd.urls.porteiro}/api/service${SMALL}`;
@@ -65,12 +70,16 @@ async function crowd(url, agent) {
 
 function call(url, agent) {
   return new Promise((resolve, reject) => {
-    const sent = request(url, { agent, headers: { ...BROWSER_HEADERS, authorization: `Bearer ${KEY}` } }, (response) => {
-      response.resume().on("end", () => {
-        if (response.statusCode === 200) resolve();
-        else reject(new Failure(`A call in the storm was answered ${response.statusCode}.`));
-      });
-    });
+    const sent = request(
+      url,
+      { agent, headers: { ...BROWSER_HEADERS, authorization: `Bearer ${KEY}` } },
+      (response) => {
+        response.resume().on("end", () => {
+          if (response.statusCode === 200) resolve();
+          else reject(new Failure(`A call in the storm was answered ${response.statusCode}.`));
+        });
+      },
+    );
     sent.on("error", reject).end();
   });
 }

@@ -33,9 +33,10 @@ export async function measure(subjects, { rounds = ROUNDS, seconds = SECONDS, on
   }));
 }
 
-const ratios = (slices, base) => Object.fromEntries(
-  MEASURES.map((measure) => [measure, summary(slices.map((slice, round) => slice[measure] / base[round][measure]))]),
-);
+const ratios = (slices, base) =>
+  Object.fromEntries(
+    MEASURES.map((measure) => [measure, summary(slices.map((slice, round) => slice[measure] / base[round][measure]))]),
+  );
 
 /** The payloads, and the subjects of each. */
 export async function throughput({ workerd, upstream, issuer, hubsoft, envoy }) {
@@ -43,18 +44,66 @@ export async function throughput({ workerd, upstream, issuer, hubsoft, envoy }) 
   const { pid } = workerd;
   const withKey = { authorization: `Bearer ${KEY}` };
   const three = (path, more) => [
-    { id: "pass", name: "bare JavaScript pass-through", url: pass + path, headers: { authorization: "Bearer x" }, pid, ...more },
-    { id: "javascript", name: "the broker in plain JavaScript, a key", url: `${javascript}/api/service${path}`, headers: withKey, pid, ...more },
+    {
+      id: "pass",
+      name: "bare JavaScript pass-through",
+      url: pass + path,
+      headers: { authorization: "Bearer x" },
+      pid,
+      ...more,
+    },
+    {
+      id: "javascript",
+      name: "the broker in plain JavaScript, a key",
+      url: `${javascript}/api/service${path}`,
+      headers: withKey,
+      pid,
+      ...more,
+    },
     { id: "key", name: "Porteiro, a key", url: `${porteiro}/api/service${path}`, headers: withKey, pid, ...more },
   ];
   const cookie = await signIn(people, hubsoft.credentials);
   const small = [
     ...three(SMALL),
-    { id: "anyone", name: "Porteiro, anyone from a page", url: `${porteiro}/api/service${SMALL}`, headers: { origin: ORIGIN }, pid },
-    { id: "jwt", name: "Porteiro, a remembered `jwt`", url: `${people}/api/service${SMALL}`, headers: { authorization: `Bearer ${issuer.token}` }, pid },
-    { id: "session", name: "Porteiro, a session and its own token", url: `${people}/api/people${SMALL}`, headers: { origin: ORIGIN, cookie }, pid },
-    ...(envoy ? [{ id: "envoy", name: `Envoy ${envoy.version}, no caller checked`, url: envoy.url + SMALL, headers: {}, pid: envoy.pid }] : []),
-    { id: "upstream", name: "nginx alone, nothing before it", url: upstream.url + SMALL, headers: {}, pid: upstream.pid },
+    {
+      id: "anyone",
+      name: "Porteiro, anyone from a page",
+      url: `${porteiro}/api/service${SMALL}`,
+      headers: { origin: ORIGIN },
+      pid,
+    },
+    {
+      id: "jwt",
+      name: "Porteiro, a remembered `jwt`",
+      url: `${people}/api/service${SMALL}`,
+      headers: { authorization: `Bearer ${issuer.token}` },
+      pid,
+    },
+    {
+      id: "session",
+      name: "Porteiro, a session and its own token",
+      url: `${people}/api/people${SMALL}`,
+      headers: { origin: ORIGIN, cookie },
+      pid,
+    },
+    ...(envoy
+      ? [
+          {
+            id: "envoy",
+            name: `Envoy ${envoy.version}, no caller checked`,
+            url: envoy.url + SMALL,
+            headers: {},
+            pid: envoy.pid,
+          },
+        ]
+      : []),
+    {
+      id: "upstream",
+      name: "nginx alone, nothing before it",
+      url: upstream.url + SMALL,
+      headers: {},
+      pid: upstream.pid,
+    },
   ];
   const post = (bodyBytes, connections) => ({ method: "POST", bodyBytes, connections });
   return {
@@ -68,7 +117,9 @@ export async function throughput({ workerd, upstream, issuer, hubsoft, envoy }) 
 
 async function signIn(broker, { username, password }) {
   const response = await fetch(`${broker}/auth/people/login`, {
-    method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ username, password }),
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ username, password }),
   });
   if (!response.ok) throw new Failure(`The sign-in was answered ${response.status}.`);
   return response.headers.get("set-cookie").split(";")[0];

@@ -26,7 +26,10 @@ export async function startUpstream() {
   writeFileSync(path.join(folder, "large.bin"), Buffer.alloc(MIB, "x"));
   const [port, inner] = [await freePort(), await freePort()];
   writeFileSync(path.join(folder, "nginx.conf"), configuration(folder, port, inner));
-  const child = endWithThis(spawn("nginx", ["-p", folder, "-c", path.join(folder, "nginx.conf")], { stdio: "inherit" }), "SIGTERM");
+  const child = endWithThis(
+    spawn("nginx", ["-p", folder, "-c", path.join(folder, "nginx.conf")], { stdio: "inherit" }),
+    "SIGTERM",
+  );
   const url = `http://127.0.0.1:${port}`;
   await untilOpen(url + SMALL);
   return {
@@ -68,7 +71,13 @@ http {
 
 async function untilOpen(url) {
   for (let attempt = 0; attempt < 100; attempt++) {
-    if (await fetch(url).then(() => true, () => false)) return;
+    if (
+      await fetch(url).then(
+        () => true,
+        () => false,
+      )
+    )
+      return;
     await sleep(100);
   }
   throw new Failure(`Nothing answers at ${url}.`);

@@ -25,11 +25,22 @@ export async function startWorkerd({ workers, kv, objects, onLog, inspector }) {
   }
   writeFileSync(path.join(folder, "config.capnp"), configuration(workers, kv, objects ?? folder));
   const began = performance.now();
-  const child = endWithThis(spawn(bin("workerd"), [
-    "serve", "config.capnp", "--experimental", "--control-fd=3", ...(inspector ? [`--inspector-addr=${new URL(inspector).host}`] : []),
-  ], {
-    cwd: folder, stdio: ["ignore", onLog ? "pipe" : "ignore", "pipe", "pipe"],
-  }));
+  const child = endWithThis(
+    spawn(
+      bin("workerd"),
+      [
+        "serve",
+        "config.capnp",
+        "--experimental",
+        "--control-fd=3",
+        ...(inspector ? [`--inspector-addr=${new URL(inspector).host}`] : []),
+      ],
+      {
+        cwd: folder,
+        stdio: ["ignore", onLog ? "pipe" : "ignore", "pipe", "pipe"],
+      },
+    ),
+  );
   // It tells of each client that leaves before its answer, as wrk does at the end: only its own end counts.
   let said = "";
   child.stderr.on("data", (chunk) => (said = (said + chunk).slice(-4000)));
@@ -89,7 +100,9 @@ function configuration(workers, kv, objects) {
   const records = kv
     ? `external = (address = ${quote(new URL(kv).host)}, http = ())`
     : `worker = (modules = [(name = "kv.js", esModule = ${quote(RECORDS)})], ${compatible})`;
-  const sockets = workers.map(({ name }) => `(name = "${name}", address = "127.0.0.1:0", http = (), service = "${name}")`);
+  const sockets = workers.map(
+    ({ name }) => `(name = "${name}", address = "127.0.0.1:0", http = (), service = "${name}")`,
+  );
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
@@ -103,8 +116,10 @@ const config :Workerd.Config = (
 }
 
 function services({ name, modules, tables = {}, texts = {}, keeper = false }, objects) {
-  const embedded = Object.keys(modules).map((module, number) =>
-    `(name = "${module}", ${module.endsWith(".wasm") ? "wasm" : "esModule"} = embed "${name}-${number}")`);
+  const embedded = Object.keys(modules).map(
+    (module, number) =>
+      `(name = "${module}", ${module.endsWith(".wasm") ? "wasm" : "esModule"} = embed "${name}-${number}")`,
+  );
   const bindings = [
     ...Object.entries(tables).map(([key, value]) => `(name = ${quote(key)}, json = ${quote(quote(value))})`),
     ...Object.entries(texts).map(([key, value]) => `(name = ${quote(key)}, text = ${quote(value)})`),

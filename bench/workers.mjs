@@ -26,7 +26,13 @@ export const porteiroModules = () => rustModules(porteiroFolder);
 export async function javascriptModules() {
   const { outputFiles } = await build({
     entryPoints: [inRoot("bench", "javascript-broker", "main.js")],
-    bundle: true, format: "esm", target: "es2022", minify: true, external: ["cloudflare:*"], write: false, logLevel: "warning",
+    bundle: true,
+    format: "esm",
+    target: "es2022",
+    minify: true,
+    external: ["cloudflare:*"],
+    write: false,
+    logLevel: "warning",
   });
   return { "main.js": outputFiles[0].contents };
 }
@@ -71,5 +77,7 @@ export const connectionId = (number) => (number === 0 ? "service" : `service-${n
 
 function secrets(id, fields) {
   const prefix = id.toUpperCase().replaceAll("-", "_");
-  return Object.fromEntries(Object.entries(fields).map(([field, value]) => [`${prefix}_${field.toUpperCase()}`, value]));
+  return Object.fromEntries(
+    Object.entries(fields).map(([field, value]) => [`${prefix}_${field.toUpperCase()}`, value]),
+  );
 }

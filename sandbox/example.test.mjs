@@ -48,13 +48,18 @@ describe("the example front end", () => {
   test("shows the sandbox's accounts as they are", async () => {
     const hubsoft = await startHubsoft();
     await hubsoft.close();
-    const shown = [...html.matchAll(/<dt>([^<]+)<\/dt><dd>([^<]+)<\/dd>/g)].map(([, username, password]) => ({ username, password }));
+    const shown = [...html.matchAll(/<dt>([^<]+)<\/dt><dd>([^<]+)<\/dd>/g)].map(([, username, password]) => ({
+      username,
+      password,
+    }));
     assert.deepEqual(shown, hubsoft.people);
   });
 
   test("is sound TypeScript by its JSDoc", async () => {
     const { stdout } = await promisify(execFile)(process.execPath, [
-      at("node_modules/typescript/bin/tsc"), "--project", at("examples/front-end/jsconfig.json"),
+      at("node_modules/typescript/bin/tsc"),
+      "--project",
+      at("examples/front-end/jsconfig.json"),
     ]).catch((error) => error);
     assert.equal(stdout, "");
   });
@@ -63,7 +68,9 @@ describe("the example front end", () => {
     const types = await read("examples/front-end/porteiro.d.ts");
     const union = /type ProblemCode =([^;]+);/.exec(types)[1];
     const known = [...union.matchAll(/"(\w+)"/g)].map(([, code]) => code).sort();
-    const documented = [...(await read("docs/errors.md")).matchAll(/^\| [45]\d\d \| `(\w+)` \|/gm)].map(([, code]) => code).sort();
+    const documented = [...(await read("docs/errors.md")).matchAll(/^\| [45]\d\d \| `(\w+)` \|/gm)]
+      .map(([, code]) => code)
+      .sort();
     assert.deepEqual(known, documented);
   });
 });

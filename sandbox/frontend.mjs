@@ -27,7 +27,9 @@ const PAGE = {
   // The same file gives the broker's assets their headers, so both origins have
   // one policy.
   async headers() {
-    const lines = (await readFile(new URL("_headers", this.folder), "utf8")).split("\n").filter((line) => /^\s+\S/.test(line));
+    const lines = (await readFile(new URL("_headers", this.folder), "utf8"))
+      .split("\n")
+      .filter((line) => /^\s+\S/.test(line));
     return Object.fromEntries(
       lines.map((line) => {
         const at = line.indexOf(":");

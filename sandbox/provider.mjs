@@ -37,10 +37,7 @@ function jsonPairs(text) {
   // JSON.parse keeps the last of two members of one name, so the members are
   // read one by one. A token request holds nothing but strings.
   if (!FLAT_OBJECT.test(text)) throw invalidRequest("The body must be a JSON object of strings.");
-  return [...text.matchAll(new RegExp(MEMBER, "g"))].map(([, name, value]) => [
-    JSON.parse(name),
-    JSON.parse(value),
-  ]);
+  return [...text.matchAll(new RegExp(MEMBER, "g"))].map(([, name, value]) => [JSON.parse(name), JSON.parse(value)]);
 }
 
 function formPairs(text) {
@@ -231,7 +228,7 @@ export async function readBody(request, limit) {
 }
 
 export function send(response, { status = 200, headers = {}, body }) {
-  const text = body === undefined || typeof body === "string" ? body ?? "" : JSON.stringify(body);
+  const text = body === undefined || typeof body === "string" ? (body ?? "") : JSON.stringify(body);
   const names = Object.keys(headers).map((name) => name.toLowerCase());
   if (text && !names.includes("content-type")) {
     response.setHeader("Content-Type", "application/json; charset=utf-8");
@@ -405,10 +402,7 @@ export async function startProvider(definition, settings = {}) {
     const fault = takeFault(isTokenRequest ? "token" : "api");
     record.fault = fault?.kind;
 
-    const { body, tooLarge } = await readBody(
-      request,
-      isTokenRequest ? TOKEN_BODY_LIMIT : API_BODY_LIMIT,
-    );
+    const { body, tooLarge } = await readBody(request, isTokenRequest ? TOKEN_BODY_LIMIT : API_BODY_LIMIT);
     record.body = body.toString("utf8");
     if (isTokenRequest) record.grant_type = guessGrantType(record.body);
 

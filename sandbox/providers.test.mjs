@@ -24,8 +24,7 @@ const postToken = (provider, body, headers, init = {}) =>
   fetch(provider.tokenUrl, { method: "POST", headers, body, ...init });
 
 const json = (provider, members) => postToken(provider, JSON.stringify(members), JSON_TYPE);
-const form = (provider, members) =>
-  postToken(provider, new URLSearchParams(members).toString(), FORM_TYPE);
+const form = (provider, members) => postToken(provider, new URLSearchParams(members).toString(), FORM_TYPE);
 
 const hubsoftPassword = ({ credentials: c }) => ({
   grant_type: "password",
@@ -55,9 +54,10 @@ const v8Refresh = ({ credentials: c }, refresh_token) => ({
 });
 
 async function acquire(provider) {
-  const response = provider.name === "v8"
-    ? await form(provider, v8Password(provider))
-    : await json(provider, hubsoftPassword(provider));
+  const response =
+    provider.name === "v8"
+      ? await form(provider, v8Password(provider))
+      : await json(provider, hubsoftPassword(provider));
   assert.equal(response.status, 200);
   return response.json();
 }
@@ -139,9 +139,7 @@ describe("hubsoft", () => {
     assert.equal(response.status, 200);
     assert.equal(response.headers.get("cache-control"), "no-store");
     const token = await response.json();
-    assert.deepEqual(Object.keys(token).sort(), [
-      "access_token", "expires_in", "refresh_token", "token_type",
-    ]);
+    assert.deepEqual(Object.keys(token).sort(), ["access_token", "expires_in", "refresh_token", "token_type"]);
     assert.equal(token.token_type, "Bearer");
     assert.equal(token.expires_in, 2592000);
     assert.match(token.access_token, /^hs_at_[\w-]{43}$/);
@@ -163,13 +161,21 @@ describe("hubsoft", () => {
     await refused(await postToken(hubsoft, text, FORM_TYPE), 400, "invalid_request");
     await refused(await postToken(hubsoft, text, { "Content-Type": "text/plain" }), 400, "invalid_request");
     await refused(await postToken(hubsoft, `${text.slice(0, -1)},"password":"x"}`, JSON_TYPE), 400, "invalid_request");
-    await refused(await postToken(hubsoft, `${text.slice(0, -1)},"pass\\u0077ord":"x"}`, JSON_TYPE), 400, "invalid_request");
+    await refused(
+      await postToken(hubsoft, `${text.slice(0, -1)},"pass\\u0077ord":"x"}`, JSON_TYPE),
+      400,
+      "invalid_request",
+    );
     await refused(await json(hubsoft, { ...good, scope: "*" }), 400, "invalid_request");
     await refused(await json(hubsoft, { ...good, client_id: 12 }), 400, "invalid_request");
     await refused(await json(hubsoft, { ...good, client_id: { a: "b" } }), 400, "invalid_request");
     await refused(await json(hubsoft, { ...good, grant_type: "client_credentials" }), 400, "unsupported_grant_type");
     await refused(await json(hubsoft, { ...good, grant_type: "toString" }), 400, "unsupported_grant_type");
-    await refused(await json(hubsoft, { ...good, grant_type: "refresh_token", refresh_token: "x" }), 400, "invalid_request");
+    await refused(
+      await json(hubsoft, { ...good, grant_type: "refresh_token", refresh_token: "x" }),
+      400,
+      "invalid_request",
+    );
     for (const body of ["", "[]", "null", text.slice(0, -1), Buffer.from([0x7b, 0xff, 0x7d])]) {
       await refused(await postToken(hubsoft, body, JSON_TYPE), 400, "invalid_request");
     }
@@ -376,7 +382,10 @@ describe("v8", () => {
       const { [name]: _, ...rest } = good;
       await refused(await form(v8, rest), 400, "invalid_request");
     }
-    assert.equal((await postToken(v8, text, { "Content-Type": "application/x-www-form-urlencoded;charset=UTF-8" })).status, 200);
+    assert.equal(
+      (await postToken(v8, text, { "Content-Type": "application/x-www-form-urlencoded;charset=UTF-8" })).status,
+      200,
+    );
   });
 
   test("refuses wrong credentials", async () => {
@@ -420,7 +429,14 @@ describe("faults", () => {
 
   test("status, for as many times as asked", async () => {
     const hubsoft = await start(startHubsoft);
-    hubsoft.arm({ target: "token", times: 2, kind: "status", status: 429, headers: { "Retry-After": "7" }, body: { error: "slow_down" } });
+    hubsoft.arm({
+      target: "token",
+      times: 2,
+      kind: "status",
+      status: 429,
+      headers: { "Retry-After": "7" },
+      body: { error: "slow_down" },
+    });
     for (let i = 0; i < 2; i += 1) {
       const response = await json(hubsoft, hubsoftPassword(hubsoft));
       assert.equal(response.status, 429);
@@ -428,7 +444,10 @@ describe("faults", () => {
       assert.deepEqual(await response.json(), { error: "slow_down" });
     }
     await acquire(hubsoft);
-    assert.deepEqual(hubsoft.tokenRequests.map(({ outcome }) => outcome), ["status", "status", "ok"]);
+    assert.deepEqual(
+      hubsoft.tokenRequests.map(({ outcome }) => outcome),
+      ["status", "status", "ok"],
+    );
   });
 
   test("status on the API, redirects included", async () => {
@@ -455,7 +474,10 @@ describe("faults", () => {
     hubsoft.arm({ target: "token", kind: "hang" });
     const pending = json(hubsoft, hubsoftPassword(hubsoft));
     const winner = await Promise.race([
-      pending.then(() => "answered", () => "failed"),
+      pending.then(
+        () => "answered",
+        () => "failed",
+      ),
       new Promise((resolve) => setTimeout(resolve, 100, "waiting")),
     ]);
     assert.equal(winner, "waiting");
@@ -515,7 +537,11 @@ describe("faults", () => {
 
   test("members are set and removed, and what the client receives is what counts", async () => {
     const v8 = await start(startV8);
-    v8.arm({ target: "token", kind: "members", set: { scope: "", expires_in: "3600", access_token: "x".repeat(8192) } });
+    v8.arm({
+      target: "token",
+      kind: "members",
+      set: { scope: "", expires_in: "3600", access_token: "x".repeat(8192) },
+    });
     const first = await acquire(v8);
     assert.equal(first.expires_in, "3600");
     assert.equal(first.scope, "");
@@ -529,7 +555,10 @@ describe("faults", () => {
       assert.deepEqual(Object.keys(next).sort(), ["access_token", "scope", "token_type"]);
       assert.equal(await apiStatus(v8, next.access_token), 200);
     }
-    assert.deepEqual(v8.tokenRequests.map(({ outcome }) => outcome), ["members", "members", "members"]);
+    assert.deepEqual(
+      v8.tokenRequests.map(({ outcome }) => outcome),
+      ["members", "members", "members"],
+    );
   });
 
   test("unauthorized, disarm, and what cannot be armed", async () => {
@@ -588,7 +617,9 @@ test("listens on the loopback address only", async () => {
       socket.setTimeout(1000, () => socket.destroy() && resolve(false));
     });
   assert.equal(await connects("127.0.0.1"), true);
-  const others = Object.values(networkInterfaces()).flat().filter(({ internal, scopeid }) => !internal && !scopeid);
+  const others = Object.values(networkInterfaces())
+    .flat()
+    .filter(({ internal, scopeid }) => !internal && !scopeid);
   for (const { address } of others) assert.equal(await connects(address), false, address);
 });
 
@@ -600,7 +631,12 @@ describe("the sandbox as a whole", () => {
   test("takes credentials from the environment and logs no secret", async () => {
     const lines = [];
     sandbox = await startSandbox(
-      { GURU_TOKEN: "from-env", V8_AUDIENCE: "https://other.example", HUBSOFT_PASSWORD: "", HUBSOFT_PEOPLE_CLIENT_ID: "people" },
+      {
+        GURU_TOKEN: "from-env",
+        V8_AUDIENCE: "https://other.example",
+        HUBSOFT_PASSWORD: "",
+        HUBSOFT_PEOPLE_CLIENT_ID: "people",
+      },
       { ports: free, log: (line) => lines.push(line) },
     );
     assert.equal(sandbox.guru.credentials.token, "from-env");

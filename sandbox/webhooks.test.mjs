@@ -8,7 +8,8 @@ import { startFrontend } from "./frontend.mjs";
 import { closeServer, listen, readBody, send } from "./provider.mjs";
 import { startGuru } from "./providers/guru.mjs";
 
-const post = (url, body, headers = { "Content-Type": "application/json" }) => fetch(url, { method: "POST", headers, body });
+const post = (url, body, headers = { "Content-Type": "application/json" }) =>
+  fetch(url, { method: "POST", headers, body });
 
 describe("the sandbox's Guru", () => {
   const arrived = [];
@@ -16,7 +17,12 @@ describe("the sandbox's Guru", () => {
   before(async () => {
     server = createServer(async (request, response) => {
       const { body } = await readBody(request, 1e6);
-      arrived.push({ method: request.method, path: request.url, type: request.headers["content-type"], body: body.toString() });
+      arrived.push({
+        method: request.method,
+        path: request.url,
+        type: request.headers["content-type"],
+        body: body.toString(),
+      });
       send(response, answer);
     });
     await listen(server, 0);
@@ -50,9 +56,13 @@ describe("the sandbox's Guru", () => {
 
   test("sends a transaction's states under one id, and then begins another", async () => {
     const events = [];
-    for (const kind of ["waiting_payment", "approved", "refunded", "waiting_payment"]) events.push((await tell({ kind })).event);
+    for (const kind of ["waiting_payment", "approved", "refunded", "waiting_payment"])
+      events.push((await tell({ kind })).event);
     const [waiting, approved, refunded, other] = events;
-    assert.deepEqual(events.map(({ status }) => status), ["waiting_payment", "approved", "refunded", "waiting_payment"]);
+    assert.deepEqual(
+      events.map(({ status }) => status),
+      ["waiting_payment", "approved", "refunded", "waiting_payment"],
+    );
     assert.equal(new Set([waiting, approved, refunded].map(({ id }) => id)).size, 1);
     assert.notEqual(other.id, waiting.id);
     assert.deepEqual(approved.contact, waiting.contact);
@@ -63,12 +73,14 @@ describe("the sandbox's Guru", () => {
   test("sends events with the fields that Guru documents", async () => {
     const { event: sale } = await tell({ kind: "approved" });
     assert.equal(sale.webhook_type, "transaction");
-    for (const field of ["id", "status", "type", "checkout_url", "contact", "dates", "payment", "product", "source"]) assert.ok(sale[field], field);
+    for (const field of ["id", "status", "type", "checkout_url", "contact", "dates", "payment", "product", "source"])
+      assert.ok(sale[field], field);
     const { event: left } = await tell({ kind: "abandoned" });
     assert.deepEqual([left.webhook_type, left.status, left.payment.method], ["transaction", "abandoned", null]);
     const { event: subscription } = await tell({ kind: "subscription" });
     assert.equal(subscription.webhook_type, "subscription");
-    for (const field of ["id", "last_status", "dates", "current_invoice", "subscriber", "product"]) assert.ok(subscription[field], field);
+    for (const field of ["id", "last_status", "dates", "current_invoice", "subscriber", "product"])
+      assert.ok(subscription[field], field);
   });
 
   test("sends the same bytes again only when told so", async () => {
@@ -85,7 +97,8 @@ describe("the sandbox's Guru", () => {
   test("refuses a kind that it does not know, and what a form of another page could send", async () => {
     const count = arrived.length;
     const url = `${guru.url}/sandbox/webhooks`;
-    for (const kind of ["paid", "toString", undefined]) assert.equal((await post(url, JSON.stringify({ kind }))).status, 422);
+    for (const kind of ["paid", "toString", undefined])
+      assert.equal((await post(url, JSON.stringify({ kind }))).status, 422);
     assert.equal((await post(url, '{"kind":"approved"}', { "Content-Type": "text/plain" })).status, 400);
     assert.equal((await fetch(url, { method: "OPTIONS" })).status, 405);
     assert.equal(arrived.length, count);

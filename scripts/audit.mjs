@@ -27,13 +27,19 @@ function refuseYankedCrates() {
   const manifest = (...parts) => readFileSync(inRoot(...parts, "Cargo.toml"), "utf8");
   // Each alone: no package may need one that is not in a registry.
   const worker = manifest().replace(/^members = .*\n/m, "");
-  const checker = manifest("check").replace(/^porteiro = .*\n/m, "").replace("[lints]\nworkspace = true\n", "[workspace]\n");
+  const checker = manifest("check")
+    .replace(/^porteiro = .*\n/m, "")
+    .replace("[lints]\nworkspace = true\n", "[workspace]\n");
   const said = [worker, checker].map((text) => packaging(folder, text));
   rmSync(folder, { recursive: true, force: true });
   const yanked = said.flatMap(({ stderr }) => stderr.split("\n")).filter((line) => line.includes("is yanked"));
   if (yanked.length) throw new Failure(`A crate in Cargo.lock is yanked:\n${yanked.join("\n")}`);
   const failed = said.find(({ status }) => status !== 0);
-  say(failed ? `    Rust crates: not checked, cargo said: ${failed.stderr.trim().split("\n").at(-1)}` : "    Rust crates: none is yanked");
+  say(
+    failed
+      ? `    Rust crates: not checked, cargo said: ${failed.stderr.trim().split("\n").at(-1)}`
+      : "    Rust crates: none is yanked",
+  );
 }
 
 /** What cargo says to a package of a manifest, the locked versions and nothing else. */
@@ -44,7 +50,9 @@ function packaging(folder, manifest) {
   copyFileSync(inRoot("Cargo.lock"), path.join(folder, "Cargo.lock"));
   writeFileSync(path.join(folder, "src", "lib.rs"), "");
   return spawnSync("cargo", ["package", "--allow-dirty", "--no-verify", "--no-metadata"], {
-    cwd: folder, encoding: "utf8", env: toolEnv({ CARGO_TARGET_DIR: path.join(folder, "target") }),
+    cwd: folder,
+    encoding: "utf8",
+    env: toolEnv({ CARGO_TARGET_DIR: path.join(folder, "target") }),
   });
 }
 

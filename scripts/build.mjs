@@ -3,7 +3,21 @@
 //   node scripts/build.mjs [--panic=unwind|abort] [--profiling] [--force]
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { Failure, bin, filesUnder, hashOf, inRoot, isMain, output, run, runMain, say, step, wasmEnv, wasmTarget } from "./lib.mjs";
+import {
+  Failure,
+  bin,
+  filesUnder,
+  hashOf,
+  inRoot,
+  isMain,
+  output,
+  run,
+  runMain,
+  say,
+  step,
+  wasmEnv,
+  wasmTarget,
+} from "./lib.mjs";
 import { setup, wasmBindgenPath } from "./setup.mjs";
 import { printSize } from "./size.mjs";
 
@@ -21,7 +35,13 @@ const PANIC = "unwind";
 const OPTIMISE = ["-O1", "--reorder-functions-by-name"];
 /** What wasm-opt may use: no newer encoding than the runtime knows. */
 export const features = [
-  "mutable-globals", "sign-ext", "nontrapping-float-to-int", "bulk-memory", "multivalue", "reference-types", "exception-handling",
+  "mutable-globals",
+  "sign-ext",
+  "nontrapping-float-to-int",
+  "bulk-memory",
+  "multivalue",
+  "reference-types",
+  "exception-handling",
 ].map((name) => `--enable-${name}`);
 
 /** The classes that the entry uses. */
@@ -36,9 +56,16 @@ const stamp = path.join(build, ".stamp");
 /** Builds when the inputs have changed since the last time. */
 export async function buildWorker({ panic = PANIC, profiling = false, force = false } = {}) {
   if (!["unwind", "abort"].includes(panic)) throw new Failure(`--panic is unwind or abort, not ${panic}.`);
-  const inputs = hashOf(filesUnder("src", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "package-lock.json", "scripts/build.mjs"),
-    panic, profiling, output("rustc", ["--version"]));
-  const done = existsSync(stamp) && readFileSync(stamp, "utf8") === inputs && outputs.every((name) => existsSync(path.join(build, name)));
+  const inputs = hashOf(
+    filesUnder("src", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "package-lock.json", "scripts/build.mjs"),
+    panic,
+    profiling,
+    output("rustc", ["--version"]),
+  );
+  const done =
+    existsSync(stamp) &&
+    readFileSync(stamp, "utf8") === inputs &&
+    outputs.every((name) => existsSync(path.join(build, name)));
   if (done && !force) return say("\n==> build: up to date");
 
   const compiled = await step(`cargo (panic=${panic})`, () => compile(panic));
@@ -78,13 +105,22 @@ async function compile(panic) {
 /** Makes the JavaScript side of the module, with the functions that recover from an abort. */
 async function bind(compiled) {
   await run(wasmBindgenPath(), [
-    compiled, "--out-dir", staging, "--out-name", "index", "--target", "module", "--no-typescript",
-    "--experimental-reset-state-function", "--force-enable-abort-handler",
+    compiled,
+    "--out-dir",
+    staging,
+    "--out-name",
+    "index",
+    "--target",
+    "module",
+    "--no-typescript",
+    "--experimental-reset-state-function",
+    "--force-enable-abort-handler",
   ]);
   // The runtime gives a module for a plain import of a .wasm file.
   const glue = path.join(staging, "index.js");
   const text = readFileSync(glue, "utf8");
-  if (!text.includes("import source ")) throw new Failure("wasm-bindgen's output has changed: it has no `import source`.");
+  if (!text.includes("import source "))
+    throw new Failure("wasm-bindgen's output has changed: it has no `import source`.");
   writeFileSync(glue, text.replace("import source ", "import "));
 }
 
@@ -110,19 +146,26 @@ async function prune() {
   const { exports } = ends(wasm);
   const kept = exports.filter((name) => calls(used, name) || !calls(all, name));
   const graph = `${wasm}.json`;
-  writeFileSync(graph, JSON.stringify([
-    { name: "JavaScript", root: true, reaches: kept },
-    ...kept.map((name) => ({ name, export: name })),
-  ]));
+  writeFileSync(
+    graph,
+    JSON.stringify([
+      { name: "JavaScript", root: true, reaches: kept },
+      ...kept.map((name) => ({ name, export: name })),
+    ]),
+  );
   // The names of functions stay: wasm-opt puts the functions in their order.
   const args = [wasm, "-o", `${wasm}.pruned`, `--graph-file=${graph}`, "--debuginfo", ...features];
   // It tells every function that goes.
-  if (output(bin("wasm-metadce"), args, { maxBuffer: 2 ** 28 }) === undefined) throw new Failure("wasm-metadce failed.");
+  if (output(bin("wasm-metadce"), args, { maxBuffer: 2 ** 28 }) === undefined)
+    throw new Failure("wasm-metadce failed.");
   renameSync(`${wasm}.pruned`, wasm);
   // All imports stand in one object, which esbuild takes as a whole.
   const imports = new Set(ends(wasm).imports);
   const members = /^ {8}(\w+): function\([^\n]*\{\n[^]*?^ {8}\}[^\n]*\n/gm;
-  writeFileSync(glue, used.replace(members, (member, name) => (imports.has(name) ? member : "")));
+  writeFileSync(
+    glue,
+    used.replace(members, (member, name) => (imports.has(name) ? member : "")),
+  );
 }
 
 /** The names of what the module at `wasm` imports and exports. */
@@ -141,11 +184,22 @@ async function optimise(profiling) {
 
 /** Joins the entry and wasm-bindgen's JavaScript into one module. */
 async function bundle() {
-  await run(bin("esbuild"), [
-    inRoot("src", "platform", "shim.js"), `--outfile=${path.join(staging, "out.js")}`,
-    `--alias:broker=${path.join(staging, "index.js")}`, "--external:./index_bg.wasm", "--external:cloudflare:*",
-    "--bundle", "--format=esm", "--target=es2022", "--minify", "--log-level=warning",
-  ], { cwd: staging });
+  await run(
+    bin("esbuild"),
+    [
+      inRoot("src", "platform", "shim.js"),
+      `--outfile=${path.join(staging, "out.js")}`,
+      `--alias:broker=${path.join(staging, "index.js")}`,
+      "--external:./index_bg.wasm",
+      "--external:cloudflare:*",
+      "--bundle",
+      "--format=esm",
+      "--target=es2022",
+      "--minify",
+      "--log-level=warning",
+    ],
+    { cwd: staging },
+  );
   renameSync(path.join(staging, "out.js"), path.join(staging, "index.js"));
 }
 

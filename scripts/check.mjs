@@ -12,8 +12,14 @@ const CONFIG = "wrangler.toml";
 const PATIENCE_MS = 10_000;
 
 const options = {
-  "--config": "config", "-c": "config", "--env": "environment", "-e": "environment",
-  "--json": "json", "--strict": "strict", "--offline": "offline", "--local": "local",
+  "--config": "config",
+  "-c": "config",
+  "--env": "environment",
+  "-e": "environment",
+  "--json": "json",
+  "--strict": "strict",
+  "--offline": "offline",
+  "--local": "local",
 };
 const withValue = new Set(["config", "environment"]);
 
@@ -21,7 +27,13 @@ const withValue = new Set(["config", "environment"]);
  * What is wrong in the file `config`: `{ problems, warnings, secrets }`, as docs/checking.md has it. An
  * `environment` of "" is the top level alone, none all of them. `secretNames` tells which secrets are set.
  */
-export async function check({ config = CONFIG, environment, local = false, offline = false, secretNames = listSecrets } = {}) {
+export async function check({
+  config = CONFIG,
+  environment,
+  local = false,
+  offline = false,
+  secretNames = listSecrets,
+} = {}) {
   checkTools();
   const isDefault = path.resolve(root, config) === inRoot(CONFIG);
   const args = [
@@ -37,10 +49,12 @@ export async function check({ config = CONFIG, environment, local = false, offli
 
 /** The text of a report: a line for each finding, then the secrets, then the sum. */
 export function shown({ problems, warnings, secrets }, config = CONFIG) {
-  const line = (kind) => ({ environment, line, column, field, message }) => {
-    const where = `${config}:${line}:${column}: ${kind}${environment === null ? "" : ` in ${environment}`}`;
-    return { line, column, text: `${where}: ${field ? `${field} ` : ""}${message}` };
-  };
+  const line =
+    (kind) =>
+    ({ environment, line, column, field, message }) => {
+      const where = `${config}:${line}:${column}: ${kind}${environment === null ? "" : ` in ${environment}`}`;
+      return { line, column, text: `${where}: ${field ? `${field} ` : ""}${message}` };
+    };
   const findings = [...problems.map(line("problem")), ...warnings.map(line("warning"))];
   findings.sort((one, other) => one.line - other.line || one.column - other.column);
   const absent = secrets.filter(({ set }) => !set);
@@ -50,17 +64,31 @@ export function shown({ problems, warnings, secrets }, config = CONFIG) {
   const paragraphs = [
     findings.map(({ text }) => text),
     needed.length ? [`Secrets to be given${unknown}:`, ...needed.map(({ command }) => `  ${command}`)] : [],
-    optional.length ? ["Without this one nobody is an operator:", ...optional.map(({ command }) => `  ${command}`)] : [],
+    optional.length
+      ? ["Without this one nobody is an operator:", ...optional.map(({ command }) => `  ${command}`)]
+      : [],
     [`${config}: ${counted(problems.length, "problem")}, ${counted(warnings.length, "warning")}.`],
   ];
-  return paragraphs.filter((lines) => lines.length).map((lines) => lines.join("\n")).join("\n\n");
+  return paragraphs
+    .filter((lines) => lines.length)
+    .map((lines) => lines.join("\n"))
+    .join("\n\n");
 }
 
 const counted = (count, what) => `${count || "no"} ${what}${count === 1 ? "" : "s"}`;
 
 /** What the native program prints; it is compiled where that has not been done. */
 async function native(args) {
-  const cargo = ["run", "--quiet", "--locked", "--manifest-path", inRoot("Cargo.toml"), "--package", "porteiro-check", "--"];
+  const cargo = [
+    "run",
+    "--quiet",
+    "--locked",
+    "--manifest-path",
+    inRoot("Cargo.toml"),
+    "--package",
+    "porteiro-check",
+    "--",
+  ];
   const notice = setTimeout(() => console.error("Compiling what checks: once, about a minute."), 3_000);
   const { code, stdout, stderr } = await collected("cargo", [...cargo, ...args]).finally(() => clearTimeout(notice));
   if (code === 0) return stdout;
@@ -92,17 +120,25 @@ export async function listSecrets(config, environment, { tool = wrangler, patien
 function collected(command, args, { patience, env = {} } = {}) {
   return new Promise((resolve) => {
     // With patience, a group of its own, so that what the program started ends with it.
-    const child = spawn(command, args, { cwd: root, env: toolEnv(env), stdio: ["ignore", "pipe", "pipe"], detached: Boolean(patience) });
+    const child = spawn(command, args, {
+      cwd: root,
+      env: toolEnv(env),
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: Boolean(patience),
+    });
     const texts = { stdout: "", stderr: "" };
-    for (const name of Object.keys(texts)) child[name].setEncoding("utf8").on("data", (chunk) => (texts[name] += chunk));
-    const timer = patience && setTimeout(() => {
-      try {
-        process.kill(-child.pid, "SIGKILL");
-      } catch {
-        // It ended meanwhile.
-      }
-      finish(null);
-    }, patience);
+    for (const name of Object.keys(texts))
+      child[name].setEncoding("utf8").on("data", (chunk) => (texts[name] += chunk));
+    const timer =
+      patience &&
+      setTimeout(() => {
+        try {
+          process.kill(-child.pid, "SIGKILL");
+        } catch {
+          // It ended meanwhile.
+        }
+        finish(null);
+      }, patience);
     const finish = (code, stderr = texts.stderr) => {
       clearTimeout(timer);
       resolve({ code, stdout: texts.stdout, stderr });
@@ -119,7 +155,11 @@ function chosen(args) {
     const [, name, value] = args[at].match(/^(-{1,2}[a-z]+)(?:=(.*))?$/s) ?? [];
     const option = options[name];
     if (!option || (value !== undefined && !withValue.has(option))) {
-      throw new Failure(`There is no option ${args[at]}: the options are ${Object.keys(options).filter((it) => it.startsWith("--")).join(", ")}.`);
+      throw new Failure(
+        `There is no option ${args[at]}: the options are ${Object.keys(options)
+          .filter((it) => it.startsWith("--"))
+          .join(", ")}.`,
+      );
     }
     if (!withValue.has(option)) found[option] = true;
     else if ((found[option] = value ?? args[(at += 1)]) === undefined) throw new Failure(`${name} needs a value.`);

@@ -10,7 +10,10 @@ export async function ensureChromium() {
   const found = findChromium();
   if (found) return found;
   if (process.getuid?.() === 0 && existsSync("/etc/debian_version")) {
-    const quiet = { env: { DEBIAN_FRONTEND: "noninteractive" }, hint: "Install Chromium, or name one in CHROMIUM_BIN." };
+    const quiet = {
+      env: { DEBIAN_FRONTEND: "noninteractive" },
+      hint: "Install Chromium, or name one in CHROMIUM_BIN.",
+    };
     await step("Chromium", async () => {
       await run("apt-get", ["update", "-q"], quiet);
       await run("apt-get", ["install", "-y", "-q", "--no-install-recommends", "chromium"], quiet);

@@ -22,7 +22,8 @@ const OFFLINE = ["--dry-run", "--help", "-h"];
 const WITH_SECRETS = 'exec 4<&0; cat <&3 | { exec 5<&0 <&4 4<&- 3<&-; exec "$@" --secrets-file /dev/fd/5; }';
 
 /** Deploys what is built; wrangler may ask the person at the terminal. */
-export const deploy = (...args) => run(...wrangler("deploy", ...target(args).own, ...args), { stdin: atTerminal() ? "inherit" : "ignore" });
+export const deploy = (...args) =>
+  run(...wrangler("deploy", ...target(args).own, ...args), { stdin: atTerminal() ? "inherit" : "ignore" });
 
 /** What the arguments say about where to deploy, as the check and wrangler's other commands take it. */
 export function target(args) {
@@ -34,7 +35,9 @@ export function target(args) {
   const environment = named ?? process.env.CLOUDFLARE_ENV;
   // Said outright, the environment without a name is no oversight that wrangler warns of.
   const own = environment === undefined ? ["--env="] : [];
-  const others = ["--name", "--profile"].filter((option) => value(option)).map((option) => `${option}=${value(option)}`);
+  const others = ["--name", "--profile"]
+    .filter((option) => value(option))
+    .map((option) => `${option}=${value(option)}`);
   const shared = [`--env=${environment ?? ""}`, ...(config ? [`--config=${config}`] : []), ...others];
   return { config, environment: environment || undefined, own, shared };
 }
@@ -58,9 +61,13 @@ async function signIn() {
   const [command, whoami] = wrangler("whoami", "--json");
   if (output(command, whoami, { env: toolEnv(), stdio: ["ignore", "pipe", "ignore"] })) return;
   if (!atTerminal()) {
-    throw new Failure("wrangler is not signed in, and nobody is here to do it: set CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID. docs/deployment.md says what the token must be allowed.");
+    throw new Failure(
+      "wrangler is not signed in, and nobody is here to do it: set CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID. docs/deployment.md says what the token must be allowed.",
+    );
   }
-  say("\nwrangler is not signed in yet. Without a browser on this machine, stop here and set CLOUDFLARE_API_TOKEN: see docs/deployment.md.");
+  say(
+    "\nwrangler is not signed in yet. Without a browser on this machine, stop here and set CLOUDFLARE_API_TOKEN: see docs/deployment.md.",
+  );
   await step("wrangler login", () => run(...wrangler("login"), { stdin: "inherit" }));
 }
 
@@ -94,7 +101,10 @@ async function upload(args, to, secrets) {
     const command = ["deploy", ...to.own, ...args];
     if (Object.keys(secrets).length) await withSecrets(command, secrets, env);
     else await run(...wrangler(...command), { env, stdin: atTerminal() ? "inherit" : "ignore" });
-    const lines = readFileSync(told, "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line));
+    const lines = readFileSync(told, "utf8")
+      .split("\n")
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
     const deployed = lines.find(({ type, version_id }) => type === "deploy" && version_id);
     if (!deployed) throw new Failure("wrangler deployed nothing.");
     return deployed.targets ?? [];
@@ -119,7 +129,11 @@ function withSecrets(command, secrets, env) {
     child.on("error", (error) => reject(new Failure(`sh could not be started (${error.code}).`)));
     child.on("close", (code) => {
       if (code === 0) return resolve();
-      reject(new Failure("wrangler did not deploy, and the secrets were not set: mend what it says above, and run this again."));
+      reject(
+        new Failure(
+          "wrangler did not deploy, and the secrets were not set: mend what it says above, and run this again.",
+        ),
+      );
     });
   });
 }

@@ -34,11 +34,15 @@ async function health(address, within) {
   const deadline = Date.now() + within;
   for (;;) {
     const said = await fetch(address, { redirect: "manual", signal: AbortSignal.timeout(5_000) }).then(
-      async (answer) => ({ alive: answer.status === 200, text: `${answer.status} ${(await answer.text()).slice(0, 200)}` }),
+      async (answer) => ({
+        alive: answer.status === 200,
+        text: `${answer.status} ${(await answer.text()).slice(0, 200)}`,
+      }),
       (error) => ({ text: `no answer (${error.cause?.code ?? error.name})` }),
     );
     if (said.alive) return said.text;
-    if (Date.now() + EVERY_MS > deadline) return `${said.text}\n    A new host may take some minutes. Try it again: curl ${address}`;
+    if (Date.now() + EVERY_MS > deadline)
+      return `${said.text}\n    A new host may take some minutes. Try it again: curl ${address}`;
     await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
   }
 }

@@ -77,7 +77,9 @@ export function run(command, args, { env = {}, cwd = root, capture = false, stdi
       });
     }
     const name = path.basename(command);
-    child.on("error", (error) => reject(new Failure(`${name} could not be started (${error.code}).${hint ? ` ${hint}` : ""}`)));
+    child.on("error", (error) =>
+      reject(new Failure(`${name} could not be started (${error.code}).${hint ? ` ${hint}` : ""}`)),
+    );
     child.on("close", (code, signal) => {
       if (code === 0) return resolve(output);
       const how = signal ? `was ended by ${signal}` : `failed with exit code ${code}`;

@@ -38,7 +38,10 @@ async function ensureBase() {
   const found = findBase();
   if (found) return found;
   if (process.getuid?.() === 0 && existsSync("/etc/debian_version")) {
-    const quiet = { env: { DEBIAN_FRONTEND: "noninteractive" }, hint: "Install Python with venv, or name one in PYTHON_BIN." };
+    const quiet = {
+      env: { DEBIAN_FRONTEND: "noninteractive" },
+      hint: "Install Python with venv, or name one in PYTHON_BIN.",
+    };
     await step("Python", async () => {
       await run("apt-get", ["update", "-q"], quiet);
       await run("apt-get", ["install", "-y", "-q", "--no-install-recommends", "python3", "python3-venv"], quiet);
@@ -46,7 +49,9 @@ async function ensureBase() {
     const installed = findBase();
     if (installed) return installed;
   }
-  throw new Failure(`No Python 3.${MINOR} or newer with venv was found: install one, or name its binary in PYTHON_BIN.`);
+  throw new Failure(
+    `No Python 3.${MINOR} or newer with venv was found: install one, or name its binary in PYTHON_BIN.`,
+  );
 }
 
 function findBase() {

@@ -18,7 +18,13 @@ const KINDS = [
     form: list("[\\w-]{1,32}:[A-Za-z0-9+/]{43}="),
     wrong: "must be id:key, the key being 32 bytes in base64",
   },
-  { of: /^ADMIN_KEY$/, shown: true, make: () => bytes("base64url"), form: list("[!-+\\--~]{16,}"), wrong: "must have 16 visible ASCII characters or more" },
+  {
+    of: /^ADMIN_KEY$/,
+    shown: true,
+    make: () => bytes("base64url"),
+    form: list("[!-+\\--~]{16,}"),
+    wrong: "must have 16 visible ASCII characters or more",
+  },
   {
     of: /_WEBHOOK_SECRET$/,
     shown: true,
@@ -26,7 +32,13 @@ const KINDS = [
     form: list("whsec_[A-Za-z0-9+/]{32,86}={0,2}"),
     wrong: "must be whsec_ and 24 to 64 bytes in base64",
   },
-  { of: /_KEY$/, shown: true, make: () => bytes("base64url"), form: list("[!-+\\--~]{32,}"), wrong: "must be 32 visible ASCII characters or more" },
+  {
+    of: /_KEY$/,
+    shown: true,
+    make: () => bytes("base64url"),
+    form: list("[!-+\\--~]{32,}"),
+    wrong: "must be 32 visible ASCII characters or more",
+  },
 ];
 
 /** A secret that can only be asked for: it comes from elsewhere. */
@@ -35,12 +47,18 @@ const FOREIGN = { form: /^[^\p{Cc}]+$/u, wrong: "must be one line" };
 const kindOf = (name) => KINDS.find(({ of }) => of.test(name)) ?? FOREIGN;
 
 /** What is wrong with a value for the secret called `name`, if anything is. */
-export const problemOf = (name, value) => (kindOf(name).form.test(value) ? undefined : `${name} ${kindOf(name).wrong}.`);
+export const problemOf = (name, value) =>
+  kindOf(name).form.test(value) ? undefined : `${name} ${kindOf(name).wrong}.`;
 
 /** The names of the secrets that the Worker has; none where it is not there yet. */
 export function setSecrets({ shared }) {
   const [command, args] = wrangler("secret", "list", ...shared);
-  const { status, stdout, stderr } = spawnSync(command, args, { cwd: root, encoding: "utf8", env: toolEnv(), stdio: ["ignore", "pipe", "pipe"] });
+  const { status, stdout, stderr } = spawnSync(command, args, {
+    cwd: root,
+    encoding: "utf8",
+    env: toolEnv(),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   if (status === 0) return JSON.parse(stdout.slice(stdout.indexOf("["))).map(({ name }) => name);
   if (/Worker ".*" .*not found/.test(stderr)) return [];
   throw new Failure(`wrangler could not list the secrets. It says:\n\n${`${stdout}\n${stderr}`.trim()}`);
@@ -51,7 +69,9 @@ export function refuseMissing(missing, { environment }) {
   const names = missing.filter(({ needed }) => needed).map(({ name }) => name);
   if (!names.length) return say("    all that are needed are set");
   const where = environment ? ` -- --env ${environment}` : "";
-  throw new Failure(`These secrets are not set, and nobody is here to ask:\n\n${names.map((name) => `  ${name}`).join("\n")}\n\nRun \`npm run deploy${where}\` once at a terminal, or set each with \`npx wrangler secret put NAME${where.slice(3)}\`.`);
+  throw new Failure(
+    `These secrets are not set, and nobody is here to ask:\n\n${names.map((name) => `  ${name}`).join("\n")}\n\nRun \`npm run deploy${where}\` once at a terminal, or set each with \`npx wrangler secret put NAME${where.slice(3)}\`.`,
+  );
 }
 
 /** Asks for each, shows once what was made and is needed elsewhere, and gives them by name. */
@@ -65,7 +85,10 @@ export async function askFor(missing, dialog) {
     if (value.text) values[name] = value.text;
   }
   const left = missing.filter(({ name }) => !(name in values));
-  if (left.length) say(`\n    Left out: ${left.map(({ name }) => name).join(", ")}. What needs them does not work until they are set.`);
+  if (left.length)
+    say(
+      `\n    Left out: ${left.map(({ name }) => name).join(", ")}. What needs them does not work until they are set.`,
+    );
   if (!made.length) return values;
   say("\n    Made here, and shown this once:\n");
   for (const name of made) say(`      ${name}  ${values[name]}`);

@@ -4,7 +4,18 @@ import { randomBytes } from "node:crypto";
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import {
-  Failure, hashOf, inRoot, isMain, lockedVersion, node, output, readVars, run, runMain, say, step,
+  Failure,
+  hashOf,
+  inRoot,
+  isMain,
+  lockedVersion,
+  node,
+  output,
+  readVars,
+  run,
+  runMain,
+  say,
+  step,
   wasmTarget,
 } from "./lib.mjs";
 
@@ -24,7 +35,9 @@ export async function setup() {
 /** The tools that a person installs: each missing one is one line that says how. */
 export function checkTools() {
   if (Number(process.versions.node.split(".")[0]) < NODE) {
-    throw new Failure(`Node.js ${process.versions.node} is too old: install version ${NODE} or newer, from https://nodejs.org.`);
+    throw new Failure(
+      `Node.js ${process.versions.node} is too old: install version ${NODE} or newer, from https://nodejs.org.`,
+    );
   }
   const rustup = "install Rust with rustup, from https://rustup.rs, and open a new shell.";
   for (const tool of ["rustup", "cargo", "rustc"]) {
@@ -45,7 +58,9 @@ async function rustParts() {
     await step(`Rust target ${wasmTarget}`, () => run("rustup", ["target", "add", wasmTarget], { hint: RETRY }));
   }
   if (missing.length) {
-    await step(`Rust components ${missing.join(", ")}`, () => run("rustup", ["component", "add", ...missing], { hint: RETRY }));
+    await step(`Rust components ${missing.join(", ")}`, () =>
+      run("rustup", ["component", "add", ...missing], { hint: RETRY }),
+    );
   }
 }
 
@@ -54,17 +69,22 @@ async function nodeModules() {
   const stamp = inRoot("node_modules", ".porteiro");
   const wanted = hashOf([inRoot("package-lock.json")], process.platform, process.arch);
   if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== wanted) {
-    await step("Node modules", () => run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { hint: RETRY }));
+    await step("Node modules", () =>
+      run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { hint: RETRY }),
+    );
     writeFileSync(stamp, wanted);
   }
   if (!existsSync(node())) {
     // npm was told not to run the packages' install scripts; this one brings the binary.
     await step("Node.js for wrangler", () =>
-      run("node", ["installArchSpecificPackage"], { cwd: inRoot("node_modules", "node"), hint: RETRY }));
+      run("node", ["installArchSpecificPackage"], { cwd: inRoot("node_modules", "node"), hint: RETRY }),
+    );
   }
   const version = output(node(), ["--version"]);
   if (!version || Number(version.slice(1).split(".")[0]) < 22) {
-    throw new Failure("wrangler needs Node.js 22 or newer, and the one that comes with the Node modules does not run here: remove node_modules and try again.");
+    throw new Failure(
+      "wrangler needs Node.js 22 or newer, and the one that comes with the Node modules does not run here: remove node_modules and try again.",
+    );
   }
 }
 
@@ -87,7 +107,9 @@ async function wasmBindgen() {
   if (toolNames.every(wasmBindgenPath)) return;
   const version = lockedVersion("wasm-bindgen");
   const install = (...more) =>
-    run("cargo", ["install", "wasm-bindgen-cli", "--version", version, "--root", tools, "--force", ...more], { hint: RETRY });
+    run("cargo", ["install", "wasm-bindgen-cli", "--version", version, "--root", tools, "--force", ...more], {
+      hint: RETRY,
+    });
   await step(`wasm-bindgen ${version} (built once, some minutes)`, async () => {
     mkdirSync(tools, { recursive: true });
     try {
@@ -121,13 +143,19 @@ function devVars() {
   };
   const file = inRoot(".dev.vars");
   const there = readVars(file);
-  const lines = Object.keys(made).filter((name) => !(name in there)).map((name) => `${name}="${made[name]()}"\n`);
+  const lines = Object.keys(made)
+    .filter((name) => !(name in there))
+    .map((name) => `${name}="${made[name]()}"\n`);
   if (!lines.length) return;
   if (existsSync(file)) {
     const text = readFileSync(file, "utf8");
     appendFileSync(file, (text === "" || text.endsWith("\n") ? "" : "\n") + lines.join(""));
   } else {
-    writeFileSync(file, `# Secrets for development on this machine only, made at random. Never deployed.\n${lines.join("")}`, { mode: 0o600 });
+    writeFileSync(
+      file,
+      `# Secrets for development on this machine only, made at random. Never deployed.\n${lines.join("")}`,
+      { mode: 0o600 },
+    );
   }
   say(`\n==> .dev.vars: made ${lines.length} secrets for development`);
 }

@@ -24,7 +24,8 @@ export function printSize() {
 /** Fails when the Worker is larger than it may be. */
 export function checkSize() {
   const total = printSize();
-  if (total > CEILING_KIB * 1024) throw new Failure(`The Worker weighs ${kib(total).trim()} gzipped: the ceiling is ${CEILING_KIB} KiB.`);
+  if (total > CEILING_KIB * 1024)
+    throw new Failure(`The Worker weighs ${kib(total).trim()} gzipped: the ceiling is ${CEILING_KIB} KiB.`);
 }
 
 const kib = (bytes) => `${(bytes / 1024).toFixed(1)} KiB`.padStart(11);

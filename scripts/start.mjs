@@ -23,11 +23,27 @@ async function main(args) {
   stopWhenAsked();
 
   const secrets = inRoot(".dev.vars");
-  const serve = ["dev", "--ip", "127.0.0.1", "--port", String(BROKER), "--inspector-port", "0", "--show-interactive-dev-session=false"];
+  const serve = [
+    "dev",
+    "--ip",
+    "127.0.0.1",
+    "--port",
+    String(BROKER),
+    "--inspector-port",
+    "0",
+    "--show-interactive-dev-session=false",
+  ];
   if (withSandbox) {
     say("\n==> sandbox and broker");
     launch("the sandbox", node(), [inRoot("sandbox", "main.mjs")], readVars(secrets));
-    serve.push("--config", inRoot("sandbox", "wrangler.toml"), "--env-file", secrets, "--persist-to", inRoot(".wrangler", "sandbox"));
+    serve.push(
+      "--config",
+      inRoot("sandbox", "wrangler.toml"),
+      "--env-file",
+      secrets,
+      "--persist-to",
+      inRoot(".wrangler", "sandbox"),
+    );
   } else {
     say("\n==> broker");
   }
@@ -79,7 +95,9 @@ async function stop(code) {
 async function untilReady() {
   const deadline = Date.now() + READY_WITHIN_MS;
   while (!stopping) {
-    const answer = await fetch(`http://127.0.0.1:${BROKER}/healthz`, { signal: AbortSignal.timeout(2_000) }).catch(() => {});
+    const answer = await fetch(`http://127.0.0.1:${BROKER}/healthz`, { signal: AbortSignal.timeout(2_000) }).catch(
+      () => {},
+    );
     // Any answer will do: with a BASE_PATH the health is told elsewhere.
     if (answer) return;
     if (Date.now() > deadline) return fail(`the broker did not answer within ${READY_WITHIN_MS / 1000} seconds.`);

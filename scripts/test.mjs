@@ -37,7 +37,9 @@ async function main(args) {
       row.result = "passed";
     }
   } finally {
-    say(`\n${rows.map(({ name, result, time }) => `  ${name.padEnd(8)} ${result.padEnd(7)} ${time.padStart(12)}`).join("\n")}`);
+    say(
+      `\n${rows.map(({ name, result, time }) => `  ${name.padEnd(8)} ${result.padEnd(7)} ${time.padStart(12)}`).join("\n")}`,
+    );
     say(`  ${"in all".padEnd(16)} ${seconds(start).padStart(12)}`);
   }
 }
@@ -45,7 +47,8 @@ async function main(args) {
 /** The steps to run, in their order: all, or those asked for with what they need. */
 function chosen(args) {
   const unknown = args.filter((arg) => !(arg in steps));
-  if (unknown.length) throw new Failure(`There is no step ${unknown.join(", ")}: the steps are ${Object.keys(steps).join(", ")}.`);
+  if (unknown.length)
+    throw new Failure(`There is no step ${unknown.join(", ")}: the steps are ${Object.keys(steps).join(", ")}.`);
   if (!args.length) return Object.keys(steps);
   const wanted = new Set(["setup", ...args, ...args.flatMap((arg) => steps[arg].needs ?? [])]);
   return Object.keys(steps).filter((name) => wanted.has(name));
@@ -60,7 +63,8 @@ async function wasmTests() {
     env: { ...wasmEnv, CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER: wasmBindgenPath("wasm-bindgen-test-runner") },
   });
   const passed = [...text.matchAll(/test result: ok\. (\d+) passed/g)].map((found) => Number(found[1]));
-  if (passed.length !== suites.length || passed.includes(0)) throw new Failure(`Of ${suites.length} wasm test suites ${passed.filter(Boolean).length} ran tests.`);
+  if (passed.length !== suites.length || passed.includes(0))
+    throw new Failure(`Of ${suites.length} wasm test suites ${passed.filter(Boolean).length} ran tests.`);
   say(`    ${passed.reduce((sum, count) => sum + count, 0)} wasm tests`);
 }
 
@@ -80,7 +84,9 @@ async function e2e() {
 async function nodeTests(place, ...options) {
   const files = filesUnder(place).filter((file) => file.endsWith(".test.mjs"));
   if (!files.length) throw new Failure(`There are no tests in ${place}.`);
-  const text = await run(node(), ["--test", ...options, ...files.map((file) => path.relative(root, file))], { capture: true });
+  const text = await run(node(), ["--test", ...options, ...files.map((file) => path.relative(root, file))], {
+    capture: true,
+  });
   if (!(Number(text.match(/^\S+ tests (\d+)$/m)?.[1]) > 0)) throw new Failure(`No test ran in ${place}.`);
 }
 

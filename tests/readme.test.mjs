@@ -56,23 +56,31 @@ function withoutWords({ language, text }) {
 }
 
 const withoutCode = (document) => blocks(document).filter(({ kind }) => kind !== "code");
-const links = (text) => [...text.matchAll(/\]\(([^)\s]+)\)|<(https?:[^>]+)>/g)].map(([, target, address]) => target ?? address);
+const links = (text) =>
+  [...text.matchAll(/\]\(([^)\s]+)\)|<(https?:[^>]+)>/g)].map(([, target, address]) => target ?? address);
 
 /** The anchors that GitHub gives a document's headings, in order. */
 function anchors(document) {
   const seen = new Map();
-  return withoutCode(document).filter(({ kind }) => kind === "heading").map(({ text }) => {
-    const anchor = text.replace(/\]\([^)]*\)/g, "]").toLowerCase().replace(/[^\p{L}\p{M}\p{N}_\- ]/gu, "").replaceAll(" ", "-");
-    const before = seen.get(anchor) ?? 0;
-    seen.set(anchor, before + 1);
-    return before ? `${anchor}-${before}` : anchor;
-  });
+  return withoutCode(document)
+    .filter(({ kind }) => kind === "heading")
+    .map(({ text }) => {
+      const anchor = text
+        .replace(/\]\([^)]*\)/g, "]")
+        .toLowerCase()
+        .replace(/[^\p{L}\p{M}\p{N}_\- ]/gu, "")
+        .replaceAll(" ", "-");
+      const before = seen.get(anchor) ?? 0;
+      seen.set(anchor, before + 1);
+      return before ? `${anchor}-${before}` : anchor;
+    });
 }
 
 /** What holds in every language: the shape, the code, and in each section its links, its code words and its numbers. */
 function outline(document) {
   const own = anchors(document);
-  const sameInBoth = (link) => (names.includes(link) ? "the other language" : link.startsWith("#") ? `heading ${own.indexOf(link.slice(1))}` : link);
+  const sameInBoth = (link) =>
+    names.includes(link) ? "the other language" : link.startsWith("#") ? `heading ${own.indexOf(link.slice(1))}` : link;
   const shape = [];
   let section;
   for (const block of blocks(document)) {
@@ -89,14 +97,19 @@ function outline(document) {
     section.links = [...section.links, ...links(text).map(sameInBoth)].sort();
     const bare = text.replace(/\]\([^)]*\)|<https?:[^>]+>/g, " ");
     for (const [, , word] of bare.matchAll(/(`+)(.*?[^`])\1(?!`)/g)) section.words.add(word);
-    for (const [number] of bare.replace(/(`+).*?[^`]\1(?!`)/g, " ").matchAll(/\b\d+(\.\d+)*/g)) section.numbers.add(number);
+    for (const [number] of bare.replace(/(`+).*?[^`]\1(?!`)/g, " ").matchAll(/\b\d+(\.\d+)*/g))
+      section.numbers.add(number);
   }
   return shape;
 }
 
 /** The links that lead nowhere. Addresses on the web are not asked. */
 function broken(document) {
-  return links(withoutCode(document).map(({ text }) => text).join("\n")).filter((link) => {
+  return links(
+    withoutCode(document)
+      .map(({ text }) => text)
+      .join("\n"),
+  ).filter((link) => {
     if (/^https?:/.test(link)) return false;
     const [place, anchor] = link.split("#");
     if (place && !existsSync(path.join(root, place))) return true;
@@ -109,7 +122,10 @@ describe("README.md and README.pt-BR.md", () => {
     assert.deepEqual(outline(portuguese), outline(english), "whoever changes README.md changes README.pt-BR.md too");
   });
 
-  for (const [name, document] of [[names[0], english], [names[1], portuguese]]) {
+  for (const [name, document] of [
+    [names[0], english],
+    [names[1], portuguese],
+  ]) {
     const other = outline(document === english ? portuguese : english);
 
     test(`${name} links to what is there`, () => {

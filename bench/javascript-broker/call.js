@@ -15,9 +15,20 @@ export async function answer(request, env, ctx) {
   const address = splitAddress(request.url);
   const cors = readCors(request, address.origin, config);
   const line = {
-    event: "call", audit: undefined, request_id: crypto.randomUUID().replaceAll("-", ""), trace_id: undefined,
-    connection: undefined, caller: undefined, method: request.method, path: undefined, status: 0, code: undefined, token: undefined,
-    token_ms: undefined, upstream_ms: undefined, replayed: undefined,
+    event: "call",
+    audit: undefined,
+    request_id: crypto.randomUUID().replaceAll("-", ""),
+    trace_id: undefined,
+    connection: undefined,
+    caller: undefined,
+    method: request.method,
+    path: undefined,
+    status: 0,
+    code: undefined,
+    token: undefined,
+    token_ms: undefined,
+    upstream_ms: undefined,
+    replayed: undefined,
   };
   let draft;
   try {
@@ -42,7 +53,11 @@ function serve(call) {
     return preflight(request, config.connections.get(id));
   }
   if (below === "/healthz") {
-    return { status: 200, headers: new Headers({ "content-type": "application/json" }), body: '{"status":"ok","version":"0.1.0"}' };
+    return {
+      status: 200,
+      headers: new Headers({ "content-type": "application/json" }),
+      body: '{"status":"ok","version":"0.1.0"}',
+    };
   }
   if (id === undefined) throw new Problem("not_found");
   if (cors.isRefused) throw new Problem("origin_not_allowed");
@@ -105,8 +120,10 @@ function handBack(response, connection, url, own) {
   const location = response.headers.get("location");
   if (location !== null) {
     const target = new URL(location, url).href;
-    if (target.startsWith(`${connection.baseUrl}/`)) headers.set("location", own + target.slice(connection.baseUrl.length));
-    else if (response.status >= 300 && response.status < 400 && response.status !== 304) throw new Problem("upstream_redirect");
+    if (target.startsWith(`${connection.baseUrl}/`))
+      headers.set("location", own + target.slice(connection.baseUrl.length));
+    else if (response.status >= 300 && response.status < 400 && response.status !== 304)
+      throw new Problem("upstream_redirect");
   }
   return { status: response.status, headers, vary, body: response.body };
 }

@@ -11,7 +11,8 @@ export async function provenCallers(request, cors, config, connection) {
   for (const [name, { kind }] of config.callers) {
     if (kind === "key" ? name === key : isKnownPage(cors)) proven.add(name);
   }
-  const isAnybody = key !== undefined || connection.rules.some(({ callers }) => callers.some((name) => proven.has(name)));
+  const isAnybody =
+    key !== undefined || connection.rules.some(({ callers }) => callers.some((name) => proven.has(name)));
   if (!isAnybody) throw new Problem("caller_unauthenticated");
   return { names: proven, hasKey: key !== undefined };
 }

@@ -27,7 +27,10 @@ async function read(env) {
 }
 
 function readConnection(env, id, table) {
-  const { base_url, token_url, timeout_ms, replay_bytes, request_headers, response_headers, rules } = { ...DEFAULTS, ...table };
+  const { base_url, token_url, timeout_ms, replay_bytes, request_headers, response_headers, rules } = {
+    ...DEFAULTS,
+    ...table,
+  };
   return {
     id,
     baseUrl: base_url.replace(/\/+$/, ""),
@@ -36,9 +39,16 @@ function readConnection(env, id, table) {
     replayBytes: replay_bytes,
     requestHeaders: new Set(request_headers.map((name) => name.toLowerCase())),
     responseHeaders: new Set(response_headers.map((name) => name.toLowerCase())),
-    rules: rules.map(({ callers, methods, paths }) => ({ callers, methods: new Set(methods), paths: paths.map(compilePattern) })),
+    rules: rules.map(({ callers, methods, paths }) => ({
+      callers,
+      methods: new Set(methods),
+      paths: paths.map(compilePattern),
+    })),
     credentials: Object.fromEntries(
-      ["client_id", "client_secret", "username", "password"].map((field) => [field, secret(env, id, field.toUpperCase())]),
+      ["client_id", "client_secret", "username", "password"].map((field) => [
+        field,
+        secret(env, id, field.toUpperCase()),
+      ]),
     ),
   };
 }

@@ -1,7 +1,13 @@
 // Which pages may call, and what they may read.
 
 const SAFELISTED = new Set([
-  "cache-control", "content-language", "content-length", "content-type", "expires", "last-modified", "set-cookie",
+  "cache-control",
+  "content-language",
+  "content-length",
+  "content-type",
+  "expires",
+  "last-modified",
+  "set-cookie",
 ]);
 const COOKIE = "__Host-Http-porteiro";
 
@@ -20,12 +26,15 @@ export const isKnownPage = ({ page, isOwn }) => page !== undefined || isOwn === 
 /** Whether another site may have made the browser send a session's cookie. */
 export function isCrossSite({ method, headers }, cors) {
   const cookies = headers.get("cookie");
-  const hasCookie = cookies !== null && cookies.split(";").some((pair) => pair.trim().startsWith(`${COOKIE}=`));
+  const hasCookie = cookies?.split(";").some((pair) => pair.trim().startsWith(`${COOKIE}=`));
   if (!hasCookie || isKnownPage(cors)) return false;
   if (!["GET", "HEAD", "OPTIONS"].includes(method)) return true;
   const isAhead = headers.has("sec-purpose");
   const isLink =
-    method === "GET" && headers.get("sec-fetch-mode") === "navigate" && headers.get("sec-fetch-dest") === "document" && !isAhead;
+    method === "GET" &&
+    headers.get("sec-fetch-mode") === "navigate" &&
+    headers.get("sec-fetch-dest") === "document" &&
+    !isAhead;
   return !isLink && (["cross-site", "same-site"].includes(headers.get("sec-fetch-site")) || isAhead);
 }
 

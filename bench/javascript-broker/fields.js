@@ -1,19 +1,39 @@
 // Which header fields pass, both ways.
 
 const GOES_UPSTREAM = new Set([
-  "accept", "accept-language", "content-type", "content-language", "content-encoding", "range", "prefer",
+  "accept",
+  "accept-language",
+  "content-type",
+  "content-language",
+  "content-encoding",
+  "range",
+  "prefer",
   "idempotency-key",
 ]);
 const COMES_BACK = new Set([
-  "content-type", "content-length", "content-encoding", "content-language", "content-disposition", "content-range",
-  "content-location", "etag", "last-modified", "retry-after", "link", "accept-ranges", "date",
+  "content-type",
+  "content-length",
+  "content-encoding",
+  "content-language",
+  "content-disposition",
+  "content-range",
+  "content-location",
+  "etag",
+  "last-modified",
+  "retry-after",
+  "link",
+  "accept-ranges",
+  "date",
 ]);
 
 export const goesUpstream = (name, connection) =>
   GOES_UPSTREAM.has(name) || name.startsWith("if-") || connection?.requestHeaders.has(name) === true;
 
 export function upstreamHeaders(given, connection, token, traceparent) {
-  const hopByHop = (given.get("connection") ?? "").toLowerCase().split(",").map((name) => name.trim());
+  const hopByHop = (given.get("connection") ?? "")
+    .toLowerCase()
+    .split(",")
+    .map((name) => name.trim());
   const headers = new Headers();
   for (const [name, value] of given) {
     if (goesUpstream(name, connection) && !hopByHop.includes(name)) headers.append(name, value);
@@ -29,7 +49,10 @@ export function callerHeaders(given, connection) {
   const headers = new Headers();
   for (const [name, value] of given) {
     const passes =
-      COMES_BACK.has(name) || name.startsWith("ratelimit") || name.startsWith("x-ratelimit-") || connection.responseHeaders.has(name);
+      COMES_BACK.has(name) ||
+      name.startsWith("ratelimit") ||
+      name.startsWith("x-ratelimit-") ||
+      connection.responseHeaders.has(name);
     if (passes) headers.append(name, value);
   }
   return headers;
@@ -44,10 +67,19 @@ export function hasStrayBody({ method, headers }) {
 /** Whether the request already went through a broker. */
 export function isLoop(headers) {
   const via = headers.get("via");
-  return via !== null && via.split(",").some((hop) => hop.trim().split(/\s+/)[1] === "porteiro");
+  return via?.split(",").some((hop) => hop.trim().split(/\s+/)[1] === "porteiro");
 }
 
-const CODE = new Set(["script", "style", "xslt", "worker", "sharedworker", "serviceworker", "audioworklet", "paintworklet"]);
+const CODE = new Set([
+  "script",
+  "style",
+  "xslt",
+  "worker",
+  "sharedworker",
+  "serviceworker",
+  "audioworklet",
+  "paintworklet",
+]);
 
 /** Whether a browser would run or apply the answer as a part of a page. */
 export function isLoadedAsCode(headers) {

@@ -17,7 +17,13 @@ export class Outgoing {
     const timer = new AbortController();
     const alarm = setTimeout(() => timer.abort(), timeout);
     try {
-      return await fetch(url, { method: this.#request.method, headers, body, redirect: "manual", signal: timer.signal });
+      return await fetch(url, {
+        method: this.#request.method,
+        headers,
+        body,
+        redirect: "manual",
+        signal: timer.signal,
+      });
     } catch {
       throw new Problem(timer.signal.aborted ? "upstream_timeout" : "upstream_unreachable");
     } finally {

@@ -47,6 +47,8 @@ async function askKeeper({ id }, env, refused) {
 function renewBehind({ id }, { refreshAt, generation }, now, env, ctx) {
   if (now < refreshAt || now < (askedBehind.get(id) ?? 0) + BEHIND_MS) return;
   askedBehind.set(id, now);
-  const renewed = env.KEEPER.getByName(id).token(id, generation).then(({ granted, ...token }) => held.set(id, token));
+  const renewed = env.KEEPER.getByName(id)
+    .token(id, generation)
+    .then(({ granted, ...token }) => held.set(id, token));
   ctx.waitUntil(renewed.catch(() => {}));
 }

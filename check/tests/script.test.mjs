@@ -20,12 +20,19 @@ const MISTAKES = "check/tests/check/mistakes.toml";
 /** A file that is sound and goes on with `text`; gives its path. */
 function sound(name, text = "") {
   const file = path.join(folder, name);
-  writeFileSync(file, [
-    'name = "porteiro-check-test"', 'main = "build/index.js"', 'compatibility_date = "2026-11-01"',
-    'compatibility_flags = ["global_fetch_strictly_public"]', 'kv_namespaces = [{ binding = "TOKENS" }]',
-    'durable_objects = { bindings = [{ name = "KEEPER", class_name = "Keeper" }] }',
-    'migrations = [{ tag = "v1", new_sqlite_classes = ["Keeper"] }]', text,
-  ].join("\n"));
+  writeFileSync(
+    file,
+    [
+      'name = "porteiro-check-test"',
+      'main = "build/index.js"',
+      'compatibility_date = "2026-11-01"',
+      'compatibility_flags = ["global_fetch_strictly_public"]',
+      'kv_namespaces = [{ binding = "TOKENS" }]',
+      'durable_objects = { bindings = [{ name = "KEEPER", class_name = "Keeper" }] }',
+      'migrations = [{ tag = "v1", new_sqlite_classes = ["Keeper"] }]',
+      text,
+    ].join("\n"),
+  );
   return file;
 }
 
@@ -65,7 +72,10 @@ test("--json prints one document", async () => {
   const report = JSON.parse(stdout);
   assert.deepEqual(Object.keys(report), ["problems", "warnings", "secrets"]);
   const found = report.problems.find(({ field }) => field === "CONNECTIONS.hubsoft.rules[1].paths[3]");
-  const line = readFileSync(inRoot(MISTAKES), "utf8").split("\n").findIndex((text) => text.includes('"/**/CANARY"')) + 1;
+  const line =
+    readFileSync(inRoot(MISTAKES), "utf8")
+      .split("\n")
+      .findIndex((text) => text.includes('"/**/CANARY"')) + 1;
   assert.deepEqual(found, { environment: null, line, column: 15, field: found.field, message: found.message });
   assert.ok(report.problems.some(({ environment }) => environment === "staging"));
   const password = report.secrets.find(({ environment, name }) => environment === "staging" && name === "V8_PASSWORD");
@@ -87,7 +97,10 @@ test("warnings and missing secrets end with 0, and with --strict warnings end wi
   const warned = await run(["--config", file, "--offline"]);
   assert.equal(warned.code, 0);
   assert.match(warned.stdout, /:8:6: warning: SESSION_CROSS_SITE lets pages of other sites/);
-  assert.match(warned.stdout, /^Secrets to be given, where they are not set yet:\n {2}npx wrangler secret put SEALING_KEYS --config /m);
+  assert.match(
+    warned.stdout,
+    /^Secrets to be given, where they are not set yet:\n {2}npx wrangler secret put SEALING_KEYS --config /m,
+  );
   assert.match(warned.stdout, /: no problems, 1 warning\.$/m);
   assert.equal((await run([`--config=${file}`, "--offline", "--strict"])).code, 1);
   assert.equal((await run(["-c", sound("clean.toml"), "--offline", "--strict"])).code, 0);
@@ -106,7 +119,9 @@ test("what cannot be checked ends with 2 and one line", async () => {
     [["--json=yes"], "There is no option --json=yes"],
     [["wrangler.toml"], "There is no option wrangler.toml"],
   ]) {
-    const { code, stdout, stderr } = await run([...args, "--offline"].slice(0, args[0] === "--config" && args.length === 1 ? 1 : undefined));
+    const { code, stdout, stderr } = await run(
+      [...args, "--offline"].slice(0, args[0] === "--config" && args.length === 1 ? 1 : undefined),
+    );
     assert.equal(code, 2, `${args}`);
     assert.equal(stdout, "");
     assert.ok(stderr.startsWith("error: ") && stderr.includes(text) && stderr.trim().split("\n").length === 1, stderr);
@@ -126,13 +141,23 @@ test("--env checks one environment, and an empty name the top level", async () =
 
 test("secrets that are set are not asked for again", async () => {
   const config = sound("secrets.toml", "[vars.CALLERS.backend]\nkind = 'key'\n[env.staging]\n[env.other]\n");
-  const known = new Map([[null, ["SEALING_KEYS", "ELSE"]], ["staging", []]]);
-  const report = await check({ config, secretNames: async (file, name) => (assert.equal(file, config), known.get(name)) });
+  const known = new Map([
+    [null, ["SEALING_KEYS", "ELSE"]],
+    ["staging", []],
+  ]);
+  const report = await check({
+    config,
+    secretNames: async (file, name) => (assert.equal(file, config), known.get(name)),
+  });
   const states = report.secrets.map(({ environment, name, set }) => [environment, name, set]);
   assert.deepEqual(states, [
-    [null, "SEALING_KEYS", true], [null, "BACKEND_KEY", false], [null, "ADMIN_KEY", false],
-    ["other", "SEALING_KEYS", null], ["other", "ADMIN_KEY", null],
-    ["staging", "SEALING_KEYS", false], ["staging", "ADMIN_KEY", false],
+    [null, "SEALING_KEYS", true],
+    [null, "BACKEND_KEY", false],
+    [null, "ADMIN_KEY", false],
+    ["other", "SEALING_KEYS", null],
+    ["other", "ADMIN_KEY", null],
+    ["staging", "SEALING_KEYS", false],
+    ["staging", "ADMIN_KEY", false],
   ]);
   const text = shown(report, config);
   assert.ok(!text.includes(`put SEALING_KEYS --config`) && text.includes("put BACKEND_KEY --config"));
@@ -145,9 +170,15 @@ test("secrets that are set are not asked for again", async () => {
 
 test("whatever wrangler does, the check goes on", async () => {
   const tool = (script) => ({ tool: () => [node(), ["-e", script]], patience: 2_000 });
-  assert.deepEqual(await listSecrets("a", null, tool('console.log(JSON.stringify([{ name: "A", type: "secret_text" }]))')), ["A"]);
+  assert.deepEqual(
+    await listSecrets("a", null, tool('console.log(JSON.stringify([{ name: "A", type: "secret_text" }]))')),
+    ["A"],
+  );
   for (const script of [
-    "process.exit(1)", 'console.log("not json")', "console.log('[null]')", "",
+    "process.exit(1)",
+    'console.log("not json")',
+    "console.log('[null]')",
+    "",
     'console.log("[]"); process.exit(1)',
   ]) {
     assert.equal(await listSecrets("a", null, tool(script)), undefined, script);
@@ -172,15 +203,26 @@ test("the project's own wrangler is asked, for each environment", async () => {
   await new Promise((resolve) => api.listen(0, "127.0.0.1", resolve));
   const file = sound("asked.toml", "[env.staging]\n");
   Object.assign(process.env, {
-    CLOUDFLARE_API_BASE_URL: `http://127.0.0.1:${api.address().port}`, CLOUDFLARE_API_TOKEN: "token", CLOUDFLARE_ACCOUNT_ID: "account",
+    CLOUDFLARE_API_BASE_URL: `http://127.0.0.1:${api.address().port}`,
+    CLOUDFLARE_API_TOKEN: "token",
+    CLOUDFLARE_ACCOUNT_ID: "account",
   });
   // A busy machine takes its time to start wrangler twice.
-  const { secrets } = await check({ config: file, secretNames: (...names) => listSecrets(...names, { patience: 120_000 }) });
+  const { secrets } = await check({
+    config: file,
+    secretNames: (...names) => listSecrets(...names, { patience: 120_000 }),
+  });
   for (const name of ["BASE_URL", "TOKEN"].map((end) => `CLOUDFLARE_API_${end}`)) delete process.env[name];
   delete process.env.CLOUDFLARE_ACCOUNT_ID;
   await new Promise((resolve) => api.close(resolve));
   const needed = secrets.filter((secret) => secret.needed);
-  assert.deepEqual(needed.map(({ environment, set }) => [environment, set]), [[null, true], ["staging", false]]);
+  assert.deepEqual(
+    needed.map(({ environment, set }) => [environment, set]),
+    [
+      [null, true],
+      ["staging", false],
+    ],
+  );
   assert.ok(asked.includes("/accounts/account/workers/scripts/porteiro-check-test/secrets"), `${asked}`);
   assert.ok(asked.includes("/accounts/account/workers/scripts/porteiro-check-test-staging/secrets"), `${asked}`);
 });
@@ -192,9 +234,13 @@ test("where nobody is signed in the secrets are listed all the same", async () =
 });
 
 test("a deployment with a problem does not begin, and else knows the secrets", async () => {
-  const file = sound("deployed.toml", "[vars]\nBASE_PATH = 1\n[env.staging]\nkv_namespaces = [{ binding = 'TOKENS' }]\ndurable_objects.bindings = [{ name = 'KEEPER', class_name = 'Keeper' }]\n");
+  const file = sound(
+    "deployed.toml",
+    "[vars]\nBASE_PATH = 1\n[env.staging]\nkv_namespaces = [{ binding = 'TOKENS' }]\ndurable_objects.bindings = [{ name = 'KEEPER', class_name = 'Keeper' }]\n",
+  );
   await assert.rejects(checkedSecrets({ config: file }), /The configuration has problems/);
   assert.deepEqual(await checkedSecrets({ config: file, environment: "staging" }), [
-    { name: "SEALING_KEYS", needed: true }, { name: "ADMIN_KEY", needed: false },
+    { name: "SEALING_KEYS", needed: true },
+    { name: "ADMIN_KEY", needed: false },
   ]);
 });

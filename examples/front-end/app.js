@@ -165,12 +165,15 @@ async function showLists() {
   const [people, opened] = await Promise.all([customers(), tickets()]);
   choices = people.flatMap((customer) => customer.servicos.map((service) => ({ customer, service })));
   page.service.replaceChildren(
-    ...choices.map(({ customer, service }, i) => new Option(`${customer.nome_razaosocial}: ${service.nome}`, String(i))),
+    ...choices.map(
+      ({ customer, service }, i) => new Option(`${customer.nome_razaosocial}: ${service.nome}`, String(i)),
+    ),
   );
   page.customers.replaceChildren(
     ...choices.map(({ customer, service: { nome, status, endereco_instalacao: place } }) =>
       make(
-        "li", "",
+        "li",
+        "",
         make("strong", "", customer.nome_razaosocial),
         make("span", "quiet", `${nome}, ${place.cidade}/${place.estado}`),
         make("span", /Habilitado/.test(status) ? "mark good" : "mark", status.replace(/^Serviço /, "")),
@@ -184,14 +187,17 @@ async function showLists() {
 function showTickets(opened) {
   page.noTickets.hidden = opened.length > 0;
   page.tickets.replaceChildren(
-    ...[...opened].reverse().map((ticket) =>
-      make(
-        "li", "",
-        make("strong", "", ticket.descricao_abertura),
-        make("span", "quiet", ticket.nome_contato),
-        make("span", "quiet", `${ticket.protocolo}, opened by ${ticket.usuario_abertura}`),
+    ...[...opened]
+      .reverse()
+      .map((ticket) =>
+        make(
+          "li",
+          "",
+          make("strong", "", ticket.descricao_abertura),
+          make("span", "quiet", ticket.nome_contato),
+          make("span", "quiet", `${ticket.protocolo}, opened by ${ticket.usuario_abertura}`),
+        ),
       ),
-    ),
   );
 }
 

@@ -144,18 +144,28 @@ export function tableView({ heads, rows, note, lang }) {
     el(
       "table",
       {},
-      el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, head)))),
+      el(
+        "thead",
+        {},
+        el(
+          "tr",
+          {},
+          heads.map((head) => el("th", { scope: "col" }, head)),
+        ),
+      ),
       el(
         "tbody",
         { lang },
-        rows.slice(0, ROWS_SHOWN).map(([main, detail, value, state, kind]) =>
-          el(
-            "tr",
-            {},
-            el("td", {}, main, el("small", {}, detail)),
-            el("td", {}, value, el("small", { class: kind }, state)),
+        rows
+          .slice(0, ROWS_SHOWN)
+          .map(([main, detail, value, state, kind]) =>
+            el(
+              "tr",
+              {},
+              el("td", {}, main, el("small", {}, detail)),
+              el("td", {}, value, el("small", { class: kind }, state)),
+            ),
           ),
-        ),
       ),
     ),
     el("p", { class: "more" }, note(Math.min(rows.length, ROWS_SHOWN))),
@@ -167,14 +177,24 @@ function shown(result, view) {
   try {
     return view();
   } catch {
-    return [el("p", { class: "notice" }, "The answer is not one that this page can show as a table. It is below, as it came.")];
+    return [
+      el(
+        "p",
+        { class: "notice" },
+        "The answer is not one that this page can show as a table. It is below, as it came.",
+      ),
+    ];
   }
 }
 
 function verdictView(result) {
   const text = receivedText(result);
   return holdsToken(text)
-    ? el("p", { class: "verdict alarm", role: "alert" }, el("span", {}, "Something that looks like a token reached the browser"))
+    ? el(
+        "p",
+        { class: "verdict alarm", role: "alert" },
+        el("span", {}, "Something that looks like a token reached the browser"),
+      )
     : el(
         "p",
         { class: "verdict" },
@@ -193,15 +213,19 @@ function receivedView(result, open) {
   const cut = pretty.length > BODY_SHOWN;
   body.textContent = cut ? `${pretty.slice(0, BODY_SHOWN)}\n…` : pretty || "(empty)";
   const all = cut
-    ? el("button", {
-        type: "button",
-        class: "plain",
-        onclick: () => {
-          body.textContent = pretty;
-          body.focus();
-          all.remove();
+    ? el(
+        "button",
+        {
+          type: "button",
+          class: "plain",
+          onclick: () => {
+            body.textContent = pretty;
+            body.focus();
+            all.remove();
+          },
         },
-      }, `Show all ${count.format(pretty.length)} characters`)
+        `Show all ${count.format(pretty.length)} characters`,
+      )
     : undefined;
   return el(
     "details",
@@ -226,9 +250,15 @@ function receivedView(result, open) {
 // --- The three providers ---------------------------------------------------
 
 const STATES = {
-  approved: "good", APPROVED: "good", servico_habilitado: "good",
-  waiting_payment: "warn", SIMULATED: "", EXPIRED: "bad",
-  refunded: "warn", canceled: "bad", suspenso_debito: "warn",
+  approved: "good",
+  APPROVED: "good",
+  servico_habilitado: "good",
+  waiting_payment: "warn",
+  SIMULATED: "",
+  EXPIRED: "bad",
+  refunded: "warn",
+  canceled: "bad",
+  suspenso_debito: "warn",
 };
 
 const TICKET = {
@@ -343,9 +373,7 @@ function panel(definition) {
   async function perform() {
     if (isBusy(act)) return;
     const result = await run(action.request, act);
-    notice.replaceChildren(
-      ...shown(result, () => [el("p", { class: "done" }, action.done(result.body))]),
-    );
+    notice.replaceChildren(...shown(result, () => [el("p", { class: "done" }, action.done(result.body))]));
   }
 
   const again = el("button", { type: "button", onclick: refresh }, "Call again");
@@ -399,7 +427,9 @@ function attempt({ title, text, path }) {
     button.removeAttribute("aria-busy");
     const allowed = result.status >= 200 && result.status < 300;
     output.replaceChildren(
-      allowed ? el("p", { class: "verdict alarm", role: "alert" }, el("span", {}, "This was allowed")) : problemView(result),
+      allowed
+        ? el("p", { class: "verdict alarm", role: "alert" }, el("span", {}, "This was allowed"))
+        : problemView(result),
       ...(result.failed ? [] : [verdictView(result), receivedView(result, false)]),
     );
   }

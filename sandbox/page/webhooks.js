@@ -39,14 +39,28 @@ const withoutToken = ({ api_token, ...event }) => JSON.stringify(event);
 
 function eventView(name, event) {
   const parts = JSON.stringify(event, null, 2).split(/^( *"api_token".*)$/m);
-  return el("pre", { tabindex: "0", "aria-label": name }, parts.map((part, i) => (i % 2 ? el("mark", {}, part) : part)));
+  return el(
+    "pre",
+    { tabindex: "0", "aria-label": name },
+    parts.map((part, i) => (i % 2 ? el("mark", {}, part) : part)),
+  );
 }
 
 function side(id, title, hint) {
-  const outcome = el("div", { class: "outcome", role: "status", "aria-live": "polite" }, el("span", { class: "waiting" }, hint));
+  const outcome = el(
+    "div",
+    { class: "outcome", role: "status", "aria-live": "polite" },
+    el("span", { class: "waiting" }, hint),
+  );
   const rest = el("div", {});
   return {
-    node: el("section", { class: "side", id, "aria-labelledby": `${id}-title` }, el("h3", { id: `${id}-title` }, title), outcome, rest),
+    node: el(
+      "section",
+      { class: "side", id, "aria-labelledby": `${id}-title` },
+      el("h3", { id: `${id}-title` }, title),
+      outcome,
+      rest,
+    ),
     show(chips, ...nodes) {
       outcome.replaceChildren(...chips);
       rest.replaceChildren(...nodes);
@@ -72,7 +86,11 @@ function panel() {
   const buttons = Object.entries(KINDS).map(([kind, label]) =>
     el("button", { type: "button", onclick: ({ target }) => run(target, kind) }, label),
   );
-  const again = el("button", { type: "button", class: "primary", hidden: true, onclick: () => run(again, last.kind, last.times) }, "Send the same again");
+  const again = el(
+    "button",
+    { type: "button", class: "primary", hidden: true, onclick: () => run(again, last.kind, last.times) },
+    "Send the same again",
+  );
   let last;
   let turn = 0;
 
@@ -84,7 +102,10 @@ function panel() {
     button.removeAttribute("aria-busy");
     if (mine !== turn) return;
     if (!result) {
-      sent.show([chip("no answer", "bad status")], el("p", { class: "notice" }, "The sandbox or the broker did not answer. Are they running?"));
+      sent.show(
+        [chip("no answer", "bad status")],
+        el("p", { class: "notice" }, "The sandbox or the broker did not answer. Are they running?"),
+      );
       return arrived.show([]);
     }
     last = { kind, times: before + 1 };
@@ -97,8 +118,14 @@ function panel() {
   function showSent({ event, answer }, times) {
     const good = answer.status < 300;
     sent.show(
-      [chip(`the broker says ${answer.status}`, `${good ? "good" : "bad"} status`), chip(`sent ${often(times)}`), meta("to", "/webhooks/guru")],
-      ...(good ? [] : [problemView({ status: answer.status, header: () => "application/problem+json", body: parse(answer.body) })]),
+      [
+        chip(`the broker says ${answer.status}`, `${good ? "good" : "bad"} status`),
+        chip(`sent ${often(times)}`),
+        meta("to", "/webhooks/guru"),
+      ],
+      ...(good
+        ? []
+        : [problemView({ status: answer.status, header: () => "application/problem+json", body: parse(answer.body) })]),
       eventView("What Guru sends", event),
       el("p", { class: "hint" }, "The marked line is the account token, cut short for this page."),
     );
@@ -118,7 +145,10 @@ function panel() {
       }
       await pause();
     }
-    arrived.show([chip("not yet", "warn status")], el("p", { class: "notice" }, "It did not arrive yet. The broker tries again for 24 hours."));
+    arrived.show(
+      [chip("not yet", "warn status")],
+      el("p", { class: "notice" }, "It did not arrive yet. The broker tries again for 24 hours."),
+    );
   }
 
   function showArrived({ id, deliveries, event }) {
@@ -129,7 +159,12 @@ function panel() {
       el(
         "p",
         { class: alarm ? "verdict alarm" : "verdict" },
-        el("span", {}, alarm ? "The account token is in it" : "No account token in it", el("small", {}, "All else is as Guru sent it")),
+        el(
+          "span",
+          {},
+          alarm ? "The account token is in it" : "No account token in it",
+          el("small", {}, "All else is as Guru sent it"),
+        ),
       ),
     );
   }
@@ -141,7 +176,11 @@ function panel() {
     el(
       "header",
       { class: "card-head" },
-      el("p", {}, "Guru puts the account token into every event. Porteiro checks it, takes it out, signs the event and passes it on."),
+      el(
+        "p",
+        {},
+        "Guru puts the account token into every event. Porteiro checks it, takes it out, signs the event and passes it on.",
+      ),
       el("div", { class: "actions" }, buttons, again),
     ),
     el("div", { class: "sides" }, sent.node, arrived.node),

@@ -47,7 +47,8 @@ export async function startGuru(settings) {
   const sent = {};
 
   async function sendEvent({ kind, again }) {
-    if (!KINDS.includes(kind)) return { status: 422, body: { message: `The kind must be one of ${KINDS.join(", ")}.` } };
+    if (!KINDS.includes(kind))
+      return { status: 422, body: { message: `The kind must be one of ${KINDS.join(", ")}.` } };
     const { account_token: token } = guru.credentials;
     if (!again || !sent[kind]) sent[kind] = JSON.stringify(makeEvent(kind, token));
     try {
@@ -85,10 +86,7 @@ export async function startGuru(settings) {
       routes: {
         "GET /api/v2/transactions": ({ query }) => {
           const status = query.get("transaction_status");
-          return page(
-            status ? data.transactions.filter((row) => row.status === status) : data.transactions,
-            query,
-          );
+          return page(status ? data.transactions.filter((row) => row.status === status) : data.transactions, query);
         },
         "GET /api/v2/transactions/:id": ({ params }) => byId(data.transactions, params.id),
         "GET /api/v2/subscriptions": ({ query }) => page(data.subscriptions, query),

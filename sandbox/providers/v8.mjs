@@ -64,10 +64,7 @@ export function startV8(settings) {
               if (parameters.audience !== credentials.audience) {
                 throw new OAuthError("unauthorized_client", "The client may not use this audience.");
               }
-              if (
-                parameters.username !== credentials.username ||
-                parameters.password !== credentials.password
-              ) {
+              if (parameters.username !== credentials.username || parameters.password !== credentials.password) {
                 throw new OAuthError("invalid_grant", "Wrong username or password.");
               }
               return { members: { scope: SCOPE } };

@@ -92,7 +92,10 @@ export class Records {
   list(list, due, id, most) {
     const rows = this.#sql.exec(
       "SELECT row FROM records WHERE list = ? AND (due, id) > (?, ?) ORDER BY due, id LIMIT ?",
-      list, due, id, most,
+      list,
+      due,
+      id,
+      most,
     );
     return `[${Array.from(rows, ({ row }) => row)}]`;
   }
@@ -196,7 +199,10 @@ export function pause(ms) {
 
 /** A name without case, accents, width, spaces and invisible characters. */
 export function folded(name) {
-  return name.normalize("NFKD").replace(/[\p{M}\p{C}\p{Z}]/gu, "").toLowerCase();
+  return name
+    .normalize("NFKD")
+    .replace(/[\p{M}\p{C}\p{Z}]/gu, "")
+    .toLowerCase();
 }
 
 /** Takes one call of the rate limit bound as `name`; true where there was one left, or no such limit. */

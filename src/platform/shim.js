@@ -83,7 +83,7 @@ function failed(address) {
       "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
       "Cross-Origin-Resource-Policy": "same-origin",
       "Referrer-Policy": "no-referrer",
-      "Vary": "Origin",
+      Vary: "Origin",
     },
   });
 }

@@ -63,7 +63,11 @@ const stateOf = (row) => row.locator(".state p").first().innerText();
 
 describe("the operators' page", () => {
   test("is for operators, under a strict policy", async () => {
-    for (const [file, type] of [["", /^text\/html; ?charset=utf-8$/i], ["page.css", /^text\/css\b/], ["page.js", /^text\/javascript\b/]]) {
+    for (const [file, type] of [
+      ["", /^text\/html; ?charset=utf-8$/i],
+      ["page.css", /^text\/css\b/],
+      ["page.js", /^text\/javascript\b/],
+    ]) {
       assertProblem(await operator(file, { key: null }), 401, "caller_unauthenticated");
       const answer = assertStatus(await operator(file));
       assert.match(answer.headers["content-type"], type);
@@ -89,10 +93,16 @@ describe("the operators' page", () => {
     c.refused.answerTokenRequest({ status: 401, body: { error: "invalid_client" } });
     assertProblem(await calls(c.refused), 502, "credentials_rejected");
     const { row } = await open();
-    assert.match(await row("slow").innerText(), /custom · client_credentials · configured[^]*Ready[^]*of 1 h[^]*1 grant · key k1/);
+    assert.match(
+      await row("slow").innerText(),
+      /custom · client_credentials · configured[^]*Ready[^]*of 1 h[^]*1 grant · key k1/,
+    );
     assert.equal(await stateOf(row("cold")), "Cold");
     assert.equal(await stateOf(row("refused")), "Rejected");
-    assert.match(await row("refused").innerText(), /until \d\d:\d\d:\d\d \(in [^]*Credentials rejected at \d\d:\d\d:\d\d, \d+ s ago\. Compare its secrets REFUSED_…/);
+    assert.match(
+      await row("refused").innerText(),
+      /until \d\d:\d\d:\d\d \(in [^]*Credentials rejected at \d\d:\d\d:\d\d, \d+ s ago\. Compare its secrets REFUSED_…/,
+    );
     assert.equal(await stateOf(row("broken")), "Misconfigured");
     assert.match(await row("broken").innerText(), /The log names every field that is wrong/);
     assert.match(await row("fixed").innerText(), /Ready[^]*static token/);
@@ -114,7 +124,11 @@ describe("the operators' page", () => {
     const { row } = await open();
     c.cold.answerTokenRequest({ status: 200, body: { nothing: true } });
     await row("cold").getByRole("button", { name: "Refresh" }).click();
-    await row("cold").getByText(/Refresh failed\. Token response invalid\. The provider's token endpoint did not answer with a token response\. Request [0-9a-f]{32}\./).waitFor();
+    await row("cold")
+      .getByText(
+        /Refresh failed\. Token response invalid\. The provider's token endpoint did not answer with a token response\. Request [0-9a-f]{32}\./,
+      )
+      .waitFor();
   });
 
   test("drops a token, so that the next call obtains another", async () => {
@@ -129,7 +143,10 @@ describe("the operators' page", () => {
   });
 
   test("shows a registered connection, and removes it", async () => {
-    const put = await operator("connections/tenant", { method: "PUT", json: { ...c.tenant.vars, rules: [EVERYTHING], secrets: c.tenant.credentials } });
+    const put = await operator("connections/tenant", {
+      method: "PUT",
+      json: { ...c.tenant.vars, rules: [EVERYTHING], secrets: c.tenant.credentials },
+    });
     assertStatus(put, 201);
     assertStatus(await calls(c.tenant));
     const { page, row, said } = await open();
@@ -179,7 +196,11 @@ describe("the operators' page", () => {
     const secrets = Object.fromEntries([
       ["key", ADMIN_KEY],
       ...upstream.issued.map((token, i) => [`token ${i + 1}`, token]),
-      ...Object.entries({ ...upstream.secrets, ...receiver.secrets, SEALING_KEYS: broker.secrets.SEALING_KEYS.split(":")[1] }).filter(([name]) => !name.endsWith("CLIENT_ID")),
+      ...Object.entries({
+        ...upstream.secrets,
+        ...receiver.secrets,
+        SEALING_KEYS: broker.secrets.SEALING_KEYS.split(":")[1],
+      }).filter(([name]) => !name.endsWith("CLIENT_ID")),
     ]);
     assert.ok(Object.keys(received).length >= 5 && upstream.issued.length >= 4);
     assert.deepEqual(search({ ...received, ...(await heldBy(page)) }, secrets), []);

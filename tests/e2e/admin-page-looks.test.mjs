@@ -21,7 +21,9 @@ let opened = [];
 before(async () => {
   browser = await startBrowser();
   operators = await startOperators();
-  folder = PICTURES ? fileURLToPath(new URL("../../docs/images/", import.meta.url)) : await mkdtemp(join(tmpdir(), "porteiro-admin-"));
+  folder = PICTURES
+    ? fileURLToPath(new URL("../../docs/images/", import.meta.url))
+    : await mkdtemp(join(tmpdir(), "porteiro-admin-"));
 });
 
 afterEach(async () => {
@@ -74,7 +76,11 @@ describe("the keyboard alone", () => {
     await row("stock").getByText("Token dropped at").waitFor();
     assert.equal(await focused(), "Drop token: stock");
     await walk("Shift+Tab", "Part of an id");
-    assert.deepEqual(operators.requests.slice(1), ["POST connections/stock/refresh", "DELETE connections/stock/token", "GET connections/stock"]);
+    assert.deepEqual(operators.requests.slice(1), [
+      "POST connections/stock/refresh",
+      "DELETE connections/stock/token",
+      "GET connections/stock",
+    ]);
   });
 
   test("goes through everything in the order in which it stands", async () => {
@@ -90,7 +96,10 @@ describe("the keyboard alone", () => {
       order.push(at);
     }
     assert.ok(order.length > 20);
-    assert.deepEqual(order, order.map((_, i) => i));
+    assert.deepEqual(
+      order,
+      order.map((_, i) => i),
+    );
     const count = await page.locator("button:visible, input:visible").count();
     assert.equal(order.length, count);
   });
@@ -123,22 +132,41 @@ describe("ears", () => {
     const { page } = await open();
     await page.getByRole("button", { name: "Webhooks: guru" }).click();
     await page.getByRole("button", { name: "Send again: msg_5f0c" }).waitFor();
-    const names = await page.locator("button, input").evaluateAll((nodes) =>
-      nodes.filter((node) => node.checkVisibility()).map((node) => [node.ariaLabel ?? node.textContent.trim(), node.textContent.trim()]),
-    );
+    const names = await page
+      .locator("button, input")
+      .evaluateAll((nodes) =>
+        nodes
+          .filter((node) => node.checkVisibility())
+          .map((node) => [node.ariaLabel ?? node.textContent.trim(), node.textContent.trim()]),
+      );
     assert.ok(names.length > 25);
-    for (const [name, seen] of names) assert.ok(name && name.startsWith(seen), `${name}: ${seen}`);
+    for (const [name, seen] of names) assert.ok(name?.startsWith(seen), `${name}: ${seen}`);
     const all = names.map(([name]) => name);
-    assert.deepEqual(all.filter((name, i) => all.indexOf(name) !== i), []);
+    assert.deepEqual(
+      all.filter((name, i) => all.indexOf(name) !== i),
+      [],
+    );
   });
 
   test("hear a list with a heading for each connection, and no shape or bar", async () => {
     const { page } = await open();
     assert.equal(await page.getByRole("heading", { level: 1 }).count(), 1);
-    assert.deepEqual(await page.getByRole("heading", { level: 2 }).allTextContents(), ["Needs attention4", "The others7"]);
+    assert.deepEqual(await page.getByRole("heading", { level: 2 }).allTextContents(), [
+      "Needs attention4",
+      "The others7",
+    ]);
     assert.equal(await page.getByRole("heading", { level: 3 }).count(), 11);
-    assert.equal(await page.getByRole("region", { name: /Needs attention/ }).getByRole("list").getByRole("listitem").count(), 4);
-    const hidden = await page.locator("main .shape, .bar, .mark").evaluateAll((nodes) => nodes.every((node) => node.ariaHidden === "true"));
+    assert.equal(
+      await page
+        .getByRole("region", { name: /Needs attention/ })
+        .getByRole("list")
+        .getByRole("listitem")
+        .count(),
+      4,
+    );
+    const hidden = await page
+      .locator("main .shape, .bar, .mark")
+      .evaluateAll((nodes) => nodes.every((node) => node.ariaHidden === "true"));
     assert.ok(hidden);
     assert.equal(await page.locator("html").getAttribute("lang"), "en");
     for (const id of ["said", "hooks-said"]) assert.equal(await page.locator(`#${id}`).getAttribute("role"), "status");
@@ -156,7 +184,9 @@ const contrasts = (page) =>
       return [...canvas.getImageData(0, 0, 1, 1).data];
     };
     const luminance = (colour) => {
-      const [r, g, b] = colour.map((value) => value / 255).map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
+      const [r, g, b] = colour
+        .map((value) => value / 255)
+        .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
       return 0.2126 * r + 0.7152 * g + 0.0722 * b;
     };
     const ratio = (a, b) => {
@@ -180,7 +210,8 @@ const contrasts = (page) =>
     for (const node of open.querySelectorAll("*")) {
       if (!node.checkVisibility({ visibilityProperty: true }) || node.closest(".unseen, noscript")) continue;
       const style = getComputedStyle(node);
-      if ([...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim())) note(node, style.color, "text");
+      if ([...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim()))
+        note(node, style.color, "text");
       if (node.matches("input")) note(node, getComputedStyle(node, "::placeholder").color, "text");
       if (node.matches(".shape")) note(node, style.color, "shape");
       if (node.matches(".bar")) {
@@ -207,7 +238,12 @@ describe("eyes", () => {
       operators.refresh = () => ({ status: 502, code: "x", title: "Credentials rejected", detail: "Refused." });
       await row("hubsoft-north").getByRole("button", { name: "Refresh" }).click();
       await row("hubsoft-north").getByText("Refresh failed").waitFor();
-      operators.answer(/^GET connections\?/, { status: 500, code: "internal", title: "Internal error", detail: "Unforeseen." });
+      operators.answer(/^GET connections\?/, {
+        status: 500,
+        code: "internal",
+        title: "Internal error",
+        detail: "Unforeseen.",
+      });
       await page.locator("#reload").click();
       await page.locator("#trouble:not([hidden])").waitFor();
       await check("what went wrong", 13);
@@ -221,21 +257,40 @@ describe("eyes", () => {
   }
 
   test("see nothing move where they asked for that", async () => {
-    for (const [reducedMotion, wanted] of [["reduce", "0s"], ["no-preference", "1s"]]) {
+    for (const [reducedMotion, wanted] of [
+      ["reduce", "0s"],
+      ["no-preference", "1s"],
+    ]) {
       const { row } = await open({ reducedMotion });
-      assert.equal(await row("ledger").locator(".bar").evaluate((bar) => getComputedStyle(bar, "::before").transitionDuration), wanted);
+      assert.equal(
+        await row("ledger")
+          .locator(".bar")
+          .evaluate((bar) => getComputedStyle(bar, "::before").transitionDuration),
+        wanted,
+      );
     }
   });
 
   for (const width of [320, 360, 700, 701, 1120, 1121, 1600]) {
     test(`need no sideways scrolling at ${width} pixels`, async () => {
-      const long = entryOf(`a${"-long".repeat(12)}`, { state: "rejected", last_error: { code: "x".repeat(80), at: "2026-11-22T15:00:00Z" }, source: "registry", webhooks: { pending: 123_456, failed: 1_234_567 } });
+      const long = entryOf(`a${"-long".repeat(12)}`, {
+        state: "rejected",
+        last_error: { code: "x".repeat(80), at: "2026-11-22T15:00:00Z" },
+        source: "registry",
+        webhooks: { pending: 123_456, failed: 1_234_567 },
+      });
       const { page, row } = await open({ width, height: 700 }, [...house(), long]);
       const check = async (what) => {
         const { scroll, beyond } = await page.evaluate(() => ({
           scroll: document.documentElement.scrollWidth,
           beyond: [...document.querySelectorAll("body *")]
-            .filter((node) => node.checkVisibility() && !node.closest(".unseen") && (node.getBoundingClientRect().right > innerWidth + 0.5 || (node.scrollWidth > node.clientWidth + 1 && node.matches("p, h2, h3, button, dialog, .row"))))
+            .filter(
+              (node) =>
+                node.checkVisibility() &&
+                !node.closest(".unseen") &&
+                (node.getBoundingClientRect().right > innerWidth + 0.5 ||
+                  (node.scrollWidth > node.clientWidth + 1 && node.matches("p, h2, h3, button, dialog, .row"))),
+            )
             .map((node) => node.outerHTML.slice(0, 120)),
         }));
         assert.ok(scroll <= width, `${what}: ${scroll} px wide`);
@@ -249,7 +304,11 @@ describe("eyes", () => {
       await row(long.id).getByRole("button", { name: "Remove" }).click();
       await check("the question");
       if (width < 700) {
-        const small = await page.locator("button").evaluateAll((nodes) => nodes.filter((node) => node.checkVisibility() && node.offsetHeight < 34).map((node) => node.outerHTML));
+        const small = await page
+          .locator("button")
+          .evaluateAll((nodes) =>
+            nodes.filter((node) => node.checkVisibility() && node.offsetHeight < 34).map((node) => node.outerHTML),
+          );
         assert.deepEqual(small, [], "too small for a finger");
       }
     });
@@ -269,7 +328,11 @@ function unfilter(lines, stride, channels) {
   for (let at = 0; at < lines.length; at += 1) {
     const x = at % stride;
     if (x === 0) continue;
-    const [a, b, c] = [x > channels ? lines[at - channels] : 0, lines[at - stride] ?? 0, x > channels ? (lines[at - stride - channels] ?? 0) : 0];
+    const [a, b, c] = [
+      x > channels ? lines[at - channels] : 0,
+      lines[at - stride] ?? 0,
+      x > channels ? (lines[at - stride - channels] ?? 0) : 0,
+    ];
     const near = [a, b, c].map((one) => Math.abs(a + b - c - one));
     const nearest = near[0] <= near[1] && near[0] <= near[2] ? a : near[1] <= near[2] ? b : c;
     lines[at] += [0, a, b, (a + b) >> 1, nearest][lines[at - x]];
@@ -282,14 +345,22 @@ function pack(png) {
   const [width, height, channels] = [png.readUInt32BE(16), png.readUInt32BE(20), { 2: 3, 6: 4 }[png[25]]];
   const parts = [];
   for (let at = 8; at < png.length; at += 12 + png.readUInt32BE(at)) {
-    if (png.toString("latin1", at + 4, at + 8) === "IDAT") parts.push(png.subarray(at + 8, at + 8 + png.readUInt32BE(at)));
+    if (png.toString("latin1", at + 4, at + 8) === "IDAT")
+      parts.push(png.subarray(at + 8, at + 8 + png.readUInt32BE(at)));
   }
   const lines = inflateSync(Buffer.concat(parts));
   const stride = width * channels + 1;
   unfilter(lines, stride, channels);
-  const different = new Set(Array.from({ length: height }, (_, y) => lines.toString("latin1", y * stride + 1, (y + 1) * stride)));
+  const different = new Set(
+    Array.from({ length: height }, (_, y) => lines.toString("latin1", y * stride + 1, (y + 1) * stride)),
+  );
   const content = deflateSync(lines, { level: 9, memLevel: 9 });
-  return { width, height, different: different.size, bytes: Buffer.concat([png.subarray(0, 33), chunk("IDAT", content), chunk("IEND", Buffer.alloc(0))]) };
+  return {
+    width,
+    height,
+    different: different.size,
+    bytes: Buffer.concat([png.subarray(0, 33), chunk("IDAT", content), chunk("IEND", Buffer.alloc(0))]),
+  };
 }
 
 describe("the pictures", () => {
@@ -312,7 +383,9 @@ describe("the pictures", () => {
 });
 
 test("the page is small", async () => {
-  const files = ["index.html", "page.css", "page.js"].map((name) => new URL(`../../src/broker/admin/page/${name}`, import.meta.url));
+  const files = ["index.html", "page.css", "page.js"].map(
+    (name) => new URL(`../../src/broker/admin/page/${name}`, import.meta.url),
+  );
   const content = await Promise.all(files.map((file) => readFile(file)));
   const raw = content.reduce((sum, one) => sum + one.length, 0);
   const gzipped = content.reduce((sum, one) => sum + gzipSync(one, { level: 9 }).length, 0);

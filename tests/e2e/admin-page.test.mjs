@@ -52,7 +52,15 @@ describe("a connection", () => {
   test("is shown with all that is known of it", async () => {
     const { row } = await open(undefined, { time: NOON });
     const ledger = await text(row("ledger"));
-    for (const part of ["ledger", "custom · client_credentials · configured", "Ready", "12 min of 1 h", "until 12:51:20", "1,204 grants · key k2", "webhooks 0 failed, 0 pending"]) {
+    for (const part of [
+      "ledger",
+      "custom · client_credentials · configured",
+      "Ready",
+      "12 min of 1 h",
+      "until 12:51:20",
+      "1,204 grants · key k2",
+      "webhooks 0 failed, 0 pending",
+    ]) {
       assert.ok(ledger.includes(part), `${part}: ${ledger}`);
     }
     assert.match(await text(row("mapping")), /refresh_token · registered/);
@@ -65,19 +73,33 @@ describe("a connection", () => {
   test("shows its state as a word, a shape and a colour", async () => {
     const { row } = await open();
     const seen = {};
-    for (const [id, word] of [["ledger", "Ready"], ["tenant-borealis", "Cold"], ["stock", "Waiting"], ["hubsoft-north", "Rejected"], ["tenant-cedro", "Misconfigured"]]) {
+    for (const [id, word] of [
+      ["ledger", "Ready"],
+      ["tenant-borealis", "Cold"],
+      ["stock", "Waiting"],
+      ["hubsoft-north", "Rejected"],
+      ["tenant-cedro", "Misconfigured"],
+    ]) {
       assert.equal(await text(row(id).locator(".state p").first()), word);
       assert.equal(await shapeOf(row(id)), `#${word.toLowerCase()}`);
-      seen[word] = await row(id).locator(".shape").evaluate((shape) => [shape.getBoundingClientRect().width, getComputedStyle(shape).color].join());
+      seen[word] = await row(id)
+        .locator(".shape")
+        .evaluate((shape) => [shape.getBoundingClientRect().width, getComputedStyle(shape).color].join());
     }
-    assert.ok(Object.values(seen).every((one) => one.startsWith("14,")), JSON.stringify(seen));
+    assert.ok(
+      Object.values(seen).every((one) => one.startsWith("14,")),
+      JSON.stringify(seen),
+    );
     assert.equal(new Set(Object.values(seen)).size, 4, JSON.stringify(seen));
   });
 
   test("has times in the operator's own time, with the exact one behind", async () => {
     const { row } = await open(undefined, { time: NOON });
     const time = row("ledger").locator(".token time");
-    assert.deepEqual([await text(time), await time.getAttribute("datetime"), await time.getAttribute("title")], ["12:51:20", at(48 * MINUTE), at(48 * MINUTE)]);
+    assert.deepEqual(
+      [await text(time), await time.getAttribute("datetime"), await time.getAttribute("title")],
+      ["12:51:20", at(48 * MINUTE), at(48 * MINUTE)],
+    );
     assert.equal(await text(row("hubsoft").locator(".token time")), "10 Dec, 12:03");
   });
 
@@ -90,7 +112,11 @@ describe("a connection", () => {
     assert.equal(await bar.getAttribute("data-age"), "young");
     const width = await bar.evaluate((node) => parseFloat(getComputedStyle(node, "::before").width) / node.clientWidth);
     assert.ok(Math.abs(width - 0.2) < 0.01, String(width));
-    for (const [minutes, wanted, age] of [[13, "25 min of 1 h", "young"], [25, "50 min of 1 h", "old"], [11, "ended", "over"]]) {
+    for (const [minutes, wanted, age] of [
+      [13, "25 min of 1 h", "young"],
+      [25, "50 min of 1 h", "old"],
+      [11, "ended", "over"],
+    ]) {
       now += minutes * MINUTE;
       await page.clock.fastForward(minutes * MINUTE);
       await page.clock.runFor(11 * SECOND);
@@ -119,31 +145,88 @@ describe("a connection", () => {
   });
 
   test("says what to do about each error", async () => {
-    const bad = (code, members) => ({ state: "waiting", ...NONE, last_error: { code, at: at(-5 * MINUTE) }, retry_at: at(MINUTE), ...members });
+    const bad = (code, members) => ({
+      state: "waiting",
+      ...NONE,
+      last_error: { code, at: at(-5 * MINUTE) },
+      retry_at: at(MINUTE),
+      ...members,
+    });
     const cases = {
-      "a-password": [bad("credentials_rejected", { state: "rejected", grant: "password" }), /Credentials rejected at 11:58:20, 5 min ago\. Compare its secrets A_PASSWORD_… with what the provider has/],
-      "a-registered": [bad("credentials_rejected", { state: "rejected", source: "registry" }), /Compare its secrets with what the provider has/],
-      "a-refresh": [bad("credentials_rejected", { state: "rejected", grant: "refresh_token" }), /set the secret A_REFRESH_REFRESH_TOKEN anew/],
-      "a-dead": [bad("credentials_rejected", { state: "rejected", grant: "refresh_token", source: "registry" }), /set its secret refresh_token anew/],
-      "b-far": [bad("token_endpoint_unreachable"), /Token endpoint unreachable[^]*Look whether the provider is out of order\. The broker tries again by itself\.$/],
-      "b-used": [bad("token_endpoint_unreachable", { expires_at: at(MINUTE), obtained_at: at(-MINUTE) }), /by itself\. Calls go on with the token that is held\.$/],
+      "a-password": [
+        bad("credentials_rejected", { state: "rejected", grant: "password" }),
+        /Credentials rejected at 11:58:20, 5 min ago\. Compare its secrets A_PASSWORD_… with what the provider has/,
+      ],
+      "a-registered": [
+        bad("credentials_rejected", { state: "rejected", source: "registry" }),
+        /Compare its secrets with what the provider has/,
+      ],
+      "a-refresh": [
+        bad("credentials_rejected", { state: "rejected", grant: "refresh_token" }),
+        /set the secret A_REFRESH_REFRESH_TOKEN anew/,
+      ],
+      "a-dead": [
+        bad("credentials_rejected", { state: "rejected", grant: "refresh_token", source: "registry" }),
+        /set its secret refresh_token anew/,
+      ],
+      "b-far": [
+        bad("token_endpoint_unreachable"),
+        /Token endpoint unreachable[^]*Look whether the provider is out of order\. The broker tries again by itself\.$/,
+      ],
+      "b-used": [
+        bad("token_endpoint_unreachable", { expires_at: at(MINUTE), obtained_at: at(-MINUTE) }),
+        /by itself\. Calls go on with the token that is held\.$/,
+      ],
       "c-slow": [bad("token_endpoint_timeout"), /Token endpoint timeout[^]*raise token_timeout_ms/],
-      "d-strange": [bad("token_response_invalid"), /Token response invalid[^]*check token_url, grant, body, client_auth and scope/],
-      "e-static": [bad("upstream_unauthorized", { state: "rejected", grant: "static", retry_at: null }), /Upstream unauthorized[^]*set the secret E_STATIC_TOKEN anew, then press Refresh/],
-      "e-granted": [bad("upstream_unauthorized", { state: "ready", obtained_at: at(-6 * MINUTE), expires_at: at(MINUTE), retry_at: null }), /check with the provider what the account may do/],
-      "f-configured": [entryOf("f", { state: "misconfigured", provider: null, grant: null, subject: null, ...NONE }), /The log names every field that is wrong/],
-      "f-registered": [entryOf("f", { state: "misconfigured", source: "registry", provider: null, grant: null, subject: null, ...NONE }), /Register it again/],
+      "d-strange": [
+        bad("token_response_invalid"),
+        /Token response invalid[^]*check token_url, grant, body, client_auth and scope/,
+      ],
+      "e-static": [
+        bad("upstream_unauthorized", { state: "rejected", grant: "static", retry_at: null }),
+        /Upstream unauthorized[^]*set the secret E_STATIC_TOKEN anew, then press Refresh/,
+      ],
+      "e-granted": [
+        bad("upstream_unauthorized", {
+          state: "ready",
+          obtained_at: at(-6 * MINUTE),
+          expires_at: at(MINUTE),
+          retry_at: null,
+        }),
+        /check with the provider what the account may do/,
+      ],
+      "f-configured": [
+        entryOf("f", { state: "misconfigured", provider: null, grant: null, subject: null, ...NONE }),
+        /The log names every field that is wrong/,
+      ],
+      "f-registered": [
+        entryOf("f", {
+          state: "misconfigured",
+          source: "registry",
+          provider: null,
+          grant: null,
+          subject: null,
+          ...NONE,
+        }),
+        /Register it again/,
+      ],
       "g-unknown": [bad("teapot"), /Teapot at 11:58:20/],
       "h-silent": [entryOf("h", { state: "rejected", ...NONE }), /Compare its secrets/],
     };
-    const { page, row } = await open({ entries: Object.entries(cases).map(([id, [members]]) => entryOf(id, { ...members, id })) }, { time: NOON });
+    const { page, row } = await open(
+      { entries: Object.entries(cases).map(([id, [members]]) => entryOf(id, { ...members, id })) },
+      { time: NOON },
+    );
     for (const [id, [, wanted]] of Object.entries(cases)) assert.match(await text(row(id).locator(".note")), wanted);
     assert.equal(await page.locator("#first .row").count(), Object.keys(cases).length);
   });
 
   test("keeps an error that is over to itself", async () => {
     const { row } = await open(undefined, { time: NOON });
-    assert.match(await text(row("hubsoft").locator(".past")), /^Before: Token endpoint timeout at 10 Nov, 12:00, 12 d ago\./);
+    assert.match(
+      await text(row("hubsoft").locator(".past")),
+      /^Before: Token endpoint timeout at 10 Nov, 12:00, 12 d ago\./,
+    );
     assert.equal(await row("hubsoft").locator(".note").count(), 0);
     assert.equal(await row("hubsoft").locator("xpath=ancestor::section").getAttribute("id"), "rest");
   });
@@ -161,8 +244,13 @@ describe("the list", () => {
   test("is filtered by state, and remembers it in its address", async () => {
     const { page, ids, end } = await open();
     const filter = (name) => page.getByRole("group", { name: "State" }).getByRole("button", { name });
-    assert.deepEqual(await page.locator("#filters button").allInnerTexts().then((all) => all.map((one) => one.replace(/\s+/g, " "))),
-      ["All 11", "Needs attention 4", "Rejected 1", "Misconfigured 1", "Waiting 1", "Cold 1", "Ready 7"]);
+    assert.deepEqual(
+      await page
+        .locator("#filters button")
+        .allInnerTexts()
+        .then((all) => all.map((one) => one.replace(/\s+/g, " "))),
+      ["All 11", "Needs attention 4", "Rejected 1", "Misconfigured 1", "Waiting 1", "Cold 1", "Ready 7"],
+    );
     await filter("Waiting").click();
     assert.deepEqual(await ids(), ["stock"]);
     assert.equal(await filter("Waiting").getAttribute("aria-pressed"), "true");
@@ -230,7 +318,10 @@ describe("five thousand connections", () => {
     for (let i = 0; i < 40 && operators.asked(/^GET connections/).length < 12; i += 1) {
       await page.mouse.wheel(0, 4_000);
       await page.waitForTimeout(60);
-      const { rows, nodes } = await page.evaluate(() => ({ rows: document.querySelectorAll(".row").length, nodes: document.querySelectorAll("*").length }));
+      const { rows, nodes } = await page.evaluate(() => ({
+        rows: document.querySelectorAll(".row").length,
+        nodes: document.querySelectorAll("*").length,
+      }));
       seen = Math.max(seen, rows);
       assert.ok(rows <= most && nodes < 15_000, `${rows} rows, ${nodes} nodes`);
     }
@@ -253,7 +344,10 @@ describe("five thousand connections", () => {
     const { page, ids, end } = await open({ entries: entries() });
     await page.locator("#filter-rejected").click();
     await end("All 5,000 connections looked through.");
-    assert.deepEqual(await ids(), Array.from({ length: 10 }, (_, i) => `tenant-${String(i * 500 + 499).padStart(4, "0")}`));
+    assert.deepEqual(
+      await ids(),
+      Array.from({ length: 10 }, (_, i) => `tenant-${String(i * 500 + 499).padStart(4, "0")}`),
+    );
     const asked = operators.asked(/^GET connections/);
     assert.equal(asked.length, 50);
     assert.equal(new Set(asked).size, 50);
@@ -291,10 +385,15 @@ describe("five thousand connections", () => {
   test("keep their place where they are out of sight", async () => {
     const tall = { last_error: { code: "token_endpoint_timeout", at: at(-60 * MINUTE) } };
     const { page } = await open({ entries: crowd(160, (i) => (i % 3 ? {} : tall)) });
-    const heights = () => page.locator("#rest .block").evaluateAll((blocks) => blocks.map((block) => block.offsetHeight));
-    const emptied = () => page.locator("#rest .block").evaluateAll((blocks) => blocks.filter((block) => !block.childElementCount).length);
+    const heights = () =>
+      page.locator("#rest .block").evaluateAll((blocks) => blocks.map((block) => block.offsetHeight));
+    const emptied = () =>
+      page.locator("#rest .block").evaluateAll((blocks) => blocks.filter((block) => !block.childElementCount).length);
     const to = async (i) => {
-      await page.locator("#rest .block").nth(i).evaluate((block) => block.scrollIntoView());
+      await page
+        .locator("#rest .block")
+        .nth(i)
+        .evaluate((block) => block.scrollIntoView());
       await page.locator("#rest .block").nth(i).locator(".row").first().waitFor();
     };
     for (const i of [0, 1, 2, 3]) await to(i);
@@ -308,12 +407,23 @@ describe("five thousand connections", () => {
   });
 
   test("are reloaded where one looks", async () => {
-    const { page, end, row } = await open({ entries: entries(), now: () => null }, { time: NOON, hash: "#state=ready" });
+    const { page, end, row } = await open(
+      { entries: entries(), now: () => null },
+      { time: NOON, hash: "#state=ready" },
+    );
     await end("All 5,000 connections looked through.");
     const before = operators.requests.length;
-    await page.locator("#rest .block").nth(60).evaluate((block) => block.scrollIntoView());
-    await eventually(() => page.evaluate(() => document.elementFromPoint(400, 300)?.closest(".row")), "rows in the middle");
-    const [id] = await page.locator(".row").evaluateAll((rows) => rows.filter((one) => one.getBoundingClientRect().top > 200).map((one) => one.dataset.id));
+    await page
+      .locator("#rest .block")
+      .nth(60)
+      .evaluate((block) => block.scrollIntoView());
+    await eventually(
+      () => page.evaluate(() => document.elementFromPoint(400, 300)?.closest(".row")),
+      "rows in the middle",
+    );
+    const [id] = await page
+      .locator(".row")
+      .evaluateAll((rows) => rows.filter((one) => one.getBoundingClientRect().top > 200).map((one) => one.dataset.id));
     operators.entries.get(id).grants = 777;
     await page.clock.runFor(31 * SECOND);
     await row(id).getByText("777 grants").waitFor();
@@ -364,7 +474,10 @@ describe("a reload", () => {
     const { page, row, ids, focused } = await open({ entries: crowd(80), now: () => null }, { time: NOON });
     // The last of its block: what comes in before it moves it to the next one.
     const button = row("tenant-0039").getByRole("button", { name: "Drop token" });
-    await page.locator(".block").nth(1).evaluate((block) => block.scrollIntoView());
+    await page
+      .locator(".block")
+      .nth(1)
+      .evaluate((block) => block.scrollIntoView());
     await button.focus();
     const top = () => button.evaluate((node) => node.getBoundingClientRect().top);
     const before = await top();
@@ -448,8 +561,21 @@ describe("what goes wrong", () => {
   });
 
   for (const [name, what, wanted] of [
-    ["a refusal", { status: 403, code: "cross_site_request", title: "Cross-site request", detail: "The request comes from elsewhere." }, /^Cross-site request\. The request comes from elsewhere\. Request [0-9a-f]{32}\. Shown/],
-    ["a fault of the broker's", { status: 500, code: "internal", title: "Internal error", detail: "Something unforeseen." }, /^Internal error\. Something unforeseen\. Request [0-9a-f]{32}\. Shown/],
+    [
+      "a refusal",
+      {
+        status: 403,
+        code: "cross_site_request",
+        title: "Cross-site request",
+        detail: "The request comes from elsewhere.",
+      },
+      /^Cross-site request\. The request comes from elsewhere\. Request [0-9a-f]{32}\. Shown/,
+    ],
+    [
+      "a fault of the broker's",
+      { status: 500, code: "internal", title: "Internal error", detail: "Something unforeseen." },
+      /^Internal error\. Something unforeseen\. Request [0-9a-f]{32}\. Shown/,
+    ],
     ["a page of somebody else's", { raw: "<!doctype html><p>Sign in" }, /^The answer was not understood\./],
     ["an error of somebody else's", { raw: "<!doctype html><p>Bad gateway", status: 502 }, /^The answer was 502\./],
     ["JSON of somebody else's", { raw: '{"ok":true}' }, /^The answer was not understood\./],
@@ -491,10 +617,16 @@ describe("refreshing", () => {
 
   test("tells why it failed, and can be tried again", async () => {
     const { page, row, said } = await open(undefined, { time: NOON });
-    operators.refresh = () => ({ status: 502, code: "credentials_rejected", title: "Credentials rejected", detail: "The provider's token endpoint refused the broker's credentials." });
+    operators.refresh = () => ({
+      status: 502,
+      code: "credentials_rejected",
+      title: "Credentials rejected",
+      detail: "The provider's token endpoint refused the broker's credentials.",
+    });
     const button = row("hubsoft-north").getByRole("button", { name: "Refresh" });
     await button.click();
-    const wanted = /Refresh failed\. Credentials rejected\. The provider's token endpoint refused the broker's credentials\. Request [0-9a-f]{32}\./;
+    const wanted =
+      /Refresh failed\. Credentials rejected\. The provider's token endpoint refused the broker's credentials\. Request [0-9a-f]{32}\./;
     await row("hubsoft-north").getByText(wanted).waitFor();
     await page.clock.runFor(200);
     await said(wanted);
@@ -511,9 +643,15 @@ describe("refreshing", () => {
 
   test("is not undone by a list that was asked for before", async () => {
     const { page, row } = await open();
-    const stale = JSON.stringify({ connections: [...operators.entries.values()].sort((a, b) => (a.id < b.id ? -1 : 1)), next: null });
+    const stale = JSON.stringify({
+      connections: [...operators.entries.values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
+      next: null,
+    });
     let release;
-    const end = operators.answer(/^GET connections\?/, { hold: new Promise((resolve) => (release = resolve)), raw: stale });
+    const end = operators.answer(/^GET connections\?/, {
+      hold: new Promise((resolve) => (release = resolve)),
+      raw: stale,
+    });
     await page.locator("#reload").click();
     await eventually(() => operators.asked(/^GET connections\?/).length === 2, "the reload");
     await row("stock").getByRole("button", { name: "Refresh" }).click();
@@ -536,7 +674,10 @@ describe("dropping the token", () => {
   test("is asked for in a dialog, which Esc and Cancel close without doing it", async () => {
     const { page, row, focused } = await open();
     const dialog = page.getByRole("dialog", { name: "Drop the token of ledger?" });
-    for (const leave of [() => page.keyboard.press("Escape"), () => dialog.getByRole("button", { name: "Cancel" }).click()]) {
+    for (const leave of [
+      () => page.keyboard.press("Escape"),
+      () => dialog.getByRole("button", { name: "Cancel" }).click(),
+    ]) {
       await row("ledger").getByRole("button", { name: "Drop token" }).click();
       await dialog.waitFor();
       assert.equal(await focused(), "Cancel");
@@ -550,7 +691,10 @@ describe("dropping the token", () => {
   test("drops it, once", async () => {
     const { page, row, said, focused } = await open();
     await row("ledger").getByRole("button", { name: "Drop token" }).click();
-    await page.getByRole("dialog").getByRole("button", { name: "Drop the token" }).evaluate((node) => [node.click(), node.click()]);
+    await page
+      .getByRole("dialog")
+      .getByRole("button", { name: "Drop the token" })
+      .evaluate((node) => [node.click(), node.click()]);
     await said("ledger: Token dropped.");
     assert.deepEqual(operators.asked(/^DELETE/), ["DELETE connections/ledger/token"]);
     assert.match(await text(row("ledger")), /Cold[^]*no token/);
@@ -586,10 +730,17 @@ describe("removing a connection", () => {
 
   test("that failed tells why", async () => {
     const { page, row } = await open();
-    operators.answer(/^DELETE/, { status: 409, code: "connection_configured", title: "Connection configured", detail: "It stands in the configuration." });
+    operators.answer(/^DELETE/, {
+      status: 409,
+      code: "connection_configured",
+      title: "Connection configured",
+      detail: "It stands in the configuration.",
+    });
     await row("tenant-acme").getByRole("button", { name: "Remove" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Remove the connection" }).click();
-    await row("tenant-acme").getByText(/Remove failed\. Connection configured\. It stands in the configuration\. Request/).waitFor();
+    await row("tenant-acme")
+      .getByText(/Remove failed\. Connection configured\. It stands in the configuration\. Request/)
+      .waitFor();
   });
 });
 
@@ -607,7 +758,10 @@ describe("webhooks", () => {
     await dialog.getByRole("heading", { name: "Failed for good: 2" }).waitFor();
     await dialog.getByRole("heading", { name: "Pending: 1" }).waitFor();
     const [first, second, third] = await dialog.locator("li").allInnerTexts();
-    assert.match(first, /msg_5f0c2b7e9a1d4c3f8e6b0a9d7c5e3f1b[^]*accepted 21 Nov, 10:03, 29 attempts; the receiver answered 500/);
+    assert.match(
+      first,
+      /msg_5f0c2b7e9a1d4c3f8e6b0a9d7c5e3f1b[^]*accepted 21 Nov, 10:03, 29 attempts; the receiver answered 500/,
+    );
     assert.match(second, /1 attempt; the receiver answered 410/);
     assert.match(third, /4 attempts; the receiver was too slow; next 12:08:20/);
     await one.page.keyboard.press("Escape");
@@ -624,10 +778,15 @@ describe("webhooks", () => {
     await button.waitFor();
     const handle = await button.elementHandle();
     await pressHard(button, 3);
-    await dialog.getByRole("status").getByText("Event msg_0d9c8b7a6f5e4d3c2b1a0f9e8d7c6b5a is on its way again.").waitFor();
+    await dialog
+      .getByRole("status")
+      .getByText("Event msg_0d9c8b7a6f5e4d3c2b1a0f9e8d7c6b5a is on its way again.")
+      .waitFor();
     assert.equal(await handle.textContent(), "Sent again");
     await handle.evaluate((node) => node.click());
-    assert.deepEqual(operators.asked(/^POST/), ["POST connections/guru/webhooks/msg_0d9c8b7a6f5e4d3c2b1a0f9e8d7c6b5a/send"]);
+    assert.deepEqual(operators.asked(/^POST/), [
+      "POST connections/guru/webhooks/msg_0d9c8b7a6f5e4d3c2b1a0f9e8d7c6b5a/send",
+    ]);
     await one.page.keyboard.press("Escape");
     await one.row("guru").getByText("webhooks 1 failed, 2 pending").waitFor();
   });
@@ -656,17 +815,32 @@ describe("webhooks", () => {
 
   test("that cannot be listed or sent tell why", async () => {
     const one = await open();
-    const end = operators.answer(/webhooks\?state=failed/, { status: 503, code: "connection_unavailable", title: "Connection unavailable", detail: "It waits." });
+    const end = operators.answer(/webhooks\?state=failed/, {
+      status: 503,
+      code: "connection_unavailable",
+      title: "Connection unavailable",
+      detail: "It waits.",
+    });
     const dialog = await dialogOf(one, "guru");
-    await dialog.getByRole("heading", { name: /Failed for good: Connection unavailable\. It waits\. Request [0-9a-f]{32}\./ }).waitFor();
+    await dialog
+      .getByRole("heading", { name: /Failed for good: Connection unavailable\. It waits\. Request [0-9a-f]{32}\./ })
+      .waitFor();
     await dialog.getByRole("heading", { name: "Pending: 1" }).waitFor();
     await one.page.keyboard.press("Escape");
     end();
     await dialogOf(one, "guru");
-    operators.answer(/send$/, { status: 404, code: "not_found", title: "Not found", detail: "There is nothing at this address." });
+    operators.answer(/send$/, {
+      status: 404,
+      code: "not_found",
+      title: "Not found",
+      detail: "There is nothing at this address.",
+    });
     const button = dialog.getByRole("button", { name: "Send again: msg_0d9c" });
     await button.click();
-    await dialog.getByRole("status").getByText(/Not sent\. Not found\. There is nothing at this address\. Request/).waitFor();
+    await dialog
+      .getByRole("status")
+      .getByText(/Not sent\. Not found\. There is nothing at this address\. Request/)
+      .waitFor();
     assert.equal(await button.getAttribute("aria-disabled"), "false");
   });
 });
@@ -677,16 +851,34 @@ describe("hostile texts", () => {
   test("do nothing in any field", async () => {
     const evil = (id) => ({
       ...Object.fromEntries(Object.keys(entryOf("x")).map((name) => [name, MARKUP])),
-      id, last_error: { code: MARKUP, at: MARKUP }, webhooks: { pending: MARKUP, failed: MARKUP },
+      id,
+      last_error: { code: MARKUP, at: MARKUP },
+      webhooks: { pending: MARKUP, failed: MARKUP },
     });
-    const ids = [`a ${MARKUP}`, "../../b", "b?c#d", "__proto__", "constructor", "javascript:window.hit=1", `${"w".repeat(2_000)}`];
+    const ids = [
+      `a ${MARKUP}`,
+      "../../b",
+      "b?c#d",
+      "__proto__",
+      "constructor",
+      "javascript:window.hit=1",
+      `${"w".repeat(2_000)}`,
+    ];
     const entries = [
       ...ids.map(evil),
-      entryOf(`z ${MARKUP}`, { source: "registry", provider: MARKUP, last_error: { code: MARKUP, at: at(0) }, sealing_key: MARKUP, webhooks: { pending: 0, failed: 1 } }),
+      entryOf(`z ${MARKUP}`, {
+        source: "registry",
+        provider: MARKUP,
+        last_error: { code: MARKUP, at: at(0) },
+        sealing_key: MARKUP,
+        webhooks: { pending: 0, failed: 1 },
+      }),
       entryOf("y", { state: "constructor", last_error: { code: "__proto__", at: at(0) } }),
     ];
     const id = `z ${MARKUP}`;
-    const events = { [id]: [eventOf(1, { id: MARKUP, outcome: MARKUP, accepted_at: MARKUP, attempts: MARKUP, status: MARKUP })] };
+    const events = {
+      [id]: [eventOf(1, { id: MARKUP, outcome: MARKUP, accepted_at: MARKUP, attempts: MARKUP, status: MARKUP })],
+    };
     const { page } = await open({ entries, events });
     assert.equal(await page.locator(".row").count(), entries.length);
     const row = page.locator(".row").filter({ has: page.getByRole("heading", { name: /^z / }) });
@@ -695,9 +887,15 @@ describe("hostile texts", () => {
     await row.getByRole("button", { name: "Refresh" }).click();
     await row.getByText("Refresh failed.").waitFor();
     await row.getByRole("button", { name: "Webhooks" }).click();
-    await page.getByRole("dialog").getByRole("heading", { name: /Failed for good: 1/ }).waitFor();
+    await page
+      .getByRole("dialog")
+      .getByRole("heading", { name: /Failed for good: 1/ })
+      .waitFor();
     await page.getByRole("button", { name: /^Send again/ }).click();
-    await page.getByRole("dialog").getByText(/Not sent|on its way/).waitFor();
+    await page
+      .getByRole("dialog")
+      .getByText(/Not sent|on its way/)
+      .waitFor();
     await page.keyboard.press("Escape");
     await row.getByRole("button", { name: "Remove" }).click();
     await page.getByRole("dialog").getByText("Remove z").waitFor();
@@ -728,7 +926,11 @@ describe("the page", () => {
     await row("stock").getByRole("button", { name: "Refresh" }).click();
     await row("stock").getByText("97 grants").waitFor();
     assert.deepEqual(operators.requests, ["GET connections?limit=100", "POST connections/stock/refresh"]);
-    const held = await page.evaluate(async () => [JSON.stringify({ ...localStorage, ...sessionStorage }), document.cookie, (await indexedDB.databases()).length]);
+    const held = await page.evaluate(async () => [
+      JSON.stringify({ ...localStorage, ...sessionStorage }),
+      document.cookie,
+      (await indexedDB.databases()).length,
+    ]);
     assert.deepEqual(held, ["{}", "", 0]);
     assert.ok(!(await page.content()).includes(operators.key));
   });

@@ -44,23 +44,35 @@ const IN_FIELD = canary("field");
 
 /** The columns as docs/observability.md tells them: what is in each. */
 const documentation = await readFile(new URL("../../docs/observability.md", import.meta.url), "utf8");
-const COLUMNS = [...documentation.matchAll(/^\| `([a-z]+)(\d+)` \| `(\w+)` \|/gm)].map(([, kind, number, name]) => ({ kind, number, name }));
+const COLUMNS = [...documentation.matchAll(/^\| `([a-z]+)(\d+)` \| `(\w+)` \|/gm)].map(([, kind, number, name]) => ({
+  kind,
+  number,
+  name,
+}));
 
-let upstream, service, people, broker, mounted;
+let upstream, service, broker, mounted;
 const seen = [];
 
 before(async () => {
   upstream = await startUpstream();
   const rules = [
-    { ...EVERYTHING, callers: ["backend", "page"], methods: ["GET", "HEAD", "POST"], paths: ["/echo", "/echo/*", "/status/*", "/never"] },
+    {
+      ...EVERYTHING,
+      callers: ["backend", "page"],
+      methods: ["GET", "HEAD", "POST"],
+      paths: ["/echo", "/echo/*", "/status/*", "/never"],
+    },
     { callers: ["backend"], methods: ["GET"], paths: ["/once"], rate_limit: { requests: 1, seconds: 60 } },
   ];
-  service = upstream.connection("service", { grant: "password", fields: { rules, replay_bytes: 100, timeout_ms: 500 } });
-  service.on("/never", () => {}).on("/once", (request, response) => response.end());
+  service = upstream.connection("service", {
+    grant: "password",
+    fields: { rules, replay_bytes: 100, timeout_ms: 500 },
+  });
+  service.on("/never", () => {}).on("/once", (_request, response) => response.end());
   upstream.connection("plain", { grant: "static", fields: { rules } });
   upstream.connection("slow", { fields: { rules } });
   upstream.connection("refused", { grant: "password", fields: { rules } });
-  people = upstream.connection("people", { users: { ana: "ana's password" } });
+  upstream.connection("people", { users: { ana: "ana's password" } });
   const settings = {
     tables: {
       ALLOWED_ORIGINS: [ORIGIN],
@@ -71,7 +83,11 @@ before(async () => {
     around: { "main.js": ENTRY },
   };
   broker = await startWorkerd(settings);
-  mounted = await startWorkerd({ ...settings, texts: { ...settings.texts, BASE_PATH: "/broker/" }, health: "/broker/healthz" });
+  mounted = await startWorkerd({
+    ...settings,
+    texts: { ...settings.texts, BASE_PATH: "/broker/" },
+    health: "/broker/healthz",
+  });
 });
 
 after(async () => {
@@ -115,7 +131,10 @@ function assertPoint({ point, answer }, expected) {
   const { token_ms, upstream_ms, request_id, ...rest } = point;
   const empty = { caller: "", method: "GET", path: "", code: "", token: "", reason: "", sent: 0 };
   assert.deepEqual(rest, { ...empty, ...expected, status: answer.status });
-  assert.ok(token_ms >= 0 && upstream_ms >= 0 && token_ms < 60_000 && upstream_ms < 60_000, `${token_ms} ${upstream_ms}`);
+  assert.ok(
+    token_ms >= 0 && upstream_ms >= 0 && token_ms < 60_000 && upstream_ms < 60_000,
+    `${token_ms} ${upstream_ms}`,
+  );
   assert.equal(request_id, answer.headers["x-request-id"]);
 }
 
@@ -134,25 +153,51 @@ describe("a call makes one point", () => {
     assert.deepEqual([point.status, point.code, point.sent], [504, "upstream_timeout", 1]);
     upstream.get("slow").answerTokenRequest({ delay: 500 });
     const waited = await pointOf("/api/slow/echo");
-    assert.ok(waited.point.token_ms >= 490 && waited.point.upstream_ms < waited.point.token_ms, JSON.stringify(waited.point));
+    assert.ok(
+      waited.point.token_ms >= 490 && waited.point.upstream_ms < waited.point.token_ms,
+      JSON.stringify(waited.point),
+    );
   });
 
   test("of any method, with the pattern of its path", async () => {
     const target = `/api/service/echo/${IN_PATH}?q=${IN_QUERY}`;
     const headers = { "X-Canary": IN_FIELD, traceparent: `00-${"c".repeat(32)}-${"d".repeat(16)}-01` };
-    assertPoint(await pointOf(target, { method: "POST", body: IN_BODY, headers }), { ...ECHO, path: "/echo/*", method: "POST", token: "memory", sent: 1 });
-    assertPoint(await pointOf(target, { method: "HEAD" }), { ...ECHO, path: "/echo/*", method: "HEAD", token: "memory", sent: 1 });
+    assertPoint(await pointOf(target, { method: "POST", body: IN_BODY, headers }), {
+      ...ECHO,
+      path: "/echo/*",
+      method: "POST",
+      token: "memory",
+      sent: 1,
+    });
+    assertPoint(await pointOf(target, { method: "HEAD" }), {
+      ...ECHO,
+      path: "/echo/*",
+      method: "HEAD",
+      token: "memory",
+      sent: 1,
+    });
   });
 
   test("of a page, and with the upstream's own errors", async () => {
-    assertPoint(await pointOf("/api/service/status/429", { key: null, origin: ORIGIN }), { ...ECHO, caller: "page", path: "/status/*", token: "memory", sent: 1 });
+    assertPoint(await pointOf("/api/service/status/429", { key: null, origin: ORIGIN }), {
+      ...ECHO,
+      caller: "page",
+      path: "/status/*",
+      token: "memory",
+      sent: 1,
+    });
   });
 
   test("that is sent again", async () => {
     service.revoke();
     assertPoint(await pointOf("/api/service/echo"), { ...ECHO, token: "grant", sent: 2 });
     service.revoke();
-    assertPoint(await pointOf("/api/service/echo", { method: "POST", body: "x" }), { ...ECHO, method: "POST", token: "grant", sent: 2 });
+    assertPoint(await pointOf("/api/service/echo", { method: "POST", body: "x" }), {
+      ...ECHO,
+      method: "POST",
+      token: "grant",
+      sent: 2,
+    });
     service.revoke();
     const tooLarge = await pointOf("/api/service/echo", { method: "POST", body: "x".repeat(200) });
     assertPoint(tooLarge, { ...ECHO, method: "POST", token: "grant", code: "upstream_unauthorized", sent: 1 });
@@ -161,9 +206,19 @@ describe("a call makes one point", () => {
   test("that is refused", async () => {
     const connection = "service";
     assertPoint(await pointOf("/api/service/echo", { key: null }), { connection, code: "caller_unauthenticated" });
-    assertPoint(await pointOf("/api/service/echo", { key: `${CALLER_KEY}x` }), { connection, code: "caller_unauthenticated" });
-    assertPoint(await pointOf("/api/service/echo", { method: "DELETE" }), { connection, method: "DELETE", code: "operation_not_allowed" });
-    assertPoint(await pointOf("/api/service/echo", { origin: "https://evil.example" }), { connection: "", code: "origin_not_allowed" });
+    assertPoint(await pointOf("/api/service/echo", { key: `${CALLER_KEY}x` }), {
+      connection,
+      code: "caller_unauthenticated",
+    });
+    assertPoint(await pointOf("/api/service/echo", { method: "DELETE" }), {
+      connection,
+      method: "DELETE",
+      code: "operation_not_allowed",
+    });
+    assertPoint(await pointOf("/api/service/echo", { origin: "https://evil.example" }), {
+      connection: "",
+      code: "origin_not_allowed",
+    });
     assertPoint(await pointOf(`/api/${IN_PATH}/echo`), { connection: "", code: "unknown_connection" });
     assertPoint(await pointOf("/api/service/a%2fb"), { connection: "", code: "bad_path" });
   });
@@ -185,18 +240,33 @@ describe("a call makes one point", () => {
     const headers = { "Content-Type": "application/json", Origin: ORIGIN };
     let cookie;
     const signingIn = await during(async () => {
-      const answer = await ask("/auth/people/login", { key: null, method: "POST", headers, body: JSON.stringify({ username: "ana", password: "ana's password" }) });
+      const answer = await ask("/auth/people/login", {
+        key: null,
+        method: "POST",
+        headers,
+        body: JSON.stringify({ username: "ana", password: "ana's password" }),
+      });
       assert.equal(answer.status, 200);
       [, cookie] = /=([^;]+)/.exec(answer.headers["set-cookie"]);
     });
     assert.deepEqual(signingIn, []);
     const session = { key: null, origin: ORIGIN, headers: { Cookie: `${COOKIE}=${cookie}` } };
-    assertPoint(await pointOf("/api/people/echo", session), { connection: "people", caller: "session", path: "/**", token: "keeper", sent: 1 });
+    assertPoint(await pointOf("/api/people/echo", session), {
+      connection: "people",
+      caller: "session",
+      path: "/**",
+      token: "keeper",
+      sent: 1,
+    });
     assert.ok(!JSON.stringify(seen).includes(cookie));
   });
 
   test("however many come at once", async () => {
-    const points = await during(() => Promise.all(Array.from({ length: 50 }, (_, i) => ask("/api/service/echo", i % 2 ? {} : { method: "POST", body: "x" }))));
+    const points = await during(() =>
+      Promise.all(
+        Array.from({ length: 50 }, (_, i) => ask("/api/service/echo", i % 2 ? {} : { method: "POST", body: "x" })),
+      ),
+    );
     assert.equal(new Set(points.map((point) => named(point).request_id)).size, 50);
   });
 
@@ -206,16 +276,30 @@ describe("a call makes one point", () => {
       assert.equal((await call(mounted.url, "/api/plain/echo", { key: CALLER_KEY })).status, 404);
       assert.equal((await call(mounted.url, "/broker/healthz")).status, 200);
     }, mounted);
-    assert.deepEqual(points.map((point) => named(point).connection), ["plain"]);
+    assert.deepEqual(
+      points.map((point) => named(point).connection),
+      ["plain"],
+    );
   });
 });
 
 test("nothing else makes a point", async () => {
-  const preflight = { key: null, origin: ORIGIN, method: "OPTIONS", headers: { "Access-Control-Request-Method": "GET" } };
+  const preflight = {
+    key: null,
+    origin: ORIGIN,
+    method: "OPTIONS",
+    headers: { "Access-Control-Request-Method": "GET" },
+  };
   const points = await during(async () => {
     for (const [status, target, options] of [
-      [200, "/healthz"], [200, "/problems/internal"], [404, "/nowhere"], [404, "/api"], [401, "/auth/session", { key: null }],
-      [404, "/webhooks/service", { method: "POST", body: "{}" }], [401, "/admin/connections/service/webhooks"], [204, "/api/service/echo", preflight],
+      [200, "/healthz"],
+      [200, "/problems/internal"],
+      [404, "/nowhere"],
+      [404, "/api"],
+      [401, "/auth/session", { key: null }],
+      [404, "/webhooks/service", { method: "POST", body: "{}" }],
+      [401, "/admin/connections/service/webhooks"],
+      [204, "/api/service/echo", preflight],
     ]) {
       assert.equal((await ask(target, options)).status, status, target);
     }
@@ -240,13 +324,16 @@ test("a dataset that fails harms no call", async () => {
 
 test("wrangler's own dataset takes the points, as wrangler.toml binds it", async () => {
   const written = await readFile(new URL("../../wrangler.toml", import.meta.url), "utf8");
-  const [, binding, dataset] = /^# \[\[analytics_engine_datasets\]\]\n# binding = "(\w+)"\n# dataset = "(\w+)"$/m.exec(written);
+  const [, binding, dataset] = /^# \[\[analytics_engine_datasets\]\]\n# binding = "(\w+)"\n# dataset = "(\w+)"$/m.exec(
+    written,
+  );
   assert.equal(binding, "ANALYTICS");
   const config = { analytics_engine_datasets: [{ binding, dataset }] };
   const { vars, secrets } = upstream.get("plain");
   const bound = await startBroker({ vars: { CALLERS, CONNECTIONS: { plain: vars } }, secrets, config });
   try {
-    for (const options of [{}, { method: "POST", body: "x" }]) assert.equal((await bound.call("/api/plain/echo", options)).status, 200);
+    for (const options of [{}, { method: "POST", body: "x" }])
+      assert.equal((await bound.call("/api/plain/echo", options)).status, 200);
     await bound.logged(({ event, status }) => event === "call" && status === 200);
   } finally {
     await bound.stop();
@@ -257,7 +344,11 @@ test("every point is within the limits of a dataset", () => {
   assert.ok(seen.length > 70, `${seen.length} points`);
   for (const { indexes, blobs, doubles } of seen) {
     assert.ok(indexes.length === 1 && Buffer.byteLength(indexes[0]) <= 96);
-    assert.ok(blobs.length <= 20 && blobs.every((blob) => typeof blob === "string") && Buffer.byteLength(blobs.join("")) <= 16_384);
+    assert.ok(
+      blobs.length <= 20 &&
+        blobs.every((blob) => typeof blob === "string") &&
+        Buffer.byteLength(blobs.join("")) <= 16_384,
+    );
     assert.ok(doubles.length <= 20 && doubles.every(Number.isFinite));
   }
 });
@@ -266,6 +357,15 @@ test("no secret, token, path, query, field or body is in any point", () => {
   const { BACKEND_KEY, ...secrets } = { BACKEND_KEY: CALLER_KEY, ...upstream.secrets };
   const issued = Object.fromEntries(upstream.issued.map((token, i) => [`issued token ${i + 1}`, token]));
   assert.ok(Object.keys(issued).length > 5);
-  const canaries = { BACKEND_KEY, ...secrets, ...issued, IN_PATH, IN_QUERY, IN_BODY, IN_FIELD, password: "ana's password" };
+  const canaries = {
+    BACKEND_KEY,
+    ...secrets,
+    ...issued,
+    IN_PATH,
+    IN_QUERY,
+    IN_BODY,
+    IN_FIELD,
+    password: "ana's password",
+  };
   assert.deepEqual(search({ points: JSON.stringify(seen) }, canaries), []);
 });

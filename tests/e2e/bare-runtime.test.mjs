@@ -41,9 +41,36 @@ const get = (target) => rawRequest(broker.url, { target, headers: [["Authorizati
 
 describe("a path", () => {
   for (const path of [
-    "/..", "/../secret", "/a/../b", "/a/..", "/.", "/a/./b", "/%2e%2e/secret", "/%2E%2e/secret", "/.%2e/secret", "/%2e./secret", "/a/%2e%2e",
-    "/%2e/a", "/..;/secret", "/..;x=y/secret", "/%2e%2e;/secret", "//", "//evil.example", "/a//b", "/a//", "/\\evil.example", "/a\\..\\b",
-    "/%5cevil.example", "/%2fevil.example", "/a%2f..%2fb", "/a%00", "/a%0d%0aX-Evil:1", "/a%7f", "/a%09b", "/%c0%ae%c0%ae/secret", "/%c0%af",
+    "/..",
+    "/../secret",
+    "/a/../b",
+    "/a/..",
+    "/.",
+    "/a/./b",
+    "/%2e%2e/secret",
+    "/%2E%2e/secret",
+    "/.%2e/secret",
+    "/%2e./secret",
+    "/a/%2e%2e",
+    "/%2e/a",
+    "/..;/secret",
+    "/..;x=y/secret",
+    "/%2e%2e;/secret",
+    "//",
+    "//evil.example",
+    "/a//b",
+    "/a//",
+    "/\\evil.example",
+    "/a\\..\\b",
+    "/%5cevil.example",
+    "/%2fevil.example",
+    "/a%2f..%2fb",
+    "/a%00",
+    "/a%0d%0aX-Evil:1",
+    "/a%7f",
+    "/a%09b",
+    "/%c0%ae%c0%ae/secret",
+    "/%c0%af",
   ]) {
     test(`${path} is refused and goes nowhere`, async () => {
       const count = targets.length;
@@ -57,8 +84,26 @@ describe("a path", () => {
   }
 
   for (const target of [
-    "/", "/a", "/a/", "/a%20b", "/caf%C3%A9", "/@evil.example", "/:80", "/a:b@c", "/https:%3a", "/a;b=c", "/~a!$&()*+,=", "/a?", "/a?x=1&x=2",
-    "/a?x=+&y=%2B&z=%20", "/a?url=https://evil.example/..//", "/a?x=/../", "/a%25%32%65", "/...", "/.a", "/a|b",
+    "/",
+    "/a",
+    "/a/",
+    "/a%20b",
+    "/caf%C3%A9",
+    "/@evil.example",
+    "/:80",
+    "/a:b@c",
+    "/https:%3a",
+    "/a;b=c",
+    "/~a!$&()*+,=",
+    "/a?",
+    "/a?x=1&x=2",
+    "/a?x=+&y=%2B&z=%20",
+    "/a?url=https://evil.example/..//",
+    "/a?x=/../",
+    "/a%25%32%65",
+    "/...",
+    "/.a",
+    "/a|b",
   ]) {
     test(`${target} arrives as it was sent`, async () => {
       assert.equal((await get(`/api/first${target}`)).status, 200);

@@ -54,20 +54,42 @@ before(async () => {
   echo = createServer((request, response) => {
     // The same name twice, a name that objects have, and bytes beyond ASCII.
     response.writeHead(207, [
-      "Link", "<a>; rel=next", "Link", "<b>; rel=last", "Vary", "Accept", "__proto__", "kept", "X-Latin", COFFEE, "X-Empty", "", "Set-Cookie", "a=b",
-      "Received", JSON.stringify([request.headers["x-twice"], request.headers["x-latin"]]),
+      "Link",
+      "<a>; rel=next",
+      "Link",
+      "<b>; rel=last",
+      "Vary",
+      "Accept",
+      "__proto__",
+      "kept",
+      "X-Latin",
+      COFFEE,
+      "X-Empty",
+      "",
+      "Set-Cookie",
+      "a=b",
+      "Received",
+      JSON.stringify([request.headers["x-twice"], request.headers["x-latin"]]),
     ]);
     response.end(request.method);
   }).listen(0, "127.0.0.1");
   await once(echo, "listening");
   const connection = {
-    provider: "custom", grant: "static", base_url: `http://127.0.0.1:${echo.address().port}`, rules,
-    request_headers: ["x-twice", "x-latin"], response_headers: ["x-latin", "x-empty", "received", "__proto__"],
+    provider: "custom",
+    grant: "static",
+    base_url: `http://127.0.0.1:${echo.address().port}`,
+    rules,
+    request_headers: ["x-twice", "x-latin"],
+    response_headers: ["x-latin", "x-empty", "received", "__proto__"],
   };
   broker = await startWorkerd({
     tables: {
       ALLOWED_ORIGINS: [ORIGIN],
-      CALLERS: { backend: { kind: "key" }, page: { kind: "anyone" }, staff: { kind: "jwt", issuer: issuer.issuer, audience: "aud" } },
+      CALLERS: {
+        backend: { kind: "key" },
+        page: { kind: "anyone" },
+        staff: { kind: "jwt", issuer: issuer.issuer, audience: "aud" },
+      },
       CONNECTIONS: { ...upstream.vars, echo: connection },
     },
     texts: { BACKEND_KEY: KEY, SEALING_KEYS: sealingKey("k1"), ECHO_TOKEN: "echo-token", ...upstream.secrets },
@@ -91,21 +113,33 @@ async function crossings(path, options) {
   const before = await counts();
   for (let count = 0; count < CALLS; count++) await once();
   const after = await counts();
-  return Object.fromEntries(Object.keys(after).map((name) => [name, after[name] - (before[name] ?? 0)]).filter(([, count]) => count > 0));
+  return Object.fromEntries(
+    Object.keys(after)
+      .map((name) => [name, after[name] - (before[name] ?? 0)])
+      .filter(([, count]) => count > 0),
+  );
 }
 
 describe("a warm call crosses the border", () => {
   for (const [who, path, options] of [
     ["of a caller with a key", () => service.api("/echo"), () => ({})],
     ["of anyone from a page", () => service.api("/echo"), () => ({ key: null, origin: ORIGIN })],
-    ["of a caller whose token is known", () => service.api("/echo"), () => ({ key: issuer.remembered ??= issuer.token() })],
+    [
+      "of a caller whose token is known",
+      () => service.api("/echo"),
+      () => ({ key: (issuer.remembered ??= issuer.token()) }),
+    ],
     ["with a static token", () => plain.api("/echo"), () => ({})],
   ]) {
     test(who, async () => {
       // Once with the request's head and once with the response's, each a text that is allocated on
       // one side and freed on the other. Nothing is called out, but for random bytes.
       assert.deepEqual(await crossings(path(), options()), {
-        "in begin": CALLS, "in resume": CALLS, "in __wbindgen_malloc": 2 * CALLS, "in __wbindgen_free": 2 * CALLS, "out getRandomValues": 1,
+        "in begin": CALLS,
+        "in resume": CALLS,
+        "in __wbindgen_malloc": 2 * CALLS,
+        "in __wbindgen_free": 2 * CALLS,
+        "out getRandomValues": 1,
       });
     });
   }
@@ -113,8 +147,13 @@ describe("a warm call crosses the border", () => {
 
 describe("what crosses comes out as it went in:", () => {
   const answer = async (headers = []) => {
-    const { status, headers: fields, body } = await rawRequest(broker.url, {
-      target: "/api/echo/x", headers: [["Authorization", `Bearer ${KEY}`], ...headers],
+    const {
+      status,
+      headers: fields,
+      body,
+    } = await rawRequest(broker.url, {
+      target: "/api/echo/x",
+      headers: [["Authorization", `Bearer ${KEY}`], ...headers],
     });
     const all = (name) => fields.filter(([field]) => field.toLowerCase() === name).map(([, value]) => value);
     return { status, all, body: body.toString() };
@@ -132,13 +171,23 @@ describe("what crosses comes out as it went in:", () => {
   });
 
   test("fields of a request", async () => {
-    const { all } = await answer([["X-Twice", "a"], ["X-Twice", "b:c"], ["X-Latin", COFFEE]]);
+    const { all } = await answer([
+      ["X-Twice", "a"],
+      ["X-Twice", "b:c"],
+      ["X-Latin", COFFEE],
+    ]);
     assert.deepEqual(all("received"), [JSON.stringify(["a, b:c", COFFEE])]);
   });
 
   test("the fields of every answer, once each", async () => {
     const { all } = await answer();
-    for (const name of ["cache-control", "content-security-policy", "x-content-type-options", "referrer-policy", "x-request-id"]) {
+    for (const name of [
+      "cache-control",
+      "content-security-policy",
+      "x-content-type-options",
+      "referrer-policy",
+      "x-request-id",
+    ]) {
       assert.equal(all(name).length, 1, name);
     }
     assert.equal(all("vary").join(", "), "Origin, Accept");

@@ -8,11 +8,29 @@ import { send, startUpstream } from "./support/upstream.mjs";
 
 const ALLOWED = ["https://app.example.com", "https://app.example.com:8443", "http://localhost:5173"];
 const REFUSED = [
-  "null", "*", "https://app.example.com.evil.example", "https://evil-app.example.com", "https://evil.example/https://app.example.com",
-  "https://sub.app.example.com", "http://app.example.com", "https://app.example.com:444", "https://app.example.com:443",
-  "https://app.example.com/", "https://APP.example.com", "https://app.example.comx", "https://app.example.co", "https://app-example.com",
-  "http://localhost", "http://localhost:5174", "https://localhost:5173", "http://127.0.0.1:5173", "file://", "app.example.com",
-  "https://app.example.com, https://evil.example", "https://user@app.example.com", "https://app.example.com\tx",
+  "null",
+  "*",
+  "https://app.example.com.evil.example",
+  "https://evil-app.example.com",
+  "https://evil.example/https://app.example.com",
+  "https://sub.app.example.com",
+  "http://app.example.com",
+  "https://app.example.com:444",
+  "https://app.example.com:443",
+  "https://app.example.com/",
+  "https://APP.example.com",
+  "https://app.example.comx",
+  "https://app.example.co",
+  "https://app-example.com",
+  "http://localhost",
+  "http://localhost:5174",
+  "https://localhost:5173",
+  "http://127.0.0.1:5173",
+  "file://",
+  "app.example.com",
+  "https://app.example.com, https://evil.example",
+  "https://user@app.example.com",
+  "https://app.example.com\tx",
 ];
 
 let upstream, broker, plain, refused;
@@ -72,7 +90,11 @@ describe("an origin", () => {
   });
 
   test("is refused before the caller is looked at", async () => {
-    assertProblem(await broker.call(plain.api(), { origin: "https://evil.example", key: null }), 403, "origin_not_allowed");
+    assertProblem(
+      await broker.call(plain.api(), { origin: "https://evil.example", key: null }),
+      403,
+      "origin_not_allowed",
+    );
   });
 
   test("need not be there for a caller with a key", async () => {
@@ -96,10 +118,17 @@ describe("a preflight", () => {
   test("names what is asked for and never everything", async () => {
     for (const method of ["GET", "PUT", "PATCH", "DELETE"]) {
       const { headers } = assertStatus(await preflight(plain.api(), ALLOWED[0], { method }), 204);
-      assert.ok(list(headers["access-control-allow-methods"]).includes(method.toLowerCase()), headers["access-control-allow-methods"]);
+      assert.ok(
+        list(headers["access-control-allow-methods"]).includes(method.toLowerCase()),
+        headers["access-control-allow-methods"],
+      );
       const allowed = list(headers["access-control-allow-headers"]);
       for (const name of ["authorization", "content-type", "idempotency-key"]) assert.ok(allowed.includes(name), name);
-      for (const name of ["access-control-allow-origin", "access-control-allow-methods", "access-control-allow-headers"]) {
+      for (const name of [
+        "access-control-allow-origin",
+        "access-control-allow-methods",
+        "access-control-allow-headers",
+      ]) {
         assert.ok(!headers[name].includes("*"), name);
       }
       assert.equal(headers["access-control-allow-private-network"], undefined);
@@ -139,7 +168,9 @@ describe("an answer", () => {
   ];
 
   test("can be read by an allowed origin whatever it says", async () => {
-    plain.on("/away", (request, response) => send(response, { status: 302, headers: { Location: "https://evil.example/" } }));
+    plain.on("/away", (_request, response) =>
+      send(response, { status: 302, headers: { Location: "https://evil.example/" } }),
+    );
     for (const [what, status, ask] of expectations()) {
       const answer = await ask();
       assert.equal(answer.status, status, `${what}: ${answer.text}`);
@@ -155,12 +186,21 @@ describe("an answer", () => {
   });
 
   test("exposes what the upstream is allowed to send", async () => {
-    plain.on("/headers", (request, response) =>
-      send(response, { headers: { ETag: '"1"', Link: "<x>; rel=next", "X-RateLimit-Remaining": "3", "Content-Disposition": "inline", "X-Total-Count": "12" } }),
+    plain.on("/headers", (_request, response) =>
+      send(response, {
+        headers: {
+          ETag: '"1"',
+          Link: "<x>; rel=next",
+          "X-RateLimit-Remaining": "3",
+          "Content-Disposition": "inline",
+          "X-Total-Count": "12",
+        },
+      }),
     );
     const { headers } = assertStatus(await broker.call(plain.api("/headers"), { origin: ALLOWED[0] }));
     const exposed = list(headers["access-control-expose-headers"]);
-    for (const name of ["etag", "link", "x-ratelimit-remaining", "content-disposition", "x-total-count"]) assert.ok(exposed.includes(name), name);
+    for (const name of ["etag", "link", "x-ratelimit-remaining", "content-disposition", "x-total-count"])
+      assert.ok(exposed.includes(name), name);
   });
 
   test("says that it depends on Origin even where there was none", async () => {

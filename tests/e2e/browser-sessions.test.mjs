@@ -26,10 +26,18 @@ const BESIDE = "https://broker.app.test/broker";
 const ABROAD = "https://broker.other.test/broker";
 
 const TICKETS = "/api/hubsoft/api/v1/integracao/atendimento";
-const TICKET = { id_cliente_servico: 7011, nome: "Benedito Alves Quintela", telefone: "(00) 90000-1111", descricao: "Sem conexão" };
+const TICKET = {
+  id_cliente_servico: 7011,
+  nome: "Benedito Alves Quintela",
+  telefone: "(00) 90000-1111",
+  descricao: "Sem conexão",
+};
 
 const secret = () => randomBytes(18).toString("base64url");
-const people = ["ana", "bruno", "mallory"].map((name) => ({ username: `${name}@people.test`, password: `${name}-${secret()}` }));
+const people = ["ana", "bruno", "mallory"].map((name) => ({
+  username: `${name}@people.test`,
+  password: `${name}-${secret()}`,
+}));
 // Mallory has an account too, and would like others to use it unawares.
 const [ANA, BRUNO, MALLORY] = people;
 
@@ -38,12 +46,23 @@ let docs, hubsoft, strict, crossSite, sites, browser;
 before(async () => {
   const executablePath = await ensureChromium();
   docs = rowsOfTheDocs(await readFile(new URL("../../docs/front-end.md", import.meta.url), "utf8"));
-  hubsoft = await startHubsoft({ people, credentials: { client_secret: secret(), password: secret() }, peopleClient: { client_secret: secret() } });
+  hubsoft = await startHubsoft({
+    people,
+    credentials: { client_secret: secret(), password: secret() },
+    peopleClient: { client_secret: secret() },
+  });
   const origins = [WWW, FRIEND, ...docs.map(({ page }) => page)];
   [strict, crossSite] = await Promise.all([start([...new Set(origins)], false), start([WWW, FRIEND], true)]);
-  const at = (broker, ...addresses) => Object.fromEntries(addresses.map((address) => [new URL(address).host, broker.url]));
-  sites = await startSites({ ...at(strict, OWN, BESIDE, ...docs.map(({ broker }) => broker)), ...at(crossSite, ABROAD) });
-  const names = ["*.test", ...docs.flatMap(({ page, broker }) => [page, broker]).map((address) => new URL(address).hostname)];
+  const at = (broker, ...addresses) =>
+    Object.fromEntries(addresses.map((address) => [new URL(address).host, broker.url]));
+  sites = await startSites({
+    ...at(strict, OWN, BESIDE, ...docs.map(({ broker }) => broker)),
+    ...at(crossSite, ABROAD),
+  });
+  const names = [
+    "*.test",
+    ...docs.flatMap(({ page, broker }) => [page, broker]).map((address) => new URL(address).hostname),
+  ];
   browser = await chromium.launch({
     executablePath,
     args: [
@@ -73,13 +92,18 @@ const start = (origins, crossSite) =>
       CALLERS: {},
       CONNECTIONS: {
         hubsoft: person("/api/v1/**"),
-        limited: { ...person(), rules: [{ callers: ["session"], methods: ["GET"], paths: ["/**"], rate_limit: { requests: 1, seconds: 60 } }] },
+        limited: {
+          ...person(),
+          rules: [{ callers: ["session"], methods: ["GET"], paths: ["/**"], rate_limit: { requests: 1, seconds: 60 } }],
+        },
       },
     },
     secrets: {
       BACKEND_KEY: undefined,
       ...Object.fromEntries(
-        ["HUBSOFT", "LIMITED"].flatMap((name) => Object.entries(hubsoft.peopleClient).map(([field, value]) => [`${name}_${field.toUpperCase()}`, value])),
+        ["HUBSOFT", "LIMITED"].flatMap((name) =>
+          Object.entries(hubsoft.peopleClient).map(([field, value]) => [`${name}_${field.toUpperCase()}`, value]),
+        ),
       ),
     },
   });
@@ -94,7 +118,11 @@ const person = (...paths) => ({
 /** The https rows of the table that says where the broker works. */
 function rowsOfTheDocs(text) {
   const rows = [...text.matchAll(/^\| `(https:[^`]+)` \| `(https:[^`]+)` \| (?:\*\*)?(yes|no)\b/gm)];
-  return rows.map(([, page, broker, works]) => ({ page, broker: `${new URL(broker).origin}/broker`, works: works === "yes" }));
+  return rows.map(([, page, broker, works]) => ({
+    page,
+    broker: `${new URL(broker).origin}/broker`,
+    works: works === "yes",
+  }));
 }
 
 // --- A browser of one's own ---------------------------------------------------
@@ -128,14 +156,26 @@ class Profile {
 
   /** Makes a call from `page`, and gives what script can see of the answer. */
   async call(page, address, { json, ...init } = {}) {
-    const seen = await page.evaluate(async ([address, init]) => {
-      try {
-        const response = await fetch(address, { credentials: "include", ...init });
-        return { status: response.status, headers: Object.fromEntries(response.headers), text: await response.text() };
-      } catch (error) {
-        return { failed: error.name };
-      }
-    }, [address, json ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(json), ...init } : init]);
+    const seen = await page.evaluate(
+      async ([address, init]) => {
+        try {
+          const response = await fetch(address, { credentials: "include", ...init });
+          return {
+            status: response.status,
+            headers: Object.fromEntries(response.headers),
+            text: await response.text(),
+          };
+        } catch (error) {
+          return { failed: error.name };
+        }
+      },
+      [
+        address,
+        json
+          ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(json), ...init }
+          : init,
+      ],
+    );
     for (const { value } of await this.jar()) this.cookies.add(value);
     this.received[`script ${address} (${Object.keys(this.received).length})`] = JSON.stringify(seen);
     return { ...seen, json: () => JSON.parse(seen.text) };
@@ -163,7 +203,11 @@ class Profile {
       ...named("cookie", [...this.cookies]),
       ...named("token", hubsoft.issued),
       ...named("person's password", [ANA.password, BRUNO.password]),
-      ...named("credential", [hubsoft.peopleClient.client_secret, hubsoft.credentials.client_secret, hubsoft.credentials.password]),
+      ...named("credential", [
+        hubsoft.peopleClient.client_secret,
+        hubsoft.credentials.client_secret,
+        hubsoft.credentials.password,
+      ]),
     ]);
     assert.deepEqual(search(places, secrets), []);
   }
@@ -201,188 +245,268 @@ function problem(answer, status, code) {
 // --- Pages that may -------------------------------------------------------------
 
 const ALLOWED = [
-  { what: "of the broker's own origin", origin: "https://own.test", broker: OWN, sameSite: "Strict", preflights: false },
+  {
+    what: "of the broker's own origin",
+    origin: "https://own.test",
+    broker: OWN,
+    sameSite: "Strict",
+    preflights: false,
+  },
   { what: "of another origin of the broker's site", origin: WWW, broker: BESIDE, sameSite: "Strict", preflights: true },
   { what: "of another site, with SESSION_CROSS_SITE", origin: WWW, broker: ABROAD, sameSite: "None", preflights: true },
 ];
 
 for (const { what, origin, broker, sameSite, preflights } of ALLOWED) {
   describe(`an allowed page ${what}`, () => {
-    test("signs in, reads, writes and signs out", () => withProfile(async (profile) => {
-      const page = await profile.page(origin);
-      problem(await profile.session(page, broker), 401, "caller_unauthenticated");
+    test("signs in, reads, writes and signs out", () =>
+      withProfile(async (profile) => {
+        const page = await profile.page(origin);
+        problem(await profile.session(page, broker), 401, "caller_unauthenticated");
 
-      const signedIn = await profile.signIn(page, broker);
-      assert.equal(signedIn.status, 200, JSON.stringify(signedIn));
-      const { connection, expires_at: expiresAt } = signedIn.json();
-      assert.equal(connection, "hubsoft");
-      assert.ok(Date.parse(expiresAt) > Date.now());
-      assert.deepEqual((await profile.session(page, broker)).json(), { connections: [{ id: "hubsoft", expires_at: expiresAt }] });
+        const signedIn = await profile.signIn(page, broker);
+        assert.equal(signedIn.status, 200, JSON.stringify(signedIn));
+        const { connection, expires_at: expiresAt } = signedIn.json();
+        assert.equal(connection, "hubsoft");
+        assert.ok(Date.parse(expiresAt) > Date.now());
+        assert.deepEqual((await profile.session(page, broker)).json(), {
+          connections: [{ id: "hubsoft", expires_at: expiresAt }],
+        });
 
-      const arrivals = await arrivalsOf(async () => {
-        const written = await profile.call(page, broker + TICKETS, { json: TICKET });
-        assert.equal(written.json().atendimento.usuario_abertura, ANA.username, JSON.stringify(written));
-        const read = await profile.call(page, broker + TICKETS);
-        assert.ok(read.json().atendimentos.some(({ usuario_abertura: by }) => by === ANA.username));
-      });
-      const methods = arrivals.map(({ method }) => method);
-      assert.deepEqual(methods, preflights ? ["OPTIONS", "POST", "GET"] : ["POST", "GET"]);
-      assert.deepEqual(arrivals.map(cookieSent), methods.map((method) => method !== "OPTIONS"));
-      assert.ok(hubsoft.apiRequests.slice(-2).every(({ headers }) => !headers.cookie && !headers.origin));
+        const arrivals = await arrivalsOf(async () => {
+          const written = await profile.call(page, broker + TICKETS, { json: TICKET });
+          assert.equal(written.json().atendimento.usuario_abertura, ANA.username, JSON.stringify(written));
+          const read = await profile.call(page, broker + TICKETS);
+          assert.ok(read.json().atendimentos.some(({ usuario_abertura: by }) => by === ANA.username));
+        });
+        const methods = arrivals.map(({ method }) => method);
+        assert.deepEqual(methods, preflights ? ["OPTIONS", "POST", "GET"] : ["POST", "GET"]);
+        assert.deepEqual(
+          arrivals.map(cookieSent),
+          methods.map((method) => method !== "OPTIONS"),
+        );
+        assert.ok(hubsoft.apiRequests.slice(-2).every(({ headers }) => !headers.cookie && !headers.origin));
 
-      const [before] = await profile.jar();
-      assert.equal((await profile.call(page, `${broker}/auth/logout`, { method: "POST" })).status, 204);
-      assert.deepEqual(await profile.jar(), []);
-      problem(await profile.session(page, broker), 401, "caller_unauthenticated");
-      // Put back by hand, the cookie is worth nothing.
-      await profile.context.addCookies([before]);
-      problem(await profile.session(page, broker), 401, "caller_unauthenticated");
-      problem(await profile.call(page, broker + TICKETS), 401, "caller_unauthenticated");
-      await profile.assertNothingSecret();
-    }));
+        const [before] = await profile.jar();
+        assert.equal((await profile.call(page, `${broker}/auth/logout`, { method: "POST" })).status, 204);
+        assert.deepEqual(await profile.jar(), []);
+        problem(await profile.session(page, broker), 401, "caller_unauthenticated");
+        // Put back by hand, the cookie is worth nothing.
+        await profile.context.addCookies([before]);
+        problem(await profile.session(page, broker), 401, "caller_unauthenticated");
+        problem(await profile.call(page, broker + TICKETS), 401, "caller_unauthenticated");
+        await profile.assertNothingSecret();
+      }));
 
-    test("cannot read the cookie, nor put another in its place", () => withProfile(async (profile) => {
-      const page = await profile.page(origin);
-      await profile.signIn(page, broker);
-      const [cookie] = await profile.jar();
-      const { name, value, domain, path, httpOnly, secure, sameSite: site, expires } = cookie;
-      assert.deepEqual(
-        { name, domain, path, httpOnly, secure, site, expires },
-        { name: COOKIE, domain: new URL(broker).hostname, path: "/", httpOnly: true, secure: true, site: sameSite, expires: -1 },
-      );
-      assert.match(value, /^[\w-]{43}$/);
-      const seen = await page.evaluate(async ([name, value, host]) => {
-        const other = value.split("").reverse().join("");
-        for (const more of ["", `; domain=${host}`, `; domain=${location.hostname.split(".").slice(-2).join(".")}`, "; max-age=0"]) {
-          document.cookie = `${name}=${other}; path=/; secure${more}`;
-        }
-        return [document.cookie, JSON.stringify(await cookieStore.getAll())];
-      }, [name, value, domain]);
-      assert.deepEqual(seen, ["", "[]"]);
-      assert.deepEqual(await profile.jar(), [cookie]);
-      assert.equal((await profile.session(page, broker)).status, 200);
-    }));
+    test("cannot read the cookie, nor put another in its place", () =>
+      withProfile(async (profile) => {
+        const page = await profile.page(origin);
+        await profile.signIn(page, broker);
+        const [cookie] = await profile.jar();
+        const { name, value, domain, path, httpOnly, secure, sameSite: site, expires } = cookie;
+        assert.deepEqual(
+          { name, domain, path, httpOnly, secure, site, expires },
+          {
+            name: COOKIE,
+            domain: new URL(broker).hostname,
+            path: "/",
+            httpOnly: true,
+            secure: true,
+            site: sameSite,
+            expires: -1,
+          },
+        );
+        assert.match(value, /^[\w-]{43}$/);
+        const seen = await page.evaluate(
+          async ([name, value, host]) => {
+            const other = value.split("").reverse().join("");
+            for (const more of [
+              "",
+              `; domain=${host}`,
+              `; domain=${location.hostname.split(".").slice(-2).join(".")}`,
+              "; max-age=0",
+            ]) {
+              document.cookie = `${name}=${other}; path=/; secure${more}`;
+            }
+            return [document.cookie, JSON.stringify(await cookieStore.getAll())];
+          },
+          [name, value, domain],
+        );
+        assert.deepEqual(seen, ["", "[]"]);
+        assert.deepEqual(await profile.jar(), [cookie]);
+        assert.equal((await profile.session(page, broker)).status, 200);
+      }));
 
-    test("reads what went wrong, and when to try again", () => withProfile(async (profile) => {
-      const page = await profile.page(origin);
-      const refused = await profile.signIn(page, broker, { ...ANA, password: "not this one" });
-      problem(refused, 401, "login_rejected");
-      assert.deepEqual(await profile.jar(), []);
-      problem(await profile.signIn(page, broker, ANA, "nowhere"), 404, "unknown_connection");
-      problem(await profile.call(page, `${broker}/auth/hubsoft/login`, { method: "POST", body: "{}" }), 400, "bad_request");
+    test("reads what went wrong, and when to try again", () =>
+      withProfile(async (profile) => {
+        const page = await profile.page(origin);
+        const refused = await profile.signIn(page, broker, { ...ANA, password: "not this one" });
+        problem(refused, 401, "login_rejected");
+        assert.deepEqual(await profile.jar(), []);
+        problem(await profile.signIn(page, broker, ANA, "nowhere"), 404, "unknown_connection");
+        problem(
+          await profile.call(page, `${broker}/auth/hubsoft/login`, { method: "POST", body: "{}" }),
+          400,
+          "bad_request",
+        );
 
-      await profile.signIn(page, broker, ANA);
-      await profile.signIn(page, broker, BRUNO, "limited");
-      assert.deepEqual((await profile.session(page, broker)).json().connections.map(({ id }) => id).sort(), ["hubsoft", "limited"]);
-      problem(await profile.call(page, `${broker}/api/hubsoft/other`), 403, "operation_not_allowed");
-      const limited = TICKETS.replace("hubsoft", "limited");
-      assert.equal((await profile.call(page, broker + limited)).status, 200);
-      const late = await profile.call(page, broker + limited);
-      problem(late, 429, "rate_limited");
-      const seconds = Number(late.headers["retry-after"]);
-      assert.ok(seconds >= 1 && seconds <= 60, JSON.stringify(late.headers));
-      // What the API itself says of a mistake comes through as well.
-      assert.equal((await profile.call(page, broker + TICKETS, { json: {} })).status, 400);
-      await profile.assertNothingSecret();
-    }));
+        await profile.signIn(page, broker, ANA);
+        await profile.signIn(page, broker, BRUNO, "limited");
+        assert.deepEqual(
+          (await profile.session(page, broker))
+            .json()
+            .connections.map(({ id }) => id)
+            .sort(),
+          ["hubsoft", "limited"],
+        );
+        problem(await profile.call(page, `${broker}/api/hubsoft/other`), 403, "operation_not_allowed");
+        const limited = TICKETS.replace("hubsoft", "limited");
+        assert.equal((await profile.call(page, broker + limited)).status, 200);
+        const late = await profile.call(page, broker + limited);
+        problem(late, 429, "rate_limited");
+        const seconds = Number(late.headers["retry-after"]);
+        assert.ok(seconds >= 1 && seconds <= 60, JSON.stringify(late.headers));
+        // What the API itself says of a mistake comes through as well.
+        assert.equal((await profile.call(page, broker + TICKETS, { json: {} })).status, 400);
+        await profile.assertNothingSecret();
+      }));
 
-    test("learns that the session has ended when the API no longer knows the person", () => withProfile(async (profile) => {
-      const page = await profile.page(origin);
-      await profile.signIn(page, broker);
-      hubsoft.revokeEverything();
-      problem(await profile.call(page, broker + TICKETS), 401, "caller_unauthenticated");
-      problem(await profile.session(page, broker), 401, "caller_unauthenticated");
-    }));
+    test("learns that the session has ended when the API no longer knows the person", () =>
+      withProfile(async (profile) => {
+        const page = await profile.page(origin);
+        await profile.signIn(page, broker);
+        hubsoft.revokeEverything();
+        problem(await profile.call(page, broker + TICKETS), 401, "caller_unauthenticated");
+        problem(await profile.session(page, broker), 401, "caller_unauthenticated");
+      }));
   });
 }
 
 describe("what the API sends on the application's own host", () => {
-  const answer = (type, body) => hubsoft.arm({ target: "api", kind: "status", status: 200, headers: { "Content-Type": type }, body });
+  const answer = (type, body) =>
+    hubsoft.arm({ target: "api", kind: "status", status: 200, headers: { "Content-Type": type }, body });
 
-  test("is never a page that runs script there", () => withProfile(async (profile) => {
-    const page = await profile.page("https://own.test");
-    await profile.signIn(page, OWN);
-    answer("text/html; charset=utf-8", "<!doctype html><title>Still</title><script>document.title = 'Ran'</script><form>");
-    const shown = await profile.context.newPage();
-    await shown.goto(OWN + TICKETS);
-    assert.equal(await shown.title(), "Still");
-    assert.equal(await shown.evaluate(() => origin), "null");
-    answer("text/html; charset=utf-8", "<title>Framed</title>");
-    const framed = await page.evaluate((src) => new Promise((resolve) => {
-      const frame = Object.assign(document.createElement("iframe"), { src });
-      frame.onload = () => resolve(frame.contentDocument?.title ?? null);
-      document.body.append(frame);
-    }), OWN + TICKETS);
-    assert.equal(framed, null);
-  }));
+  test("is never a page that runs script there", () =>
+    withProfile(async (profile) => {
+      const page = await profile.page("https://own.test");
+      await profile.signIn(page, OWN);
+      answer(
+        "text/html; charset=utf-8",
+        "<!doctype html><title>Still</title><script>document.title = 'Ran'</script><form>",
+      );
+      const shown = await profile.context.newPage();
+      await shown.goto(OWN + TICKETS);
+      assert.equal(await shown.title(), "Still");
+      assert.equal(await shown.evaluate(() => origin), "null");
+      answer("text/html; charset=utf-8", "<title>Framed</title>");
+      const framed = await page.evaluate(
+        (src) =>
+          new Promise((resolve) => {
+            const frame = Object.assign(document.createElement("iframe"), { src });
+            frame.onload = () => resolve(frame.contentDocument?.title ?? null);
+            document.body.append(frame);
+          }),
+        OWN + TICKETS,
+      );
+      assert.equal(framed, null);
+    }));
 
-  test("is never code", () => withProfile(async (profile) => {
-    const page = await profile.page("https://own.test");
-    await profile.signIn(page, OWN);
-    hubsoft.arm({ target: "api", times: 3, kind: "status", status: 200, headers: { "Content-Type": "text/javascript" }, body: "self.ran = true; self.postMessage?.('ran');" });
-    const ran = await page.evaluate(async (address) => {
-      const script = new Promise((resolve) => {
-        const node = Object.assign(document.createElement("script"), { src: address });
-        node.onload = () => resolve(self.ran ?? false);
-        node.onerror = () => resolve(false);
-        document.head.append(node);
+  test("is never code", () =>
+    withProfile(async (profile) => {
+      const page = await profile.page("https://own.test");
+      await profile.signIn(page, OWN);
+      hubsoft.arm({
+        target: "api",
+        times: 3,
+        kind: "status",
+        status: 200,
+        headers: { "Content-Type": "text/javascript" },
+        body: "self.ran = true; self.postMessage?.('ran');",
       });
-      const worker = new Promise((resolve) => {
-        const started = new Worker(address);
-        started.onmessage = () => resolve(true);
-        started.onerror = () => resolve(false);
-      });
-      const serviceWorker = navigator.serviceWorker.register(address).then(() => true, () => false);
-      return { script: await script, worker: await worker, serviceWorker: await serviceWorker };
-    }, OWN + TICKETS).finally(() => hubsoft.disarm());
-    assert.deepEqual(ran, { script: false, worker: false, serviceWorker: false });
-  }));
+      const ran = await page
+        .evaluate(async (address) => {
+          const script = new Promise((resolve) => {
+            const node = Object.assign(document.createElement("script"), { src: address });
+            node.onload = () => resolve(self.ran ?? false);
+            node.onerror = () => resolve(false);
+            document.head.append(node);
+          });
+          const worker = new Promise((resolve) => {
+            const started = new Worker(address);
+            started.onmessage = () => resolve(true);
+            started.onerror = () => resolve(false);
+          });
+          const serviceWorker = navigator.serviceWorker.register(address).then(
+            () => true,
+            () => false,
+          );
+          return { script: await script, worker: await worker, serviceWorker: await serviceWorker };
+        }, OWN + TICKETS)
+        .finally(() => hubsoft.disarm());
+      assert.deepEqual(ran, { script: false, worker: false, serviceWorker: false });
+    }));
 });
 
 describe("an allowed page that leaves out credentials", () => {
-  test("is nobody on another origin", () => withProfile(async (profile) => {
-    const page = await profile.page(WWW);
-    await profile.signIn(page, BESIDE);
-    problem(await profile.call(page, BESIDE + TICKETS, { credentials: "same-origin" }), 401, "caller_unauthenticated");
-    // Nor is a sign-in kept that was made so.
-    await profile.context.clearCookies();
-    assert.equal((await profile.call(page, `${BESIDE}/auth/hubsoft/login`, { json: ANA, credentials: "omit" })).status, 200);
-    assert.deepEqual(await profile.jar(), []);
-  }));
+  test("is nobody on another origin", () =>
+    withProfile(async (profile) => {
+      const page = await profile.page(WWW);
+      await profile.signIn(page, BESIDE);
+      problem(
+        await profile.call(page, BESIDE + TICKETS, { credentials: "same-origin" }),
+        401,
+        "caller_unauthenticated",
+      );
+      // Nor is a sign-in kept that was made so.
+      await profile.context.clearCookies();
+      assert.equal(
+        (await profile.call(page, `${BESIDE}/auth/hubsoft/login`, { json: ANA, credentials: "omit" })).status,
+        200,
+      );
+      assert.deepEqual(await profile.jar(), []);
+    }));
 });
 
 describe("an allowed page of another site", () => {
-  test("signs in to no avail where the cookie is strict", () => withProfile(async (profile) => {
-    const page = await profile.page(FRIEND);
-    assert.equal((await profile.signIn(page, BESIDE)).status, 200);
-    assert.deepEqual(await profile.jar(), []);
-    problem(await profile.session(page, BESIDE), 401, "caller_unauthenticated");
-  }));
+  test("signs in to no avail where the cookie is strict", () =>
+    withProfile(async (profile) => {
+      const page = await profile.page(FRIEND);
+      assert.equal((await profile.signIn(page, BESIDE)).status, 200);
+      assert.deepEqual(await profile.jar(), []);
+      problem(await profile.session(page, BESIDE), 401, "caller_unauthenticated");
+    }));
 
-  test("shares no session with pages of a third site", () => withProfile(async (profile) => {
-    const [www, friend] = [await profile.page(WWW), await profile.page(FRIEND)];
-    await profile.signIn(www, ABROAD, ANA);
-    problem(await profile.session(friend, ABROAD), 401, "caller_unauthenticated");
-    await profile.signIn(friend, ABROAD, BRUNO);
-    for (const [page, { username }] of [[www, ANA], [friend, BRUNO]]) {
-      const written = await profile.call(page, ABROAD + TICKETS, { json: TICKET });
-      assert.equal(written.json().atendimento.usuario_abertura, username);
-    }
-    assert.deepEqual((await profile.jar()).map(({ partitionKey }) => partitionKey).sort(), ["https://app.test", FRIEND]);
-    await profile.call(www, `${ABROAD}/auth/logout`, { method: "POST" });
-    assert.equal((await profile.session(friend, ABROAD)).status, 200);
-  }));
+  test("shares no session with pages of a third site", () =>
+    withProfile(async (profile) => {
+      const [www, friend] = [await profile.page(WWW), await profile.page(FRIEND)];
+      await profile.signIn(www, ABROAD, ANA);
+      problem(await profile.session(friend, ABROAD), 401, "caller_unauthenticated");
+      await profile.signIn(friend, ABROAD, BRUNO);
+      for (const [page, { username }] of [
+        [www, ANA],
+        [friend, BRUNO],
+      ]) {
+        const written = await profile.call(page, ABROAD + TICKETS, { json: TICKET });
+        assert.equal(written.json().atendimento.usuario_abertura, username);
+      }
+      assert.deepEqual((await profile.jar()).map(({ partitionKey }) => partitionKey).sort(), [
+        "https://app.test",
+        FRIEND,
+      ]);
+      await profile.call(www, `${ABROAD}/auth/logout`, { method: "POST" });
+      assert.equal((await profile.session(friend, ABROAD)).status, 200);
+    }));
 });
 
 describe("the documentation of where the broker must be", () => {
-  test("is what the browser does", () => withProfile(async (profile) => {
-    assert.ok(docs.some(({ works }) => works) && docs.some(({ works }) => !works));
-    for (const { page: origin, broker, works } of docs) {
-      const page = await profile.page(origin);
-      assert.equal((await profile.signIn(page, broker)).status, 200);
-      assert.equal((await profile.session(page, broker)).status, works ? 200 : 401, `${origin} with ${broker}`);
-    }
-  }));
+  test("is what the browser does", () =>
+    withProfile(async (profile) => {
+      assert.ok(docs.some(({ works }) => works) && docs.some(({ works }) => !works));
+      for (const { page: origin, broker, works } of docs) {
+        const page = await profile.page(origin);
+        assert.equal((await profile.signIn(page, broker)).status, 200);
+        assert.equal((await profile.session(page, broker)).status, works ? 200 : 401, `${origin} with ${broker}`);
+      }
+    }));
 });
 
 // --- Pages that may not -----------------------------------------------------------
@@ -395,7 +519,18 @@ const HOSTILE = [
   { what: "of a third site, with SESSION_CROSS_SITE", origin: EVIL, broker: ABROAD, cookie: false },
 ];
 
-const MAKE_A_CHANGE = ["form-in-a-frame", "form-in-a-window", "login-by-form", "logout-by-form", "beacon", "form-without-origin", "post-text", "login-text", "logout", "sandboxed"];
+const MAKE_A_CHANGE = [
+  "form-in-a-frame",
+  "form-in-a-window",
+  "login-by-form",
+  "logout-by-form",
+  "beacon",
+  "form-without-origin",
+  "post-text",
+  "login-text",
+  "logout",
+  "sandboxed",
+];
 const ASK_FIRST = ["post-json", "delete", "login-json"];
 const READ_WITH_ORIGIN = ["fetch", "fetch-session", "event-source", "preload"];
 const READ_WITHOUT = ["fetch-no-cors", "img", "script", "stylesheet", "video", "iframe", "object", "embed"];
@@ -417,7 +552,8 @@ for (const { what, origin, broker, cookie } of HOSTILE) {
       const expected = [...MAKE_A_CHANGE, ...ASK_FIRST, ...READ_WITH_ORIGIN, ...READ_WITHOUT, "window"];
       const answered = () => sites.arrivals.slice(from).filter(({ status }) => status);
       const missing = () => expected.filter((by) => !answered().some(({ query }) => query.get("by") === by));
-      for (const until = Date.now() + 20_000; missing().length > 0 && Date.now() < until;) await new Promise((resolve) => setTimeout(resolve, 50));
+      for (const until = Date.now() + 20_000; missing().length > 0 && Date.now() < until; )
+        await new Promise((resolve) => setTimeout(resolve, 50));
       assert.deepEqual(missing(), []);
       arrived = answered();
       tokenRequests = hubsoft.tokenRequests.slice(tokensBefore);
@@ -426,14 +562,18 @@ for (const { what, origin, broker, cookie } of HOSTILE) {
     after(() => profile?.context.close());
 
     const by = (...names) => arrived.filter(({ query }) => names.includes(query.get("by")));
-    const told = (list) => list.map(({ query, method, status, code }) => `${query.get("by")}: ${method} ${status} ${code}`);
+    const told = (list) =>
+      list.map(({ query, method, status, code }) => `${query.get("by")}: ${method} ${status} ${code}`);
 
     test("is sent with the cookie only where the browser has it so", () => {
       const frames = new Set(["iframe", "object", "embed", "sandboxed"]);
       const plain = arrived.filter(({ method, query }) => method !== "OPTIONS" && !frames.has(query.get("by")));
       // A window shows the broker's own site: a partitioned cookie is not for that.
       const sent = (one) => cookie && !(broker === ABROAD && one.headers["sec-fetch-dest"] === "document");
-      assert.deepEqual(plain.map((one) => [one.query.get("by"), cookieSent(one)]), plain.map((one) => [one.query.get("by"), sent(one)]));
+      assert.deepEqual(
+        plain.map((one) => [one.query.get("by"), cookieSent(one)]),
+        plain.map((one) => [one.query.get("by"), sent(one)]),
+      );
     });
 
     test("is known by its origin, or by having none, where it sends one", () => {
@@ -447,19 +587,37 @@ for (const { what, origin, broker, cookie } of HOSTILE) {
 
     test("changes nothing", async () => {
       const changing = by(...MAKE_A_CHANGE);
-      assert.deepEqual(changing.filter(({ status, code }) => status !== 403 || code !== "origin_not_allowed"), [], told(changing).join("\n"));
+      assert.deepEqual(
+        changing.filter(({ status, code }) => status !== 403 || code !== "origin_not_allowed"),
+        [],
+        told(changing).join("\n"),
+      );
       const asking = by(...ASK_FIRST);
-      assert.deepEqual(asking.filter(({ method, status }) => method !== "OPTIONS" || status !== 403), [], told(asking).join("\n"));
-      assert.deepEqual(arrived.filter(({ cookieSet }) => cookieSet), []);
+      assert.deepEqual(
+        asking.filter(({ method, status }) => method !== "OPTIONS" || status !== 403),
+        [],
+        told(asking).join("\n"),
+      );
+      assert.deepEqual(
+        arrived.filter(({ cookieSet }) => cookieSet),
+        [],
+      );
       assert.deepEqual(await profile.jar(), jar);
       assert.equal((await profile.session(own, broker)).status, 200);
       assert.deepEqual(tokenRequests, []);
-      assert.deepEqual(apiRequests.filter(({ method }) => method !== "GET"), []);
+      assert.deepEqual(
+        apiRequests.filter(({ method }) => method !== "GET"),
+        [],
+      );
     });
 
     test("reads nothing", async () => {
       for (const name of READ_WITH_ORIGIN) {
-        assert.deepEqual(by(name).map(({ code }) => code), by(name).map(() => "origin_not_allowed"), name);
+        assert.deepEqual(
+          by(name).map(({ code }) => code),
+          by(name).map(() => "origin_not_allowed"),
+          name,
+        );
       }
       for (const name of [...READ_WITHOUT, ...READ_WITH_ORIGIN, ...ASK_FIRST, ...MAKE_A_CHANGE]) {
         const what = seen[name];
@@ -467,7 +625,10 @@ for (const { what, origin, broker, cookie } of HOSTILE) {
         if ("load" in what) assert.ok(!what.load, `${name}: ${JSON.stringify(what)}`);
         else assert.deepEqual([what.type, what.status, what.text, what.headers], ["opaque", 0, "", []], name);
       }
-      assert.deepEqual(["fetch", "fetch-session", "post-json", "delete", "login-json"].map((name) => seen[name]), Array(5).fill("TypeError"));
+      assert.deepEqual(
+        ["fetch", "fetch-session", "post-json", "delete", "login-json"].map((name) => seen[name]),
+        Array(5).fill("TypeError"),
+      );
       await cannotLook(page);
     });
 
@@ -489,7 +650,8 @@ for (const { what, origin, broker, cookie } of HOSTILE) {
 
     test("cannot plant a cookie for the broker", async () => {
       const planted = await page.evaluate((name) => {
-        for (const more of ["", "; domain=app.test", "; domain=broker.app.test"]) document.cookie = `${name}=planted; path=/; secure${more}`;
+        for (const more of ["", "; domain=app.test", "; domain=broker.app.test"])
+          document.cookie = `${name}=planted; path=/; secure${more}`;
         return document.cookie;
       }, COOKIE);
       assert.equal(planted, "");
@@ -500,24 +662,38 @@ for (const { what, origin, broker, cookie } of HOSTILE) {
 }
 
 describe("what a browser fetches ahead for a page that is not allowed", () => {
-  test("is not fetched from the API", () => withProfile(async (profile) => {
-    const own = await profile.page(WWW);
-    await profile.signIn(own, BESIDE);
-    const made = hubsoft.apiRequests.length;
-    const from = sites.arrivals.length;
-    const ahead = () => sites.arrivals.slice(from).filter(({ headers, status }) => headers["sec-purpose"] && status);
-    for (const way of ["prefetch", "prerender"]) {
-      const page = await profile.page(SIBLING);
-      await page.evaluate(([way, address]) => {
-        const rules = Object.assign(document.createElement("script"), { type: "speculationrules" });
-        rules.textContent = JSON.stringify({ [way]: [{ urls: [address], eagerness: "immediate" }] });
-        document.head.append(rules);
-      }, [way, BESIDE + TICKETS]);
-    }
-    for (const until = Date.now() + 10_000; ahead().length < 2 && Date.now() < until;) await new Promise((resolve) => setTimeout(resolve, 50));
-    // The browser takes it for a wish of the person's own.
-    assert.deepEqual(ahead().map((one) => [one.headers["sec-fetch-site"], cookieSent(one)]), [["none", true], ["none", true]]);
-    assert.deepEqual(ahead().map(({ status, code }) => [status, code]), Array(2).fill([403, "cross_site_request"]));
-    assert.equal(hubsoft.apiRequests.length, made);
-  }));
+  test("is not fetched from the API", () =>
+    withProfile(async (profile) => {
+      const own = await profile.page(WWW);
+      await profile.signIn(own, BESIDE);
+      const made = hubsoft.apiRequests.length;
+      const from = sites.arrivals.length;
+      const ahead = () => sites.arrivals.slice(from).filter(({ headers, status }) => headers["sec-purpose"] && status);
+      for (const way of ["prefetch", "prerender"]) {
+        const page = await profile.page(SIBLING);
+        await page.evaluate(
+          ([way, address]) => {
+            const rules = Object.assign(document.createElement("script"), { type: "speculationrules" });
+            rules.textContent = JSON.stringify({ [way]: [{ urls: [address], eagerness: "immediate" }] });
+            document.head.append(rules);
+          },
+          [way, BESIDE + TICKETS],
+        );
+      }
+      for (const until = Date.now() + 10_000; ahead().length < 2 && Date.now() < until; )
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      // The browser takes it for a wish of the person's own.
+      assert.deepEqual(
+        ahead().map((one) => [one.headers["sec-fetch-site"], cookieSent(one)]),
+        [
+          ["none", true],
+          ["none", true],
+        ],
+      );
+      assert.deepEqual(
+        ahead().map(({ status, code }) => [status, code]),
+        Array(2).fill([403, "cross_site_request"]),
+      );
+      assert.equal(hubsoft.apiRequests.length, made);
+    }));
 });

@@ -59,7 +59,9 @@ const unauthenticated = async (options) => {
 describe("a caller with a key", () => {
   test("is let in with it, and the scheme's case does not matter", async () => {
     for (const scheme of ["Bearer", "bearer", "BEARER"]) {
-      assertStatus(await broker.call(plain.api("/echo/orders"), { key: null, headers: { Authorization: `${scheme} ${KEY}` } }));
+      assertStatus(
+        await broker.call(plain.api("/echo/orders"), { key: null, headers: { Authorization: `${scheme} ${KEY}` } }),
+      );
     }
   });
 
@@ -133,11 +135,27 @@ describe("a rule", () => {
   });
 
   test("is for its paths only", async () => {
-    for (const path of ["/echo/orders", "/echo/orders/1", "/echo/orders/a%20b", "/echo/reports", "/echo/reports/", "/echo/reports/a/b/c"]) {
+    for (const path of [
+      "/echo/orders",
+      "/echo/orders/1",
+      "/echo/orders/a%20b",
+      "/echo/reports",
+      "/echo/reports/",
+      "/echo/reports/a/b/c",
+    ]) {
       await allowed(path);
     }
     for (const path of [
-      "/", "/echo", "/echo/orders/1/2", "/echo/Orders", "/echo/orders1", "/echo/order", "/echo/%6frders", "/echo/reportsx", "/orders", "/echo/orders;x=1",
+      "/",
+      "/echo",
+      "/echo/orders/1/2",
+      "/echo/Orders",
+      "/echo/orders1",
+      "/echo/order",
+      "/echo/%6frders",
+      "/echo/reportsx",
+      "/orders",
+      "/echo/orders;x=1",
     ]) {
       await forbidden(path);
     }
@@ -170,7 +188,11 @@ describe("anyone", () => {
   });
 
   test("may do nothing else", async () => {
-    for (const [path, method] of [["/echo/public", "POST"], ["/echo/orders", "GET"], ["/echo/public/x", "GET"]]) {
+    for (const [path, method] of [
+      ["/echo/public", "POST"],
+      ["/echo/orders", "GET"],
+      ["/echo/public/x", "GET"],
+    ]) {
       const before = plain.requests.length;
       const { status } = await broker.call(plain.api(path), { key: null, origin: ORIGIN, method });
       assert.ok(status === 401 || status === 403, `${method} ${path}: ${status}`);

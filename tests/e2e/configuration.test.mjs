@@ -66,7 +66,9 @@ before(async () => {
   });
   const broken = Object.fromEntries(Object.entries(BROKEN).map(([id, { fields }]) => [id, { ...SOUND, ...fields }]));
   const secrets = Object.fromEntries(
-    Object.entries(BROKEN).filter(([, { secret }]) => secret !== null).map(([id]) => [secretName(id), `${CANARY}-secret`]),
+    Object.entries(BROKEN)
+      .filter(([, { secret }]) => secret !== null)
+      .map(([id]) => [secretName(id), `${CANARY}-secret`]),
   );
   broker = await startBroker({
     vars: {
@@ -98,9 +100,12 @@ after(async () => {
 const fields = () => broker.logs.filter(({ field }) => field !== undefined).map(({ field }) => String(field));
 
 const reported = (name, part) =>
-  broker.logged(({ field }) => field !== undefined && String(field).includes(name) && (!part || String(field).includes(part)), {
-    what: `a problem of ${part ?? ""} ${name} (logged: ${fields().join(", ")})`,
-  });
+  broker.logged(
+    ({ field }) => field !== undefined && String(field).includes(name) && (!part || String(field).includes(part)),
+    {
+      what: `a problem of ${part ?? ""} ${name} (logged: ${fields().join(", ")})`,
+    },
+  );
 
 describe("a broken connection", () => {
   for (const [id, { named }] of Object.entries(BROKEN)) {
@@ -127,7 +132,10 @@ describe("a broken connection", () => {
   test("is reported once for each problem", async () => {
     for (const id of Object.keys(BROKEN)) await broker.call(`/api/${id}/x`);
     const all = fields();
-    assert.deepEqual(all.filter((field, i) => all.indexOf(field) !== i), []);
+    assert.deepEqual(
+      all.filter((field, i) => all.indexOf(field) !== i),
+      [],
+    );
     assert.equal(all.filter((field) => /good|from-vars|GOOD|FROM_VARS/.test(field)).join(), "");
   });
 });
@@ -192,14 +200,18 @@ describe("without a usable SEALING_KEYS", () => {
       assert.equal(assertStatus(await broker.call("/healthz", { key: null })).json().status, "ok");
       assert.deepEqual([good.requests.length, good.tokenRequests.length], [requests, grants]);
       await broker.logged(({ field }) => String(field).includes("SEALING_KEYS"), { since, what: "SEALING_KEYS" });
-      if (SEALING_KEYS) assert.deepEqual(broker.output.filter((line) => line.includes(SEALING_KEYS)), []);
+      if (SEALING_KEYS)
+        assert.deepEqual(
+          broker.output.filter((line) => line.includes(SEALING_KEYS)),
+          [],
+        );
     });
   }
 });
 
 describe("a BASE_PATH", () => {
   test("is where everything is, and nothing is elsewhere", async () => {
-    good.on("/moved", (request, response) => response.writeHead(302, { Location: "/rs/good/next" }).end());
+    good.on("/moved", (_request, response) => response.writeHead(302, { Location: "/rs/good/next" }).end());
     await broker.restart({ vars: { BASE_PATH: "/broker" }, secrets: { SEALING_KEYS: sealingKey("k1") } });
     assertStatus(await broker.call("/broker/healthz", { key: null }));
     assertStatus(await broker.call(`/broker${good.api()}`));
@@ -215,5 +227,8 @@ describe("a BASE_PATH", () => {
 });
 
 test("the key of the caller is no part of any log line", () => {
-  assert.deepEqual(broker.output.filter((line) => line.includes(KEY)), []);
+  assert.deepEqual(
+    broker.output.filter((line) => line.includes(KEY)),
+    [],
+  );
 });

@@ -15,7 +15,10 @@ before(async () => {
   upstream = await startUpstream();
   c.plain = upstream.connection("plain", { users: {} });
   c.broken = upstream.connection("broken", { users: {}, fields: { timeout_ms: "soon" } });
-  c.service = upstream.connection("service", { grant: "static", fields: { rules: [{ ...EVERYTHING, callers: ["session", "backend"] }] } });
+  c.service = upstream.connection("service", {
+    grant: "static",
+    fields: { rules: [{ ...EVERYTHING, callers: ["session", "backend"] }] },
+  });
   c.closed = upstream.connection("closed", { grant: "static" });
   broker = await startBroker({ vars: { CONNECTIONS: upstream.vars }, secrets: upstream.secrets });
 });
@@ -47,45 +50,78 @@ describe("a request from another site", () => {
 
   // Origin, Sec-Fetch-Site, further fields, and what becomes of the request.
   const ORIGINS = [
-    [ORIGIN, undefined, OK], [ORIGIN, "cross-site", OK], [ORIGIN, "same-site", OK], [ORIGIN, "same-origin", OK],
-    [OWN, undefined, OK], [OWN, "same-origin", OK],
-    [EVIL, undefined, ORIGIN_REFUSED], [EVIL, "same-origin", ORIGIN_REFUSED], [EVIL, "cross-site", ORIGIN_REFUSED],
-    ["null", undefined, ORIGIN_REFUSED], ["null", "cross-site", ORIGIN_REFUSED],
+    [ORIGIN, undefined, OK],
+    [ORIGIN, "cross-site", OK],
+    [ORIGIN, "same-site", OK],
+    [ORIGIN, "same-origin", OK],
+    [OWN, undefined, OK],
+    [OWN, "same-origin", OK],
+    [EVIL, undefined, ORIGIN_REFUSED],
+    [EVIL, "same-origin", ORIGIN_REFUSED],
+    [EVIL, "cross-site", ORIGIN_REFUSED],
+    ["null", undefined, ORIGIN_REFUSED],
+    ["null", "cross-site", ORIGIN_REFUSED],
   ];
   const CHANGING = [
     ...ORIGINS,
     [undefined, "same-origin", OK],
-    [undefined, undefined, CROSS], [undefined, "none", CROSS], [undefined, "same-site", CROSS], [undefined, "cross-site", CROSS],
-    [undefined, "", CROSS], [undefined, "same-origin, cross-site", CROSS],
+    [undefined, undefined, CROSS],
+    [undefined, "none", CROSS],
+    [undefined, "same-site", CROSS],
+    [undefined, "cross-site", CROSS],
+    [undefined, "", CROSS],
+    [undefined, "same-origin, cross-site", CROSS],
     // A form that a page of another site submits is a navigation too.
     [undefined, "cross-site", CROSS, { "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document" }],
     [undefined, undefined, CROSS, { Referer: `${ORIGIN}/` }],
   ];
   const READING = [
     ...ORIGINS,
-    [undefined, "same-origin", OK], [undefined, undefined, OK], [undefined, "none", OK],
-    [undefined, "same-site", CROSS], [undefined, "cross-site", CROSS],
+    [undefined, "same-origin", OK],
+    [undefined, undefined, OK],
+    [undefined, "none", OK],
+    [undefined, "same-site", CROSS],
+    [undefined, "cross-site", CROSS],
     [undefined, "cross-site", OK, { "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document" }],
     [undefined, "same-site", OK, { "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document" }],
     [undefined, "cross-site", CROSS, { "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe" }],
     [undefined, "cross-site", CROSS, { "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "document" }],
     [undefined, "cross-site", CROSS, { "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image" }],
     // A browser that looks ahead: nobody has followed the link yet.
-    [undefined, "cross-site", CROSS, { "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Purpose": "prefetch" }],
-    [undefined, "cross-site", CROSS, { "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Purpose": "prefetch;prerender" }],
+    [
+      undefined,
+      "cross-site",
+      CROSS,
+      { "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Purpose": "prefetch" },
+    ],
+    [
+      undefined,
+      "cross-site",
+      CROSS,
+      { "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Purpose": "prefetch;prerender" },
+    ],
   ];
   // There is no session yet that could be used.
   const FIRST_SIGN_IN = [
     ...ORIGINS,
-    [undefined, undefined, OK], [undefined, "same-origin", OK],
-    [undefined, "same-site", CROSS], [undefined, "cross-site", CROSS], [undefined, "none", CROSS],
+    [undefined, undefined, OK],
+    [undefined, "same-origin", OK],
+    [undefined, "same-site", CROSS],
+    [undefined, "cross-site", CROSS],
+    [undefined, "none", CROSS],
   ];
 
-  const rows = (table) => table.map(([origin, site, outcome, more]) => {
-    const headers = { ...(site === undefined ? {} : { "Sec-Fetch-Site": site }), ...more };
-    const own = origin === OWN;
-    return { origin: own ? broker.url : origin, headers, outcome, said: `Origin ${own ? "of the broker" : origin}, ${JSON.stringify(headers)}` };
-  });
+  const rows = (table) =>
+    table.map(([origin, site, outcome, more]) => {
+      const headers = { ...(site === undefined ? {} : { "Sec-Fetch-Site": site }), ...more };
+      const own = origin === OWN;
+      return {
+        origin: own ? broker.url : origin,
+        headers,
+        outcome,
+        said: `Origin ${own ? "of the broker" : origin}, ${JSON.stringify(headers)}`,
+      };
+    });
 
   /** Sends what `ask` does with each row of `table`; a refused request has no effect at all. */
   async function each(table, status, ask, prepare = () => {}) {
@@ -105,7 +141,8 @@ describe("a request from another site", () => {
   }
 
   for (const method of ["POST", "PUT", "PATCH", "DELETE"]) {
-    test(`(${method}) acts for nobody`, () => each(CHANGING, 200, (options) => person.call(c.plain, undefined, { method, ...options })));
+    test(`(${method}) acts for nobody`, () =>
+      each(CHANGING, 200, (options) => person.call(c.plain, undefined, { method, ...options })));
   }
 
   test("(GET) reads for nobody, but for a link that a person follows", () =>
@@ -166,7 +203,9 @@ describe("a request from another site", () => {
 describe("a page of an allowed origin", () => {
   const preflight = (target, origin = ORIGIN) =>
     broker.call(target, {
-      method: "OPTIONS", key: null, origin,
+      method: "OPTIONS",
+      key: null,
+      origin,
       headers: { "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type" },
     });
 
@@ -225,12 +264,20 @@ describe("a page of an allowed origin", () => {
 describe("a broker without sessions", () => {
   test("lets no page send cookies", async () => {
     const { service, closed } = upstream.vars;
-    const vars = { CALLERS: { backend: { kind: "key" } }, CONNECTIONS: { closed, service: { ...service, rules: [EVERYTHING] } } };
+    const vars = {
+      CALLERS: { backend: { kind: "key" } },
+      CONNECTIONS: { closed, service: { ...service, rules: [EVERYTHING] } },
+    };
     await broker.restart({ vars });
     const answers = [
       assertStatus(await broker.call(c.closed.api(), { origin: ORIGIN })),
       await broker.call(c.closed.api(), { origin: ORIGIN, key: null }),
-      await broker.call(c.closed.api(), { origin: ORIGIN, method: "OPTIONS", key: null, headers: { "Access-Control-Request-Method": "GET" } }),
+      await broker.call(c.closed.api(), {
+        origin: ORIGIN,
+        method: "OPTIONS",
+        key: null,
+        headers: { "Access-Control-Request-Method": "GET" },
+      }),
     ];
     for (const { headers } of answers) {
       assert.equal(headers["access-control-allow-origin"], ORIGIN);

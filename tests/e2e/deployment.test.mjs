@@ -20,8 +20,12 @@ const ALIVE = [200, '{"status":"ok","version":"0.1.0"}'];
 const HOST = "porteiro.acme.workers.dev";
 const STAGING = "porteiro-staging.acme.workers.dev";
 
-const UPGRADE = ["POST /workers/scripts/porteiro/versions", "POST /workers/scripts/porteiro/deployments",
-  "PATCH /workers/scripts/porteiro/script-settings", "POST /workers/scripts/porteiro/subdomain"];
+const UPGRADE = [
+  "POST /workers/scripts/porteiro/versions",
+  "POST /workers/scripts/porteiro/deployments",
+  "PATCH /workers/scripts/porteiro/script-settings",
+  "POST /workers/scripts/porteiro/subdomain",
+];
 
 /** What was built is taken as it is. */
 const withoutBuild = (text) => text.replace(/^\[build\]\n(?:\w.*\n)+/m, "");
@@ -30,7 +34,9 @@ const withoutBuild = (text) => text.replace(/^\[build\]\n(?:\w.*\n)+/m, "");
 function inForce(text, first, last) {
   const from = text.indexOf(`\n# ${first}`) + 1;
   assert.ok(from > 0, first);
-  const to = last ? text.indexOf("\n", text.indexOf(`\n# ${last}`, from) + 1) : from + text.slice(from).search(/^(?!# )/m);
+  const to = last
+    ? text.indexOf("\n", text.indexOf(`\n# ${last}`, from) + 1)
+    : from + text.slice(from).search(/^(?!# )/m);
   const lines = text.slice(from, to).replace(/^# /gm, "");
   return `${text.slice(0, from)}${lines}${text.slice(to)}`;
 }
@@ -49,7 +55,9 @@ async function prepare(settings, health = { [HOST]: ALIVE }) {
 async function cleanUp() {
   // Nothing else was called than what is known, and no host but those.
   const { unknown } = cloudflare;
-  const strangers = [...hosts.connected].filter((host) => !host.endsWith("workers.dev") && !host.endsWith("example.com"));
+  const strangers = [...hosts.connected].filter(
+    (host) => !host.endsWith("workers.dev") && !host.endsWith("example.com"),
+  );
   hosts.stop();
   await cloudflare.stop();
   await project.remove();
@@ -60,7 +68,10 @@ const env = (more) => ({ ...cloudflare.env, ...hosts.env, ...more });
 
 /** Sets secrets as a person does without the script: wrangler makes the Worker that is not there. */
 async function putSecrets(values, ...args) {
-  const run = project.run(...wrangler("secret", "bulk", ...args), env({ CI: "true", WRANGLER_SEND_METRICS: "false", WRANGLER_HIDE_BANNER: "true" }));
+  const run = project.run(
+    ...wrangler("secret", "bulk", ...args),
+    env({ CI: "true", WRANGLER_SEND_METRICS: "false", WRANGLER_HIDE_BANNER: "true" }),
+  );
   run.type(JSON.stringify(values), { last: true });
   await run.ended;
   assert.equal(run.code, 0, run.output);
@@ -79,7 +90,9 @@ function processes() {
       return "";
     }
   };
-  const paths = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).flatMap((id) => [`/proc/${id}/cmdline`, `/proc/${id}/environ`]);
+  const paths = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((id) => [`/proc/${id}/cmdline`, `/proc/${id}/environ`]);
   return Object.fromEntries(paths.map((path) => [path, read(path)]));
 }
 
@@ -90,12 +103,19 @@ describe("at a terminal", () => {
   before(async () => {
     const configure = (text) => inForce(inForce(text, "[vars.CALLERS.backend]"), "[vars.CONNECTIONS.guru]");
     // As the repository has it: with the build command, which finds everything up to date.
-    await prepare({ configure, secrets: ["SEALING_KEYS", "BACKEND_KEY", "GURU_TOKEN", "GURU_ACCOUNT_TOKEN", "GURU_WEBHOOK_SECRET"] });
+    await prepare({
+      configure,
+      secrets: ["SEALING_KEYS", "BACKEND_KEY", "GURU_TOKEN", "GURU_ACCOUNT_TOKEN", "GURU_WEBHOOK_SECRET"],
+    });
     cloudflare.onUpload = () => (running ??= processes());
     first = await project.deployAtTerminal([], env());
     for (const [name, ...answers] of [
-      ["SEALING_KEYS", "k1:short", ""], ["BACKEND_KEY", "too-short", ""], ["GURU_TOKEN", TYPED],
-      ["GURU_ACCOUNT_TOKEN", ""], ["GURU_WEBHOOK_SECRET", ""], ["ADMIN_KEY", ""],
+      ["SEALING_KEYS", "k1:short", ""],
+      ["BACKEND_KEY", "too-short", ""],
+      ["GURU_TOKEN", TYPED],
+      ["GURU_ACCOUNT_TOKEN", ""],
+      ["GURU_WEBHOOK_SECRET", ""],
+      ["ADMIN_KEY", ""],
     ]) {
       for (const answer of answers) {
         await first.sees(`${name} (`);
@@ -119,7 +139,10 @@ describe("at a terminal", () => {
   test("the first deployment makes everything in one upload", () => {
     assert.equal(first.code, 0, first.output);
     assert.deepEqual(calls, [], "something was changed before the last question");
-    assert.deepEqual(cloudflare.namespaces.map(({ title }) => title), ["porteiro-tokens"]);
+    assert.deepEqual(
+      cloudflare.namespaces.map(({ title }) => title),
+      ["porteiro-tokens"],
+    );
     const [{ metadata }] = cloudflare.workers.porteiro.versions;
     assert.deepEqual(metadata.migrations, { new_tag: "v1", steps: [{ new_sqlite_classes: ["Keeper"] }] });
     const named = Object.fromEntries(metadata.bindings.map(({ name, type }) => [name, type]));
@@ -129,7 +152,13 @@ describe("at a terminal", () => {
     for (const name of ["SEALING_KEYS", "BACKEND_KEY", "GURU_TOKEN", "GURU_WEBHOOK_SECRET", "ADMIN_KEY"]) {
       assert.equal(named[name], "secret_text", name);
     }
-    assert.deepEqual(Object.keys(secrets).sort(), ["ADMIN_KEY", "BACKEND_KEY", "GURU_TOKEN", "GURU_WEBHOOK_SECRET", "SEALING_KEYS"]);
+    assert.deepEqual(Object.keys(secrets).sort(), [
+      "ADMIN_KEY",
+      "BACKEND_KEY",
+      "GURU_TOKEN",
+      "GURU_WEBHOOK_SECRET",
+      "SEALING_KEYS",
+    ]);
     assert.equal(secrets.GURU_TOKEN, TYPED);
   });
 
@@ -140,7 +169,8 @@ describe("at a terminal", () => {
   });
 
   test("shows once what the person needs elsewhere, and nothing else", () => {
-    for (const name of ["BACKEND_KEY", "GURU_WEBHOOK_SECRET", "ADMIN_KEY"]) assert.equal(count(first.output, secrets[name]), 1, name);
+    for (const name of ["BACKEND_KEY", "GURU_WEBHOOK_SECRET", "ADMIN_KEY"])
+      assert.equal(count(first.output, secrets[name]), 1, name);
     const { SEALING_KEYS, GURU_TOKEN } = secrets;
     assert.deepEqual(search({ output: first.output }, { SEALING_KEYS, GURU_TOKEN }), []);
     assert.equal(count(first.output, "too-short"), 0);
@@ -148,9 +178,15 @@ describe("at a terminal", () => {
 
   test("leaves no secret in a file, an argument or a variable", async () => {
     const left = await files(project.top);
-    assert.ok(Object.keys(left).some((path) => path.endsWith(".log")), "wrangler's own log was not looked at");
+    assert.ok(
+      Object.keys(left).some((path) => path.endsWith(".log")),
+      "wrangler's own log was not looked at",
+    );
     assert.deepEqual(search(left, secrets), []);
-    assert.ok(!existsSync("/proc") || Object.values(running).some((text) => text.includes("--secrets-file")), "wrangler was not seen running");
+    assert.ok(
+      !existsSync("/proc") || Object.values(running).some((text) => text.includes("--secrets-file")),
+      "wrangler was not seen running",
+    );
     assert.deepEqual(search(running, secrets), []);
   });
 
@@ -167,7 +203,10 @@ describe("at a terminal", () => {
     const { versions } = cloudflare.workers.porteiro;
     assert.equal(versions.length, 2);
     assert.equal(versions[1].metadata.migrations, undefined);
-    assert.deepEqual(versions[1].metadata.bindings.find(({ name }) => name === "TOKENS"), { name: "TOKENS", type: "inherit" });
+    assert.deepEqual(
+      versions[1].metadata.bindings.find(({ name }) => name === "TOKENS"),
+      { name: "TOKENS", type: "inherit" },
+    );
     assert.deepEqual(cloudflare.workers.porteiro.secrets, secrets);
   });
 
@@ -177,14 +216,26 @@ describe("at a terminal", () => {
 
   test("the Worker takes what was made", async () => {
     const broker = await startBroker({
-      vars: { CONNECTIONS: { guru: { provider: "guru", webhook: { forward_to: "https://app.example.com/hooks" }, rules: [{ callers: ["backend"], methods: ["GET"], paths: ["/x"] }] } } },
+      vars: {
+        CONNECTIONS: {
+          guru: {
+            provider: "guru",
+            webhook: { forward_to: "https://app.example.com/hooks" },
+            rules: [{ callers: ["backend"], methods: ["GET"], paths: ["/x"] }],
+          },
+        },
+      },
       secrets: { ...secrets, GURU_ACCOUNT_TOKEN: "account-token" },
     });
     try {
-      const asked = async (path, key) => (await fetch(broker.url + path, { headers: { Authorization: `Bearer ${key}` } })).status;
+      const asked = async (path, key) =>
+        (await fetch(broker.url + path, { headers: { Authorization: `Bearer ${key}` } })).status;
       assert.equal(await asked("/admin/connections/guru/webhooks?state=failed", secrets.ADMIN_KEY), 200);
       assert.equal(await asked("/api/guru/not-allowed", secrets.BACKEND_KEY), 403);
-      assert.deepEqual(broker.logs.filter(({ event }) => event === "configuration_problem"), []);
+      assert.deepEqual(
+        broker.logs.filter(({ event }) => event === "configuration_problem"),
+        [],
+      );
     } finally {
       await broker.stop();
     }
@@ -213,8 +264,14 @@ describe("where nobody is at a terminal", () => {
     await prepare({ configure: (text) => staging(withoutBuild(text)), secrets: ["SEALING_KEYS", "GURU_TOKEN"] });
     const run = await project.deploy(["--env", "staging"], env());
     assert.equal(run.code, 1);
-    assert.match(run.output, /error: These secrets are not set, and nobody is here to ask:\n\n {2}SEALING_KEYS\n {2}GURU_TOKEN\n\n/);
-    assert.match(run.output, /Run `npm run deploy -- --env staging` once at a terminal, or set each with `npx wrangler secret put NAME --env staging`\.\n/);
+    assert.match(
+      run.output,
+      /error: These secrets are not set, and nobody is here to ask:\n\n {2}SEALING_KEYS\n {2}GURU_TOKEN\n\n/,
+    );
+    assert.match(
+      run.output,
+      /Run `npm run deploy -- --env staging` once at a terminal, or set each with `npx wrangler secret put NAME --env staging`\.\n/,
+    );
     assert.deepEqual(cloudflare.changes, []);
   });
 
@@ -222,7 +279,10 @@ describe("where nobody is at a terminal", () => {
     await prepare();
     const run = await project.deploy([], { ...env(), CLOUDFLARE_API_TOKEN: undefined });
     assert.equal(run.code, 1);
-    assert.match(run.output, /error: wrangler is not signed in, and nobody is here to do it: set CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID\./);
+    assert.match(
+      run.output,
+      /error: wrangler is not signed in, and nobody is here to do it: set CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID\./,
+    );
     assert.deepEqual(cloudflare.calls, []);
   });
 
@@ -246,7 +306,10 @@ describe("where nobody is at a terminal", () => {
 
   test("--dry-run builds and checks, and needs no account", async () => {
     await prepare({ configure: (text) => staging(withoutBuild(text)) });
-    for (const [args, checked] of [[["--dry-run"], "the top"], [["--dry-run", "--env", "staging"], "staging"]]) {
+    for (const [args, checked] of [
+      [["--dry-run"], "the top"],
+      [["--dry-run", "--env", "staging"], "staging"],
+    ]) {
       const run = await project.deploy(args, { ...hosts.env });
       assert.equal(run.code, 0, run.output);
       assert.ok(run.output.includes(`\nchecked wrangler.toml of ${checked}\n`));
@@ -268,18 +331,29 @@ describe("where nobody is at a terminal", () => {
     assert.deepEqual(worker.routes, []);
     assert.equal(worker.subdomain.enabled, true);
     assert.deepEqual(Object.keys(worker.secrets), ["SEALING_KEYS", "BACKEND_KEY", "GURU_TOKEN"]);
-    assert.deepEqual(cloudflare.namespaces.map(({ title }) => title), ["porteiro-staging-tokens"]);
+    assert.deepEqual(
+      cloudflare.namespaces.map(({ title }) => title),
+      ["porteiro-staging-tokens"],
+    );
     const { metadata } = worker.versions.at(-1);
     assert.deepEqual(metadata.migrations.steps, [{ new_sqlite_classes: ["Keeper"] }]);
     assert.deepEqual(metadata.observability, { enabled: true, logs: { invocation_logs: false } });
     assert.ok(metadata.compatibility_flags.includes("global_fetch_strictly_public"));
-    assert.deepEqual(metadata.bindings.map(({ name }) => name).sort(), ["ALLOWED_ORIGINS", "BASE_PATH", "CALLERS", "CONNECTIONS", "KEEPER", "TOKENS"]);
+    assert.deepEqual(metadata.bindings.map(({ name }) => name).sort(), [
+      "ALLOWED_ORIGINS",
+      "BASE_PATH",
+      "CALLERS",
+      "CONNECTIONS",
+      "KEEPER",
+      "TOKENS",
+    ]);
     assert.doesNotMatch(run.output, /is not inherited/);
     assert.deepEqual(hosts.asked, [`https://${STAGING}/healthz`]);
   });
 
   test("on a route, healthz is asked below the application's own host", async () => {
-    const configure = (text) => inForce(withoutBuild(text), "workers_dev = false").replace('BASE_PATH = ""', 'BASE_PATH = "/broker"');
+    const configure = (text) =>
+      inForce(withoutBuild(text), "workers_dev = false").replace('BASE_PATH = ""', 'BASE_PATH = "/broker"');
     await prepare({ configure }, { "app.example.com": ALIVE });
     await putSecrets({ SEALING_KEYS: "s" });
     const run = await project.deploy([], env());
@@ -325,7 +399,8 @@ describe("what a deployment relies on", () => {
 
   test("knows the forms that the Worker takes", () => {
     const key = "A".repeat(43);
-    for (const good of [`k1:${key}=`, `k2:${key}=,k1:${key}=`]) assert.equal(problemOf("SEALING_KEYS", good), undefined);
+    for (const good of [`k1:${key}=`, `k2:${key}=,k1:${key}=`])
+      assert.equal(problemOf("SEALING_KEYS", good), undefined);
     for (const bad of [key, `k1:${key}`, `k 1:${key}=`, `k1:${key}=,`]) assert.ok(problemOf("SEALING_KEYS", bad), bad);
     assert.equal(problemOf("GURU_WEBHOOK_SECRET", `whsec_${key}=`), undefined);
     assert.ok(problemOf("GURU_WEBHOOK_SECRET", "whsec_AAAA"));
@@ -333,8 +408,12 @@ describe("what a deployment relies on", () => {
   });
 
   test("the button asks for the secrets that are described, and offers no value that would be taken", async () => {
-    const { cloudflare: { bindings } } = JSON.parse(await readFile(at("package.json"), "utf8"));
-    const lines = (await readFile(at(".dev.vars.example"), "utf8")).split("\n").filter((line) => line && !line.startsWith("#"));
+    const {
+      cloudflare: { bindings },
+    } = JSON.parse(await readFile(at("package.json"), "utf8"));
+    const lines = (await readFile(at(".dev.vars.example"), "utf8"))
+      .split("\n")
+      .filter((line) => line && !line.startsWith("#"));
     const asked = lines.map((line) => line.match(/^(\w+)=""$/)?.[1]);
     assert.deepEqual(asked, ["SEALING_KEYS", "ADMIN_KEY"]);
     for (const name of [...asked, "TOKENS", "KEEPER"]) assert.ok(bindings[name].description, name);

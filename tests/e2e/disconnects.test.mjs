@@ -54,7 +54,13 @@ function leave(text, ms) {
 }
 
 const signIn = (options) =>
-  call(broker.url, "/auth/people/login", { method: "POST", key: null, origin: ORIGIN, json: { username: "ann", password: "right" }, ...options });
+  call(broker.url, "/auth/people/login", {
+    method: "POST",
+    key: null,
+    origin: ORIGIN,
+    json: { username: "ann", password: "right" },
+    ...options,
+  });
 
 test("the first caller with a token who leaves holds up nobody after them", async () => {
   issuer.delay = 1_000;
@@ -114,7 +120,10 @@ test("a call that may change something is ended, and logged, though its caller l
   assert.equal((await call(broker.url, plain.api("/echo"), { key: token })).status, 200);
   const seen = slowUpstream("/write", 1_200);
   const lines = broker.logs.length;
-  await leave(`POST ${plain.api("/write")} HTTP/1.1\r\nHost: b\r\nAuthorization: Bearer ${token}\r\nContent-Length: 2\r\n\r\n{}`, 400);
+  await leave(
+    `POST ${plain.api("/write")} HTTP/1.1\r\nHost: b\r\nAuthorization: Bearer ${token}\r\nContent-Length: 2\r\n\r\n{}`,
+    400,
+  );
   await sleep(2_500);
   assert.deepEqual(seen, { begun: 1, left: 0, answered: 1 });
   const logged = broker.logs.slice(lines).filter((line) => line.includes('"method":"POST"'));

@@ -12,10 +12,15 @@ before(async () => {
   upstream = await startUpstream();
   plain = upstream.connection("plain", { grant: "static" });
   refused = upstream.connection("refused", {});
-  refused.answerTokenRequest({ status: 401, body: { error: "invalid_client", error_description: "said by the token endpoint" } });
+  refused.answerTokenRequest({
+    status: 401,
+    body: { error: "invalid_client", error_description: "said by the token endpoint" },
+  });
   upstream.connection("broken", { fields: { timeout_ms: "soon" } });
   upstream.connection("slow", { grant: "static", fields: { timeout_ms: 200 } }).on("/never", () => {});
-  plain.on("/away", (request, response) => send(response, { status: 302, headers: { Location: "https://evil.example/" }, body: "said by the upstream" }));
+  plain.on("/away", (_request, response) =>
+    send(response, { status: 302, headers: { Location: "https://evil.example/" }, body: "said by the upstream" }),
+  );
   plain.on("/reset", (request) => request.socket.resetAndDestroy());
   broker = await startBroker({ vars: { CONNECTIONS: upstream.vars }, secrets: upstream.secrets });
 });
@@ -60,7 +65,8 @@ describe("a problem", () => {
 
   test("says only what the broker itself has to say", async () => {
     assert.equal(seen.length, PROBLEMS.length);
-    for (const { code, answer } of seen) assert.ok(!/said by|evil\.example|invalid_client|127\.0\.0\.1:\d+\/(rs|as)/.test(answer.text), code);
+    for (const { code, answer } of seen)
+      assert.ok(!/said by|evil\.example|invalid_client|127\.0\.0\.1:\d+\/(rs|as)/.test(answer.text), code);
   });
 
   test("says when to come back where waiting helps", async () => {
@@ -83,7 +89,13 @@ describe("a problem", () => {
   });
 
   test("of a name that does not exist is not found", async () => {
-    for (const target of ["/problems/none", "/problems", "/problems/", "/problems/bad_path/x", "/problems/%3Cscript%3E"]) {
+    for (const target of [
+      "/problems/none",
+      "/problems",
+      "/problems/",
+      "/problems/bad_path/x",
+      "/problems/%3Cscript%3E",
+    ]) {
       const answer = await broker.call(target, { key: null });
       assertProblem(answer, 404, "not_found");
       assert.ok(!answer.text.includes("<"), target);
@@ -111,7 +123,13 @@ describe("every answer", () => {
       404: () => broker.call(plain.api("/status/404")),
       500: () => broker.call(plain.api("/status/500")),
       healthz: () => broker.call("/healthz", { key: null }),
-      preflight: () => broker.call(plain.api(), { method: "OPTIONS", key: null, origin: ORIGIN, headers: { "Access-Control-Request-Method": "GET" } }),
+      preflight: () =>
+        broker.call(plain.api(), {
+          method: "OPTIONS",
+          key: null,
+          origin: ORIGIN,
+          headers: { "Access-Control-Request-Method": "GET" },
+        }),
     };
     const ids = new Set();
     for (const [what, ask] of Object.entries(asks)) {
@@ -123,7 +141,9 @@ describe("every answer", () => {
   });
 
   test("has an id that the caller cannot choose", async () => {
-    const { headers } = assertStatus(await broker.call(plain.api(), { headers: { "X-Request-Id": "chosen", "CF-Ray": "chosen" } }));
+    const { headers } = assertStatus(
+      await broker.call(plain.api(), { headers: { "X-Request-Id": "chosen", "CF-Ray": "chosen" } }),
+    );
     assert.ok(!headers["x-request-id"].includes("chosen"));
   });
 });
@@ -141,14 +161,27 @@ describe("healthz", () => {
       const answer = await broker.call("/healthz", { method, key: null });
       assertProblem(answer, 405, "method_not_allowed");
       const allowed = list(answer.headers.allow);
-      assert.ok(allowed.includes("get") && allowed.includes("head") && !allowed.includes(method.toLowerCase()), answer.headers.allow);
+      assert.ok(
+        allowed.includes("get") && allowed.includes("head") && !allowed.includes(method.toLowerCase()),
+        answer.headers.allow,
+      );
     }
   });
 });
 
 describe("what is not there", () => {
   test("is not found, whoever asks", async () => {
-    for (const target of ["/", "/api", "/api/", "/API/plain/echo", "/health", "/healthz/", "/healthz/x", "/favicon.ico", "/.well-known/x"]) {
+    for (const target of [
+      "/",
+      "/api",
+      "/api/",
+      "/API/plain/echo",
+      "/health",
+      "/healthz/",
+      "/healthz/x",
+      "/favicon.ico",
+      "/.well-known/x",
+    ]) {
       const answer = await broker.call(target);
       assert.equal(answer.status, 404, `${target}: ${answer.status}`);
       assert.ok(["not_found", "unknown_connection"].includes(answer.json().code), target);
@@ -156,7 +189,14 @@ describe("what is not there", () => {
   });
 
   test("is an unknown connection below /api", async () => {
-    for (const target of ["/api/none", "/api/none/", "/api/none/x", "/api/PLAIN/echo", "/api/__proto__/echo", "/api/constructor/x"]) {
+    for (const target of [
+      "/api/none",
+      "/api/none/",
+      "/api/none/x",
+      "/api/PLAIN/echo",
+      "/api/__proto__/echo",
+      "/api/constructor/x",
+    ]) {
       assertProblem(await broker.call(target), 404, "unknown_connection");
     }
   });

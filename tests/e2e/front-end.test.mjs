@@ -21,7 +21,10 @@ const BROKER = "http://localhost:8787";
 const EXAMPLE = "http://localhost:8791";
 
 const CONNECTION = "hubsoft-people";
-const SIZES = [{ width: 1280, height: 900 }, { width: 360, height: 780 }];
+const SIZES = [
+  { width: 1280, height: 900 },
+  { width: 360, height: 780 },
+];
 
 // Not those that the page shows: what is searched for must not be there.
 const people = [
@@ -74,9 +77,12 @@ async function open({ colorScheme = "light", viewport = SIZES[0], address = EXAM
     if (message.type() === "error" && !/Failed to load resource/.test(message.text())) faults.push(message.text());
   });
   page.on("response", async (response) => {
-    const headers = (await response.headersArray().catch(() => [])).filter(({ name }) => name.toLowerCase() !== "set-cookie");
+    const headers = (await response.headersArray().catch(() => [])).filter(
+      ({ name }) => name.toLowerCase() !== "set-cookie",
+    );
     const text = await response.text().catch(() => "");
-    received[`${response.status()} ${response.url()} (${Object.keys(received).length})`] = JSON.stringify(headers) + text;
+    received[`${response.status()} ${response.url()} (${Object.keys(received).length})`] =
+      JSON.stringify(headers) + text;
   });
   await page.goto(`${address}/`);
   await page.locator("#loading").waitFor({ state: "hidden" });
@@ -209,8 +215,14 @@ describe("the example front end", () => {
     const secrets = { cookie, password: EVA.password, "client secret": hubsoft.peopleClient.client_secret };
     hubsoft.issued.forEach((token, i) => (secrets[`token ${i + 1}`] = token));
     const places = { ...received, ...(await heldBy(page)) };
-    assert.ok(Object.keys(received).filter((name) => name.includes(BROKER)).length >= 5, Object.keys(received).join("\n"));
-    assert.deepEqual([places.localStorage, places.sessionStorage, places.cookies, places.databases], ["{}", "{}", "", "[]"]);
+    assert.ok(
+      Object.keys(received).filter((name) => name.includes(BROKER)).length >= 5,
+      Object.keys(received).join("\n"),
+    );
+    assert.deepEqual(
+      [places.localStorage, places.sessionStorage, places.cookies, places.databases],
+      ["{}", "{}", "", "[]"],
+    );
     assert.deepEqual(search(places, secrets), []);
     await context.close();
   });

@@ -17,7 +17,10 @@ const AUDIENCE = "https://broker.example/api";
 const ALL = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
 
 // Who the tokens are about: nothing of it may be in a log line or at rest.
-const PERSON = { sub: `canary-sub-${randomBytes(9).toString("hex")}`, email: `canary-${randomBytes(9).toString("hex")}@people.example` };
+const PERSON = {
+  sub: `canary-sub-${randomBytes(9).toString("hex")}`,
+  email: `canary-${randomBytes(9).toString("hex")}@people.example`,
+};
 
 // Stands in every broken value, and may be in no log line.
 const CANARY = "canary-value";
@@ -73,12 +76,37 @@ const ISSUERS = {
 
 // None of these may ever prove anybody.
 const UNUSABLE = [
-  "off-by-a-slash", "off-by-no-slash", "nobody", "no-keys", "insecure-keys", "file-keys", "broken-metadata", "broken-keys", "keys-of-another-form",
-  "an-array-of-keys", "moved-metadata", "moved-keys", "elsewhere",
+  "off-by-a-slash",
+  "off-by-no-slash",
+  "nobody",
+  "no-keys",
+  "insecure-keys",
+  "file-keys",
+  "broken-metadata",
+  "broken-keys",
+  "keys-of-another-form",
+  "an-array-of-keys",
+  "moved-metadata",
+  "moved-keys",
+  "elsewhere",
 ];
 
-const REQUIRED = { email_verified: true, org: "acme", roles: "admin", plan: ["gold", "silver"], scope: "orders:read", level: 3 };
-const FITTING = { email_verified: true, org: "acme", roles: ["staff", "admin"], plan: "silver", scope: "profile orders:read email", level: 3 };
+const REQUIRED = {
+  email_verified: true,
+  org: "acme",
+  roles: "admin",
+  plan: ["gold", "silver"],
+  scope: "orders:read",
+  level: 3,
+};
+const FITTING = {
+  email_verified: true,
+  org: "acme",
+  roles: ["staff", "admin"],
+  plan: "silver",
+  scope: "profile orders:read email",
+  level: 3,
+};
 
 // What is wrong with each caller, and the field that its log line has to name.
 const MISCONFIGURED = {
@@ -112,11 +140,23 @@ const MISCONFIGURED = {
   "unknown-field": [{ jwks_uri: `https://${CANARY}.example/keys` }, "jwks_uri"],
   "misspelt-field": [{ algorithm: "RS256" }, "algorithm"],
   "domain-missing": [{ kind: "cloudflare-access", issuer: undefined }, "team_domain"],
-  "domain-path": [{ kind: "cloudflare-access", issuer: undefined, team_domain: `${CANARY}.cloudflareaccess.com/x` }, "team_domain"],
-  "domain-insecure": [{ kind: "cloudflare-access", issuer: undefined, team_domain: `http://${CANARY}.cloudflareaccess.com` }, "team_domain"],
-  "domain-case": [{ kind: "cloudflare-access", issuer: undefined, team_domain: `${CANARY.toUpperCase()}.cloudflareaccess.com` }, "team_domain"],
+  "domain-path": [
+    { kind: "cloudflare-access", issuer: undefined, team_domain: `${CANARY}.cloudflareaccess.com/x` },
+    "team_domain",
+  ],
+  "domain-insecure": [
+    { kind: "cloudflare-access", issuer: undefined, team_domain: `http://${CANARY}.cloudflareaccess.com` },
+    "team_domain",
+  ],
+  "domain-case": [
+    { kind: "cloudflare-access", issuer: undefined, team_domain: `${CANARY.toUpperCase()}.cloudflareaccess.com` },
+    "team_domain",
+  ],
   "domain-and-issuer": [{ kind: "cloudflare-access", team_domain: "acme" }, "issuer"],
-  "domain-audience": [{ kind: "cloudflare-access", issuer: undefined, audience: undefined, team_domain: "acme" }, "audience"],
+  "domain-audience": [
+    { kind: "cloudflare-access", issuer: undefined, audience: undefined, team_domain: "acme" },
+    "audience",
+  ],
 };
 
 let upstream, api, keyed, issuers, attacker, broker, hanging;
@@ -126,23 +166,39 @@ const sent = new Set();
 before(async () => {
   attacker = await startIssuer({ keys: [stranger] });
   issuers = Object.fromEntries(
-    await Promise.all(Object.entries(ISSUERS).map(async ([name, settings]) => [name, await startIssuer({ keys: ordinary, audience: AUDIENCE, ...settings })])),
+    await Promise.all(
+      Object.entries(ISSUERS).map(async ([name, settings]) => [
+        name,
+        await startIssuer({ keys: ordinary, audience: AUDIENCE, ...settings }),
+      ]),
+    ),
   );
   const { staff, "moved-metadata": movedMetadata, "moved-keys": movedKeys } = issuers;
   const moved = (path) => ({ [path]: { status: 302, headers: { Location: attacker.url + path }, body: "" } });
   movedMetadata.answers = moved(movedMetadata.metadataPath);
   movedKeys.answers = moved(movedKeys.jwksPath);
   const body = JSON.stringify({ issuer: staff.issuer, jwks_uri: attacker.jwksUrl });
-  issuers.elsewhere = await startIssuer({ keys: [stranger], audience: AUDIENCE, answers: { "/.well-known/openid-configuration": { body } } });
+  issuers.elsewhere = await startIssuer({
+    keys: [stranger],
+    audience: AUDIENCE,
+    answers: { "/.well-known/openid-configuration": { body } },
+  });
 
   const callers = callersOf(issuers);
   upstream = await startUpstream();
-  const rules = Object.keys(callers).map((name) => ({ callers: [name], methods: ["GET", "POST"], paths: [`/echo/${name}`] }));
+  const rules = Object.keys(callers).map((name) => ({
+    callers: [name],
+    methods: ["GET", "POST"],
+    paths: [`/echo/${name}`],
+  }));
   rules.push({ callers: ["staff", "wide"], methods: ["GET"], paths: ["/echo/forged"] });
   rules.push({ callers: ["header", "backend"], methods: ["GET", "POST"], paths: ["/echo/either"] });
   const fields = { rules, header: "X-Api-Key", request_headers: ["X-Id-Token", "X-Tenant"] };
   api = upstream.connection("api", { grant: "static", fields });
-  keyed = upstream.connection("keyed", { grant: "static", fields: { rules: [{ callers: ["staff", "backend"], methods: ["GET"], paths: ["/**"] }] } });
+  keyed = upstream.connection("keyed", {
+    grant: "static",
+    fields: { rules: [{ callers: ["staff", "backend"], methods: ["GET"], paths: ["/**"] }] },
+  });
   broker = await startBroker({
     vars: {
       CALLERS: { backend: { kind: "key" }, ...callers, ...misconfigured() },
@@ -240,7 +296,10 @@ async function within(limit, condition) {
 }
 
 const unreachable = (name, since = 0) =>
-  broker.logged(({ event, caller }) => event === "issuer_unreachable" && caller === name, { since, what: `issuer_unreachable of ${name}` });
+  broker.logged(({ event, caller }) => event === "issuer_unreachable" && caller === name, {
+    since,
+    what: `issuer_unreachable of ${name}`,
+  });
 
 describe("a token of a caller's issuer", () => {
   test("lets its bearer in, whatever the scheme's case", async () => {
@@ -253,7 +312,9 @@ describe("a token of a caller's issuer", () => {
   test("is logged by the caller's name", async () => {
     const answer = await passes("staff", issuers.staff.token({ claims: PERSON }));
     const id = answer.headers["x-request-id"];
-    const line = await broker.logged(({ request_id, status }) => request_id === id && status !== undefined, { what: "the request's line" });
+    const line = await broker.logged(({ request_id, status }) => request_id === id && status !== undefined, {
+      what: "the request's line",
+    });
     assert.equal(line.caller, "staff");
   });
 
@@ -270,7 +331,12 @@ describe("a token of a caller's issuer", () => {
   });
 
   test("is for the audience, alone or among others", async () => {
-    for (const aud of [AUDIENCE, [AUDIENCE], ["https://other.example", AUDIENCE], [AUDIENCE, "https://other.example"]]) {
+    for (const aud of [
+      AUDIENCE,
+      [AUDIENCE],
+      ["https://other.example", AUDIENCE],
+      [AUDIENCE, "https://other.example"],
+    ]) {
       await passes("staff", issuers.staff.token({ claims: { aud } }));
     }
   });
@@ -292,7 +358,10 @@ describe("a token of a caller's issuer", () => {
   test("may carry what the broker does not know", async () => {
     const x5t = createHash("sha1").update("certificate").digest("base64url");
     const header = { x5t, "x5t#S256": x5t, x: { y: [1, null] } };
-    await passes("staff", issuers.staff.token({ header, claims: { x: { y: [1, null, "ä"] }, nbf: seconds(), scope: "a b" } }));
+    await passes(
+      "staff",
+      issuers.staff.token({ header, claims: { x: { y: [1, null, "ä"] }, nbf: seconds(), scope: "a b" } }),
+    );
   });
 
   test("need not be written as others write it", async () => {
@@ -337,7 +406,13 @@ describe("a token of a caller's issuer", () => {
     await passes("staff", token);
     const [header, claims, bytes] = token.split(".");
     const other = issuers.staff.token({ claims: { sub: "somebody else" } }).split(".");
-    for (const forged of [`${header}.${claims}.`, `${header}.${claims}.${other[2]}`, `${header}.${other[1]}.${bytes}`, `${other[0]}.${other[1]}.${bytes}`, `${token}A`]) {
+    for (const forged of [
+      `${header}.${claims}.`,
+      `${header}.${claims}.${other[2]}`,
+      `${header}.${other[1]}.${bytes}`,
+      `${other[0]}.${other[1]}.${bytes}`,
+      `${token}A`,
+    ]) {
       await fails("staff", forged);
     }
     await passes("staff", token);
@@ -355,7 +430,11 @@ describe("a token of a caller's issuer", () => {
     assertStatus(await broker.call(keyed.api(), { key: issuers.staff.token() }));
     assertStatus(await broker.call(keyed.api(), { key: KEY }));
     assertProblem(await ask("staff", KEY), 403, "operation_not_allowed");
-    assertProblem(await broker.call(keyed.api(), { key: issuers.wide.token({ key: keys.bare }) }), 403, "operation_not_allowed");
+    assertProblem(
+      await broker.call(keyed.api(), { key: issuers.wide.token({ key: keys.bare }) }),
+      403,
+      "operation_not_allowed",
+    );
   });
 
   test("counts only where it belongs", async () => {
@@ -431,9 +510,16 @@ describe("a caller with a header of its own", () => {
   });
 
   test("may send it from a page", async () => {
-    const headers = { "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization, content-type, x-id-token" };
+    const headers = {
+      "Access-Control-Request-Method": "POST",
+      "Access-Control-Request-Headers": "authorization, content-type, x-id-token",
+    };
     const answer = assertStatus(await ask("header", null, { method: "OPTIONS", origin: ORIGIN, headers }), 204);
-    assert.deepEqual(list(answer.headers["access-control-allow-headers"]).sort(), ["authorization", "content-type", "x-id-token"]);
+    assert.deepEqual(list(answer.headers["access-control-allow-headers"]).sort(), [
+      "authorization",
+      "content-type",
+      "x-id-token",
+    ]);
     const called = assertStatus(await inHeader(issuers.header.token(), { origin: ORIGIN }));
     assert.equal(called.headers["access-control-allow-origin"], ORIGIN);
   });
@@ -481,8 +567,16 @@ describe("required claims", () => {
 
   test("are met by the value, by an array that holds it, by any of several and by a word of the scope", async () => {
     for (const claims of [
-      {}, { roles: "admin" }, { roles: ["admin"] }, { plan: "gold" }, { plan: ["bronze", "gold"] }, { scope: "orders:read" }, { scope: "a orders:read" },
-      { org: ["acme", "other"] }, { level: [1, 3] }, { email_verified: true, other: {} },
+      {},
+      { roles: "admin" },
+      { roles: ["admin"] },
+      { plan: "gold" },
+      { plan: ["bronze", "gold"] },
+      { scope: "orders:read" },
+      { scope: "a orders:read" },
+      { org: ["acme", "other"] },
+      { level: [1, 3] },
+      { email_verified: true, other: {} },
     ]) {
       await passes("claims", claimed(claims));
     }
@@ -490,15 +584,40 @@ describe("required claims", () => {
 
   test("are met by nothing else", async () => {
     for (const claims of [
-      ...Object.keys(REQUIRED).flatMap((name) => [undefined, null, {}, [], "", { [REQUIRED[name]]: true }, [[REQUIRED[name]]]].map((value) => ({ [name]: value }))),
-      { email_verified: "true" }, { email_verified: 1 }, { email_verified: false },
-      { org: "Acme" }, { org: "acme " }, { org: "acme-evil" }, { org: "acm" }, { org: "acme,other" }, { org: { name: "acme" } },
-      { roles: ["staff"] }, { roles: "staff admin" }, { roles: ["staff admin"] }, { roles: { admin: true } },
-      { plan: "bronze" }, { plan: "gold,silver" }, { plan: "gold silver" },
-      { scope: "orders:readall" }, { scope: "xorders:read" }, { scope: "orders" }, { scope: "orders:read,profile" }, { scope: "ORDERS:READ" },
-      { level: 4 }, { level: "3" }, { level: 3.5 }, { level: -3 },
+      ...Object.keys(REQUIRED).flatMap((name) =>
+        [undefined, null, {}, [], "", { [REQUIRED[name]]: true }, [[REQUIRED[name]]]].map((value) => ({
+          [name]: value,
+        })),
+      ),
+      { email_verified: "true" },
+      { email_verified: 1 },
+      { email_verified: false },
+      { org: "Acme" },
+      { org: "acme " },
+      { org: "acme-evil" },
+      { org: "acm" },
+      { org: "acme,other" },
+      { org: { name: "acme" } },
+      { roles: ["staff"] },
+      { roles: "staff admin" },
+      { roles: ["staff admin"] },
+      { roles: { admin: true } },
+      { plan: "bronze" },
+      { plan: "gold,silver" },
+      { plan: "gold silver" },
+      { scope: "orders:readall" },
+      { scope: "xorders:read" },
+      { scope: "orders" },
+      { scope: "orders:read,profile" },
+      { scope: "ORDERS:READ" },
+      { level: 4 },
+      { level: "3" },
+      { level: 3.5 },
+      { level: -3 },
     ]) {
-      await fails("claims", claimed(claims)).catch((error) => assert.fail(`${JSON.stringify(claims)}: ${error.message}`));
+      await fails("claims", claimed(claims)).catch((error) =>
+        assert.fail(`${JSON.stringify(claims)}: ${error.message}`),
+      );
     }
   });
 });
@@ -516,7 +635,11 @@ describe("callers of one issuer", () => {
 
   test("are told apart by their claims", async () => {
     await passes("manager", token("https://writer.example", { role: "manager" }));
-    assertProblem(await ask("manager", token("https://writer.example", { role: "clerk" })), 403, "operation_not_allowed");
+    assertProblem(
+      await ask("manager", token("https://writer.example", { role: "clerk" })),
+      403,
+      "operation_not_allowed",
+    );
   });
 
   test("are all proven by a token that fits them all", async () => {
@@ -533,19 +656,29 @@ describe("a person behind Cloudflare Access", () => {
     // As Cloudflare writes them, for people and for services.
     const person = { aud: [AUDIENCE], type: "app", identity_nonce: "x", country: "BR", ...PERSON };
     const service = { aud: [AUDIENCE], type: "app", common_name: "service.access", sub: "" };
-    for (const claims of [person, service]) assertStatus(await inAccess(access.token({ header: { typ: undefined }, claims })));
+    for (const claims of [person, service])
+      assertStatus(await inAccess(access.token({ header: { typ: undefined }, claims })));
     assert.deepEqual(access.requests, ["/cdn-cgi/access/certs"]);
   });
 
   test("is let in by nothing else", async () => {
     const { access } = issuers;
     const token = access.token();
-    for (const wrong of [{ key: ec }, { key: stranger }, { claims: { aud: ["x"] } }, { claims: { iss: `${access.issuer}/` } }]) {
+    for (const wrong of [
+      { key: ec },
+      { key: stranger },
+      { claims: { aud: ["x"] } },
+      { claims: { iss: `${access.issuer}/` } },
+    ]) {
       assertProblem(await inAccess(access.token(wrong)), 401, "caller_unauthenticated");
     }
     assertProblem(await inAccess("x"), 401, "caller_unauthenticated");
     assertProblem(await ask("access", token), 401, "caller_unauthenticated");
-    for (const headers of [{ Cookie: `CF_Authorization=${token}` }, { "Cf-Access-Token": token }, { "Cf-Access-Authenticated-User-Email": PERSON.email }]) {
+    for (const headers of [
+      { Cookie: `CF_Authorization=${token}` },
+      { "Cf-Access-Token": token },
+      { "Cf-Access-Authenticated-User-Email": PERSON.email },
+    ]) {
       assertProblem(await ask("access", null, { headers }), 401, "caller_unauthenticated");
     }
   });
@@ -694,12 +827,18 @@ describe("a caller that is misconfigured", () => {
   }
 
   test("is never described by its values", () => {
-    assert.deepEqual(broker.logs.filter((log) => JSON.stringify(log).toLowerCase().includes(CANARY)), []);
+    assert.deepEqual(
+      broker.logs.filter((log) => JSON.stringify(log).toLowerCase().includes(CANARY)),
+      [],
+    );
   });
 
   test("is alone in it", () => {
     const reported = broker.logs.filter(({ event }) => event === "configuration_problem").map(({ field }) => field);
-    assert.deepEqual(reported.filter((field) => !Object.keys(MISCONFIGURED).some((name) => field.includes(name))), []);
+    assert.deepEqual(
+      reported.filter((field) => !Object.keys(MISCONFIGURED).some((name) => field.includes(name))),
+      [],
+    );
   });
 });
 
@@ -733,14 +872,20 @@ describe("a broker that starts while its issuers are down", () => {
 describe("no line", () => {
   test("holds a token or anything that one says", async () => {
     const last = await passes("staff", issuers.staff.token({ claims: PERSON }));
-    await broker.logged(({ request_id, status }) => request_id === last.headers["x-request-id"] && status !== undefined, { what: "the last line" });
+    await broker.logged(
+      ({ request_id, status }) => request_id === last.headers["x-request-id"] && status !== undefined,
+      { what: "the last line" },
+    );
     assert.ok(broker.logs.length > 500);
     const output = broker.output.join("\n");
     assert.deepEqual(search({ output }, PERSON), []);
     // Claims and signatures; headers are the same in many tokens.
     const parts = [...sent].flatMap((token) => token.split(".").slice(1)).filter((part) => part.length > 30);
     assert.ok(parts.length > 500);
-    assert.deepEqual(parts.filter((part) => output.includes(part)), []);
+    assert.deepEqual(
+      parts.filter((part) => output.includes(part)),
+      [],
+    );
     for (const said of ["somebody", AUDIENCE, rsa.jwk.n, attacker.url]) assert.ok(!output.includes(said), said);
   });
 });

@@ -35,7 +35,10 @@ const CREDENTIALS = {
 };
 const CALLER_KEY = plainCanary("caller-key");
 const PEOPLE = Object.fromEntries(
-  ["stays", "leaves", "is-renewed", "is-refused"].map((what) => [what, { username: canary(`${what}-name`), password: canary(`${what}-password`) }]),
+  ["stays", "leaves", "is-renewed", "is-refused"].map((what) => [
+    what,
+    { username: canary(`${what}-name`), password: canary(`${what}-password`) },
+  ]),
 );
 const WRONG_PASSWORD = canary("wrong-password");
 const SEALING_KEY = randomBytes(32);
@@ -51,13 +54,22 @@ const cookies = [];
 before(async () => {
   upstream = await startUpstream();
   const credentials = (id, grant) => ({
-    client_id: plainCanary(`${id}-id`), client_secret: canary(`${id}-secret`),
+    client_id: plainCanary(`${id}-id`),
+    client_secret: canary(`${id}-secret`),
     ...(grant === "password" ? { username: canary(`${id}-user`), password: canary(`${id}-password`) } : {}),
   });
-  custom = upstream.connection("custom", { grant: "password", credentials: credentials("custom", "password"), fields: { replay_bytes: 100, timeout_ms: 500 } });
+  custom = upstream.connection("custom", {
+    grant: "password",
+    credentials: credentials("custom", "password"),
+    fields: { replay_bytes: 100, timeout_ms: 500 },
+  });
   again = upstream.connection("again", { grant: "password", credentials: credentials("again", "password") });
   for (const id of FAILING) {
-    upstream.connection(id, { grant: "password", credentials: credentials(id, "password"), fields: { token_timeout_ms: 300 } });
+    upstream.connection(id, {
+      grant: "password",
+      credentials: credentials(id, "password"),
+      fields: { token_timeout_ms: 300 },
+    });
   }
   const users = Object.fromEntries(Object.values(PEOPLE).map(({ username, password }) => [username, password]));
   people = upstream.connection("people", { users, credentials: credentials("people") });
@@ -68,7 +80,8 @@ before(async () => {
   scriptUpstream();
 
   const starters = { guru: startGuru, hubsoft: startHubsoft, v8: startV8 };
-  for (const [id, start] of Object.entries(starters)) providers[id] = await start({ port: 0, credentials: CREDENTIALS[id] });
+  for (const [id, start] of Object.entries(starters))
+    providers[id] = await start({ port: 0, credentials: CREDENTIALS[id] });
   const { guru, hubsoft, v8 } = providers;
   const named = Object.entries(CREDENTIALS).flatMap(([id, fields]) =>
     Object.entries(fields).map(([field, value]) => [`${id}_${field}`.toUpperCase(), value]),
@@ -100,7 +113,8 @@ after(async () => {
 
 // Each failure carries as much of the secrets as a careless server would say.
 function scriptFailures() {
-  const telling = ({ client_id, client_secret, username, password }) => `${client_id} ${client_secret} ${username} ${password} is wrong`;
+  const telling = ({ client_id, client_secret, username, password }) =>
+    `${client_id} ${client_secret} ${username} ${password} is wrong`;
   const script = (id, make) => {
     const connection = upstream.get(id);
     connection.answerTokenRequest(make(telling(connection.credentials)));
@@ -120,7 +134,7 @@ function scriptFailures() {
 
 // The API repeats the token wherever the broker must not pass it on.
 function scriptUpstream() {
-  custom.on("/telling", (request, response, { token }) =>
+  custom.on("/telling", (_request, response, { token }) =>
     send(response, {
       headers: {
         "Set-Cookie": `t=${token}`,
@@ -132,9 +146,15 @@ function scriptUpstream() {
       body: "{}",
     }),
   );
-  custom.on("/away", (request, response, { token }) => send(response, { status: 302, headers: { Location: `https://x.example/?t=${token}` }, body: token }));
-  custom.on("401 /echo", (request, response, { token }) =>
-    send(response, { status: 401, headers: { "WWW-Authenticate": `Bearer error_description="${token}"` }, body: { error: `${token} is not accepted` } }),
+  custom.on("/away", (_request, response, { token }) =>
+    send(response, { status: 302, headers: { Location: `https://x.example/?t=${token}` }, body: token }),
+  );
+  custom.on("401 /echo", (_request, response, { token }) =>
+    send(response, {
+      status: 401,
+      headers: { "WWW-Authenticate": `Bearer error_description="${token}"` },
+      body: { error: `${token} is not accepted` },
+    }),
   );
   custom.on("/reset", (request) => request.socket.resetAndDestroy());
   custom.on("/never", () => {});
@@ -142,15 +162,20 @@ function scriptUpstream() {
 
 async function ask(what, target, options) {
   const answer = await broker.call(target, { key: CALLER_KEY, origin: ORIGIN, ...options });
-  const fields = answer.rawHeaders.map(([name, value]) => [name, name.toLowerCase() === "set-cookie" ? withoutSession(value) : value]);
-  answers[`${Object.keys(answers).length + 1}: ${what}`] = JSON.stringify([answer.status, fields, answer.body.toString("latin1")]) + answer.text;
+  const fields = answer.rawHeaders.map(([name, value]) => [
+    name,
+    name.toLowerCase() === "set-cookie" ? withoutSession(value) : value,
+  ]);
+  answers[`${Object.keys(answers).length + 1}: ${what}`] =
+    JSON.stringify([answer.status, fields, answer.body.toString("latin1")]) + answer.text;
   return answer;
 }
 
 // The one place where a session's id belongs.
 const withoutSession = (cookie) => cookie.replace(new RegExp(`^${COOKIE}=[^;]*`), `${COOKIE}=`);
 
-const expect = async (status, ...call) => assert.equal((await ask(...call)).status, status, Object.values(answers).at(-1));
+const expect = async (status, ...call) =>
+  assert.equal((await ask(...call)).status, status, Object.values(answers).at(-1));
 
 /** What a person does at the broker, from an address of their own. */
 function browserOf({ username, password }) {
@@ -165,7 +190,10 @@ function browserOf({ username, password }) {
       assert.equal((await send(what, target, options)).status, status, Object.values(answers).at(-1));
     },
     async signsIn(id) {
-      const answer = await send(`a sign-in to ${id}`, `/auth/${id}/login`, { method: "POST", json: { username, password } });
+      const answer = await send(`a sign-in to ${id}`, `/auth/${id}/login`, {
+        method: "POST",
+        json: { username, password },
+      });
       assert.equal(answer.status, 200, answer.text);
       cookie = sessionIdOf(answer);
       cookies.push(cookie);
@@ -183,7 +211,13 @@ const everySecret = () => {
     typedIn[`the password of who ${who}`] = password;
   }
   const sessions = Object.fromEntries(cookies.map((id, i) => [`session ${i + 1}`, id]));
-  return { ...others, ...keys, ...typedIn, ...sessions, ...Object.fromEntries(issued.map((token, i) => [`issued token ${i + 1}`, token])) };
+  return {
+    ...others,
+    ...keys,
+    ...typedIn,
+    ...sessions,
+    ...Object.fromEntries(issued.map((token, i) => [`issued token ${i + 1}`, token])),
+  };
 };
 
 describe("every path through the broker", () => {
@@ -224,7 +258,10 @@ describe("every path through the broker", () => {
     await expect(403, "an origin", "/api/custom/echo", { origin: "https://evil.example" });
     await expect(404, "a connection", "/api/none/x");
     await expect(404, "an address", "/.dev.vars");
-    await expect(204, "a preflight", "/api/custom/echo", { method: "OPTIONS", headers: { "Access-Control-Request-Method": "GET" } });
+    await expect(204, "a preflight", "/api/custom/echo", {
+      method: "OPTIONS",
+      headers: { "Access-Control-Request-Method": "GET" },
+    });
     await expect(200, "healthz", "/healthz");
     await expect(200, "a problem's page", "/problems/credentials_rejected");
     await broker.restart();
@@ -250,7 +287,10 @@ describe("every path of a person through the broker", () => {
     const leaves = browserOf(PEOPLE.leaves);
     await leaves.signsIn("people");
     await leaves.does(200, "a call", "/api/people/status/200");
-    await leaves.does(403, "a request from another site", "/api/people/status/200", { method: "POST", origin: undefined });
+    await leaves.does(403, "a request from another site", "/api/people/status/200", {
+      method: "POST",
+      origin: undefined,
+    });
     await leaves.does(204, "a sign-out", "/auth/logout", { method: "POST" });
     await leaves.does(401, "a call after it", "/api/people/status/200");
     await leaves.does(401, "the session after it", "/auth/session");
@@ -275,11 +315,16 @@ describe("every path of a person through the broker", () => {
     const telling = `${username} ${password}`;
     club.answerTokenRequest({ status: 401, body: { error: "invalid_client", error_description: telling } });
     await failing.does(502, "a refused client", "/auth/club/login", { method: "POST", json: PEOPLE.leaves });
-    await failing.does(400, "a bad body", "/auth/people/login", { method: "POST", json: { username, password: [password] } });
+    await failing.does(400, "a bad body", "/auth/people/login", {
+      method: "POST",
+      json: { username, password: [password] },
+    });
     const more = { username, password, [password]: username };
     await failing.does(404, "no such connection", "/auth/none/login", { method: "POST", json: more });
     await failing.does(405, "a wrong method", "/auth/people/login", { method: "PUT", json: more });
-    await failing.does(401, "a cookie of nobody", "/auth/session", { headers: { Cookie: `${COOKIE}=${password.replace(/[^\w]/g, "")}` } });
+    await failing.does(401, "a cookie of nobody", "/auth/session", {
+      headers: { Cookie: `${COOKIE}=${password.replace(/[^\w]/g, "")}` },
+    });
 
     await broker.restart();
     await stays.does(200, "a call after a restart", "/api/people/status/200");
@@ -309,14 +354,18 @@ describe("no secret and no token", () => {
     const stored = await files(join(broker.persistTo, "v3"));
     const places = Object.fromEntries(Object.entries(stored).filter(([path]) => /\/v3\/(?:kv|do)\//.test(path)));
     for (const kind of ["kv", "do"]) {
-      const bytes = Object.entries(places).filter(([path]) => path.includes(`/v3/${kind}/`)).reduce((sum, [, { length }]) => sum + length, 0);
+      const bytes = Object.entries(places)
+        .filter(([path]) => path.includes(`/v3/${kind}/`))
+        .reduce((sum, [, { length }]) => sum + length, 0);
       assert.ok(bytes > 4096, `${kind} holds ${bytes} bytes`);
     }
     assert.deepEqual(search(places, everySecret()), []);
   });
 
   test("is in a KV key's name or metadata, though KV does hold records", async () => {
-    const stored = Object.keys(await files(join(broker.persistTo, "v3", "kv"))).filter((path) => path.endsWith(".sqlite"));
+    const stored = Object.keys(await files(join(broker.persistTo, "v3", "kv"))).filter((path) =>
+      path.endsWith(".sqlite"),
+    );
     const rows = stored.flatMap((path) => {
       const database = new DatabaseSync(path, { readOnly: true });
       try {
@@ -339,7 +388,10 @@ describe("the search", () => {
     for (const { shape, bytes } of shapes(secret)) {
       const place = Buffer.concat([randomBytes(100), bytes, randomBytes(100)]);
       const hits = search({ here: place }, { planted: secret });
-      assert.ok(hits.some((hit) => hit === `planted as ${shape} in here`), shape);
+      assert.ok(
+        hits.some((hit) => hit === `planted as ${shape} in here`),
+        shape,
+      );
     }
   });
 
@@ -363,6 +415,9 @@ describe("the search", () => {
     const hits = search(await files(folder), { secret });
     await rm(blob);
     await rm(join(folder, "planted.sqlite"));
-    assert.ok(hits.some((hit) => hit.endsWith("/planted")) && hits.some((hit) => hit.endsWith("/planted.sqlite")), hits.join());
+    assert.ok(
+      hits.some((hit) => hit.endsWith("/planted")) && hits.some((hit) => hit.endsWith("/planted.sqlite")),
+      hits.join(),
+    );
   });
 });

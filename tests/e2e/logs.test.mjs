@@ -12,7 +12,12 @@ let upstream, broker, plain, refused;
 before(async () => {
   upstream = await startUpstream();
   plain = upstream.connection("plain", {
-    fields: { rules: [{ ...EVERYTHING, paths: ["/echo/people/*"] }, { ...EVERYTHING, paths: ["/status/*"] }] },
+    fields: {
+      rules: [
+        { ...EVERYTHING, paths: ["/echo/people/*"] },
+        { ...EVERYTHING, paths: ["/status/*"] },
+      ],
+    },
   });
   refused = upstream.connection("refused", {});
   broker = await startBroker({ vars: { CONNECTIONS: upstream.vars }, secrets: upstream.secrets });
@@ -26,18 +31,35 @@ after(async () => {
 });
 
 const lineOf = (answer) =>
-  broker.logged((log) => log.request_id === answer.headers["x-request-id"] && log.status !== undefined, { what: "the request's line" });
+  broker.logged((log) => log.request_id === answer.headers["x-request-id"] && log.status !== undefined, {
+    what: "the request's line",
+  });
 
 describe("a request", () => {
   test("is one line with what an operator needs", async () => {
-    const answer = assertStatus(await broker.call(plain.api("/echo/people/maria?cpf=12345678900"), { method: "POST", body: "body-of-the-request" }));
+    const answer = assertStatus(
+      await broker.call(plain.api("/echo/people/maria?cpf=12345678900"), {
+        method: "POST",
+        body: "body-of-the-request",
+      }),
+    );
     const line = await lineOf(answer);
     const { connection, caller, method, path, status, token, upstream_ms } = line;
-    assert.deepEqual({ connection, caller, method, path, status, token }, {
-      connection: "plain", caller: "backend", method: "POST", path: "/echo/people/*", status: 200, token: answer.tokenSource,
-    });
+    assert.deepEqual(
+      { connection, caller, method, path, status, token },
+      {
+        connection: "plain",
+        caller: "backend",
+        method: "POST",
+        path: "/echo/people/*",
+        status: 200,
+        token: answer.tokenSource,
+      },
+    );
     assert.equal(typeof upstream_ms, "number");
-    const lines = broker.logs.filter(({ request_id, status: one }) => request_id === answer.headers["x-request-id"] && one !== undefined);
+    const lines = broker.logs.filter(
+      ({ request_id, status: one }) => request_id === answer.headers["x-request-id"] && one !== undefined,
+    );
     assert.equal(lines.length, 1);
   });
 
@@ -49,7 +71,10 @@ describe("a request", () => {
   });
 
   test("that is refused is a line too", async () => {
-    refused.answerTokenRequest({ status: 401, body: { error: "invalid_client", error_description: "said-by-the-token-endpoint" } });
+    refused.answerTokenRequest({
+      status: 401,
+      body: { error: "invalid_client", error_description: "said-by-the-token-endpoint" },
+    });
     const answers = [
       [401, await broker.call(plain.api("/echo/people/1"), { key: null })],
       [403, await broker.call(plain.api("/elsewhere"))],
@@ -64,14 +89,16 @@ describe("a request", () => {
 
 describe("a grant", () => {
   test("is one line that names its connection", async () => {
-    const isGrant = (log) => log.connection === "plain" && log.path === undefined && JSON.stringify(log).includes("client_credentials");
+    const isGrant = (log) =>
+      log.connection === "plain" && log.path === undefined && JSON.stringify(log).includes("client_credentials");
     await broker.logged(isGrant, { what: "the grant's line" });
     assert.equal(plain.tokenRequests.length, 1);
     assert.equal(broker.logs.filter(isGrant).length, 1);
   });
 
   test("that failed is one line with its code", async () => {
-    const isFailure = (log) => log.connection === "refused" && log.path === undefined && JSON.stringify(log).includes("credentials_rejected");
+    const isFailure = (log) =>
+      log.connection === "refused" && log.path === undefined && JSON.stringify(log).includes("credentials_rejected");
     await broker.logged(isFailure, { what: "the failed grant's line" });
     assert.equal(broker.logs.filter(isFailure).length, 1);
   });
@@ -90,7 +117,11 @@ describe("the page about log lines", () => {
     assert.deepEqual(undocumented(examples.map((example) => JSON.parse(example))), []);
     for (const { title, examples, own } of sections()) {
       const shown = new Set(examples.flatMap((example) => Object.keys(JSON.parse(example))));
-      assert.deepEqual([...own].filter((member) => !shown.has(member)), [], title);
+      assert.deepEqual(
+        [...own].filter((member) => !shown.has(member)),
+        [],
+        title,
+      );
     }
   });
 
@@ -105,7 +136,10 @@ describe("the page about log lines", () => {
 
   test("would not do without a member or an event", () => {
     const [line] = broker.logs.filter(({ event }) => event === "call");
-    assert.deepEqual(undocumented([{ ...line, color: "red" }, { event: "sneeze" }]), ["color of call", "the event sneeze"]);
+    assert.deepEqual(undocumented([{ ...line, color: "red" }, { event: "sneeze" }]), [
+      "color of call",
+      "the event sneeze",
+    ]);
   });
 });
 
@@ -116,12 +150,26 @@ describe("no line", () => {
     const last = assertStatus(await broker.call(plain.api("/echo/people/maria?cpf=12345678900"), { headers }));
     await lineOf(last);
     const canaries = [
-      "maria", "12345678900", "cpf", "body-of-the-request", "token-in-the-query", "cookie-of-the-caller", "said-by-the-token-endpoint",
-      "elsewhere", "nowhere", KEY,
-      ...Object.values(upstream.secrets).filter((value) => value.includes("secret")), ...upstream.issued,
+      "maria",
+      "12345678900",
+      "cpf",
+      "body-of-the-request",
+      "token-in-the-query",
+      "cookie-of-the-caller",
+      "said-by-the-token-endpoint",
+      "elsewhere",
+      "nowhere",
+      KEY,
+      ...Object.values(upstream.secrets).filter((value) => value.includes("secret")),
+      ...upstream.issued,
     ];
     const lines = broker.logs.map((log) => JSON.stringify(log));
     assert.ok(lines.length > 5);
-    for (const canary of canaries) assert.deepEqual(lines.filter((line) => line.includes(canary)), [], canary);
+    for (const canary of canaries)
+      assert.deepEqual(
+        lines.filter((line) => line.includes(canary)),
+        [],
+        canary,
+      );
   });
 });

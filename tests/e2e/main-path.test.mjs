@@ -122,7 +122,12 @@ describe("hubsoft", () => {
     const { body, outcome } = hubsoft.tokenRequests[1];
     assert.equal(outcome, "ok");
     const { client_id, client_secret } = hubsoft.credentials;
-    assert.deepEqual(JSON.parse(body), { grant_type: "refresh_token", client_id, client_secret, refresh_token: refresh });
+    assert.deepEqual(JSON.parse(body), {
+      grant_type: "refresh_token",
+      client_id,
+      client_secret,
+      refresh_token: refresh,
+    });
     assert.deepEqual(
       authorizations(hubsoft).slice(seen),
       [access, hubsoft.issued[2]].map((token) => `Bearer ${token}`),
@@ -144,7 +149,14 @@ describe("v8", () => {
     const { username, password, audience, client_id } = v8.credentials;
     assert.deepEqual(
       [...new URLSearchParams(body)].sort(),
-      Object.entries({ grant_type: "password", username, password, audience, scope: "offline_access", client_id }).sort(),
+      Object.entries({
+        grant_type: "password",
+        username,
+        password,
+        audience,
+        scope: "offline_access",
+        client_id,
+      }).sort(),
     );
     assert.deepEqual(authorizations(v8), [`Bearer ${v8.issued[0]}`]);
   });
@@ -174,14 +186,21 @@ describe("v8", () => {
     assert.equal(outcome, "ok");
     assert.deepEqual(
       [...new URLSearchParams(body)].sort(),
-      Object.entries({ grant_type: "refresh_token", client_id: v8.credentials.client_id, refresh_token: v8.issued[1] }).sort(),
+      Object.entries({
+        grant_type: "refresh_token",
+        client_id: v8.credentials.client_id,
+        refresh_token: v8.issued[1],
+      }).sort(),
     );
   });
 });
 
 describe("a token in memory", () => {
   test("is used without asking anyone, and the answer says how long each part took", async () => {
-    for (const target of ["/api/hubsoft/api/v1/integracao/cliente?limit=1", "/api/v8/private-consignment/simulation/configs"]) {
+    for (const target of [
+      "/api/hubsoft/api/v1/integracao/cliente?limit=1",
+      "/api/v8/private-consignment/simulation/configs",
+    ]) {
       const { serverTiming } = assertStatus(await broker.call(target));
       assert.equal(serverTiming.token.desc, "memory");
       assert.ok(Number(serverTiming.token.dur) >= 0, serverTiming.token.dur);

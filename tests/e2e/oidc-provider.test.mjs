@@ -59,7 +59,14 @@ class RealIssuer {
         },
       },
       // The first key that fits is the one that signs.
-      jwks: { keys: keys.map(({ privateKey, kid, alg }) => ({ ...privateKey.export({ format: "jwk" }), kid, alg, use: "sig" })) },
+      jwks: {
+        keys: keys.map(({ privateKey, kid, alg }) => ({
+          ...privateKey.export({ format: "jwk" }),
+          kid,
+          alg,
+          use: "sig",
+        })),
+      },
       scopes: SCOPE.split(" "),
       ttl: { ClientCredentials: 300 },
     });
@@ -112,12 +119,20 @@ before(async () => {
   upstream = await startUpstream();
   api = upstream.connection("api", {
     grant: "static",
-    fields: { rules: [{ callers: ["reports"], methods: ["GET"], paths: ["/echo"] }, { callers: ["writers"], methods: ["POST"], paths: ["/echo"] }] },
+    fields: {
+      rules: [
+        { callers: ["reports"], methods: ["GET"], paths: ["/echo"] },
+        { callers: ["writers"], methods: ["POST"], paths: ["/echo"] },
+      ],
+    },
   });
   const caller = { kind: "jwt", issuer: issuer.url, audience: AUDIENCE };
   broker = await startBroker({
     vars: {
-      CALLERS: { reports: { ...caller, claims: { scope: "orders:read" } }, writers: { ...caller, claims: { scope: "orders:write" } } },
+      CALLERS: {
+        reports: { ...caller, claims: { scope: "orders:read" } },
+        writers: { ...caller, claims: { scope: "orders:write" } },
+      },
       CONNECTIONS: upstream.vars,
     },
     secrets: upstream.secrets,
@@ -209,9 +224,14 @@ describe("a change of a real issuer's signing keys", () => {
     const failed = calls.filter(({ status }) => status !== 200);
     assert.deepEqual(failed.slice(0, 5), [], `${failed.length} of ${calls.length} calls failed`);
     const of = (kid, from = 0) => calls.slice(from).filter((one) => one.kid === kid).length;
-    assert.ok(of("old") >= CALLS && of("fresh", since) >= CALLS, `${of("old")} calls with the old key, ${of("fresh")} with the new one`);
+    assert.ok(
+      of("old") >= CALLS && of("fresh", since) >= CALLS,
+      `${of("old")} calls with the old key, ${of("fresh")} with the new one`,
+    );
     assert.ok(issuer.count("/jwks") <= 3, `${issuer.count("/jwks")} fetches of the keys`);
-    t.diagnostic(`${calls.length} calls: ${of("old")} with the old key, ${of("fresh")} with the new one; the keys were fetched ${issuer.count("/jwks")} times`);
+    t.diagnostic(
+      `${calls.length} calls: ${of("old")} with the old key, ${of("fresh")} with the new one; the keys were fetched ${issuer.count("/jwks")} times`,
+    );
   });
 
   test("lets nobody in who knows no more than the new key's name", async () => {

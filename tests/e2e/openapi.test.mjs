@@ -32,13 +32,16 @@ before(async () => {
   operations = Object.entries(document.paths).flatMap(([path, item]) =>
     ["get", "head", "post", "put", "patch", "delete", "options"]
       .filter((method) => item[method])
-      .map((method) => ({ path, label: `${method.toUpperCase()} ${path}`, ...item[method] })));
+      .map((method) => ({ path, label: `${method.toUpperCase()} ${path}`, ...item[method] })),
+  );
 });
 
 describe("the document", () => {
   test("has every code with its status, and no other", async () => {
     const table = (await source("problem.rs")).split("fn entry")[1].split("#[cfg(test)]")[0];
-    const statuses = Object.fromEntries([...table.matchAll(/=> \(\s*(\d{3}),\s*"([a-z_]+)",/g)].map(([, status, code]) => [code, Number(status)]));
+    const statuses = Object.fromEntries(
+      [...table.matchAll(/=> \(\s*(\d{3}),\s*"([a-z_]+)",/g)].map(([, status, code]) => [code, Number(status)]),
+    );
     const codes = document.components.schemas.ProblemCode.enum;
     assert.deepEqual(sorted(codes), sorted(Object.keys(statuses)));
     assert.equal(codes.length, new Set(codes).size);
@@ -46,7 +49,8 @@ describe("the document", () => {
     for (const { content } of Object.values(document.components.responses)) {
       const { $ref, ...schema } = content?.["application/problem+json"]?.schema ?? {};
       const [, rest] = ($ref ? document.components.schemas[$ref.split("/").at(-1)] : schema).allOf ?? [];
-      for (const code of rest ? rest.properties.code.enum ?? [rest.properties.code.const] : []) told[code] = rest.properties.status.const;
+      for (const code of rest ? (rest.properties.code.enum ?? [rest.properties.code.const]) : [])
+        told[code] = rest.properties.status.const;
     }
     const { method_not_allowed: _, ...expected } = statuses;
     assert.deepEqual(told, expected);
@@ -54,14 +58,22 @@ describe("the document", () => {
 
   test("has every route, and no other", async () => {
     const route = (await source("route.rs")).split("#[cfg(test)]")[0];
-    const kinds = [...route.split("enum Route")[1].split("\n}")[0].matchAll(/^ {4}(\w+)/gm)].map(([, name]) => name);
+    const kinds = [
+      ...route
+        .split("enum Route")[1]
+        .split("\n}")[0]
+        .matchAll(/^ {4}(\w+)/gm),
+    ].map(([, name]) => name);
     assert.deepEqual(sorted(kinds), sorted(Object.keys(ROUTES)), "name the paths of each route in ROUTES");
     const paths = Object.keys(document.paths);
     const known = Object.values(ROUTES).flatMap((which) => (Array.isArray(which) ? which : paths.filter(which)));
     assert.deepEqual(sorted(paths), sorted(known));
     const read = route.split("fn read")[1].split("\nimpl")[0];
     const words = [...read.matchAll(/"([a-z]+)"/g)].map(([, word]) => word);
-    const segments = paths.map((path) => path.replace(/^(\/admin)\/.*/, "$1")).flatMap((path) => path.split("/")).filter((segment) => /^\w/.test(segment));
+    const segments = paths
+      .map((path) => path.replace(/^(\/admin)\/.*/, "$1"))
+      .flatMap((path) => path.split("/"))
+      .filter((segment) => /^\w/.test(segment));
     assert.deepEqual(sorted(segments), sorted(words));
   });
 
@@ -79,7 +91,8 @@ describe("the document", () => {
     assert.equal(document.info.version, /^version = "(.+)"$/m.exec(manifest)[1]);
     const text = JSON.stringify(document);
     for (const kind of ["schemas", "responses", "headers", "parameters", "requestBodies"]) {
-      for (const name of Object.keys(document.components[kind])) assert.ok(text.includes(`"#/components/${kind}/${name}"`), `${kind}/${name}`);
+      for (const name of Object.keys(document.components[kind]))
+        assert.ok(text.includes(`"#/components/${kind}/${name}"`), `${kind}/${name}`);
     }
   });
 });
@@ -93,19 +106,36 @@ describe("a broker that anything is asked of", () => {
   let anything, broker;
 
   before(async () => {
-    anything = await startAnything(Object.fromEntries([ANA, SOMEBODY].map(({ username, password }) => [username, password])));
-    const people = { provider: "custom", base_url: anything.url, grant: "password", token_url: `${anything.url}/token`, subject: "user" };
+    anything = await startAnything(
+      Object.fromEntries([ANA, SOMEBODY].map(({ username, password }) => [username, password])),
+    );
+    const people = {
+      provider: "custom",
+      base_url: anything.url,
+      grant: "password",
+      token_url: `${anything.url}/token`,
+      subject: "user",
+    };
     broker = await startBroker({
       vars: {
         BASE_PATH: "/broker",
         CONNECTIONS: {
-          guru: { provider: "guru", base_url: anything.url, webhook: { forward_to: `${anything.url}/inbox` }, rules: [EVERYTHING] },
+          guru: {
+            provider: "guru",
+            base_url: anything.url,
+            webhook: { forward_to: `${anything.url}/inbox` },
+            rules: [EVERYTHING],
+          },
           hubsoft: { ...people, rules: [{ ...EVERYTHING, callers: ["session"] }] },
         },
       },
       secrets: {
-        ADMIN_KEY, GURU_TOKEN: "a-static-token", GURU_ACCOUNT_TOKEN: "the-account-token", GURU_WEBHOOK_SECRET: `whsec_${Buffer.alloc(32, 7).toString("base64")}`,
-        HUBSOFT_CLIENT_ID: "a-client", HUBSOFT_CLIENT_SECRET: "a-client-secret",
+        ADMIN_KEY,
+        GURU_TOKEN: "a-static-token",
+        GURU_ACCOUNT_TOKEN: "the-account-token",
+        GURU_WEBHOOK_SECRET: `whsec_${Buffer.alloc(32, 7).toString("base64")}`,
+        HUBSOFT_CLIENT_ID: "a-client",
+        HUBSOFT_CLIENT_SECRET: "a-client-secret",
       },
     });
   });
@@ -118,7 +148,10 @@ describe("a broker that anything is asked of", () => {
   test("does what the document says", async () => {
     // One event that failed, so that there is something to list.
     const example = document.paths["/webhooks/{connection}"].post.requestBody.content["application/json"].example;
-    assert.equal((await broker.call("/broker/webhooks/guru", { method: "POST", key: null, json: example })).status, 202);
+    assert.equal(
+      (await broker.call("/broker/webhooks/guru", { method: "POST", key: null, json: example })).status,
+      202,
+    );
     const [{ id }] = await eventually(async () => {
       const all = await listed(broker, "guru", "failed");
       return all.length && all;
@@ -129,23 +162,48 @@ describe("a broker that anything is asked of", () => {
     // What only ever fails shows little.
     for (const { label } of operations) {
       const seen = [...(statuses[label] ?? [])];
-      assert.ok(seen.some((status) => status >= 200 && status < 300), `${label} never succeeded: ${seen}\n${said}`);
+      assert.ok(
+        seen.some((status) => status >= 200 && status < 300),
+        `${label} never succeeded: ${seen}\n${said}`,
+      );
     }
   });
 
   test("is told from a document that is wrong", async () => {
     const changed = structuredClone(document);
-    const [health, problem, list] = ["/healthz", "/problems/{code}", "/admin/connections/{connection}/webhooks"].map((path) => changed.paths[path].get);
+    const [health, problem, list] = ["/healthz", "/problems/{code}", "/admin/connections/{connection}/webhooks"].map(
+      (path) => changed.paths[path].get,
+    );
     health.responses = { 203: health.responses["200"] };
     problem.responses["200"].content = { "text/html": {} };
     list.responses["200"].headers["X-Total"] = { required: true, schema: { type: "string" } };
     list.responses["200"].content["application/json"].schema = { required: ["total"] };
-    const { found, said } = await schemathesis(broker, { ...env, WEBHOOK_ID: "none" }, {
-      document: changed,
-      options: ["--include-operation-id", "getHealth", "--include-operation-id", "getProblem", "--include-operation-id", "listWebhooks", "-H", `Authorization: Bearer ${ADMIN_KEY}`, "--phases", "coverage"],
-    });
+    const { found, said } = await schemathesis(
+      broker,
+      { ...env, WEBHOOK_ID: "none" },
+      {
+        document: changed,
+        options: [
+          "--include-operation-id",
+          "getHealth",
+          "--include-operation-id",
+          "getProblem",
+          "--include-operation-id",
+          "listWebhooks",
+          "-H",
+          `Authorization: Bearer ${ADMIN_KEY}`,
+          "--phases",
+          "coverage",
+        ],
+      },
+    );
     assert.ok(found, said);
-    for (const fault of ["Undocumented status code", "Undocumented Content-Type", "Missing required response headers", "Response violates schema"]) {
+    for (const fault of [
+      "Undocumented status code",
+      "Undocumented Content-Type",
+      "Missing required response headers",
+      "Response violates schema",
+    ]) {
       assert.ok(said.includes(fault), `${fault}\n${said}`);
     }
   });
@@ -155,7 +213,11 @@ describe("a broker that anything is asked of", () => {
     assert.deepEqual((await broker.call("/broker/healthz", { key: null })).json(), health);
     const page = document.paths["/problems/{code}"].get.responses["200"].content["text/plain"].example;
     assert.equal((await broker.call("/broker/problems/bad_path", { key: null })).text, page);
-    const { type, request_id: _, ...problem } = document.components.responses.BadRequest.content["application/problem+json"].example;
+    const {
+      type,
+      request_id: _,
+      ...problem
+    } = document.components.responses.BadRequest.content["application/problem+json"].example;
     const { type: own, request_id: __, ...answered } = (await broker.call("/broker/api/guru/x?access_token=x")).json();
     assert.deepEqual(answered, problem);
     assert.equal(new URL(own).pathname, `/broker${new URL(type).pathname}`);
@@ -169,27 +231,48 @@ describe("every problem", () => {
   before(async () => {
     upstream = await startUpstream();
     const scripted = (id, settings, ...script) => upstream.connection(id, settings).answerTokenRequest(...script);
-    upstream.connection("plain", { grant: "static" })
+    upstream
+      .connection("plain", { grant: "static" })
       .on("/away", (_, response) => send(response, { status: 302, headers: { Location: "https://evil.example/" } }))
       .on("/reset", (request) => request.socket.resetAndDestroy());
     upstream.connection("dead", { grant: "static" }).revoke();
     upstream.connection("narrow", { grant: "static", fields: { rules: [{ ...EVERYTHING, methods: ["POST"] }] } });
-    upstream.connection("limited", { grant: "static", fields: { rules: [{ ...EVERYTHING, rate_limit: { requests: 1, seconds: 60 } }] } });
+    upstream.connection("limited", {
+      grant: "static",
+      fields: { rules: [{ ...EVERYTHING, rate_limit: { requests: 1, seconds: 60 } }] },
+    });
     upstream.connection("slow", { grant: "static", fields: { timeout_ms: 200 } }).on("/never", () => {});
     upstream.connection("broken", { fields: { timeout_ms: "soon" } });
     scripted("refused", {}, { status: 401, body: { error: "invalid_client" } });
     scripted("down", {}, { status: 500, body: "" });
     scripted("odd", {}, { body: "no token response" });
     scripted("hanging", { fields: { token_timeout_ms: 200 } }, { hang: true });
-    scripted("people", { users: {} }, {}, { status: 401, body: { error: "invalid_client" } }, { status: 500, body: "" });
+    scripted(
+      "people",
+      { users: {} },
+      {},
+      { status: 401, body: { error: "invalid_client" } },
+      { status: 500, body: "" },
+    );
     broker = await startBroker({
       vars: {
         CONNECTIONS: {
           ...upstream.vars,
-          guru: { provider: "guru", base_url: upstream.url, webhook: { forward_to: upstream.url, max_bytes: 100 }, rules: [EVERYTHING] },
+          guru: {
+            provider: "guru",
+            base_url: upstream.url,
+            webhook: { forward_to: upstream.url, max_bytes: 100 },
+            rules: [EVERYTHING],
+          },
         },
       },
-      secrets: { ...upstream.secrets, ADMIN_KEY, GURU_TOKEN: "t", GURU_ACCOUNT_TOKEN: "the-account-token", GURU_WEBHOOK_SECRET: `whsec_${Buffer.alloc(32, 7).toString("base64")}` },
+      secrets: {
+        ...upstream.secrets,
+        ADMIN_KEY,
+        GURU_TOKEN: "t",
+        GURU_ACCOUNT_TOKEN: "the-account-token",
+        GURU_WEBHOOK_SECRET: `whsec_${Buffer.alloc(32, 7).toString("base64")}`,
+      },
     });
   });
 
@@ -211,7 +294,12 @@ describe("every problem", () => {
     ["callGet", "caller_unauthenticated", "/api/plain/echo", { key: null }],
     ["callGet", "caller_unauthenticated", "/api/plain/echo", { key: "wrong" }],
     ["callGet", "origin_not_allowed", "/api/plain/echo", EVIL],
-    ["callGet", "cross_site_request", "/api/plain/echo", { headers: { "Sec-Fetch-Site": "cross-site", Cookie: `${COOKIE}=x` } }],
+    [
+      "callGet",
+      "cross_site_request",
+      "/api/plain/echo",
+      { headers: { "Sec-Fetch-Site": "cross-site", Cookie: `${COOKIE}=x` } },
+    ],
     ["callGet", "operation_not_allowed", "/api/narrow/echo"],
     ["callGet", "unknown_connection", "/api/none/echo"],
     ["callGet", undefined, "/api/limited/echo"],
@@ -229,7 +317,17 @@ describe("every problem", () => {
     ["callGet", undefined, "/api/plain/status/404"],
     ["callPost", undefined, "/api/plain/status/503", { method: "POST", body: "x" }],
     ["callHead", undefined, "/api/plain/echo", { method: "HEAD" }],
-    ["callOptions", undefined, "/api/plain/echo", { method: "OPTIONS", key: null, origin: "https://app.example.com", headers: { "Access-Control-Request-Method": "GET" } }],
+    [
+      "callOptions",
+      undefined,
+      "/api/plain/echo",
+      {
+        method: "OPTIONS",
+        key: null,
+        origin: "https://app.example.com",
+        headers: { "Access-Control-Request-Method": "GET" },
+      },
+    ],
     ["signIn", "bad_request", { json: {} }],
     ["signIn", "login_rejected", { json: ANYBODY }],
     ["signIn", "credentials_rejected", { json: ANYBODY }],
@@ -248,13 +346,28 @@ describe("every problem", () => {
     ["receiveWebhook", "not_found", "/webhooks/plain", { method: "POST" }],
     ["receiveWebhook", "unknown_connection", "/webhooks/none", { method: "POST" }],
     ["listWebhooks", "caller_unauthenticated", "/admin/connections/guru/webhooks"],
-    ["listWebhooks", "cross_site_request", "/admin/connections/guru/webhooks", { key: null, headers: { ...basic, "Sec-Fetch-Site": "cross-site" } }],
+    [
+      "listWebhooks",
+      "cross_site_request",
+      "/admin/connections/guru/webhooks",
+      { key: null, headers: { ...basic, "Sec-Fetch-Site": "cross-site" } },
+    ],
     ["listWebhooks", "bad_request", "/admin/connections/guru/webhooks?state=none", { key: ADMIN_KEY }],
     ["listWebhooks", "not_found", "/admin/connections/plain/webhooks", { key: ADMIN_KEY }],
     ["sendWebhooks", "unknown_connection", "/admin/connections/none/webhooks/send", { key: ADMIN_KEY, method: "POST" }],
     ["putConnection", "connection_configured", "/admin/connections/plain", { key: ADMIN_KEY, method: "PUT", json: {} }],
-    ["putConnection", "bad_request", "/admin/connections/new", { key: ADMIN_KEY, method: "PUT", json: { provider: "wrong" } }],
-    ["putConnection", "body_too_large", "/admin/connections/new", { key: ADMIN_KEY, method: "PUT", body: "x".repeat(70_000) }],
+    [
+      "putConnection",
+      "bad_request",
+      "/admin/connections/new",
+      { key: ADMIN_KEY, method: "PUT", json: { provider: "wrong" } },
+    ],
+    [
+      "putConnection",
+      "body_too_large",
+      "/admin/connections/new",
+      { key: ADMIN_KEY, method: "PUT", body: "x".repeat(70_000) },
+    ],
     ["deleteConnection", "connection_configured", "/admin/connections/plain", { key: ADMIN_KEY, method: "DELETE" }],
     ["getConnection", "unknown_connection", "/admin/connections/none", { key: ADMIN_KEY }],
     ["refreshConnection", "bad_request", "/admin/connections/people/refresh", { key: ADMIN_KEY, method: "POST" }],
@@ -263,9 +376,10 @@ describe("every problem", () => {
 
   test("is as the document says", async () => {
     for (const [operation, code, target, options] of PROBLEMS) {
-      const answer = typeof target === "string"
-        ? await broker.call(target, options)
-        : await login(broker, options ?? "people", undefined, { address: newAddress(), ...target });
+      const answer =
+        typeof target === "string"
+          ? await broker.call(target, options)
+          : await login(broker, options ?? "people", undefined, { address: newAddress(), ...target });
       const what = `${operation} ${code}: ${answer.status} ${answer.text}`;
       if (code) assert.equal(answer.json().code, code, what);
       else assert.ok(!answer.headers["content-type"]?.includes("problem"), what);
@@ -274,15 +388,33 @@ describe("every problem", () => {
     const faults = await faultsOf(broker, answers);
     assert.deepEqual(faults.map((fault, i) => fault && [PROBLEMS[i].slice(0, 2), fault]).filter(Boolean), []);
     // All but these: one belongs to no operation, the other to none that can be had.
-    const left = document.components.schemas.ProblemCode.enum.filter((code) => !PROBLEMS.some(([, known]) => known === code));
+    const left = document.components.schemas.ProblemCode.enum.filter(
+      (code) => !PROBLEMS.some(([, known]) => known === code),
+    );
     assert.deepEqual(sorted(left), sorted(["internal", "method_not_allowed"]));
   });
 
   test("would be seen if it were another one", async () => {
     const [{ operation, answer }] = answers;
-    const other = (members) => ({ operation, answer: { status: answer.status, rawHeaders: answer.rawHeaders, text: JSON.stringify({ ...answer.json(), ...members }) } });
-    const changed = [other({}), other({ code: "teapot" }), other({ code: "not_found" }), other({ status: 404 }), other({ request_id: undefined })];
-    const faults = await faultsOf(broker, [...changed, { operation, answer: { ...changed[0].answer, rawHeaders: [["Content-Type", "application/problem+json"]] } }]);
+    const other = (members) => ({
+      operation,
+      answer: {
+        status: answer.status,
+        rawHeaders: answer.rawHeaders,
+        text: JSON.stringify({ ...answer.json(), ...members }),
+      },
+    });
+    const changed = [
+      other({}),
+      other({ code: "teapot" }),
+      other({ code: "not_found" }),
+      other({ status: 404 }),
+      other({ request_id: undefined }),
+    ];
+    const faults = await faultsOf(broker, [
+      ...changed,
+      { operation, answer: { ...changed[0].answer, rawHeaders: [["Content-Type", "application/problem+json"]] } },
+    ]);
     assert.deepEqual(faults.map(Boolean), [false, true, true, true, true, true]);
   });
 });

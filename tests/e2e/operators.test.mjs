@@ -35,7 +35,10 @@ const operate = (target, options = {}) => broker.call(`/admin/${target}`, { key:
 async function entry(id) {
   const { connections } = assertStatus(await operate(`connections?q=${id}`)).json();
   const alone = assertStatus(await operate(`connections/${id}`)).json();
-  assert.deepEqual(connections.filter((entry) => entry.id === id), [alone]);
+  assert.deepEqual(
+    connections.filter((entry) => entry.id === id),
+    [alone],
+  );
   return alone;
 }
 
@@ -62,11 +65,25 @@ describe("the list", () => {
     assertEveryAnswer(answer, "the list");
     const { connections, next } = answer.json();
     assert.equal(next, null);
-    assert.deepEqual(connections.map(({ id }) => id), Object.keys(CONNECTIONS).sort());
+    assert.deepEqual(
+      connections.map(({ id }) => id),
+      Object.keys(CONNECTIONS).sort(),
+    );
     for (const entry of connections) {
       assert.deepEqual(Object.keys(entry).sort(), [
-        "expires_at", "grant", "grants", "id", "last_error", "obtained_at", "provider", "retry_at", "sealing_key",
-        "source", "state", "subject", "webhooks",
+        "expires_at",
+        "grant",
+        "grants",
+        "id",
+        "last_error",
+        "obtained_at",
+        "provider",
+        "retry_at",
+        "sealing_key",
+        "source",
+        "state",
+        "subject",
+        "webhooks",
       ]);
       assert.equal(entry.source, "configuration");
     }
@@ -96,7 +113,10 @@ describe("the list", () => {
     );
     assertStatus(await broker.call(c.fresh.api()));
     const ready = await entry("fresh");
-    assert.deepEqual([ready.state, ready.grants, ready.last_error, ready.retry_at, ready.sealing_key], ["ready", 1, null, null, "k1"]);
+    assert.deepEqual(
+      [ready.state, ready.grants, ready.last_error, ready.retry_at, ready.sealing_key],
+      ["ready", 1, null, null, "k1"],
+    );
     assert.match(ready.obtained_at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/);
     assert.equal(Date.parse(ready.expires_at) - Date.parse(ready.obtained_at), 3_600_000);
     assert.ok(Math.abs(Date.parse(ready.obtained_at) - Date.now()) < 60_000);
@@ -117,7 +137,10 @@ describe("the list", () => {
 
     assert.equal((await entry("fixed")).state, "ready");
     const broken = await entry("broken");
-    assert.deepEqual([broken.state, broken.provider, broken.grant, broken.subject], ["misconfigured", null, null, null]);
+    assert.deepEqual(
+      [broken.state, broken.provider, broken.grant, broken.subject],
+      ["misconfigured", null, null, null],
+    );
   });
 });
 
@@ -147,7 +170,9 @@ describe("a token now", () => {
 
   test("is one for many who ask at once", async () => {
     const before = c.fresh.tokenRequests.length;
-    const answers = await Promise.all(Array.from({ length: 20 }, () => operate("connections/fresh/refresh", { method: "POST" })));
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => operate("connections/fresh/refresh", { method: "POST" })),
+    );
     answers.forEach((answer) => assertStatus(answer));
     assert.equal(c.fresh.maxConcurrentTokenRequests, 1);
     assert.ok(c.fresh.tokenRequests.length - before <= 20);
@@ -169,7 +194,10 @@ describe("a token dropped", () => {
     assert.equal((await entry("dropped")).state, "cold");
     const answer = assertStatus(await broker.call(c.dropped.api()));
     assert.equal(answer.serverTiming.token.desc, "grant");
-    assert.deepEqual(c.dropped.tokenRequests.map(({ parameters }) => parameters.grant_type), ["password", "password"]);
+    assert.deepEqual(
+      c.dropped.tokenRequests.map(({ parameters }) => parameters.grant_type),
+      ["password", "password"],
+    );
     // What is not there can be dropped, too.
     assertStatus(await operate("connections/fixed/token", { method: "DELETE" }), 204);
     assertProblem(await operate("connections/nobody/token", { method: "DELETE" }), 404, "unknown_connection");
@@ -178,17 +206,33 @@ describe("a token dropped", () => {
 
 describe("an attacker", () => {
   const targets = [
-    ["GET", ""], ["GET", "page.js"], ["GET", "connections"], ["GET", "connections/fresh"], ["GET", "connections/nobody"],
-    ["PUT", "connections/new"], ["DELETE", "connections/new"], ["POST", "connections/fresh/refresh"],
-    ["DELETE", "connections/fresh/token"], ["GET", "nothing"],
+    ["GET", ""],
+    ["GET", "page.js"],
+    ["GET", "connections"],
+    ["GET", "connections/fresh"],
+    ["GET", "connections/nobody"],
+    ["PUT", "connections/new"],
+    ["DELETE", "connections/new"],
+    ["POST", "connections/fresh/refresh"],
+    ["DELETE", "connections/fresh/token"],
+    ["GET", "nothing"],
   ];
 
   test("without the key, or with another, learns nothing and changes nothing", async () => {
     const requests = c.fresh.tokenRequests.length;
     for (const [method, target] of targets) {
       for (const authorization of [
-        undefined, "Bearer wrong", `Bearer ${OPERATOR}x`, `Bearer ${OPERATOR.slice(0, -1)}`, `Bearer ${OPERATOR.toUpperCase()}`,
-        basic("wrong"), basic("", OPERATOR), `Digest ${OPERATOR}`, OPERATOR, "Basic", "Bearer",
+        undefined,
+        "Bearer wrong",
+        `Bearer ${OPERATOR}x`,
+        `Bearer ${OPERATOR.slice(0, -1)}`,
+        `Bearer ${OPERATOR.toUpperCase()}`,
+        basic("wrong"),
+        basic("", OPERATOR),
+        `Digest ${OPERATOR}`,
+        OPERATOR,
+        "Basic",
+        "Bearer",
       ]) {
         const headers = authorization === undefined ? {} : { Authorization: authorization };
         const answer = await operate(target, { method, key: null, headers });
@@ -205,17 +249,26 @@ describe("an attacker", () => {
     const requests = c.fresh.tokenRequests.length;
     for (const [method, target] of targets) {
       for (const headers of [
-        { "Sec-Fetch-Site": "cross-site" }, { "Sec-Fetch-Site": "same-site" }, { Origin: "https://evil.example" },
-        { Origin: "null" }, { Origin: "https://app.example.com", "Sec-Fetch-Site": "same-origin" },
+        { "Sec-Fetch-Site": "cross-site" },
+        { "Sec-Fetch-Site": "same-site" },
+        { Origin: "https://evil.example" },
+        { Origin: "null" },
+        { Origin: "https://app.example.com", "Sec-Fetch-Site": "same-origin" },
       ]) {
-        const answer = await operate(target, { method, key: null, headers: { Authorization: basic(OPERATOR), ...headers } });
+        const answer = await operate(target, {
+          method,
+          key: null,
+          headers: { Authorization: basic(OPERATOR), ...headers },
+        });
         assertProblem(answer, 403, "cross_site_request");
         assert.equal(answer.headers["access-control-allow-origin"], undefined);
       }
     }
     assert.equal(c.fresh.tokenRequests.length, requests);
     const preflight = await operate("connections", {
-      method: "OPTIONS", key: null, origin: "https://app.example.com",
+      method: "OPTIONS",
+      key: null,
+      origin: "https://app.example.com",
       headers: { "Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "authorization" },
     });
     assert.equal(preflight.status, 401);
@@ -238,15 +291,23 @@ describe("an attacker", () => {
     const { headers } = await operate("connections/nobody/refresh", { method: "POST" });
     const line = await broker.logged(({ event }) => event === "admin", { since });
     assert.deepEqual(line, {
-      event: "admin", audit: true, request_id: headers["x-request-id"],
-      action: "refresh", connection: "nobody", outcome: "unknown_connection",
+      event: "admin",
+      audit: true,
+      request_id: headers["x-request-id"],
+      action: "refresh",
+      connection: "nobody",
+      outcome: "unknown_connection",
     });
   });
 });
 
 describe("the page", () => {
   test("may do what it must, and nothing else", async () => {
-    for (const [target, type] of [["", "text/html"], ["page.css", "text/css"], ["page.js", "text/javascript"]]) {
+    for (const [target, type] of [
+      ["", "text/html"],
+      ["page.css", "text/css"],
+      ["page.js", "text/javascript"],
+    ]) {
       const answer = assertStatus(await operate(target, { key: null, headers: { Authorization: basic(OPERATOR) } }));
       assertEveryAnswer(answer, target);
       assert.equal(answer.headers["content-type"], `${type}; charset=utf-8`);
@@ -257,7 +318,10 @@ describe("the page", () => {
       );
       assertProblem(await operate(target, { method: "POST" }), 405, "method_not_allowed");
       const head = assertStatus(await operate(target, { method: "HEAD" }));
-      assert.deepEqual([head.text, head.headers["content-security-policy"]], ["", answer.headers["content-security-policy"]]);
+      assert.deepEqual(
+        [head.text, head.headers["content-security-policy"]],
+        ["", answer.headers["content-security-policy"]],
+      );
     }
     // Every other answer has the strictest policy.
     const list = assertStatus(await operate("connections"));

@@ -34,9 +34,18 @@ before(async () => {
       ALLOWED_ORIGINS: ["http://localhost:8790"],
       CALLERS: { visitor: { kind: "anyone" } },
       CONNECTIONS: {
-        guru: { provider: "guru", base_url: guru.baseUrl, rules: [visitor(["GET"], "/transactions", "/transactions/*")] },
+        guru: {
+          provider: "guru",
+          base_url: guru.baseUrl,
+          rules: [visitor(["GET"], "/transactions", "/transactions/*")],
+        },
         hubsoft: { provider: "hubsoft", base_url: hubsoft.baseUrl, rules: [visitor(["GET", "POST"], "/api/v1/**")] },
-        v8: { provider: "v8", base_url: v8.baseUrl, token_url: v8.tokenUrl, rules: [visitor(["GET"], "/private-consignment/**")] },
+        v8: {
+          provider: "v8",
+          base_url: v8.baseUrl,
+          token_url: v8.tokenUrl,
+          rules: [visitor(["GET"], "/private-consignment/**")],
+        },
       },
     },
     secrets: {
@@ -62,7 +71,9 @@ before(async () => {
     received[name] += await response.text().catch(() => "");
   });
   await page.goto(`${ADDRESS}/`);
-  await page.waitForFunction(() => document.querySelectorAll("#panels table").length === 3 || document.querySelector("#panels .problem"));
+  await page.waitForFunction(
+    () => document.querySelectorAll("#panels table").length === 3 || document.querySelector("#panels .problem"),
+  );
 });
 
 after(async () => {
@@ -120,7 +131,10 @@ describe("the page", () => {
   });
 
   test("has received no token, no secret and no password", async () => {
-    assert.ok(Object.keys(received).filter((name) => name.includes("/api/")).length >= 6, Object.keys(received).join("\n"));
+    assert.ok(
+      Object.keys(received).filter((name) => name.includes("/api/")).length >= 6,
+      Object.keys(received).join("\n"),
+    );
     assert.ok(Object.keys(secrets()).length > 10);
     assert.deepEqual(search(received, longEnough(secrets())), []);
   });
@@ -128,7 +142,10 @@ describe("the page", () => {
   test("holds no token, no secret and no password anywhere", async () => {
     const held = await heldBy(page);
     held.jar = JSON.stringify(await page.context().cookies());
-    assert.deepEqual([held.localStorage, held.sessionStorage, held.cookies, held.databases, held.jar], ["{}", "{}", "", "[]", "[]"]);
+    assert.deepEqual(
+      [held.localStorage, held.sessionStorage, held.cookies, held.databases, held.jar],
+      ["{}", "{}", "", "[]", "[]"],
+    );
     assert.ok(held.globals.length > 100 && held.document.length > 1000);
     assert.deepEqual(search(held, longEnough(secrets())), []);
   });
@@ -140,7 +157,10 @@ describe("the page", () => {
       const beyond = (node) => node.getBoundingClientRect().right > innerWidth + 1;
       return {
         scroll: document.documentElement.scrollWidth,
-        wide: [...document.querySelectorAll("body *")].filter(beyond).slice(0, 5).map((node) => node.outerHTML.slice(0, 120)),
+        wide: [...document.querySelectorAll("body *")]
+          .filter(beyond)
+          .slice(0, 5)
+          .map((node) => node.outerHTML.slice(0, 120)),
       };
     });
     assert.ok(scroll <= 360, `${scroll} px wide; beyond the edge: ${wide.join("\n")}`);

@@ -25,7 +25,10 @@ before(async () => {
   // With a token that can be renewed, and so with bodies that can be replayed.
   granted = upstream.connection("granted", {});
   renewed = upstream.connection("renewed", {});
-  open = upstream.connection("open", { ...fixed, fields: { rules: [{ ...EVERYTHING, callers: ["backend", "page"] }] } });
+  open = upstream.connection("open", {
+    ...fixed,
+    fields: { rules: [{ ...EVERYTHING, callers: ["backend", "page"] }] },
+  });
   other = upstream.connection("other", fixed);
   slow = upstream.connection("slow", { ...fixed, fields: { timeout_ms: 500 } });
   extra = upstream.connection("extra", {
@@ -52,7 +55,7 @@ after(async () => {
 
 // A server that nothing may ever reach.
 async function startElsewhere() {
-  const server = createServer((request, response) => {
+  const server = createServer((_request, response) => {
     elsewhere.hits += 1;
     response.end();
   });
@@ -85,8 +88,25 @@ async function raw(target, { headers = [], ...rest } = {}) {
 describe("a path", () => {
   test("that a server could read as another path is refused and goes nowhere", async () => {
     const segments = [
-      "/a//b", "//a", "//", "/a//", "//evil.example/x", "/a%2fb", "/a%2Fb", "/..%2f..%2fx", "/%2e%2e%2fx", "/%2F%2Fevil.example",
-      "/a%5cb", "/a%5Cb", "/..%5cx", "/a%00", "/a%0d%0aX-Injected:%201", "/a%0Ab", "/a%7f", "/a%1fb", "/%09",
+      "/a//b",
+      "//a",
+      "//",
+      "/a//",
+      "//evil.example/x",
+      "/a%2fb",
+      "/a%2Fb",
+      "/..%2f..%2fx",
+      "/%2e%2e%2fx",
+      "/%2F%2Fevil.example",
+      "/a%5cb",
+      "/a%5Cb",
+      "/..%5cx",
+      "/a%00",
+      "/a%0d%0aX-Injected:%201",
+      "/a%0Ab",
+      "/a%7f",
+      "/a%1fb",
+      "/%09",
     ];
     const before = plain.requests.length;
     for (const segment of segments) {
@@ -97,16 +117,28 @@ describe("a path", () => {
 
   test("with steps upwards never leaves its connection", async () => {
     const targets = [
-      "/api/plain/..", "/api/plain/../", "/api/plain/../../rs/other/echo", "/api/plain/%2e%2e/%2E%2E/x", "/api/plain/.%2e/x",
-      "/api/plain/a/..\\..\\..\\x", "/api/plain\\..\\..\\x", "/api/plain/./..", "/api/plain/%2e%2e", "/api/plain/a/../../../x",
-      "/api/plain/..;/..;/x", "/api/plain/%2e%2e;/x",
+      "/api/plain/..",
+      "/api/plain/../",
+      "/api/plain/../../rs/other/echo",
+      "/api/plain/%2e%2e/%2E%2E/x",
+      "/api/plain/.%2e/x",
+      "/api/plain/a/..\\..\\..\\x",
+      "/api/plain\\..\\..\\x",
+      "/api/plain/./..",
+      "/api/plain/%2e%2e",
+      "/api/plain/a/../../../x",
+      "/api/plain/..;/..;/x",
+      "/api/plain/%2e%2e;/x",
     ];
     const before = [plain, other].map(({ requests }) => requests.length);
     for (const target of targets) {
       const { status } = await raw(target);
       assert.ok(status === 400 || status === 404, `${target} was answered ${status}`);
     }
-    assert.deepEqual([plain, other].map(({ requests }) => requests.length), before);
+    assert.deepEqual(
+      [plain, other].map(({ requests }) => requests.length),
+      before,
+    );
   });
 
   test("with steps inside it is refused, or resolved before the broker sees it", async () => {
@@ -120,7 +152,12 @@ describe("a path", () => {
 
   test("cannot name another server", async () => {
     const { host } = new URL(elsewhere.url);
-    for (const target of [`/api/plain@${host}/echo`, `/api/${host}/echo`, `/api/plain:80@${host}/echo`, `/api/http:%2f%2f${host}/echo`]) {
+    for (const target of [
+      `/api/plain@${host}/echo`,
+      `/api/${host}/echo`,
+      `/api/plain:80@${host}/echo`,
+      `/api/http:%2f%2f${host}/echo`,
+    ]) {
       const answer = await raw(target);
       assert.ok(answer.status === 404 || answer.status === 400, `${target} was answered ${answer.status}`);
     }
@@ -135,9 +172,32 @@ describe("a path", () => {
 
   test("and its query are kept byte for byte", async () => {
     const kept = [
-      "", "/", "/a%20b", "/it's|x", "/c%2Ed;a=1", "/[z]", "/%E9", "/%C3%A9", "/%zz", "/100%", "/!$&'()*+,=", "/~:@", "/x/", "/...",
-      "/%2525", "/AbC%aB", "?", "?x=1&x=2", "?q=a+b%20c", "?e=%27&p=|", "?u=%C3%A9&s=a/b?c", "?d=%zz&&k", "?a={}^`\\[]",
-      "?%61=%2e%2E%2f..", "?a=%00%0d%0a", "?redirect=https://a.example/../b",
+      "",
+      "/",
+      "/a%20b",
+      "/it's|x",
+      "/c%2Ed;a=1",
+      "/[z]",
+      "/%E9",
+      "/%C3%A9",
+      "/%zz",
+      "/100%",
+      "/!$&'()*+,=",
+      "/~:@",
+      "/x/",
+      "/...",
+      "/%2525",
+      "/AbC%aB",
+      "?",
+      "?x=1&x=2",
+      "?q=a+b%20c",
+      "?e=%27&p=|",
+      "?u=%C3%A9&s=a/b?c",
+      "?d=%zz&&k",
+      "?a={}^`\\[]",
+      "?%61=%2e%2E%2f..",
+      "?a=%00%0d%0a",
+      "?redirect=https://a.example/../b",
     ];
     for (const rest of kept) {
       const answer = assertStatus(await raw(plain.api(`/echo${rest}`)));
@@ -146,7 +206,7 @@ describe("a path", () => {
   });
 
   test("is appended to a base address with its prefix, and an empty path is the base itself", async () => {
-    plain.on("/", (request, response) => send(response, { body: "root" }));
+    plain.on("/", (_request, response) => send(response, { body: "root" }));
     assertStatus(await raw(plain.api("/")));
     assert.equal(plain.requests.at(-1).target, "/rs/plain/");
   });
@@ -154,7 +214,14 @@ describe("a path", () => {
 
 describe("a query", () => {
   test("with an access token is refused", async () => {
-    for (const query of ["?access_token=x", "?a=1&access_token=x", "?access_token", "?access%5Ftoken=x", "?%61ccess_token=x", "?a=1&&access_token="]) {
+    for (const query of [
+      "?access_token=x",
+      "?a=1&access_token=x",
+      "?access_token",
+      "?access%5Ftoken=x",
+      "?%61ccess_token=x",
+      "?a=1&&access_token=",
+    ]) {
       const before = plain.requests.length;
       assertProblem(await raw(plain.api(`/echo${query}`)), 400, "bad_request");
       assert.equal(plain.requests.length, before, query);
@@ -210,7 +277,18 @@ describe("request headers", () => {
     authorization: `Bearer ${KEY}`,
   };
   // Set by HTTP itself, by the broker, or by the runtime for every subrequest.
-  const SET = ["host", "connection", "content-length", "transfer-encoding", "accept-encoding", "authorization", "via", "user-agent", "cf-worker", "traceparent"];
+  const SET = [
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "accept-encoding",
+    "authorization",
+    "via",
+    "user-agent",
+    "cf-worker",
+    "traceparent",
+  ];
 
   test("go up by an allow-list and nothing else does", async () => {
     const sent = Object.entries({ ...ALLOWED, ...DROPPED });
@@ -218,7 +296,10 @@ describe("request headers", () => {
     const { headers } = plain.requests.at(-1);
     for (const [name, value] of Object.entries(ALLOWED)) assert.equal(headers[name], value, name);
     const expected = new Set([...Object.keys(ALLOWED), ...SET]);
-    assert.deepEqual(Object.keys(headers).filter((name) => !expected.has(name)), []);
+    assert.deepEqual(
+      Object.keys(headers).filter((name) => !expected.has(name)),
+      [],
+    );
   });
 
   test("carry the token, Via and a User-Agent of the broker's own", async () => {
@@ -237,28 +318,48 @@ describe("request headers", () => {
   const SOUND = `00-${TRACE}-b7ad6b7169203331-01`;
 
   test("keep a trace's id, and whether it is recorded where a server says so", async () => {
-    for (const [who, options, flags] of [["a server", {}, "01"], ["a page", { key: null, origin: ORIGIN }, "00"]]) {
+    for (const [who, options, flags] of [
+      ["a server", {}, "01"],
+      ["a page", { key: null, origin: ORIGIN }, "00"],
+    ]) {
       const answer = assertStatus(await broker.call(open.api(), { ...options, headers: { traceparent: SOUND } }));
       const id = answer.headers["x-request-id"];
       assert.equal(open.requests.at(-1).headers.traceparent, `00-${TRACE}-${id.slice(0, 16)}-${flags}`, who);
-      await broker.logged(({ request_id, trace_id }) => request_id === id && trace_id === TRACE, { what: `the line of ${who}'s trace` });
+      await broker.logged(({ request_id, trace_id }) => request_id === id && trace_id === TRACE, {
+        what: `the line of ${who}'s trace`,
+      });
     }
   });
 
   test("begin a trace where there is none that is sound", async () => {
-    for (const headers of [[], [["traceparent", `${SOUND}-x`]], [["traceparent", SOUND.toUpperCase()]], [["traceparent", SOUND], ["traceparent", SOUND]]]) {
-      const { status, headers: fields } = await raw(plain.api(), { headers: [...headers, ["tracestate", "vendor=x"], ["baggage", "a=b"]] });
+    for (const headers of [
+      [],
+      [["traceparent", `${SOUND}-x`]],
+      [["traceparent", SOUND.toUpperCase()]],
+      [
+        ["traceparent", SOUND],
+        ["traceparent", SOUND],
+      ],
+    ]) {
+      const { status, headers: fields } = await raw(plain.api(), {
+        headers: [...headers, ["tracestate", "vendor=x"], ["baggage", "a=b"]],
+      });
       assert.equal(status, 200);
       const id = new Headers(fields).get("x-request-id");
       const sent = plain.requests.at(-1).headers;
-      assert.deepEqual([sent.traceparent, sent.tracestate, sent.baggage], [`00-${id}-${id.slice(0, 16)}-00`, undefined, undefined]);
+      assert.deepEqual(
+        [sent.traceparent, sent.tracestate, sent.baggage],
+        [`00-${id}-${id.slice(0, 16)}-00`, undefined, undefined],
+      );
     }
   });
 
   test("tell the two requests of a call that is sent again apart", async () => {
     assertStatus(await broker.call(renewed.api()));
     renewed.revoke();
-    const answer = assertStatus(await broker.call(renewed.api(), { method: "POST", body: "x", headers: { traceparent: SOUND } }));
+    const answer = assertStatus(
+      await broker.call(renewed.api(), { method: "POST", body: "x", headers: { traceparent: SOUND } }),
+    );
     const id = answer.headers["x-request-id"];
     const parents = renewed.requests.slice(-2).map(({ headers }) => headers.traceparent);
     assert.deepEqual(parents, [`00-${TRACE}-${id.slice(0, 16)}-01`, `00-${TRACE}-${id.slice(16)}-01`]);
@@ -272,7 +373,15 @@ describe("request headers", () => {
   });
 
   test("that Connection names stay behind, and so does Connection", async () => {
-    assertStatus(await raw(plain.api(), { headers: [["Connection", "close, X-Hop"], ["X-Hop", "1"], ["Keep-Alive", "timeout=5"]] }));
+    assertStatus(
+      await raw(plain.api(), {
+        headers: [
+          ["Connection", "close, X-Hop"],
+          ["X-Hop", "1"],
+          ["Keep-Alive", "timeout=5"],
+        ],
+      }),
+    );
     const { headers } = plain.requests.at(-1);
     assert.equal(headers["x-hop"], undefined);
     assert.equal(headers["keep-alive"], undefined);
@@ -341,11 +450,23 @@ describe("response headers", () => {
 
   // Set by HTTP itself or by the broker.
   const SET = [
-    "content-length", "transfer-encoding", "connection", "keep-alive", "date", "vary", "cache-control", "x-request-id", "server-timing",
-    "x-content-type-options", "content-security-policy", "cross-origin-resource-policy", "referrer-policy", "strict-transport-security",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "date",
+    "vary",
+    "cache-control",
+    "x-request-id",
+    "server-timing",
+    "x-content-type-options",
+    "content-security-policy",
+    "cross-origin-resource-policy",
+    "referrer-policy",
+    "strict-transport-security",
   ];
 
-  const answerAll = (request, response) => send(response, { headers: { ...PASSED, ...STOPPED }, body: "{}" });
+  const answerAll = (_request, response) => send(response, { headers: { ...PASSED, ...STOPPED }, body: "{}" });
 
   test("come back by an allow-list and nothing else does", async () => {
     plain.on("/headers", answerAll);
@@ -353,7 +474,10 @@ describe("response headers", () => {
     for (const [name, value] of Object.entries(PASSED)) assert.equal(headers[name], value, name);
     for (const [name, value] of Object.entries(STOPPED)) assert.notEqual(String(headers[name]), String(value), name);
     const expected = new Set([...Object.keys(PASSED), ...SET]);
-    assert.deepEqual(Object.keys(headers).filter((name) => !expected.has(name)), []);
+    assert.deepEqual(
+      Object.keys(headers).filter((name) => !expected.has(name)),
+      [],
+    );
     assert.equal(rawHeaders.filter(([name]) => name.toLowerCase() === "cache-control").length, 1);
   });
 
@@ -387,11 +511,14 @@ describe("a redirect", () => {
     };
     for (const status of [301, 302, 303, 307, 308]) {
       for (const [location, expected] of Object.entries(cases)) {
-        plain.on("/moved", (request, response) =>
+        plain.on("/moved", (_request, response) =>
           send(response, { status, headers: { Location: location.replace("{base}", plain.baseUrl) } }),
         );
         const { headers } = assertStatus(await broker.call(plain.api("/moved")), status);
-        assert.equal(new URL(headers.location, broker.url + plain.api("/moved")).href, broker.url + plain.api(expected));
+        assert.equal(
+          new URL(headers.location, broker.url + plain.api("/moved")).href,
+          broker.url + plain.api(expected),
+        );
       }
     }
   });
@@ -399,12 +526,21 @@ describe("a redirect", () => {
   test("that leads away is a problem, and nobody follows it", async () => {
     const { host } = new URL(upstream.url);
     const away = [
-      `${elsewhere.url}/rs/plain/x`, `//${new URL(elsewhere.url).host}/rs/plain/x`, `http://${host}/rs/other/echo`, "/rs/other/echo",
-      "/rs/plainly/x", "/rs/plain/../other/echo", `https://${host}/rs/plain/x`, `http://x@${host}/rs/plain/x`,
-      `http://${host}.evil.example/rs/plain/x`, "javascript:alert(1)", "\\\\evil.example\\rs\\plain", "/rs/plain/%2e%2e/other/echo",
+      `${elsewhere.url}/rs/plain/x`,
+      `//${new URL(elsewhere.url).host}/rs/plain/x`,
+      `http://${host}/rs/other/echo`,
+      "/rs/other/echo",
+      "/rs/plainly/x",
+      "/rs/plain/../other/echo",
+      `https://${host}/rs/plain/x`,
+      `http://x@${host}/rs/plain/x`,
+      `http://${host}.evil.example/rs/plain/x`,
+      "javascript:alert(1)",
+      "\\\\evil.example\\rs\\plain",
+      "/rs/plain/%2e%2e/other/echo",
     ];
     for (const location of away) {
-      plain.on("/moved", (request, response) => send(response, { status: 302, headers: { Location: location } }));
+      plain.on("/moved", (_request, response) => send(response, { status: 302, headers: { Location: location } }));
       const answer = await broker.call(plain.api("/moved"), { origin: ORIGIN });
       assertProblem(answer, 502, "upstream_redirect");
       assert.equal(answer.headers.location, undefined);
@@ -413,20 +549,26 @@ describe("a redirect", () => {
   });
 
   test("of a POST is not followed either", async () => {
-    plain.on("/moved", (request, response) => send(response, { status: 307, headers: { Location: "/rs/plain/echo" } }));
+    plain.on("/moved", (_request, response) =>
+      send(response, { status: 307, headers: { Location: "/rs/plain/echo" } }),
+    );
     const before = plain.requests.length;
     assertStatus(await broker.call(plain.api("/moved"), { method: "POST", body: "x" }), 307);
     assert.equal(plain.requests.length, before + 1);
   });
 
   test("is not what a Location on 201 is, which is rewritten too", async () => {
-    plain.on("/things", (request, response) => send(response, { status: 201, headers: { Location: "/rs/plain/things/9" }, body: "{}" }));
+    plain.on("/things", (_request, response) =>
+      send(response, { status: 201, headers: { Location: "/rs/plain/things/9" }, body: "{}" }),
+    );
     const { headers } = assertStatus(await broker.call(plain.api("/things"), { method: "POST", body: "{}" }), 201);
     assert.equal(new URL(headers.location, broker.url).href, broker.url + plain.api("/things/9"));
   });
 
   test("is not what a Location on 201 that leads away is, which is kept from the caller", async () => {
-    plain.on("/things", (request, response) => send(response, { status: 201, headers: { Location: `${elsewhere.url}/x` }, body: "{}" }));
+    plain.on("/things", (_request, response) =>
+      send(response, { status: 201, headers: { Location: `${elsewhere.url}/x` }, body: "{}" }),
+    );
     const { headers } = assertStatus(await broker.call(plain.api("/things"), { method: "POST", body: "{}" }), 201);
     assert.equal(headers.location, undefined);
   });
@@ -441,7 +583,7 @@ describe("a body", () => {
       body.write("first,");
       let record;
       const arrived = new Promise((resolve) => {
-        connection.on("/up", async (request, response, seen) => {
+        connection.on("/up", async (_request, response, seen) => {
           record = seen;
           seen.onChunk = resolve;
           await seen.done;
@@ -459,7 +601,7 @@ describe("a body", () => {
   test("comes down while it is still being sent", async () => {
     let release;
     const held = new Promise((resolve) => (release = resolve));
-    plain.on("/down", async (request, response) => {
+    plain.on("/down", async (_request, response) => {
       response.writeHead(200, { "Content-Type": "text/event-stream" });
       response.write("first,");
       await held;
@@ -467,7 +609,9 @@ describe("a body", () => {
     });
     let first;
     const seen = new Promise((resolve) => (first = resolve));
-    const answered = broker.call(plain.api("/down"), { onResponse: (response) => response.once("data", (chunk) => first(chunk.toString())) });
+    const answered = broker.call(plain.api("/down"), {
+      onResponse: (response) => response.once("data", (chunk) => first(chunk.toString())),
+    });
     try {
       assert.equal(await Promise.race([seen, patience("the first chunk was held back")]), "first,");
     } finally {
@@ -491,15 +635,18 @@ describe("a body", () => {
 
   test("of 20 MiB comes down whole", async () => {
     const body = randomBytes(20 * MIB);
-    plain.on("/large", (request, response) => send(response, { body }));
+    plain.on("/large", (_request, response) => send(response, { body }));
     const answer = assertStatus(await broker.call(plain.api("/large")));
     assert.deepEqual([answer.bytes, answer.sha256], [body.length, createHash("sha256").update(body).digest("hex")]);
   });
 
   test("that is compressed arrives as what it says it is", async () => {
     const text = JSON.stringify({ text: "compressed ".repeat(500) });
-    plain.on("/gzip", (request, response) =>
-      send(response, { headers: { "Content-Type": "application/json", "Content-Encoding": "gzip" }, body: gzipSync(text) }),
+    plain.on("/gzip", (_request, response) =>
+      send(response, {
+        headers: { "Content-Type": "application/json", "Content-Encoding": "gzip" },
+        body: gzipSync(text),
+      }),
     );
     for (const encoding of ["gzip", "identity"]) {
       const answer = assertStatus(await broker.call(plain.api("/gzip"), { headers: { "Accept-Encoding": encoding } }));
@@ -509,7 +656,9 @@ describe("a body", () => {
   });
 
   test("is absent from the answer to HEAD, whose headers are the upstream's", async () => {
-    plain.on("/headed", (request, response) => send(response, { headers: { ETag: '"h"', "Content-Type": "text/csv" }, body: "0123456789" }));
+    plain.on("/headed", (_request, response) =>
+      send(response, { headers: { ETag: '"h"', "Content-Type": "text/csv" }, body: "0123456789" }),
+    );
     const answer = assertStatus(await broker.call(plain.api("/headed"), { method: "HEAD" }));
     assert.equal(plain.requests.at(-1).method, "HEAD");
     assert.deepEqual([answer.bytes, answer.headers.etag, answer.headers["content-type"]], [0, '"h"', "text/csv"]);
@@ -517,7 +666,9 @@ describe("a body", () => {
 
   test("is absent from 204 and 304", async () => {
     assert.equal(assertStatus(await broker.call(plain.api("/status/204"), { method: "DELETE" }), 204).bytes, 0);
-    plain.on("/cached", (request, response) => send(response, { status: request.headers["if-none-match"] === '"v1"' ? 304 : 200, headers: { ETag: '"v1"' } }));
+    plain.on("/cached", (request, response) =>
+      send(response, { status: request.headers["if-none-match"] === '"v1"' ? 304 : 200, headers: { ETag: '"v1"' } }),
+    );
     const answer = assertStatus(await broker.call(plain.api("/cached"), { headers: { "If-None-Match": '"v1"' } }), 304);
     assert.deepEqual([answer.bytes, answer.headers.etag], [0, '"v1"']);
   });
@@ -525,7 +676,11 @@ describe("a body", () => {
   test("can be asked for in part", async () => {
     plain.on("/range", (request, response) => {
       assert.equal(request.headers.range, "bytes=2-4");
-      send(response, { status: 206, headers: { "Content-Range": "bytes 2-4/10", "Accept-Ranges": "bytes" }, body: "234" });
+      send(response, {
+        status: 206,
+        headers: { "Content-Range": "bytes 2-4/10", "Accept-Ranges": "bytes" },
+        body: "234",
+      });
     });
     const answer = assertStatus(await broker.call(plain.api("/range"), { headers: { Range: "bytes=2-4" } }), 206);
     assert.deepEqual([answer.text, answer.headers["content-range"]], ["234", "bytes 2-4/10"]);
@@ -603,7 +758,7 @@ describe("an upstream", () => {
   });
 
   test("may take longer for the body than for the headers", async () => {
-    slow.on("/slow-body", async (request, response) => {
+    slow.on("/slow-body", async (_request, response) => {
       response.writeHead(200);
       response.write("a");
       await sleep(900);
@@ -613,7 +768,7 @@ describe("an upstream", () => {
   });
 
   test("that breaks the connection is unreachable, and a POST to it is sent once", async () => {
-    plain.on("/reset", async (request, response, record) => {
+    plain.on("/reset", async (request, _response, record) => {
       await record.done;
       request.socket.resetAndDestroy();
     });
@@ -629,7 +784,9 @@ describe("an upstream", () => {
 
   test("that answers with what is no HTTP status is a problem", async () => {
     for (const status of [600, 999]) {
-      plain.on("/odd", (request) => request.socket.end(`HTTP/1.1 ${status} Odd\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok`));
+      plain.on("/odd", (request) =>
+        request.socket.end(`HTTP/1.1 ${status} Odd\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok`),
+      );
       const answer = await broker.call(plain.api("/odd"), { origin: ORIGIN });
       assert.equal(answer.status, 502);
       assertProblem(answer, 502, answer.json().code);
@@ -637,7 +794,10 @@ describe("an upstream", () => {
   });
 
   test("has its own statuses, which pass through with their bodies", async () => {
-    for (const status of [201, 202, 203, 207, 299, 400, 402, 403, 404, 405, 409, 410, 418, 422, 429, 451, 499, 500, 501, 502, 503, 504, 520, 599]) {
+    for (const status of [
+      201, 202, 203, 207, 299, 400, 402, 403, 404, 405, 409, 410, 418, 422, 429, 451, 499, 500, 501, 502, 503, 504, 520,
+      599,
+    ]) {
       const answer = assertStatus(await broker.call(plain.api(`/status/${status}`)), status);
       assert.equal(answer.text, `status ${status}`);
       assert.match(answer.headers["content-type"], /^text\/plain/);

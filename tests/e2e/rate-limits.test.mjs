@@ -21,7 +21,9 @@ const LONG = { requests: 3, seconds: 60 };
 const BOUND = { requests: 5, seconds: 10 };
 const BOUND_TO = 2;
 
-const limited = (rate_limit, rule = {}) => ({ fields: { rules: [{ ...EVERYTHING, callers: ["backend", "reports"], rate_limit, ...rule }] } });
+const limited = (rate_limit, rule = {}) => ({
+  fields: { rules: [{ ...EVERYTHING, callers: ["backend", "reports"], rate_limit, ...rule }] },
+});
 
 const CONNECTIONS = {
   short: limited(SHORT),
@@ -69,11 +71,13 @@ before(async () => {
     c[id] = upstream.connection(id, settings.users ? settings : { grant: "static", ...settings });
   }
   c.cold = upstream.connection("cold", limited({ requests: 1, seconds: 60 }));
-  for (const [id, rate_limit] of Object.entries(BROKEN)) upstream.connection(id, { grant: "static", ...limited(rate_limit) });
+  for (const [id, rate_limit] of Object.entries(BROKEN))
+    upstream.connection(id, { grant: "static", ...limited(rate_limit) });
   broker = await startBroker({
     vars: {
       CALLERS: {
-        backend: { kind: "key" }, reports: { kind: "key" },
+        backend: { kind: "key" },
+        reports: { kind: "key" },
         staff: { kind: "jwt", issuer: issuer.url, audience: AUDIENCE, jwks_url: `${issuer.url}/keys` },
       },
       CONNECTIONS: upstream.vars,
@@ -81,7 +85,11 @@ before(async () => {
     secrets: { REPORTS_KEY, ...upstream.secrets },
     config: {
       ratelimits: [
-        { name: `RATE_${BOUND.requests}_${BOUND.seconds}`, namespace_id: "1001", simple: { limit: BOUND_TO, period: BOUND.seconds } },
+        {
+          name: `RATE_${BOUND.requests}_${BOUND.seconds}`,
+          namespace_id: "1001",
+          simple: { limit: BOUND_TO, period: BOUND.seconds },
+        },
       ],
     },
   });
@@ -99,7 +107,7 @@ after(async () => {
 async function startIssuer() {
   const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
   const keys = [{ ...publicKey.export({ format: "jwk" }), kid: "1", alg: "RS256", use: "sig" }];
-  const server = createServer((request, response) => {
+  const server = createServer((_request, response) => {
     response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify({ keys }));
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -162,7 +170,10 @@ describe("a rule's limit", () => {
     const methods = ["HEAD", "GET", "HEAD"];
     for (const method of methods) assertStatus(await broker.call(c.heads.api(), { method }));
     for (const method of ["HEAD", "GET"]) assertLimited(await broker.call(c.heads.api(), { method }), LONG);
-    assert.deepEqual(c.heads.requests.map(({ method }) => method), methods);
+    assert.deepEqual(
+      c.heads.requests.map(({ method }) => method),
+      methods,
+    );
   });
 
   test("is a caller's own, and a connection's own", async () => {
@@ -204,7 +215,9 @@ describe("a rule's limit", () => {
     assert.equal(answer.headers["access-control-allow-origin"], ORIGIN);
     assert.ok(list(answer.headers["access-control-expose-headers"]).includes("retry-after"));
     const id = answer.headers["x-request-id"];
-    const line = await broker.logged((log) => log.request_id === id && log.status !== undefined, { what: "the refused call's line" });
+    const line = await broker.logged((log) => log.request_id === id && log.status !== undefined, {
+      what: "the refused call's line",
+    });
     assert.deepEqual([line.status, line.connection, line.caller], [429, "waiting", "backend"]);
   });
 });
@@ -218,7 +231,8 @@ describe("a caller is counted", () => {
   });
 
   test("by the address where nobody is proven, whatever page it is", async () => {
-    const from = (address) => () => broker.call(c.public.api(), { key: null, origin: ORIGIN, headers: { "CF-Connecting-IP": address } });
+    const from = (address) => () =>
+      broker.call(c.public.api(), { key: null, origin: ORIGIN, headers: { "CF-Connecting-IP": address } });
     const [here, there] = [newAddress(), newAddress()];
     await useUp(c.public, LONG, from(here));
     await useUp(c.public, LONG, from(there));
@@ -229,7 +243,9 @@ describe("a caller is counted", () => {
     const people = [new Person(broker, c.people), new Person(broker, c.people)];
     for (const person of people) await person.signIn(c.people);
     for (const person of people) {
-      await useUp(c.people, LONG, () => person.call(c.people, undefined, { headers: { "CF-Connecting-IP": newAddress() } }));
+      await useUp(c.people, LONG, () =>
+        person.call(c.people, undefined, { headers: { "CF-Connecting-IP": newAddress() } }),
+      );
     }
   });
 });
@@ -254,14 +270,21 @@ describe("a limit that is none", () => {
   for (const id of Object.keys(BROKEN)) {
     test(`(${id}) is misconfigured and named in the log`, async () => {
       assertProblem(await broker.call(`/api/${id}/echo`), 503, "misconfigured");
-      await broker.logged(({ field }) => field !== undefined && String(field).includes(`${id}.rules`) && String(field).includes("rate_limit"), {
-        what: `a problem of ${id}'s rate_limit`,
-      });
+      await broker.logged(
+        ({ field }) =>
+          field !== undefined && String(field).includes(`${id}.rules`) && String(field).includes("rate_limit"),
+        {
+          what: `a problem of ${id}'s rate_limit`,
+        },
+      );
     });
   }
 
   test("takes nothing from the others", () => {
     const fields = broker.logs.filter(({ field }) => field !== undefined).map(({ field }) => String(field));
-    assert.deepEqual(fields.filter((field) => !Object.keys(BROKEN).some((id) => field.includes(id))), []);
+    assert.deepEqual(
+      fields.filter((field) => !Object.keys(BROKEN).some((id) => field.includes(id))),
+      [],
+    );
   });
 });

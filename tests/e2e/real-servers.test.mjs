@@ -20,7 +20,7 @@ const SERVERS = {
   node: { start: startNodeOauth, outlivesRevocation: true },
 };
 
-const ANA = { username: "ana@example.com", password: "p&a=%s+ wörd \"1\"" };
+const ANA = { username: "ana@example.com", password: 'p&a=%s+ wörd "1"' };
 const BRUNO = { username: "bruno@example.com", password: "other-password-of-bruno" };
 const WRONG = "not-the-password";
 
@@ -162,15 +162,24 @@ function assertRotated(line, least) {
   assert.ok(refreshes.length >= least - 1, `${refreshes.length} refreshes`);
   assert.deepEqual([first, ...new Set(refreshes)], ["password", "refresh_token"]);
   const presented = line.grants.slice(1).map(({ parameters }) => parameters.refresh_token);
-  assert.deepEqual(presented, line.issued.slice(0, presented.length).map(({ refresh }) => refresh));
+  assert.deepEqual(
+    presented,
+    line.issued.slice(0, presented.length).map(({ refresh }) => refresh),
+  );
   assert.equal(new Set(presented).size, presented.length);
 }
 
 /** After the refresh whose answer was lost the same was tried once more and refused; then came grants of the types `more`. */
 function assertLost(line, ...more) {
   const since = line.grants.slice(line.grants.findIndex(({ lost }) => lost));
-  assert.deepEqual(since.map(({ parameters }) => parameters.grant_type), ["refresh_token", "refresh_token", ...more]);
-  assert.deepEqual(since.map(({ status }) => status), [200, 400, ...more.map(() => 200)]);
+  assert.deepEqual(
+    since.map(({ parameters }) => parameters.grant_type),
+    ["refresh_token", "refresh_token", ...more],
+  );
+  assert.deepEqual(
+    since.map(({ status }) => status),
+    [200, 400, ...more.map(() => 200)],
+  );
   const [first, second] = since.map(({ parameters }) => parameters.refresh_token);
   assert.equal(first, second);
 }
@@ -212,7 +221,10 @@ describe("the broker, in front of", { concurrency: true }, () => {
         const ordered = assertStatus(await broker.call(line.api("/api/orders"), { method: "POST", json: order }), 201);
         assert.deepEqual(ordered.json(), { user: ANA.username, order });
         assert.deepEqual(types(line), ["password"]);
-        assert.deepEqual(line.calls.map(({ headers }) => headers.authorization), Array(2).fill(`Bearer ${line.issued[0].access}`));
+        assert.deepEqual(
+          line.calls.map(({ headers }) => headers.authorization),
+          Array(2).fill(`Bearer ${line.issued[0].access}`),
+        );
       });
 
       test("may prove its client by Basic", async () => {
@@ -250,7 +262,10 @@ describe("the broker, in front of", { concurrency: true }, () => {
         await servers[server].revoke({ client, token: access });
         await isServed(line, ANA.username);
         assert.deepEqual(types(line), ["password", "refresh_token", ...(outlivesRevocation ? [] : ["password"])]);
-        assert.deepEqual(line.calls.map(({ status }) => status), [200, 401, 200]);
+        assert.deepEqual(
+          line.calls.map(({ status }) => status),
+          [200, 401, 200],
+        );
       });
 
       test("refreshes an expired token, each time with the newest refresh token", async () => {
@@ -269,7 +284,10 @@ describe("the broker, in front of", { concurrency: true }, () => {
         const agent = keepAlive();
         const answers = await Promise.all(Array.from({ length: 20 }, () => get(line, { agent })));
         agent.destroy();
-        assert.deepEqual(answers.map(({ status }) => status), Array(20).fill(200));
+        assert.deepEqual(
+          answers.map(({ status }) => status),
+          Array(20).fill(200),
+        );
         assertRotated(line, 2);
       });
 

@@ -18,11 +18,14 @@ let upstream, broker, receiver;
 const agent = keepAlive();
 const c = {};
 
-const operate = (id, options = {}) => broker.call(`/admin/connections/${id}`, { key: OPERATOR, agent, timeout: 60_000, ...options });
+const operate = (id, options = {}) =>
+  broker.call(`/admin/connections/${id}`, { key: OPERATOR, agent, timeout: 60_000, ...options });
 
 /** What registers the stub's connection `connection`. */
 const registration = ({ vars, credentials }, changes = {}) => ({
-  ...vars, secrets: JSON.parse(JSON.stringify(credentials)), ...changes,
+  ...vars,
+  secrets: JSON.parse(JSON.stringify(credentials)),
+  ...changes,
 });
 const put = (id, json) => operate(id, { method: "PUT", json });
 
@@ -34,7 +37,8 @@ before(async () => {
     vars: { CONNECTIONS: upstream.vars },
     secrets: { ...upstream.secrets, ADMIN_KEY: OPERATOR },
   });
-  for (const id of ["shop", "moved", "changed", "gone", "shared"]) c[id] = upstream.connection(id, { grant: "password" });
+  for (const id of ["shop", "moved", "changed", "gone", "shared"])
+    c[id] = upstream.connection(id, { grant: "password" });
   c.fixed = upstream.connection("fixed", { grant: "static" });
 });
 
@@ -51,7 +55,10 @@ describe("a registered connection", () => {
   test("is called at once, and after a restart", async () => {
     assertProblem(await broker.call(c.shop.api()), 404, "unknown_connection");
     const registered = assertStatus(await put("shop", registration(c.shop)), 201).json();
-    assert.deepEqual([registered.id, registered.source, registered.state, registered.grant], ["shop", "registry", "cold", "password"]);
+    assert.deepEqual(
+      [registered.id, registered.source, registered.state, registered.grant],
+      ["shop", "registry", "cold", "password"],
+    );
     assertStatus(await broker.call(c.shop.api("/echo?x=1"), { method: "POST", body: "b" }));
     assert.equal(c.shop.requests.at(-1).below, "/echo?x=1");
     const warm = assertStatus(await broker.call(c.shop.api("/status/200")));
@@ -77,7 +84,9 @@ describe("a registered connection", () => {
 
   test("is checked like a configured one: every problem at once, and nothing changes", async () => {
     const wrong = registration(c.shop, {
-      base_url: "http://canary.example.com", colour: "canary", timeout_ms: "canary",
+      base_url: "http://canary.example.com",
+      colour: "canary",
+      timeout_ms: "canary",
       rules: [{ callers: ["canary"], methods: ["canary"], paths: ["canary"] }],
       secrets: { username: 7, pin: "canary" },
     });
@@ -85,9 +94,16 @@ describe("a registered connection", () => {
     const { problems } = assertProblem(refused, 400, "bad_request");
     const fields = problems.map(({ field }) => field);
     for (const field of [
-      "base_url", "colour", "timeout_ms", "rules[0].callers[0]", "rules[0].methods[0]", "rules[0].paths[0]",
-      "secrets.username", "secrets.pin",
-    ]) assert.ok(fields.includes(field), `${field} is not among ${fields}`);
+      "base_url",
+      "colour",
+      "timeout_ms",
+      "rules[0].callers[0]",
+      "rules[0].methods[0]",
+      "rules[0].paths[0]",
+      "secrets.username",
+      "secrets.pin",
+    ])
+      assert.ok(fields.includes(field), `${field} is not among ${fields}`);
     assert.ok(!refused.text.includes("canary") && problems.every(({ message }) => message.length > 5));
     assertStatus(await broker.call(c.shop.api()));
     for (const body of ["", "{", "[]", "null", '{"a":1,"a":2}', '{"secrets":7}']) {
@@ -130,7 +146,8 @@ describe("a registered connection", () => {
       webhook_secret: inbox.secrets.HOOKED_WEBHOOK_SECRET,
     };
     assertStatus(await put("hooked", { ...inbox.vars, secrets }), 201);
-    const send = (body) => broker.call(inbox.path, { method: "POST", key: null, body, headers: { "Content-Type": "application/json" } });
+    const send = (body) =>
+      broker.call(inbox.path, { method: "POST", key: null, body, headers: { "Content-Type": "application/json" } });
     assertProblem(await send(inbox.event({ api_token: "wrong" })), 401, "webhook_rejected");
     assertStatus(await send(inbox.event({ order: 17 })), 202);
     for (const end = Date.now() + 10_000; inbox.deliveries.length === 0 && Date.now() < end; ) await sleep(50);
@@ -153,14 +170,24 @@ describe("a registered connection", () => {
   });
 
   test("hands no event of one that was removed to the next of its name", async () => {
-    const [old, next] = ["old", "next"].map((id) => receiver.inbox(id, { provider: "custom", webhook: { token_field: "api_token" } }));
+    const [old, next] = ["old", "next"].map((id) =>
+      receiver.inbox(id, { provider: "custom", webhook: { token_field: "api_token" } }),
+    );
     old.always = { status: 500 };
     const of = (inbox, prefix) => ({
       ...inbox.vars,
       secrets: { token: "t", account_token: inbox.token, webhook_secret: inbox.secrets[`${prefix}_WEBHOOK_SECRET`] },
     });
     assertStatus(await put("reused", of(old, "OLD")), 201);
-    assertStatus(await broker.call("/webhooks/reused", { method: "POST", key: null, body: old.event({ customer: "the first" }), headers: { "Content-Type": "application/json" } }), 202);
+    assertStatus(
+      await broker.call("/webhooks/reused", {
+        method: "POST",
+        key: null,
+        body: old.event({ customer: "the first" }),
+        headers: { "Content-Type": "application/json" },
+      }),
+      202,
+    );
     for (const end = Date.now() + 10_000; old.deliveries.length === 0 && Date.now() < end; ) await sleep(50);
     assert.deepEqual(assertStatus(await operate("reused")).json().webhooks, { pending: 1, failed: 0 });
     assertStatus(await operate("reused", { method: "DELETE" }), 204);
@@ -180,7 +207,10 @@ describe("a registered connection", () => {
     moved.secrets.client_secret = "a guess";
     assertStatus(await put("moving", moved), 200);
     await broker.call("/api/moving/echo");
-    assert.ok(!second.requests.some(({ token }) => token === first.requests[0].token), "the token came to the other address");
+    assert.ok(
+      !second.requests.some(({ token }) => token === first.requests[0].token),
+      "the token came to the other address",
+    );
     assert.ok(second.requests.length > 0 && first.tokenRequests.length >= 2, "another one was obtained for it");
   });
 
@@ -205,7 +235,10 @@ describe("a registered connection", () => {
     for (let round = 0; round < 8; round += 1) {
       const id = `raced-${round % 2}`;
       await Promise.all([
-        put(id, registration(c.shared)), operate(id, { method: "DELETE" }), put(id, { provider: "wrong" }), put(id, registration(c.shared)),
+        put(id, registration(c.shared)),
+        operate(id, { method: "DELETE" }),
+        put(id, { provider: "wrong" }),
+        put(id, registration(c.shared)),
       ]);
       const shown = (await operate(id)).status === 200;
       const { connections } = assertStatus(await broker.call(`/admin/connections?q=${id}`, { key: OPERATOR })).json();
@@ -217,7 +250,12 @@ describe("a registered connection", () => {
     const some = registration(c.shop);
     some.secrets = { ...some.secrets, audience: null, token: "", refresh_token: null };
     assertStatus(await put("sparse", some), 201);
-    assert.deepEqual(assertStatus(await operate("sparse")).json().secrets, ["client_id", "client_secret", "password", "username"]);
+    assert.deepEqual(assertStatus(await operate("sparse")).json().secrets, [
+      "client_id",
+      "client_secret",
+      "password",
+      "username",
+    ]);
   });
 
   test("is told of when its static token is refused again after it was dropped", async () => {
@@ -270,12 +308,17 @@ describe(`${MANY} registered connections`, () => {
     const listed = [];
     let next = "m-";
     do {
-      const page = assertStatus(await broker.call(`/admin/connections?limit=100&after=${next}`, { key: OPERATOR, agent })).json();
+      const page = assertStatus(
+        await broker.call(`/admin/connections?limit=100&after=${next}`, { key: OPERATOR, agent }),
+      ).json();
       listed.push(...page.connections);
       next = page.next;
     } while (next !== null);
     const of = listed.filter(({ id }) => id.startsWith("m-"));
-    assert.deepEqual(of.map(({ id }) => id), ids);
+    assert.deepEqual(
+      of.map(({ id }) => id),
+      ids,
+    );
     assert.ok(of.every(({ state, source }) => state === "cold" && source === "registry"));
 
     const used = ids.filter((_, number) => number % Math.ceil(MANY / 50) === 0);

@@ -124,7 +124,8 @@ class Load {
   async passes() {
     const before = { ...this.counts };
     const enough = { operator: 3, events: 6 };
-    const passed = () => Object.entries(this.counts).every(([name, count]) => count - before[name] >= (enough[name] ?? ENOUGH / 4));
+    const passed = () =>
+      Object.entries(this.counts).every(([name, count]) => count - before[name] >= (enough[name] ?? ENOUGH / 4));
     await eventually(passed, "the answers to the calls");
     assert.deepEqual(this.failures, {});
   }
@@ -141,7 +142,8 @@ class Load {
   async #go(name, make, pause) {
     while (this.#goesOn) {
       const answer = await make().catch(({ message }) => ({ status: message }));
-      if (answer.status !== (name === "events" ? 202 : 200)) this.#fail(`${name}: ${answer.status} ${answer.text?.match(/"code":"\w+"/)}`);
+      if (answer.status !== (name === "events" ? 202 : 200))
+        this.#fail(`${name}: ${answer.status} ${answer.text?.match(/"code":"\w+"/)}`);
       this.counts[name] += 1;
       await sleep(pause);
     }
@@ -192,7 +194,8 @@ async function sealedWith(connection) {
   return answer.status === 200 ? answer.json().sealing_key : undefined;
 }
 
-const refusals = () => Object.entries(providers).flatMap(([id, { refusals }]) => refusals.map((request) => ({ id, ...request })));
+const refusals = () =>
+  Object.entries(providers).flatMap(([id, { refusals }]) => refusals.map((request) => ({ id, ...request })));
 
 describe("under load, without a call that fails", () => {
   test("a sealing key follows another", async () => {
@@ -207,7 +210,10 @@ describe("under load, without a call that fails", () => {
     await put({ SEALING_KEYS: SECOND });
     // Everything opens: nobody is asked for anything again.
     assert.equal(tokenRequests(), requests);
-    assert.deepEqual(broker.logsSince(since).filter(({ event, outcome }) => event === "record_unopened" || outcome === "unopened"), []);
+    assert.deepEqual(
+      broker.logsSince(since).filter(({ event, outcome }) => event === "record_unopened" || outcome === "unopened"),
+      [],
+    );
   });
 
   test("a client secret follows another, where the provider takes two at a time", async () => {

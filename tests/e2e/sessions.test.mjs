@@ -43,7 +43,10 @@ const c = {};
 before(async () => {
   upstream = await startUpstream();
   for (const [id, settings] of Object.entries(CONNECTIONS)) c[id] = upstream.connection(id, { users: {}, ...settings });
-  c.service = upstream.connection("service", { grant: "static", fields: { rules: [{ ...EVERYTHING, callers: ["session", "backend"] }] } });
+  c.service = upstream.connection("service", {
+    grant: "static",
+    fields: { rules: [{ ...EVERYTHING, callers: ["session", "backend"] }] },
+  });
   c.closed = upstream.connection("closed", { grant: "static" });
   gate = await startGate(`${upstream.url}/as/down/token`);
   c.down = upstream.connection("down", { users: {}, expiresIn: 5, fields: { token_url: gate.url } });
@@ -56,8 +59,11 @@ before(async () => {
     startBroker({
       ...settings,
       vars: {
-        ...settings.vars, BASE_PATH: "/broker", SESSION_CROSS_SITE: true,
-        SESSION_IDLE_SECONDS: IDLE_SECONDS, SESSION_MAX_SECONDS: MAX_SECONDS,
+        ...settings.vars,
+        BASE_PATH: "/broker",
+        SESSION_CROSS_SITE: true,
+        SESSION_IDLE_SECONDS: IDLE_SECONDS,
+        SESSION_MAX_SECONDS: MAX_SECONDS,
       },
     }),
   ]);
@@ -115,7 +121,10 @@ describe("a session", () => {
     assertEveryAnswer(answer, "session");
     const body = answer.json();
     assert.deepEqual(Object.keys(body), ["connections"]);
-    assert.deepEqual(body.connections.map((one) => Object.keys(one).sort()), [["expires_at", "id"]]);
+    assert.deepEqual(
+      body.connections.map((one) => Object.keys(one).sort()),
+      [["expires_at", "id"]],
+    );
     assert.equal(body.connections[0].id, "plain");
     assertIn(DEFAULT_MAX_SECONDS, body.connections[0].expires_at);
   });
@@ -146,7 +155,9 @@ describe("a session", () => {
 
   test("passes on no cookie of the API's", async () => {
     const person = await signedIn(c.plain);
-    c.plain.on("/cookie", (request, response) => response.writeHead(200, { "Set-Cookie": `${COOKIE}=x; Path=/`, "X-Told": "1" }).end());
+    c.plain.on("/cookie", (_request, response) =>
+      response.writeHead(200, { "Set-Cookie": `${COOKIE}=x; Path=/`, "X-Told": "1" }).end(),
+    );
     const answer = assertStatus(await person.call(c.plain, "/cookie"));
     assert.deepEqual([setCookies(answer), answer.headers["x-told"]], [[], "1"]);
   });
@@ -155,8 +166,13 @@ describe("a session", () => {
     const person = await signedIn(c.plain);
     const own = `${COOKIE}=${person.cookie}`;
     for (const Cookie of [
-      `a=b; ${own}`, `${own}; a=b`, `a=b;${own};c=d`, `; ${own};`,
-      `x${COOKIE}=wrong; ${own}`, `${COOKIE}x=wrong; ${own}`, `a="${COOKIE}=x"; ${own}`,
+      `a=b; ${own}`,
+      `${own}; a=b`,
+      `a=b;${own};c=d`,
+      `; ${own};`,
+      `x${COOKIE}=wrong; ${own}`,
+      `${COOKIE}x=wrong; ${own}`,
+      `a="${COOKIE}=x"; ${own}`,
     ]) {
       assertStatus(await person.session({ cookie: null, headers: { Cookie } }));
     }
@@ -173,21 +189,46 @@ describe("a session", () => {
     const other = id[0] === "A" ? `B${id.slice(1)}` : `A${id.slice(1)}`;
     const swapped = id.replace(/[a-z]/, (letter) => letter.toUpperCase());
     for (const Cookie of [
-      ...[randomBytes(32).toString("base64url"), other, swapped, twin, id.slice(0, -1), `${id}A`, `${id}=`, `"${id}"`, `${id}%20`, id.slice(1), "", "null", `${id}.${id}`]
-        .map((value) => `${COOKIE}=${value}`),
-      `porteiro=${id}`, `__Host-porteiro=${id}`, `__host-http-porteiro=${id}`, id, `=${id}`, `=${COOKIE}=${id}`,
+      ...[
+        randomBytes(32).toString("base64url"),
+        other,
+        swapped,
+        twin,
+        id.slice(0, -1),
+        `${id}A`,
+        `${id}=`,
+        `"${id}"`,
+        `${id}%20`,
+        id.slice(1),
+        "",
+        "null",
+        `${id}.${id}`,
+      ].map((value) => `${COOKIE}=${value}`),
+      `porteiro=${id}`,
+      `__Host-porteiro=${id}`,
+      `__host-http-porteiro=${id}`,
+      id,
+      `=${id}`,
+      `=${COOKIE}=${id}`,
     ]) {
       await unauthenticated(() => person.session({ cookie: null, headers: { Cookie } }));
       await unauthenticated(() => person.call(c.plain, undefined, { cookie: null, headers: { Cookie } }));
     }
-    await unauthenticated(() => person.call(c.plain, undefined, { cookie: null, headers: { Authorization: `Bearer ${id}` } }));
+    await unauthenticated(() =>
+      person.call(c.plain, undefined, { cookie: null, headers: { Authorization: `Bearer ${id}` } }),
+    );
     await callsAs(person, c.plain);
   });
 
   test("is not had with two cookies of its name: one of them is somebody else's", async () => {
     const [person, other] = [await signedIn(c.plain), await signedIn(c.plain)];
     const wrong = randomBytes(32).toString("base64url");
-    for (const [first, second] of [[person.cookie, wrong], [wrong, person.cookie], [person.cookie, other.cookie], [person.cookie, person.cookie]]) {
+    for (const [first, second] of [
+      [person.cookie, wrong],
+      [wrong, person.cookie],
+      [person.cookie, other.cookie],
+      [person.cookie, person.cookie],
+    ]) {
       const headers = { Cookie: `${COOKIE}=${first}; ${COOKIE}=${second}` };
       await unauthenticated(() => person.session({ cookie: null, headers }));
       await unauthenticated(() => person.call(c.plain, undefined, { cookie: null, headers }));
@@ -239,11 +280,21 @@ describe("a session", () => {
     const found = [];
     for (const cookie of ids) {
       const answer = await person.session({ cookie });
-      if (answer.status === 200) found.push(answer.json().connections.map(({ id }) => id).sort().join());
+      if (answer.status === 200)
+        found.push(
+          answer
+            .json()
+            .connections.map(({ id }) => id)
+            .sort()
+            .join(),
+        );
     }
     // Either one went on from the other, or the second one came with a dead cookie and began anew.
     const possible = [["other,plain,third"], ["other,plain", "third"], ["other", "plain,third"]];
-    assert.ok(possible.some((one) => one.join(" ") === found.join(" ")), found.join(" "));
+    assert.ok(
+      possible.some((one) => one.join(" ") === found.join(" ")),
+      found.join(" "),
+    );
   });
 
   test("is another person's after another person signed in over it", async () => {
@@ -273,7 +324,9 @@ describe("a session", () => {
     const person = await signedIn(c.named);
     const answer = await callsAs(person, c.named);
     const id = answer.headers["x-request-id"];
-    const line = await broker.logged((log) => log.request_id === id && log.status !== undefined, { what: "the call's line" });
+    const line = await broker.logged((log) => log.request_id === id && log.status !== undefined, {
+      what: "the call's line",
+    });
     assert.deepEqual([line.caller, line.connection, line.status], ["people", "named", 200]);
   });
 
@@ -376,7 +429,10 @@ describe("the token of a person", () => {
     const presented = requests.slice(1).map(({ parameters }) => parameters.refresh_token);
     assert.equal(new Set(presented).size, 3);
     // Each is known to the endpoint, so none was made up; the third was the newest.
-    assert.deepEqual(requests.map(({ outcome }) => outcome), Array(4).fill("ok"));
+    assert.deepEqual(
+      requests.map(({ outcome }) => outcome),
+      Array(4).fill("ok"),
+    );
     assert.ok(requests.slice(1).every(({ parameters }) => !("password" in parameters) && !("username" in parameters)));
   });
 
@@ -386,10 +442,18 @@ describe("the token of a person", () => {
     const bodies = Array.from({ length: 10 }, () => randomBytes(20_000));
     const agent = keepAlive();
     c.replayed.answerTokenRequest({ delay: 300 });
-    const answers = await Promise.all(bodies.map((body) => person.call(c.replayed, undefined, { method: "POST", body, agent })));
+    const answers = await Promise.all(
+      bodies.map((body) => person.call(c.replayed, undefined, { method: "POST", body, agent })),
+    );
     agent.destroy();
-    assert.deepEqual(answers.map((answer) => [answer.status, answer.json().person]), bodies.map(() => [200, person.name]));
-    assert.deepEqual(answers.map((answer) => answer.json().sha256), bodies.map(sha256));
+    assert.deepEqual(
+      answers.map((answer) => [answer.status, answer.json().person]),
+      bodies.map(() => [200, person.name]),
+    );
+    assert.deepEqual(
+      answers.map((answer) => answer.json().sha256),
+      bodies.map(sha256),
+    );
     assert.deepEqual(types(c.replayed.tokenRequestsOf(person.name)), ["password", "refresh_token"]);
     for (const body of bodies) {
       const own = c.replayed.requests.filter((request) => request.sha256 === sha256(body));
@@ -470,7 +534,10 @@ describe("time", { concurrency: true }, () => {
     const agent = keepAlive();
     const answers = await Promise.all(Array.from({ length: 50 }, () => person.call(ended, undefined, { agent })));
     agent.destroy();
-    assert.deepEqual(answers.map((answer) => [answer.status, answer.json().person]), Array(50).fill([200, person.name]));
+    assert.deepEqual(
+      answers.map((answer) => [answer.status, answer.json().person]),
+      Array(50).fill([200, person.name]),
+    );
     assert.deepEqual(types(requests().slice(before)), ["refresh_token"]);
     assert.equal(ended.maxConcurrentTokenRequests, 1);
     t.diagnostic(`1 token request for 50 calls, after ${before}`);
@@ -522,7 +589,11 @@ describe("time", { concurrency: true }, () => {
       await sleep(200);
     }
     assert.equal(answer.json().person, person.name);
-    assert.ok(types(down.tokenRequestsOf(person.name)).slice(1).every((type) => type === "refresh_token"));
+    assert.ok(
+      types(down.tokenRequestsOf(person.name))
+        .slice(1)
+        .every((type) => type === "refresh_token"),
+    );
     t.diagnostic(`used for ${lived} ms of 5000; ${gate.requests.length - 1} token requests in all after the sign-in`);
   });
 
@@ -562,7 +633,10 @@ describe("time", { concurrency: true }, () => {
     assert.deepEqual(statuses, { 200: 2 * count });
     // The API's own idea of who each call was for.
     const strays = crowd.requests.filter(({ below, person }) => people[below.split(/[/-]/)[2]]?.name !== person);
-    assert.deepEqual(strays.map(({ below, person }) => [below, person]), []);
+    assert.deepEqual(
+      strays.map(({ below, person }) => [below, person]),
+      [],
+    );
     const renewals = people.map(({ name }) => types(crowd.tokenRequestsOf(name)));
     for (const all of renewals) {
       assert.equal(all.filter((type) => type === "password").length, 1);
@@ -614,7 +688,10 @@ describe("time", { concurrency: true }, () => {
 describe("a broker for a front end on another site, below a path", () => {
   test("sets a cookie that goes there, for the page's own site only", async () => {
     const answer = await new Person(abroad, c.plain).signIn(c.plain);
-    assert.match(setCookies(answer)[0], new RegExp(`^${COOKIE}=[A-Za-z0-9_-]{43}; Path=/; Secure; HttpOnly; SameSite=None; Partitioned$`));
+    assert.match(
+      setCookies(answer)[0],
+      new RegExp(`^${COOKIE}=[A-Za-z0-9_-]{43}; Path=/; Secure; HttpOnly; SameSite=None; Partitioned$`),
+    );
   });
 
   test("clears that same cookie", async () => {
@@ -628,7 +705,11 @@ describe("a broker for a front end on another site, below a path", () => {
   test("has nothing at the addresses without the path", async () => {
     const person = new Person(abroad, c.plain);
     await person.signIn(c.plain);
-    for (const [method, target] of [["POST", "/auth/plain/login"], ["GET", "/auth/session"], ["POST", "/auth/logout"]]) {
+    for (const [method, target] of [
+      ["POST", "/auth/plain/login"],
+      ["GET", "/auth/session"],
+      ["POST", "/auth/logout"],
+    ]) {
       const headers = { Cookie: `${COOKIE}=${person.cookie}` };
       const json = method === "POST" ? person.credentials : undefined;
       assertProblem(await abroad.call(target, { method, key: null, origin: ORIGIN, headers, json }), 404, "not_found");
@@ -642,7 +723,11 @@ describe("a broker for a front end on another site, below a path", () => {
     const before = apiRequests();
     const headers = { "Sec-Fetch-Site": "cross-site" };
     assertProblem(await person.call(c.plain, undefined, { origin: undefined, headers }), 403, "cross_site_request");
-    assertProblem(await person.call(c.plain, undefined, { method: "POST", body: "x", origin: undefined, headers }), 403, "cross_site_request");
+    assertProblem(
+      await person.call(c.plain, undefined, { method: "POST", body: "x", origin: undefined, headers }),
+      403,
+      "cross_site_request",
+    );
     assert.equal(apiRequests(), before);
     assertStatus(await person.call(c.plain, undefined, { method: "POST", body: "x", headers }));
   });
@@ -668,11 +753,19 @@ describe("a restart", () => {
     const hold = new Promise((resolve) => (release = resolve));
     c["lost-request"].answerTokenRequest({ hang: true });
     for (const id of KILLED.slice(1)) c[id].answerTokenRequest({ hold });
-    const lost = KILLED.map((id) => people[id].call(c[id]).then(() => "answered", () => "lost"));
+    const lost = KILLED.map((id) =>
+      people[id].call(c[id]).then(
+        () => "answered",
+        () => "lost",
+      ),
+    );
     await Promise.all(KILLED.map((id) => c[id].until(({ tokenRequests }) => tokenRequests.length === 2)));
     await broker.kill();
     release();
-    assert.deepEqual(await Promise.all(lost), KILLED.map(() => "lost"));
+    assert.deepEqual(
+      await Promise.all(lost),
+      KILLED.map(() => "lost"),
+    );
     while (KILLED.slice(1).some((id) => c[id].tokenRequests[1].outcome !== "ok")) await sleep(10);
     await broker.restart();
   });
@@ -733,7 +826,10 @@ describe("a restart", () => {
     await unauthenticated(() => people.plain.call(c.plain));
     await people.plain.signIn(c.plain);
     await callsAs(people.plain, c.plain);
-    assert.deepEqual(broker.logsSince(since).filter(({ event }) => event === "panic"), []);
+    assert.deepEqual(
+      broker.logsSince(since).filter(({ event }) => event === "panic"),
+      [],
+    );
   });
 });
 

@@ -12,7 +12,17 @@ import { join } from "node:path";
 import { assertProblem, assertStatus } from "./support/assertions.mjs";
 import { KEY, ORIGIN, sealingKey, startBroker } from "./support/broker.mjs";
 import { call, keepAlive } from "./support/client.mjs";
-import { login, NAME_MARK, newAddress, newName, newPassword, PASSWORD_MARK, Person, sessionIdOf, setCookies } from "./support/person.mjs";
+import {
+  login,
+  NAME_MARK,
+  newAddress,
+  newName,
+  newPassword,
+  PASSWORD_MARK,
+  Person,
+  sessionIdOf,
+  setCookies,
+} from "./support/person.mjs";
 import { files, search } from "./support/search.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 import { startWorkerd } from "./support/workerd.mjs";
@@ -47,7 +57,10 @@ function guess(connection, username, address, options) {
 function assertLimited(answer) {
   assertProblem(answer, 429, "rate_limited");
   const seconds = Number(answer.headers["retry-after"]);
-  assert.ok(Number.isInteger(seconds) && seconds >= 1 && seconds <= WINDOW_SECONDS, `Retry-After: ${answer.headers["retry-after"]}`);
+  assert.ok(
+    Number.isInteger(seconds) && seconds >= 1 && seconds <= WINDOW_SECONDS,
+    `Retry-After: ${answer.headers["retry-after"]}`,
+  );
   assert.deepEqual(setCookies(answer), []);
 }
 
@@ -63,14 +76,17 @@ function assertFew(answers, asked) {
 
 /** As many refusals as there may be in a minute. */
 async function useUp(connection, person, address = newAddress) {
-  for (let i = 0; i < LIMIT; i += 1) assertProblem(await guess(connection, person.name, address()), 401, "login_rejected");
+  for (let i = 0; i < LIMIT; i += 1)
+    assertProblem(await guess(connection, person.name, address()), 401, "login_rejected");
 }
 
 describe("guesses at one name", () => {
   test("from twenty addresses at once: at most five reach the token endpoint", async (t) => {
     const person = newPerson(plain);
     const agent = keepAlive();
-    const answers = await Promise.all(Array.from({ length: 20 }, () => guess(plain, person.name, newAddress(), { agent })));
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => guess(plain, person.name, newAddress(), { agent })),
+    );
     agent.destroy();
     const asked = plain.tokenRequestsOf(person.name).length;
     assertFew(answers, asked);
@@ -81,7 +97,9 @@ describe("guesses at one name", () => {
     const person = newPerson(failing);
     failing.answerTokenRequest(...Array.from({ length: LIMIT }, () => ({ delay: 300 })));
     const agent = keepAlive();
-    const answers = await Promise.all(Array.from({ length: 20 }, () => guess(failing, person.name, newAddress(), { agent })));
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => guess(failing, person.name, newAddress(), { agent })),
+    );
     agent.destroy();
     const asked = failing.tokenRequestsOf(person.name).length;
     assertFew(answers, asked);
@@ -175,7 +193,9 @@ describe("people who know their passwords", () => {
   test("sign in from many browsers at a time", async () => {
     const person = newPerson(plain);
     const agent = keepAlive();
-    const answers = await Promise.all(Array.from({ length: 10 }, () => person.login(plain, { address: newAddress(), agent })));
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () => person.login(plain, { address: newAddress(), agent })),
+    );
     agent.destroy();
     assert.equal(new Set(answers.map((answer) => sessionIdOf(assertStatus(answer)))).size, answers.length);
   });
@@ -198,7 +218,12 @@ describe("where the runtime tells no address", () => {
     });
     try {
       const send = (person, password) =>
-        call(bare.url, "/auth/plain/login", { method: "POST", key: null, origin: ORIGIN, json: { username: person.name, password } });
+        call(bare.url, "/auth/plain/login", {
+          method: "POST",
+          key: null,
+          origin: ORIGIN,
+          json: { username: person.name, password },
+        });
       for (let i = 0; i < LIMIT + 1; i += 1) {
         const person = newPerson(plain);
         sessionIdOf(assertStatus(await send(person, person.password)));
@@ -233,7 +258,11 @@ describe("what is kept of it", () => {
     await broker.kill();
     const stored = await files(join(broker.persistTo, "v3", "do"));
     assert.ok(Object.values(stored).reduce((sum, { length }) => sum + length, 0) > 4_096);
-    assert.ok(plain.tokenRequests.every(({ parameters }) => parameters.username.includes(NAME_MARK) && parameters.password.includes(PASSWORD_MARK)));
+    assert.ok(
+      plain.tokenRequests.every(
+        ({ parameters }) => parameters.username.includes(NAME_MARK) && parameters.password.includes(PASSWORD_MARK),
+      ),
+    );
     // The local runtime keeps the names of the objects with them.
     const wanted = { "a name": NAME_MARK, "a password": PASSWORD_MARK };
     assert.deepEqual(search({ ...stored, ...lines }, wanted), []);

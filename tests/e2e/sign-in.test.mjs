@@ -22,7 +22,11 @@ const REFUSALS = {
   "wrong-password": [error(400, "invalid_grant"), 401, "login_rejected"],
   "wrong-password-401": [error(401, "invalid_credentials"), 401, "login_rejected"],
   "no-access": [error(403, "access_denied"), 401, "login_rejected"],
-  "bare-401": [{ status: 401, headers: { "WWW-Authenticate": `Basic realm="${SECRET_TEXT}"` }, body: HTML }, 401, "login_rejected"],
+  "bare-401": [
+    { status: 401, headers: { "WWW-Authenticate": `Basic realm="${SECRET_TEXT}"` }, body: HTML },
+    401,
+    "login_rejected",
+  ],
   "bare-403": [{ status: 403, body: HTML }, 401, "login_rejected"],
 };
 const FAILURES = {
@@ -53,7 +57,12 @@ const CONNECTIONS = {
     fields: { provider: "hubsoft", grant: undefined },
     credentials: { client_id: "12", client_secret: 'a"b\\c é' },
   },
-  ...Object.fromEntries(Object.keys({ ...REFUSALS, ...FAILURES }).map((id) => [id, id === "hanging" ? { fields: { token_timeout_ms: 400 } } : {}])),
+  ...Object.fromEntries(
+    Object.keys({ ...REFUSALS, ...FAILURES }).map((id) => [
+      id,
+      id === "hanging" ? { fields: { token_timeout_ms: 400 } } : {},
+    ]),
+  ),
 };
 
 const BROKEN = {
@@ -70,7 +79,10 @@ before(async () => {
   upstream = await startUpstream();
   for (const [id, settings] of Object.entries(CONNECTIONS)) c[id] = upstream.connection(id, { users: {}, ...settings });
   for (const [id, { fields }] of Object.entries(BROKEN)) c[id] = upstream.connection(id, { users: {}, fields });
-  c.service = upstream.connection("service", { grant: "static", fields: { rules: [{ ...EVERYTHING, callers: ["session", "backend"] }] } });
+  c.service = upstream.connection("service", {
+    grant: "static",
+    fields: { rules: [{ ...EVERYTHING, callers: ["session", "backend"] }] },
+  });
   broker = await startBroker({ vars: { CONNECTIONS: upstream.vars }, secrets: upstream.secrets });
 });
 
@@ -139,8 +151,12 @@ describe("a sign-in", () => {
     assert.equal(method, "POST");
     assert.match(headers["content-type"], /^application\/x-www-form-urlencoded(?:\s*;\s*charset=utf-8)?$/i);
     assert.deepEqual(parameters, {
-      grant_type: "password", username: person.name, password: person.password,
-      audience: "https://v8.example/", scope: "offline_access", client_id: "v8-client",
+      grant_type: "password",
+      username: person.name,
+      password: person.password,
+      audience: "https://v8.example/",
+      scope: "offline_access",
+      client_id: "v8-client",
     });
     assert.equal([...new URLSearchParams(body)].length, 6);
     assert.equal(headers.authorization, undefined);
@@ -152,7 +168,11 @@ describe("a sign-in", () => {
     const [{ headers, body }] = c.json.tokenRequestsOf(person.name);
     assert.match(headers["content-type"], /^application\/json\b/);
     assert.deepEqual(JSON.parse(body), {
-      grant_type: "password", client_id: "12", client_secret: 'a"b\\c é', username: person.name, password: person.password,
+      grant_type: "password",
+      client_id: "12",
+      client_secret: 'a"b\\c é',
+      username: person.name,
+      password: person.password,
     });
     await callsAs(person, c.json);
   });
@@ -160,11 +180,21 @@ describe("a sign-in", () => {
   test("tells the token endpoint nothing of the browser", async () => {
     const person = new Person(broker, c.plain);
     await person.signIn(c.plain);
-    await person.signIn(c.plain, { headers: { "User-Agent": "front-end/1", Referer: `${ORIGIN}/x`, "X-Forwarded-For": "192.0.2.1" } });
+    await person.signIn(c.plain, {
+      headers: { "User-Agent": "front-end/1", Referer: `${ORIGIN}/x`, "X-Forwarded-For": "192.0.2.1" },
+    });
     const requests = c.plain.tokenRequestsOf(person.name);
     assert.equal(requests.length, 2);
     for (const { headers, rawHeaders } of requests) {
-      for (const name of ["cookie", "origin", "referer", "x-forwarded-for", "cf-connecting-ip", "authorization", "sec-fetch-site"]) {
+      for (const name of [
+        "cookie",
+        "origin",
+        "referer",
+        "x-forwarded-for",
+        "cf-connecting-ip",
+        "authorization",
+        "sec-fetch-site",
+      ]) {
         assert.equal(headers[name], undefined, name);
       }
       assert.ok(!JSON.stringify(rawHeaders).includes("front-end"));
@@ -175,9 +205,14 @@ describe("a sign-in", () => {
     const person = new Person(broker, c.plain);
     const granted = await person.signIn(c.plain);
     const refused = await person.login(c.plain, { body: { ...person.credentials, password: "wrong" } });
-    for (const [answer, outcome] of [[granted, "granted"], [refused, "login_rejected"]]) {
+    for (const [answer, outcome] of [
+      [granted, "granted"],
+      [refused, "login_rejected"],
+    ]) {
       const id = answer.headers["x-request-id"];
-      const line = await broker.logged((log) => log.event === "sign_in" && log.request_id === id, { what: `the sign-in's line (${outcome})` });
+      const line = await broker.logged((log) => log.event === "sign_in" && log.request_id === id, {
+        what: `the sign-in's line (${outcome})`,
+      });
       assert.deepEqual([line.connection, line.outcome], ["plain", outcome]);
     }
   });
@@ -226,7 +261,10 @@ describe("a sign-in that is refused", () => {
       await person.login(c.passport, { body: { ...person.credentials, password: "wrong" } }),
       await person.login(c.passport, { body: { ...person.credentials, username: "nobody@example.com" } }),
     ];
-    const [first, second] = answers.map((answer) => ({ ...assertProblem(answer, 401, "login_rejected"), request_id: undefined }));
+    const [first, second] = answers.map((answer) => ({
+      ...assertProblem(answer, 401, "login_rejected"),
+      request_id: undefined,
+    }));
     assert.deepEqual(first, second);
   });
 
@@ -234,7 +272,11 @@ describe("a sign-in that is refused", () => {
     const person = await signedIn(c.plain);
     c.other.addUser(person.name, "another password");
     assertProblem(await person.login(c.other), 401, "login_rejected");
-    assertProblem(await person.login(c.plain, { body: { ...person.credentials, password: "wrong" } }), 401, "login_rejected");
+    assertProblem(
+      await person.login(c.plain, { body: { ...person.credentials, password: "wrong" } }),
+      401,
+      "login_rejected",
+    );
     assert.deepEqual(await person.signedInTo(), ["plain"]);
     await callsAs(person, c.plain);
   });
@@ -242,7 +284,11 @@ describe("a sign-in that is refused", () => {
   test("holds up nobody else", async () => {
     const person = new Person(broker, c.plain);
     for (let i = 0; i < 3; i += 1) {
-      assertProblem(await person.login(c.plain, { body: { ...person.credentials, password: "wrong" } }), 401, "login_rejected");
+      assertProblem(
+        await person.login(c.plain, { body: { ...person.credentials, password: "wrong" } }),
+        401,
+        "login_rejected",
+      );
     }
     await callsAs(await signedIn(c.plain), c.plain);
   });
@@ -250,13 +296,13 @@ describe("a sign-in that is refused", () => {
 
 describe("a sign-in that is none", () => {
   const BAD_BODIES = {
-    "nothing": "",
+    nothing: "",
     "not JSON": "username=a&password=b",
     "cut JSON": '{"username":"a","password":"b"',
     "more than JSON": '{"username":"a","password":"b"} x',
     "a text": '"a"',
     "a number": "1",
-    "null": "null",
+    null: "null",
     "a list": '["a","b"]',
     "a list of the object": '[{"username":"a","password":"b"}]',
     "an empty object": "{}",
@@ -290,14 +336,27 @@ describe("a sign-in that is none", () => {
     const person = new Person(broker, c.plain);
     const body = JSON.stringify(person.credentials);
     for (const type of [
-      undefined, "", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/json", "application/jsonp",
-      "text/plain; application/json", "text/plain, application/json", "application/json-patch+json",
+      undefined,
+      "",
+      "text/plain",
+      "application/x-www-form-urlencoded",
+      "multipart/form-data; boundary=x",
+      "text/json",
+      "application/jsonp",
+      "text/plain; application/json",
+      "text/plain, application/json",
+      "application/json-patch+json",
     ]) {
       const headers = type === undefined ? {} : { "Content-Type": type };
       assertProblem(await login(broker, "plain", undefined, { body, headers }), 400, "bad_request");
     }
     assert.equal(c.plain.tokenRequestsOf(person.name).length, 0);
-    for (const type of ["application/json", "Application/JSON", "application/json; charset=utf-8", "application/json;charset=UTF-8"]) {
+    for (const type of [
+      "application/json",
+      "Application/JSON",
+      "application/json; charset=utf-8",
+      "application/json;charset=UTF-8",
+    ]) {
       assertStatus(await login(broker, "plain", undefined, { body, headers: { "Content-Type": type } }));
     }
   });
@@ -307,11 +366,18 @@ describe("a sign-in that is none", () => {
     const text = Buffer.from(JSON.stringify(person.credentials));
     const padded = (bytes) => Buffer.concat([text, Buffer.alloc(bytes - text.length, " ")]);
     const whole = (bytes) => bytes;
-    const pieces = (bytes) => Readable.from(Array.from({ length: Math.ceil(bytes.length / 1_024) }, (_, i) => bytes.subarray(i * 1_024, (i + 1) * 1_024)));
+    const pieces = (bytes) =>
+      Readable.from(
+        Array.from({ length: Math.ceil(bytes.length / 1_024) }, (_, i) => bytes.subarray(i * 1_024, (i + 1) * 1_024)),
+      );
     const headers = { "Content-Type": "application/json" };
     for (const make of [whole, pieces]) {
       assertStatus(await login(broker, "plain", undefined, { body: make(padded(16_384)), headers }));
-      assertProblem(await login(broker, "plain", undefined, { body: make(padded(16_385)), headers }), 413, "body_too_large");
+      assertProblem(
+        await login(broker, "plain", undefined, { body: make(padded(16_385)), headers }),
+        413,
+        "body_too_large",
+      );
       // Nobody reads all of it, so the connection may end before all of it is sent.
       const broken = ({ code }) => assert.ok(["EPIPE", "ECONNRESET"].includes(code), code);
       const answer = await login(broker, "plain", undefined, { body: make(padded(1_000_000)), headers }).catch(broken);
@@ -346,8 +412,22 @@ describe("a sign-in that is none", () => {
   });
 
   test("because the address is another is not found", async () => {
-    for (const target of ["/auth", "/auth/", "/auth/plain", "/auth/plain/", "/auth/plain/logout", "/auth/plain/login/x", "/auth/login", "/login"]) {
-      const { status } = await broker.call(target, { method: "POST", key: null, origin: ORIGIN, json: { username: "a", password: "b" } });
+    for (const target of [
+      "/auth",
+      "/auth/",
+      "/auth/plain",
+      "/auth/plain/",
+      "/auth/plain/logout",
+      "/auth/plain/login/x",
+      "/auth/login",
+      "/login",
+    ]) {
+      const { status } = await broker.call(target, {
+        method: "POST",
+        key: null,
+        origin: ORIGIN,
+        json: { username: "a", password: "b" },
+      });
       assert.equal(status, 404, target);
     }
   });
@@ -363,16 +443,22 @@ describe("a connection for people", () => {
   for (const [id, { named }] of Object.entries(BROKEN)) {
     test(`(${id}) that cannot work is misconfigured and named in the log`, async () => {
       assertProblem(await broker.call(c[id].api()), 503, "misconfigured");
-      await broker.logged(({ field }) => field !== undefined && String(field).includes(id) && String(field).includes(named), {
-        what: `a problem of ${id}.${named}`,
-      });
+      await broker.logged(
+        ({ field }) => field !== undefined && String(field).includes(id) && String(field).includes(named),
+        {
+          what: `a problem of ${id}.${named}`,
+        },
+      );
     });
   }
 
   test("that works is no problem", () => {
     const fields = broker.logs.filter(({ field }) => field !== undefined).map(({ field }) => String(field));
     const names = Object.keys(BROKEN).flatMap((id) => [id, id.toUpperCase().replaceAll("-", "_")]);
-    assert.deepEqual(fields.filter((field) => !names.some((name) => field.includes(name))), []);
+    assert.deepEqual(
+      fields.filter((field) => !names.some((name) => field.includes(name))),
+      [],
+    );
   });
 });
 

@@ -66,7 +66,12 @@ before(async () => {
         ...upstream.vars,
         hubsoft: { provider: "hubsoft", base_url: hubsoft.baseUrl, rules: [EVERYTHING] },
         v8: { provider: "v8", base_url: v8.baseUrl, token_url: v8.tokenUrl, rules: [EVERYTHING] },
-        rotating: { provider: "hubsoft", base_url: rotating.baseUrl, token_url: gates.rotating.url, rules: [EVERYTHING] },
+        rotating: {
+          provider: "hubsoft",
+          base_url: rotating.baseUrl,
+          token_url: gates.rotating.url,
+          rules: [EVERYTHING],
+        },
       },
     },
     secrets: {
@@ -133,13 +138,19 @@ async function traffic(connection, done) {
 
 const statuses = (answers) => tally(answers.map(({ status }) => status));
 const sources = (answers) => tally(answers.map(({ tokenSource }) => tokenSource));
-const said = (counts) => Object.entries(counts).map(([name, count]) => `${count} ${name}`).join(", ");
+const said = (counts) =>
+  Object.entries(counts)
+    .map(([name, count]) => `${count} ${name}`)
+    .join(", ");
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
 /** Waits until `connection` is asked for its `count`th token. */
 const asked = (connection, count) =>
-  connection.until(({ tokenRequests }) => tokenRequests.length >= count, { limit: PATIENCE, what: `token request ${count}` });
+  connection.until(({ tokenRequests }) => tokenRequests.length >= count, {
+    limit: PATIENCE,
+    what: `token request ${count}`,
+  });
 
 /** When the `count`th token of `connection` ends, as the broker counts, at the latest. */
 const endOf = ({ tokenRequests, settings }, count) => tokenRequests[count - 1].at + settings.expiresIn * 1_000;
@@ -158,7 +169,9 @@ describe(`${CROWD} calls at once`, () => {
       assert.deepEqual(statuses(answers), { 200: CROWD });
       const { tokenRequests, maxConcurrentTokenRequests } = provider();
       assert.deepEqual([tokenRequests.length, maxConcurrentTokenRequests], [1, 1]);
-      t.diagnostic(`${id}: ${tokenRequests.length} token request for ${CROWD} calls; their tokens: ${said(sources(answers))}`);
+      t.diagnostic(
+        `${id}: ${tokenRequests.length} token request for ${CROWD} calls; their tokens: ${said(sources(answers))}`,
+      );
     });
   }
 
@@ -173,7 +186,10 @@ describe(`${CROWD} calls at once`, () => {
     assert.deepEqual(statuses(answers), { 200: CROWD });
     // On a slow machine the new token ages in its turn before all are answered.
     const soon = ended.tokenRequests.slice(2).filter(({ at }) => at < endOf(ended, 3) - ended.settings.expiresIn * 250);
-    assert.deepEqual(soon.map(({ parameters }) => parameters.grant_type), ["refresh_token"]);
+    assert.deepEqual(
+      soon.map(({ parameters }) => parameters.grant_type),
+      ["refresh_token"],
+    );
     assert.equal(ended.maxConcurrentTokenRequests, 1);
     t.diagnostic(`${soon.length} token request for ${CROWD} calls; their tokens: ${said(sources(answers))}`);
   });
@@ -201,9 +217,13 @@ describe("fifty calls at once that the upstream refuses for their token", () => 
     const seen = revoked.requests.length;
     const bodies = Array.from({ length: count }, (_, i) => randomBytes(2_048 + i * 97));
     const answers = await atOnce(count, (options, i) =>
-      broker.call(revoked.api(`/echo/posted?call=${i}`), { ...options, method: "POST", body: bodies[i] }));
+      broker.call(revoked.api(`/echo/posted?call=${i}`), { ...options, method: "POST", body: bodies[i] }),
+    );
     assert.deepEqual(statuses(answers), { 200: count });
-    assert.deepEqual(answers.map((answer) => answer.json().sha256), bodies.map(sha256));
+    assert.deepEqual(
+      answers.map((answer) => answer.json().sha256),
+      bodies.map(sha256),
+    );
     assert.deepEqual(types(revoked), ["password", "refresh_token"]);
     assert.equal(revoked.maxConcurrentTokenRequests, 1);
     const [renewed] = revoked.live;
@@ -211,8 +231,14 @@ describe("fifty calls at once that the upstream refuses for their token", () => 
     assert.equal(requests.length, 2 * count);
     for (const [i, body] of bodies.entries()) {
       const own = requests.filter(({ below }) => below === `/echo/posted?call=${i}`);
-      assert.deepEqual(own.map(({ token }) => token), [old, renewed]);
-      assert.deepEqual(own.map((request) => request.sha256), [sha256(body), sha256(body)]);
+      assert.deepEqual(
+        own.map(({ token }) => token),
+        [old, renewed],
+      );
+      assert.deepEqual(
+        own.map((request) => request.sha256),
+        [sha256(body), sha256(body)],
+      );
     }
     t.diagnostic(`${revoked.tokenRequests.length - 1} token request for ${count} refused calls, each replayed once`);
   });
@@ -332,7 +358,9 @@ describe("a static token that the upstream refuses", () => {
     assert.equal(c.static.requests.length, 3);
     // Other connections' keepers renew meanwhile, as they are to.
     assert.equal(c.static.tokenRequests.length, 0);
-    const grants = broker.logsSince(since).filter(({ event, connection }) => event === "grant" && connection === "static");
+    const grants = broker
+      .logsSince(since)
+      .filter(({ event, connection }) => event === "grant" && connection === "static");
     assert.deepEqual(grants, []);
     upstream.verify();
   });
@@ -349,7 +377,12 @@ describe("a broker that is killed in the middle of a refresh", () => {
       const seen = gate.requests.length;
       rotating.revokeAccessTokens();
       gate.mode = mode;
-      const lost = atOnce(5, (options) => call(options).then(() => "answered", () => "lost"));
+      const lost = atOnce(5, (options) =>
+        call(options).then(
+          () => "answered",
+          () => "lost",
+        ),
+      );
       await gate.settled(seen);
       await broker.kill();
       assert.deepEqual(tally(await lost), { lost: 5 });
@@ -360,16 +393,25 @@ describe("a broker that is killed in the middle of a refresh", () => {
       assertStatus(await call());
       const requests = gate.requests.slice(seen).map(({ grant, status }) => [grant, status]);
       const expected = {
-        "lose-request": [["refresh_token", undefined], ["refresh_token", 200]],
+        "lose-request": [
+          ["refresh_token", undefined],
+          ["refresh_token", 200],
+        ],
         // The provider takes a refresh token that comes again for a stolen one.
-        "lose-answer": [["refresh_token", 200], ["refresh_token", 400], ["password", 200]],
+        "lose-answer": [
+          ["refresh_token", 200],
+          ["refresh_token", 400],
+          ["password", 200],
+        ],
       };
       assert.deepEqual(requests, expected[mode], `round ${round} (${mode})`);
     }
     const sent = tally(gate.requests.map(({ refreshToken }) => refreshToken).filter(Boolean));
     assert.deepEqual(tally(Object.values(sent)), { 2: 10 });
     assert.equal(rotating.maxConcurrentTokenRequests, 1);
-    t.diagnostic(`10 kills survived in ${Math.round((performance.now() - began) / 1_000)} s; token requests: ${said(tally(gate.requests.map(({ grant }) => grant)))}`);
+    t.diagnostic(
+      `10 kills survived in ${Math.round((performance.now() - began) / 1_000)} s; token requests: ${said(tally(gate.requests.map(({ grant }) => grant)))}`,
+    );
   });
 });
 

@@ -22,14 +22,15 @@ const c = {};
 
 before(async () => {
   upstream = await startUpstream();
-  elsewhere = createServer((request, response) => {
+  elsewhere = createServer((_request, response) => {
     elsewhere.hits += 1;
     response.end("{}");
   });
   elsewhere.hits = 0;
   await new Promise((resolve) => elsewhere.listen(0, "127.0.0.1", resolve));
   elsewhere.url = `http://127.0.0.1:${elsewhere.address().port}`;
-  for (const [id, settings] of Object.entries({ ...CONNECTIONS, ...failing() })) c[id] = upstream.connection(id, settings);
+  for (const [id, settings] of Object.entries({ ...CONNECTIONS, ...failing() }))
+    c[id] = upstream.connection(id, settings);
   broker = await startBroker({
     vars: { CONNECTIONS: upstream.vars },
     secrets: { ...upstream.secrets, SEALING_KEYS: FIRST_KEY },
@@ -49,18 +50,37 @@ const CONNECTIONS = {
   basic: {
     grant: "client_credentials",
     credentials: { client_id: "id:1 é", client_secret: "a:b%+ü &=" },
-    fields: { client_auth: "basic", scope: "read write", resource: "https://api.example.com/", audience: "aud", params: { tenant: "a&b=c" } },
+    fields: {
+      client_auth: "basic",
+      scope: "read write",
+      resource: "https://api.example.com/",
+      audience: "aud",
+      params: { tenant: "a&b=c" },
+    },
   },
   public: {
     grant: "password",
-    credentials: { client_id: "public-client", client_secret: undefined, password: "+&%é€ \"\\" },
+    credentials: { client_id: "public-client", client_secret: undefined, password: '+&%é€ "\\' },
     fields: { client_auth: "none" },
   },
-  anonymous: { grant: "password", credentials: { client_id: undefined, client_secret: undefined }, fields: { client_auth: "none" } },
-  json: { grant: "client_credentials", fields: { body: "json", params: { tenant: "a\"b" } } },
+  anonymous: {
+    grant: "password",
+    credentials: { client_id: undefined, client_secret: undefined },
+    fields: { client_auth: "none" },
+  },
+  json: { grant: "client_credentials", fields: { body: "json", params: { tenant: 'a"b' } } },
   "refresh-only": { grant: "refresh_token" },
-  "expires-absent": {}, "expires-text": {}, "expires-zero": {}, "expires-negative": {}, "expires-huge": {}, "expires-nonsense": {}, "expires-fraction": {},
-  "type-mixed": {}, "type-absent": {}, "type-mac": {}, "type-dpop": {},
+  "expires-absent": {},
+  "expires-text": {},
+  "expires-zero": {},
+  "expires-negative": {},
+  "expires-huge": {},
+  "expires-nonsense": {},
+  "expires-fraction": {},
+  "type-mixed": {},
+  "type-absent": {},
+  "type-mac": {},
+  "type-dpop": {},
   "header-raw": { fields: { header: "X-Api-Key", scheme: "" } },
   "header-scheme": { fields: { scheme: "Token" } },
   "long-token": {},
@@ -89,8 +109,16 @@ const NOT_JSON = "<!doctype html><p>secret text of the token endpoint</p>";
 
 // What the token endpoint does, and what the call that meets it is answered.
 const FAILURES = {
-  "bad-client": [{ status: 401, body: { error: "invalid_client", error_description: "secret text" } }, 502, "credentials_rejected"],
-  "bad-password": [{ status: 400, body: { error: "invalid_grant", error_description: "secret text" } }, 502, "credentials_rejected"],
+  "bad-client": [
+    { status: 401, body: { error: "invalid_client", error_description: "secret text" } },
+    502,
+    "credentials_rejected",
+  ],
+  "bad-password": [
+    { status: 400, body: { error: "invalid_grant", error_description: "secret text" } },
+    502,
+    "credentials_rejected",
+  ],
   "bad-rights": [{ status: 400, body: { error: "unauthorized_client" } }, 502, "credentials_rejected"],
   "bare-401": [{ status: 401, body: NOT_JSON }, 502, "credentials_rejected"],
   "bare-403": [{ status: 403, body: NOT_JSON }, 502, "credentials_rejected"],
@@ -114,9 +142,15 @@ const FAILURES = {
 
 const failing = () =>
   Object.fromEntries(
-    Object.keys(FAILURES).concat(["redirect-302", "redirect-307"]).map((id) => [
-      id, { grant: id === "bad-password" ? "password" : "client_credentials", fields: id === "hanging" ? { token_timeout_ms: 400 } : {} },
-    ]),
+    Object.keys(FAILURES)
+      .concat(["redirect-302", "redirect-307"])
+      .map((id) => [
+        id,
+        {
+          grant: id === "bad-password" ? "password" : "client_credentials",
+          fields: id === "hanging" ? { token_timeout_ms: 400 } : {},
+        },
+      ]),
   );
 
 const get = (connection, options) => broker.call(connection.api(), options);
@@ -136,7 +170,10 @@ describe("a cold connection", () => {
     const agent = keepAlive();
     const answers = await Promise.all(Array.from({ length: 50 }, () => get(c.cold, { agent })));
     agent.destroy();
-    assert.deepEqual(answers.map(({ status }) => status), Array(50).fill(200));
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      Array(50).fill(200),
+    );
     assert.equal(c.cold.tokenRequests.length, 1);
     assert.equal(new Set(tokens(c.cold)).size, 1);
     assert.ok(answers.some(({ tokenSource }) => tokenSource === "grant"));
@@ -146,7 +183,10 @@ describe("a cold connection", () => {
     let release;
     c.left.answerTokenRequest({ hold: new Promise((resolve) => (release = resolve)) });
     const leaving = new AbortController();
-    const left = get(c.left, { signal: leaving.signal }).then(() => "stayed", () => "left");
+    const left = get(c.left, { signal: leaving.signal }).then(
+      () => "stayed",
+      () => "left",
+    );
     await c.left.until(({ tokenRequests }) => tokenRequests.length === 1);
     const other = get(c.left);
     leaving.abort();
@@ -173,7 +213,10 @@ describe("a token request", () => {
     const encoded = (text) => new URLSearchParams({ x: text }).toString().slice(2);
     const { client_id, client_secret } = c.basic.credentials;
     const credentials = Buffer.from(headers.authorization.replace(/^Basic /, ""), "base64").toString();
-    assert.deepEqual(credentials.split(":").map((part) => new URLSearchParams(`x=${part}`).get("x")), [client_id, client_secret]);
+    assert.deepEqual(
+      credentials.split(":").map((part) => new URLSearchParams(`x=${part}`).get("x")),
+      [client_id, client_secret],
+    );
     assert.equal(credentials.split(":")[1].replaceAll("%20", "+"), encoded(client_secret));
     assert.deepEqual([...new URLSearchParams(body)].sort(), [
       ["audience", "aud"],
@@ -203,7 +246,7 @@ describe("a token request", () => {
     await ok(c.json);
     const [{ headers, body }] = c.json.tokenRequests;
     assert.match(headers["content-type"], /^application\/json\b/);
-    assert.deepEqual(JSON.parse(body), { grant_type: "client_credentials", ...c.json.credentials, tenant: "a\"b" });
+    assert.deepEqual(JSON.parse(body), { grant_type: "client_credentials", ...c.json.credentials, tenant: 'a"b' });
   });
 
   test("starts from the configured refresh token and goes on with the rotated ones", async () => {
@@ -212,18 +255,37 @@ describe("a token request", () => {
     connection.revoke();
     await ok(connection);
     const presented = connection.tokenRequests.map(({ parameters }) => parameters.refresh_token);
-    assert.deepEqual(presented, [connection.credentials.refresh_token, connection.issued.find((one) => one.includes("-rt-"))]);
-    assert.deepEqual(connection.tokenRequests[0].parameters, { grant_type: "refresh_token", ...connection.credentials });
+    assert.deepEqual(presented, [
+      connection.credentials.refresh_token,
+      connection.issued.find((one) => one.includes("-rt-")),
+    ]);
+    assert.deepEqual(connection.tokenRequests[0].parameters, {
+      grant_type: "refresh_token",
+      ...connection.credentials,
+    });
   });
 
   test("carries nothing of the caller's", async () => {
     c.revoked.revoke();
     await ok(c.revoked, {
       origin: ORIGIN,
-      headers: { Cookie: "of=caller", "User-Agent": "front-end/1", "Accept-Language": "pt", "X-Forwarded-For": "192.0.2.1" },
+      headers: {
+        Cookie: "of=caller",
+        "User-Agent": "front-end/1",
+        "Accept-Language": "pt",
+        "X-Forwarded-For": "192.0.2.1",
+      },
     });
     for (const { headers } of c.revoked.tokenRequests) {
-      for (const name of ["cookie", "origin", "referer", "accept-language", "x-forwarded-for", "cf-connecting-ip", "authorization"]) {
+      for (const name of [
+        "cookie",
+        "origin",
+        "referer",
+        "accept-language",
+        "x-forwarded-for",
+        "cf-connecting-ip",
+        "authorization",
+      ]) {
         assert.equal(headers[name], undefined, name);
       }
       assert.ok(!(headers["user-agent"] ?? "").includes("front-end"));
@@ -259,7 +321,10 @@ describe("a token response", () => {
   });
 
   test("of a type that the broker cannot use is invalid", async () => {
-    for (const [id, token_type] of [["type-mac", "mac"], ["type-dpop", "DPoP"]]) {
+    for (const [id, token_type] of [
+      ["type-mac", "mac"],
+      ["type-dpop", "DPoP"],
+    ]) {
       c[id].answerTokenRequest({ set: { token_type } });
       assertProblem(await get(c[id]), 502, "token_response_invalid");
       assert.equal(c[id].requests.length, 0);
@@ -324,7 +389,9 @@ describe("a 401 of the upstream", () => {
     const body = randomBytes(100_000);
     const seen = c.replayed.requests.length;
     const headers = { "Content-Type": "application/octet-stream", "Idempotency-Key": "k" };
-    const answer = assertStatus(await broker.call(c.replayed.api("/echo/a%20b?x=1"), { method: "POST", body, headers }));
+    const answer = assertStatus(
+      await broker.call(c.replayed.api("/echo/a%20b?x=1"), { method: "POST", body, headers }),
+    );
     assert.equal(answer.json().bytes, body.length);
     const [first, second, ...more] = c.replayed.requests.slice(seen);
     assert.deepEqual(more, []);
@@ -345,7 +412,10 @@ describe("a 401 of the upstream", () => {
     connection.revoke();
     const body = Readable.from([Buffer.from("first,"), Buffer.from("second")]);
     assert.equal(assertStatus(await broker.call(connection.api(), { method: "POST", body })).json().bytes, 12);
-    assert.deepEqual(connection.requests.slice(1).map((request) => request.body.toString()), ["first,second", "first,second"]);
+    assert.deepEqual(
+      connection.requests.slice(1).map((request) => request.body.toString()),
+      ["first,second", "first,second"],
+    );
     assert.equal(connection.tokenRequests.length, 2);
   });
 
@@ -356,7 +426,10 @@ describe("a 401 of the upstream", () => {
     const agent = keepAlive();
     const answers = await Promise.all(Array.from({ length: 20 }, () => get(c.stampede, { agent })));
     agent.destroy();
-    assert.deepEqual(answers.map(({ status }) => status), Array(20).fill(200));
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      Array(20).fill(200),
+    );
     assert.deepEqual(types(c.stampede), ["password", "refresh_token"]);
     assert.equal(c.stampede.maxConcurrentTokenRequests, 1);
   });
@@ -366,7 +439,7 @@ describe("a 401 of the upstream", () => {
     await ok(connection);
     let release;
     const held = new Promise((resolve) => (release = resolve));
-    connection.on("401 /echo/late", async (request, response, record) => {
+    connection.on("401 /echo/late", async (_request, response, record) => {
       await Promise.all([record.done, held]);
       send(response, { status: 401, body: "late" });
     });
@@ -393,7 +466,10 @@ describe("a 401 of the upstream", () => {
 
   test("of a call whose body is too large to replay is a problem, and the next call has the new token", async () => {
     const stream = Readable.from([randomBytes(3_000), randomBytes(2_000)]);
-    for (const [connection, body] of [[c.large, randomBytes(5_000)], [c["large-stream"], stream]]) {
+    for (const [connection, body] of [
+      [c.large, randomBytes(5_000)],
+      [c["large-stream"], stream],
+    ]) {
       await ok(connection);
       connection.revoke();
       assertProblem(await broker.call(connection.api(), { method: "POST", body }), 502, "upstream_unauthorized");
@@ -416,7 +492,7 @@ describe("a 401 of the upstream", () => {
 
   test("that comes before the body was read is handled all the same", async () => {
     await ok(c.early);
-    c.early.on("401 /echo", (request, response) => send(response, { status: 401, body: "early" }));
+    c.early.on("401 /echo", (_request, response) => send(response, { status: 401, body: "early" }));
     c.early.revoke();
     const answer = await broker.call(c.early.api(), { method: "POST", body: randomBytes(300_000) });
     assertProblem(answer, 502, "upstream_unauthorized");
@@ -441,7 +517,8 @@ describe("a 401 of the upstream", () => {
 
 describe("a token endpoint that fails", () => {
   // Only a failure that is known to need patience has a wait of a known length.
-  const waits = (id, code) => (code === "credentials_rejected" ? [45, 90] : ["status-429", "retry-after"].includes(id) ? [110, 130] : [1, 5]);
+  const waits = (id, code) =>
+    code === "credentials_rejected" ? [45, 90] : ["status-429", "retry-after"].includes(id) ? [110, 130] : [1, 5];
 
   for (const [id, [answer, status, code]] of Object.entries(FAILURES)) {
     test(`(${id}) is ${status} ${code}, then left alone`, async () => {
@@ -500,7 +577,10 @@ describe("time", { concurrency: true }, () => {
     await connection.until(({ tokenRequests }) => tokenRequests[3].outcome === "ok");
     assert.deepEqual(types(connection), ["password", "refresh_token", "refresh_token", "refresh_token"]);
     const issued = connection.issued.filter((one) => one.includes("-rt-"));
-    assert.deepEqual(connection.tokenRequests.slice(1).map(({ parameters }) => parameters.refresh_token), issued.slice(0, 3));
+    assert.deepEqual(
+      connection.tokenRequests.slice(1).map(({ parameters }) => parameters.refresh_token),
+      issued.slice(0, 3),
+    );
   });
 
   test("after time refreshes with the same refresh token where no response has another", async () => {
@@ -508,7 +588,10 @@ describe("time", { concurrency: true }, () => {
     await inUse(connection, () => connection.tokenRequests.length === 3);
     assert.deepEqual(types(connection), ["password", "refresh_token", "refresh_token"]);
     const [refreshToken] = connection.issued.filter((one) => one.includes("-rt-"));
-    assert.deepEqual(connection.tokenRequests.slice(1).map(({ parameters }) => parameters.refresh_token), [refreshToken, refreshToken]);
+    assert.deepEqual(
+      connection.tokenRequests.slice(1).map(({ parameters }) => parameters.refresh_token),
+      [refreshToken, refreshToken],
+    );
   });
 
   test("ends a token, and another is obtained", async () => {
@@ -567,7 +650,10 @@ describe("a restart", () => {
     await ok(interrupted);
     interrupted.revoke();
     interrupted.answerTokenRequest({ hold: new Promise((resolve) => (release = resolve)) });
-    const lost = get(interrupted).then(() => "answered", () => "lost");
+    const lost = get(interrupted).then(
+      () => "answered",
+      () => "lost",
+    );
     await interrupted.until(({ tokenRequests }) => tokenRequests.length === 2);
     await broker.kill();
     release();
@@ -590,7 +676,10 @@ describe("a restart", () => {
   test("with changed credentials ends the wait, and with a further sealing key opens what the old one sealed", async () => {
     const { id } = c["bad-client"];
     await broker.restart({
-      secrets: { SEALING_KEYS: `${SECOND_KEY},${FIRST_KEY}`, [`${id.toUpperCase().replaceAll("-", "_")}_CLIENT_SECRET`]: "corrected" },
+      secrets: {
+        SEALING_KEYS: `${SECOND_KEY},${FIRST_KEY}`,
+        [`${id.toUpperCase().replaceAll("-", "_")}_CLIENT_SECRET`]: "corrected",
+      },
     });
     await ok(c["bad-client"]);
     assert.equal(c["bad-client"].tokenRequests.at(-1).parameters.client_secret, "corrected");

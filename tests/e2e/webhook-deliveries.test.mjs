@@ -66,7 +66,9 @@ async function arrivedOf(inbox, texts) {
 }
 
 const escapedWhole = (text, digits = (hex) => hex) =>
-  text.replace(/./gsu, (char) => [...char.split("")].map((unit) => `\\u${digits(unit.charCodeAt(0).toString(16).padStart(4, "0"))}`).join(""));
+  text.replace(/./gsu, (char) =>
+    [...char.split("")].map((unit) => `\\u${digits(unit.charCodeAt(0).toString(16).padStart(4, "0"))}`).join(""),
+  );
 
 describe("the body of a delivery", () => {
   // The member that carries the token, as it is written there.
@@ -77,7 +79,8 @@ describe("the body of a delivery", () => {
     "with the token last": `{"id":3,"b":[1,2],${MEMBER}}`,
     "with the token only": `{${MEMBER}}`,
     "with the token only, and whitespace": ' {\n "api_token"\t:\r\n @TOKEN@ } \n',
-    "with odd whitespace": '\t{ "z" :1 ,\r\n\r\n"a":  [ 1 ,2 , { } ,[ ] ]\t,  "api_token" \n:\t @TOKEN@  ,"m"\n:null } \r\n ',
+    "with odd whitespace":
+      '\t{ "z" :1 ,\r\n\r\n"a":  [ 1 ,2 , { } ,[ ] ]\t,  "api_token" \n:\t @TOKEN@  ,"m"\n:null } \r\n ',
     "with whitespace around the token, first": '{ \n "api_token" : @TOKEN@ , \n "id" : 1 \n}\n',
     "with whitespace around the token, last": '{ \n "id" : 1 , \n "api_token" : @TOKEN@ \n}\n',
     "with numbers of every kind": `{"n":[1.0,1e2,1E+2,-0,-0.0,0.1e-7,1.10,123456789012345678901234567890,9007199254740993,1e300,-1e-400,0.30000000000000004],${MEMBER}}`,
@@ -97,7 +100,9 @@ describe("the body of a delivery", () => {
   for (const [what, template] of Object.entries(EVENTS)) {
     test(`${what} is that of the event byte for byte, but for the token's member`, async () => {
       for (const inbox of [c.plain, c.odd]) {
-        const sent = template.replace("ANOTHER-CASE", JSON.stringify(inbox.token.toUpperCase()).slice(1, -1)).replace("@TOKEN@", () => JSON.stringify(inbox.token));
+        const sent = template
+          .replace("ANOTHER-CASE", JSON.stringify(inbox.token.toUpperCase()).slice(1, -1))
+          .replace("@TOKEN@", () => JSON.stringify(inbox.token));
         const { text, body } = await arrived(inbox, sent);
         assert.ok(body.equals(Buffer.from(text)), "it is no UTF-8");
         assertOneCut(sent, text, inbox.token);
@@ -127,7 +132,13 @@ describe("the body of a delivery", () => {
   test("is the event itself where a header carries the token", async () => {
     const inbox = c["by-header"];
     const headers = { "X-Token": inbox.token };
-    for (const sent of [...Object.values(EVENTS).map((template) => template.replace("@TOKEN@", '"x"')), '[ 1.0 , "a" ]\n', ' "text" ', "1e2", "null"]) {
+    for (const sent of [
+      ...Object.values(EVENTS).map((template) => template.replace("@TOKEN@", '"x"')),
+      '[ 1.0 , "a" ]\n',
+      ' "text" ',
+      "1e2",
+      "null",
+    ]) {
       assert.equal((await arrived(inbox, sent, { headers })).text, sent);
     }
   });
@@ -137,13 +148,19 @@ describe("the body of a delivery", () => {
     for (const number of numbers) {
       const token = JSON.stringify(c.plain.token);
       assert.equal((await arrived(c.plain, `{"n":${number},"api_token":${token}}`)).text, `{"n":${number}}`);
-      assert.equal((await arrived(c["by-header"], `{"n": ${number}}`, { headers: { "X-Token": c["by-header"].token } })).text, `{"n": ${number}}`);
+      assert.equal(
+        (await arrived(c["by-header"], `{"n": ${number}}`, { headers: { "X-Token": c["by-header"].token } })).text,
+        `{"n": ${number}}`,
+      );
     }
   });
 
   test("of a mebibyte arrives whole", async () => {
     const padding = randomBytes(390_000).toString("hex") + "é\\u00e9".repeat(20_000);
-    const { text } = await arrived(c.large, `{"padding":"${padding}","api_token":${JSON.stringify(c.large.token)},"z":1.0}`);
+    const { text } = await arrived(
+      c.large,
+      `{"padding":"${padding}","api_token":${JSON.stringify(c.large.token)},"z":1.0}`,
+    );
     assert.ok(text === `{"padding":"${padding}","z":1.0}`);
   });
 });
@@ -186,8 +203,14 @@ describe("an account token elsewhere in the event", () => {
   test("is made unreadable whichever of two it is", async () => {
     const inbox = c.rotating;
     const [one, other] = inbox.tokens;
-    for (const [carried, repeated] of [[one, other], [other, one]]) {
-      const { text } = await arrived(inbox, `{"api_token":"${carried}","a":"${repeated}","b":"${carried}","one":${carried === one}}`);
+    for (const [carried, repeated] of [
+      [one, other],
+      [other, one],
+    ]) {
+      const { text } = await arrived(
+        inbox,
+        `{"api_token":"${carried}","a":"${repeated}","b":"${carried}","one":${carried === one}}`,
+      );
       assert.equal(text, `{"a":${GONE},"b":${GONE},"one":${carried === one}}`);
     }
   });
@@ -200,12 +223,32 @@ describe("a delivery", () => {
     const RUNTIME = ["host", "connection", "content-length", "transfer-encoding", "accept-encoding", "cf-worker"];
     const canary = "of-the-sender";
     const headers = {
-      "Content-Type": `text/plain; x=${canary}`, "User-Agent": canary, Cookie: `a=${canary}`, Authorization: `Bearer ${canary}`, Referer: `https://${canary}.example/`,
-      "X-Forwarded-For": "192.0.2.1", "X-Real-IP": "192.0.2.1", "CF-Connecting-IP": "192.0.2.1", "Accept-Language": canary, "X-Canary": canary, traceparent: canary,
-      "webhook-id": canary, "webhook-timestamp": "1", "webhook-signature": `v1,${canary}`, "svix-id": canary, "Idempotency-Key": canary, Via: `1.1 ${canary}`,
+      "Content-Type": `text/plain; x=${canary}`,
+      "User-Agent": canary,
+      Cookie: `a=${canary}`,
+      Authorization: `Bearer ${canary}`,
+      Referer: `https://${canary}.example/`,
+      "X-Forwarded-For": "192.0.2.1",
+      "X-Real-IP": "192.0.2.1",
+      "CF-Connecting-IP": "192.0.2.1",
+      "Accept-Language": canary,
+      "X-Canary": canary,
+      traceparent: canary,
+      "webhook-id": canary,
+      "webhook-timestamp": "1",
+      "webhook-signature": `v1,${canary}`,
+      "svix-id": canary,
+      "Idempotency-Key": canary,
+      Via: `1.1 ${canary}`,
     };
-    const { headers: seen, rawHeaders } = await arrived(c.signed, c.signed.event(), { headers, origin: `https://${canary}.example` });
-    assert.deepEqual(Object.keys(seen).filter((name) => ![...FIELDS, ...RUNTIME].includes(name)), []);
+    const { headers: seen, rawHeaders } = await arrived(c.signed, c.signed.event(), {
+      headers,
+      origin: `https://${canary}.example`,
+    });
+    assert.deepEqual(
+      Object.keys(seen).filter((name) => ![...FIELDS, ...RUNTIME].includes(name)),
+      [],
+    );
     for (const name of FIELDS) assert.ok(seen[name], name);
     assert.ok(!/of-the-sender|192\.0\.2\.1/.test(JSON.stringify(rawHeaders)), JSON.stringify(rawHeaders));
   });
@@ -224,7 +267,8 @@ describe("a delivery", () => {
       "another id": [body, { ...headers, "webhook-id": `msg_${"0".repeat(32)}` }],
       "another time": [body, { ...headers, "webhook-timestamp": String(Number(headers["webhook-timestamp"]) + 1) }],
     };
-    for (const [what, [text, fields]] of Object.entries(forged)) assert.throws(() => webhook.verify(text, fields), undefined, what);
+    for (const [what, [text, fields]] of Object.entries(forged))
+      assert.throws(() => webhook.verify(text, fields), undefined, what);
     assert.throws(() => new Webhook(newSecret()).verify(body, headers));
   });
 
@@ -241,16 +285,28 @@ describe("a delivery", () => {
   test("has an id of its own for each event", async () => {
     const inbox = c.signed;
     const before = inbox.deliveries.length;
-    await arrivedOf(inbox, Array.from({ length: 20 }, () => inbox.event()));
+    await arrivedOf(
+      inbox,
+      Array.from({ length: 20 }, () => inbox.event()),
+    );
     assert.equal(inbox.deliveries.length, before + 20);
     assert.equal(new Set(inbox.ids).size, inbox.ids.length);
   });
 
   test("is one line in the log, which holds nothing of the event", async () => {
     const { id } = await arrived(c.signed, c.signed.event());
-    const line = await broker.logged((log) => log.event === "webhook" && log.webhook_id === id, { what: "the delivery's line" });
+    const line = await broker.logged((log) => log.event === "webhook" && log.webhook_id === id, {
+      what: "the delivery's line",
+    });
     const { ms, ...rest } = line;
-    assert.deepEqual(rest, { event: "webhook", connection: "signed", webhook_id: id, attempt: 1, outcome: "delivered", status: 204 });
+    assert.deepEqual(rest, {
+      event: "webhook",
+      connection: "signed",
+      webhook_id: id,
+      attempt: 1,
+      outcome: "delivered",
+      status: 204,
+    });
     assert.ok(Number.isInteger(ms) && ms >= 0, String(ms));
   });
 });
@@ -263,7 +319,10 @@ describe("the same event", () => {
       const agent = new Agent({ keepAlive: true, maxSockets: 10 });
       const answers = await Promise.all(Array.from({ length: 10 }, () => sendEvent(broker, inbox, event, { agent })));
       agent.destroy();
-      assert.deepEqual(answers.map(({ status }) => status), Array(10).fill(202));
+      assert.deepEqual(
+        answers.map(({ status }) => status),
+        Array(10).fill(202),
+      );
       await settled(broker, inbox);
       assert.equal(inbox.deliveries.length, round);
     }
@@ -290,9 +349,19 @@ describe("an event of Guru", () => {
   test("that reports a change under the same id is another event", async () => {
     const inbox = c.changing;
     const changes = [
-      { status: "waiting_payment" }, { status: "approved" }, { status: "refunded" }, { webhook_type: "subscription" }, { last_status: "active" },
-      { last_status: "canceled" }, { dates: date(null) }, { dates: date("2026-10-02") }, { current_invoice: { cycle: 1 } }, { current_invoice: { cycle: 2 } },
-      { transaction: { id: "a" } }, { transaction: { id: "b" } }, { status: undefined },
+      { status: "waiting_payment" },
+      { status: "approved" },
+      { status: "refunded" },
+      { webhook_type: "subscription" },
+      { last_status: "active" },
+      { last_status: "canceled" },
+      { dates: date(null) },
+      { dates: date("2026-10-02") },
+      { current_invoice: { cycle: 1 } },
+      { current_invoice: { cycle: 2 } },
+      { transaction: { id: "a" } },
+      { transaction: { id: "b" } },
+      { status: undefined },
     ];
     const events = changes.map((change) => inbox.event({ id: "one", ...change }));
     assert.equal((await arrivedOf(inbox, events)).length, changes.length);
@@ -302,27 +371,52 @@ describe("an event of Guru", () => {
   test("is the same where only something else differs", async () => {
     const inbox = c.changing;
     assert.equal((await arrivedOf(inbox, [inbox.event({ id: "two", contact: { phone: "1" } })])).length, 1);
-    const like = [{ contact: { phone: "2" } }, { contact: undefined }, { requested_at: "later" }, { checkout_url: "https://x.example/" }];
-    assert.deepEqual(await arrivedOf(inbox, like.map((members) => inbox.event({ id: "two", ...members }))), []);
+    const like = [
+      { contact: { phone: "2" } },
+      { contact: undefined },
+      { requested_at: "later" },
+      { checkout_url: "https://x.example/" },
+    ];
+    assert.deepEqual(
+      await arrivedOf(
+        inbox,
+        like.map((members) => inbox.event({ id: "two", ...members })),
+      ),
+      [],
+    );
   });
 
   test("is told by its id alone where the connection says so", async () => {
     const inbox = c["by-id"];
     assert.equal((await arrivedOf(inbox, [inbox.event({ id: "one", status: "approved" })])).length, 1);
-    assert.deepEqual(await arrivedOf(inbox, [inbox.event({ id: "one", status: "refunded" }), inbox.event({ id: "one", dates: 1 })]), []);
+    assert.deepEqual(
+      await arrivedOf(inbox, [inbox.event({ id: "one", status: "refunded" }), inbox.event({ id: "one", dates: 1 })]),
+      [],
+    );
     assert.equal((await arrivedOf(inbox, [inbox.event({ id: "two" })])).length, 1);
   });
 
   test("without a usable id is told by its whole content", async () => {
     const inbox = c["without-id"];
-    const events = [undefined, null, true, {}, { a: 1 }, [], ["one"]].flatMap((id) => ["1", "2"].map((phone) => inbox.event({ id, contact: { phone } })));
+    const events = [undefined, null, true, {}, { a: 1 }, [], ["one"]].flatMap((id) =>
+      ["1", "2"].map((phone) => inbox.event({ id, contact: { phone } })),
+    );
     assert.equal((await arrivedOf(inbox, events)).length, events.length);
     assert.deepEqual(await arrivedOf(inbox, events), []);
   });
 
   test("is told by its id exactly", async () => {
     const inbox = c.numbers;
-    const ids = ["9007199254740992", "9007199254740993", "9007199254740994", "18446744073709551615", '"one"', '"One"', '"one "', '""'];
+    const ids = [
+      "9007199254740992",
+      "9007199254740993",
+      "9007199254740994",
+      "18446744073709551615",
+      '"one"',
+      '"One"',
+      '"one "',
+      '""',
+    ];
     const events = ids.map((id) => inbox.event({ id: "ID" }).replace('"ID"', id));
     assert.equal((await arrivedOf(inbox, events)).length, events.length);
     assert.deepEqual(await arrivedOf(inbox, events), []);
@@ -332,7 +426,12 @@ describe("an event of Guru", () => {
 describe("an event whose id is a number larger than any that a program counts with", () => {
   test("is not taken for another", async () => {
     const inbox = c.numbers;
-    const ids = ["18446744073709551616", "18446744073709551617", "100000000000000000000000000000001", "100000000000000000000000000000002"];
+    const ids = [
+      "18446744073709551616",
+      "18446744073709551617",
+      "100000000000000000000000000000001",
+      "100000000000000000000000000000002",
+    ];
     const events = ids.map((id) => inbox.event({ id: "ID" }).replace('"ID"', id));
     assert.equal((await arrivedOf(inbox, events)).length, events.length);
     assert.deepEqual(await arrivedOf(inbox, events), []);
@@ -358,9 +457,22 @@ describe("an event of another provider", () => {
   test("is told by the members that the connection names, each for itself", async () => {
     const inbox = c["by-two"];
     const of = (a, b, more = {}) => JSON.stringify({ api_token: inbox.token, a, b, ...more });
-    const events = [of("x", "yz"), of("xy", "z"), of("xyz", ""), of("x", "y"), of("x,y", "z"), of('x","y', "z"), of("x"), of("x", "null")];
+    const events = [
+      of("x", "yz"),
+      of("xy", "z"),
+      of("xyz", ""),
+      of("x", "y"),
+      of("x,y", "z"),
+      of('x","y', "z"),
+      of("x"),
+      of("x", "null"),
+    ];
     assert.equal((await arrivedOf(inbox, events)).length, events.length);
-    const again = [of("x", "yz", { c: 1 }), of("xy", "z", { c: 2 }), JSON.stringify({ c: 3, b: "y", a: "x", api_token: inbox.token })];
+    const again = [
+      of("x", "yz", { c: 1 }),
+      of("xy", "z", { c: 2 }),
+      JSON.stringify({ c: 3, b: "y", a: "x", api_token: inbox.token }),
+    ];
     assert.deepEqual(await arrivedOf(inbox, again), []);
   });
 });

@@ -25,7 +25,11 @@ const INBOXES = {
   odd: { token: oddCanary("odd-token") },
   rotating: { token: `${canary("old-token")},${canary("new-token")}`, secret: `${newSecret()},${newSecret()}` },
   "by-header": { provider: "custom", token: canary("header-token"), webhook: { token_header: "X-Token" } },
-  "by-person": { provider: "custom", token: canary("person-token"), webhook: { token_field: "api_token", id_field: ["email", "id"] } },
+  "by-person": {
+    provider: "custom",
+    token: canary("person-token"),
+    webhook: { token_field: "api_token", id_field: ["email", "id"] },
+  },
   gone: { token: oddCanary("gone-token") },
   refusing: { token: canary("refusing-token") },
   small: { token: canary("small-token"), webhook: { max_bytes: 600 } },
@@ -41,7 +45,13 @@ before(async () => {
   for (const [id, settings] of Object.entries(INBOXES)) c[id] = receiver.inbox(id, settings);
   c.waiting = shut.inbox("waiting", { token: oddCanary("waiting-token") });
   await shut.shut();
-  secrets = { ADMIN_KEY, SEALING_KEYS: `k1:${SEALING_KEY.toString("base64")}`, BACKEND_KEY: canary("caller-key"), ...receiver.secrets, ...shut.secrets };
+  secrets = {
+    ADMIN_KEY,
+    SEALING_KEYS: `k1:${SEALING_KEY.toString("base64")}`,
+    BACKEND_KEY: canary("caller-key"),
+    ...receiver.secrets,
+    ...shut.secrets,
+  };
   broker = await startBroker({ vars: { CONNECTIONS: { ...receiver.vars, ...shut.vars } }, secrets });
 });
 
@@ -53,28 +63,45 @@ after(async () => {
 async function ask(status, what, target, options) {
   const answer = await broker.call(target, { key: null, ...options });
   const said = `${what}: ${answer.status} ${answer.text}`;
-  answers[`${Object.keys(answers).length + 1}: ${what}`] = JSON.stringify([answer.status, answer.rawHeaders]) + answer.text;
+  answers[`${Object.keys(answers).length + 1}: ${what}`] =
+    JSON.stringify([answer.status, answer.rawHeaders]) + answer.text;
   assert.equal(answer.status, status, said);
   return answer;
 }
 
-const post = (status, what, inbox, body, options) => ask(status, what, inbox.path, { method: "POST", body, ...options });
+const post = (status, what, inbox, body, options) =>
+  ask(status, what, inbox.path, { method: "POST", body, ...options });
 const operate = (status, what, target, options) =>
   ask(status, what, `/admin/connections/${target}`, { headers: { Authorization: `Bearer ${ADMIN_KEY}` }, ...options });
 
 /** An event about the person; `members` are changed or added. */
-const event = (inbox, members) => inbox.event({ ...PERSON, contact: { ...PERSON, all: Object.values(PERSON) }, ...members });
+const event = (inbox, members) =>
+  inbox.event({ ...PERSON, contact: { ...PERSON, all: Object.values(PERSON) }, ...members });
 
 const everySecret = () => {
   const { SEALING_KEYS: _, ...named } = secrets;
   const inboxes = [...Object.values(c)];
-  const tokens = inboxes.flatMap(({ id, tokens: all }) => all.map((token, i) => [`account token ${i + 1} of ${id}`, token]));
+  const tokens = inboxes.flatMap(({ id, tokens: all }) =>
+    all.map((token, i) => [`account token ${i + 1} of ${id}`, token]),
+  );
   const signers = inboxes.flatMap(({ id, signers: all }) =>
-    all.flatMap((signer, i) => [[`webhook secret ${i + 1} of ${id}`, signer.slice("whsec_".length)], [`webhook key ${i + 1} of ${id}`, Buffer.from(signer.slice("whsec_".length), "base64")]]));
-  return { ...named, "the sealing key": SEALING_KEY, "the sealing key's text": SEALING_KEY.toString("base64"), ...Object.fromEntries([...tokens, ...signers]) };
+    all.flatMap((signer, i) => [
+      [`webhook secret ${i + 1} of ${id}`, signer.slice("whsec_".length)],
+      [`webhook key ${i + 1} of ${id}`, Buffer.from(signer.slice("whsec_".length), "base64")],
+    ]),
+  );
+  return {
+    ...named,
+    "the sealing key": SEALING_KEY,
+    "the sealing key's text": SEALING_KEY.toString("base64"),
+    ...Object.fromEntries([...tokens, ...signers]),
+  };
 };
 
-const everything = () => ({ ...everySecret(), ...Object.fromEntries(Object.entries(PERSON).map(([what, value]) => [`the person's ${what}`, value])) });
+const everything = () => ({
+  ...everySecret(),
+  ...Object.fromEntries(Object.entries(PERSON).map(([what, value]) => [`the person's ${what}`, value])),
+});
 
 describe("every path of an event through the broker", () => {
   test("is driven", async () => {
@@ -83,11 +110,33 @@ describe("every path of an event through the broker", () => {
       await post(202, "an event", inbox, one);
       await post(202, "the same event", inbox, one);
       const token = JSON.stringify(inbox.token).slice(1, -1);
-      const escaped = [...inbox.token].map((char) => char.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join("")).join("");
-      await post(202, "the token elsewhere, too", inbox, event(inbox, { note: `${inbox.token}!`, [inbox.token]: [inbox.token] }));
-      await post(202, "the token elsewhere, with escapes", inbox, event(inbox, { note: "NOTE" }).replace("NOTE", `x${escaped}`));
+      const escaped = [...inbox.token]
+        .map((char) =>
+          char
+            .split("")
+            .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+            .join(""),
+        )
+        .join("");
+      await post(
+        202,
+        "the token elsewhere, too",
+        inbox,
+        event(inbox, { note: `${inbox.token}!`, [inbox.token]: [inbox.token] }),
+      );
+      await post(
+        202,
+        "the token elsewhere, with escapes",
+        inbox,
+        event(inbox, { note: "NOTE" }).replace("NOTE", `x${escaped}`),
+      );
       await settled(operator(), inbox);
-      await post(401, "the token twice", inbox, `{"api_token":"${token}","a":1,"api_token":"${token}","email":"${PERSON.email}"}`);
+      await post(
+        401,
+        "the token twice",
+        inbox,
+        `{"api_token":"${token}","a":1,"api_token":"${token}","email":"${PERSON.email}"}`,
+      );
       await post(401, "another token", inbox, event(inbox, { api_token: `${inbox.token}x`, note: inbox.token }));
       await post(401, "a list of tokens", inbox, event(inbox, { api_token: [inbox.token] }));
       await post(400, "half an event", inbox, event(inbox).slice(0, -1));
@@ -95,38 +144,71 @@ describe("every path of an event through the broker", () => {
       await ask(405, "another method", inbox.path, { method: "PUT", body: event(inbox) });
       await ask(404, "no such connection", "/webhooks/none", { method: "POST", body: event(inbox) });
       await post(202, "fields of the sender's", inbox, event(inbox), {
-        headers: { Authorization: "Bearer x", Cookie: `c=${PERSON.doc}`, "X-Email": PERSON.email, "User-Agent": PERSON.doc },
+        headers: {
+          Authorization: "Bearer x",
+          Cookie: `c=${PERSON.doc}`,
+          "X-Email": PERSON.email,
+          "User-Agent": PERSON.doc,
+        },
       });
     }
     for (const token of c.rotating.tokens) {
-      await post(202, "each of two tokens", c.rotating, event(c.rotating, { api_token: token, notes: c.rotating.tokens }));
+      await post(
+        202,
+        "each of two tokens",
+        c.rotating,
+        event(c.rotating, { api_token: token, notes: c.rotating.tokens }),
+      );
     }
     const headers = { "X-Token": c["by-header"].token };
-    await post(202, "a token in a header", c["by-header"], event(c["by-header"], { note: c["by-header"].token }), { headers });
-    await post(401, "a token that is too long in a header", c["by-header"], event(c["by-header"]), { headers: { "X-Token": `${headers["X-Token"]}x` } });
+    await post(202, "a token in a header", c["by-header"], event(c["by-header"], { note: c["by-header"].token }), {
+      headers,
+    });
+    await post(401, "a token that is too long in a header", c["by-header"], event(c["by-header"]), {
+      headers: { "X-Token": `${headers["X-Token"]}x` },
+    });
     await post(413, "an event that is too large", c.small, event(c.small, { padding: "x".repeat(600) }));
     await post(503, "a broken webhook", c.broken, event(c.broken));
   });
 
   test("is driven where the receiver does not take it", async () => {
     // A careless receiver repeats what it got.
-    const echo = { headers: { "X-Echo": PERSON.email, Location: `${receiver.url}/${PERSON.doc}` }, body: JSON.stringify(PERSON) };
+    const echo = {
+      headers: { "X-Echo": PERSON.email, Location: `${receiver.url}/${PERSON.doc}` },
+      body: JSON.stringify(PERSON),
+    };
     c.gone.always = { status: 410, ...echo };
     await post(202, "an event that the receiver never takes", c.gone, event(c.gone, { note: c.gone.token }));
     c.refusing.always = { status: 503, ...echo, headers: { ...echo.headers, "Retry-After": "3600" } };
-    await post(202, "an event that the receiver does not take now", c.refusing, event(c.refusing, { note: c.refusing.token }));
-    await post(202, "an event for a receiver that is not there", c.waiting, event(c.waiting, { note: c.waiting.token }));
+    await post(
+      202,
+      "an event that the receiver does not take now",
+      c.refusing,
+      event(c.refusing, { note: c.refusing.token }),
+    );
+    await post(
+      202,
+      "an event for a receiver that is not there",
+      c.waiting,
+      event(c.waiting, { note: c.waiting.token }),
+    );
     await settled(operator(), c.gone);
     const ended = async (inbox) => (await listed(operator(), inbox.id, "pending"))[0]?.outcome;
-    for (const inbox of [c.refusing, c.waiting]) await eventually(() => ended(inbox), `the first attempt of ${inbox.id}`);
+    for (const inbox of [c.refusing, c.waiting])
+      await eventually(() => ended(inbox), `the first attempt of ${inbox.id}`);
     for (const id of ["gone", "refusing", "waiting"]) {
-      for (const state of ["failed", "pending"]) await operate(200, `what ${state} at ${id}`, `${id}/webhooks?state=${state}`);
+      for (const state of ["failed", "pending"])
+        await operate(200, `what ${state} at ${id}`, `${id}/webhooks?state=${state}`);
     }
     await operate(401, "a wrong operator", "gone/webhooks", { headers: { Authorization: `Bearer ${ADMIN_KEY}x` } });
     await operate(403, "an operator in another page", "gone/webhooks", {
-      origin: "https://evil.example", headers: { Authorization: `Basic ${Buffer.from(`x:${ADMIN_KEY}`).toString("base64")}` },
+      origin: "https://evil.example",
+      headers: { Authorization: `Basic ${Buffer.from(`x:${ADMIN_KEY}`).toString("base64")}` },
     });
-    await operate(404, "another event", `gone/webhooks/msg_${"0".repeat(32)}/send`, { method: "POST", body: PERSON.doc });
+    await operate(404, "another event", `gone/webhooks/msg_${"0".repeat(32)}/send`, {
+      method: "POST",
+      body: PERSON.doc,
+    });
     await operate(202, "what failed once more", "gone/webhooks/send", { method: "POST" });
     await delivered(c.gone, 2);
     await settled(operator(), c.gone);
@@ -144,7 +226,10 @@ describe("every path of an event through the broker", () => {
   });
 
   // The helpers bring an operator's key of their own.
-  const operator = () => ({ vars: broker.vars, call: (target, options) => broker.call(target, { ...options, key: ADMIN_KEY }) });
+  const operator = () => ({
+    vars: broker.vars,
+    call: (target, options) => broker.call(target, { ...options, key: ADMIN_KEY }),
+  });
 });
 
 test("every line of it is one that docs/logs.md tells of", () => {
@@ -170,16 +255,24 @@ describe("no secret, and nothing of a person,", () => {
     const bytes = Object.values(stored).reduce((sum, { length }) => sum + length, 0);
     assert.ok(bytes > 16_384, `${bytes} bytes`);
     // What an event is known by shows that these are the files.
-    for (const inbox of [c.plain, c.gone, c.refusing]) assert.notDeepEqual(search(stored, { id: inbox.ids[0] }), [], inbox.id);
+    for (const inbox of [c.plain, c.gone, c.refusing])
+      assert.notDeepEqual(search(stored, { id: inbox.ids[0] }), [], inbox.id);
     assert.deepEqual(search(stored, everything()), []);
   });
 });
 
 describe("no secret", () => {
   test("is in anything that the receiver got, though what the events tell is", () => {
-    const all = Object.values(c).flatMap(({ id, deliveries }) => deliveries.map(({ rawHeaders, target, body }, i) => [`delivery ${i + 1} of ${id}`, { rawHeaders, target, body }]));
+    const all = Object.values(c).flatMap(({ id, deliveries }) =>
+      deliveries.map(({ rawHeaders, target, body }, i) => [`delivery ${i + 1} of ${id}`, { rawHeaders, target, body }]),
+    );
     assert.ok(all.length >= 18, `${all.length} deliveries`);
-    const places = Object.fromEntries(all.map(([name, { rawHeaders, target, body }]) => [name, Buffer.concat([Buffer.from(JSON.stringify([target, rawHeaders])), body])]));
+    const places = Object.fromEntries(
+      all.map(([name, { rawHeaders, target, body }]) => [
+        name,
+        Buffer.concat([Buffer.from(JSON.stringify([target, rawHeaders])), body]),
+      ]),
+    );
     assert.deepEqual(search(places, everySecret()), []);
     for (const [name, { body }] of all) {
       assert.deepEqual(JSON.parse(body).contact.email, PERSON.email, name);

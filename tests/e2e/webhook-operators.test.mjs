@@ -22,7 +22,8 @@ const c = {};
 before(async () => {
   [upstream, receiver, shut] = await Promise.all([startUpstream(), startReceiver(), startReceiver()]);
   upstream.connection("plain", { grant: "static" });
-  for (const id of ["empty", "shapes", "many", "once", "all", "fails-again", "guarded", "busy"]) c[id] = receiver.inbox(id);
+  for (const id of ["empty", "shapes", "many", "once", "all", "fails-again", "guarded", "busy"])
+    c[id] = receiver.inbox(id);
   c.closed = shut.inbox("closed");
   await shut.shut();
   broker = await startBroker({
@@ -56,7 +57,9 @@ async function fail(inbox, count = 1) {
 }
 
 const get = (target, options) => broker.call(target, { key: null, ...options });
-const basic = (password, user = "operator") => ({ Authorization: `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}` });
+const basic = (password, user = "operator") => ({
+  Authorization: `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`,
+});
 
 describe("the list", () => {
   test("is empty where nothing failed and nothing waits", async () => {
@@ -72,7 +75,14 @@ describe("the list", () => {
     const before = Date.now();
     const [entry] = await fail(c.shapes);
     const { accepted_at, ...rest } = entry;
-    assert.deepEqual(rest, { id: c.shapes.ids[0], state: "failed", attempts: 1, outcome: "gone", status: 410, next_at: null });
+    assert.deepEqual(rest, {
+      id: c.shapes.ids[0],
+      state: "failed",
+      attempts: 1,
+      outcome: "gone",
+      status: 410,
+      next_at: null,
+    });
     assert.match(accepted_at, RFC_3339);
     const at = Date.parse(accepted_at);
     assert.ok(at >= before - 1_000 && at <= Date.now() + 1_000, accepted_at);
@@ -112,9 +122,13 @@ describe("the list", () => {
     const pending = await listed(broker, "busy", "pending");
     const begun = c.busy.ids;
     assert.equal(pending.length, 7);
-    assert.deepEqual(pending.map(({ state, outcome, status }) => [state, outcome, status]), Array(7).fill(["pending", null, null]));
+    assert.deepEqual(
+      pending.map(({ state, outcome, status }) => [state, outcome, status]),
+      Array(7).fill(["pending", null, null]),
+    );
     assert.ok(pending.filter(({ attempts }) => attempts === 0).length >= 2);
-    for (const { id, attempts } of pending) assert.ok(attempts <= 1 && (attempts === 1 || !begun.includes(id)), `${id}: ${attempts}`);
+    for (const { id, attempts } of pending)
+      assert.ok(attempts <= 1 && (attempts === 1 || !begun.includes(id)), `${id}: ${attempts}`);
     release();
     await settled(broker, c.busy);
   });
@@ -124,7 +138,9 @@ describe("the list", () => {
     const first = assertStatus(await operate(broker, "many")).json();
     assert.equal(first.webhooks.length, 100);
     assert.equal(typeof first.next, "string");
-    const second = assertStatus(await operate(broker, "many", `?state=failed&after=${encodeURIComponent(first.next)}`)).json();
+    const second = assertStatus(
+      await operate(broker, "many", `?state=failed&after=${encodeURIComponent(first.next)}`),
+    ).json();
     assert.deepEqual([second.webhooks.length, second.next], [FAILED - 100, null]);
     const ids = [...first.webhooks, ...second.webhooks].map(({ id }) => id);
     assert.deepEqual(ids.sort(), [...c.many.ids].sort());
@@ -150,7 +166,8 @@ describe("the list", () => {
     for (const id of ["shapes", "many", "closed"]) {
       for (const state of ["failed", "pending"]) {
         const { text } = assertStatus(await operate(broker, id, `?state=${state}`));
-        for (const canary of [PERSONAL, "contact", "approved", `"${id}-`, c[id].token]) assert.ok(!text.includes(canary), `${canary} in ${text}`);
+        for (const canary of [PERSONAL, "contact", "approved", `"${id}-`, c[id].token])
+          assert.ok(!text.includes(canary), `${canary} in ${text}`);
       }
     }
   });
@@ -167,7 +184,10 @@ describe("sending again", () => {
     assert.equal(inbox.ids[2], one.id);
     const [first] = inbox.deliveries.filter(({ id }) => id === one.id);
     assert.equal(inbox.texts[2], first.text);
-    assert.deepEqual((await listed(broker, "once", "failed")).map(({ id }) => id), [other.id]);
+    assert.deepEqual(
+      (await listed(broker, "once", "failed")).map(({ id }) => id),
+      [other.id],
+    );
     assert.equal(inbox.deliveries.length, 3);
   });
 
@@ -177,7 +197,18 @@ describe("sending again", () => {
     const [sent] = inbox.ids.filter((id) => id !== left.id);
     const [waiting] = await listed(broker, "shapes", "pending");
     const elsewhere = (await listed(broker, "many", "failed"))[0].id;
-    for (const id of [sent, elsewhere, `msg_${"0".repeat(32)}`, "msg_", "nonsense", "..", left.id.toUpperCase(), `${left.id}x`, left.id.slice(0, -1), `${left.id}%20`]) {
+    for (const id of [
+      sent,
+      elsewhere,
+      `msg_${"0".repeat(32)}`,
+      "msg_",
+      "nonsense",
+      "..",
+      left.id.toUpperCase(),
+      `${left.id}x`,
+      left.id.slice(0, -1),
+      `${left.id}%20`,
+    ]) {
       assertProblem(await sendAgain(broker, inbox, id), 404, "not_found");
     }
     assertProblem(await sendAgain(broker, c.shapes, waiting.id), 404, "not_found");
@@ -189,7 +220,10 @@ describe("sending again", () => {
     const inbox = c.once;
     const [{ id }] = await listed(broker, "once", "failed");
     const answers = await Promise.all(Array.from({ length: 5 }, () => sendAgain(broker, inbox, id)));
-    assert.ok(answers.every(({ status }) => status === 202 || status === 404), answers.map(({ status }) => status).join());
+    assert.ok(
+      answers.every(({ status }) => status === 202 || status === 404),
+      answers.map(({ status }) => status).join(),
+    );
     assert.ok(answers.some(({ status }) => status === 202));
     await settled(broker, inbox);
     assert.deepEqual(inbox.ids.slice(3), [id]);
@@ -232,7 +266,12 @@ describe("whoever is not the operator", () => {
 
   before(async () => ([{ id }] = await fail(c.guarded)));
 
-  const asks = () => [["GET", LIST], ["HEAD", LIST], ["POST", `${LIST}/${id}/send`], ["POST", `${LIST}/send`]];
+  const asks = () => [
+    ["GET", LIST],
+    ["HEAD", LIST],
+    ["POST", `${LIST}/${id}/send`],
+    ["POST", `${LIST}/send`],
+  ];
 
   /** Each request as `headers` have it; none has an effect. */
   async function refused(headers, status = 401, code = "caller_unauthenticated", options) {
@@ -244,15 +283,30 @@ describe("whoever is not the operator", () => {
       if (status === 401) assert.ok(answer.headers["www-authenticate"], said);
       assertEveryAnswer(answer, said);
     }
-    assert.deepEqual((await listed(broker, "guarded", "failed")).map((entry) => entry.id), [id]);
+    assert.deepEqual(
+      (await listed(broker, "guarded", "failed")).map((entry) => entry.id),
+      [id],
+    );
   }
 
   test("is refused without the key", () => refused({}));
 
   test("is refused with anything but the key", async () => {
     const wrong = [
-      ADMIN_KEY.slice(0, -1), ADMIN_KEY.slice(1), `${ADMIN_KEY}x`, ADMIN_KEY.toUpperCase(), `"${ADMIN_KEY}"`, `${ADMIN_KEY},${ADMIN_KEY}`, KEY, c.guarded.token,
-      c.guarded.signers[0], "", "undefined", "null", ADMIN_KEY.split(":")[0], ADMIN_KEY.split(":")[1],
+      ADMIN_KEY.slice(0, -1),
+      ADMIN_KEY.slice(1),
+      `${ADMIN_KEY}x`,
+      ADMIN_KEY.toUpperCase(),
+      `"${ADMIN_KEY}"`,
+      `${ADMIN_KEY},${ADMIN_KEY}`,
+      KEY,
+      c.guarded.token,
+      c.guarded.signers[0],
+      "",
+      "undefined",
+      "null",
+      ADMIN_KEY.split(":")[0],
+      ADMIN_KEY.split(":")[1],
     ];
     for (const key of wrong) {
       await refused({ Authorization: `Bearer ${key}` });
@@ -262,11 +316,21 @@ describe("whoever is not the operator", () => {
 
   test("is refused with the key in another place", async () => {
     for (const headers of [
-      { Authorization: ADMIN_KEY }, { Authorization: `Digest ${ADMIN_KEY}` }, { Authorization: `Basic ${ADMIN_KEY}` }, { "X-Api-Key": ADMIN_KEY }, { ADMIN_KEY },
-      { Authorization: `Basic ${Buffer.from(ADMIN_KEY.replace(":", "-")).toString("base64")}` }, { Cookie: `ADMIN_KEY=${ADMIN_KEY}` }, basic("", ADMIN_KEY.replace(":", "")),
-      { Authorization: `Bearer ${Buffer.from(ADMIN_KEY).toString("base64")}` }, { Authorization: "Basic" }, { Authorization: "Basic !" }, { Authorization: "Bearer" },
+      { Authorization: ADMIN_KEY },
+      { Authorization: `Digest ${ADMIN_KEY}` },
+      { Authorization: `Basic ${ADMIN_KEY}` },
+      { "X-Api-Key": ADMIN_KEY },
+      { ADMIN_KEY },
+      { Authorization: `Basic ${Buffer.from(ADMIN_KEY.replace(":", "-")).toString("base64")}` },
+      { Cookie: `ADMIN_KEY=${ADMIN_KEY}` },
+      basic("", ADMIN_KEY.replace(":", "")),
+      { Authorization: `Bearer ${Buffer.from(ADMIN_KEY).toString("base64")}` },
+      { Authorization: "Basic" },
+      { Authorization: "Basic !" },
+      { Authorization: "Bearer" },
       { "Cf-Access-Jwt-Assertion": ADMIN_KEY },
-    ]) await refused(headers);
+    ])
+      await refused(headers);
     await refused(["Authorization", `Bearer ${ADMIN_KEY}`, "Authorization", "Bearer wrong"]);
     assertProblem(await get(`${LIST}?key=${encodeURIComponent("x")}`), 401, "caller_unauthenticated");
   });
@@ -283,12 +347,22 @@ describe("whoever is not the operator", () => {
 
   test("is a page of another origin, though the browser knows the password", async () => {
     const crossSite = [
-      [ORIGIN, undefined], ["https://evil.example", undefined], ["null", undefined], ["https://evil.example", "same-origin"], [undefined, "cross-site"],
-      [undefined, "same-site"], [ORIGIN, "cross-site"], [ORIGIN, "same-origin"], [`${broker.url}.evil.example`, undefined], [broker.url, "cross-site"],
+      [ORIGIN, undefined],
+      ["https://evil.example", undefined],
+      ["null", undefined],
+      ["https://evil.example", "same-origin"],
+      [undefined, "cross-site"],
+      [undefined, "same-site"],
+      [ORIGIN, "cross-site"],
+      [ORIGIN, "same-origin"],
+      [`${broker.url}.evil.example`, undefined],
+      [broker.url, "cross-site"],
       [undefined, "nonsense"],
     ];
     for (const [origin, site] of crossSite) {
-      await refused({ ...basic(ADMIN_KEY), ...(site ? { "Sec-Fetch-Site": site } : {}) }, 403, "cross_site_request", { origin });
+      await refused({ ...basic(ADMIN_KEY), ...(site ? { "Sec-Fetch-Site": site } : {}) }, 403, "cross_site_request", {
+        origin,
+      });
     }
   });
 });
@@ -297,16 +371,26 @@ describe("the operator", () => {
   const LIST = "/admin/connections/guarded/webhooks";
 
   test("is known by the key as Bearer, and the scheme's case does not matter", async () => {
-    for (const scheme of ["Bearer", "bearer", "BEARER"]) assertStatus(await get(LIST, { headers: { Authorization: `${scheme} ${ADMIN_KEY}` } }));
+    for (const scheme of ["Bearer", "bearer", "BEARER"])
+      assertStatus(await get(LIST, { headers: { Authorization: `${scheme} ${ADMIN_KEY}` } }));
   });
 
   test("is known by the key as the password of any user", async () => {
-    for (const user of ["operator", "", "admin", "é", ADMIN_KEY.split(":")[0]]) assertStatus(await get(LIST, { headers: basic(ADMIN_KEY, user) }));
-    assertStatus(await get(LIST, { headers: { Authorization: basic(ADMIN_KEY).Authorization.replace("Basic", "basic") } }));
+    for (const user of ["operator", "", "admin", "é", ADMIN_KEY.split(":")[0]])
+      assertStatus(await get(LIST, { headers: basic(ADMIN_KEY, user) }));
+    assertStatus(
+      await get(LIST, { headers: { Authorization: basic(ADMIN_KEY).Authorization.replace("Basic", "basic") } }),
+    );
   });
 
   test("may come from the broker's own pages, and by an address that was typed", async () => {
-    for (const [origin, site] of [[undefined, undefined], [undefined, "none"], [undefined, "same-origin"], [broker.url, undefined], [broker.url, "same-origin"]]) {
+    for (const [origin, site] of [
+      [undefined, undefined],
+      [undefined, "none"],
+      [undefined, "same-origin"],
+      [broker.url, undefined],
+      [broker.url, "same-origin"],
+    ]) {
       const headers = { ...basic(ADMIN_KEY), ...(site ? { "Sec-Fetch-Site": site } : {}) };
       assertStatus(await get(LIST, { origin, headers }));
       assertStatus(await get("/admin/connections/empty/webhooks/send", { method: "POST", origin, headers }), 202);
@@ -317,12 +401,23 @@ describe("the operator", () => {
     for (const origin of [ORIGIN, broker.url, "https://evil.example", "null"]) {
       const answers = [
         [200, await get(LIST, { origin, headers: { Authorization: `Bearer ${ADMIN_KEY}` } })],
-        [202, await get("/admin/connections/empty/webhooks/send", { method: "POST", origin, headers: { Authorization: `Bearer ${ADMIN_KEY}` } })],
+        [
+          202,
+          await get("/admin/connections/empty/webhooks/send", {
+            method: "POST",
+            origin,
+            headers: { Authorization: `Bearer ${ADMIN_KEY}` },
+          }),
+        ],
         [401, await get(LIST, { origin })],
         [404, await operate(broker, "none", "", { origin })],
         [405, await operate(broker, "guarded", "", { method: "PUT", origin })],
       ];
-      const preflight = { method: "OPTIONS", origin, headers: { "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization" } };
+      const preflight = {
+        method: "OPTIONS",
+        origin,
+        headers: { "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization" },
+      };
       for (const target of [LIST, `${LIST}/send`, `${LIST}/msg_${"0".repeat(32)}/send`]) {
         const answer = await get(target, preflight);
         assert.ok([401, 405].includes(answer.status), `${target}: ${answer.status}`);
@@ -330,7 +425,11 @@ describe("the operator", () => {
       }
       for (const [status, answer] of answers) {
         assert.equal(answer.status, status, answer.text);
-        assert.deepEqual(Object.keys(answer.headers).filter((name) => /^access-control-|^timing-allow-origin$/.test(name)), [], `${origin}: ${status}`);
+        assert.deepEqual(
+          Object.keys(answer.headers).filter((name) => /^access-control-|^timing-allow-origin$/.test(name)),
+          [],
+          `${origin}: ${status}`,
+        );
       }
     }
   });
@@ -338,15 +437,23 @@ describe("the operator", () => {
   test("asks for connections that are there and have a webhook", async () => {
     for (const target of ["", "/send", `/msg_${"0".repeat(32)}/send`]) {
       const options = { method: target ? "POST" : "GET" };
-      for (const id of ["none", "GUARDED", "__proto__"]) assertProblem(await operate(broker, id, target, options), 404, "unknown_connection");
+      for (const id of ["none", "GUARDED", "__proto__"])
+        assertProblem(await operate(broker, id, target, options), 404, "unknown_connection");
       assertProblem(await operate(broker, "plain", target, options), 404, "not_found");
     }
   });
 
   test("finds nothing at other addresses", async () => {
     for (const target of [
-      "/admin/x", "/admin/connections/", "/admin/connections/guarded/webhook",
-      `${LIST}/`, `${LIST}/x`, `${LIST}/x/y`, `${LIST}/x/send/`, `${LIST}/send/send/send`, "/Admin/connections/guarded/webhooks",
+      "/admin/x",
+      "/admin/connections/",
+      "/admin/connections/guarded/webhook",
+      `${LIST}/`,
+      `${LIST}/x`,
+      `${LIST}/x/y`,
+      `${LIST}/x/send/`,
+      `${LIST}/send/send/send`,
+      "/Admin/connections/guarded/webhooks",
     ]) {
       for (const method of ["GET", "POST"]) {
         const answer = await broker.call(target, { key: ADMIN_KEY, method });
@@ -357,25 +464,43 @@ describe("the operator", () => {
 
   test("uses the methods that each address knows", async () => {
     const sendOne = `/msg_${"0".repeat(32)}/send`;
-    const wrong = [["", ["POST", "PUT", "PATCH", "DELETE"], ["get", "head"]], ["/send", ["GET", "PUT", "DELETE"], ["post"]], [sendOne, ["GET", "PUT", "DELETE"], ["post"]]];
+    const wrong = [
+      ["", ["POST", "PUT", "PATCH", "DELETE"], ["get", "head"]],
+      ["/send", ["GET", "PUT", "DELETE"], ["post"]],
+      [sendOne, ["GET", "PUT", "DELETE"], ["post"]],
+    ];
     for (const [target, methods, allowed] of wrong) {
       for (const method of methods) {
         const answer = await operate(broker, "guarded", target, { method });
         assertProblem(answer, 405, "method_not_allowed");
-        assert.deepEqual(list(answer.headers.allow).filter((name) => name !== "options").sort(), allowed, `${method} ${target}`);
+        assert.deepEqual(
+          list(answer.headers.allow)
+            .filter((name) => name !== "options")
+            .sort(),
+          allowed,
+          `${method} ${target}`,
+        );
       }
     }
   });
 });
 
 describe("a broker without an operator", () => {
-  for (const [what, key] of [["no key", undefined], ["an empty key", ""], ["a key of 15 characters", "k".repeat(15)]]) {
+  for (const [what, key] of [
+    ["no key", undefined],
+    ["an empty key", ""],
+    ["a key of 15 characters", "k".repeat(15)],
+  ]) {
     test(`(${what}) refuses whoever asks, and takes events all the same`, async () => {
       await broker.restart({ secrets: { ADMIN_KEY: key } });
       for (const given of [ADMIN_KEY, key ?? "undefined", "", "null"]) {
         for (const headers of [{ Authorization: `Bearer ${given}` }, basic(given)]) {
           assertProblem(await get("/admin/connections/empty/webhooks", { headers }), 401, "caller_unauthenticated");
-          assertProblem(await get("/admin/connections/empty/webhooks/send", { method: "POST", headers }), 401, "caller_unauthenticated");
+          assertProblem(
+            await get("/admin/connections/empty/webhooks/send", { method: "POST", headers }),
+            401,
+            "caller_unauthenticated",
+          );
         }
       }
       assertProblem(await get("/admin/connections/empty/webhooks"), 401, "caller_unauthenticated");
@@ -387,6 +512,9 @@ describe("a broker without an operator", () => {
 
   test("says that its key is too short, and not what it is", async () => {
     await broker.logged(({ field }) => field === "ADMIN_KEY", { what: "a problem of ADMIN_KEY" });
-    assert.deepEqual(broker.output.filter((line) => line.includes("k".repeat(15))), []);
+    assert.deepEqual(
+      broker.output.filter((line) => line.includes("k".repeat(15))),
+      [],
+    );
   });
 });

@@ -37,10 +37,18 @@ before(async () => {
     vars: {
       ...vars,
       CONNECTIONS: {
-        guru: { ...connection, base_url: guru.baseUrl, webhook: { ...webhook, forward_to: `http://${host(frontend.url)}/hooks/guru` } },
+        guru: {
+          ...connection,
+          base_url: guru.baseUrl,
+          webhook: { ...webhook, forward_to: `http://${host(frontend.url)}/hooks/guru` },
+        },
       },
     },
-    secrets: { GURU_TOKEN: guru.credentials.token, GURU_ACCOUNT_TOKEN: guru.credentials.account_token, GURU_WEBHOOK_SECRET: SECRET },
+    secrets: {
+      GURU_TOKEN: guru.credentials.token,
+      GURU_ACCOUNT_TOKEN: guru.credentials.account_token,
+      GURU_WEBHOOK_SECRET: SECRET,
+    },
   });
   guru.webhookUrl = `${broker.url}/webhooks/guru`;
   shots = await mkdtemp(join(tmpdir(), "porteiro-webhooks-"));
@@ -83,7 +91,8 @@ const press = (page, name) => page.locator("#webhooks").getByRole("button", { na
 const verified = (page) => page.locator("#arrived").getByText("signature verified");
 const shown = async (page, id) => JSON.parse(await page.locator(`#${id} pre`).innerText());
 const webhookId = (page) => page.locator("#arrived code").innerText();
-const deliveries = async (id) => (await (await fetch(`${frontend.url}/hooks/guru`)).json()).find((one) => one.id === id)?.deliveries;
+const deliveries = async (id) =>
+  (await (await fetch(`${frontend.url}/hooks/guru`)).json()).find((one) => one.id === id)?.deliveries;
 
 describe("the page's webhooks", () => {
   test("arrive at the application's receiver signed and without the account token", async () => {
@@ -119,7 +128,11 @@ describe("the page's webhooks", () => {
   test("bring every state of a transaction, each under a webhook id of its own", async () => {
     const { context, page } = await open();
     const events = [];
-    for (const [button, status] of [["Waiting for payment", "waiting_payment"], ["Approved", "approved"], ["Refunded", "refunded"]]) {
+    for (const [button, status] of [
+      ["Waiting for payment", "waiting_payment"],
+      ["Approved", "approved"],
+      ["Refunded", "refunded"],
+    ]) {
       await press(page, button);
       await page.locator("#arrived pre").getByText(`"status": "${status}"`).waitFor();
       events.push({ ...(await shown(page, "arrived")), webhookId: await webhookId(page) });
@@ -136,7 +149,11 @@ describe("the page's webhooks", () => {
     const { context, page, received } = await open();
     await press(page, "Abandoned checkout");
     await verified(page).waitFor();
-    const secrets = { "account token": guru.credentials.account_token, "user token": guru.credentials.token, "webhook secret": SECRET };
+    const secrets = {
+      "account token": guru.credentials.account_token,
+      "user token": guru.credentials.token,
+      "webhook secret": SECRET,
+    };
     assert.ok(Object.values(received).join().includes('"api_token"'));
     assert.deepEqual(search({ ...received, ...(await heldBy(page)) }, secrets), []);
     await context.close();

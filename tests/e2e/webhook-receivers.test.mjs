@@ -39,7 +39,13 @@ class Line {
 
   /** Sends the broker an event about a transaction, which claims more than is so. */
   async send(id) {
-    const json = { webhook_type: "transaction", api_token: this.accountToken, id, status: "invented", n: (this.#sent += 1) };
+    const json = {
+      webhook_type: "transaction",
+      api_token: this.accountToken,
+      id,
+      status: "invented",
+      n: (this.#sent += 1),
+    };
     const answer = await broker.call(`/webhooks/${this.id}`, { method: "POST", key: null, json });
     assert.ok(answer.status >= 200 && answer.status < 300, `${answer.status} ${answer.text}`);
   }
@@ -58,7 +64,12 @@ class Line {
   }
 
   /** A delivery that somebody who knows `key` could make. */
-  forge({ key = this.secret, at = Date.now(), webhookId = `msg_${randomBytes(16).toString("hex")}`, transaction = "tr_100482" } = {}) {
+  forge({
+    key = this.secret,
+    at = Date.now(),
+    webhookId = `msg_${randomBytes(16).toString("hex")}`,
+    transaction = "tr_100482",
+  } = {}) {
     const time = new Date(Math.floor(at / 1000) * 1000);
     const body = JSON.stringify({ webhook_type: "transaction", id: transaction });
     const headers = {
@@ -91,8 +102,12 @@ async function startRelay() {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
     const body = Buffer.concat(chunks).toString();
-    const headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => /^(webhook-|content-type$)/.test(name)));
-    const { status } = await call(relay.target, "/", { method: "POST", key: null, headers, body }).catch(() => ({ status: 502 }));
+    const headers = Object.fromEntries(
+      Object.entries(request.headers).filter(([name]) => /^(webhook-|content-type$)/.test(name)),
+    );
+    const { status } = await call(relay.target, "/", { method: "POST", key: null, headers, body }).catch(() => ({
+      status: 502,
+    }));
     deliveries.push({ headers, body, status });
     response.writeHead(status).end();
   });
@@ -163,7 +178,16 @@ describe("the documented receiver", { concurrency: true }, () => {
         const { headers, body } = line.forge({ transaction: "tr_100519" });
         const { headers: forged } = line.forge({ key: secret() });
         const { "webhook-signature": signature, ...unsigned } = headers;
-        const others = ["", "v1", "v1,", "v1,AAAA", "v2,AAAA", signature.replace("v1,", "v1a,"), signature.slice(3), forged["webhook-signature"]];
+        const others = [
+          "",
+          "v1",
+          "v1,",
+          "v1,AAAA",
+          "v2,AAAA",
+          signature.replace("v1,", "v1a,"),
+          signature.slice(3),
+          forged["webhook-signature"],
+        ];
         for (const other of others) {
           assert.equal(await line.post({ headers: { ...unsigned, "webhook-signature": other }, body }), 401, other);
         }
@@ -175,7 +199,10 @@ describe("the documented receiver", { concurrency: true }, () => {
 
       test("refuses a stale timestamp, and one of the future", async () => {
         for (const minutes of [-6, 6]) {
-          assert.equal(await line.post(line.forge({ at: Date.now() + minutes * 60_000, transaction: "tr_100556" })), 401);
+          assert.equal(
+            await line.post(line.forge({ at: Date.now() + minutes * 60_000, transaction: "tr_100556" })),
+            401,
+          );
         }
         await line.settled();
         assert.deepEqual(line.readsOf("tr_100556"), []);
@@ -226,7 +253,17 @@ describe("the documented receiver", { concurrency: true }, () => {
       test("does nothing for what the API does not know, or it cannot read", async () => {
         await line.settled();
         const before = line.receiver.acted.length;
-        for (const transaction of ["tr_none", "..", "a/b", "tr_1?x=1", "", 7, null, ["tr_100482"], { id: "tr_100482" }]) {
+        for (const transaction of [
+          "tr_none",
+          "..",
+          "a/b",
+          "tr_1?x=1",
+          "",
+          7,
+          null,
+          ["tr_100482"],
+          { id: "tr_100482" },
+        ]) {
           assert.equal(await line.post(line.forge({ transaction })), 204);
         }
         const calls = line.guru.apiRequests.length;

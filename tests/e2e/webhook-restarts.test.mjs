@@ -5,7 +5,17 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 import { assertProblem, assertStatus } from "./support/assertions.mjs";
 import { sealingKey, startBroker } from "./support/broker.mjs";
-import { accept, ADMIN_KEY, assertEachOnce, delivered, listed, newEvents, sendAll, sendEvent, settled } from "./support/events.mjs";
+import {
+  accept,
+  ADMIN_KEY,
+  assertEachOnce,
+  delivered,
+  listed,
+  newEvents,
+  sendAll,
+  sendEvent,
+  settled,
+} from "./support/events.mjs";
 import { newSecret, startReceiver } from "./support/receiver.mjs";
 
 // How long what has to come may take on a slow machine: a misconfigured webhook is looked at every minute.
@@ -47,7 +57,10 @@ describe("a broker that is configured anew while events wait", () => {
     await closed.open();
     await broker.restart({ secrets: { SEALING_KEYS: `${sealingKey("k2")},${FIRST_KEY}` } });
     await delivered(c["sealed-before"], 5);
-    for (const [inbox, events] of [[c.rotated, done], [c["sealed-before"], waiting]]) {
+    for (const [inbox, events] of [
+      [c.rotated, done],
+      [c["sealed-before"], waiting],
+    ]) {
       await sendAll(broker, inbox, events);
       await settled(broker, inbox);
       assertEachOnce(inbox, events);
@@ -77,9 +90,14 @@ describe("a broker that is configured anew while events wait", () => {
     await closed.open();
     const since = broker.output.length;
     await broker.restart({ secrets: { SEALING_KEYS: sealingKey("k3") } });
-    const line = await broker.logged((log) => log.event === "webhook" && log.connection === inbox.id && log.outcome === "unopened", {
-      since, limit: PATIENCE, what: "the line of an event that does not open",
-    });
+    const line = await broker.logged(
+      (log) => log.event === "webhook" && log.connection === inbox.id && log.outcome === "unopened",
+      {
+        since,
+        limit: PATIENCE,
+        what: "the line of an event that does not open",
+      },
+    );
     assert.equal(line.status, undefined);
     assert.equal(inbox.deliveries.length, 0);
     // The connection goes on with new events.

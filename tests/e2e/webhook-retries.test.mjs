@@ -26,9 +26,27 @@ before(async () => {
   const add = (id, settings) => (c[id] = receiver.inbox(id, settings));
   for (const status of [...DELIVERED, ...REFUSED, ...REDIRECTS, 304]) add(`s${status}`);
   for (const id of [
-    "reset", "hang", "slow", "endless", "gone", "gone-later", "gone-again", "again", "duplicated", "third", "others", "stuck", "slowly",
-    "retry-after", "retry-after-date", "retry-after-short", "retry-after-nonsense", "retry-after-hour", "retry-after-year",
-  ]) add(id);
+    "reset",
+    "hang",
+    "slow",
+    "endless",
+    "gone",
+    "gone-later",
+    "gone-again",
+    "again",
+    "duplicated",
+    "third",
+    "others",
+    "stuck",
+    "slowly",
+    "retry-after",
+    "retry-after-date",
+    "retry-after-short",
+    "retry-after-nonsense",
+    "retry-after-hour",
+    "retry-after-year",
+  ])
+    add(id);
   c.unreachable = unreachable.inbox("unreachable");
   broker = await startBroker({
     vars: { CONNECTIONS: { ...receiver.vars, ...unreachable.vars } },
@@ -95,12 +113,15 @@ describe("a receiver", { concurrency: true }, () => {
       await accept(broker, inbox);
       await settled(broker, inbox);
       assert.equal(inbox.deliveries.length, 1);
-      assert.deepEqual(await attempts(inbox, 1), [{ webhook_id: inbox.ids[0], attempt: 1, outcome: "delivered", status }]);
+      assert.deepEqual(await attempts(inbox, 1), [
+        { webhook_id: inbox.ids[0], attempt: 1, outcome: "delivered", status },
+      ]);
     });
   }
 
   for (const status of [...REFUSED, 304]) {
-    test(`that answers ${status} gets the event once more, after a wait`, () => retried(c[`s${status}`], { status, body: "the receiver's own text" }));
+    test(`that answers ${status} gets the event once more, after a wait`, () =>
+      retried(c[`s${status}`], { status, body: "the receiver's own text" }));
   }
 
   for (const status of REDIRECTS) {
@@ -110,7 +131,8 @@ describe("a receiver", { concurrency: true }, () => {
 
   test("that breaks off gets the event once more", () => retried(c.reset, { reset: true }, { outcome: "unreachable" }));
 
-  test("that does not answer gets the event once more", () => retried(c.hang, { hang: true }, { outcome: "timeout", atLeast: 15_000 }));
+  test("that does not answer gets the event once more", () =>
+    retried(c.hang, { hang: true }, { outcome: "timeout", atLeast: 15_000 }));
 
   test("that takes ten seconds to answer gets the event once", async () => {
     c.slow.answer({ delay: 10_000, status: 200 });
@@ -210,9 +232,11 @@ describe("Retry-After", { concurrency: true }, () => {
     });
   });
 
-  test("makes no wait shorter", () => retried(c["retry-after-short"], { status: 503, headers: { "Retry-After": "0" } }));
+  test("makes no wait shorter", () =>
+    retried(c["retry-after-short"], { status: 503, headers: { "Retry-After": "0" } }));
 
-  test("that says nothing makes no difference", () => retried(c["retry-after-nonsense"], { status: 503, headers: { "Retry-After": "soon, or -5" } }));
+  test("that says nothing makes no difference", () =>
+    retried(c["retry-after-nonsense"], { status: 503, headers: { "Retry-After": "soon, or -5" } }));
 
   test("of an hour is an hour", async () => {
     const { wait } = await waiting(c["retry-after-hour"], { status: 503, headers: { "Retry-After": "3600" } });
@@ -244,7 +268,9 @@ describe("a receiver that answers 410", { concurrency: true }, () => {
     const { id, attempts: count, outcome, status } = await failed(c.gone);
     assert.deepEqual([id, count, outcome, status], [c.gone.ids[0], 1, "gone", 410]);
     assert.equal(c.gone.deliveries.length, 1);
-    assert.deepEqual(await attempts(c.gone, 1), [{ webhook_id: id, attempt: 1, outcome: "gone", status: 410, level: "error", failed: true }]);
+    assert.deepEqual(await attempts(c.gone, 1), [
+      { webhook_id: id, attempt: 1, outcome: "gone", status: 410, level: "error", failed: true },
+    ]);
   });
 
   test("at the second attempt gets no third", async () => {

@@ -4,7 +4,16 @@ import assert from "node:assert/strict";
 import { Agent } from "node:http";
 import { after, afterEach, before, describe, test } from "node:test";
 import { startBroker } from "./support/broker.mjs";
-import { accept, ADMIN_KEY, assertEachOnce, delivered, newEvents, sendAll, sendEvent, settled } from "./support/events.mjs";
+import {
+  accept,
+  ADMIN_KEY,
+  assertEachOnce,
+  delivered,
+  newEvents,
+  sendAll,
+  sendEvent,
+  settled,
+} from "./support/events.mjs";
 import { startReceiver } from "./support/receiver.mjs";
 
 const EVENTS = 1_000;
@@ -47,13 +56,19 @@ describe(`${EVENTS} events at once`, () => {
     assertEachOnce(inbox, events);
     assert.ok(inbox.maxConcurrent <= 5, `${inbox.maxConcurrent} at once`);
     const seconds = (ms) => `${Math.round(ms / 100) / 10} s`;
-    t.diagnostic(`${EVENTS} events accepted in ${seconds(accepted - began)} and delivered in ${seconds(performance.now() - began)}, ${inbox.maxConcurrent} at once`);
+    t.diagnostic(
+      `${EVENTS} events accepted in ${seconds(accepted - began)} and delivered in ${seconds(performance.now() - began)}, ${inbox.maxConcurrent} at once`,
+    );
   });
 
   test("of which most repeat others are all accepted, and each is delivered once", async () => {
     const inbox = c["burst-repeated"];
     const events = newEvents(inbox, EVENTS / 10);
-    await sendAll(broker, inbox, Array.from({ length: EVENTS }, (_, i) => events[i % events.length]));
+    await sendAll(
+      broker,
+      inbox,
+      Array.from({ length: EVENTS }, (_, i) => events[i % events.length]),
+    );
     await settled(broker, inbox, PATIENCE);
     assertEachOnce(inbox, events);
   });
@@ -91,7 +106,11 @@ describe("a broker that is killed", () => {
   });
 
   test("knows afterwards what was delivered: the same events go nowhere", async () => {
-    for (const [id, count] of [["done", 3], ["killed", 20], ["unanswered", 2]]) {
+    for (const [id, count] of [
+      ["done", 3],
+      ["killed", 20],
+      ["unanswered", 2],
+    ]) {
       await sendAll(broker, c[id], [events[id]].flat());
       await settled(broker, c[id]);
       assert.equal(c[id].deliveries.length, count, id);
@@ -123,10 +142,16 @@ describe("a broker that is killed", () => {
     await settled(broker, inbox, PATIENCE);
     const idOf = (text) => JSON.parse(text).id;
     const arrived = new Set(inbox.texts.map(idOf));
-    assert.deepEqual(accepted.map(idOf).filter((id) => !arrived.has(id)), []);
+    assert.deepEqual(
+      accepted.map(idOf).filter((id) => !arrived.has(id)),
+      [],
+    );
     // What was delivered when the broker was killed comes again, under its id.
     const ids = new Map(inbox.deliveries.map(({ id, text }) => [text, id]));
-    assert.deepEqual(inbox.deliveries.filter(({ id, text }) => ids.get(text) !== id), []);
+    assert.deepEqual(
+      inbox.deliveries.filter(({ id, text }) => ids.get(text) !== id),
+      [],
+    );
     assert.equal(new Set(ids.values()).size, ids.size);
   });
 });

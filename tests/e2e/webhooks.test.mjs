@@ -16,9 +16,15 @@ const CANARY = "canary-value";
 const BROKEN = {
   "no-receiver": { webhook: { forward_to: undefined }, named: ["webhook.forward_to"] },
   "insecure-receiver": { webhook: { forward_to: `http://${CANARY}.example/hooks` }, named: ["webhook.forward_to"] },
-  "look-alike-receiver": { webhook: { forward_to: `http://localhost.${CANARY}.example/` }, named: ["webhook.forward_to"] },
+  "look-alike-receiver": {
+    webhook: { forward_to: `http://localhost.${CANARY}.example/` },
+    named: ["webhook.forward_to"],
+  },
   "receiver-without-address": { webhook: { forward_to: `/${CANARY}` }, named: ["webhook.forward_to"] },
-  "receiver-with-password": { webhook: { forward_to: `https://u:${CANARY}@example.com/` }, named: ["webhook.forward_to"] },
+  "receiver-with-password": {
+    webhook: { forward_to: `https://u:${CANARY}@example.com/` },
+    named: ["webhook.forward_to"],
+  },
   "receiver-as-number": { webhook: { forward_to: 1 }, named: ["webhook.forward_to"] },
   "unknown-field": { webhook: { colour: CANARY }, named: ["webhook.colour"] },
   "two-places": { webhook: { token_field: CANARY, token_header: `X-${CANARY}` }, named: ["webhook.token_"] },
@@ -31,11 +37,14 @@ const BROKEN = {
   "too-many-bytes": { webhook: { max_bytes: 1_048_577 }, named: ["webhook.max_bytes"] },
   "bytes-as-text": { webhook: { max_bytes: CANARY }, named: ["webhook.max_bytes"] },
   "no-success": { webhook: { accepted_status: 300 }, named: ["webhook.accepted_status"] },
-  "information": { webhook: { accepted_status: 199 }, named: ["webhook.accepted_status"] },
+  information: { webhook: { accepted_status: 199 }, named: ["webhook.accepted_status"] },
   "status-as-text": { webhook: { accepted_status: CANARY }, named: ["webhook.accepted_status"] },
   "half-a-byte": { webhook: { max_bytes: 10.5 }, named: ["webhook.max_bytes"] },
   "no-table": { fields: { webhook: CANARY }, named: ["webhook"] },
-  "no-account-token": { secrets: { NO_ACCOUNT_TOKEN_ACCOUNT_TOKEN: undefined }, named: ["NO_ACCOUNT_TOKEN_ACCOUNT_TOKEN"] },
+  "no-account-token": {
+    secrets: { NO_ACCOUNT_TOKEN_ACCOUNT_TOKEN: undefined },
+    named: ["NO_ACCOUNT_TOKEN_ACCOUNT_TOKEN"],
+  },
   "no-secret": { secrets: { NO_SECRET_WEBHOOK_SECRET: undefined }, named: ["NO_SECRET_WEBHOOK_SECRET"] },
   "bare-secret": { secret: newSecret().slice("whsec_".length), named: ["BARE_SECRET_WEBHOOK_SECRET"] },
   "secret-of-text": { secret: `whsec_${CANARY}!`, named: ["SECRET_OF_TEXT_WEBHOOK_SECRET"] },
@@ -106,7 +115,9 @@ const T = (inbox) => JSON.stringify(inbox.token);
 const chunked = (text) => {
   const bytes = Buffer.from(text);
   const size = Math.ceil(bytes.length / 7);
-  return Readable.from(Array.from({ length: 7 }, (_, i) => bytes.subarray(i * size, (i + 1) * size)).filter(({ length }) => length));
+  return Readable.from(
+    Array.from({ length: 7 }, (_, i) => bytes.subarray(i * size, (i + 1) * size)).filter(({ length }) => length),
+  );
 };
 const ofSize = (inbox, bytes, members = {}) => {
   const bare = inbox.event({ ...members, padding: "" });
@@ -136,7 +147,13 @@ describe("an event", () => {
   });
 
   test("needs no Content-Type, and may have any", async () => {
-    for (const type of [undefined, "text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-8", "nonsense"]) {
+    for (const type of [
+      undefined,
+      "text/plain",
+      "application/x-www-form-urlencoded",
+      "application/json; charset=utf-8",
+      "nonsense",
+    ]) {
       await taken(c.guru, undefined, { headers: type ? { "Content-Type": type } : {} });
     }
   });
@@ -165,9 +182,17 @@ describe("an event", () => {
   test("is one line in the log, which holds nothing of it", async () => {
     const answer = await accept(broker, c.guru);
     await settled(broker, c.guru);
-    const line = await broker.logged(({ request_id }) => request_id === answer.headers["x-request-id"], { what: "the request's line" });
+    const line = await broker.logged(({ request_id }) => request_id === answer.headers["x-request-id"], {
+      what: "the request's line",
+    });
     const { request_id: _, ...rest } = line;
-    assert.deepEqual(rest, { event: "call", connection: "guru", method: "POST", status: 202, webhook_id: c.guru.ids.at(-1) });
+    assert.deepEqual(rest, {
+      event: "call",
+      connection: "guru",
+      method: "POST",
+      status: 202,
+      webhook_id: c.guru.ids.at(-1),
+    });
   });
 
   test("is taken whichever account token it carries while there are two", async () => {
@@ -175,14 +200,18 @@ describe("an event", () => {
   });
 
   test("may write name and token with escapes", async () => {
-    const escaped = (text) => [...text].map((char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`).join("");
+    const escaped = (text) =>
+      [...text].map((char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`).join("");
     await taken(c.guru, `{"${escaped("api_token")}":"${escaped(c.guru.token)}","id":"escaped"}`);
     await taken(c.guru, `{"api\\u005ftoken":${T(c.guru)},"id":"escaped too"}`);
   });
 
   test("may carry a token of any characters, however it is written", async () => {
     await taken(c.odd);
-    const inAscii = JSON.stringify(ODD_TOKEN).replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`);
+    const inAscii = JSON.stringify(ODD_TOKEN).replace(
+      /[^\x20-\x7e]/g,
+      (char) => `\\u${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`,
+    );
     await taken(c.odd, `{"api_token":${inAscii.replace("/", "\\/")},"id":"in ASCII"}`);
   });
 
@@ -195,7 +224,8 @@ describe("an event", () => {
 
   test("carries the token in the header that the connection names", async () => {
     for (const inbox of [c.header, c["guru-by-header"]]) {
-      for (const body of ['{"id":1}', "[1, 2]", '"text"', " null ", "1e2"]) await taken(inbox, body, { headers: { "x-token": inbox.token } });
+      for (const body of ['{"id":1}', "[1, 2]", '"text"', " null ", "1e2"])
+        await taken(inbox, body, { headers: { "x-token": inbox.token } });
     }
     for (const scheme of ["", "Bearer ", "bearer "]) {
       await taken(c.bearer, `{"by":"${scheme}"}`, { headers: { Authorization: `${scheme}${c.bearer.token}` } });
@@ -219,12 +249,32 @@ describe("an event that proves nothing", () => {
   test("is refused for any token but the right one", async () => {
     const right = c.guru.token;
     const wrong = {
-      "another": "x".repeat(right.length), "shorter": right.slice(0, -1), "without its begin": right.slice(1), "longer": `${right}x`,
-      "upper case": right.toUpperCase(), "a space before": ` ${right}`, "a space behind": `${right} `, "a line end": `${right}\n`,
-      "a null character": `${right}\0`, "empty": "", "twice in one": `${right}${right}`, "a list in one": `${right},${right}`, "Bearer": `Bearer ${right}`,
-      "of another connection": c.odd.token, "the webhook secret": c.guru.signers[0], "a byte-order mark": `\ufeff${right}`,
+      another: "x".repeat(right.length),
+      shorter: right.slice(0, -1),
+      "without its begin": right.slice(1),
+      longer: `${right}x`,
+      "upper case": right.toUpperCase(),
+      "a space before": ` ${right}`,
+      "a space behind": `${right} `,
+      "a line end": `${right}\n`,
+      "a null character": `${right}\0`,
+      empty: "",
+      "twice in one": `${right}${right}`,
+      "a list in one": `${right},${right}`,
+      Bearer: `Bearer ${right}`,
+      "of another connection": c.odd.token,
+      "the webhook secret": c.guru.signers[0],
+      "a byte-order mark": `\ufeff${right}`,
       "full-width": right.replace(/[!-~]/g, (char) => String.fromCharCode(char.charCodeAt(0) + 0xfee0)),
-      "null": null, "true": true, "false": false, "0": 0, "a number": 1.5, "an empty list": [], "a list": [right], "an object": { api_token: right }, "{}": {},
+      null: null,
+      true: true,
+      false: false,
+      0: 0,
+      "a number": 1.5,
+      "an empty list": [],
+      "a list": [right],
+      "an object": { api_token: right },
+      "{}": {},
     };
     for (const [what, api_token] of Object.entries(wrong)) await refused(c.guru, c.guru.event({ api_token }), what);
   });
@@ -242,17 +292,38 @@ describe("an event that proves nothing", () => {
   test("is refused where the token stands in another place", async () => {
     const token = T(c.guru);
     const bodies = [
-      "{}", '{"id":1}', `{"API_TOKEN":${token}}`, `{"Api_Token":${token}}`, `{"api-token":${token}}`, `{"api_token ":${token}}`, `{"":${token}}`,
-      `{"api_token\\u0000":${token}}`, `{"data":{"api_token":${token}}}`, `{"data":[{"api_token":${token}}]}`, `{"token":${token}}`, `{${token}:"api_token"}`,
+      "{}",
+      '{"id":1}',
+      `{"API_TOKEN":${token}}`,
+      `{"Api_Token":${token}}`,
+      `{"api-token":${token}}`,
+      `{"api_token ":${token}}`,
+      `{"":${token}}`,
+      `{"api_token\\u0000":${token}}`,
+      `{"data":{"api_token":${token}}}`,
+      `{"data":[{"api_token":${token}}]}`,
+      `{"token":${token}}`,
+      `{${token}:"api_token"}`,
     ];
     for (const body of bodies) await refused(c.guru, body, body);
-    const headers = { Authorization: `Bearer ${c.guru.token}`, "X-Token": c.guru.token, api_token: c.guru.token, Cookie: `api_token=${c.guru.token}` };
+    const headers = {
+      Authorization: `Bearer ${c.guru.token}`,
+      "X-Token": c.guru.token,
+      api_token: c.guru.token,
+      Cookie: `api_token=${c.guru.token}`,
+    };
     await refused(c.guru, '{"id":1}', "in headers", { headers });
   });
 
   test("is refused where a member comes twice, however its name is written and wherever it is", async () => {
     const token = T(c.guru);
-    const pairs = [[token, token], [token, '"wrong"'], ['"wrong"', token], [token, "null"], ["{}", token]];
+    const pairs = [
+      [token, token],
+      [token, '"wrong"'],
+      ['"wrong"', token],
+      [token, "null"],
+      ["{}", token],
+    ];
     const names = ['"api_token"', '"api\\u005ftoken"', '"api\\u005Ftoken"', '"\\u0061pi_token"'];
     const bodies = [
       ...pairs.flatMap(([first, second]) => names.map((name) => `{"api_token":${first},"id":1,${name}:${second}}`)),
@@ -271,31 +342,62 @@ describe("an event that proves nothing", () => {
   });
 
   test("is refused where it is no object", async () => {
-    for (const body of ["[]", T(c.guru), "null", "true", "1", `[{"api_token":${T(c.guru)}}]`, `["api_token",${T(c.guru)}]`]) {
+    for (const body of [
+      "[]",
+      T(c.guru),
+      "null",
+      "true",
+      "1",
+      `[{"api_token":${T(c.guru)}}]`,
+      `["api_token",${T(c.guru)}]`,
+    ]) {
       await refused(c.guru, body, body);
     }
   });
 
   test("is refused for its header before its body is looked at", async () => {
-    for (const [inbox, name, scheme] of [[c["small-by-header"], "X-Token", ""], [c.bearer, "Authorization", "Bearer "]]) {
+    for (const [inbox, name, scheme] of [
+      [c["small-by-header"], "X-Token", ""],
+      [c.bearer, "Authorization", "Bearer "],
+    ]) {
       const { token } = inbox;
       const right = `${scheme}${token}`;
       const fields = [
-        [], [name, ""], [name, `${right}x`], [name, right.slice(0, -1)], [name, right.toUpperCase()], [name, `Basic ${token}`], [name, `${right}, ${right}`],
-        [name, `"${token}"`], [name, right, name, right], [name, right, name, "wrong"], [name, "wrong", name, right], ["X-Other", right],
+        [],
+        [name, ""],
+        [name, `${right}x`],
+        [name, right.slice(0, -1)],
+        [name, right.toUpperCase()],
+        [name, `Basic ${token}`],
+        [name, `${right}, ${right}`],
+        [name, `"${token}"`],
+        [name, right, name, right],
+        [name, right, name, "wrong"],
+        [name, "wrong", name, right],
+        ["X-Other", right],
       ];
       for (const headers of fields) {
-        for (const body of ['{"id":1}', "", "{", "x".repeat(2_000), `{"${name}":${JSON.stringify(right)},"api_token":"${token}"}`]) {
+        for (const body of [
+          '{"id":1}',
+          "",
+          "{",
+          "x".repeat(2_000),
+          `{"${name}":${JSON.stringify(right)},"api_token":"${token}"}`,
+        ]) {
           await refused(inbox, body, JSON.stringify([headers, body.slice(0, 40)]), { headers });
         }
       }
     }
-    await refused(c.header, '{"id":1}', "a scheme in a header of its own", { headers: { "X-Token": `Bearer ${c.header.token}` } });
+    await refused(c.header, '{"id":1}', "a scheme in a header of its own", {
+      headers: { "X-Token": `Bearer ${c.header.token}` },
+    });
   });
 
   test("is answered the same whatever is wrong with it, and its line names no token", async () => {
     assert.ok(said.length > 100, `only ${said.length} answers`);
-    const lines = broker.output.filter((line) => [c.guru, c.header, c.bearer].some(({ token }) => line.includes(token)));
+    const lines = broker.output.filter((line) =>
+      [c.guru, c.header, c.bearer].some(({ token }) => line.includes(token)),
+    );
     assert.deepEqual(lines, []);
   });
 
@@ -313,10 +415,30 @@ describe("a body", () => {
     const token = T(c.guru);
     const event = c.guru.event();
     const bodies = [
-      "", " ", "{", event.slice(0, -1), `${event}x`, `${event}{}`, `${event},`, event.replace(/}$/, ",}"), `{'api_token':${token}}`, `{api_token:${token}}`,
-      `api_token=${c.guru.token}&id=1`, `<xml>${token}</xml>`, `{"api_token":${token},"id":NaN}`, `{"api_token":${token},"id":01}`, `{"api_token":${token},"id":1.}`,
-      `{"api_token":${token},"id":+1}`, `{"api_token":${token},"id":0x1}`, `{"api_token":${token},"id":"\t"}`, `{"api_token":${token},"id":"\\x41"}`,
-      `{"api_token":${token},"id":"\\u12"}`, `{"api_token":${token} "id":1}`, `{"api_token":${token}} // why`, `{"api_token":${token},"id":tru}`, "\0",
+      "",
+      " ",
+      "{",
+      event.slice(0, -1),
+      `${event}x`,
+      `${event}{}`,
+      `${event},`,
+      event.replace(/}$/, ",}"),
+      `{'api_token':${token}}`,
+      `{api_token:${token}}`,
+      `api_token=${c.guru.token}&id=1`,
+      `<xml>${token}</xml>`,
+      `{"api_token":${token},"id":NaN}`,
+      `{"api_token":${token},"id":01}`,
+      `{"api_token":${token},"id":1.}`,
+      `{"api_token":${token},"id":+1}`,
+      `{"api_token":${token},"id":0x1}`,
+      `{"api_token":${token},"id":"\t"}`,
+      `{"api_token":${token},"id":"\\x41"}`,
+      `{"api_token":${token},"id":"\\u12"}`,
+      `{"api_token":${token} "id":1}`,
+      `{"api_token":${token}} // why`,
+      `{"api_token":${token},"id":tru}`,
+      "\0",
       Buffer.concat([Buffer.from(`{"api_token":${token},"id":"`), Buffer.from([0xff, 0xc0, 0x80]), Buffer.from('"}')]),
       Buffer.from(event, "utf16le"),
     ];
@@ -329,8 +451,10 @@ describe("a body", () => {
 
   test("may nest 127 deep, and no deeper", async () => {
     await taken(c.guru, nested(c.guru, 127));
-    for (const depth of [128, 129, 5_000, 100_000]) assertProblem(await sendEvent(broker, c.guru, nested(c.guru, depth)), 400, "bad_request");
-    const objects = (depth) => `{"api_token":${T(c.guru)},"deep":${'{"a":'.repeat(depth - 1)}1${"}".repeat(depth - 1)}}`;
+    for (const depth of [128, 129, 5_000, 100_000])
+      assertProblem(await sendEvent(broker, c.guru, nested(c.guru, depth)), 400, "bad_request");
+    const objects = (depth) =>
+      `{"api_token":${T(c.guru)},"deep":${'{"a":'.repeat(depth - 1)}1${"}".repeat(depth - 1)}}`;
     await taken(c.guru, objects(127));
     assertProblem(await sendEvent(broker, c.guru, objects(128)), 400, "bad_request");
   });
@@ -341,13 +465,21 @@ describe("a body", () => {
       // A letter of two bytes: the limit counts those.
       for (const as of [(text) => text, chunked]) {
         await taken(inbox, as(ofSize(inbox, limit, { letter: "é" })));
-        assertProblem(await sendEvent(broker, inbox, as(ofSize(inbox, limit + 1, { letter: "é" }))), 413, "body_too_large");
+        assertProblem(
+          await sendEvent(broker, inbox, as(ofSize(inbox, limit + 1, { letter: "é" }))),
+          413,
+          "body_too_large",
+        );
       }
     });
   }
 
   test("that is too large is refused whatever it is", async () => {
-    for (const body of ["x".repeat(1_001), " ".repeat(1_001), `{"api_token":"wrong","padding":"${"x".repeat(1_000)}"}`]) {
+    for (const body of [
+      "x".repeat(1_001),
+      " ".repeat(1_001),
+      `{"api_token":"wrong","padding":"${"x".repeat(1_000)}"}`,
+    ]) {
       assertProblem(await sendEvent(broker, c.small, body), 413, "body_too_large");
     }
     const headers = { "X-Token": c["small-by-header"].token };
@@ -357,7 +489,8 @@ describe("a body", () => {
 });
 
 describe("an address", () => {
-  const send = (target, options) => broker.call(target, { method: "POST", key: null, body: c.guru.event(), ...options });
+  const send = (target, options) =>
+    broker.call(target, { method: "POST", key: null, body: c.guru.event(), ...options });
 
   test("takes POST only", async () => {
     for (const method of ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "PURGE"]) {
@@ -370,7 +503,8 @@ describe("an address", () => {
   });
 
   test("is that of a connection, whose name is written as it is", async () => {
-    for (const id of ["none", "GURU", "__proto__", "constructor", "guru%20"]) assertProblem(await send(`/webhooks/${id}`), 404, "unknown_connection");
+    for (const id of ["none", "GURU", "__proto__", "constructor", "guru%20"])
+      assertProblem(await send(`/webhooks/${id}`), 404, "unknown_connection");
   });
 
   test("is that of a connection with a webhook", async () => {
@@ -378,7 +512,14 @@ describe("an address", () => {
   });
 
   test("has nothing below it or above it", async () => {
-    for (const target of ["/webhooks", "/webhooks/", "/webhooks/guru//", "/webhooks/guru/x", "/Webhooks/guru", "/webhook/guru"]) {
+    for (const target of [
+      "/webhooks",
+      "/webhooks/",
+      "/webhooks/guru//",
+      "/webhooks/guru/x",
+      "/Webhooks/guru",
+      "/webhook/guru",
+    ]) {
       const answer = await send(target);
       assert.equal(answer.status, 404, `${target}: ${answer.status} ${answer.text}`);
       assert.ok(["not_found", "unknown_connection"].includes(answer.json().code), target);
@@ -393,19 +534,31 @@ describe("an address", () => {
       413: () => [c.small.path, { body: "x".repeat(1_001) }],
       404: () => ["/webhooks/none", {}],
       503: () => [c["no-receiver"].path, {}],
-      405: () => [c.guru.path, {
-        method: "OPTIONS", body: undefined,
-        headers: { "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type" },
-      }],
+      405: () => [
+        c.guru.path,
+        {
+          method: "OPTIONS",
+          body: undefined,
+          headers: { "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type" },
+        },
+      ],
     };
     for (const [status, ask] of Object.entries(asks)) {
       for (const origin of [undefined, ORIGIN, broker.url, "https://evil.example", "null", "", "nonsense"]) {
         for (const site of [undefined, "cross-site", "same-origin"]) {
           const [target, { headers, ...options }] = ask();
-          const answer = await send(target, { origin, ...options, headers: { ...headers, ...(site ? { "Sec-Fetch-Site": site } : {}) } });
+          const answer = await send(target, {
+            origin,
+            ...options,
+            headers: { ...headers, ...(site ? { "Sec-Fetch-Site": site } : {}) },
+          });
           const said = `${status} to ${origin} ${site}: ${answer.status} ${answer.text}`;
           assert.equal(answer.status, Number(status), said);
-          assert.deepEqual(Object.keys(answer.headers).filter((name) => /^access-control-|^timing-allow-origin$/.test(name)), [], said);
+          assert.deepEqual(
+            Object.keys(answer.headers).filter((name) => /^access-control-|^timing-allow-origin$/.test(name)),
+            [],
+            said,
+          );
           assertEveryAnswer(answer, said);
         }
       }
@@ -421,7 +574,9 @@ describe("a broken webhook", () => {
       const { detail } = assertProblem(await sendEvent(broker, c[id]), 503, "misconfigured");
       for (const name of named) {
         const field = name === name.toUpperCase() ? name : `CONNECTIONS.${id}.${name}`;
-        await broker.logged((log) => String(log.field).startsWith(field), { what: `a problem of ${field} (logged: ${fields().join(", ")})` });
+        await broker.logged((log) => String(log.field).startsWith(field), {
+          what: `a problem of ${field} (logged: ${fields().join(", ")})`,
+        });
         assert.ok(!detail.includes(name), "the sender is told");
       }
       assertStatus(await broker.call(`/api/${id}/echo`));
@@ -429,7 +584,8 @@ describe("a broken webhook", () => {
   }
 
   test("is misconfigured for anybody: whether the token is right is not looked at", async () => {
-    for (const body of ["{}", "{", "x".repeat(300_000)]) assertProblem(await sendEvent(broker, c["no-secret"], body), 503, "misconfigured");
+    for (const body of ["{}", "{", "x".repeat(300_000)])
+      assertProblem(await sendEvent(broker, c["no-secret"], body), 503, "misconfigured");
   });
 
   test("leaves the others working", async () => {
@@ -439,14 +595,28 @@ describe("a broken webhook", () => {
 
   test("is never described by its values", () => {
     const values = [CANARY, ...Object.keys(BROKEN).flatMap((id) => c[id].signers)];
-    assert.deepEqual(broker.logs.filter((log) => values.some((value) => JSON.stringify(log).toLowerCase().includes(value.toLowerCase()))), []);
+    assert.deepEqual(
+      broker.logs.filter((log) =>
+        values.some((value) => JSON.stringify(log).toLowerCase().includes(value.toLowerCase())),
+      ),
+      [],
+    );
   });
 
   test("is reported once for each problem, and nothing else is", () => {
     const all = fields();
-    assert.deepEqual(all.filter((field, i) => all.indexOf(field) !== i), []);
-    const broken = Object.keys(BROKEN).flatMap((id) => [`CONNECTIONS.${id}.`, `${id.toUpperCase().replaceAll("-", "_")}_`]);
-    assert.deepEqual(all.filter((field) => !/HALF_SET/.test(field) && !broken.some((begin) => field.startsWith(begin))), []);
+    assert.deepEqual(
+      all.filter((field, i) => all.indexOf(field) !== i),
+      [],
+    );
+    const broken = Object.keys(BROKEN).flatMap((id) => [
+      `CONNECTIONS.${id}.`,
+      `${id.toUpperCase().replaceAll("-", "_")}_`,
+    ]);
+    assert.deepEqual(
+      all.filter((field) => !/HALF_SET/.test(field) && !broken.some((begin) => field.startsWith(begin))),
+      [],
+    );
   });
 });
 

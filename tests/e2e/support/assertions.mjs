@@ -38,4 +38,7 @@ export const varies = (answer) => list(answer.headers.vary).includes("origin");
 
 /** The members of a comma-separated field, in lower case. */
 export const list = (value = "") =>
-  value.split(",").map((item) => item.trim().toLowerCase()).filter(Boolean);
+  value
+    .split(",")
+    .map((item) => item.trim().toLowerCase())
+    .filter(Boolean);

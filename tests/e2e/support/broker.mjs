@@ -114,30 +114,45 @@ class Broker {
     await mkdir(this.persistTo, { recursive: true });
     await writeFile(join(this.folder, "wrangler.json"), JSON.stringify(this.#configuration(), undefined, 2));
     await writeFile(join(this.folder, ".dev.vars"), devVars(this.secrets));
-    const child = spawn(NODE, [
-      WRANGLER, "dev", "--ip", "127.0.0.1", "--port", String(this.port), "--inspector-port", "0",
-      "--persist-to", this.persistTo, "--show-interactive-dev-session=false", "--log-level", "log",
-    ], {
-      cwd: this.folder,
-      // A group of its own, so that workerd and esbuild end with it.
-      detached: true,
-      stdio: ["ignore", "pipe", "pipe"],
-      env: {
-        PATH: process.env.PATH,
-        HOME: this.folder,
-        XDG_CONFIG_HOME: join(this.folder, "config"),
-        TMPDIR: tmpdir(),
-        CI: "1",
-        NO_COLOR: "1",
-        WRANGLER_SEND_METRICS: "false",
-        WRANGLER_SEND_ERROR_REPORTS: "false",
-        WRANGLER_LOG_PATH: join(this.folder, "wrangler-logs"),
-        WRANGLER_REGISTRY_PATH: join(this.folder, "registry"),
-        CLOUDFLARE_CF_FETCH_ENABLED: "false",
-        // A trace of every request, stored on disk: slow, and of no use here.
-        X_LOCAL_OBSERVABILITY: "false",
+    const child = spawn(
+      NODE,
+      [
+        WRANGLER,
+        "dev",
+        "--ip",
+        "127.0.0.1",
+        "--port",
+        String(this.port),
+        "--inspector-port",
+        "0",
+        "--persist-to",
+        this.persistTo,
+        "--show-interactive-dev-session=false",
+        "--log-level",
+        "log",
+      ],
+      {
+        cwd: this.folder,
+        // A group of its own, so that workerd and esbuild end with it.
+        detached: true,
+        stdio: ["ignore", "pipe", "pipe"],
+        env: {
+          PATH: process.env.PATH,
+          HOME: this.folder,
+          XDG_CONFIG_HOME: join(this.folder, "config"),
+          TMPDIR: tmpdir(),
+          CI: "1",
+          NO_COLOR: "1",
+          WRANGLER_SEND_METRICS: "false",
+          WRANGLER_SEND_ERROR_REPORTS: "false",
+          WRANGLER_LOG_PATH: join(this.folder, "wrangler-logs"),
+          WRANGLER_REGISTRY_PATH: join(this.folder, "registry"),
+          CLOUDFLARE_CF_FETCH_ENABLED: "false",
+          // A trace of every request, stored on disk: slow, and of no use here.
+          X_LOCAL_OBSERVABILITY: "false",
+        },
       },
-    });
+    );
     this.#child = child;
     running.add(child);
     child.ended = new Promise((resolve) => child.once("close", resolve));

@@ -21,7 +21,10 @@ export function selfSigned(name) {
   );
   const signature = createSign("sha256").update(body).sign(privateKey);
   const certificate = sequence(body, ecdsaWithSha256, der(0x03, Buffer.from([0]), signature));
-  const lines = certificate.toString("base64").match(/.{1,64}/g).join("\n");
+  const lines = certificate
+    .toString("base64")
+    .match(/.{1,64}/g)
+    .join("\n");
   return {
     key: privateKey.export({ type: "pkcs8", format: "pem" }),
     cert: `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`,
@@ -38,4 +41,13 @@ function der(tag, ...parts) {
 const sequence = (...parts) => der(0x30, ...parts);
 const integer = (value) => der(0x02, Buffer.from([value]));
 const oid = (hex) => der(0x06, Buffer.from(hex, "hex"));
-const time = (ms) => der(0x17, Buffer.from(new Date(ms).toISOString().replace(/[-:T]|\.\d+/g, "").slice(2)));
+const time = (ms) =>
+  der(
+    0x17,
+    Buffer.from(
+      new Date(ms)
+        .toISOString()
+        .replace(/[-:T]|\.\d+/g, "")
+        .slice(2),
+    ),
+  );

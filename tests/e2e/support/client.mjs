@@ -95,7 +95,12 @@ class Answer {
     return Object.fromEntries(
       entries.map((entry) => {
         const [name, ...parameters] = entry.split(";").map((part) => part.trim());
-        return [name, Object.fromEntries(parameters.map((part) => [part.split("=")[0], part.slice(part.indexOf("=") + 1).replace(/^"|"$/g, "")]))];
+        return [
+          name,
+          Object.fromEntries(
+            parameters.map((part) => [part.split("=")[0], part.slice(part.indexOf("=") + 1).replace(/^"|"$/g, "")]),
+          ),
+        ];
       }),
     );
   }

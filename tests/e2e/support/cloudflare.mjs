@@ -66,15 +66,20 @@ export class Cloudflare {
     this.calls.push({ call, body: body.toString("latin1") });
     let answer;
     try {
-      if (request.headers.authorization !== `Bearer ${this.token}`) throw new Refusal(403, 10000, "Authentication error");
+      if (request.headers.authorization !== `Bearer ${this.token}`)
+        throw new Refusal(403, 10000, "Authentication error");
       const found = this.#find(call);
       if (!found) {
         this.unknown.push(call);
         throw new Refusal(404, 7003, `The stand-in knows no ${call}`);
       }
       const read = () => (body.length ? JSON.parse(body) : undefined);
-      const form = () => new Response(body, { headers: { "Content-Type": request.headers["content-type"] } }).formData();
-      answer = [200, { success: true, errors: [], messages: [], result: await found({ query: address.searchParams, read, form }) }];
+      const form = () =>
+        new Response(body, { headers: { "Content-Type": request.headers["content-type"] } }).formData();
+      answer = [
+        200,
+        { success: true, errors: [], messages: [], result: await found({ query: address.searchParams, read, form }) },
+      ];
     } catch (error) {
       if (!(error instanceof Refusal)) this.unknown.push(`${call}: ${error.stack}`);
       const { status = 500, code = 10013, message } = error;
@@ -87,16 +92,34 @@ export class Cloudflare {
     const routes = [
       [/^GET \/workers\/services\/([\w-]+)$/, (name) => this.#service(this.#worker(name))],
       [/^GET \/workers\/scripts\/([\w-]+)\/secrets$/, (name) => this.#secrets(this.#worker(name))],
-      [/^PATCH \/workers\/scripts\/([\w-]+)\/secrets-bulk$/, (name, { read }) => this.#putSecrets(this.#worker(name), read())],
+      [
+        /^PATCH \/workers\/scripts\/([\w-]+)\/secrets-bulk$/,
+        (name, { read }) => this.#putSecrets(this.#worker(name), read()),
+      ],
       [/^GET \/workers\/scripts\/([\w-]+)\/settings$/, (name) => ({ bindings: this.#worker(name).bindings })],
-      [/^GET \/workers\/scripts\/([\w-]+)\/deployments$/, (name) => ({ deployments: this.#worker(name).deployments.slice(0, 10) })],
-      [/^POST \/workers\/scripts\/([\w-]+)\/deployments$/, (name, { read }) => this.#deploy(this.#worker(name), read())],
+      [
+        /^GET \/workers\/scripts\/([\w-]+)\/deployments$/,
+        (name) => ({ deployments: this.#worker(name).deployments.slice(0, 10) }),
+      ],
+      [
+        /^POST \/workers\/scripts\/([\w-]+)\/deployments$/,
+        (name, { read }) => this.#deploy(this.#worker(name), read()),
+      ],
       [/^GET \/workers\/scripts\/([\w-]+)\/versions\/([\w-]+)$/, (name, id) => this.#version(this.#worker(name), id)],
       [/^PUT \/workers\/scripts\/([\w-]+)$/, (name, asked) => this.#upload(name, asked, true)],
-      [/^POST \/workers\/scripts\/([\w-]+)\/versions$/, (name, asked) => this.#upload(this.#worker(name).name, asked, false)],
-      [/^PATCH \/workers\/scripts\/([\w-]+)\/script-settings$/, (name, { read }) => Object.assign(this.#worker(name).settings, read())],
+      [
+        /^POST \/workers\/scripts\/([\w-]+)\/versions$/,
+        (name, asked) => this.#upload(this.#worker(name).name, asked, false),
+      ],
+      [
+        /^PATCH \/workers\/scripts\/([\w-]+)\/script-settings$/,
+        (name, { read }) => Object.assign(this.#worker(name).settings, read()),
+      ],
       [/^GET \/workers\/workers\/([\w-]+)$/, (name) => ({ subdomain: this.#worker(name).subdomain })],
-      [/^POST \/workers\/scripts\/([\w-]+)\/subdomain$/, (name, { read }) => this.#subdomain(this.#worker(name), read())],
+      [
+        /^POST \/workers\/scripts\/([\w-]+)\/subdomain$/,
+        (name, { read }) => this.#subdomain(this.#worker(name), read()),
+      ],
       [/^PUT \/workers\/scripts\/([\w-]+)\/routes$/, (name, { read }) => this.#routes(this.#worker(name), read())],
       [/^GET \/workers\/subdomain$/, () => ({ subdomain: "acme" })],
       [/^GET \/zones$/, ({ query }) => [this.zone].filter(({ name }) => name === query.get("name"))],
@@ -118,7 +141,13 @@ export class Cloudflare {
   }
 
   #service({ name, settings, migration }) {
-    const script = { id: name, tag: `tag-of-${name}`, tags: settings.tags ?? [], migration_tag: migration, last_deployed_from: "wrangler" };
+    const script = {
+      id: name,
+      tag: `tag-of-${name}`,
+      tags: settings.tags ?? [],
+      migration_tag: migration,
+      last_deployed_from: "wrangler",
+    };
     return { id: name, default_environment: { environment: "production", script } };
   }
 
@@ -150,27 +179,46 @@ export class Cloudflare {
     const bindings = metadata.bindings.map((binding) => this.#bind(before, binding));
     const classes = bindings.some(({ type }) => type === "durable_object_namespace");
     const migration = this.#migrate(before, metadata.migrations, classes);
-    const modules = Object.fromEntries([...parts].filter(([part]) => part !== "metadata").map(([part, file]) => [part, file]));
+    const modules = Object.fromEntries(
+      [...parts].filter(([part]) => part !== "metadata").map(([part, file]) => [part, file]),
+    );
     if (!(metadata.main_module in modules)) throw new Refusal(400, 10021, "The main module is missing.");
     const secrets = metadata.keep_bindings?.includes("secret_text") ? { ...before?.secrets } : {};
     for (const { name: secret, text } of bindings.filter(({ type }) => type === "secret_text")) secrets[secret] = text;
-    const worker = before ?? { name, settings: {}, subdomain: { enabled: false, previews_enabled: false }, routes: [], versions: [], deployments: [] };
-    const version = { id: randomUUID(), metadata, bindings: bindings.filter(({ type }) => type !== "secret_text"), secrets, modules: Object.keys(modules) };
+    const worker = before ?? {
+      name,
+      settings: {},
+      subdomain: { enabled: false, previews_enabled: false },
+      routes: [],
+      versions: [],
+      deployments: [],
+    };
+    const version = {
+      id: randomUUID(),
+      metadata,
+      bindings: bindings.filter(({ type }) => type !== "secret_text"),
+      secrets,
+      modules: Object.keys(modules),
+    };
     worker.versions.push(version);
     // A migration is applied at once, with the upload.
     worker.migration = migration;
     this.workers[name] = worker;
     if (deployed) this.#deploy(worker, { versions: [{ version_id: version.id, percentage: 100 }] });
     return {
-      id: version.id, deployment_id: version.id.replaceAll("-", ""), startup_time_ms: 1,
-      resources: { script: { etag: "e" } }, etag: "e",
+      id: version.id,
+      deployment_id: version.id.replaceAll("-", ""),
+      startup_time_ms: 1,
+      resources: { script: { etag: "e" } },
+      etag: "e",
     };
   }
 
   /** The migration's tag after an upload: steps are applied once, and only from where the Worker is. */
   #migrate(before, migrations, classes) {
     if (!migrations) {
-      if (classes && !before?.migration) throw new Refusal(400, 10061, "Cannot create binding for class that is not exported by script.");
+      if (classes && !before?.migration)
+        throw new Refusal(400, 10061, "Cannot create binding for class that is not exported by script.");
       return before?.migration;
     }
     if (migrations.old_tag !== before?.migration) throw new Refusal(412, 10079, "Migration tag precondition failed.");
@@ -193,7 +241,13 @@ export class Cloudflare {
     const [{ version_id: id }] = versions;
     const version = worker.versions.find((one) => one.id === id);
     Object.assign(worker, { bindings: version.bindings, secrets: version.secrets });
-    const deployment = { id: randomUUID(), versions, created_on: new Date().toISOString(), source: "wrangler", strategy: "percentage" };
+    const deployment = {
+      id: randomUUID(),
+      versions,
+      created_on: new Date().toISOString(),
+      source: "wrangler",
+      strategy: "percentage",
+    };
     worker.deployments.unshift(deployment);
     return deployment;
   }
@@ -201,11 +255,20 @@ export class Cloudflare {
   #version(worker, id) {
     const version = worker.versions.find((one) => one.id === id);
     if (!version) throw new Refusal(404, 10007, "There is no such version.");
-    return { id, number: 1, metadata: { created_on: new Date().toISOString(), source: "wrangler" }, annotations: {}, resources: { bindings: version.bindings, script: {}, script_runtime: {} } };
+    return {
+      id,
+      number: 1,
+      metadata: { created_on: new Date().toISOString(), source: "wrangler" },
+      annotations: {},
+      resources: { bindings: version.bindings, script: {}, script_runtime: {} },
+    };
   }
 
   #subdomain(worker, { enabled, previews_enabled }) {
-    Object.assign(worker.subdomain, { enabled, previews_enabled: previews_enabled ?? worker.subdomain.previews_enabled });
+    Object.assign(worker.subdomain, {
+      enabled,
+      previews_enabled: previews_enabled ?? worker.subdomain.previews_enabled,
+    });
     return worker.subdomain;
   }
 
@@ -221,6 +284,8 @@ export class Cloudflare {
   }
 
   #allRoutes() {
-    return Object.values(this.workers).flatMap(({ name, routes }) => routes.map((pattern) => ({ id: pattern, pattern, script: name })));
+    return Object.values(this.workers).flatMap(({ name, routes }) =>
+      routes.map((pattern) => ({ id: pattern, pattern, script: name })),
+    );
   }
 }

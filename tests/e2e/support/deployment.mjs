@@ -13,7 +13,17 @@ import { ensurePython } from "../../../scripts/python.mjs";
 import { selfSigned } from "./certificate.mjs";
 
 const at = (path) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
-const LINKED = ["node_modules", ".tools", "src", "check", "build", "Cargo.toml", "Cargo.lock", "package.json", "package-lock.json"];
+const LINKED = [
+  "node_modules",
+  ".tools",
+  "src",
+  "check",
+  "build",
+  "Cargo.toml",
+  "Cargo.lock",
+  "package.json",
+  "package-lock.json",
+];
 const LIMIT_MS = 60_000;
 
 /** What stands in for the configuration check: it says what was asked of it, tells these secrets and these problems. */
@@ -52,7 +62,17 @@ export class Project {
   /** The variables of a process here; the compiler's own folders stay where they are. */
   env(more = {}) {
     const { PATH, RUSTUP_HOME = join(homedir(), ".rustup"), CARGO_HOME = join(homedir(), ".cargo") } = process.env;
-    return { PATH, RUSTUP_HOME, CARGO_HOME, HOME: join(this.top, "home"), TMPDIR: join(this.top, "tmp"), TERM: "dumb", NO_COLOR: "1", COLUMNS: "200", ...more };
+    return {
+      PATH,
+      RUSTUP_HOME,
+      CARGO_HOME,
+      HOME: join(this.top, "home"),
+      TMPDIR: join(this.top, "tmp"),
+      TERM: "dumb",
+      NO_COLOR: "1",
+      COLUMNS: "200",
+      ...more,
+    };
   }
 
   /** Runs `scripts/deploy.mjs` where nobody is at a terminal. */
@@ -109,7 +129,8 @@ class Run {
     for (;;) {
       const at = this.output.indexOf(text, this.#seen);
       if (at >= 0) return void (this.#seen = at + text.length);
-      if (this.code !== undefined || Date.now() > deadline) throw new Error(`${JSON.stringify(text)} was not written:\n${this.output}`);
+      if (this.code !== undefined || Date.now() > deadline)
+        throw new Error(`${JSON.stringify(text)} was not written:\n${this.output}`);
       await new Promise((resolve) => {
         const late = setTimeout(resolve, LIMIT_MS);
         this.#woken = () => resolve(clearTimeout(late));
@@ -168,8 +189,18 @@ export class Hosts {
     const port = await listen(proxy);
     hosts.#servers.push({ server: proxy });
     const authorities = join(folder, "authorities.pem");
-    await writeFile(authorities, Object.values(certificates).map(({ cert }) => cert).join(""));
-    hosts.env = { HTTPS_PROXY: `http://127.0.0.1:${port}`, NO_PROXY: "127.0.0.1", NODE_USE_ENV_PROXY: "1", NODE_EXTRA_CA_CERTS: authorities };
+    await writeFile(
+      authorities,
+      Object.values(certificates)
+        .map(({ cert }) => cert)
+        .join(""),
+    );
+    hosts.env = {
+      HTTPS_PROXY: `http://127.0.0.1:${port}`,
+      NO_PROXY: "127.0.0.1",
+      NODE_USE_ENV_PROXY: "1",
+      NODE_EXTRA_CA_CERTS: authorities,
+    };
     return hosts;
   }
 

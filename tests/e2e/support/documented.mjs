@@ -27,7 +27,9 @@ export async function documented(language) {
 /** Starts the receiver in `language` (js or python) on a free port; `env` is what the page says of it. */
 export async function startReceiver(language, env) {
   const { file, command } = LANGUAGES[language];
-  const code = (await documented(language)).find((block) => block.includes(`# ${file}:`) || block.includes(`// ${file}:`));
+  const code = (await documented(language)).find(
+    (block) => block.includes(`# ${file}:`) || block.includes(`// ${file}:`),
+  );
   if (!code) throw new Error(`docs/webhooks.md has no ${file}`);
   const folder = await mkdtemp(join(tmpdir(), "porteiro-receiver-"));
   await writeFile(join(folder, file), code);
@@ -78,14 +80,22 @@ class Receiver {
     });
     await Promise.race([
       this.until(() => listens, { limit: START_LIMIT_MS, what: "its start" }),
-      child.ended.then(([code]) => Promise.reject(new Error(`the receiver ended with ${code}:\n${this.complaints.join("\n")}`))),
+      child.ended.then(([code]) =>
+        Promise.reject(new Error(`the receiver ended with ${code}:\n${this.complaints.join("\n")}`)),
+      ),
     ]);
   }
 
   /** Resolves when `condition(receiver)` holds; looked at whenever it said something. */
   until(condition, { limit = 20_000, what = "the condition" } = {}) {
     return new Promise((resolve, reject) => {
-      const fail = () => done(reject, new Error(`${what} did not come; it said:\n${[...this.acted.map((one) => JSON.stringify(one)), ...this.complaints.slice(-20)].join("\n")}`));
+      const fail = () =>
+        done(
+          reject,
+          new Error(
+            `${what} did not come; it said:\n${[...this.acted.map((one) => JSON.stringify(one)), ...this.complaints.slice(-20)].join("\n")}`,
+          ),
+        );
       const timer = setTimeout(fail, limit);
       const done = (settle, value) => {
         clearTimeout(timer);

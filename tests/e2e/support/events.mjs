@@ -57,10 +57,15 @@ export async function listed(broker, id, state) {
 
 /** Waits until nothing of `inbox` is on its way any more: no delivery comes after that. */
 export const settled = (broker, inbox, limit) =>
-  eventually(async () => !(await listed(broker, inbox.id, "pending")).length, `the end of what is pending for ${inbox.id}`, limit);
+  eventually(
+    async () => !(await listed(broker, inbox.id, "pending")).length,
+    `the end of what is pending for ${inbox.id}`,
+    limit,
+  );
 
 /** Sends what failed once more: one event, or all. */
-export const sendAgain = (broker, inbox, id) => operate(broker, inbox.id, id ? `/${id}/send` : "/send", { method: "POST" });
+export const sendAgain = (broker, inbox, id) =>
+  operate(broker, inbox.id, id ? `/${id}/send` : "/send", { method: "POST" });
 
 /** As many new events of `inbox`. */
 export const newEvents = (inbox, count) => Array.from({ length: count }, () => inbox.event());

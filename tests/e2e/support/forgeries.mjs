@@ -1,7 +1,7 @@
 // Tokens that prove nobody, by what is wrong with them: each name's function
 // makes one. But for the one thing they are as sound as the issuer's own.
 
-import { constants, createHash, generateKeyPairSync, randomBytes, sign as signBytes } from "node:crypto";
+import { constants, createHash, randomBytes, sign as signBytes } from "node:crypto";
 import { encoded, mac, makeKey, publicForms, published, seconds, signature } from "./issuer.mjs";
 
 const P256_ORDER = Buffer.from("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", "hex");
@@ -37,15 +37,33 @@ export function forgeryKeys() {
     "a key that names another kind": published(bare, { kid: "kty", kty: "EC" }),
     "a key without its modulus": published(bare, { kid: "no-n", n: undefined }),
     "a key without its exponent": published(bare, { kid: "no-e", e: undefined }),
-    "a point of another curve": { ...p384, alg: "ES256", kid: "mislabelled", jwk: { kty: "EC", crv: "P-256", x, y, kid: "mislabelled" } },
+    "a point of another curve": {
+      ...p384,
+      alg: "ES256",
+      kid: "mislabelled",
+      jwk: { kty: "EC", crv: "P-256", x, y, kid: "mislabelled" },
+    },
     "a point off its curve": published(ec, { kid: "off", y: encoded(randomBytes(32)) }),
     "a point without its y": published(ec, { kid: "no-y", y: undefined }),
-    "a curve that is not P-256": makeKey("ES256", { kid: "k1", make: ["ec", { namedCurve: "secp256k1" }], jwk: { alg: undefined } }),
+    "a curve that is not P-256": makeKey("ES256", {
+      kid: "k1",
+      make: ["ec", { namedCurve: "secp256k1" }],
+      jwk: { alg: undefined },
+    }),
   };
   const cube = makeKey("RS256", { kid: "cube", make: ["rsa", { modulusLength: 2048, publicExponent: 3 }] });
-  const shared = { alg: "RS256", kid: "oct", secret, jwk: { kty: "oct", k: encoded(secret), kid: "oct", alg: "HS256" } };
+  const shared = {
+    alg: "RS256",
+    kid: "oct",
+    secret,
+    jwk: { kty: "oct", k: encoded(secret), kid: "oct", alg: "HS256" },
+  };
   // What a key set may hold besides, and nobody has to understand.
-  const foreign = [{ jwk: {} }, { jwk: { kty: "future", kid: "future" } }, { jwk: { kty: "OKP", crv: "X25519", x: encoded(randomBytes(32)), kid: "x25519" } }];
+  const foreign = [
+    { jwk: {} },
+    { jwk: { kty: "future", kid: "future" } },
+    { jwk: { kty: "OKP", crv: "X25519", x: encoded(randomBytes(32)), kid: "x25519" } },
+  ];
   const ed448 = makeKey("EdDSA", { kid: "ed448", make: ["ed448", {}], jwk: { alg: undefined } });
   const named = { rsa, bare, ec, p256, p384, p521, ed, cube, shared, ed448, unusable };
   return {
@@ -65,10 +83,14 @@ export function forgeries({ narrow, wide, keys, attacker }) {
   const { rsa, bare, ec, p256, p384, p521, ed, cube, shared, ed448, unusable } = keys;
   const thief = makeKey("RS256", { kid: "thief" });
   const thiefEc = makeKey("ES256", { kid: "thief-ec" });
-  const by = (key, alg = key.alg) => (input) => signature(alg, key.privateKey, input);
+  const by =
+    (key, alg = key.alg) =>
+    (input) =>
+      signature(alg, key.privateKey, input);
   const claimed = (claims) => () => narrow.token({ claims });
   const headed = (header) => () => narrow.token({ header });
-  const each = (named, make) => Object.fromEntries(Object.entries(named).map(([name, value]) => [name, () => make(value)]));
+  const each = (named, make) =>
+    Object.fromEntries(Object.entries(named).map(([name, value]) => [name, () => make(value)]));
   const withHeaderText = (change) => () => narrow.token({ header: change(JSON.stringify(narrow.header())) });
   const withClaimsText = (change) => () => narrow.token({ claims: change(JSON.stringify(narrow.claims())) });
   const first = (member) => (text) => text.replace("{", `{${member},`);
@@ -77,13 +99,23 @@ export function forgeries({ narrow, wide, keys, attacker }) {
   return {
     "that nobody signed": {
       ...each(
-        { none: "none", None: "None", NONE: "NONE", nOnE: "nOnE", "none and a space": "none ", "a space and none": " none", "none and a null character": "none\0" },
+        {
+          none: "none",
+          None: "None",
+          NONE: "NONE",
+          nOnE: "nOnE",
+          "none and a space": "none ",
+          "a space and none": " none",
+          "none and a null character": "none\0",
+        },
         (alg) => narrow.token({ header: { alg }, sign: () => "" }),
       ),
       "none, with a signature": headed({ alg: "none" }),
-      "none, with the signature of a MAC without secret": () => narrow.token({ header: { alg: "none" }, sign: (input) => mac(256, "", input) }),
+      "none, with the signature of a MAC without secret": () =>
+        narrow.token({ header: { alg: "none" }, sign: (input) => mac(256, "", input) }),
       "none, without the last dot": () => narrow.token({ header: { alg: "none" }, sign: () => "" }).slice(0, -1),
-      "none, without kid and typ": () => narrow.token({ header: { alg: "none", kid: undefined, typ: undefined }, sign: () => "" }),
+      "none, without kid and typ": () =>
+        narrow.token({ header: { alg: "none", kid: undefined, typ: undefined }, sign: () => "" }),
       "no algorithm and no signature": () => narrow.token({ header: { alg: undefined }, sign: () => "" }),
       "no algorithm": headed({ alg: undefined }),
       "an empty algorithm": () => narrow.token({ header: { alg: "" }, sign: () => "" }),
@@ -98,19 +130,35 @@ export function forgeries({ narrow, wide, keys, attacker }) {
     },
 
     "that is signed with a public key as a secret": Object.fromEntries(
-      [256, 384, 512].flatMap((bits) =>
-        [rsa, ec].flatMap((key) =>
-          Object.entries(publicForms(key, narrow.keys)).map(([form, secret]) => [
-            `HS${bits} by ${form} of ${key.kid}`,
-            () => narrow.token({ key, header: { alg: `HS${bits}` }, sign: (input) => mac(bits, secret, input) }),
-          ]),
-        ),
-      ).concat([
-        ["HS256 by a secret among the keys", () => narrow.token({ key: shared, header: { alg: "HS256" }, sign: (input) => mac(256, shared.secret, input) }) ],
-        ["RS256 by a secret among the keys", () => narrow.token({ key: shared, sign: (input) => mac(256, shared.secret, input) })],
-        ["HS256 by the PEM, for the caller with all algorithms", () =>
-          wide.token({ key: rsa, header: { alg: "HS256" }, sign: (input) => mac(256, publicForms(rsa, [])["the PEM"], input) })],
-      ]),
+      [256, 384, 512]
+        .flatMap((bits) =>
+          [rsa, ec].flatMap((key) =>
+            Object.entries(publicForms(key, narrow.keys)).map(([form, secret]) => [
+              `HS${bits} by ${form} of ${key.kid}`,
+              () => narrow.token({ key, header: { alg: `HS${bits}` }, sign: (input) => mac(bits, secret, input) }),
+            ]),
+          ),
+        )
+        .concat([
+          [
+            "HS256 by a secret among the keys",
+            () =>
+              narrow.token({ key: shared, header: { alg: "HS256" }, sign: (input) => mac(256, shared.secret, input) }),
+          ],
+          [
+            "RS256 by a secret among the keys",
+            () => narrow.token({ key: shared, sign: (input) => mac(256, shared.secret, input) }),
+          ],
+          [
+            "HS256 by the PEM, for the caller with all algorithms",
+            () =>
+              wide.token({
+                key: rsa,
+                header: { alg: "HS256" },
+                sign: (input) => mac(256, publicForms(rsa, [])["the PEM"], input),
+              }),
+          ],
+        ]),
     ),
 
     "of another algorithm than its key or its caller": {
@@ -120,22 +168,42 @@ export function forgeries({ narrow, wide, keys, attacker }) {
       "RS256 with an EC key": () => narrow.token({ key: ec, header: { alg: "RS256" } }),
       "RS256 that names an EC key": () => narrow.token({ header: { kid: "ec" } }),
       "ES256 that names an RSA key": () => narrow.token({ key: ec, header: { kid: "rsa" } }),
-      ...Object.fromEntries(["RS384", "RS512", "PS256", "PS384", "PS512"].map((alg) => [`${alg}, which is not in the list`, () => narrow.token({ key: bare, alg })])),
+      ...Object.fromEntries(
+        ["RS384", "RS512", "PS256", "PS384", "PS512"].map((alg) => [
+          `${alg}, which is not in the list`,
+          () => narrow.token({ key: bare, alg }),
+        ]),
+      ),
       "ES384, which is not in the list": () => narrow.token({ key: p384 }),
       "EdDSA, which is not in the list": () => narrow.token({ key: ed }),
       "Ed25519, which is not in the list": () => narrow.token({ key: ed, header: { alg: "Ed25519" } }),
-      ...Object.fromEntries(["RS1", "RSA1_5", "RSA-OAEP", "dir", "A128KW", "ES256K", "HS1", "RS2048", "RS256,none"].map((alg) => [`the algorithm ${alg}`, headed({ alg })])),
+      ...Object.fromEntries(
+        ["RS1", "RSA1_5", "RSA-OAEP", "dir", "A128KW", "ES256K", "HS1", "RS2048", "RS256,none"].map((alg) => [
+          `the algorithm ${alg}`,
+          headed({ alg }),
+        ]),
+      ),
       "RS256 that is SHA-512": () => narrow.token({ key: bare, sign: by(bare, "RS512") }),
-      "RS256 that is SHA-1": () => narrow.token({ key: bare, sign: (input) => signBytes("sha1", Buffer.from(input), bare.privateKey) }),
+      "RS256 that is SHA-1": () =>
+        narrow.token({ key: bare, sign: (input) => signBytes("sha1", Buffer.from(input), bare.privateKey) }),
       "wide: PS256 by a key for RS256": () => wide.token({ key: rsa, alg: "PS256" }),
       "wide: RS512 by a key for RS256": () => wide.token({ key: rsa, alg: "RS512" }),
       "wide: RS256 that says PS256": () => wide.token({ key: bare, header: { alg: "PS256" } }),
       "wide: PS256 that says RS256": () => wide.token({ key: bare, header: { alg: "RS256" }, sign: by(bare, "PS256") }),
       "wide: RS512 that says RS256": () => wide.token({ key: bare, header: { alg: "RS256" }, sign: by(bare, "RS512") }),
       "wide: PS256 without salt": () =>
-        wide.token({ key: bare, header: { alg: "PS256" }, sign: (input) => signature("PS256", bare.privateKey, input, { saltLength: 0 }) }),
+        wide.token({
+          key: bare,
+          header: { alg: "PS256" },
+          sign: (input) => signature("PS256", bare.privateKey, input, { saltLength: 0 }),
+        }),
       "wide: PS256 with a long salt": () =>
-        wide.token({ key: bare, header: { alg: "PS256" }, sign: (input) => signature("PS256", bare.privateKey, input, { saltLength: constants.RSA_PSS_SALTLEN_MAX_SIGN }) }),
+        wide.token({
+          key: bare,
+          header: { alg: "PS256" },
+          sign: (input) =>
+            signature("PS256", bare.privateKey, input, { saltLength: constants.RSA_PSS_SALTLEN_MAX_SIGN }),
+        }),
       "wide: ES256 by P-384": () => wide.token({ key: p384, header: { alg: "ES256" }, sign: by(p384, "ES256") }),
       "wide: ES384 by P-256": () => wide.token({ key: p256, header: { alg: "ES384" }, sign: by(p256, "ES384") }),
       "wide: ES512 by P-256": () => wide.token({ key: p256, header: { alg: "ES512" }, sign: by(p256, "ES512") }),
@@ -179,7 +247,10 @@ export function forgeries({ narrow, wide, keys, attacker }) {
       "a file that is empty, as a shared secret": () =>
         narrow.token({ header: { alg: "HS256", kid: "../../../../dev/null" }, sign: (input) => mac(256, "", input) }),
       "SQL that yields a secret": () =>
-        narrow.token({ header: { alg: "HS256", kid: "x' UNION SELECT 'secret' --" }, sign: (input) => mac(256, "secret", input) }),
+        narrow.token({
+          header: { alg: "HS256", kid: "x' UNION SELECT 'secret' --" },
+          sign: (input) => mac(256, "secret", input),
+        }),
       "none, by another's key": () => narrow.token({ key: thief, header: { kid: undefined } }),
     },
 
@@ -197,59 +268,106 @@ export function forgeries({ narrow, wide, keys, attacker }) {
         ["jwks", { keys: [thief.jwk] }],
         ["keys", [thief.jwk]],
         ["iss", attacker],
-      ].flatMap(([name, value]) =>
-        [thief.kid, "rsa", undefined].map((kid) => [`${name}, naming ${kid ?? "no key"}`, () => narrow.token({ key: thief, header: { [name.split(" ")[0]]: value, kid } })]),
-      ).concat([
-        ["jwk of an EC key", () => narrow.token({ key: thiefEc, header: { jwk: thiefEc.jwk, kid: "ec" } })],
-        ["jwk that is a secret", () =>
-          narrow.token({ header: { alg: "HS256", jwk: { kty: "oct", k: encoded("secret") } }, sign: (input) => mac(256, "secret", input) })],
-        ["jwk with none", () => narrow.token({ header: { alg: "none", jwk: thief.jwk }, sign: () => "" })],
-        ["all of them", () =>
-          narrow.token({ key: thief, header: { jwk: thief.jwk, jku: `${attacker}/keys`, x5u: `${attacker}/x`, x5c: [certificate(thief).toString("base64")] } })],
-      ]),
+      ]
+        .flatMap(([name, value]) =>
+          [thief.kid, "rsa", undefined].map((kid) => [
+            `${name}, naming ${kid ?? "no key"}`,
+            () => narrow.token({ key: thief, header: { [name.split(" ")[0]]: value, kid } }),
+          ]),
+        )
+        .concat([
+          ["jwk of an EC key", () => narrow.token({ key: thiefEc, header: { jwk: thiefEc.jwk, kid: "ec" } })],
+          [
+            "jwk that is a secret",
+            () =>
+              narrow.token({
+                header: { alg: "HS256", jwk: { kty: "oct", k: encoded("secret") } },
+                sign: (input) => mac(256, "secret", input),
+              }),
+          ],
+          ["jwk with none", () => narrow.token({ header: { alg: "none", jwk: thief.jwk }, sign: () => "" })],
+          [
+            "all of them",
+            () =>
+              narrow.token({
+                key: thief,
+                header: {
+                  jwk: thief.jwk,
+                  jku: `${attacker}/keys`,
+                  x5u: `${attacker}/x`,
+                  x5c: [certificate(thief).toString("base64")],
+                },
+              }),
+          ],
+        ]),
     ),
 
     "of a key that may not verify it": {
       ...each(unusable, (key) => narrow.token({ key })),
       // The others' pair is published soundly too, and may rightly be found where no name is sent.
-      ...Object.fromEntries(["a key of 1024 bits", "a point of another curve", "a curve that is not P-256"].map((name) => [
-        `${name}, unnamed`, () => narrow.token({ key: unusable[name], header: { kid: undefined } }),
-      ])),
+      ...Object.fromEntries(
+        ["a key of 1024 bits", "a point of another curve", "a curve that is not P-256"].map((name) => [
+          `${name}, unnamed`,
+          () => narrow.token({ key: unusable[name], header: { kid: undefined } }),
+        ]),
+      ),
     },
 
     "with a signature that is not this one's": {
       "another key's": () => narrow.token({ sign: by(thief) }),
       "another EC key's": () => narrow.token({ key: ec, sign: by(thiefEc) }),
       "another token's": () => narrow.token({ sign: () => Buffer.from(narrow.token().split(".")[2], "base64url") }),
-      "of the header alone": () => narrow.token({ sign: (input) => signature("RS256", rsa.privateKey, input.split(".")[0]) }),
-      "of the claims alone": () => narrow.token({ sign: (input) => signature("RS256", rsa.privateKey, input.split(".")[1]) }),
-      "of the text without its dot": () => narrow.token({ sign: (input) => signature("RS256", rsa.privateKey, input.replace(".", "")) }),
-      "of the decoded text": () => narrow.token({ sign: (input) => signature("RS256", rsa.privateKey, input.split(".").map(decoded).join(".")) }),
+      "of the header alone": () =>
+        narrow.token({ sign: (input) => signature("RS256", rsa.privateKey, input.split(".")[0]) }),
+      "of the claims alone": () =>
+        narrow.token({ sign: (input) => signature("RS256", rsa.privateKey, input.split(".")[1]) }),
+      "of the text without its dot": () =>
+        narrow.token({ sign: (input) => signature("RS256", rsa.privateKey, input.replace(".", "")) }),
+      "of the decoded text": () =>
+        narrow.token({ sign: (input) => signature("RS256", rsa.privateKey, input.split(".").map(decoded).join(".")) }),
       "of other claims": () => tampered(narrow.token(), 1, (claims) => ({ ...claims, sub: "admin" })),
-      "of another expiry": () => tampered(narrow.token({ claims: { exp: seconds() - 3600 } }), 1, (claims) => ({ ...claims, exp: seconds() + 3600 })),
-      "of the same claims in another order": () => tampered(narrow.token(), 1, ({ iss, ...claims }) => ({ ...claims, iss })),
+      "of another expiry": () =>
+        tampered(narrow.token({ claims: { exp: seconds() - 3600 } }), 1, (claims) => ({
+          ...claims,
+          exp: seconds() + 3600,
+        })),
+      "of the same claims in another order": () =>
+        tampered(narrow.token(), 1, ({ iss, ...claims }) => ({ ...claims, iss })),
       "of another header": () => tampered(narrow.token(), 0, (header) => ({ ...header, x: 1 })),
       "with one bit changed": () => narrow.token({ sign: (input) => flipped(by(rsa)(input), 100) }),
       "with its first bit changed": () => narrow.token({ key: ec, sign: (input) => flipped(by(ec)(input), 0) }),
       "RSA: zero": () => narrow.token({ sign: () => Buffer.alloc(256) }),
       "RSA: one": () => narrow.token({ sign: () => Buffer.from([...Buffer.alloc(255), 1]) }),
       "RSA: the modulus": () => narrow.token({ sign: () => Buffer.from(rsa.jwk.n, "base64url") }),
-      "RSA: more than the modulus": () => narrow.token({ sign: (input) => plus(by(rsa)(input), Buffer.from(rsa.jwk.n, "base64url")) }),
-      "RSA: one zero more before it": () => narrow.token({ sign: (input) => Buffer.concat([Buffer.alloc(1), by(rsa)(input)]) }),
-      "RSA: one byte more after it": () => narrow.token({ sign: (input) => Buffer.concat([by(rsa)(input), Buffer.alloc(1)]) }),
+      "RSA: more than the modulus": () =>
+        narrow.token({ sign: (input) => plus(by(rsa)(input), Buffer.from(rsa.jwk.n, "base64url")) }),
+      "RSA: one zero more before it": () =>
+        narrow.token({ sign: (input) => Buffer.concat([Buffer.alloc(1), by(rsa)(input)]) }),
+      "RSA: one byte more after it": () =>
+        narrow.token({ sign: (input) => Buffer.concat([by(rsa)(input), Buffer.alloc(1)]) }),
       "RSA: one byte less": () => narrow.token({ sign: (input) => by(rsa)(input).subarray(0, -1) }),
       "RSA: a cube root, with rubbish after the hash": () => narrow.token({ key: cube, sign: cubeRoot }),
-      "EC: in DER": () => narrow.token({ key: ec, sign: (input) => signature("ES256", ec.privateKey, input, { dsaEncoding: "der" }) }),
+      "EC: in DER": () =>
+        narrow.token({ key: ec, sign: (input) => signature("ES256", ec.privateKey, input, { dsaEncoding: "der" }) }),
       "EC: r and s zero": () => narrow.token({ key: ec, sign: () => Buffer.alloc(64) }),
       "EC: r and s zero in DER": () => narrow.token({ key: ec, sign: () => Buffer.from("3006020100020100", "hex") }),
-      "EC: r zero": () => narrow.token({ key: ec, sign: (input) => Buffer.concat([Buffer.alloc(32), by(ec)(input).subarray(32)]) }),
-      "EC: s zero": () => narrow.token({ key: ec, sign: (input) => Buffer.concat([by(ec)(input).subarray(0, 32), Buffer.alloc(32)]) }),
-      "EC: r and s the curve's order": () => narrow.token({ key: ec, sign: () => Buffer.concat([P256_ORDER, P256_ORDER]) }),
-      "EC: r and s one": () => narrow.token({ key: ec, sign: () => Buffer.from(`${"00".repeat(31)}01`.repeat(2), "hex") }),
-      "EC: r and s exchanged": () => narrow.token({ key: ec, sign: (input) => Buffer.concat([by(ec)(input).subarray(32), by(ec)(input).subarray(0, 32)]) }),
+      "EC: r zero": () =>
+        narrow.token({ key: ec, sign: (input) => Buffer.concat([Buffer.alloc(32), by(ec)(input).subarray(32)]) }),
+      "EC: s zero": () =>
+        narrow.token({ key: ec, sign: (input) => Buffer.concat([by(ec)(input).subarray(0, 32), Buffer.alloc(32)]) }),
+      "EC: r and s the curve's order": () =>
+        narrow.token({ key: ec, sign: () => Buffer.concat([P256_ORDER, P256_ORDER]) }),
+      "EC: r and s one": () =>
+        narrow.token({ key: ec, sign: () => Buffer.from(`${"00".repeat(31)}01`.repeat(2), "hex") }),
+      "EC: r and s exchanged": () =>
+        narrow.token({
+          key: ec,
+          sign: (input) => Buffer.concat([by(ec)(input).subarray(32), by(ec)(input).subarray(0, 32)]),
+        }),
       "EC: all ones": () => narrow.token({ key: ec, sign: () => Buffer.alloc(64, 0xff) }),
       "EC: one byte less": () => narrow.token({ key: ec, sign: (input) => by(ec)(input).subarray(0, 63) }),
-      "EC: one byte more": () => narrow.token({ key: ec, sign: (input) => Buffer.concat([by(ec)(input), Buffer.alloc(1)]) }),
+      "EC: one byte more": () =>
+        narrow.token({ key: ec, sign: (input) => Buffer.concat([by(ec)(input), Buffer.alloc(1)]) }),
       "EC: with room for P-384": () => narrow.token({ key: ec, sign: (input) => widened(by(ec)(input), 48) }),
       "EdDSA: zero": () => wide.token({ key: ed, sign: () => Buffer.alloc(64) }),
       "EdDSA: the neutral point": () => wide.token({ key: ed, sign: () => Buffer.from([1, ...Buffer.alloc(63)]) }),
@@ -257,28 +375,74 @@ export function forgeries({ narrow, wide, keys, attacker }) {
     },
 
     "in another encoding": {
-      ...Object.fromEntries(["header", "claims"].flatMap((part) => [
-        [`padding in the ${part}`, () => narrow.token({ [part]: aligned(narrow[part](), 2), encode: { [part]: (text) => `${text}=` } })],
-        [`two of padding in the ${part}`, () => narrow.token({ [part]: aligned(narrow[part](), 1), encode: { [part]: (text) => `${text}==` } })],
-        [`padding that is none in the ${part}`, () => narrow.token({ [part]: aligned(narrow[part](), 0), encode: { [part]: (text) => `${text}=` } })],
-        [`encoded padding in the ${part}`, () => narrow.token({ [part]: aligned(narrow[part](), 2), encode: { [part]: (text) => `${text}%3D` } })],
-        [`unused bits in the ${part}`, () => narrow.token({ [part]: aligned(narrow[part](), 2), encode: { [part]: unusedBits } })],
-        [`more unused bits in the ${part}`, () => narrow.token({ [part]: aligned(narrow[part](), 1), encode: { [part]: unusedBits } })],
-        [`one character too many in the ${part}`, () => narrow.token({ [part]: aligned(narrow[part](), 0), encode: { [part]: (text) => `${text}A` } })],
-        [`one character less in the ${part}`, () => narrow.token({ encode: { [part]: (text) => text.slice(0, -1) } })],
-        [`the standard alphabet in the ${part}`, () => narrow.token({ [part]: { x: "???>>>???" }, encode: { [part]: standard } })],
-        ...Object.entries({ space: " ", tab: "\t", dollar: "$", comma: ",", "no-break space": "\u00a0", "encoded line end": "%0A" }).map(([name, text]) => [
-          `a ${name} in the ${part}`, () => narrow.token({ encode: { [part]: (whole) => `${whole.slice(0, 8)}${text}${whole.slice(8)}` } }),
+      ...Object.fromEntries(
+        ["header", "claims"].flatMap((part) => [
+          [
+            `padding in the ${part}`,
+            () => narrow.token({ [part]: aligned(narrow[part](), 2), encode: { [part]: (text) => `${text}=` } }),
+          ],
+          [
+            `two of padding in the ${part}`,
+            () => narrow.token({ [part]: aligned(narrow[part](), 1), encode: { [part]: (text) => `${text}==` } }),
+          ],
+          [
+            `padding that is none in the ${part}`,
+            () => narrow.token({ [part]: aligned(narrow[part](), 0), encode: { [part]: (text) => `${text}=` } }),
+          ],
+          [
+            `encoded padding in the ${part}`,
+            () => narrow.token({ [part]: aligned(narrow[part](), 2), encode: { [part]: (text) => `${text}%3D` } }),
+          ],
+          [
+            `unused bits in the ${part}`,
+            () => narrow.token({ [part]: aligned(narrow[part](), 2), encode: { [part]: unusedBits } }),
+          ],
+          [
+            `more unused bits in the ${part}`,
+            () => narrow.token({ [part]: aligned(narrow[part](), 1), encode: { [part]: unusedBits } }),
+          ],
+          [
+            `one character too many in the ${part}`,
+            () => narrow.token({ [part]: aligned(narrow[part](), 0), encode: { [part]: (text) => `${text}A` } }),
+          ],
+          [
+            `one character less in the ${part}`,
+            () => narrow.token({ encode: { [part]: (text) => text.slice(0, -1) } }),
+          ],
+          [
+            `the standard alphabet in the ${part}`,
+            () => narrow.token({ [part]: { x: "???>>>???" }, encode: { [part]: standard } }),
+          ],
+          ...Object.entries({
+            space: " ",
+            tab: "\t",
+            dollar: "$",
+            comma: ",",
+            "no-break space": "\u00a0",
+            "encoded line end": "%0A",
+          }).map(([name, text]) => [
+            `a ${name} in the ${part}`,
+            () => narrow.token({ encode: { [part]: (whole) => `${whole.slice(0, 8)}${text}${whole.slice(8)}` } }),
+          ]),
+          [
+            `a null character at the end of the ${part}`,
+            () => narrow.token({ encode: { [part]: (text) => encoded(`${decoded(text)}\0`) } }),
+          ],
         ]),
-        [`a null character at the end of the ${part}`, () => narrow.token({ encode: { [part]: (text) => encoded(`${decoded(text)}\0`) } })],
-      ])),
+      ),
       "padding in the signature": () => narrow.token({ encode: { signature: (text) => `${text}==` } }),
       "padding in an EC signature": () => narrow.token({ key: ec, encode: { signature: (text) => `${text}==` } }),
       "unused bits in the signature": () => narrow.token({ encode: { signature: unusedBits } }),
       "unused bits in an EC signature": () => narrow.token({ key: ec, encode: { signature: unusedBits } }),
-      "the standard alphabet in the signature": () => until(() => narrow.token({ encode: { signature: standard } }), (token) => /[+/][^.]*$/.test(token)),
-      "a space in the signature": () => narrow.token({ encode: { signature: (text) => `${text.slice(0, 8)} ${text.slice(8)}` } }),
-      "hexadecimal": () => narrow.token({ encode: { signature: (text) => Buffer.from(text, "base64url").toString("hex") } }),
+      "the standard alphabet in the signature": () =>
+        until(
+          () => narrow.token({ encode: { signature: standard } }),
+          (token) => /[+/][^.]*$/.test(token),
+        ),
+      "a space in the signature": () =>
+        narrow.token({ encode: { signature: (text) => `${text.slice(0, 8)} ${text.slice(8)}` } }),
+      hexadecimal: () =>
+        narrow.token({ encode: { signature: (text) => Buffer.from(text, "base64url").toString("hex") } }),
       "the signature cut short": () => narrow.token().slice(0, -1),
       "the signature doubled": () => narrow.token({ encode: { signature: (text) => text + text } }),
     },
@@ -292,10 +456,17 @@ export function forgeries({ narrow, wide, keys, attacker }) {
       "a dot more at the end": () => `${narrow.token()}.`,
       "a dot more at the beginning": () => `.${narrow.token()}`,
       "two dots in the middle": () => narrow.token().replace(".", ".."),
-      "five parts": () => [encoded({ alg: "RSA-OAEP-256", enc: "A256GCM", kid: "rsa" }), ...[256, 12, 100, 16].map((size) => encoded(randomBytes(size)))].join("."),
+      "five parts": () =>
+        [
+          encoded({ alg: "RSA-OAEP-256", enc: "A256GCM", kid: "rsa" }),
+          ...[256, 12, 100, 16].map((size) => encoded(randomBytes(size))),
+        ].join("."),
       "five parts of a sound one": () => `${narrow.token()}.${encoded("x")}.${encoded("x")}`,
-      "direct encryption": () => [encoded({ alg: "dir", enc: "A128GCM" }), "", ...[12, 100, 16].map((size) => encoded(randomBytes(size)))].join("."),
-      "JSON": () => {
+      "direct encryption": () =>
+        [encoded({ alg: "dir", enc: "A128GCM" }), "", ...[12, 100, 16].map((size) => encoded(randomBytes(size)))].join(
+          ".",
+        ),
+      JSON: () => {
         const [header, payload, signed] = narrow.token().split(".");
         return JSON.stringify({ protected: header, payload, signature: signed });
       },
@@ -308,7 +479,7 @@ export function forgeries({ narrow, wide, keys, attacker }) {
       "one within another that does not say so": () => narrow.token({ claims: narrow.token() }),
       "a content type": headed({ cty: "JWT" }),
       "another content type": headed({ cty: "json" }),
-      "compressed": headed({ zip: "DEF" }),
+      compressed: headed({ zip: "DEF" }),
       "an encryption in the header": headed({ enc: "A256GCM" }),
       "crit that is empty": headed({ crit: [] }),
       "crit with a known name": headed({ crit: ["exp"], exp: seconds() + 300 }),
@@ -320,45 +491,82 @@ export function forgeries({ narrow, wide, keys, attacker }) {
       "b64 true, not critical": headed({ b64: true }),
       "b64 false, with encoded claims": headed({ b64: false, crit: ["b64"] }),
       "b64 false, not critical": headed({ b64: false }),
-      "b64 false, with bare claims": () => narrow.token({ header: { b64: false, crit: ["b64"] }, encode: { claims: decoded } }),
+      "b64 false, with bare claims": () =>
+        narrow.token({ header: { b64: false, crit: ["b64"] }, encode: { claims: decoded } }),
       "detached claims": () => narrow.token({ claims: "" }),
       "claims taken out": () => narrow.token().split(".").with(1, "").join("."),
       ...each(
-        { "logout+jwt": "logout+jwt", "dpop+jwt": "dpop+jwt", "secevent+jwt": "secevent+jwt", "kb+jwt": "kb+jwt", "application/logout+jwt": "application/logout+jwt",
-          "token-introspection+jwt": "token-introspection+jwt", "oauth-authz-req+jwt": "oauth-authz-req+jwt", JOSE: "JOSE", "JOSE+JSON": "JOSE+JSON", "text/jwt": "text/jwt",
-          "application/": "application/", "application/application/jwt": "application/application/jwt", "JWT and a space": "JWT ", "JWT; charset": "JWT; charset=utf-8",
-          "an empty text": "", "a number": 1, "an array": ["JWT"], null: null },
+        {
+          "logout+jwt": "logout+jwt",
+          "dpop+jwt": "dpop+jwt",
+          "secevent+jwt": "secevent+jwt",
+          "kb+jwt": "kb+jwt",
+          "application/logout+jwt": "application/logout+jwt",
+          "token-introspection+jwt": "token-introspection+jwt",
+          "oauth-authz-req+jwt": "oauth-authz-req+jwt",
+          JOSE: "JOSE",
+          "JOSE+JSON": "JOSE+JSON",
+          "text/jwt": "text/jwt",
+          "application/": "application/",
+          "application/application/jwt": "application/application/jwt",
+          "JWT and a space": "JWT ",
+          "JWT; charset": "JWT; charset=utf-8",
+          "an empty text": "",
+          "a number": 1,
+          "an array": ["JWT"],
+          null: null,
+        },
         (typ) => narrow.token({ header: { typ } }),
       ),
       "of 17 KiB": claimed({ x: "x".repeat(17 * 1024 * 0.75) }),
       "of 17 KiB by its header": headed({ x: "x".repeat(17 * 1024 * 0.75) }),
-      "of 17 KiB by its signature": () => narrow.token({ sign: (input) => Buffer.concat([by(rsa)(input), Buffer.alloc(13 * 1024)]) }),
+      "of 17 KiB by its signature": () =>
+        narrow.token({ sign: (input) => Buffer.concat([by(rsa)(input), Buffer.alloc(13 * 1024)]) }),
       "of a byte too many": () => sized(narrow, LIMIT_BYTES + 1),
       "of 100 bytes too many": () => sized(narrow, LIMIT_BYTES + 100),
     },
 
     "of another grammar": {
-      ...Object.fromEntries([["header", withHeaderText], ["claims", withClaimsText]].flatMap(([part, changed]) => [
-        [`a ${part} that is no JSON`, changed(() => "not JSON")],
-        [`an empty ${part}`, changed(() => "")],
-        [`a ${part} that is an array`, changed((text) => `[${text}]`)],
-        [`a ${part} that is null`, changed(() => "null")],
-        [`a ${part} that is a text`, changed((text) => JSON.stringify(text))],
-        [`a ${part} that is a number`, changed(() => "1")],
-        [`a ${part} with no members`, changed(() => "{}")],
-        [`a ${part} that is cut off`, changed((text) => text.slice(0, -1))],
-        [`a ${part} with more after it`, changed((text) => `${text}{}`)],
-        [`a ${part} with a byte order mark`, changed((text) => `\ufeff${text}`)],
-        [`a ${part} with a comment`, changed((text) => text.replace("{", "{/**/"))],
-        [`a ${part} with a comma too many`, changed((text) => text.replace(/\}$/, ",}"))],
-        [`a ${part} with single quotes`, changed((text) => text.replaceAll('"', "'"))],
-        [`a ${part} with NaN`, changed(last('"x":NaN'))],
-        [`a ${part} with a control character`, changed(last('"x":"\n"'))],
-        [`a ${part} in UTF-16`, changed((text) => Buffer.from(text, "utf16le"))],
-        [`a ${part} that is not UTF-8`, changed((text) => Buffer.concat([Buffer.from(last('"x":"')(text).slice(0, -1)), Buffer.from([0xff]), Buffer.from('"}')]))],
-        [`a ${part} with overlong UTF-8`, changed((text) => Buffer.concat([Buffer.from(last('"x":"')(text).slice(0, -1)), Buffer.from([0xc0, 0xaf]), Buffer.from('"}')]))],
-        [`a ${part} as deep as it gets`, changed(last(`"x":${"[".repeat(4000)}${"]".repeat(4000)}`))],
-      ])),
+      ...Object.fromEntries(
+        [
+          ["header", withHeaderText],
+          ["claims", withClaimsText],
+        ].flatMap(([part, changed]) => [
+          [`a ${part} that is no JSON`, changed(() => "not JSON")],
+          [`an empty ${part}`, changed(() => "")],
+          [`a ${part} that is an array`, changed((text) => `[${text}]`)],
+          [`a ${part} that is null`, changed(() => "null")],
+          [`a ${part} that is a text`, changed((text) => JSON.stringify(text))],
+          [`a ${part} that is a number`, changed(() => "1")],
+          [`a ${part} with no members`, changed(() => "{}")],
+          [`a ${part} that is cut off`, changed((text) => text.slice(0, -1))],
+          [`a ${part} with more after it`, changed((text) => `${text}{}`)],
+          [`a ${part} with a byte order mark`, changed((text) => `\ufeff${text}`)],
+          [`a ${part} with a comment`, changed((text) => text.replace("{", "{/**/"))],
+          [`a ${part} with a comma too many`, changed((text) => text.replace(/\}$/, ",}"))],
+          [`a ${part} with single quotes`, changed((text) => text.replaceAll('"', "'"))],
+          [`a ${part} with NaN`, changed(last('"x":NaN'))],
+          [`a ${part} with a control character`, changed(last('"x":"\n"'))],
+          [`a ${part} in UTF-16`, changed((text) => Buffer.from(text, "utf16le"))],
+          [
+            `a ${part} that is not UTF-8`,
+            changed((text) =>
+              Buffer.concat([Buffer.from(last('"x":"')(text).slice(0, -1)), Buffer.from([0xff]), Buffer.from('"}')]),
+            ),
+          ],
+          [
+            `a ${part} with overlong UTF-8`,
+            changed((text) =>
+              Buffer.concat([
+                Buffer.from(last('"x":"')(text).slice(0, -1)),
+                Buffer.from([0xc0, 0xaf]),
+                Buffer.from('"}'),
+              ]),
+            ),
+          ],
+          [`a ${part} as deep as it gets`, changed(last(`"x":${"[".repeat(4000)}${"]".repeat(4000)}`))],
+        ]),
+      ),
       "an algorithm twice, the wrong one first": withHeaderText(first('"alg":"none"')),
       "an algorithm twice, the wrong one last": withHeaderText(last('"alg":"none"')),
       "an algorithm twice, the same": withHeaderText(last('"alg":"RS256"')),
@@ -369,14 +577,25 @@ export function forgeries({ narrow, wide, keys, attacker }) {
       "a type twice": withHeaderText(last('"typ":"JWT"')),
       "an unknown member of the header twice": withHeaderText(last('"x":1,"x":1')),
       ...Object.fromEntries(
-        Object.entries({ iss: '"https://evil.example"', aud: '"another"', sub: '"admin"', exp: "1", nbf: "0", scope: '"admin"', x: "1" }).flatMap(([name, value]) => {
+        Object.entries({
+          iss: '"https://evil.example"',
+          aud: '"another"',
+          sub: '"admin"',
+          exp: "1",
+          nbf: "0",
+          scope: '"admin"',
+          x: "1",
+        }).flatMap(([name, value]) => {
           const escaped = `\\u${name.charCodeAt(0).toString(16).padStart(4, "0")}${name.slice(1)}`;
           const known = !["nbf", "scope", "x"].includes(name);
           const twice = (member) => (text) => last(member)(known ? text : last(`"${name}":${value}`)(text));
           return [
             [`${name} twice`, withClaimsText(twice(`"${name}":${value}`))],
             [`${name} twice, once escaped`, withClaimsText(twice(`"${escaped}":${value}`))],
-            [`${name} twice, the other first`, withClaimsText((text) => first(`"${name}":${value}`)(known ? text : last(`"${name}":${value}`)(text)))],
+            [
+              `${name} twice, the other first`,
+              withClaimsText((text) => first(`"${name}":${value}`)(known ? text : last(`"${name}":${value}`)(text))),
+            ],
           ];
         }),
       ),
@@ -402,9 +621,11 @@ export function forgeries({ narrow, wide, keys, attacker }) {
       "valid from a text": () => narrow.token({ claims: { nbf: String(seconds() - 10) } }),
       "valid from beyond all numbers": withClaimsText(last('"nbf":1e999')),
       "issued later": () => narrow.token({ claims: { iat: seconds() + AHEAD } }),
-      "issued in a year": () => narrow.token({ claims: { iat: seconds() + 365 * 86400, exp: seconds() + 366 * 86400 } }),
+      "issued in a year": () =>
+        narrow.token({ claims: { iat: seconds() + 365 * 86400, exp: seconds() + 366 * 86400 } }),
       "issued at a text": () => narrow.token({ claims: { iat: String(seconds()) } }),
-      "times in milliseconds, issued later": () => narrow.token({ claims: { iat: Date.now(), exp: Date.now() + 300_000 } }),
+      "times in milliseconds, issued later": () =>
+        narrow.token({ claims: { iat: Date.now(), exp: Date.now() + 300_000 } }),
     },
 
     "for somebody else": {
@@ -464,7 +685,12 @@ export function forgeries({ narrow, wide, keys, attacker }) {
         },
         (aud) => narrow.token({ claims: { aud } }),
       ),
-      "the audience in another claim": claimed({ aud: undefined, azp: narrow.audience, client_id: narrow.audience, resource: narrow.audience }),
+      "the audience in another claim": claimed({
+        aud: undefined,
+        azp: narrow.audience,
+        client_id: narrow.audience,
+        resource: narrow.audience,
+      }),
     },
   };
 }
@@ -538,7 +764,11 @@ function plus(one, other) {
 }
 
 const widened = (bytes, size) =>
-  Buffer.concat([bytes.subarray(0, bytes.length / 2), bytes.subarray(bytes.length / 2)].map((half) => Buffer.concat([Buffer.alloc(size - half.length), half])));
+  Buffer.concat(
+    [bytes.subarray(0, bytes.length / 2), bytes.subarray(bytes.length / 2)].map((half) =>
+      Buffer.concat([Buffer.alloc(size - half.length), half]),
+    ),
+  );
 
 /** The same signature for whoever does not compare s with the order of the group (RFC 8032 section 5.1.7). */
 function beyondOrder(bytes) {
@@ -559,7 +789,12 @@ function cubeRoot(input) {
     if (middle ** 3n < least) low = middle + 1n;
     else high = middle;
   }
-  if (!bytesOf(low ** 3n, 256).subarray(0, wanted.length).equals(wanted)) throw new Error("there is no such cube");
+  if (
+    !bytesOf(low ** 3n, 256)
+      .subarray(0, wanted.length)
+      .equals(wanted)
+  )
+    throw new Error("there is no such cube");
   return bytesOf(low, 256);
 }
 
@@ -574,10 +809,19 @@ const der = (tag, ...content) => {
 /** A certificate that `key` signed for itself. */
 function certificate({ privateKey, publicKey }) {
   const algorithm = der(0x30, der(0x06, Buffer.from("2a864886f70d01010b", "hex")), der(0x05));
-  const name = der(0x30, der(0x31, der(0x30, der(0x06, Buffer.from("550403", "hex")), der(0x0c, Buffer.from("thief")))));
+  const name = der(
+    0x30,
+    der(0x31, der(0x30, der(0x06, Buffer.from("550403", "hex")), der(0x0c, Buffer.from("thief")))),
+  );
   const time = (year) => der(0x17, Buffer.from(`${year}0101000000Z`));
   const body = der(
-    0x30, der(0x02, Buffer.from([1])), algorithm, name, der(0x30, time(20), time(49)), name, publicKey.export({ type: "spki", format: "der" }),
+    0x30,
+    der(0x02, Buffer.from([1])),
+    algorithm,
+    name,
+    der(0x30, time(20), time(49)),
+    name,
+    publicKey.export({ type: "spki", format: "der" }),
   );
   return der(0x30, body, algorithm, der(0x03, Buffer.alloc(1), signBytes("sha256", body, privateKey)));
 }

@@ -61,7 +61,14 @@ class Front {
   async #send(request, response) {
     const { hostname, port, host } = new URL(this.broker.url);
     const headers = { ...request.headers, host };
-    const sent = httpRequest({ hostname, port, method: request.method, path: request.url, headers, agent: this.#agent });
+    const sent = httpRequest({
+      hostname,
+      port,
+      method: request.method,
+      path: request.url,
+      headers,
+      agent: this.#agent,
+    });
     request.pipe(sent);
     const [answer] = await once(sent, "response");
     response.writeHead(answer.statusCode, answer.rawHeaders);

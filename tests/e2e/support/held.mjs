@@ -9,13 +9,15 @@ export const heldBy = (page) =>
       if (typeof value !== "object") return String(value);
       if (value === null || depth > 6 || seen.has(value)) return "";
       seen.add(value);
-      return Object.getOwnPropertyNames(value).map((name) => {
-        try {
-          return `${name}=${walk(value[name], depth + 1)}`;
-        } catch {
-          return name;
-        }
-      }).join("\n");
+      return Object.getOwnPropertyNames(value)
+        .map((name) => {
+          try {
+            return `${name}=${walk(value[name], depth + 1)}`;
+          } catch {
+            return name;
+          }
+        })
+        .join("\n");
     };
     const known = new Set(Object.getOwnPropertyNames(document.createElement("iframe").contentWindow ?? {}));
     for (const name of ["document", "window", "self", "frames", "parent", "top"]) known.add(name);

@@ -9,14 +9,21 @@ export const tryEverything = (page, addresses) =>
     const told = async (promise) => {
       try {
         const response = await promise;
-        return { type: response.type, status: response.status, text: await response.text(), headers: [...response.headers] };
+        return {
+          type: response.type,
+          status: response.status,
+          text: await response.text(),
+          headers: [...response.headers],
+        };
       } catch (error) {
         return error.name;
       }
     };
     const get = (by, init) => told(fetch(withBy(by), { credentials: "include", ...init }));
     const post = (by, init, address) =>
-      told(fetch(withBy(by, address), { method: "POST", credentials: "include", mode: "no-cors", body: forged, ...init }));
+      told(
+        fetch(withBy(by, address), { method: "POST", credentials: "include", mode: "no-cors", body: forged, ...init }),
+      );
     const json = { mode: "cors", headers: { "Content-Type": "application/json" } };
 
     // An element that loads the API's answer: what it makes of it, as far as script can tell.
@@ -33,7 +40,13 @@ export const tryEverything = (page, addresses) =>
 
     // A form of text/plain whose body is JSON all the same.
     const form = (by, address, fields, target, more) => {
-      const node = Object.assign(document.createElement("form"), { method: "POST", enctype: "text/plain", action: withBy(by, address), target, ...more });
+      const node = Object.assign(document.createElement("form"), {
+        method: "POST",
+        enctype: "text/plain",
+        action: withBy(by, address),
+        target,
+        ...more,
+      });
       const text = JSON.stringify(fields);
       node.append(Object.assign(document.createElement("input"), { name: `${text.slice(0, -1)},"x":"`, value: '"}' }));
       document.body.append(node);
@@ -61,24 +74,24 @@ export const tryEverything = (page, addresses) =>
     navigator.sendBeacon(withBy("beacon"), forged);
 
     const entries = Object.entries({
-      "fetch": get("fetch"),
+      fetch: get("fetch"),
       "fetch-no-cors": get("fetch-no-cors", { mode: "no-cors" }),
       "fetch-session": told(fetch(`${broker}/auth/session?by=fetch-session`, { credentials: "include" })),
       "post-json": post("post-json", json),
       "post-text": post("post-text"),
-      "delete": post("delete", { mode: "cors", method: "DELETE", body: undefined }),
+      delete: post("delete", { mode: "cors", method: "DELETE", body: undefined }),
       "login-json": post("login-json", { ...json, body: JSON.stringify(login.credentials) }, login.address),
       "login-text": post("login-text", { body: JSON.stringify(login.credentials) }, login.address),
-      "logout": post("logout", { body: "" }, `${broker}/auth/logout`),
-      "sandboxed": sandboxed("sandboxed"),
-      "img": element("img", "src"),
-      "script": element("script", "src"),
-      "stylesheet": element("link", "href", { rel: "stylesheet" }),
-      "preload": element("link", "href", { rel: "preload", as: "fetch", crossOrigin: "use-credentials" }),
-      "video": element("video", "src"),
-      "iframe": element("iframe", "src"),
-      "object": element("object", "data"),
-      "embed": element("embed", "src"),
+      logout: post("logout", { body: "" }, `${broker}/auth/logout`),
+      sandboxed: sandboxed("sandboxed"),
+      img: element("img", "src"),
+      script: element("script", "src"),
+      stylesheet: element("link", "href", { rel: "stylesheet" }),
+      preload: element("link", "href", { rel: "preload", as: "fetch", crossOrigin: "use-credentials" }),
+      video: element("video", "src"),
+      iframe: element("iframe", "src"),
+      object: element("object", "data"),
+      embed: element("embed", "src"),
     });
     const seen = Object.fromEntries(await Promise.all(entries.map(async ([by, promise]) => [by, await promise])));
     source.close();
@@ -95,4 +108,5 @@ export const cannotLook = (page) =>
       } catch (error) {
         return error.name === "SecurityError";
       }
-    }));
+    }),
+  );

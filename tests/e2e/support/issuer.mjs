@@ -12,10 +12,12 @@ const RAW = { dsaEncoding: "ieee-p1363" };
 
 /** How each algorithm signs; `make` are the arguments that generate a key for it. */
 const ALGORITHMS = {
-  ...Object.fromEntries([256, 384, 512].flatMap((bits) => [
-    [`RS${bits}`, { hash: `sha${bits}`, make: ["rsa", { modulusLength: 2048 }], options: {} }],
-    [`PS${bits}`, { hash: `sha${bits}`, make: ["rsa", { modulusLength: 2048 }], options: RSA_PSS }],
-  ])),
+  ...Object.fromEntries(
+    [256, 384, 512].flatMap((bits) => [
+      [`RS${bits}`, { hash: `sha${bits}`, make: ["rsa", { modulusLength: 2048 }], options: {} }],
+      [`PS${bits}`, { hash: `sha${bits}`, make: ["rsa", { modulusLength: 2048 }], options: RSA_PSS }],
+    ]),
+  ),
   ES256: { hash: "sha256", make: ["ec", { namedCurve: "P-256" }], options: RAW },
   ES384: { hash: "sha384", make: ["ec", { namedCurve: "P-384" }], options: RAW },
   ES512: { hash: "sha512", make: ["ec", { namedCurve: "P-521" }], options: RAW },
@@ -79,7 +81,17 @@ class Issuer {
   #mode = "up";
   #server;
 
-  constructor({ path = "", slash = false, identifier, document = "openid-configuration", metadata = {}, jwksPath = "/keys", keys = [], audience, answers = {} }) {
+  constructor({
+    path = "",
+    slash = false,
+    identifier,
+    document = "openid-configuration",
+    metadata = {},
+    jwksPath = "/keys",
+    keys = [],
+    audience,
+    answers = {},
+  }) {
     Object.assign(this, { path, slash, identifier, document, metadata, keys, audience, answers });
     this.jwksPath = `${path}${jwksPath}`;
   }
@@ -99,7 +111,9 @@ class Issuer {
   }
 
   get metadataPath() {
-    return this.document === "openid-configuration" ? `${this.path}/.well-known/openid-configuration` : `/.well-known/${this.document}${this.path}`;
+    return this.document === "openid-configuration"
+      ? `${this.path}/.well-known/openid-configuration`
+      : `/.well-known/${this.document}${this.path}`;
   }
 
   /** How often its metadata were fetched. */
@@ -120,7 +134,14 @@ class Issuer {
 
   claims() {
     const now = seconds();
-    return { iss: this.issuer, aud: this.audience, sub: "somebody", iat: now, exp: now + 300, jti: randomBytes(9).toString("base64url") };
+    return {
+      iss: this.issuer,
+      aud: this.audience,
+      sub: "somebody",
+      iat: now,
+      exp: now + 300,
+      jti: randomBytes(9).toString("base64url"),
+    };
   }
 
   /**

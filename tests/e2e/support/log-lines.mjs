@@ -8,19 +8,28 @@ const root = fileURLToPath(new URL("../../../", import.meta.url));
 
 /** The sections of the page that have examples: { title, examples: [text], members: Set }, the members of every line among them. */
 export function sections() {
-  const all = readFileSync(join(root, "docs/logs.md"), "utf8").split(/^## /m).slice(1).map((text) => ({
-    title: text.slice(0, text.indexOf("\n")),
-    examples: [...text.matchAll(/^```json\n(.*?)^```/gms)].flatMap(([, lines]) => lines.trim().split("\n")),
-    members: new Set(membersOf(text)),
-  }));
+  const all = readFileSync(join(root, "docs/logs.md"), "utf8")
+    .split(/^## /m)
+    .slice(1)
+    .map((text) => ({
+      title: text.slice(0, text.indexOf("\n")),
+      examples: [...text.matchAll(/^```json\n(.*?)^```/gms)].flatMap(([, lines]) => lines.trim().split("\n")),
+      members: new Set(membersOf(text)),
+    }));
   const common = all.find(({ title }) => title === "Every line").members;
-  return all.filter(({ examples }) => examples.length > 0).map((section) => ({ ...section, own: section.members, members: section.members.union(common) }));
+  return all
+    .filter(({ examples }) => examples.length > 0)
+    .map((section) => ({ ...section, own: section.members, members: section.members.union(common) }));
 }
 
 /** The names in the first column of the tables whose head says `member`. */
 function membersOf(text) {
   return [...text.matchAll(/^\| member \|.*\n\|[-|]+\n((?:\|.*\n)+)/gm)].flatMap(([, rows]) =>
-    rows.trim().split("\n").flatMap((row) => [...row.split("|")[1].matchAll(/`(\w+)`/g)].map(([, name]) => name)));
+    rows
+      .trim()
+      .split("\n")
+      .flatMap((row) => [...row.split("|")[1].matchAll(/`(\w+)`/g)].map(([, name]) => name)),
+  );
 }
 
 /** Whatever of `lines`, parsed, is not on the page. */
@@ -32,7 +41,9 @@ export function undocumented(lines) {
   return lines.flatMap((line) => {
     const members = known.get(line.event);
     if (members === undefined) return [`the event ${line.event}`];
-    return Object.keys(line).filter((name) => !members.has(name)).map((name) => `${name} of ${line.event}`);
+    return Object.keys(line)
+      .filter((name) => !members.has(name))
+      .map((name) => `${name} of ${line.event}`);
   });
 }
 

@@ -23,7 +23,13 @@ export const readDocument = async () => JSON.parse(await python(["read", DOCUMEN
 
 /** What is wrong with each of `answers`, `{ operation, answer }`; null where nothing is. */
 export async function faultsOf(broker, answers) {
-  const told = answers.map(({ operation, answer: { status, rawHeaders: headers, text: body } }) => ({ operation, url: broker.url, status, headers, body }));
+  const told = answers.map(({ operation, answer: { status, rawHeaders: headers, text: body } }) => ({
+    operation,
+    url: broker.url,
+    status,
+    headers,
+    body,
+  }));
   return JSON.parse(await python(["check", DOCUMENT], JSON.stringify(told)));
 }
 
@@ -44,11 +50,24 @@ export async function schemathesis(broker, env, { document, options = [] } = {})
     const report = join(folder, "report.ndjson");
     const place = document ? join(folder, "openapi.json") : DOCUMENT;
     if (document) await writeFile(place, JSON.stringify(document));
-    const { code, out, error } = await run(join(dirname(await ensurePython()), "schemathesis"), [
-      "--config-file", at("openapi/schemathesis.toml"), "run", place, "--url", `${broker.url}${broker.vars.BASE_PATH ?? ""}`, "--no-color",
-      ...(EXAMPLES ? ["--max-examples", EXAMPLES] : []), ...(SEED ? ["--seed", SEED] : []),
-      "--report-ndjson-path", report, ...options,
-    ], { cwd: folder, env });
+    const { code, out, error } = await run(
+      join(dirname(await ensurePython()), "schemathesis"),
+      [
+        "--config-file",
+        at("openapi/schemathesis.toml"),
+        "run",
+        place,
+        "--url",
+        `${broker.url}${broker.vars.BASE_PATH ?? ""}`,
+        "--no-color",
+        ...(EXAMPLES ? ["--max-examples", EXAMPLES] : []),
+        ...(SEED ? ["--seed", SEED] : []),
+        "--report-ndjson-path",
+        report,
+        ...options,
+      ],
+      { cwd: folder, env },
+    );
     // 1 is what was found; anything else, that it did not run.
     if (code > 1) throw new Error(`schemathesis ended with ${code}:\n${out}${error}`);
     return { found: code === 1, said: out, statuses: statusesOf(await readFile(report, "utf8")) };
@@ -69,7 +88,10 @@ function statusesOf(report) {
 }
 
 async function run(command, args, { input = "", cwd, env } = {}) {
-  const child = spawn(command, args, { cwd, env: { PATH: process.env.PATH, HOME: tmpdir(), PYTHONDONTWRITEBYTECODE: "1", ...env } });
+  const child = spawn(command, args, {
+    cwd,
+    env: { PATH: process.env.PATH, HOME: tmpdir(), PYTHONDONTWRITEBYTECODE: "1", ...env },
+  });
   const ended = new Promise((resolve, reject) => child.once("close", resolve).once("error", reject));
   running.add(child);
   ended.finally(() => running.delete(child)).catch(() => {});
@@ -86,12 +108,18 @@ async function run(command, args, { input = "", cwd, env } = {}) {
 export async function startAnything(people) {
   const server = createServer(async (request, response) => {
     const body = await buffer(request);
-    const send = (status, value) => response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(value));
+    const send = (status, value) =>
+      response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(value));
     if (request.url === "/inbox") return send(410, {});
     if (request.url !== "/token") return send(200, { took: body.length });
     const { username, password } = Object.fromEntries(new URLSearchParams(String(body)));
     if (!username || people[username] !== password) return send(400, { error: "invalid_grant" });
-    send(200, { access_token: "an-access-token", token_type: "Bearer", expires_in: 3600, refresh_token: "a-refresh-token" });
+    send(200, {
+      access_token: "an-access-token",
+      token_type: "Bearer",
+      expires_in: 3600,
+      refresh_token: "a-refresh-token",
+    });
   });
   await listen(server, 0);
   return { url: `http://127.0.0.1:${server.address().port}`, close: () => closeServer(server) };

@@ -14,7 +14,11 @@ export const pressHard = (button, times) =>
 export const startBrowser = async () =>
   chromium.launch({
     executablePath: await ensureChromium(),
-    args: ["--no-sandbox", "--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
+    args: [
+      "--no-sandbox",
+      "--disable-background-networking",
+      "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    ],
   });
 
 /**
@@ -28,9 +32,21 @@ export const startBrowser = async () =>
  * }
  */
 export async function openPage(browser, url, key, settings = {}) {
-  const { time, width = 1280, height = 860, colorScheme = "light", reducedMotion = "no-preference", hash = "", waitFor = ".row" } = settings;
+  const {
+    time,
+    width = 1280,
+    height = 860,
+    colorScheme = "light",
+    reducedMotion = "no-preference",
+    hash = "",
+    waitFor = ".row",
+  } = settings;
   const context = await browser.newContext({
-    viewport: { width, height }, colorScheme, reducedMotion, locale: "en-GB", timezoneId: "America/Sao_Paulo",
+    viewport: { width, height },
+    colorScheme,
+    reducedMotion,
+    locale: "en-GB",
+    timezoneId: "America/Sao_Paulo",
     ...(key === null ? {} : { httpCredentials: { username: "operator", password: key } }),
   });
   const page = await context.newPage();
@@ -38,11 +54,14 @@ export async function openPage(browser, url, key, settings = {}) {
   page.on("pageerror", (error) => faults.push(String(error)));
   page.on("console", (message) => {
     // A browser writes a line for every status of 400 or more, and for every address that it does not reach.
-    if (["error", "warning"].includes(message.type()) && !/Failed to load resource/.test(message.text())) faults.push(message.text());
+    if (["error", "warning"].includes(message.type()) && !/Failed to load resource/.test(message.text()))
+      faults.push(message.text());
   });
   await page.addInitScript(() => {
     window.violations = [];
-    document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) => window.violations.push(`${violatedDirective} ${blockedURI}`));
+    document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) =>
+      window.violations.push(`${violatedDirective} ${blockedURI}`),
+    );
   });
   if (time !== undefined) {
     // It goes on until it is stopped.
@@ -58,7 +77,11 @@ export async function openPage(browser, url, key, settings = {}) {
     end: (text) => page.locator("#end").getByText(text).waitFor(),
     said: (text) => page.locator("#said").getByText(text).waitFor({ state: "attached" }),
     /** What has the focus: its accessible name, or its tag. */
-    focused: () => page.evaluate(() => document.activeElement.ariaLabel || document.activeElement.textContent || document.activeElement.localName),
+    focused: () =>
+      page.evaluate(
+        () =>
+          document.activeElement.ariaLabel || document.activeElement.textContent || document.activeElement.localName,
+      ),
     /** Ends it, and holds it to have made no fault. */
     async close() {
       assert.deepEqual([...faults, ...(await page.evaluate(() => window.violations))], []);

@@ -23,15 +23,32 @@ export const rfc3339 = (ms) => new Date(ms).toISOString().replace(".000Z", "Z");
 
 /** An entry as the interface gives it: ready, with 12 minutes of an hour's token gone. */
 export const entryOf = (id, members) => ({
-  id, provider: "custom", grant: "client_credentials", subject: "service", source: "configuration", state: "ready",
-  obtained_at: rfc3339(NOON - 12 * MINUTE), expires_at: rfc3339(NOON + 48 * MINUTE), grants: 3,
-  last_error: null, retry_at: null, sealing_key: "k1", webhooks: null, ...members,
+  id,
+  provider: "custom",
+  grant: "client_credentials",
+  subject: "service",
+  source: "configuration",
+  state: "ready",
+  obtained_at: rfc3339(NOON - 12 * MINUTE),
+  expires_at: rfc3339(NOON + 48 * MINUTE),
+  grants: 3,
+  last_error: null,
+  retry_at: null,
+  sealing_key: "k1",
+  webhooks: null,
+  ...members,
 });
 
 /** An event as the interface lists it. */
 export const eventOf = (n, members) => ({
-  id: `msg_${String(n).padStart(32, "0")}`, state: "failed", accepted_at: rfc3339(NOON - 26 * 60 * MINUTE), attempts: 29,
-  outcome: "refused", status: 500, next_at: null, ...members,
+  id: `msg_${String(n).padStart(32, "0")}`,
+  state: "failed",
+  accepted_at: rfc3339(NOON - 26 * 60 * MINUTE),
+  attempts: 29,
+  outcome: "refused",
+  status: 500,
+  next_at: null,
+  ...members,
 });
 
 /**
@@ -51,7 +68,14 @@ export async function startOperators({ entries = [], events = {}, base = "", now
     requests: [],
     unexpected: [],
     /** How a refresh ends: given the entry, changes it or gives a problem. */
-    refresh: (entry) => void Object.assign(entry, { state: "ready", obtained_at: rfc3339(now() ?? NOON), expires_at: rfc3339((now() ?? NOON) + 60 * MINUTE), retry_at: null, grants: entry.grants + 1 }),
+    refresh: (entry) =>
+      void Object.assign(entry, {
+        state: "ready",
+        obtained_at: rfc3339(now() ?? NOON),
+        expires_at: rfc3339((now() ?? NOON) + 60 * MINUTE),
+        retry_at: null,
+        grants: entry.grants + 1,
+      }),
     /** What happens to requests instead, as [pattern, { status, code, …, hold, raw, destroy }] while it is there. */
     instead: new Map(),
     /** Refuses connections, or takes them again. */
@@ -92,7 +116,10 @@ export async function startOperators({ entries = [], events = {}, base = "", now
     const text = body === undefined ? "" : Buffer.isBuffer(body) ? body : JSON.stringify(body);
     response.writeHead(status, {
       ...(at === null ? {} : { Date: new Date(at).toUTCString() }),
-      "X-Request-Id": id, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", Vary: "Origin",
+      "X-Request-Id": id,
+      "Cache-Control": "no-store",
+      "X-Content-Type-Options": "nosniff",
+      Vary: "Origin",
       ...(body === undefined ? {} : { "Content-Type": body.status ? "application/problem+json" : "application/json" }),
       ...fields,
     });
@@ -109,15 +136,28 @@ export async function startOperators({ entries = [], events = {}, base = "", now
       operators.unexpected.push(`${request.method} ${request.url}`);
       return notFound(response);
     }
-    const [, password] = /^operator:(.*)$/.exec(Buffer.from(request.headers.authorization?.replace(/^Basic /, "") ?? "", "base64").toString()) ?? [];
+    const [, password] =
+      /^operator:(.*)$/.exec(
+        Buffer.from(request.headers.authorization?.replace(/^Basic /, "") ?? "", "base64").toString(),
+      ) ?? [];
     if (password !== operators.key) {
-      return problem(response, 401, "caller_unauthenticated", "Caller not authenticated", "The request does not prove who makes it.", {
-        "WWW-Authenticate": ['Bearer realm="porteiro"', 'Basic realm="porteiro", charset="UTF-8"'],
-      });
+      return problem(
+        response,
+        401,
+        "caller_unauthenticated",
+        "Caller not authenticated",
+        "The request does not prove who makes it.",
+        {
+          "WWW-Authenticate": ['Bearer realm="porteiro"', 'Basic realm="porteiro", charset="UTF-8"'],
+        },
+      );
     }
     const { "sec-fetch-site": site, origin } = request.headers;
-    const isOwn = [undefined, "none", "same-origin"].includes(site) && [undefined, `http://${request.headers.host}`].includes(origin);
-    if (!isOwn) return problem(response, 403, "cross_site_request", "Cross-site request", "The request comes from elsewhere.");
+    const isOwn =
+      [undefined, "none", "same-origin"].includes(site) &&
+      [undefined, `http://${request.headers.host}`].includes(origin);
+    if (!isOwn)
+      return problem(response, 403, "cross_site_request", "Cross-site request", "The request comes from elsewhere.");
     const path = url.pathname.slice(`${base}/admin/`.length);
     const file = FILES[path];
     if (file) {
@@ -133,7 +173,8 @@ export async function startOperators({ entries = [], events = {}, base = "", now
       if (!pattern.test(text)) continue;
       await what.hold;
       if (what.destroy) return request.socket.destroy();
-      if (what.raw !== undefined) return send(response, what.status ?? 200, Buffer.from(what.raw), { "Content-Type": "text/html" });
+      if (what.raw !== undefined)
+        return send(response, what.status ?? 200, Buffer.from(what.raw), { "Content-Type": "text/html" });
       if (what.status) return problem(response, what.status, what.code, what.title, what.detail);
     }
     route(request, response, path.split("/").map(decodeURIComponent), url.searchParams, text);
@@ -147,13 +188,16 @@ export async function startOperators({ entries = [], events = {}, base = "", now
     const only = (...methods) => {
       if (methods.includes(request.method)) return true;
       operators.unexpected.push(text);
-      problem(response, 405, "method_not_allowed", "Method not allowed", "This address does not know the method.", { Allow: methods.join(", ") });
+      problem(response, 405, "method_not_allowed", "Method not allowed", "This address does not know the method.", {
+        Allow: methods.join(", "),
+      });
       return false;
     };
     if (kind !== "connections") return strange();
     if (id === undefined) return only("GET") && list(response, query, text);
     const entry = operators.entries.get(id);
-    if (!entry) return problem(response, 404, "unknown_connection", "Unknown connection", "No connection has this name.");
+    if (!entry)
+      return problem(response, 404, "unknown_connection", "Unknown connection", "No connection has this name.");
     if (!rest.length) {
       if (!only("GET", "DELETE")) return undefined;
       if (request.method === "GET") return send(response, 200, entry);
@@ -166,7 +210,9 @@ export async function startOperators({ entries = [], events = {}, base = "", now
       if (!only("POST")) return undefined;
       if (entry.subject !== "service") return strange();
       const failed = operators.refresh(entry);
-      return failed ? problem(response, failed.status, failed.code, failed.title, failed.detail) : send(response, 200, entry);
+      return failed
+        ? problem(response, failed.status, failed.code, failed.title, failed.detail)
+        : send(response, 200, entry);
     }
     if (rest.length === 1 && what === "token") {
       if (!only("DELETE")) return undefined;
@@ -181,7 +227,14 @@ export async function startOperators({ entries = [], events = {}, base = "", now
     if (!only("POST")) return undefined;
     const again = events.filter(({ id: one, state }) => state === "failed" && (isAll || one === event));
     if (!isAll && !again.length) return notFound(response);
-    for (const one of again) Object.assign(one, { state: "pending", attempts: 0, outcome: null, status: null, next_at: rfc3339(now() ?? NOON) });
+    for (const one of again)
+      Object.assign(one, {
+        state: "pending",
+        attempts: 0,
+        outcome: null,
+        status: null,
+        next_at: rfc3339(now() ?? NOON),
+      });
     entry.webhooks = { failed: entry.webhooks.failed - again.length, pending: entry.webhooks.pending + again.length };
     return send(response, 202);
   }
@@ -189,12 +242,18 @@ export async function startOperators({ entries = [], events = {}, base = "", now
   function list(response, query, text) {
     const known = ["after", "limit", "q"];
     const limit = Number(query.get("limit") ?? 100);
-    if ([...query.keys()].some((name) => !known.includes(name)) || !(limit >= 1 && limit <= 100) || query.get("after") === "") {
+    if (
+      [...query.keys()].some((name) => !known.includes(name)) ||
+      !(limit >= 1 && limit <= 100) ||
+      query.get("after") === ""
+    ) {
       operators.unexpected.push(text);
       return problem(response, 400, "bad_request", "Bad request", "The request cannot be passed on as it is.");
     }
     const after = query.get("after");
-    const ids = [...operators.entries.keys()].sort().filter((id) => id.includes(query.get("q") ?? "") && (after === null || id > after));
+    const ids = [...operators.entries.keys()]
+      .sort()
+      .filter((id) => id.includes(query.get("q") ?? "") && (after === null || id > after));
     const page = ids.slice(0, limit);
     return send(response, 200, {
       connections: page.map((id) => operators.entries.get(id)),

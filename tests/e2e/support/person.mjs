@@ -22,7 +22,11 @@ export function cookieOf(answer) {
   assert.equal(all.length, 1, `Set-Cookie: ${JSON.stringify(all)}`);
   const [pair, ...attributes] = all[0].split(";").map((part) => part.trim());
   const at = pair.indexOf("=");
-  return { name: pair.slice(0, at), value: pair.slice(at + 1), attributes: attributes.map((one) => one.toLowerCase()).sort() };
+  return {
+    name: pair.slice(0, at),
+    value: pair.slice(at + 1),
+    attributes: attributes.map((one) => one.toLowerCase()).sort(),
+  };
 }
 
 /** The id of the session that `answer` begins or goes on with. */
@@ -131,6 +135,9 @@ export class Person {
   async signedInTo() {
     const answer = await this.session();
     if (answer.status === 401) return [];
-    return assertStatus(answer).json().connections.map(({ id }) => id).sort();
+    return assertStatus(answer)
+      .json()
+      .connections.map(({ id }) => id)
+      .sort();
   }
 }

@@ -182,7 +182,16 @@ class Inbox {
     const { method, url: target, headers, rawHeaders } = request;
     const answer = this.#answers.shift() ?? this.always;
     const body = await buffer(request);
-    const delivery = { at: Date.now(), id: headers["webhook-id"], method, target, headers, rawHeaders, body, text: body.toString() };
+    const delivery = {
+      at: Date.now(),
+      id: headers["webhook-id"],
+      method,
+      target,
+      headers,
+      rawHeaders,
+      body,
+      text: body.toString(),
+    };
     this.settings.faults.push(...faultsOf(delivery, this.signers).map((fault) => `a delivery of ${this.id}: ${fault}`));
     this.deliveries.push(delivery);
 
@@ -207,7 +216,10 @@ function faultsOf({ method, id, headers, body }, signers) {
   const timestamp = headers["webhook-timestamp"];
   hold("webhook-timestamp", /^\d+$/.test(timestamp) && Math.abs(Date.now() / 1_000 - timestamp) < FRESH_SECONDS);
   const signatures = (headers["webhook-signature"] ?? "").split(" ");
-  hold("webhook-signature", signatures.every((one) => /^v1,[A-Za-z0-9+/]{43}=$/.test(one)));
+  hold(
+    "webhook-signature",
+    signatures.every((one) => /^v1,[A-Za-z0-9+/]{43}=$/.test(one)),
+  );
   hold("number of signatures", signatures.length === signers.length);
   for (const [i, signer] of signers.entries()) {
     try {

@@ -59,7 +59,11 @@ class Line {
   get issued() {
     return this.grants
       .filter(({ status }) => status === 200)
-      .map(({ answer, parameters }) => ({ client: parameters.client_id, access: answer.access_token, refresh: answer.refresh_token }));
+      .map(({ answer, parameters }) => ({
+        client: parameters.client_id,
+        access: answer.access_token,
+        refresh: answer.refresh_token,
+      }));
   }
 
   /** The next token request takes effect, and its answer gets lost on the way. */
@@ -88,7 +92,11 @@ class Line {
 function forward(url, { method, headers: { connection, "transfer-encoding": chunked, ...headers } }, body) {
   return new Promise((resolve, reject) => {
     const length = body.length ? { "content-length": body.length } : {};
-    const sent = httpRequest(url, { method, agent: false, headers: { ...headers, ...length, host: url.host } }, resolve);
+    const sent = httpRequest(
+      url,
+      { method, agent: false, headers: { ...headers, ...length, host: url.host } },
+      resolve,
+    );
     sent.once("error", reject);
     sent.end(body);
   });

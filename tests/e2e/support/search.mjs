@@ -16,7 +16,9 @@ export function shapes(secret) {
   // Where something stands before the secret, its base64 looks different; the
   // characters that depend on the neighbours are left out.
   for (let shift = 0; shift < 3; shift += 1) {
-    const whole = Buffer.concat([Buffer.alloc(shift), bytes]).toString("base64").replace(/=+$/, "");
+    const whole = Buffer.concat([Buffer.alloc(shift), bytes])
+      .toString("base64")
+      .replace(/=+$/, "");
     const inner = whole.slice([0, 2, 3][shift], (bytes.length + shift) % 3 ? -1 : undefined);
     add("base64", inner);
     add("base64url", inner.replaceAll("+", "-").replaceAll("/", "_"));
@@ -39,7 +41,9 @@ export function search(places, secrets) {
   const wanted = Object.entries(secrets).flatMap(([name, value]) => shapes(value).map((shape) => ({ name, ...shape })));
   return Object.entries(places).flatMap(([where, content]) => {
     const bytes = Buffer.from(content);
-    return wanted.filter((one) => bytes.includes(one.bytes)).map(({ name, shape }) => `${name} as ${shape} in ${where}`);
+    return wanted
+      .filter((one) => bytes.includes(one.bytes))
+      .map(({ name, shape }) => `${name} as ${shape} in ${where}`);
   });
 }
 

@@ -27,23 +27,29 @@ export async function startSites(brokers) {
     arrivals.push(record);
     const headers = { ...request.headers, "cf-connecting-ip": "203.0.113.7" };
     delete headers.connection;
-    const sent = httpsRequest(target + request.url, { method: request.method, headers, rejectUnauthorized: false }, (answer) => {
-      const chunks = [];
-      answer.on("data", (chunk) => chunks.push(chunk));
-      answer.on("error", () => request.socket.destroy());
-      answer.on("end", () => {
-        const body = Buffer.concat(chunks);
-        const isProblem = answer.headers["content-type"]?.startsWith("application/problem+json");
-        record.code = isProblem ? JSON.parse(body).code : undefined;
-        record.cookieSet = answer.headers["set-cookie"]?.join("\n");
-        record.status = answer.statusCode;
-        const fields = Object.fromEntries(
-          Object.entries(answer.headersDistinct).filter(([name]) => !["connection", "keep-alive", "transfer-encoding"].includes(name)),
-        );
-        response.writeHead(answer.statusCode, fields);
-        response.end(body);
-      });
-    });
+    const sent = httpsRequest(
+      target + request.url,
+      { method: request.method, headers, rejectUnauthorized: false },
+      (answer) => {
+        const chunks = [];
+        answer.on("data", (chunk) => chunks.push(chunk));
+        answer.on("error", () => request.socket.destroy());
+        answer.on("end", () => {
+          const body = Buffer.concat(chunks);
+          const isProblem = answer.headers["content-type"]?.startsWith("application/problem+json");
+          record.code = isProblem ? JSON.parse(body).code : undefined;
+          record.cookieSet = answer.headers["set-cookie"]?.join("\n");
+          record.status = answer.statusCode;
+          const fields = Object.fromEntries(
+            Object.entries(answer.headersDistinct).filter(
+              ([name]) => !["connection", "keep-alive", "transfer-encoding"].includes(name),
+            ),
+          );
+          response.writeHead(answer.statusCode, fields);
+          response.end(body);
+        });
+      },
+    );
     sent.on("error", () => request.socket.destroy());
     request.pipe(sent);
   }

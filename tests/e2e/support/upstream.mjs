@@ -116,14 +116,29 @@ class Connection {
     Object.assign(this, { id, settings });
     this.baseUrl = `${url}/rs/${id}`;
     this.tokenUrl = `${url}/as/${id}/token`;
-    const { users, grant = users ? "password" : "client_credentials", credentials = {}, fields = {}, refreshToken } = settings;
+    const {
+      users,
+      grant = users ? "password" : "client_credentials",
+      credentials = {},
+      fields = {},
+      refreshToken,
+    } = settings;
     this.grant = grant;
     this.withRefreshToken = refreshToken ?? grant !== "client_credentials";
     const defaults = {
       static: { token: `${id}-static-token` },
-      password: { client_id: `${id}-client`, client_secret: `${id}-client-secret`, username: `${id}-user`, password: `${id}-password` },
+      password: {
+        client_id: `${id}-client`,
+        client_secret: `${id}-client-secret`,
+        username: `${id}-user`,
+        password: `${id}-password`,
+      },
       client_credentials: { client_id: `${id}-client`, client_secret: `${id}-client-secret` },
-      refresh_token: { client_id: `${id}-client`, client_secret: `${id}-client-secret`, refresh_token: `${id}-first-refresh-token` },
+      refresh_token: {
+        client_id: `${id}-client`,
+        client_secret: `${id}-client-secret`,
+        refresh_token: `${id}-first-refresh-token`,
+      },
     };
     // What people type in is no secret of the broker's.
     const service = users ? { username: undefined, password: undefined } : {};
@@ -362,18 +377,28 @@ const REFUSALS = {
   passport: {
     password: () => ({
       status: 400,
-      body: { error: "invalid_grant", error_description: "The user credentials were incorrect.", message: "The user credentials were incorrect." },
+      body: {
+        error: "invalid_grant",
+        error_description: "The user credentials were incorrect.",
+        message: "The user credentials were incorrect.",
+      },
     }),
     refresh_token: () => ({
       status: 401,
-      body: { error: "invalid_request", error_description: "The refresh token is invalid.", hint: "Token has been revoked", message: "The refresh token is invalid." },
+      body: {
+        error: "invalid_request",
+        error_description: "The refresh token is invalid.",
+        hint: "Token has been revoked",
+        message: "The refresh token is invalid.",
+      },
     }),
   },
 };
 
 /** Sends an answer: { status, headers, body }; an object goes as JSON. */
 export function send(response, { status = 200, headers = {}, body = "" }) {
-  const bytes = Buffer.isBuffer(body) || typeof body === "string" ? Buffer.from(body) : Buffer.from(JSON.stringify(body));
+  const bytes =
+    Buffer.isBuffer(body) || typeof body === "string" ? Buffer.from(body) : Buffer.from(JSON.stringify(body));
   const type = typeof body === "object" && !Buffer.isBuffer(body) ? "application/json" : "text/plain; charset=utf-8";
   const names = Object.keys(headers).map((name) => name.toLowerCase());
   const bodiless = status === 204 || status === 304;

@@ -22,7 +22,8 @@ const main = process.env.PORTEIRO_E2E_MAIN ?? path.join(root, "build", "index.js
  */
 export async function startWorkerd({ tables, texts, besides = {}, around = {}, health = "/healthz" }) {
   const folder = await mkdtemp(path.join(tmpdir(), "porteiro-workerd-"));
-  for (const name of ["index.js", "index_bg.wasm"]) await copyFile(path.join(path.dirname(main), name), path.join(folder, name));
+  for (const name of ["index.js", "index_bg.wasm"])
+    await copyFile(path.join(path.dirname(main), name), path.join(folder, name));
   await mkdir(path.join(folder, "objects"));
   const names = ["broker", ...Object.keys(besides)];
   const ports = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await freePort()])));
@@ -36,8 +37,14 @@ export async function startWorkerd({ tables, texts, besides = {}, around = {}, h
   const urls = Object.fromEntries(names.map((name) => [name, `http://127.0.0.1:${ports[name]}`]));
   const url = urls.broker;
   const deadline = Date.now() + 20_000;
-  while (!(await fetch(`${url}${health}`).then(({ ok }) => ok, () => false))) {
-    if (child.exitCode !== null || Date.now() > deadline) throw new Error(`workerd does not answer:\n${logs.join("\n")}`);
+  while (
+    !(await fetch(`${url}${health}`).then(
+      ({ ok }) => ok,
+      () => false,
+    ))
+  ) {
+    if (child.exitCode !== null || Date.now() > deadline)
+      throw new Error(`workerd does not answer:\n${logs.join("\n")}`);
     await sleep(50);
   }
   return {
@@ -63,12 +70,17 @@ function configuration({ tables, texts, besides, around, ports, folder }) {
     `(name = "TOKENS", kvNamespace = "kv")`,
     `(name = "KEEPER", durableObjectNamespace = "Keeper")`,
   ];
-  const entry = Object.entries(around).map(([name, source]) => `(name = "${name}", esModule = ${quote(source)}), `).join("");
+  const entry = Object.entries(around)
+    .map(([name, source]) => `(name = "${name}", esModule = ${quote(source)}), `)
+    .join("");
   const noRecords = `export default { fetch: ({ method }) => new Response(null, { status: method === "GET" ? 404 : 200 }) };`;
-  const workers = Object.entries(besides).map(([name, source]) =>
-    `(name = "${name}", worker = (modules = [(name = "${name}.js", esModule = ${quote(source)})], ${compatible})),`);
-  const sockets = Object.entries(ports).map(([name, port]) =>
-    `(name = "${name}", address = "127.0.0.1:${port}", http = (), service = "${name}")`);
+  const workers = Object.entries(besides).map(
+    ([name, source]) =>
+      `(name = "${name}", worker = (modules = [(name = "${name}.js", esModule = ${quote(source)})], ${compatible})),`,
+  );
+  const sockets = Object.entries(ports).map(
+    ([name, port]) => `(name = "${name}", address = "127.0.0.1:${port}", http = (), service = "${name}")`,
+  );
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [

@@ -59,7 +59,10 @@ async function ask(method, path, signal) {
   let response, body;
   try {
     response = await fetch(new URL(path, HERE), {
-      method, cache: "no-store", redirect: "error", signal: signal ? AbortSignal.any([signal, late]) : late,
+      method,
+      cache: "no-store",
+      redirect: "error",
+      signal: signal ? AbortSignal.any([signal, late]) : late,
     });
     body = await response.text();
   } catch {
@@ -78,7 +81,11 @@ async function ask(method, path, signal) {
   }
   if (!response.ok) {
     const { title, detail, request_id: request } = json ?? {};
-    const said = [title ?? `The answer was ${response.status}`, detail?.replace(/\.$/, ""), request && `Request ${request}`];
+    const said = [
+      title ?? `The answer was ${response.status}`,
+      detail?.replace(/\.$/, ""),
+      request && `Request ${request}`,
+    ];
     throw new Failure(`${said.filter(Boolean).join(". ")}.`, response.status);
   }
   if (typeof json !== "object") throw new Failure("The answer was not understood.");
@@ -112,7 +119,11 @@ function keep(entry, asked) {
   const row = rows.get(entry.id)?.node;
   // What is under the pointer or has the focus does not jump away.
   const isHeld = old && row && (row.matches(":hover, :focus-within") || row.contains(opener));
-  entries.set(entry.id, { ...entry, at: asked, placed: isHeld ? old.placed : [entry.state, needsYou(entry) && "attention"] });
+  entries.set(entry.id, {
+    ...entry,
+    at: asked,
+    placed: isHeld ? old.placed : [entry.state, needsYou(entry) && "attention"],
+  });
 }
 
 /** Does `work` unless another reading is under way, and then what is to be done next. */
@@ -176,7 +187,8 @@ function restart() {
 
 /** Whether the rest is wanted: a filter looks through all, a list through what is scrolled to. */
 const wantsMore = () =>
-  typeof next === "string" && !isStopped &&
+  typeof next === "string" &&
+  !isStopped &&
   (filter !== "all" || $("end").getBoundingClientRect().top < innerHeight + 800);
 
 function goOn() {
@@ -193,7 +205,9 @@ const isBad = ({ state }) => ["rejected", "misconfigured", "waiting"].includes(s
 /** Whether the last error still counts: nothing was obtained since. */
 const isCurrent = (entry) =>
   entry.last_error &&
-  (entry.state === "ready" ? Date.parse(entry.last_error.at) > Date.parse(entry.obtained_at) : isBad(entry) && entry.state !== "misconfigured");
+  (entry.state === "ready"
+    ? Date.parse(entry.last_error.at) > Date.parse(entry.obtained_at)
+    : isBad(entry) && entry.state !== "misconfigured");
 
 const needsYou = (entry) => isBad(entry) || entry.webhooks?.failed > 0 || isCurrent(entry);
 
@@ -211,7 +225,8 @@ function advice({ id, source, grant, state, last_error: error, expires_at: expir
   switch (error?.code ?? (state === "rejected" ? "credentials_rejected" : "")) {
     case "credentials_rejected":
       if (grant === "static") return `The provider refuses the token: ${set("TOKEN")}.`;
-      if (grant === "refresh_token") return `The refresh token may be dead: ${set("REFRESH_TOKEN")}. A changed one is tried at once.${goesOn}`;
+      if (grant === "refresh_token")
+        return `The refresh token may be dead: ${set("REFRESH_TOKEN")}. A changed one is tried at once.${goesOn}`;
       return `Compare its secrets ${isRegistered ? "" : `${secret("…")} `}with what the provider has. A changed one is tried at once.${goesOn}`;
     case "token_endpoint_unreachable":
       return `Look whether the provider is out of order. ${waits}`;
@@ -229,7 +244,12 @@ function advice({ id, source, grant, state, last_error: error, expires_at: expir
 
 // --- Words and times ---
 
-const UNITS = [[86_400_000, "d"], [3_600_000, "h"], [60_000, "min"], [1_000, "s"]];
+const UNITS = [
+  [86_400_000, "d"],
+  [3_600_000, "h"],
+  [60_000, "min"],
+  [1_000, "s"],
+];
 
 /** "12 min", "1 h 30 min", "30 d": two units at most, the second only where `isExact`. */
 function span(ms, isExact) {
@@ -246,7 +266,9 @@ function span(ms, isExact) {
 function countdown(ms) {
   const s = Math.max(0, Math.ceil(ms / 1_000));
   const two = (n) => String(Math.floor(n)).padStart(2, "0");
-  return s < 3_600 ? `${Math.floor(s / 60)}:${two(s % 60)}` : `${Math.floor(s / 3_600)}:${two((s % 3_600) / 60)}:${two(s % 60)}`;
+  return s < 3_600
+    ? `${Math.floor(s / 60)}:${two(s % 60)}`
+    : `${Math.floor(s / 3_600)}:${two((s % 3_600) / 60)}:${two(s % 60)}`;
 }
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
@@ -254,7 +276,12 @@ const date = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short"
 const number = new Intl.NumberFormat("en");
 
 /** A state or a code as a person would write it. */
-const words = (code) => (code === "attention" ? "Needs attention" : String(code).replaceAll("_", " ").replace(/^./, (first) => first.toUpperCase()));
+const words = (code) =>
+  code === "attention"
+    ? "Needs attention"
+    : String(code)
+        .replaceAll("_", " ")
+        .replace(/^./, (first) => first.toUpperCase());
 
 /** An instant in the operator's own time. */
 function time(text) {
@@ -324,18 +351,33 @@ function show(id) {
   node.dataset.state = shapeOf(state);
   node.querySelector("use").setAttribute("href", `#${shapeOf(state)}`);
   put(is.id, id);
-  put(is.kind, [provider, grant, subject === "user" && "for people", SOURCES[source] ?? source].filter(Boolean).join(" · "));
+  put(
+    is.kind,
+    [provider, grant, subject === "user" && "for people", SOURCES[source] ?? source].filter(Boolean).join(" · "),
+  );
   put(is.state, words(state));
   put(is.wait, ...wait(retry));
   showToken(is, entry, isStatic);
-  put(is.facts,
-    isService && !isStatic || key !== null ? make("p", "", many(entry.grants, "grant"), key === null ? "" : ` · key ${key}`) : "",
-    webhooks ? make("p", "", "webhooks ", make("span", webhooks.failed > 0 ? "bad" : "", `${count(webhooks.failed)} failed`), `, ${count(webhooks.pending)} pending`) : "");
+  put(
+    is.facts,
+    (isService && !isStatic) || key !== null
+      ? make("p", "", many(entry.grants, "grant"), key === null ? "" : ` · key ${key}`)
+      : "",
+    webhooks
+      ? make(
+          "p",
+          "",
+          "webhooks ",
+          make("span", webhooks.failed > 0 ? "bad" : "", `${count(webhooks.failed)} failed`),
+          `, ${count(webhooks.pending)} pending`,
+        )
+      : "",
+  );
   put(is.notes, ...notes(entry));
   const offered = {
     refresh: isService,
     webhooks: webhooks !== null,
-    drop: isService && !isStatic || state === "misconfigured" && key !== null,
+    drop: (isService && !isStatic) || (state === "misconfigured" && key !== null),
     remove: source === "registry",
   };
   for (const button of buttons) {
@@ -366,7 +408,8 @@ function showToken(is, { obtained_at: obtained, expires_at: expires, subject }, 
     is.bar.dataset.age = isOver ? "over" : age / life > 0.8 ? "old" : "young";
   }
   if (isOver) put(is.age, "ended ", time(expires), `, ${ago(expires)}`);
-  else if (life > 0) put(is.age, make("span", "", `${span(age)} of ${span(life, true)}`), make("span", "", "until ", time(expires)));
+  else if (life > 0)
+    put(is.age, make("span", "", `${span(age)} of ${span(life, true)}`), make("span", "", "until ", time(expires)));
   else if (obtained) put(is.age, "obtained ", time(obtained), `, ${ago(obtained)}`);
   else put(is.age, isStatic ? "static token" : subject === "user" ? "each person has their own" : "no token");
 }
@@ -382,23 +425,38 @@ function notes(entry) {
     if (error) found.push(make("p", "past", "Before: ", ...told));
   }
   if (webhooks?.failed > 0) {
-    found.push(make("p", "note", make("strong", "", `${many(webhooks.failed, "event")} failed for good.`), " Look under Webhooks what the receiver answered, and send them again."));
+    found.push(
+      make(
+        "p",
+        "note",
+        make("strong", "", `${many(webhooks.failed, "event")} failed for good.`),
+        " Look under Webhooks what the receiver answered, and send them again.",
+      ),
+    );
   }
   const outcome = outcomes.get(id);
-  if (outcome) found.push(outcome.what ? make("p", "note", make("strong", "", outcome.what), outcome.text) : make("p", "good", outcome.text));
+  if (outcome)
+    found.push(
+      outcome.what
+        ? make("p", "note", make("strong", "", outcome.what), outcome.text)
+        : make("p", "good", outcome.text),
+    );
   return found;
 }
 
 // --- The list ---
 
 // Only blocks near the screen have their rows; the others keep their height.
-const nearness = new IntersectionObserver((changes) => {
-  for (const { target, isIntersecting } of changes) {
-    target.isNear = isIntersecting;
-    fill(target);
-  }
-  sweep();
-}, { rootMargin: "1000px 0px" });
+const nearness = new IntersectionObserver(
+  (changes) => {
+    for (const { target, isIntersecting } of changes) {
+      target.isNear = isIntersecting;
+      fill(target);
+    }
+    sweep();
+  },
+  { rootMargin: "1000px 0px" },
+);
 
 function fill(block) {
   const isKept = block.isNear || block.contains(document.activeElement) || block.contains(opener);
@@ -450,10 +508,12 @@ function fillSection(name, title, ids) {
 }
 
 const onScreen = () =>
-  [...rows].filter(([, { node }]) => {
-    const { top, bottom } = node.getBoundingClientRect();
-    return bottom > 0 && top < innerHeight;
-  }).map(([id]) => id);
+  [...rows]
+    .filter(([, { node }]) => {
+      const { top, bottom } = node.getBoundingClientRect();
+      return bottom > 0 && top < innerHeight;
+    })
+    .map(([id]) => id);
 
 /** Brings everything that is seen to what is known now. */
 function paint() {
@@ -464,16 +524,33 @@ function paint() {
   const ids = (some) => some.map(({ id }) => id);
   const first = shown.filter(isFirst);
   fillSection("first", words("attention"), ids(first));
-  fillSection("rest", filter !== "all" ? words(filter) : first.length ? "The others" : "Connections", ids(shown.filter((entry) => !isFirst(entry))));
+  fillSection(
+    "rest",
+    filter !== "all" ? words(filter) : first.length ? "The others" : "Connections",
+    ids(shown.filter((entry) => !isFirst(entry))),
+  );
   sweep();
   if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
   paintFilters(all);
   paintEnd(all.length, shown.length);
   const oldest = all.reduce((least, entry) => Math.min(least, entry.at), readAt);
-  put($("as-of"), ...(readAt ? [reading && starts.length > 1 ? "asking… " : "", "as of ", time(readAt + skew), ...(readAt - oldest > 90_000 ? [", the oldest of ", time(oldest + skew)] : [])] : []));
+  put(
+    $("as-of"),
+    ...(readAt
+      ? [
+          reading && starts.length > 1 ? "asking… " : "",
+          "as of ",
+          time(readAt + skew),
+          ...(readAt - oldest > 90_000 ? [", the oldest of ", time(oldest + skew)] : []),
+        ]
+      : []),
+  );
   $("reload").setAttribute("aria-disabled", Boolean(reading));
   $("trouble").hidden = !trouble;
-  put($("trouble"), ...(trouble ? [trouble.message, ...(readAt ? [" Shown is the state of ", time(readAt + skew), "."] : [])] : []));
+  put(
+    $("trouble"),
+    ...(trouble ? [trouble.message, ...(readAt ? [" Shown is the state of ", time(readAt + skew), "."] : [])] : []),
+  );
 }
 
 const inState = (name) => (entry) => name === "all" || (name === "attention" ? needsYou(entry) : entry.state === name);
@@ -496,9 +573,14 @@ function paintEnd(loaded, shown) {
   const where = q ? ` with “${q}” in ${loaded === 1 ? "its" : "their"} id` : "";
   let text = `${many(loaded, "connection")}${where} loaded, and there are more.`;
   if (next === undefined) text = reading ? "Asking the broker…" : "";
-  else if (isAll && !loaded) text = q ? `No connection has “${q}” in its id.` : "There is no connection yet: configure one in CONNECTIONS, or register one.";
-  else if (isAll) text = `${loaded === 1 ? "The one connection" : `All ${count(loaded)} connections`}${where} looked through.`;
-  else if (filter !== "all") text = `${many(loaded, "connection")}${where} looked through${isWalking ? ", and going on." : "; there are more."}`;
+  else if (isAll && !loaded)
+    text = q
+      ? `No connection has “${q}” in its id.`
+      : "There is no connection yet: configure one in CONNECTIONS, or register one.";
+  else if (isAll)
+    text = `${loaded === 1 ? "The one connection" : `All ${count(loaded)} connections`}${where} looked through.`;
+  else if (filter !== "all")
+    text = `${many(loaded, "connection")}${where} looked through${isWalking ? ", and going on." : "; there are more."}`;
   if (next !== undefined && loaded && !shown) text += ` None${isAll ? "" : " so far"} is under “${words(filter)}”.`;
   put($("end"), text);
   $("more").hidden = typeof next !== "string";
@@ -545,19 +627,22 @@ const ACTIONS = {
   refresh: (id) => act(id, "refresh", "POST", at(id, "/refresh"), "Refreshed"),
   webhooks: openHooks,
   async drop(id, button) {
-    const text = entries.get(id).grant === "refresh_token"
-      ? "The token set is deleted, with the newest refresh token. The next call needs the one in the secret, which must still be valid."
-      : "The token set is deleted. The next call obtains a new one, and waits for it.";
+    const text =
+      entries.get(id).grant === "refresh_token"
+        ? "The token set is deleted, with the newest refresh token. The next call needs the one in the secret, which must still be valid."
+        : "The token set is deleted. The next call obtains a new one, and waits for it.";
     if (await sure(button, `Drop the token of ${id}?`, text, "Drop the token")) {
       await act(id, "drop", "DELETE", at(id, "/token"), "Token dropped");
     }
   },
   async remove(id, button) {
-    const text = "The broker forgets the connection, its secrets and its token. Calls to it are answered 404 from then on. This cannot be undone.";
+    const text =
+      "The broker forgets the connection, its secrets and its token. Calls to it are answered 404 from then on. This cannot be undone.";
     if (!(await sure(button, `Remove ${id}?`, text, "Remove the connection"))) return;
     const place = onScreen().indexOf(id);
     await act(id, "remove", "DELETE", at(id), "Removed");
-    if (!entries.has(id)) (document.querySelectorAll(".row")[Math.max(0, place)]?.querySelector("button:not([hidden])") ?? $("q")).focus();
+    if (!entries.has(id))
+      (document.querySelectorAll(".row")[Math.max(0, place)]?.querySelector("button:not([hidden])") ?? $("q")).focus();
   },
 };
 
@@ -585,8 +670,12 @@ async function sure(button, title, text, yes) {
 // --- Webhooks ---
 
 const OUTCOMES = {
-  refused: "the receiver answered", gone: "the receiver answered", timeout: "the receiver was too slow", unreachable: "the receiver was not reached",
-  unopened: "the stored event does not open: its sealing key is gone", misconfigured: "the webhook was not configured correctly",
+  refused: "the receiver answered",
+  gone: "the receiver answered",
+  timeout: "the receiver was too slow",
+  unreachable: "the receiver was not reached",
+  unopened: "the stored event does not open: its sealing key is gone",
+  misconfigured: "the webhook was not configured correctly",
 };
 
 /** The connection whose webhooks are shown, and where each list goes on. */
@@ -633,10 +722,19 @@ function eventOf(mine, { id, state, accepted_at: accepted, attempts, outcome, st
   const [code, text, button] = node.children;
   const ended = outcome && (Object.hasOwn(OUTCOMES, outcome) ? OUTCOMES[outcome] : outcome);
   put(code, id);
-  put(text, "accepted ", time(accepted), `, ${many(attempts, "attempt")}`, ended ? `; ${ended}${status === null ? "" : ` ${status}`}` : "", following ? "; next " : "", following ? time(following) : "");
+  put(
+    text,
+    "accepted ",
+    time(accepted),
+    `, ${many(attempts, "attempt")}`,
+    ended ? `; ${ended}${status === null ? "" : ` ${status}`}` : "",
+    following ? "; next " : "",
+    following ? time(following) : "",
+  );
   button.hidden = state !== "failed";
   button.setAttribute("aria-label", `Send again: ${id}`);
-  button.onclick = () => sendEvents(mine, `/${encodeURIComponent(id)}`, button, "Sent again", `Event ${id} is on its way again.`);
+  button.onclick = () =>
+    sendEvents(mine, `/${encodeURIComponent(id)}`, button, "Sent again", `Event ${id} is on its way again.`);
   return node;
 }
 
@@ -723,7 +821,7 @@ $("send-all").onclick = async () => {
 for (const button of document.querySelectorAll("[data-more]")) button.onclick = () => listEvents(button.dataset.more);
 
 document.onvisibilitychange = () => goOn();
-onhashchange = recall;
+window.onhashchange = recall;
 new IntersectionObserver(() => goOn(), { rootMargin: "800px 0px" }).observe($("end"));
 
 let ticks = 0;
