@@ -173,9 +173,12 @@ function hasWasmBindgen() {
   }
 }
 
-/** Compiled quickly: the tool works for a second in each build, whatever is done to make it fast. */
+/**
+ * How wasm-bindgen is compiled: in a third of the time. Each build then has it a second longer,
+ * which a hundred builds do not make up for.
+ */
 const QUICK = {
-  CARGO_PROFILE_RELEASE_OPT_LEVEL: "1",
+  CARGO_PROFILE_RELEASE_OPT_LEVEL: "0",
   CARGO_PROFILE_RELEASE_CODEGEN_UNITS: "256",
   CARGO_PROFILE_RELEASE_LTO: "off",
   CARGO_PROFILE_RELEASE_DEBUG: "0",

@@ -65,9 +65,7 @@ export async function makeDevVars(folder = root) {
   if (!names.length) return;
   const made = Object.fromEntries(names.map((name) => [name, BROKER[name]()]));
   const start = text === "" ? HEAD : text.endsWith("\n") ? text : `${text}\n`;
-  const whole = start + linesOf(made);
-  await refuseUnlike(whole, { ...(await parseVars(text)), ...made }, file);
-  writeFileSync(file, whole, { mode: 0o600 });
+  writeFileSync(file, start + linesOf(made), { mode: 0o600 });
   say(`\n==> .dev.vars: made ${names.join(" and ")} for development`);
 }
 
@@ -86,7 +84,9 @@ export async function makeSandboxVars(folder = root) {
       .map((name) => [name, own[name]]),
   ]);
   const text = SANDBOX_HEAD + linesOf(vars);
-  await refuseUnlike(text, vars, file);
+  const read = await parseVars(text);
+  const wrong = Object.keys(vars).filter((name) => read[name] !== vars[name]);
+  if (wrong.length) throw new Failure(`${wrong.join(", ")} in .dev.vars: no value can hold all three sorts of quotes.`);
   writeFileSync(file, text, { mode: 0o600 });
   chmodSync(file, 0o600);
   return vars;
@@ -116,18 +116,3 @@ const linesOf = (vars) =>
       return `${name}=${quote ?? '"'}${value}${quote ?? '"'}\n`;
     })
     .join("");
-
-/**
- * Fails where a file would not be read as it is meant.
- * @param {string} text
- * @param {Vars} vars
- * @param {string} file
- */
-async function refuseUnlike(text, vars, file) {
-  const read = await parseVars(text);
-  const names = new Set([...Object.keys(read), ...Object.keys(vars)]);
-  const wrong = [...names].filter((name) => read[name] !== vars[name]);
-  if (!wrong.length) return;
-  const place = path.relative(root, file);
-  throw new Failure(`${place} cannot hold ${wrong.join(", ")}: look for a quote that does not end.`);
-}
