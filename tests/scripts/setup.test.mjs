@@ -17,6 +17,7 @@ import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
+import { canInstall } from "../../scripts/apt.mjs";
 import { inRoot, lockedVersion, output } from "../../scripts/lib.mjs";
 
 /** A port that is free now. */
@@ -30,9 +31,10 @@ async function freePort() {
   return address.port;
 }
 
-/** A program that writes down each start and end, and fails where it runs twice at once. */
+/** What makes a program fail where it runs twice at once, and last as long as the file `gate` is there. */
 const ALONE = `
-alone() { mkdir "$STATE/$1.lock" 2>/dev/null || { echo "two $1 at once" >>"$STATE/log"; exit 9; }; sleep 0.3; }
+alone() { mkdir "$STATE/$1.lock" 2>/dev/null || { echo "two $1 at once" >>"$STATE/log"; exit 9; }
+  while [ -e "$STATE/gate" ]; do sleep 0.02; done; }
 done_() { rmdir "$STATE/$1.lock"; }
 `;
 /** @type {Record<string, string>} */
@@ -56,8 +58,12 @@ const STAND_INS = {
       echo "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt-get)" >&2; exit 100
     fi
     alone apt-get
-    case "$1" in install) touch "$STATE/installed" ;; esac
+    case "$1" in install) printf '#!/bin/sh\\n' >"$BIN/chromium"; chmod +x "$BIN/chromium" ;; esac
     done_ apt-get`,
+  python3: `case "$1 $2" in
+    "-m venv") mkdir -p "$3/bin"; ln -s "$BIN/python3" "$3/bin/python" ;;
+    "-m pip") alone pip; done_ pip ;;
+    *) echo "Python 3.11.0" ;; esac`,
 };
 
 /**
@@ -70,7 +76,8 @@ async function surroundings(t) {
   const [bin, state] = [path.join(folder, "bin"), path.join(folder, "state")];
   for (const place of [bin, state]) mkdirSync(place);
   for (const name of ["target", "component"]) writeFileSync(path.join(state, name), "");
-  for (const name of ["scripts", "Cargo.lock", "package-lock.json", "rust-toolchain.toml"]) {
+  const requirements = "tests/e2e/support/requirements.txt";
+  for (const name of ["scripts", "Cargo.lock", "package-lock.json", "rust-toolchain.toml", requirements]) {
     cpSync(inRoot(name), path.join(folder, name), { recursive: true });
   }
   for (const name of ["sh", "mkdir", "rmdir", "rm", "touch", "cat", "ln", "chmod", "sleep"]) {
@@ -81,7 +88,13 @@ async function surroundings(t) {
     writeFileSync(path.join(bin, name), `#!/bin/sh\necho "${name} $*" >>"$STATE/log"\n${ALONE}${text}\n`);
     chmodSync(path.join(bin, name), 0o755);
   }
-  const env = { PATH: bin, STATE: state, NODE: process.execPath, PORTEIRO_SETUP_PORT: String(await freePort()) };
+  const env = {
+    PATH: bin,
+    BIN: bin,
+    STATE: state,
+    NODE: process.execPath,
+    PORTEIRO_SETUP_PORT: String(await freePort()),
+  };
   /** @param {string[]} args */
   const start = (...args) => {
     const child = spawn(process.execPath, args, { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
@@ -93,7 +106,12 @@ async function surroundings(t) {
     return started;
   };
   const log = () => readFileSync(path.join(state, "log"), "utf8").split("\n").filter(Boolean);
-  return { folder, state, env, start, log };
+  /** Has every stand-in last until the function that is given is called. */
+  const gate = () => {
+    writeFileSync(path.join(state, "gate"), "");
+    return () => rmSync(path.join(state, "gate"));
+  };
+  return { folder, state, env, start, log, gate };
 }
 
 /** @typedef {ReturnType<Awaited<ReturnType<typeof surroundings>>["start"]>} Started */
@@ -115,22 +133,29 @@ const within = (/** @type {string} */ action, /** @type {string} */ more = "") =
 const HOLD = 'console.log("held"); await new Promise((resolve) => setTimeout(resolve, 1e8));';
 
 test("two set-ups at once: one does all of it, the other waits, says so, and finds it done", async (t) => {
-  const { folder, start, log } = await surroundings(t);
-  const both = [start("scripts/setup.mjs"), start("scripts/setup.mjs")];
+  const { folder, start, log, gate } = await surroundings(t);
+  // Elsewhere than on Debian and as root, Chromium must be there.
+  if (!canInstall()) symlinkSync(process.execPath, path.join(folder, "bin", "chromium"));
+  const open = gate();
+  const first = start("scripts/setup.mjs", "--tests");
+  await sees(first, /==> Rust 1/);
+  const second = start("scripts/setup.mjs", "--tests");
+  await sees(
+    second,
+    new RegExp(`another set-up is under way \\(process ${first.child.pid}, in .+\\): waiting for its end\n`),
+  );
+  open();
+  const both = [first, second];
   const codes = await Promise.all(both.map(({ ended }) => ended));
   const texts = both.map(({ text }) => text);
   assert.deepEqual(codes, [0, 0], texts.join("\n"));
-  const installed = log().filter((line) => /^rustup toolchain install|^npm ci|^cargo install|^two /.test(line));
-  assert.deepEqual(installed.map((line) => line.split(" ").slice(0, 2).join(" ")).sort(), [
-    "cargo install",
-    "npm ci",
-    "rustup toolchain",
-  ]);
+  const installing = /^(rustup toolchain|npm ci|cargo install|apt-get \w+|python3 -m venv|two .*)/;
+  const installed = log().flatMap((line) => line.match(installing)?.[0] ?? []);
+  const packages = canInstall() ? ["apt-get install", "apt-get update"] : [];
+  const all = [...packages, "cargo install", "npm ci", "python3 -m venv", "rustup toolchain"];
+  assert.deepEqual(installed.sort(), all);
   assert.match(log().join("\n"), /^cargo install wasm-bindgen-cli .* --locked$/m);
-  assert.equal(
-    texts.filter((text) => /another set-up is under way \(process \d+, in .+\): waiting/.test(text)).length,
-    1,
-  );
+  assert.doesNotMatch(first.text, /another set-up/);
   for (const text of texts) assert.match(text, /\nSet up\.\n$/);
   assert.match(readFileSync(path.join(folder, ".dev.vars"), "utf8"), /^SEALING_KEYS=.+\nADMIN_KEY=.+\n$/m);
 });
@@ -169,11 +194,16 @@ test("a step that fails fails the set-up, once the others have ended, and frees 
 const INSTALL = ['await install(["chromium"]);', 'import { install } from "./scripts/apt.mjs";'];
 
 test("two installations of packages at once: apt-get runs once at a time, and waits for another program", async (t) => {
-  const { state, start, log } = await surroundings(t);
+  const { state, start, log, gate } = await surroundings(t);
   writeFileSync(path.join(state, "held"), "");
-  const both = [start(...within(INSTALL[0], INSTALL[1])), start(...within(INSTALL[0], INSTALL[1]))];
-  const codes = await Promise.all(both.map(({ ended }) => ended));
-  const text = both.map((it) => it.text).join("\n");
+  const open = gate();
+  const first = start(...within(INSTALL[0], INSTALL[1]));
+  await sees(first, /apt-get waits for another program/);
+  const second = start(...within(INSTALL[0], INSTALL[1]));
+  await sees(second, /another set-up is under way/);
+  open();
+  const codes = await Promise.all([first.ended, second.ended]);
+  const text = first.text + second.text;
   assert.deepEqual(codes, [0, 0], text);
   assert.equal(text.match(/apt-get waits for another program: Could not get lock .*held by process 7/g)?.length, 1);
   assert.equal(text.match(/another set-up is under way/g)?.length, 1);
@@ -184,11 +214,16 @@ test("two installations of packages at once: apt-get runs once at a time, and wa
 });
 
 test("apt-get without the lock: the stand-in sees two at once", async (t) => {
-  const { start, log } = await surroundings(t);
+  const { state, start, log, gate } = await surroundings(t);
   const unlocked = ["--input-type=module", "--eval", `${INSTALL[1]}\n${INSTALL[0]}`];
-  const both = [start(...unlocked), start(...unlocked)];
-  await Promise.all(both.map(({ ended }) => ended));
+  const open = gate();
+  const first = start(...unlocked);
+  while (!existsSync(path.join(state, "apt-get.lock"))) await new Promise((resolve) => setTimeout(resolve, 20));
+  const second = start(...unlocked);
+  assert.equal(await second.ended, 1);
   assert.ok(log().includes("two apt-get at once"));
+  open();
+  assert.equal(await first.ended, 0, first.text);
 });
 
 test("apt-get that fails for another reason is not tried again, and what it says is shown", async (t) => {
