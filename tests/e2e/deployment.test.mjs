@@ -425,7 +425,7 @@ describe("what a deployment relies on", () => {
     const jobs = text.split(/^ {2}(?=\w+:$)/m).slice(1);
     assert.deepEqual(jobs.map((job) => job.split(":")[0]).slice(-3), ["check", "staging", "production"]);
     const runs = [...text.matchAll(/^ +- run: (.+)$/gm)].map(([, run]) => run);
-    assert.equal(runs.length, 4);
+    assert.equal(runs.length, 6);
     for (const run of runs) assert.ok(scripts[run.match(/^npm run (\S+)/)?.[1]], run);
     const [check] = jobs.filter((job) => job.startsWith("check:"));
     assert.doesNotMatch(check, /secrets\./);
