@@ -60,12 +60,11 @@ const STAMP = ".stamp";
  * @param {string} inputs
  */
 function stampOf(folder, inputs) {
-  const entries = existsSync(folder) ? readdirSync(folder, { recursive: true, withFileTypes: true }) : [];
-  const places = entries.map((entry) => path.join(entry.parentPath, entry.name)).sort();
-  const others = places.filter((place) => place !== path.join(folder, STAMP));
-  if (!outputs.every((name) => others.includes(path.join(folder, name)))) return undefined;
-  const files = others.filter((place) => statSync(place).isFile());
-  const made = hashOf(files, ...others.map((place) => path.relative(folder, place)));
+  const places = existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: "utf8" }).sort() : [];
+  const others = places.filter((place) => place !== STAMP);
+  if (!outputs.every((name) => others.includes(name))) return undefined;
+  const files = others.map((place) => path.join(folder, place)).filter((file) => statSync(file).isFile());
+  const made = hashOf(files, ...others);
   return `inputs ${inputs}\nmade ${made}\n`;
 }
 
