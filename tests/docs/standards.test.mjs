@@ -173,7 +173,11 @@ describe("docs/standards.md", () => {
     assert.deepEqual(wrong(page), []);
   });
 
-  /** The page with one change, which must have changed something. */
+  const known = new Set(wrong(page));
+  /** What is wrong besides that. */
+  const anew = (/** @type {Parameters<typeof wrong>} */ ...args) => wrong(...args).filter((fault) => !known.has(fault));
+
+  /** A text with one change, which must have changed something. */
   const changed = (/** @type {string} */ text, /** @type {string | RegExp} */ from, /** @type {string} */ to) => {
     const other = text.replace(from, to);
     assert.notEqual(other, text, `${from} is not there`);
@@ -227,7 +231,7 @@ describe("docs/standards.md", () => {
   };
   for (const [what, [from, to, fault]] of Object.entries(pages)) {
     test(`is held to it: ${what}`, () => {
-      const [only, ...more] = wrong(changed(page, from, to));
+      const [only, ...more] = anew(changed(page, from, to));
       assert.match(only, fault);
       assert.deepEqual(more, []);
     });
@@ -235,7 +239,7 @@ describe("docs/standards.md", () => {
 
   test("may say why a row has no test", () => {
     const why = "none: the compiler holds it ";
-    assert.deepEqual(wrong(changed(page, /`form\.rs`: `encodes[^|]+/, why)), []);
+    assert.deepEqual(anew(changed(page, /`form\.rs`: `encodes[^|]+/, why)), []);
   });
 
   /** @type {Record<string, [string, string | RegExp, string, RegExp]>} */
@@ -292,7 +296,7 @@ describe("docs/standards.md", () => {
   for (const [what, [name, from, to, fault]] of Object.entries(sourceFiles)) {
     test(`is held to the source: ${what}`, () => {
       let met = false;
-      const [first] = wrong(page, (each) => {
+      const [first] = anew(page, (each) => {
         if (!each.endsWith(`/${name}`)) return read(each);
         met = true;
         return changed(read(each), from, to);
