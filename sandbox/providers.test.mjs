@@ -661,7 +661,7 @@ describe("the sandbox as a whole", () => {
     const html = await page.text();
     assert.match(html, /<title>Porteiro sandbox<\/title>/);
     assert.doesNotMatch(html, /<style|style=|<script(?![^>]*src=)|\son\w+=/i);
-    for (const path of ["/page.css", "/page.js", "/webhooks.js", "/icon.svg"]) {
+    for (const path of ["/page.css", "/calls.js", "/dom.js", "/page.js", "/views.js", "/webhooks.js", "/icon.svg"]) {
       assert.equal((await fetch(url + path)).status, 200, path);
     }
     for (const path of ["/_headers", "/..%2fmain.mjs", "/none"]) {
