@@ -85,6 +85,7 @@ test("--json prints one document", async () => {
     readFileSync(inRoot(MISTAKES), "utf8")
       .split("\n")
       .findIndex((text) => text.includes('"/**/CANARY"')) + 1;
+  assert.ok(found);
   assert.deepEqual(found, { environment: null, line, column: 15, field: found.field, message: found.message });
   assert.ok(report.problems.some(({ environment }) => environment === "staging"));
   const password = report.secrets.find(({ environment, name }) => environment === "staging" && name === "V8_PASSWORD");
