@@ -1,7 +1,7 @@
 // HubSoft: a password grant whose request is JSON; every customer of HubSoft
 // has a server of their own.
 
-/** @import { Account, Answer, Credentials, Hubsoft, HubsoftSettings, Person } from "../types.js" */
+/** @import { Credentials, Hubsoft, HubsoftSettings } from "../types.js" */
 
 /**
  * @typedef {{ id_cliente_servico: number }} Service
