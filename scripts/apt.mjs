@@ -28,7 +28,7 @@ async function apt(...args) {
   for (;;) {
     const { code, text } = await collect("apt-get", args, { DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C" });
     if (code === 0) return;
-    const held = text.match(/^E: (Could not get lock .*)$/m)?.[1];
+    const held = text.match(/E: (Could not get lock .*)/)?.[1];
     if (!held || Date.now() > deadline) {
       throw new Failure(`\`apt-get ${args.join(" ")}\` failed:\n${text.trim()}`);
     }

@@ -63,7 +63,9 @@ function stampOf(folder, inputs) {
   const places = existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: "utf8" }).sort() : [];
   const others = places.filter((place) => place !== STAMP);
   if (!outputs.every((name) => others.includes(name))) return undefined;
-  const files = others.map((place) => path.join(folder, place)).filter((file) => statSync(file).isFile());
+  const files = others
+    .map((place) => path.join(folder, place))
+    .filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile());
   const made = hashOf(files, ...others);
   return `inputs ${inputs}\nmade ${made}\n`;
 }
@@ -125,7 +127,7 @@ export async function buildWorker({ panic = PANIC, profiling = false, force = fa
 async function compile(panic) {
   const args = ["rustc", "--release", "--lib", "--locked", "--target", wasmTarget];
   /** @type {NodeJS.ProcessEnv} */
-  const env = { ...wasmEnv };
+  const env = { ...wasmEnv, PORTEIRO_ADMIN_SCRIPT: adminScript() };
   let folder = process.env.CARGO_TARGET_DIR ?? inRoot("target");
   if (panic === "unwind") {
     // The standard library that rustup brings cannot unwind, so it is built too. This
@@ -139,6 +141,15 @@ async function compile(panic) {
   args.push("--", INLINE);
   await run("cargo", args, { env: { ...env, CARGO_TARGET_DIR: folder } });
   return path.join(folder, wasmTarget, "release", "porteiro.wasm");
+}
+
+/** The modules of the operators' page as one. */
+export function adminScript() {
+  const page = inRoot("src", "broker", "admin", "page", "page.js");
+  const options = ["--bundle", "--format=esm", "--target=es2022", "--charset=utf8", "--minify", "--log-level=warning"];
+  const script = output(bin("esbuild"), [page, ...options], { stdio: ["ignore", "pipe", "inherit"] });
+  if (!script) throw new Failure("esbuild did not join the modules of the operators' page.");
+  return script;
 }
 
 /**

@@ -55,6 +55,7 @@ const STAND_INS = {
   npm: 'alone npm; mkdir -p node_modules/node/bin; ln -sf "$NODE" node_modules/node/bin/node; done_ npm',
   "apt-get": `if [ "$1" = update ] && [ -e "$STATE/held" ]; then
       rm "$STATE/held"
+      printf 'Reading package lists...'
       echo "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt-get)" >&2; exit 100
     fi
     alone apt-get
