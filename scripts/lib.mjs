@@ -87,6 +87,24 @@ export const wasmEnv = { WASM_BINDGEN_USE_JS_SYS: "1" };
 export const wasmTarget = "wasm32-unknown-unknown";
 
 /**
+ * The tools that run now.
+ * @type {Set<import("node:child_process").ChildProcess>}
+ */
+const running = new Set();
+
+/** @param {import("node:child_process").ChildProcess} child */
+function note(child) {
+  running.add(child);
+  child.on("close", () => running.delete(child));
+}
+
+/**
+ * Ends the tools that run now.
+ * @param {NodeJS.Signals} signal
+ */
+export const endTools = (signal) => running.forEach((child) => child.kill(signal));
+
+/**
  * How a tool is run. `capture`: what it writes is collected, too; `quiet`: it is shown only where the tool
  * fails, so that tools that run side by side do not write between each other's lines.
  * @typedef {object} RunOptions
@@ -110,6 +128,7 @@ export function run(command, args, { env = {}, cwd = root, capture, quiet, stdin
   return new Promise((resolve, reject) => {
     const out = capture || quiet ? "pipe" : "inherit";
     const child = spawn(command, args, { cwd, env: toolEnv(env), stdio: [stdin, out, out] });
+    note(child);
     let output = "";
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding("utf8").on("data", (chunk) => {
@@ -139,6 +158,7 @@ export function run(command, args, { env = {}, cwd = root, capture, quiet, stdin
 export function collect(command, args, env) {
   return new Promise((resolve) => {
     const child = spawn(command, args, { cwd: root, env: toolEnv(env), stdio: ["ignore", "pipe", "pipe"] });
+    note(child);
     let text = "";
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding("utf8").on("data", (chunk) => (text += chunk));

@@ -4,10 +4,12 @@
 // it back when that process ends, however it ends, so that no lock is ever left behind. Node.js alone is needed.
 import { once } from "node:events";
 import net from "node:net";
-import { Failure, errorCode, root, say } from "./lib.mjs";
+import { Failure, endTools, errorCode, root, say } from "./lib.mjs";
 
 /** Below the ports that systems give to outgoing connections. */
 const PORT = 8786;
+/** @type {NodeJS.Signals[]} */
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
 const GREETING = "porteiro-setup";
 /** How long the holder may take to say who it is: it may be busy. */
 const GREETED_WITHIN_MS = 60_000;
@@ -20,9 +22,18 @@ const GREETED_WITHIN_MS = 60_000;
  */
 export async function withLock(action, port = Number(process.env.PORTEIRO_SETUP_PORT || PORT)) {
   const release = await acquire(port);
+  /** @param {NodeJS.Signals} signal */
+  const stop = (signal) => {
+    // What it has started would go on without the lock.
+    endTools(signal);
+    for (const name of SIGNALS) process.off(name, stop);
+    process.kill(process.pid, signal);
+  };
+  for (const name of SIGNALS) process.on(name, stop);
   try {
     return await action();
   } finally {
+    for (const name of SIGNALS) process.off(name, stop);
     release();
   }
 }

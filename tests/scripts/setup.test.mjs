@@ -34,6 +34,7 @@ async function freePort() {
 /** What makes a program fail where it runs twice at once, and last as long as the file `gate` is there. */
 const ALONE = `
 alone() { mkdir "$STATE/$1.lock" 2>/dev/null || { echo "two $1 at once" >>"$STATE/log"; exit 9; }
+  trap 'touch "$STATE/ended"; exit 143' TERM; touch "$STATE/begun"
   while [ -e "$STATE/gate" ]; do sleep 0.02; done; }
 done_() { rmdir "$STATE/$1.lock"; }
 `;
@@ -123,6 +124,11 @@ async function sees(started, pattern) {
     assert.equal(started.child.exitCode, null, started.text);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/** @param {string} file */
+async function exists(file) {
+  while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 /** Code that holds the lock until it is killed, or does something within it. */
@@ -219,7 +225,7 @@ test("apt-get without the lock: the stand-in sees two at once", async (t) => {
   const unlocked = ["--input-type=module", "--eval", `${INSTALL[1]}\n${INSTALL[0]}`];
   const open = gate();
   const first = start(...unlocked);
-  while (!existsSync(path.join(state, "apt-get.lock"))) await new Promise((resolve) => setTimeout(resolve, 20));
+  await exists(path.join(state, "apt-get.lock"));
   const second = start(...unlocked);
   assert.equal(await second.ended, 1);
   assert.ok(log().includes("two apt-get at once"));
@@ -245,6 +251,17 @@ test("a holder that is killed blocks nobody", async (t) => {
   holder.child.kill("SIGKILL");
   assert.equal(await waiting.ended, 0, waiting.text);
   assert.match(waiting.text, /mine/);
+});
+
+test("a set-up that is told to end takes the package manager with it", async (t) => {
+  const { state, start, gate } = await surroundings(t);
+  gate();
+  const holder = start(...within(INSTALL[0], INSTALL[1]));
+  await exists(path.join(state, "begun"));
+  holder.child.kill("SIGTERM");
+  await holder.ended;
+  assert.equal(holder.child.signalCode, "SIGTERM");
+  await exists(path.join(state, "ended"));
 });
 
 test("of ten at once, each has the lock alone", async (t) => {
