@@ -10,8 +10,8 @@ import { emptyWorker } from "./empty-worker.mjs";
 import { KEY, ROUNDS } from "./settings.mjs";
 import { summary } from "./statistics.mjs";
 import { SMALL } from "./upstream.mjs";
-import { configuration, emptyModules, javascriptModules, porteiroModules, rustModules } from "./workers.mjs";
-import { startWorkerd } from "./workerd.mjs";
+import { configuration, emptyModules, javascriptModules } from "./workers.mjs";
+import { builtModules, rustModules, startWorkerd } from "../scripts/workerd.mjs";
 
 const COPIES = 10;
 
@@ -30,7 +30,7 @@ export async function coldStarts({ upstream, hubsoft }) {
       ...broker,
       path: "/healthz",
     },
-    { id: "health", name: "Porteiro, `/healthz`", modules: porteiroModules(), ...broker, path: "/healthz" },
+    { id: "health", name: "Porteiro, `/healthz`", modules: builtModules(), ...broker, path: "/healthz" },
     {
       id: "javascriptCall",
       name: "the broker in plain JavaScript, a call that needs a grant",
@@ -42,7 +42,7 @@ export async function coldStarts({ upstream, hubsoft }) {
     {
       id: "call",
       name: "Porteiro, a call that needs a grant",
-      modules: porteiroModules(),
+      modules: builtModules(),
       ...broker,
       path: `/api/service${SMALL}`,
       headers: withKey,

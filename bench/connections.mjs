@@ -6,8 +6,8 @@ import { KEY, ROUNDS } from "./settings.mjs";
 import { summary } from "./statistics.mjs";
 import { measure } from "./throughput.mjs";
 import { SMALL } from "./upstream.mjs";
-import { configuration, connectionId, porteiroModules } from "./workers.mjs";
-import { startWorkerd } from "./workerd.mjs";
+import { configuration, connectionId } from "./workers.mjs";
+import { builtModules, startWorkerd } from "../scripts/workerd.mjs";
 
 const COUNTS = [1, 10, 100, 1000];
 const AT_ONCE = 16;
@@ -19,7 +19,7 @@ export async function connections({ upstream, hubsoft }) {
   const start = (count) =>
     startWorkerd({
       workers: [
-        { name: "porteiro", modules: porteiroModules(), ...configuration({ upstream, hubsoft, count }), keeper: true },
+        { name: "porteiro", modules: builtModules(), ...configuration({ upstream, hubsoft, count }), keeper: true },
       ],
     });
   const firsts = await step("first answers", () => firstAnswers(start));

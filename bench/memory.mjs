@@ -10,7 +10,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure, runMain, say, step } from "../scripts/lib.mjs";
 import { startHubsoft } from "../sandbox/providers/hubsoft.mjs";
-import { freePort } from "../tests/e2e/support/workerd.mjs";
+import { freePort } from "../scripts/processes.mjs";
 import { attach } from "./heap.mjs";
 import { connections, cutCalls, sessions } from "./memory-work.mjs";
 import { startIssuer } from "./issuer.mjs";
@@ -20,8 +20,8 @@ import { writeResults } from "./report.mjs";
 import { MIB } from "./settings.mjs";
 import { startSilence } from "./silence.mjs";
 import { startUpstream } from "./upstream.mjs";
-import { configuration, connectionId, porteiroModules, preparePorteiro } from "./workers.mjs";
-import { startWorkerd } from "./workerd.mjs";
+import { configuration, connectionId, preparePorteiro } from "./workers.mjs";
+import { builtModules, startWorkerd } from "../scripts/workerd.mjs";
 
 const CALLS = Number(process.env.CALLS ?? 1_000_000);
 const CONNECTIONS = 1000;
@@ -61,7 +61,7 @@ async function main() {
   const silent = connectionId(CONNECTIONS);
   // So long a call goes on whose caller has left.
   Object.assign(config.tables.CONNECTIONS[silent], { base_url: silence.url, timeout_ms: 1000 });
-  const modules = { "main.js": PROBE, "capture.js": CAPTURE, ...porteiroModules() };
+  const modules = { "main.js": PROBE, "capture.js": CAPTURE, ...builtModules() };
   const inspector = `http://127.0.0.1:${await freePort()}`;
   const workerd = await startWorkerd({ workers: [{ name: "porteiro", modules, ...config, keeper: true }], inspector });
   const wasmMiB = async () => Number(await (await fetch(`${workerd.urls.porteiro}/bench/memory`)).text()) / MIB;

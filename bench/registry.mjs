@@ -7,8 +7,8 @@ import { writeResults } from "./report.mjs";
 import { KEY } from "./settings.mjs";
 import { measure } from "./throughput.mjs";
 import { SMALL, startUpstream } from "./upstream.mjs";
-import { configuration, porteiroModules, preparePorteiro } from "./workers.mjs";
-import { startWorkerd } from "./workerd.mjs";
+import { configuration, preparePorteiro } from "./workers.mjs";
+import { builtModules, startWorkerd } from "../scripts/workerd.mjs";
 
 const CONNECTIONS = Number(process.env.CONNECTIONS ?? 10_000);
 /** How many of them are called in turn: each has a token of its own. */
@@ -27,7 +27,7 @@ async function main() {
   const { tables, texts } = configuration({ upstream, hubsoft });
   texts.ADMIN_KEY = OPERATOR.authorization.split(" ")[1];
   const workerd = await startWorkerd({
-    workers: [{ name: "porteiro", modules: porteiroModules(), tables, texts, keeper: true }],
+    workers: [{ name: "porteiro", modules: builtModules(), tables, texts, keeper: true }],
   });
   const url = workerd.urls.porteiro;
   const { client_id, client_secret, username, password } = hubsoft.credentials;

@@ -17,8 +17,8 @@ import { ROUNDS, SECONDS } from "./settings.mjs";
 import { storms } from "./storm.mjs";
 import { throughput } from "./throughput.mjs";
 import { startUpstream } from "./upstream.mjs";
-import { configuration, javascriptModules, passThroughModules, porteiroModules, preparePorteiro } from "./workers.mjs";
-import { startWorkerd } from "./workerd.mjs";
+import { configuration, javascriptModules, passThroughModules, preparePorteiro } from "./workers.mjs";
+import { builtModules, startWorkerd } from "../scripts/workerd.mjs";
 
 async function main() {
   for (const tool of ["nginx", "wrk"]) {
@@ -66,8 +66,8 @@ async function measureCalls({ upstream, hubsoft }) {
       workers: [
         { name: "pass", modules: passThroughModules(upstream.url) },
         { name: "javascript", modules: await javascriptModules(), ...broker },
-        { name: "porteiro", modules: porteiroModules(), ...broker },
-        { name: "people", modules: porteiroModules(), ...configuration({ upstream, hubsoft, issuer }), keeper: true },
+        { name: "porteiro", modules: builtModules(), ...broker },
+        { name: "people", modules: builtModules(), ...configuration({ upstream, hubsoft, issuer }), keeper: true },
       ],
     });
     await step("both brokers answer alike", () => checkParity(workerd.urls.porteiro, workerd.urls.javascript));

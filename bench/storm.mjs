@@ -6,8 +6,8 @@ import { startHubsoft } from "../sandbox/providers/hubsoft.mjs";
 import { BROWSER_HEADERS, KEY, ROUNDS } from "./settings.mjs";
 import { summary } from "./statistics.mjs";
 import { SMALL } from "./upstream.mjs";
-import { configuration, porteiroModules } from "./workers.mjs";
-import { startWorkerd } from "./workerd.mjs";
+import { configuration } from "./workers.mjs";
+import { builtModules, startWorkerd } from "../scripts/workerd.mjs";
 
 const CROWD = 200;
 const LIFE_SECONDS = 3;
@@ -19,7 +19,7 @@ export async function storms({ upstream }) {
   const hubsoft = await startHubsoft({ port: 0, options: { expiresIn: LIFE_SECONDS } });
   const worker = {
     name: "porteiro",
-    modules: porteiroModules(),
+    modules: builtModules(),
     ...configuration({ upstream, hubsoft }),
     keeper: true,
   };

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ensurePython } from "../../../scripts/python.mjs";
 import { eachLine } from "./servers.mjs";
-import { freePort } from "./workerd.mjs";
+import { endWithThis, freePort } from "../../../scripts/processes.mjs";
 
 /** @import { ChildProcess } from "node:child_process" */
 
@@ -97,13 +97,14 @@ export class Receiver {
 
   async start() {
     const [command, ...args] = this.command;
-    const child = spawn(command, args, {
-      cwd: this.folder,
-      stdio: ["ignore", "pipe", "pipe"],
-      env: { PATH: process.env.PATH, PYTHONDONTWRITEBYTECODE: "1", ...this.env },
-    });
-    running.add(child);
-    const ended = once(child, "close").finally(() => running.delete(child));
+    const child = endWithThis(
+      spawn(command, args, {
+        cwd: this.folder,
+        stdio: ["ignore", "pipe", "pipe"],
+        env: { PATH: process.env.PATH, PYTHONDONTWRITEBYTECODE: "1", ...this.env },
+      }),
+    );
+    const ended = once(child, "close");
     this.#child = { process: child, ended };
     let listens = false;
     eachLine(child.stdout, (line) => {
@@ -180,8 +181,3 @@ export class Receiver {
     for (const look of [...this.#waiting]) look();
   }
 }
-
-// Nothing outlives the tests.
-/** @type {Set<ChildProcess>} */
-const running = new Set();
-process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));

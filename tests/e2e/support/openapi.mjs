@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { buffer, text } from "node:stream/consumers";
 import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
+import { endWithThis } from "../../../scripts/processes.mjs";
 import { ensurePython } from "../../../scripts/python.mjs";
 import { closeServer, listen } from "../../../sandbox/provider.mjs";
 
@@ -120,14 +121,14 @@ function statusesOf(report) {
  * @param {{ input?: string, cwd?: string, env?: { [name: string]: string } }} [options]
  */
 async function run(command, args, { input = "", cwd, env } = {}) {
-  const child = spawn(command, args, {
-    cwd,
-    env: { PATH: process.env.PATH, HOME: tmpdir(), PYTHONDONTWRITEBYTECODE: "1", ...env },
-  });
+  const child = endWithThis(
+    spawn(command, args, {
+      cwd,
+      env: { PATH: process.env.PATH, HOME: tmpdir(), PYTHONDONTWRITEBYTECODE: "1", ...env },
+    }),
+  );
   /** @type {Promise<number | null>} */
   const ended = new Promise((resolve, reject) => child.once("close", resolve).once("error", reject));
-  running.add(child);
-  ended.finally(() => running.delete(child)).catch(() => {});
   child.stdin.on("error", () => {}).end(input);
   const [code, out, error] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
   return { code, out, error };
@@ -157,8 +158,3 @@ export async function startAnything(people) {
   await listen(server, 0);
   return { url: `http://127.0.0.1:${server.address().port}`, close: () => closeServer(server) };
 }
-
-// Nothing outlives the tests.
-/** @type {Set<import("node:child_process").ChildProcess>} */
-const running = new Set();
-process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
