@@ -13,6 +13,7 @@ import { builtModules, startWorkerd } from "../scripts/workerd.mjs";
 
 /** @import { Worker } from "../scripts/workerd.mjs" */
 /** @import { Kv } from "./kv.mjs" */
+/** @import { Summary } from "./statistics.mjs" */
 /** @import { Services } from "./workers.mjs" */
 
 /** @typedef {"grant" | "keeper" | "kv" | "memory"} Source */
@@ -51,14 +52,16 @@ export async function coldTokens({ upstream, hubsoft }) {
     return subjects.map(({ id, name }) => ({
       id,
       name,
-      ...Object.fromEntries(
-        SOURCES.map((source) => [
-          source,
-          {
-            call: summary(times[id].map((time) => time[source].call)),
-            token: summary(times[id].map((time) => time[source].token)),
-          },
-        ]),
+      .../** @type {{ [source in Source]: { call: Summary, token: Summary } }} */ (
+        Object.fromEntries(
+          SOURCES.map((source) => [
+            source,
+            {
+              call: summary(times[id].map((time) => time[source].call)),
+              token: summary(times[id].map((time) => time[source].token)),
+            },
+          ]),
+        )
       ),
       rounds: times[id],
     }));
