@@ -79,6 +79,7 @@ import { closeServer, listening } from "./servers.mjs";
 const MODES = ["up", "reset", "500", "hang"];
 
 const RSA_PSS = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST };
+/** @type {Partial<SignKeyObjectInput>} */
 const RAW = { dsaEncoding: "ieee-p1363" };
 
 /**
@@ -194,7 +195,7 @@ export class Issuer {
     metadata = {},
     jwksPath = "/keys",
     keys = [],
-    audience,
+    audience = "",
     answers = {},
   }) {
     this.path = path;
