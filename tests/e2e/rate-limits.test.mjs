@@ -84,7 +84,8 @@ before(async () => {
       CONNECTIONS: upstream.vars,
     },
     secrets: { REPORTS_KEY, ...upstream.secrets },
-    config: {
+    // It is wrangler that binds a rate limit.
+    wrangler: {
       ratelimits: [
         {
           name: `RATE_${BOUND.requests}_${BOUND.seconds}`,

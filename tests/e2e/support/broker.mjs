@@ -1,20 +1,22 @@
-// The broker under `wrangler dev`, as its users run it: the built Worker, a
-// configuration of its own in a temporary folder, local KV and Durable Objects.
+// The broker as a process: the built Worker in workerd, a configuration of its own, KV and
+// Durable Objects on disk, which outlive it. Where `wrangler dev` is a part of what is tested,
+// that runs it.
 
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { compatibility } from "../../../scripts/lib.mjs";
+import { bareWorkerd } from "./bare-workerd.mjs";
 import { call, KEY } from "./client.mjs";
 import { codeOf, eachLine } from "./servers.mjs";
+import { wranglerDev } from "./wrangler-dev.mjs";
 
-/** @import { ChildProcessByStdio } from "node:child_process" */
+/** @import { ChildProcess } from "node:child_process" */
 /** @import { Readable } from "node:stream" */
 /** @import { Answer, CallOptions } from "./client.mjs" */
 
@@ -24,8 +26,6 @@ const ROOT = new URL("../../../", import.meta.url);
 /** @param {string} path */
 const at = (path) => fileURLToPath(new URL(path, ROOT));
 
-const NODE = at("node_modules/.bin/node");
-const WRANGLER = at("node_modules/wrangler/bin/wrangler.js");
 const WORKER = process.env.PORTEIRO_E2E_MAIN ?? at("build/index.js");
 
 const START_LIMIT_MS = 30_000;
@@ -67,7 +67,18 @@ export const EVERYTHING = {
  * @property {Secrets} [secrets] merged over `BACKEND_KEY` and a fresh sealing key
  * @property {string} [persistTo] the folder of KV and Durable Objects; a fresh one where absent
  * @property {number} [port]
- * @property {object} [config] further members of the Wrangler configuration; { dev: { local_protocol: "https" } } serves it so
+ * @property {boolean} [https] serves it so, with a certificate that nobody trusts
+ * @property {object} [wrangler] runs it by `wrangler dev`, whose configuration has these further members
+ */
+
+/**
+ * What runs a broker: a command, and the address that a line of its output tells once it listens.
+ *
+ * @typedef {object} Runtime
+ * @property {string} command
+ * @property {string[]} args
+ * @property {NodeJS.ProcessEnv} [env]
+ * @property {(line: string) => string | undefined} addressIn
  */
 
 /**
@@ -95,7 +106,7 @@ export async function startBroker(settings = {}) {
 
 export class Broker {
   /**
-   * Every line that Wrangler or the Worker printed, across restarts.
+   * Every line that the Worker or what runs it printed, across restarts.
    *
    * @type {string[]}
    */
@@ -104,22 +115,23 @@ export class Broker {
   url = "";
   /** @type {Set<(line: string) => void>} */
   #waiting = new Set();
-  /** @type {{ process: ChildProcessByStdio<null, Readable, Readable>, ended: Promise<number | null> } | undefined} */
+  /** @type {{ process: ChildProcess, ended: Promise<number | null> } | undefined} */
   #child;
 
   /**
    * @param {string} folder
    * @param {BrokerSettings} settings
    */
-  constructor(folder, { vars, secrets, persistTo, port, config }) {
+  constructor(folder, { vars, secrets, persistTo, port, https, wrangler }) {
     this.folder = folder;
     this.persistTo = persistTo ?? join(folder, "state");
     /** @type {Vars} */
     this.vars = { ALLOWED_ORIGINS: [ORIGIN], CALLERS: { backend: { kind: "key" } }, ...vars };
     /** @type {Secrets} */
     this.secrets = { BACKEND_KEY: KEY, SEALING_KEYS: sealingKey("k1"), ...secrets };
-    this.config = config;
     this.port = port ?? 0;
+    this.https = https ?? false;
+    this.wrangler = wrangler;
   }
 
   /** What the Worker logged: each of its JSON lines, parsed. */
@@ -179,74 +191,47 @@ export class Broker {
   async start() {
     if (!existsSync(WORKER)) throw new Error(`there is no build/index.js: run "npm run build" first`);
     await mkdir(this.persistTo, { recursive: true });
-    await writeFile(join(this.folder, "wrangler.json"), JSON.stringify(this.#configuration(), undefined, 2));
-    await writeFile(join(this.folder, ".dev.vars"), devVars(this.secrets));
-    const child = spawn(
-      NODE,
-      [
-        WRANGLER,
-        "dev",
-        "--ip",
-        "127.0.0.1",
-        "--port",
-        String(this.port),
-        "--inspector-port",
-        "0",
-        "--persist-to",
-        this.persistTo,
-        "--show-interactive-dev-session=false",
-        "--log-level",
-        "log",
-      ],
-      {
-        cwd: this.folder,
-        // A group of its own, so that workerd and esbuild end with it.
-        detached: true,
-        stdio: ["ignore", "pipe", "pipe"],
-        env: {
-          PATH: process.env.PATH,
-          HOME: this.folder,
-          XDG_CONFIG_HOME: join(this.folder, "config"),
-          TMPDIR: tmpdir(),
-          CI: "1",
-          NO_COLOR: "1",
-          WRANGLER_SEND_METRICS: "false",
-          WRANGLER_SEND_ERROR_REPORTS: "false",
-          WRANGLER_LOG_PATH: join(this.folder, "wrangler-logs"),
-          WRANGLER_REGISTRY_PATH: join(this.folder, "registry"),
-          CLOUDFLARE_CF_FETCH_ENABLED: "false",
-          // A trace of every request, stored on disk: slow, and of no use here.
-          X_LOCAL_OBSERVABILITY: "false",
-        },
-      },
-    );
+    /** @type {Runtime} */
+    const { command, args, env, addressIn } = await (this.wrangler ? wranglerDev : bareWorkerd)(this, WORKER);
+    const child = spawn(command, args, {
+      cwd: this.folder,
+      // A group of its own, so that what it starts ends with it.
+      detached: true,
+      // The fourth is workerd's control channel.
+      stdio: ["ignore", "pipe", "pipe", "pipe"],
+      env,
+    });
     running.add(child);
     /** @type {Promise<number | null>} */
     const ended = new Promise((resolve) => child.once("close", resolve));
     ended.then(() => running.delete(child));
     this.#child = { process: child, ended };
 
+    /** @type {NodeJS.Timeout | undefined} */
+    let timer;
     /** @type {Promise<string>} */
     const address = new Promise((resolve, reject) => {
       /** @param {string} why */
       const failed = (why) => reject(new Error(`the broker ${why}:\n${this.output.join("\n")}`));
-      const timer = setTimeout(() => failed(`was not ready within ${START_LIMIT_MS} ms`), START_LIMIT_MS);
+      timer = setTimeout(() => failed(`was not ready within ${START_LIMIT_MS} ms`), START_LIMIT_MS);
       ended.then((code) => failed(`ended with ${code}`));
       /** @param {string} line */
       const take = (line) => {
         this.output.push(line);
         for (const look of [...this.#waiting]) look(line);
-        const ready = /Ready on (https?:\/\/127\.0\.0\.1:\d+)/.exec(line);
-        if (ready) {
-          clearTimeout(timer);
-          resolve(ready[1]);
-        }
+        listens(line);
       };
-      eachLine(child.stdout, take);
-      eachLine(child.stderr, take);
-      ended.then(() => clearTimeout(timer));
+      /** @param {string} line */
+      const listens = (line) => {
+        const address = addressIn(line);
+        if (address) resolve(address);
+      };
+      const [, stdout, stderr, control] = /** @type {Readable[]} */ (/** @type {unknown[]} */ (child.stdio));
+      eachLine(stdout, take);
+      eachLine(stderr, take);
+      eachLine(control, listens);
     });
-    this.url = await address;
+    this.url = await address.finally(() => clearTimeout(timer));
     await answers(`${this.url}${this.vars.BASE_PATH ?? ""}/healthz`);
   }
 
@@ -275,37 +260,6 @@ export class Broker {
     await this.kill();
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
-
-  #configuration() {
-    const { date, flags } = compatibility();
-    return {
-      name: "porteiro",
-      main: WORKER,
-      compatibility_date: date,
-      compatibility_flags: flags,
-      kv_namespaces: [{ binding: "TOKENS", id: "tokens" }],
-      durable_objects: { bindings: [{ name: "KEEPER", class_name: "Keeper" }] },
-      migrations: [{ tag: "v1", new_sqlite_classes: ["Keeper"] }],
-      vars: this.vars,
-      ...this.config,
-    };
-  }
-}
-
-// The file is read literally between single quotes, so anything but those and
-// line ends may stand there.
-/** @param {Secrets} secrets */
-function devVars(secrets) {
-  return Object.entries(secrets)
-    .map(([name, value]) => {
-      if (value === undefined) return "";
-      const quote = ["'", '"', "`"].find((mark) => !value.includes(mark));
-      if (!quote || /[\r\n]/.test(value) || (quote === '"' && value.includes("\\"))) {
-        throw new Error(`${name} cannot be written to .dev.vars`);
-      }
-      return `${name}=${quote}${value}${quote}\n`;
-    })
-    .join("");
 }
 
 /**
@@ -329,7 +283,7 @@ function jsonLine(line) {
 function answers(url) {
   return new Promise((resolve, reject) => {
     const send = url.startsWith("https:") ? httpsRequest : httpRequest;
-    // The certificate of `wrangler dev` is its own.
+    // Nobody has signed the broker's certificate.
     const sent = send(url, { agent: false, rejectUnauthorized: false }, (response) => {
       response.resume();
       response.once("end", () =>
