@@ -6,18 +6,13 @@ import { KEY, ORIGIN } from "./settings.mjs";
 
 /** @import { Modules } from "../scripts/workerd.mjs" */
 /** @import { Issuer } from "../tests/e2e/support/issuer.mjs" */
+/** @import { Hubsoft } from "../sandbox/types.js" */
 /** @import { Upstream } from "./upstream.mjs" */
-
-/**
- * A provider of the kind HubSoft, as far as a configuration needs it.
- *
- * @typedef {{ tokenUrl: string, credentials: { client_id: string, client_secret: string, username: string, password: string } }} Hubsoft
- */
 
 /**
  * What stands behind the brokers.
  *
- * @typedef {{ upstream: Pick<Upstream, "url" | "pid">, hubsoft: Hubsoft }} Services
+ * @typedef {{ upstream: Pick<Upstream, "url" | "pid">, hubsoft: Pick<Hubsoft, "tokenUrl" | "credentials"> }} Services
  */
 
 /** Builds Porteiro, unless PORTEIRO_E2E_MAIN names one that is built. */

@@ -86,7 +86,7 @@ export async function buildWorker({ panic = PANIC, profiling = false, force = fa
 /** Compiles the crate and gives the address of the module. */
 async function compile(panic) {
   const args = ["rustc", "--release", "--lib", "--locked", "--target", wasmTarget];
-  const env = { ...wasmEnv };
+  const env = { ...wasmEnv, PORTEIRO_ADMIN_SCRIPT: adminScript() };
   let folder = process.env.CARGO_TARGET_DIR ?? inRoot("target");
   if (panic === "unwind") {
     // The standard library that rustup brings cannot unwind, so it is built too. This
@@ -100,6 +100,15 @@ async function compile(panic) {
   args.push("--", INLINE);
   await run("cargo", args, { env: { ...env, CARGO_TARGET_DIR: folder } });
   return path.join(folder, wasmTarget, "release", "porteiro.wasm");
+}
+
+/** The modules of the operators' page as one. */
+export function adminScript() {
+  const page = inRoot("src", "broker", "admin", "page", "page.js");
+  const options = ["--bundle", "--format=esm", "--target=es2022", "--charset=utf8", "--minify", "--log-level=warning"];
+  const script = output(bin("esbuild"), [page, ...options], { stdio: ["ignore", "pipe", "inherit"] });
+  if (!script) throw new Failure("esbuild did not join the modules of the operators' page.");
+  return script;
 }
 
 /** Makes the JavaScript side of the module, with the functions that recover from an abort. */
