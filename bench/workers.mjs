@@ -1,28 +1,30 @@
 // The workers that are compared: their modules, and what each is configured with.
 import { build } from "esbuild";
-import { readFileSync } from "node:fs";
-import path from "node:path";
 import { buildWorker } from "../scripts/build.mjs";
 import { inRoot } from "../scripts/lib.mjs";
 import { KEY, ORIGIN } from "./settings.mjs";
 
-const named = process.env.PORTEIRO_E2E_MAIN;
-const porteiroFolder = named ? path.dirname(named) : inRoot("build");
+/** @import { Modules } from "../scripts/workerd.mjs" */
+/** @import { Issuer } from "../tests/e2e/support/issuer.mjs" */
+/** @import { Hubsoft } from "../sandbox/types.js" */
+/** @import { Upstream } from "./upstream.mjs" */
+
+/**
+ * What stands behind the brokers.
+ *
+ * @typedef {{ upstream: Pick<Upstream, "url" | "pid">, hubsoft: Pick<Hubsoft, "tokenUrl" | "credentials"> }} Services
+ */
 
 /** Builds Porteiro, unless PORTEIRO_E2E_MAIN names one that is built. */
 export async function preparePorteiro() {
-  if (!named) await buildWorker();
+  if (!process.env.PORTEIRO_E2E_MAIN) await buildWorker();
 }
 
-/** The modules of a Worker in Rust. */
-export const rustModules = (folder) => ({
-  "index.js": readFileSync(path.join(folder, "index.js")),
-  "./index_bg.wasm": readFileSync(path.join(folder, "index_bg.wasm")),
-});
-
-export const porteiroModules = () => rustModules(porteiroFolder);
-
-/** The broker in plain JavaScript as it would be deployed: one module, minified. */
+/**
+ * The broker in plain JavaScript as it would be deployed: one module, minified.
+ *
+ * @returns {Promise<Modules>}
+ */
 export async function javascriptModules() {
   const { outputFiles } = await build({
     entryPoints: [inRoot("bench", "javascript-broker", "main.js")],
@@ -37,7 +39,12 @@ export async function javascriptModules() {
   return { "main.js": outputFiles[0].contents };
 }
 
-/** One constant token, and the upstream's response untouched: nothing is checked and nothing kept. */
+/**
+ * One constant token, and the upstream's response untouched: nothing is checked and nothing kept.
+ *
+ * @param {string} upstream its address
+ * @returns {Modules}
+ */
 export const passThroughModules = (upstream) => ({
   "main.js": `export default { fetch(request) {
     const headers = new Headers(request.headers); headers.set("authorization", "Bearer constant");
@@ -46,35 +53,52 @@ export const passThroughModules = (upstream) => ({
   } };`,
 });
 
+/** @type {Modules} */
 export const emptyModules = { "main.js": `export default { fetch: () => new Response("ok") };` };
 
 /**
  * The configuration of both brokers: `count` connections of a service, the first of which is called
  * `service`, and with an issuer also callers with its tokens and people with tokens of their own.
+ *
+ * @param {Services & { issuer?: Pick<Issuer, "issuer" | "jwksUrl" | "audience">, count?: number }} settings
  */
 export function configuration({ upstream, hubsoft, issuer, count = 1 }) {
   const { client_id, client_secret, username, password } = hubsoft.credentials;
   const connection = { provider: "hubsoft", base_url: upstream.url, token_url: hubsoft.tokenUrl };
+  /** @type {{ [name: string]: object }} */
   const callers = { backend: { kind: "key" }, page: { kind: "anyone" } };
-  if (issuer) callers.staff = { kind: "jwt", issuer: issuer.url, audience: "bench", jwks_url: `${issuer.url}/jwks` };
+  if (issuer) {
+    callers.staff = { kind: "jwt", issuer: issuer.issuer, audience: issuer.audience, jwks_url: issuer.jwksUrl };
+  }
   const rules = [{ callers: Object.keys(callers), methods: ["GET", "POST"], paths: ["/*"] }];
   const ids = Array.from({ length: count }, (_, number) => connectionId(number));
-  const tables = { ALLOWED_ORIGINS: [ORIGIN], CALLERS: callers, CONNECTIONS: {} };
-  const texts = { BACKEND_KEY: KEY, SEALING_KEYS: `bench:${Buffer.alloc(32, 7).toString("base64")}` };
+  /** @type {{ CONNECTIONS: { [id: string]: { [field: string]: unknown } }, [name: string]: unknown }} */
+  const vars = {
+    ALLOWED_ORIGINS: [ORIGIN],
+    CALLERS: callers,
+    CONNECTIONS: {},
+    BACKEND_KEY: KEY,
+    SEALING_KEYS: `bench:${Buffer.alloc(32, 7).toString("base64")}`,
+  };
   for (const id of ids) {
-    tables.CONNECTIONS[id] = { ...connection, rules };
-    Object.assign(texts, secrets(id, { client_id, client_secret, username, password }));
+    vars.CONNECTIONS[id] = { ...connection, rules };
+    Object.assign(vars, secrets(id, { client_id, client_secret, username, password }));
   }
   if (issuer) {
     const people = [{ callers: ["session"], methods: ["GET"], paths: ["/*"] }];
-    tables.CONNECTIONS.people = { ...connection, subject: "user", rules: people };
-    Object.assign(texts, secrets("people", { client_id, client_secret }));
+    vars.CONNECTIONS.people = { ...connection, subject: "user", rules: people };
+    Object.assign(vars, secrets("people", { client_id, client_secret }));
   }
-  return { tables, texts };
+  return { vars };
 }
 
+/** @param {number} number */
 export const connectionId = (number) => (number === 0 ? "service" : `service-${number}`);
 
+/**
+ * @param {string} id
+ * @param {{ [field: string]: string }} fields
+ */
 function secrets(id, fields) {
   const prefix = id.toUpperCase().replaceAll("-", "_");
   return Object.fromEntries(
