@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
 import { EVERYTHING, KEY, startBroker } from "./support/broker.mjs";
-import { ADMIN_KEY, eventually, listed } from "./support/events.mjs";
+import { ADMIN_KEY, listed } from "./support/events.mjs";
+import { until } from "./support/until.mjs";
 import { faultsOf, readDocument, schemathesis } from "./support/openapi.mjs";
 import { COOKIE, login, newAddress } from "./support/person.mjs";
 import { startReceiver } from "./support/receiver.mjs";
@@ -142,7 +143,7 @@ describe("a broker that anything is asked of", () => {
       (await broker.call("/broker/webhooks/guru", { method: "POST", key: null, json: example })).status,
       202,
     );
-    const [{ id }] = await eventually(async () => {
+    const [{ id }] = await until(async () => {
       const all = await listed(broker, "guru", "failed");
       return all.length && all;
     }, "the failed event");

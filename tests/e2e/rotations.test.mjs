@@ -13,7 +13,8 @@ import { closeServer, listen } from "../../sandbox/provider.mjs";
 import { assertProblem, assertStatus } from "./support/assertions.mjs";
 import { EVERYTHING, sealingKey, startBroker } from "./support/broker.mjs";
 import { call, keepAlive, KEY } from "./support/client.mjs";
-import { ADMIN_KEY, eventually } from "./support/events.mjs";
+import { ADMIN_KEY } from "./support/events.mjs";
+import { until } from "./support/until.mjs";
 import { startFront } from "./support/front.mjs";
 import { Person } from "./support/person.mjs";
 import { newSecret } from "./support/receiver.mjs";
@@ -121,7 +122,7 @@ class Load {
     const enough = { operator: 3, events: 6 };
     const passed = () =>
       Object.entries(this.counts).every(([name, count]) => count - before[name] >= (enough[name] ?? ENOUGH / 4));
-    await eventually(passed, "the answers to the calls");
+    await until(passed, "the answers to the calls");
     assert.deepEqual(this.failures, {});
   }
 
@@ -327,5 +328,5 @@ const numbers = (lines, member) => [...new Set(lines.map((line) => line[member])
 /** Resolves when all that was sent by now is delivered. */
 function noneWaits() {
   const all = [...sent];
-  return eventually(() => all.every((id) => receiver.got.has(id)), "the delivery of every event");
+  return until(() => all.every((id) => receiver.got.has(id)), "the delivery of every event");
 }
