@@ -3,7 +3,7 @@ import path from "node:path";
 import { audit } from "./audit.mjs";
 import { buildWorker } from "./build.mjs";
 import { deploy } from "./deploy.mjs";
-import { checkPatches } from "./faults.mjs";
+import { checkFaults } from "./faults.mjs";
 import { Failure, filesUnder, run, runMain, say, wasmEnv, wasmTarget } from "./lib.mjs";
 import { lint } from "./lint.mjs";
 import { setup, wasmBindgenPath } from "./setup.mjs";
@@ -14,7 +14,7 @@ const steps = {
   setup: { does: () => setup({ tests: true }) },
   lint: { does: lint },
   docs: { does: () => nodeTests(["tests/docs"]) },
-  faults: { does: checkPatches },
+  faults: { does: () => checkFaults() },
   native: { does: () => run("cargo", ["test", "--locked", "--workspace"]) },
   wasm: { does: wasmTests },
   build: { does: () => buildWorker() },

@@ -1,13 +1,13 @@
 // Runs what takes long, after `npm test`: all of it, or the named steps and what they need.
 import { buildWorker } from "./build.mjs";
-import { compilePatches } from "./faults.mjs";
+import { compileFaults } from "./faults.mjs";
 import { runMain } from "./lib.mjs";
 import { setup } from "./setup.mjs";
 import { nodeTests, runSteps } from "./steps.mjs";
 
 const steps = {
   setup: { does: () => setup({ tests: true }) },
-  faults: { does: compilePatches },
+  faults: { does: () => compileFaults() },
   build: { does: () => buildWorker() },
   drills: { does: () => nodeTests(["tests/drills"], "--test-concurrency=2"), needs: ["build"] },
 };

@@ -9,10 +9,10 @@ import { fileURLToPath } from "node:url";
 import { healthAddress } from "../../scripts/health.mjs";
 import { wrangler } from "../../scripts/lib.mjs";
 import { problemOf } from "../../scripts/secrets.mjs";
-import { startBroker } from "./support/broker.mjs";
-import { Cloudflare } from "./support/cloudflare.mjs";
-import { Hosts, Project } from "./support/deployment.mjs";
-import { files, search } from "./support/search.mjs";
+import { startBroker } from "../e2e/support/broker.mjs";
+import { Cloudflare } from "../e2e/support/cloudflare.mjs";
+import { Hosts, Project } from "../e2e/support/deployment.mjs";
+import { files, search } from "../e2e/support/search.mjs";
 
 const at = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
