@@ -1,12 +1,11 @@
-// docs/openapi.yaml says what the broker does: whatever is asked of it, made up or provoked.
+// docs/openapi.yaml says what the broker does. tests/drills/ asks it for whatever is made up from that.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
-import { EVERYTHING, KEY, startBroker } from "./support/broker.mjs";
-import { ADMIN_KEY, listed } from "./support/events.mjs";
-import { until } from "./support/until.mjs";
-import { faultsOf, readDocument, schemathesis, startAnything } from "./support/openapi.mjs";
+import { EVERYTHING, startBroker } from "./support/broker.mjs";
+import { ADMIN_KEY } from "./support/events.mjs";
+import { faultsOf, readDocument } from "./support/openapi.mjs";
 import { COOKIE, login, newAddress } from "./support/person.mjs";
 import { send, startUpstream } from "./support/upstream.mjs";
 
@@ -98,118 +97,22 @@ describe("the document", () => {
   });
 });
 
-describe("a broker that anything is asked of", () => {
-  // Those of the document's examples, which are so held to be true.
-  const ANA = { username: "ana@example.com", password: "correct horse battery staple" };
-  const SOMEBODY = { username: "somebody@example.com", password: "another password" };
-  const env = { ADMIN_KEY, CALLER_KEY: KEY, PERSON: SOMEBODY.username, PASSWORD: SOMEBODY.password };
-
-  let anything, broker;
+describe("the document's examples", () => {
+  let broker;
 
   before(async () => {
-    anything = await startAnything(
-      Object.fromEntries([ANA, SOMEBODY].map(({ username, password }) => [username, password])),
-    );
-    const people = {
-      provider: "custom",
-      base_url: anything.url,
-      grant: "password",
-      token_url: `${anything.url}/token`,
-      subject: "user",
-    };
     broker = await startBroker({
       vars: {
         BASE_PATH: "/broker",
-        CONNECTIONS: {
-          guru: {
-            provider: "guru",
-            base_url: anything.url,
-            webhook: { forward_to: `${anything.url}/inbox` },
-            rules: [EVERYTHING],
-          },
-          hubsoft: { ...people, rules: [{ ...EVERYTHING, callers: ["session"] }] },
-        },
+        CONNECTIONS: { guru: { provider: "guru", base_url: "http://127.0.0.1:9", rules: [EVERYTHING] } },
       },
-      secrets: {
-        ADMIN_KEY,
-        GURU_TOKEN: "a-static-token",
-        GURU_ACCOUNT_TOKEN: "the-account-token",
-        GURU_WEBHOOK_SECRET: `whsec_${Buffer.alloc(32, 7).toString("base64")}`,
-        HUBSOFT_CLIENT_ID: "a-client",
-        HUBSOFT_CLIENT_SECRET: "a-client-secret",
-      },
+      secrets: { GURU_TOKEN: "a-static-token" },
     });
   });
 
-  after(async () => {
-    await broker?.stop();
-    await anything?.close();
-  });
+  after(() => broker?.stop());
 
-  test("does what the document says", async () => {
-    // One event that failed, so that there is something to list.
-    const example = document.paths["/webhooks/{connection}"].post.requestBody.content["application/json"].example;
-    assert.equal(
-      (await broker.call("/broker/webhooks/guru", { method: "POST", key: null, json: example })).status,
-      202,
-    );
-    const [{ id }] = await until(async () => {
-      const all = await listed(broker, "guru", "failed");
-      return all.length && all;
-    }, "the failed event");
-    const { found, said, statuses } = await schemathesis(broker, { ...env, WEBHOOK_ID: id });
-    assert.ok(!found, said);
-    if (process.env.PORTEIRO_OPENAPI_EXAMPLES) console.log(said);
-    // What only ever fails shows little.
-    for (const { label } of operations) {
-      const seen = [...(statuses[label] ?? [])];
-      assert.ok(
-        seen.some((status) => status >= 200 && status < 300),
-        `${label} never succeeded: ${seen}\n${said}`,
-      );
-    }
-  });
-
-  test("is told from a document that is wrong", async () => {
-    const changed = structuredClone(document);
-    const [health, problem, list] = ["/healthz", "/problems/{code}", "/admin/connections/{connection}/webhooks"].map(
-      (path) => changed.paths[path].get,
-    );
-    health.responses = { 203: health.responses["200"] };
-    problem.responses["200"].content = { "text/html": {} };
-    list.responses["200"].headers["X-Total"] = { required: true, schema: { type: "string" } };
-    list.responses["200"].content["application/json"].schema = { required: ["total"] };
-    const { found, said } = await schemathesis(
-      broker,
-      { ...env, WEBHOOK_ID: "none" },
-      {
-        document: changed,
-        options: [
-          "--include-operation-id",
-          "getHealth",
-          "--include-operation-id",
-          "getProblem",
-          "--include-operation-id",
-          "listWebhooks",
-          "-H",
-          `Authorization: Bearer ${ADMIN_KEY}`,
-          "--phases",
-          "coverage",
-        ],
-      },
-    );
-    assert.ok(found, said);
-    for (const fault of [
-      "Undocumented status code",
-      "Undocumented Content-Type",
-      "Missing required response headers",
-      "Response violates schema",
-    ]) {
-      assert.ok(said.includes(fault), `${fault}\n${said}`);
-    }
-  });
-
-  test("answers what the examples say", async () => {
+  test("are what the broker answers", async () => {
     const health = document.paths["/healthz"].get.responses["200"].content["application/json"].example;
     assert.deepEqual((await broker.call("/broker/healthz", { key: null })).json(), health);
     const page = document.paths["/problems/{code}"].get.responses["200"].content["text/plain"].example;

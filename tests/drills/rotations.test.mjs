@@ -10,15 +10,15 @@ import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Webhook } from "standardwebhooks";
 import { closeServer, listen } from "../../sandbox/provider.mjs";
-import { assertProblem, assertStatus } from "./support/assertions.mjs";
-import { EVERYTHING, sealingKey, startBroker } from "./support/broker.mjs";
-import { call, keepAlive, KEY } from "./support/client.mjs";
-import { ADMIN_KEY } from "./support/events.mjs";
-import { until } from "./support/until.mjs";
-import { startFront } from "./support/front.mjs";
-import { Person } from "./support/person.mjs";
-import { newSecret } from "./support/receiver.mjs";
-import { startStrictProvider } from "./support/strict-provider.mjs";
+import { assertProblem, assertStatus } from "../e2e/support/assertions.mjs";
+import { EVERYTHING, sealingKey, startBroker } from "../e2e/support/broker.mjs";
+import { call, keepAlive, KEY } from "../e2e/support/client.mjs";
+import { ADMIN_KEY } from "../e2e/support/events.mjs";
+import { until } from "../e2e/support/until.mjs";
+import { startFront } from "../e2e/support/front.mjs";
+import { Person } from "../e2e/support/person.mjs";
+import { newSecret } from "../e2e/support/receiver.mjs";
+import { startStrictProvider } from "../e2e/support/strict-provider.mjs";
 
 // Calls under way at once, of each kind.
 const CALLERS = 8;
