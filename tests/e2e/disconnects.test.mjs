@@ -4,11 +4,11 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, before, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { ORIGIN, sealingKey, startBroker } from "./support/broker.mjs";
 import { call } from "./support/client.mjs";
 import { makeKey, startIssuer } from "./support/issuer.mjs";
 import { startUpstream } from "./support/upstream.mjs";
+import { until } from "./support/until.mjs";
 
 let upstream, people, plain, issuer, broker;
 
@@ -36,20 +36,15 @@ after(async () => {
   await upstream?.close();
 });
 
-/** Sends a request and resets the connection after `ms`. */
-function leave(text, ms) {
-  const { port } = new URL(broker.url);
-  return new Promise((resolve, reject) => {
-    const socket = connect(Number(port), "127.0.0.1", () => {
-      socket.write(text);
-      setTimeout(() => {
-        socket.resetAndDestroy();
-        resolve();
-      }, ms);
-    });
+/** Sends a request and resets the connection as soon as `arrived()`. */
+async function leave(text, arrived) {
+  const socket = connect(Number(new URL(broker.url).port), "127.0.0.1", () => socket.write(text));
+  const early = new Promise((_, reject) => {
     socket.on("error", reject);
     socket.on("data", () => reject(new Error("the answer came before the caller left")));
   });
+  await Promise.race([early, until(arrived, "the request of the one who leaves")]);
+  socket.resetAndDestroy();
 }
 
 const signIn = (options) =>
@@ -64,7 +59,10 @@ const signIn = (options) =>
 test("the first caller with a token who leaves holds up nobody after them", async () => {
   issuer.delay = 1_000;
   const token = issuer.token();
-  await leave(`GET ${plain.api("/echo")} HTTP/1.1\r\nHost: b\r\nAuthorization: Bearer ${token}\r\n\r\n`, 300);
+  await leave(
+    `GET ${plain.api("/echo")} HTTP/1.1\r\nHost: b\r\nAuthorization: Bearer ${token}\r\n\r\n`,
+    () => issuer.requests.length,
+  );
   const began = Date.now();
   const answer = await call(broker.url, plain.api("/echo"), { key: token });
   const took = Date.now() - began;
@@ -80,11 +78,17 @@ test("right sign-ins that nobody waited for do not count as refused", async () =
   const request = (address) =>
     `POST /auth/people/login HTTP/1.1\r\nHost: b\r\nOrigin: ${ORIGIN}\r\nContent-Type: application/json\r\n` +
     `CF-Connecting-IP: ${address}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
-  await Promise.all([1, 2, 3, 4, 5].map((number) => leave(request(`192.0.2.${number}`), 400)));
-  await sleep(1_500);
-  assert.equal(people.tokenRequests.length, 5);
-  const answer = await signIn({ headers: { "CF-Connecting-IP": "198.51.100.9" } });
-  assert.equal(answer.status, 200, answer.text);
+  await Promise.all(
+    [1, 2, 3, 4, 5].map((number) => leave(request(`192.0.2.${number}`), () => people.tokenRequests.length === 5)),
+  );
+  await until(() => people.tokenRequests.filter(({ outcome }) => outcome === "ok").length === 5, "the five tokens");
+  // Each counts until the broker has read its answer; a refusal would count for much longer.
+  await until(
+    async () => (await signIn({ headers: { "CF-Connecting-IP": "198.51.100.9" } })).status === 200,
+    "a sign-in",
+    10_000,
+  );
+  assert.equal(people.tokenRequests.length, 6);
 });
 
 /** Has the upstream answer after `ms`; its requests, and which of them ended before. */
@@ -107,8 +111,8 @@ test("a call that only reads ends at the upstream with its caller", async () => 
   const seen = slowUpstream("/read", 4_000);
   const request = `GET ${plain.api("/read")} HTTP/1.1\r\nHost: b\r\nAuthorization: Bearer ${token}\r\n\r\n`;
   // More than the broker keeps before it looks for those that nobody comes back to.
-  await Promise.all(Array.from({ length: 100 }, () => leave(request, 600)));
-  await sleep(1_500);
+  await Promise.all(Array.from({ length: 100 }, () => leave(request, () => seen.begun === 100)));
+  await until(() => seen.left + seen.answered === 100, "the end of the calls");
   assert.deepEqual(seen, { begun: 100, left: 100, answered: 0 });
   assert.equal((await call(broker.url, plain.api("/echo"), { key: token })).status, 200);
 });
@@ -121,11 +125,13 @@ test("a call that may change something is ended, and logged, though its caller l
   const lines = broker.output.length;
   await leave(
     `POST ${plain.api("/write")} HTTP/1.1\r\nHost: b\r\nAuthorization: Bearer ${token}\r\nContent-Length: 2\r\n\r\n{}`,
-    400,
+    () => seen.begun,
   );
-  await sleep(2_500);
+  await until(() => seen.left + seen.answered === 1, "the end of the call");
   assert.deepEqual(seen, { begun: 1, left: 0, answered: 1 });
-  const logged = broker.output.slice(lines).filter((line) => line.includes('"method":"POST"'));
+  const posts = () => broker.output.slice(lines).filter((line) => line.includes('"method":"POST"'));
+  await until(() => posts().length, "its line");
+  const logged = posts();
   assert.equal(logged.length, 1, "one line");
   assert.equal(JSON.parse(logged[0]).status, 200);
 });

@@ -5,13 +5,13 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { after, afterEach, before, describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import Provider from "oidc-provider";
 import { assertProblem, assertStatus } from "./support/assertions.mjs";
 import { startBroker } from "./support/broker.mjs";
 import { keepAlive } from "./support/client.mjs";
 import { makeKey, signature } from "./support/issuer.mjs";
 import { startUpstream } from "./support/upstream.mjs";
+import { until } from "./support/until.mjs";
 
 const AUDIENCE = "https://broker.example/api";
 const ELSEWHERE = "https://elsewhere.example/api";
@@ -80,10 +80,10 @@ class RealIssuer {
     await once(this.#server, "close");
   }
 
-  /** Is away for `pause` milliseconds and comes back with other keys. */
-  async restart(keys, pause = 500) {
+  /** Is away until `over` resolves, and comes back with other keys. */
+  async restart(keys, over) {
     await this.stop();
-    await sleep(pause);
+    await over();
     await this.start(keys);
   }
 
@@ -184,7 +184,6 @@ function traffic(tokens) {
       const { kid } = headerOf(token);
       const answer = await ask(token).catch((error) => ({ status: error.message }));
       calls.push({ kid, status: answer.status });
-      await sleep(10);
     }
   };
   const workers = [0, 1, 2, 3].map(work);
@@ -206,18 +205,22 @@ describe("a change of a real issuer's signing keys", () => {
     };
     await more(10);
     const running = traffic(tokens);
+    const passed = (count) => {
+      const enough = running.calls.length + count;
+      return until(() => running.calls.length >= enough, `${count} calls`);
+    };
     const phase = async (change) => {
       await change();
       await more(10);
-      const enough = running.calls.length + CALLS;
-      while (running.calls.length < enough) await sleep(20);
+      await passed(CALLS);
     };
+    const away = () => passed(50);
     await phase(() => {});
     // Calls go on while the issuer is away.
-    await phase(() => issuer.restart([fresh, old]));
+    await phase(() => issuer.restart([fresh, old], away));
     const [since, newest] = [running.calls.length, headerOf(tokens.at(-1)).kid];
     tokens.splice(0, tokens.length, ...tokens.filter((token) => headerOf(token).kid === "fresh"));
-    await phase(() => issuer.restart([fresh]));
+    await phase(() => issuer.restart([fresh], away));
     const calls = await running.stop();
 
     assert.equal(newest, "fresh");

@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { assertEveryAnswer, assertProblem, assertStatus } from "./support/assertions.mjs";
 import { startBroker } from "./support/broker.mjs";
 import { startUpstream } from "./support/upstream.mjs";
+import { until } from "./support/until.mjs";
 
 const OPERATOR = "operator-key-0123456789abcdef";
 const basic = (password, user = "operator") => `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
@@ -188,7 +188,7 @@ describe("a token now", () => {
 describe("a token dropped", () => {
   test("is gone from the keeper, the cache and this isolate, its refresh token too", async () => {
     assertStatus(await broker.call(c.dropped.api()));
-    await sleep(200);
+    await until(async () => (await entry("dropped")).state === "ready", "the token");
     const dropped = assertStatus(await operate("connections/dropped/token", { method: "DELETE" }), 204);
     assert.equal(dropped.text, "");
     assert.equal((await entry("dropped")).state, "cold");

@@ -3,15 +3,16 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { createServer } from "node:http";
+import { once } from "node:events";
 import { connect } from "node:net";
 import { PassThrough, Readable } from "node:stream";
 import { after, afterEach, before, describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { assertProblem, assertStatus, list } from "./support/assertions.mjs";
 import { EVERYTHING, KEY, ORIGIN, startBroker } from "./support/broker.mjs";
 import { rawRequest } from "./support/raw.mjs";
 import { send, startUpstream } from "./support/upstream.mjs";
+import { until } from "./support/until.mjs";
 
 const MIB = 1024 * 1024;
 
@@ -575,7 +576,7 @@ describe("a redirect", () => {
 });
 
 describe("a body", () => {
-  const patience = (what) => sleep(5_000, undefined, { ref: false }).then(() => Promise.reject(new Error(what)));
+  const patience = (what) => once(AbortSignal.timeout(5_000), "abort").then(() => Promise.reject(new Error(what)));
 
   test("goes up while it is still being sent", async () => {
     for (const connection of [plain, granted]) {
@@ -739,7 +740,7 @@ describe("an upload that its caller breaks off", () => {
       const chunk = framing.startsWith("Transfer") ? [`${bytes.toString(16)}\r\n`, body, "\r\n"] : [body];
       const head = `POST ${target.api()} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nAuthorization: Bearer ${KEY}\r\n${framing}\r\n\r\n`;
       for (const part of [head, ...chunk]) socket.write(part);
-      while (!target.requests[before]?.firstChunkAt) await sleep(10);
+      await until(() => target.requests[before]?.firstChunkAt, "the upload");
       socket.destroy();
       await assert.rejects(target.requests[before].done, "the upstream took the upload for a whole one");
     });
@@ -758,11 +759,10 @@ describe("an upstream", () => {
   });
 
   test("may take longer for the body than for the headers", async () => {
-    slow.on("/slow-body", async (_request, response) => {
+    slow.on("/slow-body", (_request, response) => {
       response.writeHead(200);
       response.write("a");
-      await sleep(900);
-      response.end("b");
+      setTimeout(() => response.end("b"), 900);
     });
     assert.equal(assertStatus(await broker.call(slow.api("/slow-body"))).text, "ab");
   });
