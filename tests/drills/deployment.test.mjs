@@ -14,6 +14,7 @@ import { Cloudflare } from "../e2e/support/cloudflare.mjs";
 import { Hosts, Project } from "../e2e/support/deployment.mjs";
 import { files, search } from "../e2e/support/search.mjs";
 
+/** @param {string} path */
 const at = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
 const ALIVE = [200, '{"status":"ok","version":"0.1.0"}'];

@@ -107,7 +107,7 @@ describe("the keyboard alone", () => {
       await page.keyboard.press("Tab");
       const at = await page.evaluate(() => {
         const all = [...document.querySelectorAll("button, input")].filter((node) => node.checkVisibility());
-        return all.findIndex((node) => node === document.activeElement);
+        return document.activeElement ? all.indexOf(document.activeElement) : -1;
       });
       if (at < 0) break;
       order.push(at);
