@@ -14,9 +14,14 @@ import { Cloudflare } from "../e2e/support/cloudflare.mjs";
 import { Hosts, Project } from "../e2e/support/deployment.mjs";
 import { files, search } from "../e2e/support/search.mjs";
 
+/** @import { Env, ProjectSettings, Run } from "../e2e/support/deployment.mjs" */
+
 /** @param {string} path */
 const at = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
+/** @typedef {{ [host: string]: [status: number, body: string] }} Health */
+
+/** @type {[status: number, body: string]} */
 const ALIVE = [200, '{"status":"ok","version":"0.1.0"}'];
 const HOST = "porteiro.acme.workers.dev";
 const STAGING = "porteiro-staging.acme.workers.dev";
@@ -28,10 +33,20 @@ const UPGRADE = [
   "POST /workers/scripts/porteiro/subdomain",
 ];
 
-/** What was built is taken as it is. */
+/**
+ * What was built is taken as it is.
+ *
+ * @param {string} text
+ */
 const withoutBuild = (text) => text.replace(/^\[build\]\n(?:\w.*\n)+/m, "");
 
-/** The configuration with the commented lines from `first` to `last`, or to the next that is none, in force. */
+/**
+ * The configuration with the commented lines from `first` to `last`, or to the next that is none, in force.
+ *
+ * @param {string} text
+ * @param {string} first
+ * @param {string} [last]
+ */
 function inForce(text, first, last) {
   const from = text.indexOf(`\n# ${first}`) + 1;
   assert.ok(from > 0, first);
@@ -42,11 +57,22 @@ function inForce(text, first, last) {
   return `${text.slice(0, from)}${lines}${text.slice(to)}`;
 }
 
+/** @param {string} text */
 const staging = (text) => inForce(text, "[env.staging]");
 
-let cloudflare, project, hosts;
+/** @type {Cloudflare} */
+let cloudflare;
+/** @type {Project} */
+let project;
+/** @type {Hosts} */
+let hosts;
 
-/** A project, an account without anything in it, and the hosts that answer. */
+/**
+ * A project, an account without anything in it, and the hosts that answer.
+ *
+ * @param {ProjectSettings} [settings]
+ * @param {Health} [health]
+ */
 async function prepare(settings, health = { [HOST]: ALIVE }) {
   cloudflare = await Cloudflare.start();
   project = await Project.make({ configure: withoutBuild, ...settings });
@@ -65,9 +91,15 @@ async function cleanUp() {
   assert.deepEqual({ unknown, strangers }, { unknown: [], strangers: [] });
 }
 
+/** @param {Env} [more] */
 const env = (more) => ({ ...cloudflare.env, ...hosts.env, ...more });
 
-/** Sets secrets as a person does without the script: wrangler makes the Worker that is not there. */
+/**
+ * Sets secrets as a person does without the script: wrangler makes the Worker that is not there.
+ *
+ * @param {{ [name: string]: string }} values
+ * @param {...string} args
+ */
 async function putSecrets(values, ...args) {
   const run = project.run(
     ...wrangler("secret", "bulk", ...args),
@@ -78,12 +110,22 @@ async function putSecrets(values, ...args) {
   assert.equal(run.code, 0, run.output);
 }
 
-/** How often `text` stands in `whole`. */
+/**
+ * How often `text` stands in `whole`.
+ *
+ * @param {string} whole
+ * @param {string} text
+ */
 const count = (whole, text) => whole.split(text).length - 1;
 
-/** The command line and the environment of every process that can be read. */
+/**
+ * The command line and the environment of every process that can be read.
+ *
+ * @returns {{ [path: string]: string | Buffer }}
+ */
 function processes() {
   if (!existsSync("/proc")) return {};
+  /** @param {string} path */
   const read = (path) => {
     try {
       return readFileSync(path);
@@ -99,9 +141,19 @@ function processes() {
 
 describe("at a terminal", () => {
   const TYPED = "the-token-from-the-profile-at-guru";
-  let first, calls, running, secrets, second;
+  /** @type {Run} */
+  let first;
+  /** @type {string[]} */
+  let calls;
+  /** @type {ReturnType<typeof processes>} */
+  let running;
+  /** @type {{ [name: string]: string }} */
+  let secrets;
+  /** @type {Run} */
+  let second;
 
   before(async () => {
+    /** @param {string} text */
     const configure = (text) => inForce(inForce(text, "[vars.CALLERS.backend]"), "[vars.CONNECTIONS.guru]");
     // As the repository has it: with the build command, which finds everything up to date.
     await prepare({
@@ -229,6 +281,10 @@ describe("at a terminal", () => {
       secrets: { ...secrets, GURU_ACCOUNT_TOKEN: "account-token" },
     });
     try {
+      /**
+       * @param {string} path
+       * @param {string} key
+       */
       const asked = async (path, key) =>
         (await fetch(broker.url + path, { headers: { Authorization: `Bearer ${key}` } })).status;
       assert.equal(await asked("/admin/connections/guru/webhooks?state=failed", secrets.ADMIN_KEY), 200);
@@ -307,10 +363,10 @@ describe("where nobody is at a terminal", () => {
 
   test("--dry-run builds and checks, and needs no account", async () => {
     await prepare({ configure: (text) => staging(withoutBuild(text)) });
-    for (const [args, checked] of [
+    for (const [args, checked] of /** @type {[args: string[], checked: string][]} */ ([
       [["--dry-run"], "the top"],
       [["--dry-run", "--env", "staging"], "staging"],
-    ]) {
+    ])) {
       const run = await project.deploy(args, { ...hosts.env });
       assert.equal(run.code, 0, run.output);
       assert.ok(run.output.includes(`\nchecked wrangler.toml of ${checked}\n`));
@@ -322,6 +378,7 @@ describe("where nobody is at a terminal", () => {
   });
 
   test("an environment is a Worker of its own, and takes nothing from production", async () => {
+    /** @param {string} text */
     const configure = (text) => inForce(staging(withoutBuild(text)), "workers_dev = false");
     await prepare({ configure, secrets: ["SEALING_KEYS", "BACKEND_KEY", "GURU_TOKEN"] }, { [STAGING]: ALIVE });
     await putSecrets({ SEALING_KEYS: "s", BACKEND_KEY: "b", GURU_TOKEN: "g" }, "--env", "staging");
@@ -336,10 +393,10 @@ describe("where nobody is at a terminal", () => {
       cloudflare.namespaces.map(({ title }) => title),
       ["porteiro-staging-tokens"],
     );
-    const { metadata } = worker.versions.at(-1);
-    assert.deepEqual(metadata.migrations.steps, [{ new_sqlite_classes: ["Keeper"] }]);
+    const [{ metadata }] = worker.versions.slice(-1);
+    assert.deepEqual(metadata.migrations?.steps, [{ new_sqlite_classes: ["Keeper"] }]);
     assert.deepEqual(metadata.observability, { enabled: true, logs: { invocation_logs: false } });
-    assert.ok(metadata.compatibility_flags.includes("global_fetch_strictly_public"));
+    assert.ok(metadata.compatibility_flags?.includes("global_fetch_strictly_public"));
     assert.deepEqual(metadata.bindings.map(({ name }) => name).sort(), [
       "ALLOWED_ORIGINS",
       "BASE_PATH",
@@ -353,6 +410,7 @@ describe("where nobody is at a terminal", () => {
   });
 
   test("on a route, healthz is asked below the application's own host", async () => {
+    /** @param {string} text */
     const configure = (text) =>
       inForce(withoutBuild(text), "workers_dev = false").replace('BASE_PATH = ""', 'BASE_PATH = "/broker"');
     await prepare({ configure }, { "app.example.com": ALIVE });
@@ -384,7 +442,11 @@ describe("where nobody is at a terminal", () => {
 
 describe("what a deployment relies on", () => {
   test("finds healthz below every kind of target", () => {
-    for (const [target, basePath, address] of [
+    for (const [
+      target,
+      basePath,
+      address,
+    ] of /** @type {[target: string, basePath: string, address: string | undefined][]} */ ([
       ["https://porteiro.acme.workers.dev", "", "https://porteiro.acme.workers.dev/healthz"],
       ["https://porteiro.acme.workers.dev", "/broker", "https://porteiro.acme.workers.dev/broker/healthz"],
       ["broker.example.com (custom domain)", "", "https://broker.example.com/healthz"],
@@ -393,7 +455,7 @@ describe("what a deployment relies on", () => {
       ["app.example.com/broker/* (zone name: example.com)", "", undefined],
       ["*.example.com/broker/* (zone name: example.com)", "/broker", undefined],
       ["schedule: 0 0 * * *", "", undefined],
-    ]) {
+    ])) {
       assert.equal(healthAddress(target, basePath), address, target);
     }
   });
@@ -415,7 +477,7 @@ describe("what a deployment relies on", () => {
     const lines = (await readFile(at(".dev.vars.example"), "utf8"))
       .split("\n")
       .filter((line) => line && !line.startsWith("#"));
-    const asked = lines.map((line) => line.match(/^(\w+)=""$/)?.[1]);
+    const asked = lines.map((line) => line.match(/^(\w+)=""$/)?.[1] ?? line);
     assert.deepEqual(asked, ["SEALING_KEYS", "ADMIN_KEY"]);
     for (const name of [...asked, "TOKENS", "KEEPER"]) assert.ok(bindings[name].description, name);
   });
@@ -427,7 +489,7 @@ describe("what a deployment relies on", () => {
     assert.deepEqual(jobs.map((job) => job.split(":")[0]).slice(-3), ["check", "staging", "production"]);
     const runs = [...text.matchAll(/^ +- run: (.+)$/gm)].map(([, run]) => run);
     assert.equal(runs.length, 6);
-    for (const run of runs) assert.ok(scripts[run.match(/^npm run (\S+)/)?.[1]], run);
+    for (const run of runs) assert.ok(scripts[run.match(/^npm run (\S+)/)?.[1] ?? run], run);
     const [check] = jobs.filter((job) => job.startsWith("check:"));
     assert.doesNotMatch(check, /secrets\./);
     assert.equal(count(text, "secrets."), 4);
