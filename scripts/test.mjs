@@ -31,7 +31,13 @@ async function wasmTests() {
   const suites = ["--lib", ...files.map((file) => `--test=${path.basename(file, ".rs")}`)];
   const text = await run("cargo", ["test", "--locked", "--target", wasmTarget, ...suites], {
     capture: true,
-    env: { ...wasmEnv, CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER: wasmBindgenPath("wasm-bindgen-test-runner") },
+    env: {
+      ...wasmEnv,
+      // They are few and short: compiling them is what takes time.
+      CARGO_PROFILE_TEST_OPT_LEVEL: "0",
+      CARGO_PROFILE_TEST_DEBUG: "0",
+      CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER: wasmBindgenPath("wasm-bindgen-test-runner"),
+    },
   });
   const passed = [...text.matchAll(/test result: ok\. (\d+) passed/g)].map((found) => Number(found[1]));
   if (passed.length !== suites.length || passed.includes(0))
