@@ -10,7 +10,21 @@ import { call } from "./support/client.mjs";
 import { makeKey, startIssuer } from "./support/issuer.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 
-let upstream, people, plain, issuer, broker;
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { CallOptions } from "./support/client.mjs" */
+/** @import { Issuer } from "./support/issuer.mjs" */
+/** @import { Connection, Upstream } from "./support/upstream.mjs" */
+
+/** @type {Upstream} */
+let upstream;
+/** @type {Connection} */
+let people;
+/** @type {Connection} */
+let plain;
+/** @type {Issuer} */
+let issuer;
+/** @type {Broker} */
+let broker;
 
 before(async () => {
   upstream = await startUpstream();
@@ -36,7 +50,13 @@ after(async () => {
   await upstream?.close();
 });
 
-/** Sends a request and resets the connection after `ms`. */
+/**
+ * Sends a request and resets the connection after `ms`.
+ *
+ * @param {string} text
+ * @param {number} ms
+ * @returns {Promise<void>}
+ */
 function leave(text, ms) {
   const { port } = new URL(broker.url);
   return new Promise((resolve, reject) => {
@@ -52,6 +72,7 @@ function leave(text, ms) {
   });
 }
 
+/** @param {CallOptions} [options] */
 const signIn = (options) =>
   call(broker.url, "/auth/people/login", {
     method: "POST",
@@ -77,6 +98,7 @@ test("the first caller with a token who leaves holds up nobody after them", asyn
 test("right sign-ins that nobody waited for do not count as refused", async () => {
   for (let count = 0; count < 5; count++) people.answerTokenRequest({ delay: 800 });
   const body = JSON.stringify({ username: "ann", password: "right" });
+  /** @param {string} address */
   const request = (address) =>
     `POST /auth/people/login HTTP/1.1\r\nHost: b\r\nOrigin: ${ORIGIN}\r\nContent-Type: application/json\r\n` +
     `CF-Connecting-IP: ${address}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
@@ -87,7 +109,12 @@ test("right sign-ins that nobody waited for do not count as refused", async () =
   assert.equal(answer.status, 200, answer.text);
 });
 
-/** Has the upstream answer after `ms`; its requests, and which of them ended before. */
+/**
+ * Has the upstream answer after `ms`; its requests, and which of them ended before.
+ *
+ * @param {string} path
+ * @param {number} ms
+ */
 function slowUpstream(path, ms) {
   const seen = { begun: 0, left: 0, answered: 0 };
   plain.on(path, (_, response) => {

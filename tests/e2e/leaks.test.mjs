@@ -20,6 +20,13 @@ import { send, startUpstream } from "./support/upstream.mjs";
 /** @import { PersonOptions } from "./support/person.mjs" */
 /** @import { Connection, TokenReply, Upstream } from "./support/upstream.mjs" */
 
+/**
+ * @typedef {object} Providers
+ * @property {Awaited<ReturnType<typeof startGuru>>} guru
+ * @property {Awaited<ReturnType<typeof startHubsoft>>} hubsoft
+ * @property {Awaited<ReturnType<typeof startV8>>} v8
+ */
+
 /** @param {string} name */
 const canary = (name) => `canary ${name} +/&%é${randomBytes(12).toString("hex")}`;
 /** @param {string} name */
@@ -52,8 +59,7 @@ const SEALING_KEY = randomBytes(32);
 
 const FAILING = ["invalid-client", "not-json", "reset", "hanging", "redirecting", "down"];
 
-/** @type {{ guru: Awaited<ReturnType<typeof startGuru>>, hubsoft: Awaited<ReturnType<typeof startHubsoft>>, v8: Awaited<ReturnType<typeof startV8>> }} */
-let providers;
+const providers = /** @type {Providers} */ ({});
 /** @type {Upstream} */
 let upstream;
 /** @type {Broker} */
@@ -106,11 +112,9 @@ before(async () => {
   scriptFailures();
   scriptUpstream();
 
-  providers = {
-    guru: await startGuru({ port: 0, credentials: CREDENTIALS.guru }),
-    hubsoft: await startHubsoft({ port: 0, credentials: CREDENTIALS.hubsoft }),
-    v8: await startV8({ port: 0, credentials: CREDENTIALS.v8 }),
-  };
+  providers.guru = await startGuru({ port: 0, credentials: CREDENTIALS.guru });
+  providers.hubsoft = await startHubsoft({ port: 0, credentials: CREDENTIALS.hubsoft });
+  providers.v8 = await startV8({ port: 0, credentials: CREDENTIALS.v8 });
   const { guru, hubsoft, v8 } = providers;
   const named = Object.entries(CREDENTIALS).flatMap(([id, fields]) =>
     Object.entries(fields).map(([field, value]) => [`${id}_${field}`.toUpperCase(), value]),
@@ -137,7 +141,7 @@ before(async () => {
 after(async () => {
   await broker?.stop();
   await upstream?.close();
-  await Promise.all(Object.values(providers ?? {}).map((provider) => provider.close()));
+  await Promise.all(Object.values(providers).map((provider) => provider.close()));
 });
 
 // Each failure carries as much of the secrets as a careless server would say.
