@@ -11,6 +11,11 @@ import { Cloudflare } from "../e2e/support/cloudflare.mjs";
 import { Hosts, Project } from "../e2e/support/deployment.mjs";
 import { files, search } from "../e2e/support/search.mjs";
 
+/** @import { Env, ProjectSettings, Run } from "../e2e/support/deployment.mjs" */
+
+/** @typedef {{ [host: string]: [status: number, body: string] }} Health */
+
+/** @type {[status: number, body: string]} */
 const ALIVE = [200, '{"status":"ok","version":"0.1.0"}'];
 const HOST = "porteiro.acme.workers.dev";
 const STAGING = "porteiro-staging.acme.workers.dev";
@@ -22,10 +27,20 @@ const UPGRADE = [
   "POST /workers/scripts/porteiro/subdomain",
 ];
 
-/** What was built is taken as it is. */
+/**
+ * What was built is taken as it is.
+ *
+ * @param {string} text
+ */
 const withoutBuild = (text) => text.replace(/^\[build\]\n(?:\w.*\n)+/m, "");
 
-/** The configuration with the commented lines from `first` to `last`, or to the next that is none, in force. */
+/**
+ * The configuration with the commented lines from `first` to `last`, or to the next that is none, in force.
+ *
+ * @param {string} text
+ * @param {string} first
+ * @param {string} [last]
+ */
 function inForce(text, first, last) {
   const from = text.indexOf(`\n# ${first}`) + 1;
   assert.ok(from > 0, first);
@@ -36,11 +51,22 @@ function inForce(text, first, last) {
   return `${text.slice(0, from)}${lines}${text.slice(to)}`;
 }
 
+/** @param {string} text */
 const staging = (text) => inForce(text, "[env.staging]");
 
-let cloudflare, project, hosts;
+/** @type {Cloudflare} */
+let cloudflare;
+/** @type {Project} */
+let project;
+/** @type {Hosts} */
+let hosts;
 
-/** A project, an account without anything in it, and the hosts that answer. */
+/**
+ * A project, an account without anything in it, and the hosts that answer.
+ *
+ * @param {ProjectSettings} [settings]
+ * @param {Health} [health]
+ */
 async function prepare(settings, health = { [HOST]: ALIVE }) {
   cloudflare = await Cloudflare.start();
   project = await Project.make({ configure: withoutBuild, ...settings });
@@ -59,9 +85,15 @@ async function cleanUp() {
   assert.deepEqual({ unknown, strangers }, { unknown: [], strangers: [] });
 }
 
+/** @param {Env} [more] */
 const env = (more) => ({ ...cloudflare.env, ...hosts.env, ...more });
 
-/** Sets secrets as a person does without the script: wrangler makes the Worker that is not there. */
+/**
+ * Sets secrets as a person does without the script: wrangler makes the Worker that is not there.
+ *
+ * @param {{ [name: string]: string }} values
+ * @param {...string} args
+ */
 async function putSecrets(values, ...args) {
   const run = project.run(
     ...wrangler("secret", "bulk", ...args),
@@ -72,12 +104,22 @@ async function putSecrets(values, ...args) {
   assert.equal(run.code, 0, run.output);
 }
 
-/** How often `text` stands in `whole`. */
+/**
+ * How often `text` stands in `whole`.
+ *
+ * @param {string} whole
+ * @param {string} text
+ */
 const count = (whole, text) => whole.split(text).length - 1;
 
-/** The command line and the environment of every process that can be read. */
+/**
+ * The command line and the environment of every process that can be read.
+ *
+ * @returns {{ [path: string]: string | Buffer }}
+ */
 function processes() {
   if (!existsSync("/proc")) return {};
+  /** @param {string} path */
   const read = (path) => {
     try {
       return readFileSync(path);
@@ -93,9 +135,19 @@ function processes() {
 
 describe("at a terminal", () => {
   const TYPED = "the-token-from-the-profile-at-guru";
-  let first, calls, running, secrets, second;
+  /** @type {Run} */
+  let first;
+  /** @type {string[]} */
+  let calls;
+  /** @type {ReturnType<typeof processes>} */
+  let running;
+  /** @type {{ [name: string]: string }} */
+  let secrets;
+  /** @type {Run} */
+  let second;
 
   before(async () => {
+    /** @param {string} text */
     const configure = (text) => inForce(inForce(text, "[vars.CALLERS.backend]"), "[vars.CONNECTIONS.guru]");
     // As the repository has it: with the build command, which finds everything up to date.
     await prepare({
@@ -223,6 +275,10 @@ describe("at a terminal", () => {
       secrets: { ...secrets, GURU_ACCOUNT_TOKEN: "account-token" },
     });
     try {
+      /**
+       * @param {string} path
+       * @param {string} key
+       */
       const asked = async (path, key) =>
         (await fetch(broker.url + path, { headers: { Authorization: `Bearer ${key}` } })).status;
       assert.equal(await asked("/admin/connections/guru/webhooks?state=failed", secrets.ADMIN_KEY), 200);
@@ -301,10 +357,10 @@ describe("where nobody is at a terminal", () => {
 
   test("--dry-run builds and checks, and needs no account", async () => {
     await prepare({ configure: (text) => staging(withoutBuild(text)) });
-    for (const [args, checked] of [
+    for (const [args, checked] of /** @type {[args: string[], checked: string][]} */ ([
       [["--dry-run"], "the top"],
       [["--dry-run", "--env", "staging"], "staging"],
-    ]) {
+    ])) {
       const run = await project.deploy(args, { ...hosts.env });
       assert.equal(run.code, 0, run.output);
       assert.ok(run.output.includes(`\nchecked wrangler.toml of ${checked}\n`));
@@ -316,6 +372,7 @@ describe("where nobody is at a terminal", () => {
   });
 
   test("an environment is a Worker of its own, and takes nothing from production", async () => {
+    /** @param {string} text */
     const configure = (text) => inForce(staging(withoutBuild(text)), "workers_dev = false");
     await prepare({ configure, secrets: ["SEALING_KEYS", "BACKEND_KEY", "GURU_TOKEN"] }, { [STAGING]: ALIVE });
     await putSecrets({ SEALING_KEYS: "s", BACKEND_KEY: "b", GURU_TOKEN: "g" }, "--env", "staging");
@@ -330,10 +387,10 @@ describe("where nobody is at a terminal", () => {
       cloudflare.namespaces.map(({ title }) => title),
       ["porteiro-staging-tokens"],
     );
-    const { metadata } = worker.versions.at(-1);
-    assert.deepEqual(metadata.migrations.steps, [{ new_sqlite_classes: ["Keeper"] }]);
+    const [{ metadata }] = worker.versions.slice(-1);
+    assert.deepEqual(metadata.migrations?.steps, [{ new_sqlite_classes: ["Keeper"] }]);
     assert.deepEqual(metadata.observability, { enabled: true, logs: { invocation_logs: false } });
-    assert.ok(metadata.compatibility_flags.includes("global_fetch_strictly_public"));
+    assert.ok(metadata.compatibility_flags?.includes("global_fetch_strictly_public"));
     assert.deepEqual(metadata.bindings.map(({ name }) => name).sort(), [
       "ALLOWED_ORIGINS",
       "BASE_PATH",
@@ -347,6 +404,7 @@ describe("where nobody is at a terminal", () => {
   });
 
   test("on a route, healthz is asked below the application's own host", async () => {
+    /** @param {string} text */
     const configure = (text) =>
       inForce(withoutBuild(text), "workers_dev = false").replace('BASE_PATH = ""', 'BASE_PATH = "/broker"');
     await prepare({ configure }, { "app.example.com": ALIVE });

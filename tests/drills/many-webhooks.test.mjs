@@ -17,12 +17,21 @@ import {
 } from "../e2e/support/events.mjs";
 import { startReceiver } from "../e2e/support/receiver.mjs";
 
+/** @import { Broker } from "../e2e/support/broker.mjs" */
+/** @import { Inbox, Receiver } from "../e2e/support/receiver.mjs" */
+
 const EVENTS = 1_000;
 
 // How long what has to come may take on a slow machine.
 const PATIENCE = 180_000;
 
-let receiver, closed, broker;
+/** @type {Receiver} */
+let receiver;
+/** @type {Receiver} */
+let closed;
+/** @type {Broker} */
+let broker;
+/** @type {{ [id: string]: Inbox }} */
 const c = {};
 
 before(async () => {
@@ -56,6 +65,7 @@ describe(`${EVENTS} events at once`, () => {
     await settled(broker, inbox, PATIENCE);
     assertEachOnce(inbox, events);
     assert.ok(inbox.maxConcurrent <= 5, `${inbox.maxConcurrent} at once`);
+    /** @param {number} ms */
     const seconds = (ms) => `${Math.round(ms / 100) / 10} s`;
     t.diagnostic(
       `${EVENTS} events accepted in ${seconds(accepted - began)} and delivered in ${seconds(performance.now() - began)}, ${inbox.maxConcurrent} at once`,
@@ -76,6 +86,7 @@ describe(`${EVENTS} events at once`, () => {
 });
 
 describe("a broker that is killed", () => {
+  /** @type {{ [id: string]: string[] }} */
   const events = {};
 
   // Nobody asks for anything but the sender: an event is delivered without further calls.
@@ -85,7 +96,8 @@ describe("a broker that is killed", () => {
     await sendAll(broker, c.done, events.done);
     await settled(broker, c.done);
     c.unanswered.answer({ hang: true });
-    await accept(broker, c.unanswered, (events.unanswered = c.unanswered.event()));
+    events.unanswered = newEvents(c.unanswered, 1);
+    await accept(broker, c.unanswered, events.unanswered[0]);
     await delivered(c.unanswered, 1);
     events.killed = newEvents(c.killed, 20);
     await sendAll(broker, c.killed, events.killed);
@@ -107,12 +119,12 @@ describe("a broker that is killed", () => {
   });
 
   test("knows afterwards what was delivered: the same events go nowhere", async () => {
-    for (const [id, count] of [
+    for (const [id, count] of /** @type {[id: string, count: number][]} */ ([
       ["done", 3],
       ["killed", 20],
       ["unanswered", 2],
-    ]) {
-      await sendAll(broker, c[id], [events[id]].flat());
+    ])) {
+      await sendAll(broker, c[id], events[id]);
       await settled(broker, c[id]);
       assert.equal(c[id].deliveries.length, count, id);
     }
@@ -120,18 +132,18 @@ describe("a broker that is killed", () => {
 
   test("five times while events come in loses none, whichever were accepted", async () => {
     const inbox = c["killed-again"];
+    /** @type {string[]} */
     const accepted = [];
     for (let round = 1; round <= 5; round += 1) {
       const sent = newEvents(inbox, 60);
       const agent = new Agent({ keepAlive: true, maxSockets: 10 });
       let answers = 0;
-      let enough;
-      const some = new Promise((resolve) => (enough = resolve));
+      const { promise: some, resolve: enough } = Promise.withResolvers();
       const all = sent.map(async (event) => {
-        const { status } = await sendEvent(broker, inbox, event, { agent }).catch(() => ({}));
-        if (status === 202) accepted.push(event);
+        const answer = await sendEvent(broker, inbox, event, { agent }).catch(() => undefined);
+        if (answer?.status === 202) accepted.push(event);
         answers += 1;
-        if (answers === 20) enough();
+        if (answers === 20) enough(undefined);
       });
       await some;
       await broker.kill();
@@ -141,6 +153,7 @@ describe("a broker that is killed", () => {
     }
     assert.ok(accepted.length >= 50, `only ${accepted.length} were accepted`);
     await settled(broker, inbox, PATIENCE);
+    /** @param {string} text */
     const idOf = (text) => JSON.parse(text).id;
     const arrived = new Set(inbox.texts.map(idOf));
     assert.deepEqual(

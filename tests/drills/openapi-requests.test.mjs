@@ -9,6 +9,10 @@ import { startReceiver } from "../e2e/support/receiver.mjs";
 import { until } from "../e2e/support/until.mjs";
 import { send, startUpstream } from "../e2e/support/upstream.mjs";
 
+/** @import { Broker } from "../e2e/support/broker.mjs" */
+/** @import { Receiver } from "../e2e/support/receiver.mjs" */
+/** @import { Handler, Upstream } from "../e2e/support/upstream.mjs" */
+
 /** @type {any} */
 const document = await readDocument();
 const operations = operationsOf(document);
@@ -19,12 +23,18 @@ describe("a broker that anything is asked of", () => {
   const SOMEBODY = { username: "somebody@example.com", password: "another password" };
   const env = { ADMIN_KEY, CALLER_KEY: KEY, PERSON: SOMEBODY.username, PASSWORD: SOMEBODY.password };
 
-  let upstream, receiver, broker;
+  /** @type {Upstream} */
+  let upstream;
+  /** @type {Receiver} */
+  let receiver;
+  /** @type {Broker} */
+  let broker;
 
   before(async () => {
     upstream = await startUpstream();
     receiver = await startReceiver();
     // Made-up requests have made-up addresses.
+    /** @type {(...call: Parameters<Handler>) => Promise<void>} */
     const takeAnything = async (_, response, record) => {
       await record.done;
       send(response, { body: { took: record.bytes } });

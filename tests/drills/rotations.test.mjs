@@ -18,7 +18,12 @@ import { until } from "../e2e/support/until.mjs";
 import { startFront } from "../e2e/support/front.mjs";
 import { Person } from "../e2e/support/person.mjs";
 import { newSecret } from "../e2e/support/receiver.mjs";
+import { portOf } from "../e2e/support/servers.mjs";
 import { startUpstream } from "../e2e/support/upstream.mjs";
+
+/** @import { Broker, LogLine, Secrets } from "../e2e/support/broker.mjs" */
+/** @import { Answer, CallOptions } from "../e2e/support/client.mjs" */
+/** @import { ConnectionSettings, Connection, Upstream } from "../e2e/support/upstream.mjs" */
 
 // Calls under way at once, of each kind.
 const CALLERS = 8;
@@ -30,11 +35,23 @@ const PATIENCE = 60_000;
 const newKey = () => randomBytes(32).toString("hex");
 
 const agent = keepAlive();
+/** @type {{ [id: string]: Connection }} */
 const providers = {};
 const [FIRST, SECOND] = [sealingKey("k1"), sealingKey("k2")];
 /** What those outside use now. */
 const now = { backend: KEY, shop: newKey(), admin: ADMIN_KEY, accountToken: newKey(), webhookSecret: newSecret() };
-let upstream, broker, front, receiver, load, person;
+/** @type {Upstream} */
+let upstream;
+/** @type {Broker} */
+let broker;
+/** @type {Awaited<ReturnType<typeof startFront>>} */
+let front;
+/** @type {Awaited<ReturnType<typeof startReceiver>>} */
+let receiver;
+/** @type {Load} */
+let load;
+/** @type {Person} */
+let person;
 
 before(async () => {
   upstream = await startUpstream();
@@ -42,12 +59,14 @@ before(async () => {
   const credentials = { client_secret: "a client secret", username: "an account", password: "a password" };
   const { client_secret } = credentials;
   const webhook = { forward_to: receiver.url, token_field: "token", id_field: "id" };
-  for (const [id, settings] of Object.entries({
+  /** @type {{ [id: string]: ConnectionSettings }} */
+  const all = {
     account: { grant: "password", credentials },
     client: { credentials: { client_secret }, fields: { rules: [{ ...EVERYTHING, callers: ["shop"] }] } },
     fixed: { grant: "static", credentials: { token: "a-static-token" }, fields: { webhook } },
     people: { users: {}, credentials: { client_secret } },
-  })) {
+  };
+  for (const [id, settings] of Object.entries(all)) {
     providers[id] = upstream.connection(id, { strict: true, ...settings });
   }
   broker = await startBroker({
@@ -84,10 +103,17 @@ after(async () => {
   await Promise.all([receiver, upstream].map((one) => one?.close()));
 });
 
+/**
+ * @param {string} target
+ * @param {string | null} key
+ * @param {CallOptions} [options]
+ */
 const send = (target, key, options) => call(front.url, target, { key, agent, timeout: PATIENCE, ...options });
 
+/** @type {Set<string>} */
 const sent = new Set();
 
+/** @param {string} token */
 async function sendEvent(token) {
   const id = randomBytes(8).toString("hex");
   const answer = await send("/webhooks/fixed", null, { method: "POST", json: { token, id } });
@@ -104,13 +130,26 @@ async function signedIn() {
 
 /** Calls that come without end, and how they were answered. */
 class Load {
+  /** @type {{ [name: string]: number }} */
   counts = {};
-  /** How often each answer came that should not. */
+  /**
+   * How often each answer came that should not.
+   *
+   * @type {{ [what: string]: number }}
+   */
   failures = {};
   #goesOn = true;
+  /** @type {Promise<void>[]} */
   #all = [];
 
-  /** Has `count` callers make one call after the other. */
+  /**
+   * Has `count` callers make one call after the other.
+   *
+   * @param {string} name
+   * @param {number} count
+   * @param {() => Promise<Answer>} make
+   * @param {number} [pause] in milliseconds
+   */
   begin(name, count, make, pause = 20) {
     this.counts[name] = 0;
     for (let number = 0; number < count; number += 1) this.#all.push(this.#go(name, make, pause));
@@ -119,6 +158,7 @@ class Load {
   /** Resolves when every kind of calls was answered often enough from now on. */
   async passes() {
     const before = { ...this.counts };
+    /** @type {{ [name: string]: number }} */
     const enough = { operator: 3, events: 6 };
     const passed = () =>
       Object.entries(this.counts).every(([name, count]) => count - before[name] >= (enough[name] ?? ENOUGH / 4));
@@ -131,15 +171,21 @@ class Load {
     await Promise.all(this.#all);
   }
 
+  /** @param {string} what */
   #fail(what) {
     this.failures[what] = (this.failures[what] ?? 0) + 1;
   }
 
+  /**
+   * @param {string} name
+   * @param {() => Promise<Answer>} make
+   * @param {number} pause
+   */
   async #go(name, make, pause) {
     while (this.#goesOn) {
-      const answer = await make().catch(({ message }) => ({ status: message }));
+      const answer = await make().catch(({ message }) => ({ status: message, text: "" }));
       if (answer.status !== (name === "events" ? 202 : 200))
-        this.#fail(`${name}: ${answer.status} ${answer.text?.match(/"code":"\w+"/)}`);
+        this.#fail(`${name}: ${answer.status} ${answer.text.match(/"code":"\w+"/)}`);
       this.counts[name] += 1;
       await sleep(pause);
     }
@@ -148,47 +194,67 @@ class Load {
 
 /** The application: it knows one webhook secret, and refuses what that did not sign. */
 async function startReceiver() {
+  /** @type {Set<string>} */
   const got = new Set();
+  /** @type {string[]} */
   const refused = [];
   const server = createServer(async (request, response) => {
     const body = await text(request);
     try {
-      got.add(new Webhook(now.webhookSecret).verify(body, request.headers).id);
+      const headers = /** @type {{ [name: string]: string }} */ (request.headers);
+      const event = /** @type {{ id: string }} */ (new Webhook(now.webhookSecret).verify(body, headers));
+      got.add(event.id);
       response.writeHead(204).end();
     } catch (error) {
-      refused.push(error.message);
+      refused.push(String(error));
       response.writeHead(401).end();
     }
   });
   await listen(server, 0);
-  return { url: `http://127.0.0.1:${server.address().port}/`, got, refused, close: () => closeServer(server) };
+  return { url: `http://127.0.0.1:${portOf(server)}/`, got, refused, close: () => closeServer(server) };
 }
 
-/** Has `provider` end all its tokens, and sees calls pass with a new one; the parameters that obtained it. */
+/**
+ * Has `provider` end all its tokens, and sees calls pass with a new one; the parameters that obtained it.
+ *
+ * @param {Connection} provider
+ */
 async function renewed(provider) {
   const { length } = provider.granted;
   provider.revoke();
   provider.forgetRefreshTokens();
   await provider.until(({ granted }) => granted.length > length, { limit: 20_000, what: "a new token" });
-  const { parameters } = provider.granted.at(-1);
+  const [{ parameters }] = provider.granted.slice(-1);
   await load.passes();
   return parameters;
 }
 
-/** Sets secrets, as `wrangler secret put` does, and sees calls pass. */
+/**
+ * Sets secrets, as `wrangler secret put` does, and sees calls pass.
+ *
+ * @param {Secrets} secrets
+ */
 async function put(secrets) {
   await front.change({ secrets });
   await load.passes();
 }
 
-/** The log lines of calls, which `wanted` accepts, while calls pass. */
+/**
+ * The log lines of calls, which `wanted` accepts, while calls pass.
+ *
+ * @param {(line: LogLine) => unknown} wanted
+ */
 async function linesOf(wanted) {
   const since = broker.output.length;
   await load.passes();
   return broker.logsSince(since).filter((line) => line.event === "call" && wanted(line));
 }
 
-/** Which key the stored token sets are sealed with, where the broker tells. */
+/**
+ * Which key the stored token sets are sealed with, where the broker tells.
+ *
+ * @param {string} connection
+ */
 async function sealedWith(connection) {
   const answer = await send(`/admin/connections/${connection}`, now.admin);
   return answer.status === 200 ? answer.json().sealing_key : undefined;
@@ -251,6 +317,7 @@ describe("under load, without a call that fails", () => {
   test("a caller's key follows another", async () => {
     const [old, next] = [now.shop, newKey()];
     await put({ SHOP_KEY: `${old}, ${next}` });
+    /** @param {LogLine} line */
     const ofShop = ({ caller }) => caller === "shop";
     assert.deepEqual(numbers(await linesOf(ofShop), "key"), [1]);
     now.shop = next;
@@ -265,6 +332,7 @@ describe("under load, without a call that fails", () => {
   test("an account token of webhooks follows another", async () => {
     const [old, next] = [now.accountToken, newKey()];
     await put({ FIXED_ACCOUNT_TOKEN: `${old},${next}` });
+    /** @param {LogLine} line */
     const ofEvents = ({ webhook_id: id }) => id;
     assert.deepEqual(numbers(await linesOf(ofEvents), "account_token"), [1]);
     now.accountToken = next;
@@ -323,6 +391,10 @@ describe("under load, without a call that fails", () => {
 
 const tokenRequests = () => Object.values(providers).reduce((sum, { tokenRequests }) => sum + tokenRequests.length, 0);
 
+/**
+ * @param {LogLine[]} lines
+ * @param {string} member
+ */
 const numbers = (lines, member) => [...new Set(lines.map((line) => line[member]))].sort();
 
 /** Resolves when all that was sent by now is delivered. */

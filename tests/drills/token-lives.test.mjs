@@ -11,13 +11,22 @@ import { EVERYTHING, startBroker } from "../e2e/support/broker.mjs";
 import { startGate } from "../e2e/support/gate.mjs";
 import { startUpstream } from "../e2e/support/upstream.mjs";
 
+/** @import { Broker, LogLine } from "../e2e/support/broker.mjs" */
+/** @import { Answer, CallOptions } from "../e2e/support/client.mjs" */
+/** @import { Gate } from "../e2e/support/gate.mjs" */
+/** @import { ConnectionSettings, Connection, Upstream } from "../e2e/support/upstream.mjs" */
+
 const CROWD = 200;
 
 // How long what has to come may take on a slow machine.
 const PATIENCE = 60_000;
 
-// Lives are short, so that tokens end soon, and long enough that a slow
-// machine renews them in time.
+/**
+ * Lives are short, so that tokens end soon, and long enough that a slow
+ * machine renews them in time.
+ *
+ * @type {{ [id: string]: ConnectionSettings }}
+ */
 const CONNECTIONS = {
   ended: { grant: "password", expiresIn: 6 },
   // All of its ageing, 0.9 s at least, is there to renew it ahead.
@@ -27,17 +36,28 @@ const CONNECTIONS = {
   paused: { grant: "password", expiresIn: 4 },
 };
 
-// What a token endpoint that is down does, and what the log calls it. From the
-// first failure to the end of the wait after it take less than the 2.7 s that
-// such a token has left.
+/**
+ * What a token endpoint that is down does, and what the log calls it. From the
+ * first failure to the end of the wait after it take less than the 2.7 s that
+ * such a token has left.
+ *
+ * @type {{ [id: string]: { outcome: string, begin: (gate: Gate) => unknown, end?: (gate: Gate) => unknown } }}
+ */
 const OUTAGES = {
   unavailable: { outcome: "token_endpoint_unreachable", begin: (gate) => (gate.mode = "unavailable") },
   refusing: { outcome: "token_endpoint_unreachable", begin: (gate) => gate.shut(), end: (gate) => gate.open() },
   hanging: { outcome: "token_endpoint_timeout", begin: (gate) => (gate.mode = "lose-request") },
 };
 
-let upstream, rotating, broker;
+/** @type {Upstream} */
+let upstream;
+/** @type {Awaited<ReturnType<typeof startHubsoft>>} */
+let rotating;
+/** @type {Broker} */
+let broker;
+/** @type {{ [id: string]: Connection }} */
 const c = {};
+/** @type {{ [id: string]: Gate }} */
 const gates = {};
 
 before(async () => {
@@ -48,7 +68,7 @@ before(async () => {
     const fields = { token_url: gates[id].url, token_timeout_ms: 400 };
     c[id] = upstream.connection(id, { grant: "password", expiresIn: 18, fields });
   }
-  gates.rotating = await startGate(rotating.tokenUrl);
+  gates.rotating = await startGate(String(rotating.tokenUrl));
   broker = await startBroker({
     vars: {
       CONNECTIONS: {
@@ -74,21 +94,37 @@ after(async () => {
   await Promise.all([upstream, rotating].map((one) => one?.close()));
 });
 
+/**
+ * @param {string} prefix
+ * @param {Pick<typeof rotating, "credentials">} provider
+ */
 const secretsOf = (prefix, { credentials }) =>
   Object.fromEntries(Object.entries(credentials).map(([field, value]) => [`${prefix}_${field.toUpperCase()}`, value]));
 
 const ROTATING = "/api/rotating/api/v1/integracao/cliente?limit=1";
 
+/** @param {Connection} connection */
 const types = (connection) => connection.tokenRequests.map(({ parameters }) => parameters.grant_type);
 
-/** How often each of `values` is there. */
+/**
+ * How often each of `values` is there.
+ *
+ * @param {(string | number | undefined)[]} values
+ */
 function tally(values) {
+  /** @type {{ [value: string]: number }} */
   const counts = {};
-  for (const value of values) counts[value] = (counts[value] ?? 0) + 1;
+  for (const value of values.map(String)) counts[value] = (counts[value] ?? 0) + 1;
   return counts;
 }
 
-/** Sends `count` calls at once, each over a connection of its own, and waits for all answers. */
+/**
+ * Sends `count` calls at once, each over a connection of its own, and waits for all answers.
+ *
+ * @template T
+ * @param {number} count
+ * @param {(options: CallOptions, i: number) => Promise<T>} call
+ */
 async function atOnce(count, call) {
   const agent = new Agent({ keepAlive: true, maxSockets: Infinity });
   try {
@@ -98,9 +134,15 @@ async function atOnce(count, call) {
   }
 }
 
-/** Sends a call every 60 ms, whether the last is answered or not, until `done`; gives the answers and the time each took. */
+/**
+ * Sends a call every 60 ms, whether the last is answered or not, until `done`; gives the answers and the time each took.
+ *
+ * @param {Connection} connection
+ * @param {() => boolean} done
+ */
 async function traffic(connection, done) {
   const agent = new Agent({ keepAlive: true, maxSockets: Infinity });
+  /** @type {Promise<{ answer: Answer, took: number }>[]} */
   const calls = [];
   try {
     for (const end = Date.now() + PATIENCE; !done(); ) {
@@ -116,23 +158,37 @@ async function traffic(connection, done) {
   }
 }
 
+/** @param {Answer[]} answers */
 const statuses = (answers) => tally(answers.map(({ status }) => status));
+/** @param {Answer[]} answers */
 const sources = (answers) => tally(answers.map(({ tokenSource }) => tokenSource));
+/** @param {{ [name: string]: number }} counts */
 const said = (counts) =>
   Object.entries(counts)
     .map(([name, count]) => `${count} ${name}`)
     .join(", ");
 
-/** Waits until `connection` is asked for its `count`th token. */
+/**
+ * Waits until `connection` is asked for its `count`th token.
+ *
+ * @param {Connection} connection
+ * @param {number} count
+ */
 const asked = (connection, count) =>
   connection.until(({ tokenRequests }) => tokenRequests.length >= count, {
     limit: PATIENCE,
     what: `token request ${count}`,
   });
 
-/** When the `count`th token of `connection` ends, as the broker counts, at the latest. */
+/**
+ * When the `count`th token of `connection` ends, as the broker counts, at the latest.
+ *
+ * @param {Connection} connection
+ * @param {number} count
+ */
 const endOf = ({ tokenRequests, settings }, count) => tokenRequests[count - 1].at + settings.expiresIn * 1_000;
 
+/** @param {number} at */
 const sleepUntil = (at) => sleep(Math.max(at - Date.now(), 0));
 
 describe(`${CROWD} calls at once`, () => {
@@ -216,15 +272,18 @@ describe("time", { concurrency: true }, () => {
     t.diagnostic(`waited ${answer.serverTiming.token.dur} ms for a token`);
   });
 
-  for (const [id, { outcome, begin, end = (gate) => (gate.mode = "pass") }] of Object.entries(OUTAGES)) {
+  /** @param {Gate} gate */
+  const pass = (gate) => (gate.mode = "pass");
+  for (const [id, { outcome, begin, end = pass }] of Object.entries(OUTAGES)) {
     test(`spent with a token endpoint that is ${id} fails no call, and the renewal comes afterwards`, async (t) => {
       const [connection, gate] = [c[id], gates[id]];
       assertStatus(await broker.call(connection.api()));
       const since = broker.output.length;
+      /** @param {LogLine} log */
       const failed = (log) => log.event === "grant" && log.connection === id && log.outcome === outcome;
       await begin(gate);
       const over = broker.logged(failed, { since, limit: PATIENCE, what: "the failure" }).then(() => end(gate));
-      const renewed = () => connection.requests.at(-1).token !== connection.requests[0].token;
+      const renewed = () => connection.lastRequest.token !== connection.requests[0].token;
       const [calls] = await Promise.all([traffic(connection, renewed), over]);
       const answers = calls.map(({ answer }) => answer);
       assert.deepEqual(statuses(answers), { 200: answers.length });
@@ -242,10 +301,12 @@ describe("time", { concurrency: true }, () => {
 describe("a broker that is killed in the middle of a refresh", () => {
   test("ten times sends a refresh token a second time at most, and then makes one new grant", async (t) => {
     const gate = gates.rotating;
+    /** @param {CallOptions} [options] */
     const call = (options) => broker.call(ROTATING, options);
     assertStatus(await call());
     const began = performance.now();
     for (let round = 1; round <= 10; round += 1) {
+      /** @type {"lose-request" | "lose-answer"} */
       const mode = round % 2 ? "lose-request" : "lose-answer";
       const seen = gate.requests.length;
       rotating.revokeAccessTokens();

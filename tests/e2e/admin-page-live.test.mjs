@@ -11,16 +11,34 @@ import { startReceiver } from "./support/receiver.mjs";
 import { search } from "./support/search.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 
+/** @import { Browser, Locator } from "playwright-core" */
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { CallOptions } from "./support/client.mjs" */
+/** @import { Opened, PageSettings } from "./support/operators-browser.mjs" */
+/** @import { Inbox, Receiver } from "./support/receiver.mjs" */
+/** @import { Connection, Upstream } from "./support/upstream.mjs" */
+
 const BASE = "/broker";
 const ADMIN = `${BASE}/admin/`;
 
-let browser, upstream, receiver, broker, url;
-const c = {};
+/** @type {Browser} */
+let browser;
+/** @type {Upstream} */
+let upstream;
+/** @type {Receiver} */
+let receiver;
+/** @type {Broker} */
+let broker;
+/** @type {string} */
+let url;
+const c =
+  /** @type {{ [id in "cold" | "drop" | "refused" | "slow" | "tenant"]: Connection } & { hooked: Inbox }} */ ({});
+/** @type {Opened[]} */
 let opened = [];
 
 before(async () => {
   [browser, upstream, receiver] = await Promise.all([startBrowser(), startUpstream(), startReceiver()]);
-  for (const id of ["cold", "drop", "refused", "slow"]) c[id] = upstream.connection(id);
+  for (const id of /** @type {const} */ (["cold", "drop", "refused", "slow"])) c[id] = upstream.connection(id);
   upstream.connection("fixed", { grant: "static" });
   upstream.connection("people", { users: { maria: "a password of her own" } });
   upstream.connection("broken");
@@ -51,23 +69,30 @@ after(async () => {
   await Promise.all([upstream, receiver].map((one) => one?.close()));
 });
 
+/** @param {PageSettings} [settings] */
 async function open(settings) {
   const one = await openPage(browser, url, ADMIN_KEY, settings);
   opened.push(one);
   return one;
 }
 
+/**
+ * @param {string} target
+ * @param {CallOptions} [options]
+ */
 const operator = (target, options) => broker.call(`${ADMIN}${target}`, { key: ADMIN_KEY, ...options });
+/** @param {Connection} connection */
 const calls = (connection) => broker.call(`${BASE}${connection.api()}`);
+/** @param {Locator} row */
 const stateOf = (row) => row.locator(".state p").first().innerText();
 
 describe("the operators' page", () => {
   test("is for operators, under a strict policy", async () => {
-    for (const [file, type] of [
+    for (const [file, type] of /** @type {[file: string, type: RegExp][]} */ ([
       ["", /^text\/html; ?charset=utf-8$/i],
       ["page.css", /^text\/css\b/],
       ["page.js", /^text\/javascript\b/],
-    ]) {
+    ])) {
       assertProblem(await operator(file, { key: null }), 401, "caller_unauthenticated");
       const answer = assertStatus(await operator(file));
       assert.match(answer.headers["content-type"], type);
@@ -84,7 +109,7 @@ describe("the operators' page", () => {
     assert.equal(new URL(page.url()).pathname, ADMIN);
     const context = await browser.newContext({ httpCredentials: { username: "operator", password: `${ADMIN_KEY}?` } });
     const answer = await (await context.newPage()).goto(url);
-    assert.equal(answer.status(), 401);
+    assert.equal(answer?.status(), 401);
     await context.close();
   });
 
@@ -183,6 +208,7 @@ describe("the operators' page", () => {
   });
 
   test("is never given a token, a secret or the key", async () => {
+    /** @type {{ [response: string]: string }} */
     const received = {};
     const { page, row } = await open();
     page.on("response", async (response) => {
@@ -199,7 +225,7 @@ describe("the operators' page", () => {
       ...Object.entries({
         ...upstream.secrets,
         ...receiver.secrets,
-        SEALING_KEYS: broker.secrets.SEALING_KEYS.split(":")[1],
+        SEALING_KEYS: String(broker.secrets.SEALING_KEYS).split(":")[1],
       }).filter(([name]) => !name.endsWith("CLIENT_ID")),
     ]);
     assert.ok(Object.keys(received).length >= 5 && upstream.issued.length >= 4);

@@ -12,10 +12,20 @@ import { openPage, startBrowser } from "./support/operators-browser.mjs";
 import { house, houseEvents } from "./support/operators-data.mjs";
 import { entryOf, FILES, NOON, startOperators } from "./support/operators.mjs";
 
+/** @import { Browser, Page } from "playwright-core" */
+/** @import { Opened, PageSettings } from "./support/operators-browser.mjs" */
+/** @import { Operators } from "./support/operators.mjs" */
+
 /** With PORTEIRO_SCREENSHOTS=1 the pictures of the documentation are made anew. */
 const PICTURES = process.env.PORTEIRO_SCREENSHOTS === "1";
 
-let browser, operators, folder;
+/** @type {Browser} */
+let browser;
+/** @type {Operators} */
+let operators;
+/** @type {string} */
+let folder;
+/** @type {Opened[]} */
 let opened = [];
 
 before(async () => {
@@ -40,6 +50,7 @@ after(async () => {
   await operators?.close();
 });
 
+/** @param {PageSettings} [settings] */
 async function open(settings, entries = house()) {
   operators.entries.clear();
   for (const entry of entries) operators.entries.set(entry.id, entry);
@@ -53,10 +64,16 @@ async function open(settings, entries = house()) {
 describe("the keyboard alone", () => {
   test("refreshes a connection and drops a token", async () => {
     const { page, row, focused } = await open();
+    /**
+     * @param {string} key
+     * @param {string} until
+     */
     const walk = async (key, until) => {
       for (let i = 0; i < 80; i += 1) {
         await page.keyboard.press(key);
-        const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+        const outline = await page.evaluate(
+          () => getComputedStyle(document.activeElement ?? document.body).outlineStyle,
+        );
         assert.equal(outline, "solid", `${await focused()} has no visible focus`);
         if ((await focused()) === until) return;
       }
@@ -90,7 +107,7 @@ describe("the keyboard alone", () => {
       await page.keyboard.press("Tab");
       const at = await page.evaluate(() => {
         const all = [...document.querySelectorAll("button, input")].filter((node) => node.checkVisibility());
-        return document.activeElement === document.body ? -1 : all.indexOf(document.activeElement);
+        return document.activeElement ? all.indexOf(document.activeElement) : -1;
       });
       if (at < 0) break;
       order.push(at);
@@ -115,7 +132,7 @@ describe("the keyboard alone", () => {
       await page.keyboard.press("Tab");
     }
     assert.deepEqual(names.slice(0, 2), ["Close", "Send all failed again"]);
-    assert.match(names[2], /^Send again: msg_5f0c/);
+    assert.match(String(names[2]), /^Send again: msg_5f0c/);
     await page.keyboard.press("Shift+Tab");
     await page.keyboard.press("Enter");
     // What is said is said a moment after the answer came, whenever that is.
@@ -173,34 +190,52 @@ describe("ears", () => {
   });
 });
 
-/** The contrast of each text and shape with what is behind it, the least of each pair of colours. */
+/**
+ * The contrast of each text and shape with what is behind it, the least of each pair of colours.
+ *
+ * @param {Page} page
+ */
 const contrasts = (page) =>
   page.evaluate(() => {
     const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+    if (!canvas) throw new Error("there is no canvas");
+    /** @param {string} colour */
     const rgba = (colour) => {
       canvas.clearRect(0, 0, 1, 1);
       canvas.fillStyle = colour;
       canvas.fillRect(0, 0, 1, 1);
       return [...canvas.getImageData(0, 0, 1, 1).data];
     };
+    /** @param {number[]} colour */
     const luminance = (colour) => {
       const [r, g, b] = colour
         .map((value) => value / 255)
         .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
       return 0.2126 * r + 0.7152 * g + 0.0722 * b;
     };
+    /**
+     * @param {number[]} a
+     * @param {number[]} b
+     */
     const ratio = (a, b) => {
       const [high, low] = [luminance(a), luminance(b)].sort((x, y) => y - x);
       return (high + 0.05) / (low + 0.05);
     };
+    /** @param {Element} node */
     const ground = (node) => {
-      for (let at = node; at; at = at.parentElement) {
+      for (let at = /** @type {Element | null} */ (node); at; at = at.parentElement) {
         const colour = rgba(getComputedStyle(at).backgroundColor);
         if (colour[3] === 255) return colour;
       }
       return rgba("white");
     };
+    /** @type {{ [pair: string]: number }} */
     const found = {};
+    /**
+     * @param {Element} node
+     * @param {string} colour
+     * @param {string} what
+     */
     const note = (node, colour, what) => {
       const behind = ground(node);
       const key = `${what} ${colour} on ${behind}`;
@@ -210,7 +245,7 @@ const contrasts = (page) =>
     for (const node of open.querySelectorAll("*")) {
       if (!node.checkVisibility({ visibilityProperty: true }) || node.closest(".unseen, noscript")) continue;
       const style = getComputedStyle(node);
-      if ([...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim()))
+      if ([...node.childNodes].some((child) => child instanceof Text && child.data.trim()))
         note(node, style.color, "text");
       if (node.matches("input")) note(node, getComputedStyle(node, "::placeholder").color, "text");
       if (node.matches(".shape")) note(node, style.color, "shape");
@@ -223,9 +258,13 @@ const contrasts = (page) =>
   });
 
 describe("eyes", () => {
-  for (const colorScheme of ["light", "dark"]) {
+  for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
     test(`have contrast, ${colorScheme}`, async () => {
       const { page, row } = await open({ colorScheme });
+      /**
+       * @param {string} what
+       * @param {number} least
+       */
       const check = async (what, least) => {
         const found = await contrasts(page);
         assert.ok(Object.keys(found).length >= least, `${what}: ${JSON.stringify(found)}`);
@@ -257,10 +296,10 @@ describe("eyes", () => {
   }
 
   test("see nothing move where they asked for that", async () => {
-    for (const [reducedMotion, wanted] of [
+    for (const [reducedMotion, wanted] of /** @type {const} */ ([
       ["reduce", "0s"],
       ["no-preference", "1s"],
-    ]) {
+    ])) {
       const { row } = await open({ reducedMotion });
       assert.equal(
         await row("ledger")
@@ -280,6 +319,7 @@ describe("eyes", () => {
         webhooks: { pending: 123_456, failed: 1_234_567 },
       });
       const { page, row } = await open({ width, height: 700 }, [...house(), long]);
+      /** @param {string} what */
       const check = async (what) => {
         const { scroll, beyond } = await page.evaluate(() => ({
           scroll: document.documentElement.scrollWidth,
@@ -307,7 +347,9 @@ describe("eyes", () => {
         const small = await page
           .locator("button")
           .evaluateAll((nodes) =>
-            nodes.filter((node) => node.checkVisibility() && node.offsetHeight < 34).map((node) => node.outerHTML),
+            nodes
+              .filter((node) => node.checkVisibility() && /** @type {HTMLElement} */ (node).offsetHeight < 34)
+              .map((node) => node.outerHTML),
           );
         assert.deepEqual(small, [], "too small for a finger");
       }
@@ -315,6 +357,10 @@ describe("eyes", () => {
   }
 });
 
+/**
+ * @param {string} type
+ * @param {Buffer} content
+ */
 function chunk(type, content) {
   const body = Buffer.concat([Buffer.from(type), content]);
   const [length, sum] = [Buffer.alloc(4), Buffer.alloc(4)];
@@ -323,7 +369,13 @@ function chunk(type, content) {
   return Buffer.concat([length, body, sum]);
 }
 
-/** Takes the filters (PNG, section 9) off `lines`: text on plain ground packs better without. */
+/**
+ * Takes the filters (PNG, section 9) off `lines`: text on plain ground packs better without.
+ *
+ * @param {Buffer} lines
+ * @param {number} stride
+ * @param {number} channels
+ */
 function unfilter(lines, stride, channels) {
   for (let at = 0; at < lines.length; at += 1) {
     const x = at % stride;
@@ -340,9 +392,20 @@ function unfilter(lines, stride, channels) {
   for (let at = 0; at < lines.length; at += stride) lines[at] = 0;
 }
 
-/** A PNG without a palette, packed as well as can be: its size in pixels, how many different lines it has, and its bytes. */
+/**
+ * How many bytes a pixel has, by the colour type of a PNG.
+ *
+ * @type {{ [type: number]: number }}
+ */
+const CHANNELS = { 2: 3, 6: 4 };
+
+/**
+ * A PNG without a palette, packed as well as can be: its size in pixels, how many different lines it has, and its bytes.
+ *
+ * @param {Buffer} png
+ */
 function pack(png) {
-  const [width, height, channels] = [png.readUInt32BE(16), png.readUInt32BE(20), { 2: 3, 6: 4 }[png[25]]];
+  const [width, height, channels] = [png.readUInt32BE(16), png.readUInt32BE(20), CHANNELS[png[25]]];
   const parts = [];
   for (let at = 8; at < png.length; at += 12 + png.readUInt32BE(at)) {
     if (png.toString("latin1", at + 4, at + 8) === "IDAT")
@@ -364,11 +427,11 @@ function pack(png) {
 }
 
 describe("the pictures", () => {
-  for (const [name, settings] of [
+  for (const [name, settings] of /** @type {[name: string, settings: PageSettings][]} */ ([
     ["admin-light", { width: 1280, height: 950 }],
     ["admin-dark", { width: 1280, height: 950, colorScheme: "dark" }],
     ["admin-phone", { width: 360, height: 990 }],
-  ]) {
+  ])) {
     test(`${name} shows the page`, async (t) => {
       const { page } = await open({ ...settings, reducedMotion: "reduce" });
       const path = join(folder, `${name}.png`);

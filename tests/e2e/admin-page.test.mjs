@@ -8,11 +8,18 @@ import { house, houseEvents } from "./support/operators-data.mjs";
 import { entryOf, eventOf, NOON, rfc3339, startOperators } from "./support/operators.mjs";
 import { until } from "./support/until.mjs";
 
+/** @import { Browser, Locator, Page } from "playwright-core" */
+/** @import { Opened, PageSettings } from "./support/operators-browser.mjs" */
+/** @import { Entry, Instead, Operators, OperatorsSettings } from "./support/operators.mjs" */
+
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 
+/** @type {Browser} */
 let browser;
+/** @type {Operators} */
 let operators;
+/** @type {Opened[]} */
 let opened = [];
 
 before(async () => {
@@ -26,13 +33,18 @@ afterEach(async () => {
   } finally {
     opened = [];
     await operators?.close();
-    operators = undefined;
+    operators = /** @type {any} */ (undefined);
   }
 });
 
 after(() => browser?.close());
 
-/** The page over `data`, as startOperators takes it; settings as openPage takes them. */
+/**
+ * The page over `data`.
+ *
+ * @param {OperatorsSettings} [data]
+ * @param {PageSettings} [settings]
+ */
 async function open(data = { entries: house(), events: houseEvents() }, settings) {
   operators ??= await startOperators(data);
   const one = await openPage(browser, operators.url, operators.key, settings);
@@ -40,13 +52,18 @@ async function open(data = { entries: house(), events: houseEvents() }, settings
   return one;
 }
 
+/** @param {number} ms */
 const at = (ms) => rfc3339(NOON + ms);
 const NONE = { obtained_at: null, expires_at: null };
+/** @type {(count: number, member?: (i: number) => Partial<Entry>) => Entry[]} */
 const crowd = (count, member = () => ({})) =>
   Array.from({ length: count }, (_, i) => entryOf(`tenant-${String(i).padStart(4, "0")}`, member(i)));
+/** @param {Locator} row */
 const shapeOf = (row) => row.locator(".shape use").getAttribute("href");
+/** @param {Locator} locator */
 const text = (locator) => locator.innerText();
-const ready = (page) => page.evaluate(() => document.querySelector("#reload").ariaDisabled === "false");
+/** @param {Page} page */
+const ready = (page) => page.evaluate(() => document.querySelector("#reload")?.ariaDisabled === "false");
 
 describe("a connection", () => {
   test("is shown with all that is known of it", async () => {
@@ -72,6 +89,7 @@ describe("a connection", () => {
 
   test("shows its state as a word, a shape and a colour", async () => {
     const { row } = await open();
+    /** @type {{ [word: string]: string }} */
     const seen = {};
     for (const [id, word] of [
       ["ledger", "Ready"],
@@ -112,11 +130,11 @@ describe("a connection", () => {
     assert.equal(await bar.getAttribute("data-age"), "young");
     const width = await bar.evaluate((node) => parseFloat(getComputedStyle(node, "::before").width) / node.clientWidth);
     assert.ok(Math.abs(width - 0.2) < 0.01, String(width));
-    for (const [minutes, wanted, age] of [
+    for (const [minutes, wanted, age] of /** @type {[minutes: number, wanted: string, age: string][]} */ ([
       [13, "25 min of 1 h", "young"],
       [25, "50 min of 1 h", "old"],
       [11, "ended", "over"],
-    ]) {
+    ])) {
       now += minutes * MINUTE;
       await page.clock.fastForward(minutes * MINUTE);
       await page.clock.runFor(11 * SECOND);
@@ -145,6 +163,7 @@ describe("a connection", () => {
   });
 
   test("says what to do about each error", async () => {
+    /** @type {(code: string, members?: Partial<Entry>) => Partial<Entry>} */
     const bad = (code, members) => ({
       state: "waiting",
       ...NONE,
@@ -152,6 +171,7 @@ describe("a connection", () => {
       retry_at: at(MINUTE),
       ...members,
     });
+    /** @type {{ [id: string]: [members: Partial<Entry>, wanted: RegExp] }} */
     const cases = {
       "a-password": [
         bad("credentials_rejected", { state: "rejected", grant: "password" }),
@@ -243,6 +263,7 @@ describe("the list", () => {
 
   test("is filtered by state, and remembers it in its address", async () => {
     const { page, ids, end } = await open();
+    /** @param {string} name */
     const filter = (name) => page.getByRole("group", { name: "State" }).getByRole("button", { name });
     assert.deepEqual(
       await page
@@ -262,7 +283,7 @@ describe("the list", () => {
     assert.deepEqual(await ids(), ["guru", "hubsoft-north", "stock", "tenant-cedro"]);
     await filter("All").click();
     assert.equal(new URL(page.url()).hash, "");
-    operators.entries.get("tenant-borealis").state = "ready";
+    operators.entry("tenant-borealis").state = "ready";
     await page.locator("#reload").click();
     await filter("Cold 0").click();
     await end("None is under “Cold”.");
@@ -287,13 +308,13 @@ describe("the list", () => {
 
   test("takes no late answer to an earlier search", async () => {
     const { page, ids, end } = await open();
-    let release;
-    operators.answer(/q=hub$/, { hold: new Promise((resolve) => (release = resolve)) });
+    const { promise: hold, resolve: release } = Promise.withResolvers();
+    operators.answer(/q=hub$/, { hold });
     await page.getByRole("searchbox").fill("hub");
     await until(() => operators.asked(/q=hub$/).length, "the first search");
     await page.getByRole("searchbox").fill("stock");
     await end("The one connection with “stock” in its id");
-    release();
+    release(undefined);
     await page.waitForTimeout(200);
     await page.locator("#filter-all").click();
     assert.deepEqual(await ids(), ["stock"]);
@@ -328,7 +349,7 @@ describe("five thousand connections", () => {
     assert.ok(operators.asked(/^GET connections/).length >= 12);
     assert.ok(seen > 80);
     // On the screen there are rows, not the room of some.
-    assert.ok(await page.evaluate(() => document.elementFromPoint(400, 500).closest(".row")));
+    assert.ok(await page.evaluate(() => document.elementFromPoint(400, 500)?.closest(".row")));
     await page.evaluate(() => scrollTo(0, 0));
     await page.locator(".row[data-id=tenant-0000]").waitFor();
   });
@@ -368,12 +389,12 @@ describe("five thousand connections", () => {
 
   test("are looked through no further when one says so", async () => {
     const { page, end } = await open({ entries: entries() });
-    let release;
-    operators.answer(/after=tenant-0499/, { hold: new Promise((resolve) => (release = resolve)) });
+    const { promise: hold, resolve: release } = Promise.withResolvers();
+    operators.answer(/after=tenant-0499/, { hold });
     await page.locator("#filter-attention").click();
     await until(() => operators.asked(/after=tenant-0499/).length, "the sixth page");
     await page.getByRole("button", { name: "Stop" }).click();
-    release();
+    release(undefined);
     await page.getByRole("button", { name: "Go on" }).waitFor();
     await end("600 connections looked through; there are more.");
     await page.waitForTimeout(200);
@@ -386,9 +407,12 @@ describe("five thousand connections", () => {
     const tall = { last_error: { code: "token_endpoint_timeout", at: at(-60 * MINUTE) } };
     const { page } = await open({ entries: crowd(160, (i) => (i % 3 ? {} : tall)) });
     const heights = () =>
-      page.locator("#rest .block").evaluateAll((blocks) => blocks.map((block) => block.offsetHeight));
+      page
+        .locator("#rest .block")
+        .evaluateAll((blocks) => blocks.map((block) => /** @type {HTMLElement} */ (block).offsetHeight));
     const emptied = () =>
       page.locator("#rest .block").evaluateAll((blocks) => blocks.filter((block) => !block.childElementCount).length);
+    /** @param {number} i */
     const to = async (i) => {
       await page
         .locator("#rest .block")
@@ -399,7 +423,9 @@ describe("five thousand connections", () => {
     for (const i of [0, 1, 2, 3]) await to(i);
     await until(async () => (await emptied()) >= 2, "emptied blocks");
     const before = await heights();
-    const uneven = await page.locator(".row").evaluateAll((rows) => new Set(rows.map((row) => row.offsetHeight)).size);
+    const uneven = await page
+      .locator(".row")
+      .evaluateAll((rows) => new Set(rows.map((row) => /** @type {HTMLElement} */ (row).offsetHeight)).size);
     assert.ok(before.length === 4 && uneven > 1, before.join());
     await page.locator("#reload").click();
     await until(() => ready(page), "the reload");
@@ -421,9 +447,9 @@ describe("five thousand connections", () => {
     const [id] = await page
       .locator(".row")
       .evaluateAll((rows) => rows.filter((one) => one.getBoundingClientRect().top > 200).map((one) => one.dataset.id));
-    operators.entries.get(id).grants = 777;
+    operators.entry(String(id)).grants = 777;
     await page.clock.runFor(31 * SECOND);
-    await row(id).getByText("777 grants").waitFor();
+    await row(String(id)).getByText("777 grants").waitFor();
     const asked = operators.requests.slice(before);
     assert.ok(asked.length >= 1 && asked.length <= 2, asked.join("\n"));
     await page.clock.runFor(121 * SECOND);
@@ -441,6 +467,7 @@ describe("a reload", () => {
       await page.clock.runFor(2 * SECOND);
       await until(() => count() === wanted && ready(page), `reload ${wanted}`);
     }
+    /** @param {boolean} isHidden */
     const hide = (isHidden) =>
       page.evaluate((value) => {
         Object.defineProperty(document, "hidden", { value, configurable: true });
@@ -458,11 +485,11 @@ describe("a reload", () => {
 
   test("is made once, however often one asks", async () => {
     const { page } = await open();
-    let release;
-    operators.answer(/^GET connections/, { hold: new Promise((resolve) => (release = resolve)) });
+    const { promise: hold, resolve: release } = Promise.withResolvers();
+    operators.answer(/^GET connections/, { hold });
     await pressHard(page.locator("#reload"), 3);
     await pressHard(page.locator("#reload"), 3);
-    release();
+    release(undefined);
     await until(() => ready(page), "the end");
     assert.equal(operators.asked(/^GET connections/).length, 2);
   });
@@ -481,13 +508,13 @@ describe("a reload", () => {
     operators.entries.delete("tenant-0042");
     operators.entries.set("tenant-0041a", entryOf("tenant-0041a"));
     operators.entries.set("aaa", entryOf("aaa"));
-    Object.assign(operators.entries.get("tenant-0060"), { state: "rejected", ...NONE });
+    Object.assign(operators.entry("tenant-0060"), { state: "rejected", ...NONE });
     await page.clock.runFor(31 * SECOND);
     await row("tenant-0041a").waitFor();
     const shown = await ids();
     assert.ok(!shown.includes("tenant-0042") && !shown.includes("tenant-0060"));
     assert.match(await text(page.locator("#filter-all")), /81/);
-    assert.match(await page.locator("#first h2").textContent(), /^Needs attention\s*1$/);
+    assert.match((await page.locator("#first h2").textContent()) ?? "", /^Needs attention\s*1$/);
     assert.equal(await focused(), "Drop token: tenant-0039");
     assert.ok(Math.abs((await top()) - before) < 40, `${before} ${await top()}`);
   });
@@ -495,7 +522,7 @@ describe("a reload", () => {
   test("leaves a row where it is while it has the focus", async () => {
     const { page, row, ids } = await open({ entries: crowd(10), now: () => null }, { time: NOON });
     await row("tenant-0005").getByRole("button").first().focus();
-    Object.assign(operators.entries.get("tenant-0005"), { state: "rejected", ...NONE });
+    Object.assign(operators.entry("tenant-0005"), { state: "rejected", ...NONE });
     await page.clock.runFor(31 * SECOND);
     await row("tenant-0005").getByText("Rejected", { exact: true }).waitFor();
     assert.equal((await ids())[5], "tenant-0005");
@@ -533,7 +560,7 @@ describe("what goes wrong", () => {
     // AbortSignal.timeout is not on the page's clock: here it is.
     await page.evaluate(() => {
       AbortSignal.timeout = (ms) => {
-        window.patience = ms;
+        Reflect.set(window, "patience", ms);
         const end = new AbortController();
         setTimeout(() => end.abort(), 9_000);
         return end.signal;
@@ -544,7 +571,7 @@ describe("what goes wrong", () => {
     await until(() => operators.asked(/^GET connections/).length === 2, "the reload");
     await page.clock.runFor(10 * SECOND);
     await page.getByRole("alert").getByText("The broker does not answer. Shown is the state of 12:03:20.").waitFor();
-    assert.equal(await page.evaluate(() => window.patience), 60_000);
+    assert.equal(await page.evaluate(() => Reflect.get(window, "patience")), 60_000);
   });
 
   test("is told where the key is another one now, and nothing more is asked", async () => {
@@ -557,7 +584,7 @@ describe("what goes wrong", () => {
     assert.equal(operators.asked(/^GET connections/).length, 1);
   });
 
-  for (const [name, what, wanted] of [
+  for (const [name, what, wanted] of /** @type {[name: string, what: Instead, wanted: RegExp][]} */ ([
     [
       "a refusal",
       {
@@ -578,7 +605,7 @@ describe("what goes wrong", () => {
     ["JSON of somebody else's", { raw: '{"ok":true}' }, /^The answer was not understood\./],
     ["null", { raw: "null" }, /^The answer was not understood\./],
     ["nothing", { raw: "" }, /^The answer was not understood\./],
-  ]) {
+  ])) {
     test(`is told of ${name}`, async () => {
       const { page, ids } = await open();
       operators.answer(/^GET connections/, what);
@@ -593,8 +620,8 @@ describe("what goes wrong", () => {
 describe("refreshing", () => {
   test("asks once, however often one presses, and tells how it ended", async () => {
     const { page, row, said } = await open(undefined, { time: NOON });
-    let release;
-    operators.answer(/refresh$/, { hold: new Promise((resolve) => (release = resolve)) });
+    const { promise: hold, resolve: release } = Promise.withResolvers();
+    operators.answer(/refresh$/, { hold });
     const button = row("stock").getByRole("button").first();
     await pressHard(button, 3);
     await pressHard(button, 3);
@@ -603,7 +630,7 @@ describe("refreshing", () => {
     assert.equal(await button.getAttribute("aria-disabled"), "true");
     await pressHard(row("stock").getByRole("button", { name: "Drop token" }), 1);
     assert.equal(await page.locator("dialog[open]").count(), 0);
-    release();
+    release(undefined);
     await row("stock").getByText("Refreshed at 12:03:20.").waitFor();
     await page.clock.runFor(200);
     await said("stock: Refreshed.");
@@ -644,16 +671,16 @@ describe("refreshing", () => {
       connections: [...operators.entries.values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
       next: null,
     });
-    let release;
+    const { promise: hold, resolve: release } = Promise.withResolvers();
     const end = operators.answer(/^GET connections\?/, {
-      hold: new Promise((resolve) => (release = resolve)),
+      hold,
       raw: stale,
     });
     await page.locator("#reload").click();
     await until(() => operators.asked(/^GET connections\?/).length === 2, "the reload");
     await row("stock").getByRole("button", { name: "Refresh" }).click();
     await row("stock").getByText("97 grants").waitFor();
-    release();
+    release(undefined);
     await until(() => ready(page), "the late list");
     end();
     assert.match(await text(row("stock")), /97 grants/);
@@ -691,7 +718,7 @@ describe("dropping the token", () => {
     await page
       .getByRole("dialog")
       .getByRole("button", { name: "Drop the token" })
-      .evaluate((node) => [node.click(), node.click()]);
+      .evaluate((/** @type {HTMLElement} */ node) => [node.click(), node.click()]);
     await said("ledger: Token dropped.");
     assert.deepEqual(operators.asked(/^DELETE/), ["DELETE connections/ledger/token"]);
     assert.match(await text(row("ledger")), /Cold[^]*no token/);
@@ -742,6 +769,7 @@ describe("removing a connection", () => {
 });
 
 describe("webhooks", () => {
+  /** @type {(one: Opened, id: string) => Promise<Locator>} */
   const dialogOf = async ({ page, row }, id) => {
     await row(id).getByRole("button", { name: "Webhooks" }).click();
     const dialog = page.getByRole("dialog", { name: `Webhooks of ${id}` });
@@ -779,8 +807,9 @@ describe("webhooks", () => {
       .getByRole("status")
       .getByText("Event msg_0d9c8b7a6f5e4d3c2b1a0f9e8d7c6b5a is on its way again.")
       .waitFor();
+    assert.ok(handle);
     assert.equal(await handle.textContent(), "Sent again");
-    await handle.evaluate((node) => node.click());
+    await handle.evaluate((node) => /** @type {HTMLElement} */ (node).click());
     assert.deepEqual(operators.asked(/^POST/), [
       "POST connections/guru/webhooks/msg_0d9c8b7a6f5e4d3c2b1a0f9e8d7c6b5a/send",
     ]);
@@ -843,10 +872,17 @@ describe("webhooks", () => {
 });
 
 describe("hostile texts", () => {
+  /**
+   * Stands in the place of numbers, too.
+   *
+   * @type {any}
+   */
   const MARKUP = `"><img src=x onerror="window.hit=1"><script>window.hit=1</script><svg onload=window.hit=1>&lt;\u202e\${window.hit=1}{{7*7}}`;
 
   test("do nothing in any field", async () => {
+    /** @param {string} id */
     const evil = (id) => ({
+      ...entryOf(id),
       ...Object.fromEntries(Object.keys(entryOf("x")).map((name) => [name, MARKUP])),
       id,
       last_error: { code: MARKUP, at: MARKUP },
@@ -899,7 +935,7 @@ describe("hostile texts", () => {
     await page.keyboard.press("Escape");
     await page.getByRole("searchbox").fill(`${MARKUP.slice(0, 90)}`);
     await page.locator("#end").getByText("<img").waitFor();
-    assert.equal(await page.evaluate(() => window.hit), undefined);
+    assert.equal(await page.evaluate(() => Reflect.get(window, "hit")), undefined);
     assert.equal(await page.locator("img, main script, [onerror], [onload]").count(), 0);
   });
 });

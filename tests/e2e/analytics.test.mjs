@@ -6,9 +6,13 @@ import { readFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
 import { EVERYTHING, ORIGIN, sealingKey, startBroker } from "./support/broker.mjs";
 import { call } from "./support/client.mjs";
-import { COOKIE } from "./support/person.mjs";
+import { COOKIE, cookieOf } from "./support/person.mjs";
 import { search } from "./support/search.mjs";
 import { startUpstream } from "./support/upstream.mjs";
+
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { Answer, CallOptions } from "./support/client.mjs" */
+/** @import { Connection, Upstream } from "./support/upstream.mjs" */
 
 const ENTRY = `
 import broker from "./index.js";
@@ -33,8 +37,21 @@ export default {
   },
 };`;
 
+/**
+ * A data point as the dataset is given it.
+ *
+ * @typedef {{ indexes: string[], blobs: string[], doubles: number[] }} DataPoint
+ */
+
+/**
+ * The columns of a point by name, and the answer to its request.
+ *
+ * @typedef {{ point: { [column: string]: any }, answer: Answer }} Seen
+ */
+
 const CALLERS = { backend: { kind: "key" }, page: { kind: "anyone" } };
 const CALLER_KEY = `canary-caller-key-${randomBytes(16).toString("hex")}`;
+/** @param {string} name */
 const canary = (name) => `canary-${name}-${randomBytes(12).toString("hex")}`;
 const IN_PATH = canary("path");
 const IN_QUERY = canary("query");
@@ -44,12 +61,20 @@ const IN_FIELD = canary("field");
 /** The columns as docs/observability.md tells them: what is in each. */
 const documentation = await readFile(new URL("../../docs/observability.md", import.meta.url), "utf8");
 const COLUMNS = [...documentation.matchAll(/^\| `([a-z]+)(\d+)` \| `(\w+)` \|/gm)].map(([, kind, number, name]) => ({
-  kind,
-  number,
+  kind: /** @type {"index" | "blob" | "double"} */ (kind),
+  number: Number(number),
   name,
 }));
 
-let upstream, service, broker, mounted;
+/** @type {Upstream} */
+let upstream;
+/** @type {Connection} */
+let service;
+/** @type {Broker} */
+let broker;
+/** @type {Broker} */
+let mounted;
+/** @type {DataPoint[]} */
 const seen = [];
 
 before(async () => {
@@ -94,29 +119,49 @@ after(async () => {
   await upstream?.close();
 });
 
+/** @type {(broker: Broker) => Promise<DataPoint[]>} */
 const pointsOf = async ({ url }) => {
   const points = await fetch(`${url}/points`).then((response) => response.json());
   seen.push(...points);
   return points;
 };
 
-/** The points of what `act` does. */
+/**
+ * The points of what `act` does.
+ *
+ * @param {() => unknown} act
+ */
 async function during(act, at = broker) {
   await pointsOf(at);
   await act();
   return pointsOf(at);
 }
 
+/**
+ * @param {string} target
+ * @param {CallOptions} [options]
+ */
 const ask = (target, options) => call(broker.url, target, { key: CALLER_KEY, ...options });
 
-/** The one point that a request makes, its columns by name, and the answer. */
+/**
+ * The one point that a request makes, its columns by name, and the answer.
+ *
+ * @param {string} target
+ * @param {CallOptions} [options]
+ * @returns {Promise<Seen>}
+ */
 async function pointOf(target, options) {
-  let answer;
-  const points = await during(async () => (answer = await ask(target, options)));
+  /** @type {Answer[]} */
+  const answers = [];
+  const points = await during(async () => answers.push(await ask(target, options)));
   assert.equal(points.length, 1, JSON.stringify(points));
-  return { point: named(points[0]), answer };
+  return { point: named(points[0]), answer: answers[0] };
 }
 
+/**
+ * @param {DataPoint} point
+ * @returns {{ [column: string]: any }}
+ */
 function named({ indexes, blobs, doubles }) {
   const all = { index: indexes, blob: blobs, double: doubles };
   assert.equal(COLUMNS.length, indexes.length + blobs.length + doubles.length, "every column is documented");
@@ -124,7 +169,12 @@ function named({ indexes, blobs, doubles }) {
   return Object.fromEntries(COLUMNS.map(({ kind, number, name }) => [name, all[kind][number - 1]]));
 }
 
-/** Holds a point to these columns; times may be any number. */
+/**
+ * Holds a point to these columns; times may be any number.
+ *
+ * @param {Seen} seen
+ * @param {{ [column: string]: unknown }} expected
+ */
 function assertPoint({ point, answer }, expected) {
   const { token_ms, upstream_ms, request_id, ...rest } = point;
   const empty = { caller: "", method: "GET", path: "", code: "", token: "", reason: "", sent: 0 };
@@ -222,8 +272,8 @@ describe("a call makes one point", () => {
   });
 
   test("that is refused by a limit", async () => {
-    let last;
-    for (let count = 0; count < 5 && last?.answer.status !== 429; count++) last = await pointOf("/api/service/once");
+    let last = await pointOf("/api/service/once");
+    for (let count = 1; count < 5 && last.answer.status !== 429; count++) last = await pointOf("/api/service/once");
     assertPoint(last, { ...ECHO, path: "/once", code: "rate_limited" });
   });
 
@@ -236,7 +286,7 @@ describe("a call makes one point", () => {
 
   test("of a person", async () => {
     const headers = { "Content-Type": "application/json", Origin: ORIGIN };
-    let cookie;
+    let cookie = "";
     const signingIn = await during(async () => {
       const answer = await ask("/auth/people/login", {
         key: null,
@@ -245,7 +295,7 @@ describe("a call makes one point", () => {
         body: JSON.stringify({ username: "ana", password: "ana's password" }),
       });
       assert.equal(answer.status, 200);
-      [, cookie] = /=([^;]+)/.exec(answer.headers["set-cookie"]);
+      cookie = cookieOf(answer).value;
     });
     assert.deepEqual(signingIn, []);
     const session = { key: null, origin: ORIGIN, headers: { Cookie: `${COOKIE}=${cookie}` } };
@@ -289,7 +339,7 @@ test("nothing else makes a point", async () => {
     headers: { "Access-Control-Request-Method": "GET" },
   };
   const points = await during(async () => {
-    for (const [status, target, options] of [
+    for (const [status, target, options] of /** @type {[status: number, target: string, options?: CallOptions][]} */ ([
       [200, "/healthz"],
       [200, "/problems/internal"],
       [404, "/nowhere"],
@@ -298,7 +348,7 @@ test("nothing else makes a point", async () => {
       [404, "/webhooks/service", { method: "POST", body: "{}" }],
       [401, "/admin/connections/service/webhooks"],
       [204, "/api/service/echo", preflight],
-    ]) {
+    ])) {
       assert.equal((await ask(target, options)).status, status, target);
     }
   });
@@ -306,10 +356,11 @@ test("nothing else makes a point", async () => {
 });
 
 test("a dataset that fails harms no call", async () => {
+  /** @param {boolean} fails */
   const fail = (fails) => fetch(`${broker.url}/failing/${fails}`);
   await fail(true);
   try {
-    for (const options of [{}, { method: "POST", body: "x" }, { key: null }]) {
+    for (const options of /** @type {CallOptions[]} */ ([{}, { method: "POST", body: "x" }, { key: null }])) {
       const { answer } = await pointOf("/api/service/echo", options);
       assert.equal(answer.status, options.key === null ? 401 : 200);
     }
@@ -322,9 +373,8 @@ test("a dataset that fails harms no call", async () => {
 
 test("wrangler's own dataset takes the points, as wrangler.toml binds it", async () => {
   const written = await readFile(new URL("../../wrangler.toml", import.meta.url), "utf8");
-  const [, binding, dataset] = /^# \[\[analytics_engine_datasets\]\]\n# binding = "(\w+)"\n# dataset = "(\w+)"$/m.exec(
-    written,
-  );
+  const [, binding, dataset] =
+    /^# \[\[analytics_engine_datasets\]\]\n# binding = "(\w+)"\n# dataset = "(\w+)"$/m.exec(written) ?? [];
   assert.equal(binding, "ANALYTICS");
   const wrangler = { analytics_engine_datasets: [{ binding, dataset }] };
   const { vars, secrets } = upstream.get("plain");

@@ -6,9 +6,16 @@ import { createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { KEY, sealingKey, startBroker } from "./support/broker.mjs";
 import { rawRequest } from "./support/raw.mjs";
+import { portOf } from "./support/servers.mjs";
 
+/** @import { Server } from "node:http" */
+/** @import { Broker } from "./support/broker.mjs" */
+
+/** @type {(string | undefined)[]} */
 const targets = [];
+/** @type {Server} */
 let upstream;
+/** @type {Broker} */
 let broker;
 
 before(async () => {
@@ -17,7 +24,7 @@ before(async () => {
     response.end("{}");
   }).listen(0, "127.0.0.1");
   await once(upstream, "listening");
-  const origin = `http://127.0.0.1:${upstream.address().port}`;
+  const origin = `http://127.0.0.1:${portOf(upstream)}`;
   const rules = [{ callers: ["backend"], methods: ["GET"], paths: ["/**"] }];
   broker = await startBroker({
     vars: {
@@ -41,6 +48,7 @@ after(async () => {
   upstream?.close();
 });
 
+/** @param {string} target */
 const get = (target) => rawRequest(broker.url, { target, headers: [["Authorization", `Bearer ${KEY}`]] });
 
 describe("a path", () => {
@@ -81,7 +89,7 @@ describe("a path", () => {
       for (const connection of ["first", "root"]) {
         const { status, body } = await get(`/api/${connection}${path}`);
         assert.equal(status, 400);
-        assert.equal(JSON.parse(body).code, "bad_path");
+        assert.equal(JSON.parse(body.toString()).code, "bad_path");
       }
       assert.equal(targets.length, count, "the upstream was called");
     });

@@ -8,7 +8,15 @@ import { KEY, ORIGIN, sealingKey, startBroker } from "./support/broker.mjs";
 import { call } from "./support/client.mjs";
 import { makeKey, startIssuer } from "./support/issuer.mjs";
 import { rawRequest } from "./support/raw.mjs";
+import { portOf } from "./support/servers.mjs";
 import { startUpstream } from "./support/upstream.mjs";
+
+/** @import { Server } from "node:http" */
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { CallOptions } from "./support/client.mjs" */
+/** @import { Issuer } from "./support/issuer.mjs" */
+/** @import { RawRequest } from "./support/raw.mjs" */
+/** @import { Connection, Upstream } from "./support/upstream.mjs" */
 
 // Counts every call of a function that the module exports or imports.
 const COUNT = `
@@ -42,7 +50,24 @@ const COFFEE = Buffer.from("caf\u00e9").toString("latin1");
 // So many calls draw random bytes once.
 const CALLS = 64;
 
-let upstream, plain, service, issuer, echo, broker;
+/** @type {Upstream} */
+let upstream;
+/** @type {Connection} */
+let plain;
+/** @type {Connection} */
+let service;
+/** @type {Issuer} */
+let issuer;
+/** @type {Server} */
+let echo;
+/** @type {Broker} */
+let broker;
+/**
+ * The token of the caller whose token is known.
+ *
+ * @type {string | undefined}
+ */
+let token;
 
 before(async () => {
   upstream = await startUpstream();
@@ -76,7 +101,7 @@ before(async () => {
   const connection = {
     provider: "custom",
     grant: "static",
-    base_url: `http://127.0.0.1:${echo.address().port}`,
+    base_url: `http://127.0.0.1:${portOf(echo)}`,
     rules,
     request_headers: ["x-twice", "x-latin"],
     response_headers: ["x-latin", "x-empty", "received", "__proto__"],
@@ -103,9 +128,15 @@ after(async () => {
   echo?.close();
 });
 
+/** @type {() => Promise<{ [name: string]: number }>} */
 const counts = () => fetch(`${broker.url}/counts`).then((response) => response.json());
 
-/** How often each function of the border is called in 64 calls, all else being warm. */
+/**
+ * How often each function of the border is called in 64 calls, all else being warm.
+ *
+ * @param {string} path
+ * @param {CallOptions} options
+ */
 async function crossings(path, options) {
   const once = async () => assert.equal((await call(broker.url, path, options)).status, 200);
   for (let count = 0; count < CALLS; count++) await once();
@@ -113,23 +144,19 @@ async function crossings(path, options) {
   for (let count = 0; count < CALLS; count++) await once();
   const after = await counts();
   return Object.fromEntries(
-    Object.keys(after)
-      .map((name) => [name, after[name] - (before[name] ?? 0)])
+    Object.entries(after)
+      .map(([name, count]) => /** @type {const} */ ([name, count - (before[name] ?? 0)]))
       .filter(([, count]) => count > 0),
   );
 }
 
 describe("a warm call crosses the border", () => {
-  for (const [who, path, options] of [
+  for (const [who, path, options] of /** @type {[who: string, path: () => string, options: () => CallOptions][]} */ ([
     ["of a caller with a key", () => service.api("/echo"), () => ({})],
     ["of anyone from a page", () => service.api("/echo"), () => ({ key: null, origin: ORIGIN })],
-    [
-      "of a caller whose token is known",
-      () => service.api("/echo"),
-      () => ({ key: (issuer.remembered ??= issuer.token()) }),
-    ],
+    ["of a caller whose token is known", () => service.api("/echo"), () => ({ key: (token ??= issuer.token()) })],
     ["with a static token", () => plain.api("/echo"), () => ({})],
-  ]) {
+  ])) {
     test(who, async () => {
       // Once with the request's head and once with the response's, each a text that is allocated on
       // one side and freed on the other. Nothing is called out, but for random bytes.
@@ -145,6 +172,7 @@ describe("a warm call crosses the border", () => {
 });
 
 describe("what crosses comes out as it went in:", () => {
+  /** @param {RawRequest["headers"]} [headers] */
   const answer = async (headers = []) => {
     const {
       status,
@@ -154,6 +182,7 @@ describe("what crosses comes out as it went in:", () => {
       target: "/api/echo/x",
       headers: [["Authorization", `Bearer ${KEY}`], ...headers],
     });
+    /** @param {string} name */
     const all = (name) => fields.filter(([field]) => field.toLowerCase() === name).map(([, value]) => value);
     return { status, all, body: body.toString() };
   };

@@ -6,6 +6,10 @@ import { assertProblem, assertStatus, list, varies } from "./support/assertions.
 import { startBroker } from "./support/broker.mjs";
 import { send, startUpstream } from "./support/upstream.mjs";
 
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { Answer } from "./support/client.mjs" */
+/** @import { Connection, Upstream } from "./support/upstream.mjs" */
+
 const ALLOWED = ["https://app.example.com", "https://app.example.com:8443", "http://localhost:5173"];
 const REFUSED = [
   "null",
@@ -33,7 +37,14 @@ const REFUSED = [
   "https://app.example.com\tx",
 ];
 
-let upstream, broker, plain, refused;
+/** @type {Upstream} */
+let upstream;
+/** @type {Broker} */
+let broker;
+/** @type {Connection} */
+let plain;
+/** @type {Connection} */
+let refused;
 
 before(async () => {
   upstream = await startUpstream();
@@ -56,6 +67,11 @@ after(async () => {
   await upstream?.close();
 });
 
+/**
+ * @param {string} target
+ * @param {string} origin
+ * @param {{ method?: string, headers?: string }} [options]
+ */
 const preflight = (target, origin, { method = "POST", headers = "authorization,content-type,idempotency-key" } = {}) =>
   broker.call(target, {
     method: "OPTIONS",
@@ -64,6 +80,7 @@ const preflight = (target, origin, { method = "POST", headers = "authorization,c
     headers: { "Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers },
   });
 
+/** @param {Answer} answer */
 const withoutCors = (answer) => Object.keys(answer.headers).filter((name) => name.startsWith("access-control-allow"));
 
 describe("an origin", () => {
@@ -152,6 +169,7 @@ describe("a preflight", () => {
 });
 
 describe("an answer", () => {
+  /** @type {() => [what: string, status: number, ask: () => Promise<Answer>][]} */
   const expectations = () => [
     ["a success", 200, () => broker.call(plain.api(), { origin: ALLOWED[0] })],
     ["no caller", 401, () => broker.call(plain.api(), { origin: ALLOWED[0], key: null })],

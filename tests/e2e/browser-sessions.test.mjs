@@ -15,6 +15,11 @@ import { COOKIE } from "./support/person.mjs";
 import { search } from "./support/search.mjs";
 import { startSites } from "./support/sites.mjs";
 
+/** @import { Browser, BrowserContext, Cookie, Page } from "playwright-core" */
+/** @import { Recorded } from "../../sandbox/types.js" */
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { Arrival } from "./support/sites.mjs" */
+
 // Pages
 const WWW = "https://www.app.test";
 const SIBLING = "https://user-pages.app.test";
@@ -41,7 +46,18 @@ const people = ["ana", "bruno", "mallory"].map((name) => ({
 // Mallory has an account too, and would like others to use it unawares.
 const [ANA, BRUNO, MALLORY] = people;
 
-let docs, hubsoft, strict, crossSite, sites, browser;
+/** @type {ReturnType<typeof rowsOfTheDocs>} */
+let docs;
+/** @type {Awaited<ReturnType<typeof startHubsoft>>} */
+let hubsoft;
+/** @type {Broker} */
+let strict;
+/** @type {Broker} */
+let crossSite;
+/** @type {Awaited<ReturnType<typeof startSites>>} */
+let sites;
+/** @type {Browser} */
+let browser;
 
 before(async () => {
   const executablePath = await ensureChromium();
@@ -53,6 +69,10 @@ before(async () => {
   });
   const origins = [WWW, FRIEND, ...docs.map(({ page }) => page)];
   [strict, crossSite] = await Promise.all([start([...new Set(origins)], false), start([WWW, FRIEND], true)]);
+  /**
+   * @param {Broker} broker
+   * @param {...string} addresses
+   */
   const at = (broker, ...addresses) =>
     Object.fromEntries(addresses.map((address) => [new URL(address).host, broker.url]));
   sites = await startSites({
@@ -82,6 +102,10 @@ after(async () => {
   await Promise.all([strict?.stop(), crossSite?.stop(), hubsoft?.close()]);
 });
 
+/**
+ * @param {string[]} origins
+ * @param {boolean} crossSite
+ */
 const start = (origins, crossSite) =>
   startBroker({
     https: true,
@@ -108,6 +132,7 @@ const start = (origins, crossSite) =>
     },
   });
 
+/** @param {...string} paths */
 const person = (...paths) => ({
   provider: "hubsoft",
   subject: "user",
@@ -115,7 +140,11 @@ const person = (...paths) => ({
   rules: [{ callers: ["session"], methods: ["GET", "POST", "DELETE"], paths }],
 });
 
-/** The https rows of the table that says where the broker works. */
+/**
+ * The https rows of the table that says where the broker works.
+ *
+ * @param {string} text
+ */
 function rowsOfTheDocs(text) {
   const rows = [...text.matchAll(/^\| `(https:[^`]+)` \| `(https:[^`]+)` \| (?:\*\*)?(yes|no)\b/gm)];
   return rows.map(([, page, broker, works]) => ({
@@ -127,16 +156,34 @@ function rowsOfTheDocs(text) {
 
 // --- A browser of one's own ---------------------------------------------------
 
+/**
+ * What script sees of an answer, or the name of the error that it sees instead.
+ *
+ * @typedef {{ status?: number, headers?: { [name: string]: string }, text?: string, failed?: string }} Visible
+ */
+
+/** @typedef {Pick<RequestInit, "method" | "headers" | "credentials"> & { body?: string, json?: unknown }} CallInit */
+
 /** A fresh browser profile, and what its pages received. */
 class Profile {
+  /** @type {{ [what: string]: string }} */
   received = {};
-  /** Every cookie value that the browser was ever given. */
+  /**
+   * Every cookie value that the browser was ever given.
+   *
+   * @type {Set<string>}
+   */
   cookies = new Set();
+  /** @type {Page[]} */
   pages = [];
 
+  /** @param {BrowserContext} context */
+  constructor(context) {
+    this.context = context;
+  }
+
   static async open() {
-    const profile = new Profile();
-    profile.context = await browser.newContext();
+    const profile = new Profile(await browser.newContext());
     profile.context.on("response", async (response) => {
       const name = `${response.status()} ${response.request().method()} ${response.url()} (${Object.keys(profile.received).length})`;
       const headers = await response.headersArray().catch(() => []);
@@ -146,7 +193,11 @@ class Profile {
     return profile;
   }
 
-  /** A page of `origin`, from which calls are made. */
+  /**
+   * A page of `origin`, from which calls are made.
+   *
+   * @param {string} origin
+   */
   async page(origin) {
     const page = await this.context.newPage();
     await page.goto(`${origin}/`);
@@ -154,10 +205,17 @@ class Profile {
     return page;
   }
 
-  /** Makes a call from `page`, and gives what script can see of the answer. */
+  /**
+   * Makes a call from `page`, and gives what script can see of the answer.
+   *
+   * @param {Page} page
+   * @param {string} address
+   * @param {CallInit} [init]
+   */
   async call(page, address, { json, ...init } = {}) {
+    /** @type {Visible} */
     const seen = await page.evaluate(
-      async ([address, init]) => {
+      async ({ address, init }) => {
         try {
           const response = await fetch(address, { credentials: "include", ...init });
           return {
@@ -166,24 +224,34 @@ class Profile {
             text: await response.text(),
           };
         } catch (error) {
-          return { failed: error.name };
+          return { failed: /** @type {Error} */ (error).name };
         }
       },
-      [
+      {
         address,
-        json
+        init: json
           ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(json), ...init }
           : init,
-      ],
+      },
     );
     for (const { value } of await this.jar()) this.cookies.add(value);
     this.received[`script ${address} (${Object.keys(this.received).length})`] = JSON.stringify(seen);
-    return { ...seen, json: () => JSON.parse(seen.text) };
+    return { ...seen, json: () => JSON.parse(seen.text ?? "") };
   }
 
+  /**
+   * @param {Page} page
+   * @param {string} broker
+   * @param {{ username: string, password: string }} [credentials]
+   * @param {string} [connection]
+   */
   signIn = (page, broker, credentials = ANA, connection = "hubsoft") =>
     this.call(page, `${broker}/auth/${connection}/login`, { json: credentials });
 
+  /**
+   * @param {Page} page
+   * @param {string} broker
+   */
   session = (page, broker) => this.call(page, `${broker}/auth/session`);
 
   /** The broker's cookies that the browser keeps. */
@@ -198,6 +266,7 @@ class Profile {
       for (const [where, text] of Object.entries(await heldBy(page))) places[`${where} of ${page.url()}`] = text;
     }
     assert.ok(this.cookies.size > 0 && hubsoft.issued.length > 1 && Object.keys(places).length > 10);
+    /** @type {(name: string, values: string[]) => [name: string, value: string][]} */
     const named = (name, values) => values.map((value, i) => [`${name} ${i + 1}`, value]);
     const secrets = Object.fromEntries([
       ...named("cookie", [...this.cookies]),
@@ -213,7 +282,11 @@ class Profile {
   }
 }
 
-/** Runs `action` in a fresh profile. */
+/**
+ * Runs `action` in a fresh profile.
+ *
+ * @param {(profile: Profile) => Promise<void>} action
+ */
 async function withProfile(action) {
   const profile = await Profile.open();
   try {
@@ -223,22 +296,32 @@ async function withProfile(action) {
   }
 }
 
+/** @param {Pick<Arrival, "headers">} arrival */
 const cookieSent = ({ headers }) => (headers.cookie ?? "").includes(`${COOKIE}=`);
 
-/** What arrived at the brokers while `action` ran. */
+/**
+ * What arrived at the brokers while `action` ran.
+ *
+ * @param {() => Promise<void>} action
+ */
 async function arrivalsOf(action) {
   const from = sites.arrivals.length;
   await action();
   return sites.arrivals.slice(from);
 }
 
+/**
+ * @param {Visible} answer
+ * @param {number} status
+ * @param {string} code
+ */
 function problem(answer, status, code) {
   const { status: seen, headers, text } = answer;
   assert.deepEqual([seen, headers?.["content-type"]], [status, "application/problem+json"], JSON.stringify(answer));
-  const body = JSON.parse(text);
+  const body = JSON.parse(text ?? "");
   assert.equal(body.code, code);
   assert.ok(body.title && body.detail);
-  assert.equal(headers["x-request-id"], body.request_id);
+  assert.equal(headers?.["x-request-id"], body.request_id);
   return body;
 }
 
@@ -276,7 +359,13 @@ for (const { what, origin, broker, sameSite, preflights } of ALLOWED) {
           const written = await profile.call(page, broker + TICKETS, { json: TICKET });
           assert.equal(written.json().atendimento.usuario_abertura, ANA.username, JSON.stringify(written));
           const read = await profile.call(page, broker + TICKETS);
-          assert.ok(read.json().atendimentos.some(({ usuario_abertura: by }) => by === ANA.username));
+          assert.ok(
+            read
+              .json()
+              .atendimentos.some(
+                (/** @type {{ usuario_abertura: string }} */ { usuario_abertura: by }) => by === ANA.username,
+              ),
+          );
         });
         const methods = arrivals.map(({ method }) => method);
         assert.deepEqual(methods, preflights ? ["OPTIONS", "POST", "GET"] : ["POST", "GET"]);
@@ -354,7 +443,7 @@ for (const { what, origin, broker, sameSite, preflights } of ALLOWED) {
         assert.deepEqual(
           (await profile.session(page, broker))
             .json()
-            .connections.map(({ id }) => id)
+            .connections.map((/** @type {{ id: string }} */ { id }) => id)
             .sort(),
           ["hubsoft", "limited"],
         );
@@ -363,7 +452,7 @@ for (const { what, origin, broker, sameSite, preflights } of ALLOWED) {
         assert.equal((await profile.call(page, broker + limited)).status, 200);
         const late = await profile.call(page, broker + limited);
         problem(late, 429, "rate_limited");
-        const seconds = Number(late.headers["retry-after"]);
+        const seconds = Number(late.headers?.["retry-after"]);
         assert.ok(seconds >= 1 && seconds <= 60, JSON.stringify(late.headers));
         // What the API itself says of a mistake comes through as well.
         assert.equal((await profile.call(page, broker + TICKETS, { json: {} })).status, 400);
@@ -382,6 +471,10 @@ for (const { what, origin, broker, sameSite, preflights } of ALLOWED) {
 }
 
 describe("what the API sends on the application's own host", () => {
+  /**
+   * @param {string} type
+   * @param {string} body
+   */
   const answer = (type, body) =>
     hubsoft.arm({ target: "api", kind: "status", status: 200, headers: { "Content-Type": type }, body });
 
@@ -426,7 +519,7 @@ describe("what the API sends on the application's own host", () => {
         .evaluate(async (address) => {
           const script = new Promise((resolve) => {
             const node = Object.assign(document.createElement("script"), { src: address });
-            node.onload = () => resolve(self.ran ?? false);
+            node.onload = () => resolve(Reflect.get(self, "ran") ?? false);
             node.onerror = () => resolve(false);
             document.head.append(node);
           });
@@ -481,10 +574,10 @@ describe("an allowed page of another site", () => {
       await profile.signIn(www, ABROAD, ANA);
       problem(await profile.session(friend, ABROAD), 401, "caller_unauthenticated");
       await profile.signIn(friend, ABROAD, BRUNO);
-      for (const [page, { username }] of [
+      for (const [page, { username }] of /** @type {[page: Page, person: typeof ANA][]} */ ([
         [www, ANA],
         [friend, BRUNO],
-      ]) {
+      ])) {
         const written = await profile.call(page, ABROAD + TICKETS, { json: TICKET });
         assert.equal(written.json().atendimento.usuario_abertura, username);
       }
@@ -537,7 +630,22 @@ const READ_WITHOUT = ["fetch-no-cors", "img", "script", "stylesheet", "video", "
 
 for (const { what, origin, broker, cookie } of HOSTILE) {
   describe(`a page ${what} that is not allowed`, () => {
-    let profile, own, page, seen, arrived, tokenRequests, apiRequests, jar;
+    /** @type {Profile} */
+    let profile;
+    /** @type {Page} */
+    let own;
+    /** @type {Page} */
+    let page;
+    /** @type {Awaited<ReturnType<typeof tryEverything>>} */
+    let seen;
+    /** @type {Arrival[]} */
+    let arrived;
+    /** @type {Recorded[]} */
+    let tokenRequests;
+    /** @type {Recorded[]} */
+    let apiRequests;
+    /** @type {Cookie[]} */
+    let jar;
 
     before(async () => {
       profile = await Profile.open();
@@ -561,14 +669,17 @@ for (const { what, origin, broker, cookie } of HOSTILE) {
     });
     after(() => profile?.context.close());
 
+    /** @param {...(string | null)} names */
     const by = (...names) => arrived.filter(({ query }) => names.includes(query.get("by")));
+    /** @param {Arrival[]} list */
     const told = (list) =>
       list.map(({ query, method, status, code }) => `${query.get("by")}: ${method} ${status} ${code}`);
 
     test("is sent with the cookie only where the browser has it so", () => {
       const frames = new Set(["iframe", "object", "embed", "sandboxed"]);
-      const plain = arrived.filter(({ method, query }) => method !== "OPTIONS" && !frames.has(query.get("by")));
+      const plain = arrived.filter(({ method, query }) => method !== "OPTIONS" && !frames.has(query.get("by") ?? ""));
       // A window shows the broker's own site: a partitioned cookie is not for that.
+      /** @param {Arrival} one */
       const sent = (one) => cookie && !(broker === ABROAD && one.headers["sec-fetch-dest"] === "document");
       assert.deepEqual(
         plain.map((one) => [one.query.get("by"), cookieSent(one)]),

@@ -6,6 +6,9 @@ import { assertProblem, assertStatus } from "./support/assertions.mjs";
 import { EVERYTHING, KEY, ORIGIN, sealingKey, startBroker } from "./support/broker.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { Connection, Upstream } from "./support/upstream.mjs" */
+
 // Stands in every broken value, and may be in no log line.
 const CANARY = "canary-value";
 
@@ -18,7 +21,11 @@ const SOUND = {
   rules: [EVERYTHING],
 };
 
-// Each is sound but for `fields`; `named` is what the log has to name.
+/**
+ * Each is sound but for `fields`; `named` is what the log has to name.
+ *
+ * @type {{ [id: string]: { fields: { [field: string]: unknown }, secret?: null, named: string[] } }}
+ */
 const BROKEN = {
   "unknown-field": { fields: { colour: CANARY }, named: ["colour"] },
   "wrong-number": { fields: { timeout_ms: CANARY }, named: ["timeout_ms"] },
@@ -53,9 +60,17 @@ const BROKEN = {
   },
 };
 
+/** @param {string} id */
 const secretName = (id) => `${id.toUpperCase().replaceAll("-", "_")}_CLIENT_SECRET`;
 
-let upstream, broker, good, fromVars;
+/** @type {Upstream} */
+let upstream;
+/** @type {Broker} */
+let broker;
+/** @type {Connection} */
+let good;
+/** @type {Connection} */
+let fromVars;
 
 before(async () => {
   upstream = await startUpstream();
@@ -99,6 +114,10 @@ after(async () => {
 
 const fields = () => broker.logs.filter(({ field }) => field !== undefined).map(({ field }) => String(field));
 
+/**
+ * @param {string} name
+ * @param {string} [part]
+ */
 const reported = (name, part) =>
   broker.logged(
     ({ field }) => field !== undefined && String(field).includes(name) && (!part || String(field).includes(part)),
@@ -215,7 +234,7 @@ describe("a BASE_PATH", () => {
     await broker.restart({ vars: { BASE_PATH: "/broker" }, secrets: { SEALING_KEYS: sealingKey("k1") } });
     assertStatus(await broker.call("/broker/healthz", { key: null }));
     assertStatus(await broker.call(`/broker${good.api()}`));
-    assert.equal(good.requests.at(-1).below, "/echo");
+    assert.equal(good.lastRequest.below, "/echo");
     const { headers } = assertStatus(await broker.call(`/broker${good.api("/moved")}`), 302);
     assert.equal(new URL(headers.location, broker.url).href, `${broker.url}/broker${good.api("/next")}`);
     const { type } = assertProblem(await broker.call("/broker/api/none/x"), 404, "unknown_connection");

@@ -8,7 +8,16 @@ import { EVERYTHING, ORIGIN, startBroker } from "./support/broker.mjs";
 import { login, Person, sessionIdOf, setCookies } from "./support/person.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 
-let upstream, broker;
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { Answer } from "./support/client.mjs" */
+/** @import { PersonOptions } from "./support/person.mjs" */
+/** @import { Connection, Upstream } from "./support/upstream.mjs" */
+
+/** @type {Upstream} */
+let upstream;
+/** @type {Broker} */
+let broker;
+/** @type {{ [id: string]: Connection }} */
 const c = {};
 
 before(async () => {
@@ -40,6 +49,7 @@ async function signedIn() {
 const apiRequests = () => Object.values(c).reduce((sum, { requests }) => sum + requests.length, 0);
 
 describe("a request from another site", () => {
+  /** @type {Person} */
   let person;
 
   before(async () => (person = await signedIn()));
@@ -48,7 +58,15 @@ describe("a request from another site", () => {
   const EVIL = "https://evil.example";
   const [OK, CROSS, ORIGIN_REFUSED] = ["let through", "cross_site_request", "origin_not_allowed"];
 
-  // Origin, Sec-Fetch-Site, further fields, and what becomes of the request.
+  /**
+   * Origin, Sec-Fetch-Site, what becomes of the request, and its further fields.
+   *
+   * @typedef {[origin: string | symbol | undefined, site: string | undefined, outcome: string, more?: { [name: string]: string }]} Row
+   */
+
+  /** @typedef {{ origin?: string, headers: { [name: string]: string } }} RowOptions */
+
+  /** @type {Row[]} */
   const ORIGINS = [
     [ORIGIN, undefined, OK],
     [ORIGIN, "cross-site", OK],
@@ -62,6 +80,7 @@ describe("a request from another site", () => {
     ["null", undefined, ORIGIN_REFUSED],
     ["null", "cross-site", ORIGIN_REFUSED],
   ];
+  /** @type {Row[]} */
   const CHANGING = [
     ...ORIGINS,
     [undefined, "same-origin", OK],
@@ -75,6 +94,7 @@ describe("a request from another site", () => {
     [undefined, "cross-site", CROSS, { "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document" }],
     [undefined, undefined, CROSS, { Referer: `${ORIGIN}/` }],
   ];
+  /** @type {Row[]} */
   const READING = [
     ...ORIGINS,
     [undefined, "same-origin", OK],
@@ -102,6 +122,7 @@ describe("a request from another site", () => {
     ],
   ];
   // There is no session yet that could be used.
+  /** @type {Row[]} */
   const FIRST_SIGN_IN = [
     ...ORIGINS,
     [undefined, undefined, OK],
@@ -111,19 +132,28 @@ describe("a request from another site", () => {
     [undefined, "none", CROSS],
   ];
 
+  /** @param {Row[]} table */
   const rows = (table) =>
     table.map(([origin, site, outcome, more]) => {
+      /** @type {{ [name: string]: string }} */
       const headers = { ...(site === undefined ? {} : { "Sec-Fetch-Site": site }), ...more };
       const own = origin === OWN;
       return {
-        origin: own ? broker.url : origin,
+        origin: own ? broker.url : /** @type {string | undefined} */ (origin),
         headers,
         outcome,
-        said: `Origin ${own ? "of the broker" : origin}, ${JSON.stringify(headers)}`,
+        said: `Origin ${own ? "of the broker" : String(origin)}, ${JSON.stringify(headers)}`,
       };
     });
 
-  /** Sends what `ask` does with each row of `table`; a refused request has no effect at all. */
+  /**
+   * Sends what `ask` does with each row of `table`; a refused request has no effect at all.
+   *
+   * @param {Row[]} table
+   * @param {number} status
+   * @param {(options: RowOptions, outcome: string) => Promise<Answer>} ask
+   * @param {() => unknown} [prepare]
+   */
   async function each(table, status, ask, prepare = () => {}) {
     for (const { outcome, said, ...options } of rows(table)) {
       await prepare();
@@ -162,6 +192,10 @@ describe("a request from another site", () => {
 
   test("signs nobody out", async () => {
     const leaver = new Person(broker, c.plain);
+    /**
+     * @param {RowOptions} options
+     * @param {string} outcome
+     */
     const signOut = async (options, outcome) => {
       const answer = await leaver.logout(options);
       assert.deepEqual(await leaver.signedInTo(), outcome === OK ? [] : ["plain"]);
@@ -186,6 +220,10 @@ describe("a request from another site", () => {
 
   test("signs nobody in over a session either", () => {
     const visitor = new Person(broker, c.plain);
+    /**
+     * @param {RowOptions} options
+     * @param {string} outcome
+     */
     const signInAgain = async (options, outcome) => {
       const answer = await visitor.login(c.plain, options);
       if (outcome === OK) visitor.cookie = sessionIdOf(answer);
@@ -201,6 +239,7 @@ describe("a request from another site", () => {
 });
 
 describe("a page of an allowed origin", () => {
+  /** @param {string} target */
   const preflight = (target, origin = ORIGIN) =>
     broker.call(target, {
       method: "OPTIONS",
@@ -212,6 +251,7 @@ describe("a page of an allowed origin", () => {
   test("may read every answer to a request that carries the cookie", async () => {
     const person = await signedIn();
     const stranger = new Person(broker, c.plain);
+    /** @type {[status: number, answer: Answer][]} */
     const answers = [
       [200, await person.call(c.plain)],
       [200, await person.session()],

@@ -10,7 +10,21 @@ import { makeKey, startIssuer } from "./support/issuer.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 import { until } from "./support/until.mjs";
 
-let upstream, people, plain, issuer, broker;
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { CallOptions } from "./support/client.mjs" */
+/** @import { Issuer } from "./support/issuer.mjs" */
+/** @import { Connection, Upstream } from "./support/upstream.mjs" */
+
+/** @type {Upstream} */
+let upstream;
+/** @type {Connection} */
+let people;
+/** @type {Connection} */
+let plain;
+/** @type {Issuer} */
+let issuer;
+/** @type {Broker} */
+let broker;
 
 before(async () => {
   upstream = await startUpstream();
@@ -36,7 +50,12 @@ after(async () => {
   await upstream?.close();
 });
 
-/** Sends a request and resets the connection as soon as `arrived()`. */
+/**
+ * Sends a request and resets the connection as soon as `arrived()`.
+ *
+ * @param {string} text
+ * @param {() => unknown} arrived
+ */
 async function leave(text, arrived) {
   const socket = connect(Number(new URL(broker.url).port), "127.0.0.1", () => socket.write(text));
   const early = new Promise((_, reject) => {
@@ -47,6 +66,7 @@ async function leave(text, arrived) {
   socket.resetAndDestroy();
 }
 
+/** @param {CallOptions} [options] */
 const signIn = (options) =>
   call(broker.url, "/auth/people/login", {
     method: "POST",
@@ -75,6 +95,7 @@ test("the first caller with a token who leaves holds up nobody after them", asyn
 test("right sign-ins that nobody waited for do not count as refused", async () => {
   for (let count = 0; count < 5; count++) people.answerTokenRequest({ delay: 800 });
   const body = JSON.stringify({ username: "ann", password: "right" });
+  /** @param {string} address */
   const request = (address) =>
     `POST /auth/people/login HTTP/1.1\r\nHost: b\r\nOrigin: ${ORIGIN}\r\nContent-Type: application/json\r\n` +
     `CF-Connecting-IP: ${address}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
@@ -91,7 +112,12 @@ test("right sign-ins that nobody waited for do not count as refused", async () =
   assert.equal(people.tokenRequests.length, 6);
 });
 
-/** Has the upstream answer after `ms`; its requests, and which of them ended before. */
+/**
+ * Has the upstream answer after `ms`; its requests, and which of them ended before.
+ *
+ * @param {string} path
+ * @param {number} ms
+ */
 function slowUpstream(path, ms) {
   const seen = { begun: 0, left: 0, answered: 0 };
   plain.on(path, (_, response) => {

@@ -6,7 +6,18 @@ import { assertEveryAnswer, assertProblem, assertStatus, list } from "./support/
 import { ORIGIN, startBroker } from "./support/broker.mjs";
 import { send, startUpstream } from "./support/upstream.mjs";
 
-let upstream, broker, plain, refused;
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { Answer, CallOptions } from "./support/client.mjs" */
+/** @import { Connection, Upstream } from "./support/upstream.mjs" */
+
+/** @type {Upstream} */
+let upstream;
+/** @type {Broker} */
+let broker;
+/** @type {Connection} */
+let plain;
+/** @type {Connection} */
+let refused;
 
 before(async () => {
   upstream = await startUpstream();
@@ -32,7 +43,11 @@ after(async () => {
   await upstream?.close();
 });
 
-// In this order: the first call of `refused` meets the failure, the second the wait.
+/**
+ * In this order: the first call of `refused` meets the failure, the second the wait.
+ *
+ * @type {[status: number, code: string, target: string, options: CallOptions][]}
+ */
 const PROBLEMS = [
   [400, "bad_request", "/api/plain/echo?access_token=x", {}],
   [400, "bad_path", "/api/plain/a%2fb", {}],
@@ -51,7 +66,14 @@ const PROBLEMS = [
 ];
 
 describe("a problem", () => {
+  /** @type {{ code: string, body: any, answer: Answer }[]} */
   const seen = [];
+  /** @param {string} wanted */
+  const problem = (wanted) => {
+    const found = seen.find(({ code }) => code === wanted);
+    assert.ok(found, `${wanted} was not met`);
+    return found;
+  };
 
   test("says what it is as RFC 9457 has it", async () => {
     for (const [status, code, target, options] of PROBLEMS) {
@@ -70,13 +92,13 @@ describe("a problem", () => {
   });
 
   test("says when to come back where waiting helps", async () => {
-    const { body, answer } = seen.find(({ code }) => code === "connection_unavailable");
+    const { body, answer } = problem("connection_unavailable");
     assert.match(answer.headers["retry-after"], /^[1-9]\d*$/);
     assert.equal(body.cause, "credentials_rejected");
   });
 
   test("tells an unauthenticated caller how to authenticate", async () => {
-    const { answer } = seen.find(({ code }) => code === "caller_unauthenticated");
+    const { answer } = problem("caller_unauthenticated");
     assert.match(answer.headers["www-authenticate"], /^Bearer\b/);
   });
 

@@ -16,6 +16,9 @@ import { heldBy } from "./support/held.mjs";
 import { COOKIE } from "./support/person.mjs";
 import { search } from "./support/search.mjs";
 
+/** @import { Browser, BrowserContextOptions, Page } from "playwright-core" */
+/** @import { Broker, Vars } from "./support/broker.mjs" */
+
 // Where `npm start` serves them; the browser is told that they are elsewhere.
 const BROKER = "http://localhost:8787";
 const EXAMPLE = "http://localhost:8791";
@@ -33,11 +36,21 @@ const people = [
 ];
 const [EVA, CAIO] = people;
 
-let hubsoft, broker, example, browser, shots;
+/** @type {Awaited<ReturnType<typeof startHubsoft>>} */
+let hubsoft;
+/** @type {Broker} */
+let broker;
+/** @type {Awaited<ReturnType<typeof startExample>>} */
+let example;
+/** @type {Browser} */
+let browser;
+/** @type {string} */
+let shots;
 
 before(async () => {
   const executablePath = await ensureChromium();
   [hubsoft, example] = await Promise.all([startHubsoft({ people }), startExample()]);
+  /** @type {{ vars: Vars }} */
   const { vars } = readConfig({ config: fileURLToPath(new URL("../../sandbox/wrangler.toml", import.meta.url)) });
   assert.ok(vars.ALLOWED_ORIGINS.includes(EXAMPLE));
   broker = await startBroker({
@@ -49,6 +62,7 @@ before(async () => {
     },
   });
   shots = await mkdtemp(join(tmpdir(), "porteiro-example-"));
+  /** @param {string} url */
   const host = (url) => `127.0.0.1:${new URL(url).port}`;
   browser = await chromium.launch({
     executablePath,
@@ -65,11 +79,17 @@ after(async () => {
   await Promise.all([broker?.stop(), hubsoft?.close(), example?.close()]);
 });
 
-/** Opens the page in a fresh profile; what it receives and what goes wrong in it are kept. */
+/**
+ * Opens the page in a fresh profile; what it receives and what goes wrong in it are kept.
+ *
+ * @param {Pick<BrowserContextOptions, "colorScheme" | "viewport"> & { address?: string }} [settings]
+ */
 async function open({ colorScheme = "light", viewport = SIZES[0], address = EXAMPLE } = {}) {
   const context = await browser.newContext({ viewport, colorScheme, locale: "en-GB", timezoneId: "America/Sao_Paulo" });
   const page = await context.newPage();
+  /** @type {string[]} */
   const faults = [];
+  /** @type {{ [response: string]: string }} */
   const received = {};
   page.on("pageerror", (error) => faults.push(String(error)));
   page.on("console", (message) => {
@@ -89,19 +109,32 @@ async function open({ colorScheme = "light", viewport = SIZES[0], address = EXAM
   return { context, page, faults, received };
 }
 
+/**
+ * @param {Page} page
+ * @param {string} name
+ */
 const button = (page, name) => page.getByRole("button", { name, exact: true });
 
+/**
+ * @param {Page} page
+ * @param {{ username: string, password: string }} person
+ */
 async function signIn(page, { username, password }) {
   await page.getByLabel("E-mail").fill(username);
   await page.getByLabel("Password").fill(password);
   await button(page, "Sign in").click();
 }
 
+/**
+ * @param {Page} page
+ * @param {string} description
+ */
 async function openTicket(page, description) {
   await page.getByLabel("What is it about?").fill(description);
   await button(page, "Open the ticket").click();
 }
 
+/** @param {Page} page */
 const message = (page) => page.locator(".message").innerText();
 
 describe("the example front end", () => {
@@ -183,14 +216,14 @@ describe("the example front end", () => {
 
   test("can be used with the keyboard alone", async () => {
     const { context, page } = await open();
-    const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.textContent);
+    const focused = () => page.evaluate(() => document.activeElement?.id || document.activeElement?.textContent);
     assert.equal(await focused(), "username");
     await page.keyboard.type(EVA.username);
     await page.keyboard.press("Tab");
     await page.keyboard.type(EVA.password);
     await page.keyboard.press("Enter");
     await page.locator("#customers li").first().waitFor();
-    await page.waitForFunction(() => document.activeElement.id === "description");
+    await page.waitForFunction(() => document.activeElement?.id === "description");
     await page.keyboard.type("Por teclado");
     await page.keyboard.press("Tab");
     await page.keyboard.press("Enter");
@@ -199,7 +232,10 @@ describe("the example front end", () => {
     await page.keyboard.press("Shift+Tab");
     await page.keyboard.press("Shift+Tab");
     assert.equal(await focused(), "sign-out");
-    assert.notEqual(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), "none");
+    assert.notEqual(
+      await page.evaluate(() => getComputedStyle(document.activeElement ?? document.body).outlineStyle),
+      "none",
+    );
     await page.keyboard.press("Enter");
     await page.getByText("You are signed out.").waitFor();
     await context.close();
@@ -212,8 +248,10 @@ describe("the example front end", () => {
     await openTicket(page, "Segredo nenhum");
     await page.getByText("Segredo nenhum").first().waitFor();
     const [{ value: cookie }] = await context.cookies();
+    /** @type {{ [name: string]: string }} */
     const secrets = { cookie, password: EVA.password, "client secret": hubsoft.peopleClient.client_secret };
     hubsoft.issued.forEach((token, i) => (secrets[`token ${i + 1}`] = token));
+    /** @type {{ [where: string]: string }} */
     const places = { ...received, ...(await heldBy(page)) };
     assert.ok(
       Object.keys(received).filter((name) => name.includes(BROKER)).length >= 5,
@@ -256,9 +294,10 @@ describe("the example front end", () => {
   });
 
   for (const viewport of SIZES) {
-    for (const colorScheme of ["light", "dark"]) {
+    for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
       test(`is legible at ${viewport.width} pixels, ${colorScheme}`, async (t) => {
         const { context, page, faults } = await open({ viewport, colorScheme });
+        /** @param {string} name */
         const look = async (name) => {
           await page.screenshot({ path: join(shots, `${name}-${viewport.width}-${colorScheme}.png`), fullPage: true });
           const { scroll, wide } = await page.evaluate(() => ({

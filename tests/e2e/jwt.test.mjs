@@ -12,6 +12,11 @@ import { files, search } from "./support/search.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 import { until } from "./support/until.mjs";
 
+/** @import { Broker, LogLine, Vars } from "./support/broker.mjs" */
+/** @import { Answer, CallOptions } from "./support/client.mjs" */
+/** @import { Issuer, IssuerSettings, TokenSettings } from "./support/issuer.mjs" */
+/** @import { ApiRequest, Connection, Upstream } from "./support/upstream.mjs" */
+
 const AUDIENCE = "https://broker.example/api";
 const ALL = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
 
@@ -29,10 +34,14 @@ const { rsa, ec } = keys;
 const later = makeKey("RS256");
 const stranger = makeKey("RS256");
 const ordinary = [rsa, ec];
-const nameless = [makeKey("RS256", { kid: null }), published(rsa, { kid: null })];
+const nameless = [published(makeKey("RS256"), { kid: null }), published(rsa, { kid: null })];
 
-// Each caller has an issuer and a path of its own, unless it shares one. What
-// an issuer is asked for is counted, so no test may disturb another's.
+/**
+ * Each caller has an issuer and a path of its own, unless it shares one. What
+ * an issuer is asked for is counted, so no test may disturb another's.
+ *
+ * @type {{ [name: string]: IssuerSettings }}
+ */
 const ISSUERS = {
   staff: { keys: keys.narrow },
   wide: { keys: keys.wide },
@@ -90,6 +99,7 @@ const UNUSABLE = [
   "elsewhere",
 ];
 
+/** @type {{ [claim: string]: any }} */
 const REQUIRED = {
   email_verified: true,
   org: "acme",
@@ -107,7 +117,11 @@ const FITTING = {
   level: 3,
 };
 
-// What is wrong with each caller, and the field that its log line has to name.
+/**
+ * What is wrong with each caller, and the field that its log line has to name.
+ *
+ * @type {{ [name: string]: [fields: Vars, field: string] }}
+ */
 const MISCONFIGURED = {
   "no-issuer": [{ issuer: undefined }, "issuer"],
   "empty-issuer": [{ issuer: "" }, "issuer"],
@@ -158,21 +172,36 @@ const MISCONFIGURED = {
   ],
 };
 
-let upstream, api, keyed, issuers, attacker, broker, hanging;
+/** @type {Upstream} */
+let upstream;
+/** @type {Connection} */
+let api;
+/** @type {Connection} */
+let keyed;
+/** @type {{ [name: string]: Issuer }} */
+let issuers;
+/** @type {Issuer} */
+let attacker;
+/** @type {Broker} */
+let broker;
+/** @type {Promise<Answer>} */
+let hanging;
 const agent = keepAlive();
+/** @type {Set<string>} */
 const sent = new Set();
 
 before(async () => {
   attacker = await startIssuer({ keys: [stranger] });
   issuers = Object.fromEntries(
     await Promise.all(
-      Object.entries(ISSUERS).map(async ([name, settings]) => [
-        name,
-        await startIssuer({ keys: ordinary, audience: AUDIENCE, ...settings }),
-      ]),
+      Object.entries(ISSUERS).map(
+        async ([name, settings]) =>
+          /** @type {const} */ ([name, await startIssuer({ keys: ordinary, audience: AUDIENCE, ...settings })]),
+      ),
     ),
   );
   const { staff, "moved-metadata": movedMetadata, "moved-keys": movedKeys } = issuers;
+  /** @param {string} path */
   const moved = (path) => ({ [path]: { status: 302, headers: { Location: attacker.url + path }, body: "" } });
   movedMetadata.answers = moved(movedMetadata.metadataPath);
   movedKeys.answers = moved(movedKeys.jwksPath);
@@ -221,8 +250,13 @@ after(async () => {
   await Promise.all([attacker, ...Object.values(issuers ?? {})].map((issuer) => issuer?.close()));
 });
 
+/** @param {{ [name: string]: Issuer }} all */
 function callersOf(all) {
   const { staff, wide, access, shared, ...others } = all;
+  /**
+   * @param {Issuer} issuer
+   * @param {Vars} [more]
+   */
   const jwt = (issuer, more) => ({ kind: "jwt", issuer: issuer.issuer, audience: AUDIENCE, ...more });
   return {
     ...Object.fromEntries(Object.entries(others).map(([name, issuer]) => [name, jwt(issuer)])),
@@ -247,20 +281,43 @@ function misconfigured() {
   return Object.fromEntries(Object.entries(MISCONFIGURED).map(([name, [fields]]) => [name, { ...sound, ...fields }]));
 }
 
-/** Calls what only the caller `name` may, with `token`. */
+/**
+ * Calls what only the caller `name` may, with `token`.
+ *
+ * @param {string} name
+ * @param {string | null} token
+ * @param {CallOptions} [options]
+ */
 function ask(name, token, options) {
   if (token) sent.add(token);
   return broker.call(api.api(`/echo/${name}`), { key: token, agent, ...options });
 }
 
-/** The same for a caller whose token is in a field of its own. */
+/**
+ * The same for a caller whose token is in a field of its own.
+ *
+ * @param {string} field
+ * @param {string} name
+ * @param {string} token
+ * @param {CallOptions} [options]
+ */
 function askIn(field, name, token, options) {
   sent.add(token);
   return ask(name, null, { headers: { [field]: token }, ...options });
 }
 
+/**
+ * @param {string} name
+ * @param {string} token
+ * @param {CallOptions} [options]
+ */
 const passes = async (name, token, options) => assertStatus(await ask(name, token, options));
 
+/**
+ * @param {string} name
+ * @param {string} token
+ * @param {CallOptions} [options]
+ */
 async function fails(name, token, options) {
   const calls = api.requests.length;
   const answer = await ask(name, token, options);
@@ -268,13 +325,21 @@ async function fails(name, token, options) {
   assert.equal(api.requests.length, calls, "the upstream was called");
 }
 
+/** @param {Answer} answer */
 function assertRefused(answer) {
   assertProblem(answer, 401, "caller_unauthenticated");
   assert.equal(answer.headers["www-authenticate"], 'Bearer realm="porteiro", error="invalid_token"');
 }
 
-/** What `act` makes of each of `items`, eight of them at a time. */
+/**
+ * What `act` makes of each of `items`, eight of them at a time.
+ *
+ * @template T, R
+ * @param {T[]} items
+ * @param {(item: T) => Promise<R>} act
+ */
 async function inTurns(items, act) {
+  /** @type {R[]} */
   const results = [];
   const left = items.entries();
   const work = async () => {
@@ -284,10 +349,16 @@ async function inTurns(items, act) {
   return results;
 }
 
+/** @param {number} count */
 const times = (count) => Array.from({ length: count }, (_, i) => i);
 
+/**
+ * @param {number} limit
+ * @param {() => unknown} condition
+ */
 const within = (limit, condition) => until(condition, String(condition), limit);
 
+/** @param {string} name */
 const unreachable = (name, since = 0) =>
   broker.logged(({ event, caller }) => event === "issuer_unreachable" && caller === name, {
     since,
@@ -319,6 +390,7 @@ describe("a token of a caller's issuer", () => {
 
   test("may be signed with each algorithm that the caller lists", async () => {
     const { bare, p256, p384, p521, ed } = keys;
+    /** @type {{ [alg: string]: typeof bare }} */
     const by = { ES256: p256, ES384: p384, ES512: p521, EdDSA: ed };
     for (const alg of ALL) await passes("wide", issuers.wide.token({ key: by[alg] ?? bare, alg }));
   });
@@ -359,8 +431,10 @@ describe("a token of a caller's issuer", () => {
 
   test("need not be written as others write it", async () => {
     const { staff } = issuers;
+    /** @param {object} object */
     const spaced = (object) => ` ${JSON.stringify(object, null, "\t")}\n`;
     await passes("staff", staff.token({ header: spaced(staff.header()), claims: spaced(staff.claims()) }));
+    /** @param {object} object */
     const escaped = (object) => JSON.stringify(object).replace('"iss"', '"\\u0069ss"').replaceAll("/", "\\/");
     await passes("staff", staff.token({ claims: escaped(staff.claims()) }));
   });
@@ -432,7 +506,7 @@ describe("a token of a caller's issuer", () => {
   test("counts only where it belongs", async () => {
     const token = issuers.staff.token();
     const calls = api.requests.length;
-    for (const headers of [
+    for (const headers of /** @type {NonNullable<CallOptions["headers"]>[]} */ ([
       { Authorization: token },
       { Authorization: `Basic ${token}` },
       { Authorization: `DPoP ${token}` },
@@ -442,7 +516,7 @@ describe("a token of a caller's issuer", () => {
       { Cookie: `token=${token}; CF_Authorization=${token}` },
       ["Authorization", `Bearer ${token}`, "Authorization", `Bearer ${token}`],
       ["Authorization", `Bearer ${token}`, "Authorization", "Bearer x"],
-    ]) {
+    ])) {
       assertProblem(await ask("staff", null, { headers }), 401, "caller_unauthenticated");
     }
     assertProblem(await ask(`staff?access_token=${token}`, token), 400, "bad_request");
@@ -483,6 +557,10 @@ describe("an issuer's metadata", () => {
 });
 
 describe("a caller with a header of its own", () => {
+  /**
+   * @param {string} token
+   * @param {CallOptions} [options]
+   */
   const inHeader = (token, options) => askIn("X-Id-Token", "header", token, options);
 
   test("sends the bare token in it", async () => {
@@ -518,6 +596,7 @@ describe("a caller with a header of its own", () => {
 });
 
 describe("the upstream", () => {
+  /** @type {(request: ApiRequest, token: string) => void} */
   const assertNoneIn = ({ rawHeaders, target, body }, token) => {
     const seen = JSON.stringify([rawHeaders, target, body?.toString("latin1")]);
     for (const part of [token, ...token.split(".")]) assert.ok(!seen.includes(part), seen);
@@ -526,7 +605,7 @@ describe("the upstream", () => {
   test("never sees a token that came as Bearer", async () => {
     const token = issuers.staff.token({ claims: PERSON });
     await passes("staff", token, { method: "POST", body: "x" });
-    const request = api.requests.at(-1);
+    const request = api.lastRequest;
     assertNoneIn(request, token);
     assert.equal(request.headers.authorization, undefined);
   });
@@ -535,7 +614,7 @@ describe("the upstream", () => {
     const token = issuers.header.token({ claims: PERSON });
     const headers = { "X-Id-Token": token, "X-Tenant": "acme" };
     assertStatus(await ask("header", null, { method: "POST", body: "x", headers }));
-    const request = api.requests.at(-1);
+    const request = api.lastRequest;
     assertNoneIn(request, token);
     assert.deepEqual([request.headers["x-id-token"], request.headers["x-tenant"]], [undefined, "acme"]);
   });
@@ -550,11 +629,12 @@ describe("the upstream", () => {
   test("never sees Cloudflare's", async () => {
     const token = issuers.access.token({ claims: PERSON });
     assertStatus(await askIn("Cf-Access-Jwt-Assertion", "access", token));
-    assertNoneIn(api.requests.at(-1), token);
+    assertNoneIn(api.lastRequest, token);
   });
 });
 
 describe("required claims", () => {
+  /** @param {{ [claim: string]: unknown }} claims */
   const claimed = (claims) => issuers.claims.token({ claims: { ...FITTING, ...claims } });
 
   test("are met by the value, by an array that holds it, by any of several and by a word of the scope", async () => {
@@ -615,6 +695,10 @@ describe("required claims", () => {
 });
 
 describe("callers of one issuer", () => {
+  /**
+   * @param {string | string[]} aud
+   * @param {{ [claim: string]: unknown }} [claims]
+   */
   const token = (aud, claims) => issuers.shared.token({ claims: { aud, ...claims } });
 
   test("are told apart by their audiences", async () => {
@@ -641,6 +725,7 @@ describe("callers of one issuer", () => {
 });
 
 describe("a person behind Cloudflare Access", () => {
+  /** @param {string} token */
   const inAccess = (token) => askIn("Cf-Access-Jwt-Assertion", "access", token);
 
   test("is let in by the team's token", async () => {
@@ -666,11 +751,11 @@ describe("a person behind Cloudflare Access", () => {
     }
     assertProblem(await inAccess("x"), 401, "caller_unauthenticated");
     assertProblem(await ask("access", token), 401, "caller_unauthenticated");
-    for (const headers of [
+    for (const headers of /** @type {{ [name: string]: string }[]} */ ([
       { Cookie: `CF_Authorization=${token}` },
       { "Cf-Access-Token": token },
       { "Cf-Access-Authenticated-User-Email": PERSON.email },
-    ]) {
+    ])) {
       assertProblem(await ask("access", null, { headers }), 401, "caller_unauthenticated");
     }
   });
@@ -686,8 +771,8 @@ test("a forged token is refused", async (t) => {
         const answer = await ask("forged", make());
         try {
           return assertRefused(answer);
-        } catch ({ message }) {
-          return `${what}: ${message}`;
+        } catch (error) {
+          return `${what}: ${/** @type {Error} */ (error).message}`;
         }
       });
       assert.deepEqual(wrong.filter(Boolean), []);
@@ -714,6 +799,7 @@ test("a forged token is refused", async (t) => {
 });
 
 describe("an issuer's keys", () => {
+  /** @param {Issuer} issuer */
   const unknown = (issuer) => issuer.token({ key: stranger, header: { kid: randomBytes(9).toString("base64url") } });
 
   test("are fetched once for two hundred calls", async () => {
@@ -856,7 +942,7 @@ describe("a broker that starts while its issuers are down", () => {
   test("had them sealed, and stored no token and nobody's name", async () => {
     const places = await stored();
     assert.ok(Object.keys(places).some((path) => path.includes("/kv/")));
-    const [, claims, bytes] = [...sent].at(0).split(".");
+    const [, claims, bytes] = [...sent][0].split(".");
     assert.deepEqual(search(places, { ...PERSON, claims, bytes, modulus: rsa.jwk.n, issuer: issuers.warm.issuer }), []);
   });
 });

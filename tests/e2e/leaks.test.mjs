@@ -15,7 +15,21 @@ import { COOKIE, newAddress, sessionIdOf } from "./support/person.mjs";
 import { files, search, shapes } from "./support/search.mjs";
 import { send, startUpstream } from "./support/upstream.mjs";
 
+/** @import { Broker, Secrets } from "./support/broker.mjs" */
+/** @import { CallOptions } from "./support/client.mjs" */
+/** @import { PersonOptions } from "./support/person.mjs" */
+/** @import { Connection, TokenReply, Upstream } from "./support/upstream.mjs" */
+
+/**
+ * @typedef {object} Providers
+ * @property {Awaited<ReturnType<typeof startGuru>>} guru
+ * @property {Awaited<ReturnType<typeof startHubsoft>>} hubsoft
+ * @property {Awaited<ReturnType<typeof startV8>>} v8
+ */
+
+/** @param {string} name */
 const canary = (name) => `canary ${name} +/&%é${randomBytes(12).toString("hex")}`;
+/** @param {string} name */
 const plainCanary = (name) => `canary-${name}-${randomBytes(16).toString("hex")}`;
 
 const CREDENTIALS = {
@@ -45,14 +59,33 @@ const SEALING_KEY = randomBytes(32);
 
 const FAILING = ["invalid-client", "not-json", "reset", "hanging", "redirecting", "down"];
 
-const providers = {};
-let upstream, broker, custom, again, people, club, secrets;
+const providers = /** @type {Providers} */ ({});
+/** @type {Upstream} */
+let upstream;
+/** @type {Broker} */
+let broker;
+/** @type {Connection} */
+let custom;
+/** @type {Connection} */
+let again;
+/** @type {Connection} */
+let people;
+/** @type {Connection} */
+let club;
+/** @type {{ [name: string]: string }} */
+let secrets;
+/** @type {{ [what: string]: string }} */
 const answers = {};
-/** The id of every session that there was. */
+/**
+ * The id of every session that there was.
+ *
+ * @type {string[]}
+ */
 const cookies = [];
 
 before(async () => {
   upstream = await startUpstream();
+  /** @type {(id: string, grant?: string) => Secrets} */
   const credentials = (id, grant) => ({
     client_id: plainCanary(`${id}-id`),
     client_secret: canary(`${id}-secret`),
@@ -79,9 +112,9 @@ before(async () => {
   scriptFailures();
   scriptUpstream();
 
-  const starters = { guru: startGuru, hubsoft: startHubsoft, v8: startV8 };
-  for (const [id, start] of Object.entries(starters))
-    providers[id] = await start({ port: 0, credentials: CREDENTIALS[id] });
+  providers.guru = await startGuru({ port: 0, credentials: CREDENTIALS.guru });
+  providers.hubsoft = await startHubsoft({ port: 0, credentials: CREDENTIALS.hubsoft });
+  providers.v8 = await startV8({ port: 0, credentials: CREDENTIALS.v8 });
   const { guru, hubsoft, v8 } = providers;
   const named = Object.entries(CREDENTIALS).flatMap(([id, fields]) =>
     Object.entries(fields).map(([field, value]) => [`${id}_${field}`.toUpperCase(), value]),
@@ -113,12 +146,15 @@ after(async () => {
 
 // Each failure carries as much of the secrets as a careless server would say.
 function scriptFailures() {
+  /** @param {{ [field: string]: string }} credentials */
   const telling = ({ client_id, client_secret, username, password }) =>
     `${client_id} ${client_secret} ${username} ${password} is wrong`;
+  /** @type {(id: string, make: (text: string) => TokenReply) => void} */
   const script = (id, make) => {
     const connection = upstream.get(id);
     connection.answerTokenRequest(make(telling(connection.credentials)));
   };
+  /** @param {string} text */
   const uri = (text) => `http://127.0.0.1:1/?${encodeURIComponent(text)}`;
   script("invalid-client", (text) => ({
     status: 401,
@@ -160,6 +196,11 @@ function scriptUpstream() {
   custom.on("/never", () => {});
 }
 
+/**
+ * @param {string} what
+ * @param {string} target
+ * @param {CallOptions} [options]
+ */
 async function ask(what, target, options) {
   const answer = await broker.call(target, { key: CALLER_KEY, origin: ORIGIN, ...options });
   const fields = answer.rawHeaders.map(([name, value]) => [
@@ -172,23 +213,46 @@ async function ask(what, target, options) {
 }
 
 // The one place where a session's id belongs.
+/** @param {string} cookie */
 const withoutSession = (cookie) => cookie.replace(new RegExp(`^${COOKIE}=[^;]*`), `${COOKIE}=`);
 
+/**
+ * @param {number} status
+ * @param {Parameters<typeof ask>} call
+ */
 const expect = async (status, ...call) =>
   assert.equal((await ask(...call)).status, status, Object.values(answers).at(-1));
 
-/** What a person does at the broker, from an address of their own. */
+/**
+ * What a person does at the broker, from an address of their own.
+ *
+ * @param {{ username: string, password: string }} credentials
+ */
 function browserOf({ username, password }) {
   const address = newAddress();
+  /** @type {string | undefined} */
   let cookie;
+  /**
+   * @param {string} what
+   * @param {string} target
+   * @param {PersonOptions} [options]
+   */
   const send = (what, target, { headers, ...options } = {}) => {
+    /** @type {{ [name: string]: string }} */
     const field = cookie ? { Cookie: `${COOKIE}=${cookie}` } : {};
     return ask(what, target, { key: null, ...options, headers: { "CF-Connecting-IP": address, ...field, ...headers } });
   };
   return {
+    /**
+     * @param {number} status
+     * @param {string} what
+     * @param {string} target
+     * @param {PersonOptions} [options]
+     */
     async does(status, what, target, options) {
       assert.equal((await send(what, target, options)).status, status, Object.values(answers).at(-1));
     },
+    /** @param {string} id */
     async signsIn(id) {
       const answer = await send(`a sign-in to ${id}`, `/auth/${id}/login`, {
         method: "POST",
@@ -205,6 +269,7 @@ const everySecret = () => {
   const issued = [...upstream.issued, ...Object.values(providers).flatMap((provider) => provider.issued)];
   const keys = { "the sealing key": SEALING_KEY, "the sealing key's text": SEALING_KEY.toString("base64") };
   const { SEALING_KEYS: _, ...others } = secrets;
+  /** @type {{ [what: string]: string }} */
   const typedIn = { "the wrong password": WRONG_PASSWORD };
   for (const [who, { username, password }] of Object.entries(PEOPLE)) {
     typedIn[`the name of who ${who}`] = username;
@@ -274,6 +339,7 @@ describe("every path through the broker", () => {
 });
 
 describe("every path of a person through the broker", () => {
+  /** @type {(credentials: { username: string, password: string }) => [target: string, options: PersonOptions]} */
   const login = (credentials) => ["/auth/people/login", { method: "POST", json: credentials }];
 
   test("is driven", async () => {
@@ -395,7 +461,7 @@ describe("the search", () => {
 
   test("finds base64 of a text that contains the secret, wherever it begins", () => {
     for (const before of ["", "a", "ab", "abc", "Bearer "]) {
-      for (const encoding of ["base64", "base64url"]) {
+      for (const encoding of /** @type {const} */ (["base64", "base64url"])) {
         const place = Buffer.from(`${before}${secret} and more`).toString(encoding);
         assert.notDeepEqual(search({ place }, { secret }), [], `${before} ${encoding}`);
       }

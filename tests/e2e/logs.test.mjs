@@ -7,7 +7,18 @@ import { EVERYTHING, KEY, startBroker } from "./support/broker.mjs";
 import { eventsInCode, sections, undocumented } from "./support/log-lines.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 
-let upstream, broker, plain, refused;
+/** @import { Broker, LogLine } from "./support/broker.mjs" */
+/** @import { Answer } from "./support/client.mjs" */
+/** @import { Connection, Upstream } from "./support/upstream.mjs" */
+
+/** @type {Upstream} */
+let upstream;
+/** @type {Broker} */
+let broker;
+/** @type {Connection} */
+let plain;
+/** @type {Connection} */
+let refused;
 
 before(async () => {
   upstream = await startUpstream();
@@ -30,6 +41,7 @@ after(async () => {
   await upstream?.close();
 });
 
+/** @param {Answer} answer */
 const lineOf = (answer) =>
   broker.logged((log) => log.request_id === answer.headers["x-request-id"] && log.status !== undefined, {
     what: "the request's line",
@@ -75,6 +87,7 @@ describe("a request", () => {
       status: 401,
       body: { error: "invalid_client", error_description: "said-by-the-token-endpoint" },
     });
+    /** @type {[status: number, answer: Answer][]} */
     const answers = [
       [401, await broker.call(plain.api("/echo/people/1"), { key: null })],
       [403, await broker.call(plain.api("/elsewhere"))],
@@ -89,6 +102,7 @@ describe("a request", () => {
 
 describe("a grant", () => {
   test("is one line that names its connection", async () => {
+    /** @param {LogLine} log */
     const isGrant = (log) =>
       log.connection === "plain" && log.path === undefined && JSON.stringify(log).includes("client_credentials");
     await broker.logged(isGrant, { what: "the grant's line" });
@@ -97,6 +111,7 @@ describe("a grant", () => {
   });
 
   test("that failed is one line with its code", async () => {
+    /** @param {LogLine} log */
     const isFailure = (log) =>
       log.connection === "refused" && log.path === undefined && JSON.stringify(log).includes("credentials_rejected");
     await broker.logged(isFailure, { what: "the failed grant's line" });

@@ -24,6 +24,8 @@ import { closeServer, listening } from "./servers.mjs";
  * @property {Binding[]} bindings
  * @property {string[]} [keep_bindings]
  * @property {{ old_tag?: string, new_tag: string, [member: string]: unknown }} [migrations]
+ * @property {string[]} [compatibility_flags]
+ * @property {object} [observability]
  */
 
 /** @typedef {{ [name: string]: string }} Secrets */

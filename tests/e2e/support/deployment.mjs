@@ -21,7 +21,7 @@ import { listening, portOf } from "./servers.mjs";
  * @typedef {object} ProjectSettings
  * @property {string[]} [secrets] what its configuration needs besides ADMIN_KEY
  * @property {(text: string) => string} [configure] makes its configuration of the repository's own
- * @property {string[]} [problems] what the check of the configuration finds
+ * @property {{ field: string, message: string }[]} [problems] what the check of the configuration finds
  */
 
 /** @param {string} path */
@@ -44,7 +44,7 @@ const LIMIT_MS = 60_000;
  * What stands in for the configuration check: it says what was asked of it, tells these secrets and these problems.
  *
  * @param {string[]} secrets
- * @param {string[]} problems
+ * @param {ProjectSettings["problems"]} problems
  */
 const check = (secrets, problems) => `
 export async function check({ config, environment, offline }) {

@@ -52,6 +52,16 @@ import { closeServer, listening } from "./servers.mjs";
 
 /** @typedef {{ status: number, code: string, title: string, detail: string }} Problem */
 
+/**
+ * What the stand-in has.
+ *
+ * @typedef {object} OperatorsSettings
+ * @property {Entry[]} [entries]
+ * @property {{ [connection: string]: OperatorEvent[] }} [events]
+ * @property {string} [base] the path before /admin/
+ * @property {() => number | null} [now] the clock of its answers; null leaves the field Date out
+ */
+
 /** @typedef {Awaited<ReturnType<typeof startOperators>>} Operators */
 
 /** @param {string} name */
@@ -122,11 +132,7 @@ export const eventOf = (n, members) => ({
 /**
  * Starts one.
  *
- * @param {object} [settings]
- * @param {Entry[]} [settings.entries] what it has
- * @param {{ [connection: string]: OperatorEvent[] }} [settings.events]
- * @param {string} [settings.base] the path before /admin/
- * @param {() => number | null} [settings.now] the clock of its answers; null leaves the field Date out
+ * @param {OperatorsSettings} [settings]
  */
 export async function startOperators({ entries = [], events = {}, base = "", now = () => NOON } = {}) {
   const operators = {
@@ -174,6 +180,16 @@ export async function startOperators({ entries = [], events = {}, base = "", now
     origin: "",
     /** The address of the page. */
     url: "",
+    /**
+     * The entry of a connection that there is.
+     *
+     * @param {string} id
+     */
+    entry(id) {
+      const entry = operators.entries.get(id);
+      assert.ok(entry, `there is no connection ${id}`);
+      return entry;
+    },
     /**
      * Those requests whose text `pattern` matches.
      *

@@ -159,7 +159,7 @@ export async function startUpstream() {
       /** @type {Vars} */
       return Object.fromEntries([...connections.values()].map(({ id, vars }) => [id, vars]));
     },
-    /** @returns {Secrets} */
+    /** @returns {{ [name: string]: string }} */
     get secrets() {
       return Object.assign({}, ...[...connections.values()].map(({ secrets }) => secrets));
     },
@@ -229,7 +229,7 @@ export class Connection {
    */
   constructor(id, url, settings, refuse, signal) {
     this.id = id;
-    this.settings = settings;
+    this.settings = { expiresIn: 3600, ...settings };
     this.refuse = refuse;
     this.signal = signal;
     this.baseUrl = `${url}/rs/${id}`;
@@ -460,7 +460,7 @@ export class Connection {
    */
   #grant(record, { set = {}, remove = [] }) {
     const { grant_type: type, refresh_token: presented, username, password } = record.parameters;
-    const { users, expiresIn = 3600, rotation = true, refusals = "standard", strict = false } = this.settings;
+    const { users, expiresIn, rotation = true, refusals = "standard", strict = false } = this.settings;
     const { client_id, client_secret } = record.parameters;
     if (strict && !(client_id === this.credentials.client_id && this.clientSecrets.has(client_secret))) {
       record.outcome = "invalid_client";
