@@ -99,7 +99,8 @@ fn run(seed: u64) -> Result<u64, String> {
     );
     let plan = Plan::draw(&site);
     let calls = rage(&site, &plan)?;
-    recover(&site)?;
+    // What was broken before is why it does not recover.
+    recover(&site).map_err(|missed| site.shared.watch.broken().unwrap_or(missed))?;
     Ok(calls)
 }
 
@@ -221,15 +222,16 @@ pub fn run_seeds(scenario: &str, seeds: u64, run: impl Fn(u64) -> Result<u64, St
                 return;
             }
             match run(seed) {
-                Ok(made) => drop(calls.fetch_add(made, Relaxed)),
+                Ok(made) => {
+                    calls.fetch_add(made, Relaxed);
+                }
                 Err(broken) => {
-                    // Whoever works on a seed before this one goes on with it.
+                    // No seed is begun any more; one before this may be under way.
                     next.store(seeds, Relaxed);
                     let mut first = first_broken.lock().expect("no thread panics with it");
                     if first.as_ref().is_none_or(|(other, _)| seed < *other) {
                         *first = Some((seed, broken));
                     }
-                    return;
                 }
             }
         }

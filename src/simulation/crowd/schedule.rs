@@ -7,7 +7,8 @@ pub(super) fn run(seed: u64) -> Result<u64, String> {
     let crowd = Crowd::new(seed);
     let plan = Plan::draw(&crowd.site);
     rage(&crowd, &plan)?;
-    recover(&crowd)?;
+    // What was broken before is why somebody is not served.
+    recover(&crowd).map_err(|missed| crowd.broken().unwrap_or(missed))?;
     check_refusals(&crowd)?;
     if seed.is_multiple_of(SEARCHED) {
         search(&crowd)?;
