@@ -159,7 +159,7 @@ export async function startUpstream() {
       /** @type {Vars} */
       return Object.fromEntries([...connections.values()].map(({ id, vars }) => [id, vars]));
     },
-    /** @returns {Secrets} */
+    /** @returns {{ [name: string]: string }} */
     get secrets() {
       return Object.assign({}, ...[...connections.values()].map(({ secrets }) => secrets));
     },
