@@ -16,7 +16,7 @@ import { ORIGIN } from "./broker.mjs";
  * @typedef {Pick<Broker, "vars" | "call">} Reached
  */
 
-/** @typedef {Omit<CallOptions, "headers"> & { cookie?: string | null, headers?: { [name: string]: string } }} PersonOptions */
+/** @typedef {CallOptions & { cookie?: string | null, headers?: { [name: string]: string } }} PersonOptions */
 
 export const COOKIE = "__Host-Http-porteiro";
 
