@@ -9,13 +9,27 @@ import { assertStatus } from "./support/assertions.mjs";
 import { EVERYTHING, startBroker } from "./support/broker.mjs";
 import { keepAlive } from "./support/client.mjs";
 
+/** @import { Credentials, Guru, Hubsoft, Provider } from "../../sandbox/types.js" */
+/** @import { Broker } from "./support/broker.mjs" */
+
 const CALLS = 1_000;
 const AT_ONCE = 32;
 
-let guru, hubsoft, v8, broker;
+/** @type {Guru} */
+let guru;
+/** @type {Hubsoft} */
+let hubsoft;
+/** @type {Provider} */
+let v8;
+/** @type {Broker} */
+let broker;
 
 before(async () => {
   [guru, hubsoft, v8] = await Promise.all([startGuru({ port: 0 }), startHubsoft({ port: 0 }), startV8({ port: 0 })]);
+  /**
+   * @param {string} prefix
+   * @param {Credentials} credentials
+   */
   const upper = (prefix, credentials) =>
     Object.fromEntries(Object.entries(credentials).map(([name, value]) => [`${prefix}_${name.toUpperCase()}`, value]));
   broker = await startBroker({
@@ -41,11 +55,17 @@ after(async () => {
   await Promise.all([guru, hubsoft, v8].map((provider) => provider?.close()));
 });
 
+/** @param {Provider} provider */
 const authorizations = (provider) => provider.apiRequests.map(({ headers }) => headers.authorization);
 
-// Runs `CALLS` calls, `AT_ONCE` at a time, and returns how many had each status.
+/**
+ * Runs `CALLS` calls, `AT_ONCE` at a time, and returns how many had each status.
+ *
+ * @param {string} target
+ */
 async function manyCalls(target) {
   const agent = keepAlive();
+  /** @type {{ [status: string]: number }} */
   const statuses = {};
   let left = CALLS;
   const worker = async () => {
@@ -64,7 +84,7 @@ describe("guru", () => {
     const answer = assertStatus(await broker.call("/api/guru/transactions?per_page=2"));
     assert.equal(answer.json().data.length, 2);
     assert.equal(answer.tokenSource, "static");
-    const { path, headers } = guru.apiRequests.at(-1);
+    const [{ path, headers }] = guru.apiRequests.slice(-1);
     assert.equal(path, "/api/v2/transactions?per_page=2");
     assert.equal(headers.authorization, `Bearer ${guru.credentials.token}`);
     assert.equal(guru.tokenRequests.length, 0);
@@ -74,7 +94,8 @@ describe("guru", () => {
     const contact = { name: "Zoë Ção", email: "zoe@example.com" };
     const answer = assertStatus(await broker.call("/api/guru/contacts", { method: "POST", json: contact }), 201);
     assert.equal(answer.json().email, contact.email);
-    assert.deepEqual(JSON.parse(guru.apiRequests.at(-1).body), contact);
+    const [{ body }] = guru.apiRequests.slice(-1);
+    assert.deepEqual(JSON.parse(body), contact);
   });
 
   test("makes no grant in a thousand calls", async () => {
@@ -92,7 +113,7 @@ describe("hubsoft", () => {
     const [{ method, path, headers, body, outcome }] = hubsoft.tokenRequests;
     assert.equal(outcome, "ok");
     assert.equal(`${method} ${path}`, "POST /oauth/token");
-    assert.match(headers["content-type"], /^application\/json\b/);
+    assert.match(headers["content-type"] ?? "", /^application\/json\b/);
     assert.equal(headers.authorization, undefined);
     assert.deepEqual(JSON.parse(body), { grant_type: "password", ...hubsoft.credentials });
     assert.deepEqual(authorizations(hubsoft), [`Bearer ${hubsoft.issued[0]}`]);
@@ -146,7 +167,7 @@ describe("v8", () => {
     const [{ method, path, headers, body, outcome }] = v8.tokenRequests;
     assert.equal(outcome, "ok");
     assert.equal(`${method} ${path}`, "POST /oauth/token");
-    assert.match(headers["content-type"], /^application\/x-www-form-urlencoded\b/);
+    assert.match(headers["content-type"] ?? "", /^application\/x-www-form-urlencoded\b/);
     assert.equal(headers.authorization, undefined);
     const { username, password, audience, client_id } = v8.credentials;
     assert.deepEqual(

@@ -10,8 +10,15 @@ import { assertProblem, assertStatus } from "./support/assertions.mjs";
 import { startBroker } from "./support/broker.mjs";
 import { keepAlive } from "./support/client.mjs";
 import { makeKey, signature } from "./support/issuer.mjs";
+import { listening } from "./support/servers.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 import { until } from "./support/until.mjs";
+
+/** @import { RequestListener, Server } from "node:http" */
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { CallOptions } from "./support/client.mjs" */
+/** @import { Key } from "./support/issuer.mjs" */
+/** @import { Connection, Upstream } from "./support/upstream.mjs" */
 
 const AUDIENCE = "https://broker.example/api";
 const ELSEWHERE = "https://elsewhere.example/api";
@@ -28,19 +35,26 @@ const storesNothing = () => ({ upsert: async () => {}, find: async () => undefin
 
 /** The issuer, which can be started again with other keys at the same address. */
 class RealIssuer {
-  /** The path of every request. */
+  /**
+   * The path of every request.
+   *
+   * @type {(string | undefined)[]}
+   */
   requests = [];
+  /** Its address, the same for good once it has listened. */
+  url = "";
+  /** @type {Server | undefined} */
   #server;
-  #callback;
+  /** @type {RequestListener} */
+  #callback = () => {};
 
+  /** @param {Key[]} keys */
   async start(keys) {
     this.#server = createServer((request, response) => {
       this.requests.push(request.url);
       this.#callback(request, response);
     });
-    this.#server.listen(this.url ? Number(new URL(this.url).port) : 0, "127.0.0.1");
-    await once(this.#server, "listening");
-    this.url = `http://127.0.0.1:${this.#server.address().port}`;
+    this.url = await listening(this.#server, this.url ? Number(new URL(this.url).port) : 0);
     const provider = new Provider(this.url, {
       adapter: storesNothing,
       clients: [{ ...CLIENT, grant_types: ["client_credentials"], redirect_uris: [], response_types: [] }],
@@ -50,7 +64,7 @@ class RealIssuer {
         devInteractions: { enabled: false },
         resourceIndicators: {
           enabled: true,
-          getResourceServerInfo: (_, audience) => ({
+          getResourceServerInfo: (/** @type {unknown} */ _, /** @type {string} */ audience) => ({
             audience,
             scope: SCOPE,
             accessTokenFormat: audience === OPAQUE ? "opaque" : "jwt",
@@ -80,7 +94,12 @@ class RealIssuer {
     await once(this.#server, "close");
   }
 
-  /** Is away until `over` resolves, and comes back with other keys. */
+  /**
+   * Is away until `over` resolves, and comes back with other keys.
+   *
+   * @param {Key[]} keys
+   * @param {() => Promise<unknown>} over
+   */
   async restart(keys, over) {
     await this.stop();
     await over();
@@ -100,19 +119,26 @@ class RealIssuer {
     return token;
   }
 
+  /** @param {string} path */
   count(path) {
     return this.requests.filter((one) => one === path).length;
   }
 }
 
-const headerOf = (token) => JSON.parse(Buffer.from(token.split(".")[0], "base64url"));
+/** @param {string} token */
+const headerOf = (token) => JSON.parse(Buffer.from(token.split(".")[0], "base64url").toString());
 
 const old = makeKey("RS256", { kid: "old" });
 const fresh = makeKey("RS256", { kid: "fresh" });
 const issuer = new RealIssuer();
 const agent = keepAlive();
 
-let upstream, broker, api;
+/** @type {Upstream} */
+let upstream;
+/** @type {Broker} */
+let broker;
+/** @type {Connection} */
+let api;
 
 before(async () => {
   await issuer.start([old]);
@@ -148,6 +174,10 @@ after(async () => {
   await issuer.stop();
 });
 
+/**
+ * @param {string} token
+ * @param {CallOptions} [options]
+ */
 const ask = (token, options) => broker.call(api.api(), { key: token, agent, ...options });
 
 describe("a client of a real issuer", () => {
@@ -174,13 +204,19 @@ describe("a client of a real issuer", () => {
   });
 });
 
-/** Calls on and on, every other time with the newest of `tokens`; `stop()` gives what came of it. */
+/**
+ * Calls on and on, every other time with the newest of `tokens`; `stop()` gives what came of it.
+ *
+ * @param {string[]} tokens
+ */
 function traffic(tokens) {
+  /** @type {{ kid: string, status: unknown }[]} */
   const calls = [];
   let going = true;
+  /** @param {number} offset */
   const work = async (offset) => {
     for (let i = offset; going; i += 1) {
-      const token = i % 2 ? tokens.at(-1) : tokens[i % tokens.length];
+      const token = i % 2 ? tokens[tokens.length - 1] : tokens[i % tokens.length];
       const { kid } = headerOf(token);
       const answer = await ask(token).catch((error) => ({ status: error.message }));
       calls.push({ kid, status: answer.status });
@@ -199,16 +235,20 @@ function traffic(tokens) {
 
 describe("a change of a real issuer's signing keys", () => {
   test("fails no call", { timeout: 60_000 }, async (t) => {
+    /** @type {string[]} */
     const tokens = [];
+    /** @param {number} count */
     const more = async (count) => {
       for (let i = 0; i < count; i += 1) tokens.push(await issuer.token());
     };
     await more(10);
     const running = traffic(tokens);
+    /** @param {number} count */
     const passed = (count) => {
       const enough = running.calls.length + count;
       return until(() => running.calls.length >= enough, `${count} calls`);
     };
+    /** @param {() => unknown} change */
     const phase = async (change) => {
       await change();
       await more(10);
@@ -218,7 +258,7 @@ describe("a change of a real issuer's signing keys", () => {
     await phase(() => {});
     // Calls go on while the issuer is away.
     await phase(() => issuer.restart([fresh, old], away));
-    const [since, newest] = [running.calls.length, headerOf(tokens.at(-1)).kid];
+    const [since, newest] = [running.calls.length, headerOf(tokens[tokens.length - 1]).kid];
     tokens.splice(0, tokens.length, ...tokens.filter((token) => headerOf(token).kid === "fresh"));
     await phase(() => issuer.restart([fresh], away));
     const calls = await running.stop();
@@ -226,6 +266,7 @@ describe("a change of a real issuer's signing keys", () => {
     assert.equal(newest, "fresh");
     const failed = calls.filter(({ status }) => status !== 200);
     assert.deepEqual(failed.slice(0, 5), [], `${failed.length} of ${calls.length} calls failed`);
+    /** @param {string} kid */
     const of = (kid, from = 0) => calls.slice(from).filter((one) => one.kid === kid).length;
     assert.ok(
       of("old") >= CALLS && of("fresh", since) >= CALLS,

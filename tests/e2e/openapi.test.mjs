@@ -9,10 +9,23 @@ import { faultsOf, operationsOf, readDocument } from "./support/openapi.mjs";
 import { COOKIE, login, newAddress } from "./support/person.mjs";
 import { send, startUpstream } from "./support/upstream.mjs";
 
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { Answer, CallOptions } from "./support/client.mjs" */
+/** @import { PersonOptions } from "./support/person.mjs" */
+/** @import { ConnectionSettings, TokenReply, Upstream } from "./support/upstream.mjs" */
+
+/** @typedef {PersonOptions & { connection?: string }} SignIn */
+
+/** @param {string} path */
 const source = (path) => readFile(new URL(`../../src/broker/${path}`, import.meta.url), "utf8");
+/** @param {Iterable<string>} items */
 const sorted = (items) => [...new Set(items)].sort();
 
-/** What each route of the broker is called in the document. */
+/**
+ * What each route of the broker is called in the document.
+ *
+ * @type {{ [route: string]: string[] | ((path: string) => boolean) }}
+ */
 const ROUTES = {
   Api: ["/api/{connection}/{path}"],
   SignIn: ["/auth/{connection}/login"],
@@ -38,6 +51,7 @@ describe("the document", () => {
     const codes = document.components.schemas.ProblemCode.enum;
     assert.deepEqual(sorted(codes), sorted(Object.keys(statuses)));
     assert.equal(codes.length, new Set(codes).size);
+    /** @type {{ [code: string]: number[] }} */
     const told = {};
     for (const { content } of Object.values(document.components.responses)) {
       const { $ref, ...schema } = content?.["application/problem+json"]?.schema ?? {};
@@ -75,12 +89,15 @@ describe("the document", () => {
       assert.ok(Object.keys(responses).some((status) => /^2|^default$/.test(status)) && responses["500"], label);
     }
     assert.equal(new Set(operations.map(({ operationId }) => operationId)).size, operations.length);
-    assert.deepEqual(sorted(operations.map(({ tags }) => tags[0])), sorted(document.tags.map(({ name }) => name)));
+    assert.deepEqual(
+      sorted(operations.map(({ tags }) => tags[0])),
+      sorted(document.tags.map((/** @type {{ name: string }} */ { name }) => name)),
+    );
   });
 
   test("has the broker's version, and nothing that nothing refers to", async () => {
     const manifest = await readFile(new URL("../../Cargo.toml", import.meta.url), "utf8");
-    assert.equal(document.info.version, /^version = "(.+)"$/m.exec(manifest)[1]);
+    assert.equal(document.info.version, /^version = "(.+)"$/m.exec(manifest)?.[1]);
     const text = JSON.stringify(document);
     for (const kind of ["schemas", "responses", "headers", "parameters", "requestBodies"]) {
       for (const name of Object.keys(document.components[kind]))
@@ -90,11 +107,20 @@ describe("the document", () => {
 });
 
 describe("every problem", () => {
-  let upstream, broker;
+  /** @type {Upstream} */
+  let upstream;
+  /** @type {Broker} */
+  let broker;
+  /** @type {{ operation: string, answer: Answer }[]} */
   const answers = [];
 
   before(async () => {
     upstream = await startUpstream();
+    /**
+     * @param {string} id
+     * @param {ConnectionSettings} settings
+     * @param {TokenReply[]} script
+     */
     const scripted = (id, settings, ...script) => upstream.connection(id, settings).answerTokenRequest(...script);
     upstream
       .connection("plain", { grant: "static" })
@@ -150,9 +176,14 @@ describe("every problem", () => {
   const CROSS_SITE = { headers: { "Sec-Fetch-Site": "cross-site" } };
   const ANYBODY = { username: "nobody", password: "wrong" };
   const basic = { Authorization: `Basic ${Buffer.from(`operator:${ADMIN_KEY}`).toString("base64")}` };
+  /** @type {(body: string) => [target: string, options: CallOptions]} */
   const event = (body) => ["/webhooks/guru", { method: "POST", key: null, body }];
 
-  // The operation, the code, and how to have it.
+  /**
+   * The operation, the code, and how to have it.
+   *
+   * @type {[operation: string, code: string | undefined, target: string | SignIn, options?: CallOptions][]}
+   */
   const PROBLEMS = [
     ["callGet", "bad_request", "/api/plain/echo?access_token=x"],
     ["callGet", "bad_path", "/api/plain/a%2fb"],
@@ -200,8 +231,8 @@ describe("every problem", () => {
     ["signIn", "origin_not_allowed", { json: ANYBODY, ...EVIL }],
     ["signIn", "cross_site_request", { json: ANYBODY, origin: undefined, ...CROSS_SITE }],
     ["signIn", "body_too_large", { json: { ...ANYBODY, password: "x".repeat(20_000) } }],
-    ["signIn", "not_found", { json: ANYBODY }, "plain"],
-    ["signIn", "unknown_connection", { json: ANYBODY }, "none"],
+    ["signIn", "not_found", { json: ANYBODY, connection: "plain" }],
+    ["signIn", "unknown_connection", { json: ANYBODY, connection: "none" }],
     ["getSession", "caller_unauthenticated", "/auth/session", { key: null }],
     ["getSession", "origin_not_allowed", "/auth/session", EVIL],
     ["signOut", "cross_site_request", "/auth/logout", { method: "POST", ...CROSS_SITE }],
@@ -244,7 +275,7 @@ describe("every problem", () => {
       const answer =
         typeof target === "string"
           ? await broker.call(target, options)
-          : await login(broker, options ?? "people", undefined, { address: newAddress(), ...target });
+          : await login(broker, target.connection ?? "people", undefined, { address: newAddress(), ...target });
       const what = `${operation} ${code}: ${answer.status} ${answer.text}`;
       if (code) assert.equal(answer.json().code, code, what);
       else assert.ok(!answer.headers["content-type"]?.includes("problem"), what);
@@ -254,13 +285,14 @@ describe("every problem", () => {
     assert.deepEqual(faults.map((fault, i) => fault && [PROBLEMS[i].slice(0, 2), fault]).filter(Boolean), []);
     // All but these: one belongs to no operation, the other to none that can be had.
     const left = document.components.schemas.ProblemCode.enum.filter(
-      (code) => !PROBLEMS.some(([, known]) => known === code),
+      (/** @type {string} */ code) => !PROBLEMS.some(([, known]) => known === code),
     );
     assert.deepEqual(sorted(left), sorted(["internal", "method_not_allowed"]));
   });
 
   test("would be seen if it were another one", async () => {
     const [{ operation, answer }] = answers;
+    /** @param {{ [member: string]: unknown }} members */
     const other = (members) => ({
       operation,
       answer: {

@@ -7,7 +7,13 @@ import { startBroker } from "./support/broker.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 import { until } from "./support/until.mjs";
 
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { CallOptions } from "./support/client.mjs" */
+/** @import { Entry } from "./support/operators.mjs" */
+/** @import { Connection, Upstream } from "./support/upstream.mjs" */
+
 const OPERATOR = "operator-key-0123456789abcdef";
+/** @param {string} password */
 const basic = (password, user = "operator") => `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
 
 // What a token endpoint says is nobody's business.
@@ -25,14 +31,28 @@ const CONNECTIONS = {
   quoting: { grant: "password" },
 };
 
-let upstream, broker;
+/** @type {Upstream} */
+let upstream;
+/** @type {Broker} */
+let broker;
+/** @type {{ [id: string]: Connection }} */
 const c = {};
 
-/** A request of the operator. */
+/**
+ * A request of the operator.
+ *
+ * @param {string} target
+ * @param {CallOptions} [options]
+ */
 const operate = (target, options = {}) => broker.call(`/admin/${target}`, { key: OPERATOR, ...options });
 
-/** The entry of a connection, found in the list and alone alike. */
+/**
+ * The entry of a connection, found in the list and alone alike.
+ *
+ * @param {string} id
+ */
 async function entry(id) {
+  /** @type {{ connections: Entry[] }} */
   const { connections } = assertStatus(await operate(`connections?q=${id}`)).json();
   const alone = assertStatus(await operate(`connections/${id}`)).json();
   assert.deepEqual(
@@ -63,6 +83,7 @@ describe("the list", () => {
   test("tells of every connection, in the order of the names", async () => {
     const answer = assertStatus(await operate("connections"));
     assertEveryAnswer(answer, "the list");
+    /** @type {{ connections: Entry[], next: string | null }} */
     const { connections, next } = answer.json();
     assert.equal(next, null);
     assert.deepEqual(
@@ -91,8 +112,10 @@ describe("the list", () => {
 
   test("comes in pages", async () => {
     const ids = [];
+    /** @type {string | null} */
     let next = "";
     do {
+      /** @type {{ connections: Entry[], next: string | null }} */
       const page = assertStatus(await operate(`connections?limit=3&after=${next}`)).json();
       assert.ok(page.connections.length <= 3);
       ids.push(...page.connections.map(({ id }) => id));
@@ -154,7 +177,8 @@ describe("a token now", () => {
     assert.equal(c.renewed.tokenRequests.length, 2);
     assertStatus(await broker.call(c.renewed.api("/echo?b")));
     assert.equal(c.renewed.tokenRequests.length, 2);
-    assert.notEqual(c.renewed.requests.at(-1).token, c.renewed.requests.at(-2).token);
+    const [first, second] = c.renewed.requests.slice(-2);
+    assert.notEqual(second.token, first.token);
   });
 
   test("tells why there is none, and does not lock the account by asking itself", async () => {
@@ -234,6 +258,7 @@ describe("an attacker", () => {
         "Basic",
         "Bearer",
       ]) {
+        /** @type {{ [name: string]: string }} */
         const headers = authorization === undefined ? {} : { Authorization: authorization };
         const answer = await operate(target, { method, key: null, headers });
         assertProblem(answer, 401, "caller_unauthenticated");
@@ -248,13 +273,13 @@ describe("an attacker", () => {
   test("on another site cannot use what a browser remembers", async () => {
     const requests = c.fresh.tokenRequests.length;
     for (const [method, target] of targets) {
-      for (const headers of [
+      for (const headers of /** @type {{ [name: string]: string }[]} */ ([
         { "Sec-Fetch-Site": "cross-site" },
         { "Sec-Fetch-Site": "same-site" },
         { Origin: "https://evil.example" },
         { Origin: "null" },
         { Origin: "https://app.example.com", "Sec-Fetch-Site": "same-origin" },
-      ]) {
+      ])) {
         const answer = await operate(target, {
           method,
           key: null,

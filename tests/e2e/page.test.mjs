@@ -15,17 +15,44 @@ import { startBroker } from "./support/broker.mjs";
 import { heldBy } from "./support/held.mjs";
 import { search } from "./support/search.mjs";
 
+/** @import { Browser, Page } from "playwright-core" */
+/** @import { Credentials, Guru, Hubsoft, Provider } from "../../sandbox/types.js" */
+/** @import { Broker } from "./support/broker.mjs" */
+
 // Where the page expects the broker; the browser is told that it is elsewhere.
 const ADDRESS = "http://localhost:8787";
 
-let guru, hubsoft, v8, broker, browser, page, shots;
+/** @type {Guru} */
+let guru;
+/** @type {Hubsoft} */
+let hubsoft;
+/** @type {Provider} */
+let v8;
+/** @type {Broker} */
+let broker;
+/** @type {Browser} */
+let browser;
+/** @type {Page} */
+let page;
+/** @type {string} */
+let shots;
+/** @type {{ [response: string]: string }} */
 const received = {};
+/** @type {string[]} */
 const faults = [];
 
 before(async () => {
   const executablePath = await ensureChromium();
   [guru, hubsoft, v8] = await Promise.all([startGuru({ port: 0 }), startHubsoft({ port: 0 }), startV8({ port: 0 })]);
+  /**
+   * @param {string[]} methods
+   * @param {string[]} paths
+   */
   const visitor = (methods, ...paths) => ({ callers: ["visitor"], methods, paths });
+  /**
+   * @param {string} prefix
+   * @param {Credentials} credentials
+   */
   const upper = (prefix, credentials) =>
     Object.fromEntries(Object.entries(credentials).map(([name, value]) => [`${prefix}_${name.toUpperCase()}`, value]));
   broker = await startBroker({
@@ -91,6 +118,7 @@ const secrets = () =>
     ]),
   );
 
+/** @param {string} id */
 const rows = (id) => page.locator(`#${id} tbody tr`).allInnerTexts();
 
 describe("the page", () => {
@@ -116,7 +144,7 @@ describe("the page", () => {
     await page.locator("#hubsoft .done").waitFor();
     assert.match(await page.locator("#hubsoft .done").innerText(), /^Ticket \d+ created/);
     await page.locator("#v8").getByRole("button", { name: "Call again" }).click();
-    await page.waitForFunction(() => /memory/.test(document.querySelector("#v8 .outcome").innerText));
+    await page.waitForFunction(() => /memory/.test(document.querySelector("#v8 .outcome")?.textContent ?? ""));
     assert.equal(v8.tokenRequests.length, 1);
     assert.equal(hubsoft.tokenRequests.length, 1);
   });
@@ -155,6 +183,7 @@ describe("the page", () => {
     await page.setViewportSize({ width: 360, height: 780 });
     await page.screenshot({ path: join(shots, "page-360.png"), fullPage: true });
     const { scroll, wide } = await page.evaluate(() => {
+      /** @param {Element} node */
       const beyond = (node) => node.getBoundingClientRect().right > innerWidth + 1;
       return {
         scroll: document.documentElement.scrollWidth,
@@ -168,5 +197,9 @@ describe("the page", () => {
   });
 });
 
-// A client id of two digits is found anywhere; it is no secret.
+/**
+ * A client id of two digits is found anywhere; it is no secret.
+ *
+ * @param {Credentials} all
+ */
 const longEnough = (all) => Object.fromEntries(Object.entries(all).filter(([, value]) => value.length >= 8));

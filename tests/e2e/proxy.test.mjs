@@ -11,12 +11,39 @@ import { gzipSync } from "node:zlib";
 import { assertProblem, assertStatus, list } from "./support/assertions.mjs";
 import { EVERYTHING, KEY, ORIGIN, startBroker } from "./support/broker.mjs";
 import { rawRequest } from "./support/raw.mjs";
+import { closeServer, listening } from "./support/servers.mjs";
 import { send, startUpstream } from "./support/upstream.mjs";
 import { until } from "./support/until.mjs";
 
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { CallOptions } from "./support/client.mjs" */
+/** @import { RawRequest } from "./support/raw.mjs" */
+/** @import { ApiRequest, Connection, Handler, Upstream } from "./support/upstream.mjs" */
+
 const MIB = 1024 * 1024;
 
-let upstream, elsewhere, broker, plain, granted, renewed, open, other, slow, extra, apiKey;
+/** @type {Upstream} */
+let upstream;
+/** @type {{ hits: number, url: string, close: () => Promise<void> }} */
+let elsewhere;
+/** @type {Broker} */
+let broker;
+/** @type {Connection} */
+let plain;
+/** @type {Connection} */
+let granted;
+/** @type {Connection} */
+let renewed;
+/** @type {Connection} */
+let open;
+/** @type {Connection} */
+let other;
+/** @type {Connection} */
+let slow;
+/** @type {Connection} */
+let extra;
+/** @type {Connection} */
+let apiKey;
 
 before(async () => {
   upstream = await startUpstream();
@@ -60,24 +87,23 @@ async function startElsewhere() {
     elsewhere.hits += 1;
     response.end();
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    hits: 0,
-    url: `http://127.0.0.1:${server.address().port}`,
-    close: () => new Promise((resolve) => server.close(resolve)),
-  };
+  return { hits: 0, url: await listening(server), close: () => closeServer(server) };
 }
 
 async function closedAddress() {
   const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return `http://127.0.0.1:${port}`;
+  const url = await listening(server);
+  await closeServer(server);
+  return url;
 }
 
+/** @type {[name: string, value: string][]} */
 const authorized = [["Authorization", `Bearer ${KEY}`]];
 
+/**
+ * @param {string} target
+ * @param {Omit<RawRequest, "target">} [request]
+ */
 async function raw(target, { headers = [], ...rest } = {}) {
   const own = headers.some(([name]) => name.toLowerCase() === "authorization") ? [] : authorized;
   const answer = await rawRequest(broker.url, { target, headers: [...own, ...headers], ...rest });
@@ -209,7 +235,7 @@ describe("a path", () => {
   test("is appended to a base address with its prefix, and an empty path is the base itself", async () => {
     plain.on("/", (_request, response) => send(response, { body: "root" }));
     assertStatus(await raw(plain.api("/")));
-    assert.equal(plain.requests.at(-1).target, "/rs/plain/");
+    assert.equal(plain.lastRequest.target, "/rs/plain/");
   });
 });
 
@@ -294,7 +320,7 @@ describe("request headers", () => {
   test("go up by an allow-list and nothing else does", async () => {
     const sent = Object.entries({ ...ALLOWED, ...DROPPED });
     assertStatus(await raw(plain.api(), { method: "POST", headers: sent, body: "{}" }));
-    const { headers } = plain.requests.at(-1);
+    const { headers } = plain.lastRequest;
     for (const [name, value] of Object.entries(ALLOWED)) assert.equal(headers[name], value, name);
     const expected = new Set([...Object.keys(ALLOWED), ...SET]);
     assert.deepEqual(
@@ -305,7 +331,7 @@ describe("request headers", () => {
 
   test("carry the token, Via and a User-Agent of the broker's own", async () => {
     assertStatus(await broker.call(plain.api(), { headers: { "User-Agent": "front-end/1" } }));
-    const { rawHeaders, headers } = plain.requests.at(-1);
+    const { rawHeaders, headers } = plain.lastRequest;
     assert.deepEqual(
       rawHeaders.filter(([name]) => name.toLowerCase() === "authorization").map(([, value]) => value),
       [`Bearer ${plain.credentials.token}`],
@@ -319,13 +345,13 @@ describe("request headers", () => {
   const SOUND = `00-${TRACE}-b7ad6b7169203331-01`;
 
   test("keep a trace's id, and whether it is recorded where a server says so", async () => {
-    for (const [who, options, flags] of [
+    for (const [who, options, flags] of /** @type {[who: string, options: CallOptions, flags: string][]} */ ([
       ["a server", {}, "01"],
       ["a page", { key: null, origin: ORIGIN }, "00"],
-    ]) {
+    ])) {
       const answer = assertStatus(await broker.call(open.api(), { ...options, headers: { traceparent: SOUND } }));
       const id = answer.headers["x-request-id"];
-      assert.equal(open.requests.at(-1).headers.traceparent, `00-${TRACE}-${id.slice(0, 16)}-${flags}`, who);
+      assert.equal(open.lastRequest.headers.traceparent, `00-${TRACE}-${id.slice(0, 16)}-${flags}`, who);
       await broker.logged(({ request_id, trace_id }) => request_id === id && trace_id === TRACE, {
         what: `the line of ${who}'s trace`,
       });
@@ -333,7 +359,7 @@ describe("request headers", () => {
   });
 
   test("begin a trace where there is none that is sound", async () => {
-    for (const headers of [
+    for (const headers of /** @type {[name: string, value: string][][]} */ ([
       [],
       [["traceparent", `${SOUND}-x`]],
       [["traceparent", SOUND.toUpperCase()]],
@@ -341,13 +367,13 @@ describe("request headers", () => {
         ["traceparent", SOUND],
         ["traceparent", SOUND],
       ],
-    ]) {
+    ])) {
       const { status, headers: fields } = await raw(plain.api(), {
         headers: [...headers, ["tracestate", "vendor=x"], ["baggage", "a=b"]],
       });
       assert.equal(status, 200);
-      const id = new Headers(fields).get("x-request-id");
-      const sent = plain.requests.at(-1).headers;
+      const id = fields["x-request-id"];
+      const sent = plain.lastRequest.headers;
       assert.deepEqual(
         [sent.traceparent, sent.tracestate, sent.baggage],
         [`00-${id}-${id.slice(0, 16)}-00`, undefined, undefined],
@@ -368,7 +394,7 @@ describe("request headers", () => {
 
   test("of a connection's own are let through besides", async () => {
     assertStatus(await broker.call(extra.api(), { headers: { "X-Tenant": "t1", "X-Anything": "1" } }));
-    const { headers } = extra.requests.at(-1);
+    const { headers } = extra.lastRequest;
     assert.equal(headers["x-tenant"], "t1");
     assert.equal(headers["x-anything"], undefined);
   });
@@ -383,7 +409,7 @@ describe("request headers", () => {
         ],
       }),
     );
-    const { headers } = plain.requests.at(-1);
+    const { headers } = plain.lastRequest;
     assert.equal(headers["x-hop"], undefined);
     assert.equal(headers["keep-alive"], undefined);
     assert.ok(!/x-hop/i.test(headers.connection ?? ""));
@@ -391,7 +417,7 @@ describe("request headers", () => {
 
   test("never carry the caller's key, even where the token has a header of its own", async () => {
     assertStatus(await broker.call(apiKey.api(), { headers: { "X-Api-Key": "of the caller" } }));
-    const { headers, rawHeaders } = apiKey.requests.at(-1);
+    const { headers, rawHeaders } = apiKey.lastRequest;
     assert.equal(headers["x-api-key"], apiKey.credentials.token);
     assert.equal(headers.authorization, undefined);
     assert.ok(!JSON.stringify(rawHeaders).includes(KEY));
@@ -467,6 +493,7 @@ describe("response headers", () => {
     "strict-transport-security",
   ];
 
+  /** @type {Handler} */
   const answerAll = (_request, response) => send(response, { headers: { ...PASSED, ...STOPPED }, body: "{}" });
 
   test("come back by an allow-list and nothing else does", async () => {
@@ -576,23 +603,22 @@ describe("a redirect", () => {
 });
 
 describe("a body", () => {
+  /** @param {string} what */
   const patience = (what) => once(AbortSignal.timeout(5_000), "abort").then(() => Promise.reject(new Error(what)));
 
   test("goes up while it is still being sent", async () => {
     for (const connection of [plain, granted]) {
       const body = new PassThrough();
       body.write("first,");
-      let record;
-      const arrived = new Promise((resolve) => {
-        connection.on("/up", async (_request, response, seen) => {
-          record = seen;
-          seen.onChunk = resolve;
-          await seen.done;
-          send(response, { body: "done" });
-        });
+      /** @type {PromiseWithResolvers<ApiRequest>} */
+      const { promise: arrived, resolve } = Promise.withResolvers();
+      connection.on("/up", async (_request, response, seen) => {
+        seen.onChunk = () => resolve(seen);
+        await seen.done;
+        send(response, { body: "done" });
       });
       const answered = broker.call(connection.api("/up"), { method: "POST", body });
-      await Promise.race([arrived, patience("the first chunk was held back")]);
+      const record = await Promise.race([arrived, patience("the first chunk was held back")]);
       body.end("last");
       assertStatus(await answered);
       assert.equal(record.body.toString(), "first,last");
@@ -600,16 +626,16 @@ describe("a body", () => {
   });
 
   test("comes down while it is still being sent", async () => {
-    let release;
-    const held = new Promise((resolve) => (release = resolve));
+    /** @type {PromiseWithResolvers<void>} */
+    const { promise: held, resolve: release } = Promise.withResolvers();
     plain.on("/down", async (_request, response) => {
       response.writeHead(200, { "Content-Type": "text/event-stream" });
       response.write("first,");
       await held;
       response.end("last");
     });
-    let first;
-    const seen = new Promise((resolve) => (first = resolve));
+    /** @type {PromiseWithResolvers<string>} */
+    const { promise: seen, resolve: first } = Promise.withResolvers();
     const answered = broker.call(plain.api("/down"), {
       onResponse: (response) => response.once("data", (chunk) => first(chunk.toString())),
     });
@@ -661,7 +687,7 @@ describe("a body", () => {
       send(response, { headers: { ETag: '"h"', "Content-Type": "text/csv" }, body: "0123456789" }),
     );
     const answer = assertStatus(await broker.call(plain.api("/headed"), { method: "HEAD" }));
-    assert.equal(plain.requests.at(-1).method, "HEAD");
+    assert.equal(plain.lastRequest.method, "HEAD");
     assert.deepEqual([answer.bytes, answer.headers.etag, answer.headers["content-type"]], [0, '"h"', "text/csv"]);
   });
 
@@ -724,12 +750,12 @@ describe("a method", () => {
 });
 
 describe("an upload that its caller breaks off", () => {
-  for (const [kind, connection, framing, bytes] of [
+  for (const [kind, connection, framing, bytes] of /** @type {const} */ ([
     ["chunked, kept for a replay", () => granted, "Transfer-Encoding: chunked", 100_000],
     ["chunked, too large for a replay", () => granted, "Transfer-Encoding: chunked", 1_500_000],
     ["of a known length", () => granted, "Content-Length: 200000", 100_000],
     ["chunked, with a static token", () => plain, "Transfer-Encoding: chunked", 100_000],
-  ]) {
+  ])) {
     test(`(${kind}) never arrives as a whole one`, async () => {
       const target = connection();
       assertStatus(await broker.call(target.api()));

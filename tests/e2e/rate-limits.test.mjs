@@ -10,8 +10,15 @@ import { newAddress, Person } from "./support/person.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 import { until } from "./support/until.mjs";
 
+/** @import { Broker, Vars } from "./support/broker.mjs" */
+/** @import { Answer } from "./support/client.mjs" */
+/** @import { Issuer } from "./support/issuer.mjs" */
+/** @import { Connection, ConnectionSettings, Upstream } from "./support/upstream.mjs" */
+
 const REPORTS_KEY = "e2e-reports-key-0123456789abcdefghijklmno";
 const AUDIENCE = "https://broker.example.com";
+
+/** @typedef {{ requests: number, seconds: number }} Limit */
 
 const SHORT = { requests: 3, seconds: 4 };
 const LONG = { requests: 3, seconds: 60 };
@@ -19,10 +26,16 @@ const LONG = { requests: 3, seconds: 60 };
 const BOUND = { requests: 5, seconds: 10 };
 const BOUND_TO = 2;
 
+/**
+ * @param {unknown} rate_limit
+ * @param {Vars} [rule]
+ * @returns {ConnectionSettings}
+ */
 const limited = (rate_limit, rule = {}) => ({
   fields: { rules: [{ ...EVERYTHING, callers: ["backend", "reports"], rate_limit, ...rule }] },
 });
 
+/** @type {{ [id: string]: ConnectionSettings }} */
 const CONNECTIONS = {
   short: limited(SHORT),
   long: limited(LONG),
@@ -60,7 +73,13 @@ const BROKEN = {
   "unknown-member": { requests: 5, seconds: 60, burst: 3 },
 };
 
-let upstream, issuer, broker;
+/** @type {Upstream} */
+let upstream;
+/** @type {Issuer} */
+let issuer;
+/** @type {Broker} */
+let broker;
+/** @type {{ [id: string]: Connection }} */
 const c = {};
 
 before(async () => {
@@ -105,6 +124,10 @@ after(async () => {
   await issuer?.close();
 });
 
+/**
+ * @param {Answer} answer
+ * @param {Pick<Limit, "seconds">} limit
+ */
 function assertLimited(answer, { seconds }) {
   if (answer.bytes) assertProblem(answer, 429, "rate_limited");
   assert.equal(answer.status, 429);
@@ -113,7 +136,13 @@ function assertLimited(answer, { seconds }) {
   return wait;
 }
 
-/** Sends `count` calls that are let through, then one that is not and that the API does not hear of. */
+/**
+ * Sends `count` calls that are let through, then one that is not and that the API does not hear of.
+ *
+ * @param {Connection} connection
+ * @param {Limit} limit
+ * @param {() => Promise<Answer>} [ask]
+ */
 async function useUp(connection, { requests, seconds }, ask = () => broker.call(connection.api())) {
   const before = connection.requests.length;
   for (let i = 0; i < requests; i += 1) assertStatus(await ask());
@@ -205,6 +234,7 @@ describe("a rule's limit", () => {
 
 describe("a caller is counted", () => {
   test("by the subject of a token, whichever token that is", async () => {
+    /** @param {string} subject */
     const as = (subject) => () => broker.call(c.staff.api(), { key: issuer.token({ claims: { sub: subject } }) });
     await useUp(c.staff, LONG, as("maria"));
     await useUp(c.staff, LONG, as("joao"));
@@ -212,6 +242,7 @@ describe("a caller is counted", () => {
   });
 
   test("by the address where nobody is proven, whatever page it is", async () => {
+    /** @param {string} address */
     const from = (address) => () =>
       broker.call(c.public.api(), { key: null, origin: ORIGIN, headers: { "CF-Connecting-IP": address } });
     const [here, there] = [newAddress(), newAddress()];

@@ -25,6 +25,7 @@ useRealServers();
 
 describe("the broker, in front of", { concurrency: true }, () => {
   for (const [server, { outlivesRevocation }] of Object.entries(SERVERS)) {
+    /** @param {string} kind */
     const connection = (kind) => lines[`${server}-${kind}`];
 
     describe(`${server}, called with the credentials of the connection`, { concurrency: true }, () => {

@@ -11,25 +11,53 @@ import { startReceiver } from "./support/receiver.mjs";
 import { until } from "./support/until.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 
+/** @import { Broker, Vars } from "./support/broker.mjs" */
+/** @import { CallOptions } from "./support/client.mjs" */
+/** @import { Entry } from "./support/operators.mjs" */
+/** @import { Inbox, Receiver } from "./support/receiver.mjs" */
+/** @import { Connection, Upstream } from "./support/upstream.mjs" */
+
+/** @typedef {{ field: string, message: string }} Fault */
+
 const OPERATOR = "operator-key-0123456789abcdef";
 const MANY = Number(process.env.CONNECTIONS ?? 45);
 // Several pages, however many there are.
 const PAGE = Math.min(100, Math.ceil(MANY / 3));
 const AT_ONCE = 16;
 
-let upstream, broker, receiver;
+/** @type {Upstream} */
+let upstream;
+/** @type {Broker} */
+let broker;
+/** @type {Receiver} */
+let receiver;
 const agent = keepAlive();
+/** @type {{ [id: string]: Connection }} */
 const c = {};
 
+/**
+ * @param {string} id
+ * @param {CallOptions} [options]
+ */
 const operate = (id, options = {}) =>
   broker.call(`/admin/connections/${id}`, { key: OPERATOR, agent, timeout: 60_000, ...options });
 
-/** What registers the stub's connection `connection`. */
+/**
+ * What registers the stub's connection `connection`.
+ *
+ * @param {Connection} connection
+ * @param {Vars} [changes]
+ * @returns {Vars}
+ */
 const registration = ({ vars, credentials }, changes = {}) => ({
   ...vars,
   secrets: JSON.parse(JSON.stringify(credentials)),
   ...changes,
 });
+/**
+ * @param {string} id
+ * @param {unknown} json
+ */
 const put = (id, json) => operate(id, { method: "PUT", json });
 
 before(async () => {
@@ -63,7 +91,7 @@ describe("a registered connection", () => {
       ["shop", "registry", "cold", "password"],
     );
     assertStatus(await broker.call(c.shop.api("/echo?x=1"), { method: "POST", body: "b" }));
-    assert.equal(c.shop.requests.at(-1).below, "/echo?x=1");
+    assert.equal(c.shop.lastRequest.below, "/echo?x=1");
     const warm = assertStatus(await broker.call(c.shop.api("/status/200")));
     assert.equal(warm.serverTiming.token.desc, "memory");
     await broker.restart();
@@ -94,6 +122,7 @@ describe("a registered connection", () => {
       secrets: { username: 7, pin: "canary" },
     });
     const refused = await put("shop", wrong);
+    /** @type {{ problems: Fault[] }} */
     const { problems } = assertProblem(refused, 400, "bad_request");
     const fields = problems.map(({ field }) => field);
     for (const field of [
@@ -136,6 +165,7 @@ describe("a registered connection", () => {
   test("is no way to have secrets sent elsewhere", async () => {
     assertStatus(await put("moved", registration(c.moved)), 201);
     const elsewhere = registration(c.moved, { token_url: c.shared.tokenUrl, secrets: {} });
+    /** @type {{ problems: Fault[] }} */
     const { problems } = assertProblem(await put("moved", elsewhere), 400, "bad_request");
     assert.ok(problems.some(({ field }) => field === "secrets.password"));
     assert.equal(c.shared.tokenRequests.length, 0);
@@ -149,6 +179,7 @@ describe("a registered connection", () => {
       webhook_secret: inbox.secrets.HOOKED_WEBHOOK_SECRET,
     };
     assertStatus(await put("hooked", { ...inbox.vars, secrets }), 201);
+    /** @param {string} body */
     const send = (body) =>
       broker.call(inbox.path, { method: "POST", key: null, body, headers: { "Content-Type": "application/json" } });
     assertProblem(await send(inbox.event({ api_token: "wrong" })), 401, "webhook_rejected");
@@ -169,7 +200,7 @@ describe("a registered connection", () => {
     for (const method of ["GET", "DELETE"]) assertProblem(await operate("gone", { method }), 404, "unknown_connection");
     assertStatus(await put("gone", registration(c.gone)), 201);
     assertStatus(await broker.call(c.gone.api()));
-    assert.equal(c.gone.tokenRequests.at(-1).parameters.grant_type, "password", "nothing was left of before");
+    assert.equal(c.gone.tokenRequests.at(-1)?.parameters.grant_type, "password", "nothing was left of before");
   });
 
   test("hands no event of one that was removed to the next of its name", async () => {
@@ -177,6 +208,10 @@ describe("a registered connection", () => {
       receiver.inbox(id, { provider: "custom", webhook: { token_field: "api_token" } }),
     );
     old.always = { status: 500 };
+    /**
+     * @param {Inbox} inbox
+     * @param {string} prefix
+     */
     const of = (inbox, prefix) => ({
       ...inbox.vars,
       secrets: { token: "t", account_token: inbox.token, webhook_secret: inbox.secrets[`${prefix}_WEBHOOK_SECRET`] },
@@ -220,8 +255,9 @@ describe("a registered connection", () => {
   test("drops a token that comes while it is dropped", async () => {
     const late = upstream.connection("late", { grant: "password" });
     assertStatus(await put("late", registration(late)), 201);
-    let release;
-    late.answerTokenRequest({ hold: new Promise((resolve) => (release = resolve)) });
+    /** @type {PromiseWithResolvers<void>} */
+    const { promise: hold, resolve: release } = Promise.withResolvers();
+    late.answerTokenRequest({ hold });
     const called = broker.call("/api/late/echo");
     await late.until(({ tokenRequests }) => tokenRequests.length === 1);
     const dropped = operate("late/token", { method: "DELETE" });
@@ -297,7 +333,12 @@ describe("a registered connection", () => {
 describe(`${MANY} registered connections`, () => {
   const ids = Array.from({ length: MANY }, (_, number) => `m-${String(number).padStart(5, "0")}`);
 
-  /** Does `act` for each id, some at once. */
+  /**
+   * Does `act` for each id, some at once.
+   *
+   * @param {string[]} list
+   * @param {(id: string) => Promise<unknown>} act
+   */
   async function each(list, act) {
     const left = [...list];
     const hand = async () => {
@@ -309,9 +350,12 @@ describe(`${MANY} registered connections`, () => {
   test("are made, listed, used and removed", async () => {
     await each(ids, async (id) => assertStatus(await put(id, registration(c.shared)), 201));
 
+    /** @type {Entry[]} */
     const listed = [];
+    /** @type {string | null} */
     let next = "m-";
     do {
+      /** @type {{ connections: Entry[], next: string | null }} */
       const page = assertStatus(
         await broker.call(`/admin/connections?limit=${PAGE}&after=${next}`, { key: OPERATOR, agent }),
       ).json();

@@ -11,9 +11,18 @@ import { assertCleared, COOKIE, CROSS_SITE, Person, sessionIdOf, setCookies } fr
 import { until } from "./support/until.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { Answer } from "./support/client.mjs" */
+/** @import { PersonOptions } from "./support/person.mjs" */
+/** @import { Connection, ConnectionSettings, TokenRequest, Upstream } from "./support/upstream.mjs" */
+
 const DEFAULT_MAX_SECONDS = 604_800;
 
-// A connection of its own for each test that plays with its token endpoint.
+/**
+ * A connection of its own for each test that plays with its token endpoint.
+ *
+ * @type {{ [id: string]: ConnectionSettings }}
+ */
 const CONNECTIONS = {
   plain: { fields: { response_headers: ["X-Told"] } },
   other: {},
@@ -31,7 +40,13 @@ const CONNECTIONS = {
   "lost-rotation": {},
 };
 
-let upstream, broker, abroad;
+/** @type {Upstream} */
+let upstream;
+/** @type {Broker} */
+let broker;
+/** @type {Broker} */
+let abroad;
+/** @type {{ [id: string]: Connection }} */
 const c = {};
 
 before(async () => {
@@ -64,7 +79,11 @@ after(async () => {
   await upstream?.close();
 });
 
-/** A person who is signed in to `connections`, the first sign-in first. */
+/**
+ * A person who is signed in to `connections`, the first sign-in first.
+ *
+ * @param {Connection[]} connections
+ */
 async function signedIn(...connections) {
   const person = new Person(broker, ...connections);
   for (const connection of connections) await person.signIn(connection);
@@ -73,30 +92,48 @@ async function signedIn(...connections) {
 
 const apiRequests = () => Object.values(c).reduce((sum, { requests }) => sum + requests.length, 0);
 
+/** @param {Answer} answer */
 function assertUnauthenticated(answer) {
   assertProblem(answer, 401, "caller_unauthenticated");
   assert.match(answer.headers["www-authenticate"] ?? "", /\S/);
 }
 
-/** `ask()` is answered 401, and no API hears of it. */
+/**
+ * `ask()` is answered 401, and no API hears of it.
+ *
+ * @param {() => Promise<Answer>} ask
+ */
 async function unauthenticated(ask) {
   const before = apiRequests();
   assertUnauthenticated(await ask());
   assert.equal(apiRequests(), before, "the upstream was called");
 }
 
-/** A call that succeeded in the name of `person`. */
+/**
+ * A call that succeeded in the name of `person`.
+ *
+ * @param {Person} person
+ * @param {Connection} connection
+ * @param {PersonOptions} [options]
+ */
 async function callsAs(person, connection, options) {
   const answer = assertStatus(await person.call(connection, undefined, options));
   assert.equal(answer.json().person, person.name);
   return answer;
 }
 
+/** @param {TokenRequest[]} requests */
 const types = (requests) => requests.map(({ parameters }) => parameters.grant_type);
 
+/** @param {Buffer} bytes */
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
-/** Holds `text` to be a time in RFC 3339 that is `seconds` from now. */
+/**
+ * Holds `text` to be a time in RFC 3339 that is `seconds` from now.
+ *
+ * @param {number} seconds
+ * @param {string} text
+ */
 function assertIn(seconds, text, tolerance = 20) {
   assert.match(text, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/);
   const left = (Date.parse(text) - Date.now()) / 1_000;
@@ -108,6 +145,7 @@ describe("a session", () => {
     const person = await signedIn(c.plain);
     const answer = assertStatus(await person.session());
     assertEveryAnswer(answer, "session");
+    /** @type {{ connections: { id: string, expires_at: string }[] }} */
     const body = answer.json();
     assert.deepEqual(Object.keys(body), ["connections"]);
     assert.deepEqual(
@@ -135,7 +173,8 @@ describe("a session", () => {
   test("uses the person's own token, and the cookie goes nowhere", async () => {
     const person = await signedIn(c.plain);
     await callsAs(person, c.plain, { headers: { Cookie: `a=b; ${COOKIE}=${person.cookie}; c=d` }, cookie: null });
-    const request = c.plain.requests.at(-1);
+    const request = c.plain.lastRequest;
+    assert.ok(person.cookie);
     assert.equal(request.headers.cookie, undefined);
     assert.ok(!JSON.stringify([request.rawHeaders, request.target]).includes(person.cookie));
     await callsAs(person, c.plain, { method: "POST", body: randomBytes(5_000) });
@@ -172,9 +211,10 @@ describe("a session", () => {
     // The isolate knows the right one by now.
     await callsAs(person, c.plain);
     const id = person.cookie;
+    assert.ok(id);
     const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     // The last character stands for four bits and two that mean nothing.
-    const twin = id.slice(0, -1) + alphabet[alphabet.indexOf(id.at(-1)) ^ 1];
+    const twin = id.slice(0, -1) + alphabet[alphabet.indexOf(id.slice(-1)) ^ 1];
     const other = id[0] === "A" ? `B${id.slice(1)}` : `A${id.slice(1)}`;
     const swapped = id.replace(/[a-z]/, (letter) => letter.toUpperCase());
     for (const Cookie of [
@@ -229,7 +269,7 @@ describe("a session", () => {
     assert.deepEqual(await person.signedInTo(), ["other", "plain", "third"]);
     for (const connection of [c.plain, c.other, c.third]) {
       await callsAs(person, connection);
-      assert.ok(connection.requests.at(-1).token.startsWith(`${connection.id}-at-`));
+      assert.ok(connection.lastRequest.token?.startsWith(`${connection.id}-at-`));
     }
   });
 
@@ -266,6 +306,7 @@ describe("a session", () => {
     const answers = await Promise.all([c.other, c.third].map((connection) => person.login(connection)));
     const ids = answers.map((answer) => sessionIdOf(assertStatus(answer)));
     await unauthenticated(() => person.session());
+    /** @type {string[]} */
     const found = [];
     for (const cookie of ids) {
       const answer = await person.session({ cookie });
@@ -273,7 +314,7 @@ describe("a session", () => {
         found.push(
           answer
             .json()
-            .connections.map(({ id }) => id)
+            .connections.map((/** @type {{ id: string }} */ { id }) => id)
             .sort()
             .join(),
         );
@@ -322,7 +363,7 @@ describe("a session", () => {
   test("may use a connection whose token is a service's, where a rule says so", async () => {
     const person = await signedIn(c.plain);
     assertStatus(await person.call(c.service));
-    assert.equal(c.service.requests.at(-1).token, c.service.credentials.token);
+    assert.equal(c.service.lastRequest.token, c.service.credentials.token);
     const before = c.closed.requests.length;
     const { status } = await person.call(c.closed);
     assert.ok(status === 401 || status === 403, String(status));
@@ -377,8 +418,9 @@ describe("a sign-out", () => {
     const person = await signedIn(connection, c.plain);
     await callsAs(person, connection);
     connection.revoke(person.name);
-    let release;
-    connection.answerTokenRequest({ hold: new Promise((resolve) => (release = resolve)) });
+    /** @type {PromiseWithResolvers<void>} */
+    const { promise: hold, resolve: release } = Promise.withResolvers();
+    connection.answerTokenRequest({ hold });
     const waiting = person.call(connection);
     try {
       await connection.until(({ tokenRequests }) => tokenRequests.length === 2);
@@ -510,6 +552,10 @@ describe("many calls of two people at once", () => {
     const people = [await signedIn(crowd), await signedIn(crowd)];
     const [workers, each] = [10, 15];
     const agent = keepAlive();
+    /**
+     * @param {Person} person
+     * @param {number} worker
+     */
     const work = async (person, worker) => {
       const number = people.indexOf(person);
       for (let i = 0; i < each; i += 1) {
@@ -526,7 +572,7 @@ describe("many calls of two people at once", () => {
     const accepted = crowd.requests.filter(({ person }) => person !== undefined);
     assert.ok(accepted.length >= 2 * workers * each);
     assert.deepEqual(
-      accepted.filter(({ below, person }) => people[below.split(/[/-]/)[2]]?.name !== person),
+      accepted.filter(({ below, person }) => people[Number(below.split(/[/-]/)[2])]?.name !== person),
       [],
     );
     for (const { name } of people) {
@@ -586,6 +632,7 @@ describe("a broker for a front end on another site, below a path", () => {
 });
 
 describe("a restart", () => {
+  /** @type {{ [id: string]: Person }} */
   const people = {};
   const KILLED = ["lost-request", "lost-answer", "lost-rotation"];
 
@@ -601,8 +648,8 @@ describe("a restart", () => {
     }
     // The broker dies with three refreshes on their way: one that never
     // arrives, and two that take effect.
-    let release;
-    const hold = new Promise((resolve) => (release = resolve));
+    /** @type {PromiseWithResolvers<void>} */
+    const { promise: hold, resolve: release } = Promise.withResolvers();
     c["lost-request"].answerTokenRequest({ hang: true });
     for (const id of KILLED.slice(1)) c[id].answerTokenRequest({ hold });
     const lost = KILLED.map((id) =>

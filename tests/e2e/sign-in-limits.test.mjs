@@ -26,10 +26,24 @@ import {
 import { files, search } from "./support/search.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { Answer } from "./support/client.mjs" */
+/** @import { PersonOptions } from "./support/person.mjs" */
+/** @import { Connection, Upstream } from "./support/upstream.mjs" */
+
 const LIMIT = 5;
 const WINDOW_SECONDS = 60;
 
-let upstream, broker, plain, other, failing;
+/** @type {Upstream} */
+let upstream;
+/** @type {Broker} */
+let broker;
+/** @type {Connection} */
+let plain;
+/** @type {Connection} */
+let other;
+/** @type {Connection} */
+let failing;
 
 before(async () => {
   upstream = await startUpstream();
@@ -46,13 +60,22 @@ after(async () => {
   await upstream?.close();
 });
 
+/** @param {Connection[]} connections */
 const newPerson = (...connections) => new Person(broker, ...connections);
 
-/** Guesses a password. */
+/**
+ * Guesses a password.
+ *
+ * @param {Connection} connection
+ * @param {string} username
+ * @param {string} address
+ * @param {PersonOptions} [options]
+ */
 function guess(connection, username, address, options) {
   return login(broker, connection.id, { username, password: newPassword() }, { address, ...options });
 }
 
+/** @param {Answer} answer */
 function assertLimited(answer) {
   assertProblem(answer, 429, "rate_limited");
   const seconds = Number(answer.headers["retry-after"]);
@@ -63,7 +86,12 @@ function assertLimited(answer) {
   assert.deepEqual(setCookies(answer), []);
 }
 
-/** Holds `answers` to be refusals, as many as were asked about, and the others to be held up. */
+/**
+ * Holds `answers` to be refusals, as many as were asked about, and the others to be held up.
+ *
+ * @param {Answer[]} answers
+ * @param {number} asked
+ */
 function assertFew(answers, asked) {
   const refused = answers.filter(({ status }) => status === 401);
   for (const answer of refused) assertProblem(answer, 401, "login_rejected");
@@ -73,7 +101,12 @@ function assertFew(answers, asked) {
   assert.ok(asked >= 1);
 }
 
-/** As many refusals as there may be in a minute. */
+/**
+ * As many refusals as there may be in a minute.
+ *
+ * @param {Connection} connection
+ * @param {Person} person
+ */
 async function useUp(connection, person, address = newAddress) {
   for (let i = 0; i < LIMIT; i += 1)
     assertProblem(await guess(connection, person.name, address()), 401, "login_rejected");
@@ -216,6 +249,10 @@ describe("where the runtime tells no address", () => {
       secrets: { BACKEND_KEY: KEY, SEALING_KEYS: sealingKey("k1"), ...upstream.secrets },
     });
     try {
+      /**
+       * @param {Person} person
+       * @param {string} password
+       */
       const send = (person, password) =>
         call(bare.url, "/auth/plain/login", {
           method: "POST",

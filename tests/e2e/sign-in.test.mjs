@@ -8,16 +8,29 @@ import { after, before, describe, test } from "node:test";
 import { assertEveryAnswer, assertProblem, assertStatus, list } from "./support/assertions.mjs";
 import { EVERYTHING, ORIGIN, startBroker } from "./support/broker.mjs";
 import { COOKIE, login, Person, sessionIdOf, setCookies } from "./support/person.mjs";
+import { codeOf } from "./support/servers.mjs";
 import { startUpstream } from "./support/upstream.mjs";
+
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { Answer } from "./support/client.mjs" */
+/** @import { Connection, ConnectionSettings, TokenReply, Upstream } from "./support/upstream.mjs" */
 
 const MAX_SECONDS = 604_800;
 
 const SECRET_TEXT = "secret text of the token endpoint";
 const HTML = `<!doctype html><p>${SECRET_TEXT}</p>`;
 
+/**
+ * @param {number} status
+ * @param {string} code
+ */
 const error = (status, code) => ({ status, body: { error: code, error_description: SECRET_TEXT } });
 
-// What the token endpoint does with a sign-in, and what the person is told.
+/**
+ * What the token endpoint does with a sign-in, and what the person is told.
+ *
+ * @type {{ [id: string]: [reply: TokenReply, status: number, code: string] }}
+ */
 const REFUSALS = {
   "wrong-password": [error(400, "invalid_grant"), 401, "login_rejected"],
   "wrong-password-401": [error(401, "invalid_credentials"), 401, "login_rejected"],
@@ -29,6 +42,7 @@ const REFUSALS = {
   ],
   "bare-403": [{ status: 403, body: HTML }, 401, "login_rejected"],
 };
+/** @type {{ [id: string]: [reply: TokenReply, status: number, code: string] }} */
 const FAILURES = {
   "bad-client": [error(401, "invalid_client"), 502, "credentials_rejected"],
   "bad-client-400": [error(400, "invalid_client"), 502, "credentials_rejected"],
@@ -44,7 +58,11 @@ const FAILURES = {
   "split-token": [{ set: { access_token: "a\r\nX-Injected: 1" } }, 502, "token_response_invalid"],
 };
 
-// A connection of its own for each test that plays with its token endpoint.
+/**
+ * A connection of its own for each test that plays with its token endpoint.
+ *
+ * @type {{ [id: string]: ConnectionSettings }}
+ */
 const CONNECTIONS = {
   plain: {},
   other: {},
@@ -72,7 +90,11 @@ const BROKEN = {
   "unknown-subject": { fields: { subject: "everybody" }, named: "subject" },
 };
 
-let upstream, broker;
+/** @type {Upstream} */
+let upstream;
+/** @type {Broker} */
+let broker;
+/** @type {{ [id: string]: Connection }} */
 const c = {};
 
 before(async () => {
@@ -91,20 +113,34 @@ after(async () => {
   await upstream?.close();
 });
 
-/** A person who is signed in to `connection`. */
+/**
+ * A person who is signed in to `connection`.
+ *
+ * @param {Connection} connection
+ */
 async function signedIn(connection) {
   const person = new Person(broker, connection);
   await person.signIn(connection);
   return person;
 }
 
-/** A call that succeeded in the name of `person`. */
+/**
+ * A call that succeeded in the name of `person`.
+ *
+ * @param {Person} person
+ * @param {Connection} connection
+ */
 async function callsAs(person, connection) {
   const answer = assertStatus(await person.call(connection));
   assert.equal(answer.json().person, person.name);
 }
 
-/** Holds `text` to be a time in RFC 3339 that is `seconds` from now. */
+/**
+ * Holds `text` to be a time in RFC 3339 that is `seconds` from now.
+ *
+ * @param {number} seconds
+ * @param {string} text
+ */
 function assertIn(seconds, text, tolerance = 20) {
   assert.match(text, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/);
   const left = (Date.parse(text) - Date.now()) / 1_000;
@@ -205,10 +241,10 @@ describe("a sign-in", () => {
     const person = new Person(broker, c.plain);
     const granted = await person.signIn(c.plain);
     const refused = await person.login(c.plain, { body: { ...person.credentials, password: "wrong" } });
-    for (const [answer, outcome] of [
+    for (const [answer, outcome] of /** @type {const} */ ([
       [granted, "granted"],
       [refused, "login_rejected"],
-    ]) {
+    ])) {
       const id = answer.headers["x-request-id"];
       const line = await broker.logged((log) => log.event === "sign_in" && log.request_id === id, {
         what: `the sign-in's line (${outcome})`,
@@ -219,7 +255,12 @@ describe("a sign-in", () => {
 });
 
 describe("a sign-in that is refused", () => {
-  // What no answer to a sign-in may say.
+  /**
+   * What no answer to a sign-in may say.
+   *
+   * @param {Answer} answer
+   * @param {Person} person
+   */
   function assertDiscreet(answer, person) {
     const said = JSON.stringify(answer.rawHeaders) + answer.text;
     for (const text of [SECRET_TEXT, "doctype", "invalid_", "access_denied", person.name, person.password]) {
@@ -347,6 +388,7 @@ describe("a sign-in that is none", () => {
       "text/plain, application/json",
       "application/json-patch+json",
     ]) {
+      /** @type {{ [name: string]: string }} */
       const headers = type === undefined ? {} : { "Content-Type": type };
       assertProblem(await login(broker, "plain", undefined, { body, headers }), 400, "bad_request");
     }
@@ -364,8 +406,11 @@ describe("a sign-in that is none", () => {
   test("because it is too large is told so, whether it says its length or not", async () => {
     const person = new Person(broker, c.plain);
     const text = Buffer.from(JSON.stringify(person.credentials));
+    /** @param {number} bytes */
     const padded = (bytes) => Buffer.concat([text, Buffer.alloc(bytes - text.length, " ")]);
+    /** @param {Buffer} bytes */
     const whole = (bytes) => bytes;
+    /** @param {Buffer} bytes */
     const pieces = (bytes) =>
       Readable.from(
         Array.from({ length: Math.ceil(bytes.length / 1_024) }, (_, i) => bytes.subarray(i * 1_024, (i + 1) * 1_024)),
@@ -379,7 +424,8 @@ describe("a sign-in that is none", () => {
         "body_too_large",
       );
       // Nobody reads all of it, so the connection may end before all of it is sent.
-      const broken = ({ code }) => assert.ok(["EPIPE", "ECONNRESET"].includes(code), code);
+      /** @param {unknown} error */
+      const broken = (error) => assert.ok(["EPIPE", "ECONNRESET"].includes(codeOf(error) ?? ""), String(error));
       const answer = await login(broker, "plain", undefined, { body: make(padded(1_000_000)), headers }).catch(broken);
       if (answer) assertProblem(answer, 413, "body_too_large");
     }
@@ -397,6 +443,11 @@ describe("a sign-in that is none", () => {
   });
 
   test("because the method is another is told which it is", async () => {
+    /**
+     * @param {string} method
+     * @param {string} target
+     * @param {string} allowed
+     */
     const allow = async (method, target, allowed) => {
       const answer = await broker.call(target, { method, key: null, origin: ORIGIN });
       if (method === "HEAD") assert.equal(answer.status, 405, target);

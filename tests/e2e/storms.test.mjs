@@ -12,6 +12,12 @@ import { EVERYTHING, startBroker } from "./support/broker.mjs";
 import { startGate } from "./support/gate.mjs";
 import { send, startUpstream } from "./support/upstream.mjs";
 
+/** @import { Hubsoft, Provider } from "../../sandbox/types.js" */
+/** @import { Broker, LogLine } from "./support/broker.mjs" */
+/** @import { Answer, CallOptions } from "./support/client.mjs" */
+/** @import { Gate } from "./support/gate.mjs" */
+/** @import { Connection, Upstream } from "./support/upstream.mjs" */
+
 const CROWD = 200;
 
 // How long what has to come may take on a slow machine.
@@ -24,7 +30,19 @@ const CONNECTIONS = {
   static: { grant: "static" },
 };
 
-let upstream, hubsoft, v8, rotating, gate, broker;
+/** @type {Upstream} */
+let upstream;
+/** @type {Hubsoft} */
+let hubsoft;
+/** @type {Provider} */
+let v8;
+/** @type {Hubsoft} */
+let rotating;
+/** @type {Gate} */
+let gate;
+/** @type {Broker} */
+let broker;
+/** @type {{ [id: string]: Connection }} */
 const c = {};
 
 before(async () => {
@@ -35,6 +53,7 @@ before(async () => {
     startHubsoft({ port: 0 }),
   ]);
   for (const [id, settings] of Object.entries(CONNECTIONS)) c[id] = upstream.connection(id, settings);
+  assert.ok(rotating.tokenUrl);
   gate = await startGate(rotating.tokenUrl);
   broker = await startBroker({
     vars: {
@@ -65,9 +84,14 @@ after(async () => {
   await Promise.all([upstream, hubsoft, v8, rotating].map((one) => one?.close()));
 });
 
+/**
+ * @param {string} prefix
+ * @param {Provider} provider
+ */
 const secretsOf = (prefix, { credentials }) =>
   Object.fromEntries(Object.entries(credentials).map(([field, value]) => [`${prefix}_${field.toUpperCase()}`, value]));
 
+/** @type {{ [id: string]: string }} */
 const API = {
   hubsoft: "/api/hubsoft/api/v1/integracao/cliente?limit=1",
   v8: "/api/v8/private-consignment/simulation/configs",
@@ -75,16 +99,28 @@ const API = {
   rotating: "/api/rotating/api/v1/integracao/cliente?limit=1",
 };
 
+/** @param {Connection} connection */
 const types = (connection) => connection.tokenRequests.map(({ parameters }) => parameters.grant_type);
 
-/** How often each of `values` is there. */
+/**
+ * How often each of `values` is there.
+ *
+ * @param {(string | number | undefined)[]} values
+ */
 function tally(values) {
+  /** @type {{ [value: string]: number }} */
   const counts = {};
-  for (const value of values) counts[value] = (counts[value] ?? 0) + 1;
+  for (const value of values.map(String)) counts[value] = (counts[value] ?? 0) + 1;
   return counts;
 }
 
-/** Sends `count` calls at once, each over a connection of its own, and waits for all answers. */
+/**
+ * Sends `count` calls at once, each over a connection of its own, and waits for all answers.
+ *
+ * @template T
+ * @param {number} count
+ * @param {(options: CallOptions, i: number) => Promise<T>} call
+ */
 async function atOnce(count, call) {
   const agent = new Agent({ keepAlive: true, maxSockets: Infinity });
   try {
@@ -94,23 +130,28 @@ async function atOnce(count, call) {
   }
 }
 
+/** @param {Answer[]} answers */
 const statuses = (answers) => tally(answers.map(({ status }) => status));
+/** @param {Answer[]} answers */
 const sources = (answers) => tally(answers.map(({ tokenSource }) => tokenSource));
+/** @param {{ [value: string]: number }} counts */
 const said = (counts) =>
   Object.entries(counts)
     .map(([name, count]) => `${count} ${name}`)
     .join(", ");
 
+/** @param {Buffer} bytes */
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
 describe(`${CROWD} calls at once`, () => {
   for (const [id, provider] of Object.entries({ hubsoft: () => hubsoft, v8: () => v8, custom: () => c.custom })) {
     test(`on a cold connection (${id}) make one token request, and all succeed`, async (t) => {
-      if (id === "custom") c.custom.answerTokenRequest({ delay: 500 });
-      else provider().arm({ target: "token", kind: "delay", ms: 500 });
+      const asked = provider();
+      if ("arm" in asked) asked.arm({ target: "token", kind: "delay", ms: 500 });
+      else asked.answerTokenRequest({ delay: 500 });
       const answers = await atOnce(CROWD, (options) => broker.call(API[id], options));
       assert.deepEqual(statuses(answers), { 200: CROWD });
-      const { tokenRequests, maxConcurrentTokenRequests } = provider();
+      const { tokenRequests, maxConcurrentTokenRequests } = asked;
       assert.deepEqual([tokenRequests.length, maxConcurrentTokenRequests], [1, 1]);
       t.diagnostic(
         `${id}: ${tokenRequests.length} token request for ${CROWD} calls; their tokens: ${said(sources(answers))}`,
@@ -128,8 +169,8 @@ describe("fifty calls at once that the upstream refuses for their token", () => 
     revoked.revoke();
     // Nobody is refused before everybody is there.
     let present = 0;
-    let everybody;
-    const all = new Promise((resolve) => (everybody = resolve));
+    /** @type {PromiseWithResolvers<void>} */
+    const { promise: all, resolve: everybody } = Promise.withResolvers();
     revoked.on("401 /echo/posted", async (_request, response, record) => {
       await record.done;
       present += 1;
@@ -173,6 +214,7 @@ describe("a warm isolate", () => {
     const { warm } = c;
     const count = 1_000;
     let left = count;
+    /** @param {CallOptions} options */
     const worker = async (options) => {
       const answers = [];
       while (left-- > 0) answers.push(await broker.call(warm.api(), options));
@@ -196,7 +238,7 @@ describe("a static token that the upstream refuses", () => {
     const since = broker.output.length;
     c.static.revoke();
     for (let i = 0; i < 3; i += 1) assertProblem(await broker.call(c.static.api()), 502, "upstream_unauthorized");
-    const refused = ({ event }) => event === "static_token_refused";
+    const refused = (/** @type {LogLine} */ { event }) => event === "static_token_refused";
     const line = await broker.logged(refused, { since, what: "a line about the static token" });
     assert.deepEqual([line.connection, line.level], ["static", "error"]);
     assert.equal(c.static.requests.length, 3);
@@ -212,6 +254,7 @@ describe("a static token that the upstream refuses", () => {
 
 describe("a broker that is killed in the middle of a refresh", () => {
   test("twice sends a refresh token a second time at most, and then makes one new grant", async (t) => {
+    /** @param {CallOptions} [options] */
     const call = (options) => broker.call(API.rotating, options);
     assertStatus(await call());
     const began = performance.now();

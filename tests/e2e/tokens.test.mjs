@@ -9,26 +9,35 @@ import { after, before, describe, test } from "node:test";
 import { assertProblem, assertStatus } from "./support/assertions.mjs";
 import { ORIGIN, sealingKey, startBroker } from "./support/broker.mjs";
 import { keepAlive } from "./support/client.mjs";
+import { closeServer, listening } from "./support/servers.mjs";
 import { until } from "./support/until.mjs";
 import { send, startUpstream } from "./support/upstream.mjs";
 
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { Answer, CallOptions } from "./support/client.mjs" */
+/** @import { Connection, ConnectionSettings, TokenReply, Upstream } from "./support/upstream.mjs" */
+
 const FIRST_KEY = sealingKey("k1");
 
-let upstream, elsewhere, broker;
+/** @type {Upstream} */
+let upstream;
+/** @type {{ hits: number, url: string, close: () => Promise<void> }} */
+let elsewhere;
+/** @type {Broker} */
+let broker;
 
 // Every connection of this file, by id. Each test has one of its own, so that
 // no test finds what another left.
+/** @type {{ [id: string]: Connection }} */
 const c = {};
 
 before(async () => {
   upstream = await startUpstream();
-  elsewhere = createServer((_request, response) => {
+  const server = createServer((_request, response) => {
     elsewhere.hits += 1;
     response.end("{}");
   });
-  elsewhere.hits = 0;
-  await new Promise((resolve) => elsewhere.listen(0, "127.0.0.1", resolve));
-  elsewhere.url = `http://127.0.0.1:${elsewhere.address().port}`;
+  elsewhere = { hits: 0, url: await listening(server), close: () => closeServer(server) };
   for (const [id, settings] of Object.entries({ ...CONNECTIONS, ...failing() }))
     c[id] = upstream.connection(id, settings);
   broker = await startBroker({
@@ -40,9 +49,10 @@ before(async () => {
 after(async () => {
   await broker?.stop();
   await upstream?.close();
-  await new Promise((resolve) => (elsewhere ? elsewhere.close(resolve) : resolve()));
+  await elsewhere?.close();
 });
 
+/** @type {{ [id: string]: ConnectionSettings }} */
 const CONNECTIONS = {
   cold: { grant: "password" },
   left: {},
@@ -104,7 +114,11 @@ const CONNECTIONS = {
 
 const NOT_JSON = "<!doctype html><p>secret text of the token endpoint</p>";
 
-// What the token endpoint does, and what the call that meets it is answered.
+/**
+ * What the token endpoint does, and what the call that meets it is answered.
+ *
+ * @type {{ [id: string]: [reply: TokenReply, status: number, code: string] }}
+ */
 const FAILURES = {
   "bad-client": [
     { status: 401, body: { error: "invalid_client", error_description: "secret text" } },
@@ -150,15 +164,28 @@ const failing = () =>
       ]),
   );
 
+/**
+ * @param {Connection} connection
+ * @param {CallOptions} [options]
+ */
 const get = (connection, options) => broker.call(connection.api(), options);
 
+/**
+ * @param {Connection} connection
+ * @param {CallOptions} [options]
+ */
 async function ok(connection, options) {
   return assertStatus(await get(connection, options));
 }
 
-/** What the API saw as the token, call by call. */
+/**
+ * What the API saw as the token, call by call.
+ *
+ * @param {Connection} connection
+ */
 const tokens = (connection) => connection.requests.map(({ token }) => token);
 
+/** @param {Connection} connection */
 const types = (connection) => connection.tokenRequests.map(({ parameters }) => parameters.grant_type);
 
 describe("a cold connection", () => {
@@ -177,8 +204,9 @@ describe("a cold connection", () => {
   });
 
   test("gets its token even if the caller that asked for it leaves", async () => {
-    let release;
-    c.left.answerTokenRequest({ hold: new Promise((resolve) => (release = resolve)) });
+    /** @type {PromiseWithResolvers<void>} */
+    const { promise: hold, resolve: release } = Promise.withResolvers();
+    c.left.answerTokenRequest({ hold });
     const leaving = new AbortController();
     const left = get(c.left, { signal: leaving.signal }).then(
       () => "stayed",
@@ -207,6 +235,7 @@ describe("a token request", () => {
     assert.equal(method, "POST");
     assert.ok(!target.includes("?"));
     assert.match(headers["content-type"], /^application\/x-www-form-urlencoded(?:\s*;\s*charset=utf-8)?$/i);
+    /** @param {string} text */
     const encoded = (text) => new URLSearchParams({ x: text }).toString().slice(2);
     const { client_id, client_secret } = c.basic.credentials;
     const credentials = Buffer.from(headers.authorization.replace(/^Basic /, ""), "base64").toString();
@@ -291,7 +320,7 @@ describe("a token request", () => {
 });
 
 describe("a token response", () => {
-  for (const [id, change] of [
+  for (const [id, change] of /** @type {[id: string, change: TokenReply][]} */ ([
     ["expires-absent", { remove: ["expires_in"] }],
     ["expires-text", { set: { expires_in: "3600" } }],
     ["expires-zero", { set: { expires_in: 0 } }],
@@ -299,7 +328,7 @@ describe("a token response", () => {
     ["expires-huge", { set: { expires_in: 1e12 } }],
     ["expires-nonsense", { set: { expires_in: "soon" } }],
     ["expires-fraction", { set: { expires_in: 3600.5 } }],
-  ]) {
+  ])) {
     test(`(${id}) is used again without another grant`, async () => {
       c[id].answerTokenRequest(change);
       for (let i = 0; i < 3; i += 1) await ok(c[id]);
@@ -462,15 +491,15 @@ describe("a 401 of the upstream", () => {
   test("that comes late, for a token replaced meanwhile, makes no renewal of its own", async () => {
     const connection = c.late;
     await ok(connection);
-    let release;
-    const held = new Promise((resolve) => (release = resolve));
+    /** @type {PromiseWithResolvers<void>} */
+    const { promise: held, resolve: release } = Promise.withResolvers();
     connection.on("401 /echo/late", async (_request, response, record) => {
       await Promise.all([record.done, held]);
       send(response, { status: 401, body: "late" });
     });
     connection.revoke();
     const late = broker.call(connection.api("/echo/late"));
-    await connection.until(({ requests }) => requests.at(-1).path === "/echo/late");
+    await connection.until(({ requests }) => requests.at(-1)?.path === "/echo/late");
     await ok(connection);
     const renewals = connection.tokenRequests.length;
     release();
@@ -491,10 +520,10 @@ describe("a 401 of the upstream", () => {
 
   test("of a call whose body is too large to replay is a problem, and the next call has the new token", async () => {
     const stream = Readable.from([randomBytes(3_000), randomBytes(2_000)]);
-    for (const [connection, body] of [
+    for (const [connection, body] of /** @type {const} */ ([
       [c.large, randomBytes(5_000)],
       [c["large-stream"], stream],
-    ]) {
+    ])) {
       await ok(connection);
       connection.revoke();
       assertProblem(await broker.call(connection.api(), { method: "POST", body }), 502, "upstream_unauthorized");
@@ -541,7 +570,12 @@ describe("a 401 of the upstream", () => {
 });
 
 describe("a token endpoint that fails", () => {
-  // Only a failure that is known to need patience has a wait of a known length.
+  /**
+   * Only a failure that is known to need patience has a wait of a known length.
+   *
+   * @param {string} id
+   * @param {string} code
+   */
   const waits = (id, code) =>
     code === "credentials_rejected" ? [45, 90] : ["status-429", "retry-after"].includes(id) ? [110, 130] : [1, 5];
 
@@ -592,17 +626,19 @@ describe("a token endpoint that fails", () => {
 
 describe("a restart", () => {
   const SECOND_KEY = sealingKey("k2");
-  const stored = ({ tokenSource }) => assert.ok(["kv", "keeper"].includes(tokenSource), `token from ${tokenSource}`);
+  const stored = (/** @type {Answer} */ { tokenSource }) =>
+    assert.ok(["kv", "keeper"].includes(tokenSource), `token from ${tokenSource}`);
 
   test("forgets no token and no wait", async () => {
     await ok(c.cold);
     const grants = c.cold.tokenRequests.length;
     // A refresh is on its way when the broker dies, and takes effect.
     const { interrupted } = c;
-    let release;
+    /** @type {PromiseWithResolvers<void>} */
+    const { promise: hold, resolve: release } = Promise.withResolvers();
     await ok(interrupted);
     interrupted.revoke();
-    interrupted.answerTokenRequest({ hold: new Promise((resolve) => (release = resolve)) });
+    interrupted.answerTokenRequest({ hold });
     const lost = get(interrupted).then(
       () => "answered",
       () => "lost",
@@ -635,7 +671,7 @@ describe("a restart", () => {
       },
     });
     await ok(c["bad-client"]);
-    assert.equal(c["bad-client"].tokenRequests.at(-1).parameters.client_secret, "corrected");
+    assert.equal(c["bad-client"].tokenRequests.at(-1)?.parameters.client_secret, "corrected");
     const grants = c.cold.tokenRequests.length;
     stored(await ok(c.cold));
     assert.equal(c.cold.tokenRequests.length, grants);

@@ -9,10 +9,15 @@ import { startBroker } from "./support/broker.mjs";
 import { accept, ADMIN_KEY, delivered, sendEvent, settled } from "./support/events.mjs";
 import { newSecret, startReceiver } from "./support/receiver.mjs";
 
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { CallOptions } from "./support/client.mjs" */
+/** @import { Inbox, InboxSettings, Receiver } from "./support/receiver.mjs" */
+
 const ODD_TOKEN = 'to"ken\\with/é€😀';
 
 // Each test that counts deliveries has inboxes of its own.
 const byContent = { provider: "custom", webhook: { token_field: "api_token" } };
+/** @type {{ [id: string]: InboxSettings }} */
 const INBOXES = {
   plain: byContent,
   odd: { ...byContent, token: ODD_TOKEN },
@@ -33,7 +38,11 @@ const INBOXES = {
   twin: byContent,
 };
 
-let receiver, broker;
+/** @type {Receiver} */
+let receiver;
+/** @type {Broker} */
+let broker;
+/** @type {{ [id: string]: Inbox }} */
 const c = {};
 
 before(async () => {
@@ -49,7 +58,13 @@ after(async () => {
   await receiver?.close();
 });
 
-/** Sends `text` and gives what arrived of it. */
+/**
+ * Sends `text` and gives what arrived of it.
+ *
+ * @param {Inbox} inbox
+ * @param {string} text
+ * @param {CallOptions} [options]
+ */
 async function arrived(inbox, text, options) {
   const count = inbox.deliveries.length;
   await accept(broker, inbox, text, options);
@@ -57,7 +72,12 @@ async function arrived(inbox, text, options) {
   return inbox.deliveries[count];
 }
 
-/** Sends all of `texts` at once, and waits until nothing is on its way; gives the new deliveries. */
+/**
+ * Sends all of `texts` at once, and waits until nothing is on its way; gives the new deliveries.
+ *
+ * @param {Inbox} inbox
+ * @param {string[]} texts
+ */
 async function arrivedOf(inbox, texts) {
   const count = inbox.deliveries.length;
   await Promise.all(texts.map((text) => accept(broker, inbox, text)));
@@ -65,6 +85,10 @@ async function arrivedOf(inbox, texts) {
   return inbox.deliveries.slice(count);
 }
 
+/**
+ * @param {string} text
+ * @param {(hex: string) => string} [digits]
+ */
 const escapedWhole = (text, digits = (hex) => hex) =>
   text.replace(/./gsu, (char) =>
     [...char.split("")].map((unit) => `\\u${digits(unit.charCodeAt(0).toString(16).padStart(4, "0"))}`).join(""),
@@ -110,12 +134,19 @@ describe("the body of a delivery", () => {
     });
   }
 
-  // What is left is the text without one piece: the member, one comma at most, and whitespace.
+  /**
+   * What is left is the text without one piece: the member, one comma at most, and whitespace.
+   *
+   * @param {string} sent
+   * @param {string} left
+   * @param {string} token
+   */
   function assertOneCut(sent, left, token) {
     const length = sent.length - left.length;
     const cuts = Array.from({ length: left.length + 1 }, (_, i) => i)
       .filter((i) => sent.startsWith(left.slice(0, i)) && sent.slice(i + length) === left.slice(i))
       .map((i) => sent.slice(i, i + length).trim());
+    /** @param {string} cut */
     const isMember = (cut) => {
       try {
         const bare = cut.replace(/^,/, "") === cut ? cut.replace(/,$/, "") : cut.replace(/^,/, "");
@@ -167,9 +198,14 @@ describe("the body of a delivery", () => {
 
 describe("an account token elsewhere in the event", () => {
   const GONE = '"[account token]"';
+  /** @param {string} hex */
   const upper = (hex) => hex.toUpperCase();
 
-  // As JSON has it between its quotes, without any escape that is not needed, and with as many as there may be.
+  /**
+   * As JSON has it between its quotes, without any escape that is not needed, and with as many as there may be.
+   *
+   * @param {string} token
+   */
   const forms = (token) => {
     const bare = JSON.stringify(token).slice(1, -1);
     const first = escapedWhole(token[0]) + JSON.stringify(token.slice(1)).slice(1, -1);
@@ -259,20 +295,23 @@ describe("a delivery", () => {
   });
 
   test("is signed for this body, id and time alone", async () => {
+    /** @type {{ body: Buffer, headers: { [name: string]: string } }} */
     const { body, headers } = await arrived(c.signed, c.signed.event());
     const webhook = new Webhook(c.signed.signers[0]);
     webhook.verify(body, headers);
+    /** @type {{ [what: string]: [body: Buffer, headers: { [name: string]: string }] }} */
     const forged = {
       "another body": [Buffer.from(`${body} `), headers],
       "another id": [body, { ...headers, "webhook-id": `msg_${"0".repeat(32)}` }],
       "another time": [body, { ...headers, "webhook-timestamp": String(Number(headers["webhook-timestamp"]) + 1) }],
     };
     for (const [what, [text, fields]] of Object.entries(forged))
-      assert.throws(() => webhook.verify(text, fields), undefined, what);
+      assert.throws(() => webhook.verify(text, fields), Error, what);
     assert.throws(() => new Webhook(newSecret()).verify(body, headers));
   });
 
   test("is signed with each of two secrets, either of which verifies it", async () => {
+    /** @type {{ body: Buffer, headers: { [name: string]: string } }} */
     const { body, headers } = await arrived(c["signed-twice"], c["signed-twice"].event());
     const signatures = headers["webhook-signature"].split(" ");
     assert.equal(new Set(signatures).size, 2);
@@ -344,6 +383,7 @@ describe("the same event", () => {
 });
 
 describe("an event of Guru", () => {
+  /** @param {string | null} day */
   const date = (day) => ({ created_at: "2026-10-01T00:00:00-03:00", canceled_at: day });
 
   test("that reports a change under the same id is another event", async () => {
@@ -441,6 +481,7 @@ describe("an event whose id is a number larger than any that a program counts wi
 describe("an event of another provider", () => {
   test("is told by its whole content", async () => {
     const inbox = c.content;
+    /** @param {string} rest */
     const of = (rest) => `{"api_token":${JSON.stringify(inbox.token)},${rest}}`;
     const events = ['"id":1', '"id":1,"a":1', '"id":1,"a":2', '"id":2', '"id":"1"', '"id":[1]'].map(of);
     assert.equal((await arrivedOf(inbox, events)).length, events.length);
@@ -449,6 +490,7 @@ describe("an event of another provider", () => {
 
   test("is the same whichever account token it came with", async () => {
     const [one, other] = c.rotating.tokens;
+    /** @param {string} token */
     const event = (token) => `{"api_token":"${token}","id":"the same"}`;
     assert.equal((await arrivedOf(c.rotating, [event(one)])).length, 1);
     assert.deepEqual(await arrivedOf(c.rotating, [event(other), event(one)]), []);
@@ -456,6 +498,10 @@ describe("an event of another provider", () => {
 
   test("is told by the members that the connection names, each for itself", async () => {
     const inbox = c["by-two"];
+    /**
+     * @param {unknown} a
+     * @param {unknown} [b]
+     */
     const of = (a, b, more = {}) => JSON.stringify({ api_token: inbox.token, a, b, ...more });
     const events = [
       of("x", "yz"),

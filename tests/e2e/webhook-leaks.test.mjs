@@ -11,8 +11,17 @@ import { undocumented } from "./support/log-lines.mjs";
 import { newSecret, startReceiver } from "./support/receiver.mjs";
 import { files, search } from "./support/search.mjs";
 
+/** @import { Broker, Secrets } from "./support/broker.mjs" */
+/** @import { CallOptions } from "./support/client.mjs" */
+/** @import { Inbox, Receiver } from "./support/receiver.mjs" */
+
+/** @param {string} name */
 const canary = (name) => `canary-${name}-${randomBytes(12).toString("hex")}`;
-// With what JSON, forms and addresses write in another way.
+/**
+ * With what JSON, forms and addresses write in another way.
+ *
+ * @param {string} name
+ */
 const oddCanary = (name) => `canary ${name} "+/\\&%é€😀 ${randomBytes(12).toString("hex")}`;
 
 const ADMIN_KEY = canary("admin-key");
@@ -37,8 +46,17 @@ const INBOXES = {
   broken: { token: canary("broken-token"), webhook: { max_bytes: "many" } },
 };
 
-let receiver, shut, broker, secrets;
+/** @type {Receiver} */
+let receiver;
+/** @type {Receiver} */
+let shut;
+/** @type {Broker} */
+let broker;
+/** @type {Secrets} */
+let secrets;
+/** @type {{ [id: string]: Inbox }} */
 const c = {};
+/** @type {{ [what: string]: string }} */
 const answers = {};
 
 before(async () => {
@@ -61,6 +79,12 @@ after(async () => {
   await Promise.all([receiver, shut].map((one) => one?.close()));
 });
 
+/**
+ * @param {number} status
+ * @param {string} what
+ * @param {string} target
+ * @param {CallOptions} [options]
+ */
 async function ask(status, what, target, options) {
   const answer = await broker.call(target, { key: null, ...options });
   const said = `${what}: ${answer.status} ${answer.text}`;
@@ -70,12 +94,30 @@ async function ask(status, what, target, options) {
   return answer;
 }
 
+/**
+ * @param {number} status
+ * @param {string} what
+ * @param {Inbox} inbox
+ * @param {CallOptions["body"]} body
+ * @param {CallOptions} [options]
+ */
 const post = (status, what, inbox, body, options) =>
   ask(status, what, inbox.path, { method: "POST", body, ...options });
+/**
+ * @param {number} status
+ * @param {string} what
+ * @param {string} target
+ * @param {CallOptions} [options]
+ */
 const operate = (status, what, target, options) =>
   ask(status, what, `/admin/connections/${target}`, { headers: { Authorization: `Bearer ${ADMIN_KEY}` }, ...options });
 
-/** An event about the person; `members` are changed or added. */
+/**
+ * An event about the person; `members` are changed or added.
+ *
+ * @param {Inbox} inbox
+ * @param {{ [member: string]: unknown }} [members]
+ */
 const event = (inbox, members) =>
   inbox.event({ ...PERSON, contact: { ...PERSON, all: Object.values(PERSON) }, ...members });
 
@@ -194,6 +236,7 @@ describe("every path of an event through the broker", () => {
       event(c.waiting, { note: c.waiting.token }),
     );
     await settled(operator(), c.gone);
+    /** @param {Inbox} inbox */
     const ended = async (inbox) => (await listed(operator(), inbox.id, "pending"))[0]?.outcome;
     for (const inbox of [c.refusing, c.waiting]) await until(() => ended(inbox), `the first attempt of ${inbox.id}`);
     for (const id of ["gone", "refusing", "waiting"]) {
@@ -225,7 +268,11 @@ describe("every path of an event through the broker", () => {
     receiver.verify();
   });
 
-  // The helpers bring an operator's key of their own.
+  /**
+   * The helpers bring an operator's key of their own.
+   *
+   * @type {() => Pick<Broker, "vars" | "call">}
+   */
   const operator = () => ({
     vars: broker.vars,
     call: (target, options) => broker.call(target, { ...options, key: ADMIN_KEY }),
@@ -264,7 +311,7 @@ describe("no secret, and nothing of a person,", () => {
 describe("no secret", () => {
   test("is in anything that the receiver got, though what the events tell is", () => {
     const all = Object.values(c).flatMap(({ id, deliveries }) =>
-      deliveries.map(({ rawHeaders, target, body }, i) => [`delivery ${i + 1} of ${id}`, { rawHeaders, target, body }]),
+      deliveries.map((delivery, i) => /** @type {const} */ ([`delivery ${i + 1} of ${id}`, delivery])),
     );
     assert.ok(all.length >= 18, `${all.length} deliveries`);
     const places = Object.fromEntries(
@@ -274,10 +321,10 @@ describe("no secret", () => {
       ]),
     );
     assert.deepEqual(search(places, everySecret()), []);
-    for (const [name, { body }] of all) {
-      assert.deepEqual(JSON.parse(body).contact.email, PERSON.email, name);
+    for (const [name, { text }] of all) {
+      assert.deepEqual(JSON.parse(text).contact.email, PERSON.email, name);
       // As a reader of JSON has it, whatever it was written with.
-      assert.deepEqual(search({ [name]: JSON.stringify(JSON.parse(body)) }, everySecret()), []);
+      assert.deepEqual(search({ [name]: JSON.stringify(JSON.parse(text)) }, everySecret()), []);
     }
   });
 });

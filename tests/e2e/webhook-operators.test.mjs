@@ -10,6 +10,11 @@ import { until } from "./support/until.mjs";
 import { startReceiver } from "./support/receiver.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { Answer, CallOptions } from "./support/client.mjs" */
+/** @import { Inbox, Receiver } from "./support/receiver.mjs" */
+/** @import { Upstream } from "./support/upstream.mjs" */
+
 const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z$/;
 
 // What stands in each event of this file.
@@ -17,7 +22,15 @@ const PERSONAL = "maria.personal@example.com";
 
 const FAILED = 130;
 
-let upstream, receiver, shut, broker;
+/** @type {Upstream} */
+let upstream;
+/** @type {Receiver} */
+let receiver;
+/** @type {Receiver} */
+let shut;
+/** @type {Broker} */
+let broker;
+/** @type {{ [id: string]: Inbox }} */
 const c = {};
 
 before(async () => {
@@ -43,9 +56,17 @@ after(async () => {
   await Promise.all([upstream, receiver, shut].map((one) => one?.close()));
 });
 
+/**
+ * @param {Inbox} inbox
+ * @param {{ [member: string]: unknown }} [members]
+ */
 const event = (inbox, members) => inbox.event({ contact: { email: PERSONAL }, ...members });
 
-/** Lets `count` events of `inbox` fail, and gives their entries. */
+/**
+ * Lets `count` events of `inbox` fail, and gives their entries.
+ *
+ * @param {Inbox} inbox
+ */
 async function fail(inbox, count = 1) {
   inbox.always = { status: 410 };
   const before = (await listed(broker, inbox.id, "failed")).length;
@@ -57,7 +78,12 @@ async function fail(inbox, count = 1) {
   return entries;
 }
 
+/**
+ * @param {string} target
+ * @param {CallOptions} [options]
+ */
 const get = (target, options) => broker.call(target, { key: null, ...options });
+/** @param {string} password */
 const basic = (password, user = "operator") => ({
   Authorization: `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`,
 });
@@ -116,8 +142,9 @@ describe("the list", () => {
   });
 
   test("has those whose first attempt has not ended, or not begun", async () => {
-    let release;
-    c.busy.always = { status: 204, hold: new Promise((resolve) => (release = resolve)) };
+    /** @type {PromiseWithResolvers<void>} */
+    const { promise: hold, resolve: release } = Promise.withResolvers();
+    c.busy.always = { status: 204, hold };
     for (let i = 0; i < 7; i += 1) await accept(broker, c.busy, event(c.busy));
     await delivered(c.busy, 1);
     const pending = await listed(broker, "busy", "pending");
@@ -263,6 +290,7 @@ describe("sending again", () => {
 
 describe("whoever is not the operator", () => {
   const LIST = "/admin/connections/guarded/webhooks";
+  /** @type {string} */
   let id;
 
   before(async () => ([{ id }] = await fail(c.guarded)));
@@ -274,7 +302,14 @@ describe("whoever is not the operator", () => {
     ["POST", `${LIST}/send`],
   ];
 
-  /** Each request as `headers` have it; none has an effect. */
+  /**
+   * Each request as `headers` have it; none has an effect.
+   *
+   * @param {CallOptions["headers"]} headers
+   * @param {number} [status]
+   * @param {string} [code]
+   * @param {CallOptions} [options]
+   */
   async function refused(headers, status = 401, code = "caller_unauthenticated", options) {
     for (const [method, target] of asks()) {
       const answer = await get(target, { method, headers, ...options });
@@ -316,7 +351,7 @@ describe("whoever is not the operator", () => {
   });
 
   test("is refused with the key in another place", async () => {
-    for (const headers of [
+    for (const headers of /** @type {{ [name: string]: string }[]} */ ([
       { Authorization: ADMIN_KEY },
       { Authorization: `Digest ${ADMIN_KEY}` },
       { Authorization: `Basic ${ADMIN_KEY}` },
@@ -330,7 +365,7 @@ describe("whoever is not the operator", () => {
       { Authorization: "Basic !" },
       { Authorization: "Bearer" },
       { "Cf-Access-Jwt-Assertion": ADMIN_KEY },
-    ])
+    ]))
       await refused(headers);
     await refused(["Authorization", `Bearer ${ADMIN_KEY}`, "Authorization", "Bearer wrong"]);
     assertProblem(await get(`${LIST}?key=${encodeURIComponent("x")}`), 401, "caller_unauthenticated");
@@ -400,6 +435,7 @@ describe("the operator", () => {
 
   test("gets no CORS header, whatever the Origin", async () => {
     for (const origin of [ORIGIN, broker.url, "https://evil.example", "null"]) {
+      /** @type {[status: number, answer: Answer][]} */
       const answers = [
         [200, await get(LIST, { origin, headers: { Authorization: `Bearer ${ADMIN_KEY}` } })],
         [
@@ -465,6 +501,7 @@ describe("the operator", () => {
 
   test("uses the methods that each address knows", async () => {
     const sendOne = `/msg_${"0".repeat(32)}/send`;
+    /** @type {[target: string, methods: string[], allowed: string[]][]} */
     const wrong = [
       ["", ["POST", "PUT", "PATCH", "DELETE"], ["get", "head"]],
       ["/send", ["GET", "PUT", "DELETE"], ["post"]],

@@ -15,19 +15,35 @@ import { startBroker } from "./support/broker.mjs";
 import { heldBy } from "./support/held.mjs";
 import { search } from "./support/search.mjs";
 
+/** @import { Browser, Page, ViewportSize } from "playwright-core" */
+/** @import { Received } from "../../sandbox/receiver.mjs" */
+/** @import { Guru } from "../../sandbox/types.js" */
+/** @import { Broker } from "./support/broker.mjs" */
+
 // Where `npm start` serves them; the browser is told that they are elsewhere.
 const BROKER = "http://localhost:8787";
 const PAGE = "http://localhost:8790";
 
 const SECRET = `whsec_${Buffer.alloc(32, "webhook secret of the test").toString("base64")}`;
 
-let guru, frontend, broker, browser, shots;
+/** @type {Guru} */
+let guru;
+/** @type {Awaited<ReturnType<typeof startFrontend>>} */
+let frontend;
+/** @type {Broker} */
+let broker;
+/** @type {Browser} */
+let browser;
+/** @type {string} */
+let shots;
 
 before(async () => {
   const executablePath = await ensureChromium();
   guru = await startGuru({ port: 0 });
   frontend = await startFrontend({ guruUrl: guru.url, webhookSecret: SECRET });
+  /** @param {string} url */
   const host = (url) => `127.0.0.1:${new URL(url).port}`;
+  /** @param {string} path */
   const at = (path) => fileURLToPath(new URL(`../../sandbox/${path}`, import.meta.url));
   const { vars } = readConfig({ config: at("wrangler.toml") });
   const { webhook, ...connection } = vars.CONNECTIONS.guru;
@@ -68,11 +84,17 @@ after(async () => {
   await Promise.all([broker?.stop(), guru?.close(), frontend?.close()]);
 });
 
-/** Opens the page in a fresh profile; what it receives and what goes wrong in it are kept. */
+/**
+ * Opens the page in a fresh profile; what it receives and what goes wrong in it are kept.
+ *
+ * @param {{ address?: string, viewport?: ViewportSize, colorScheme?: "light" | "dark" }} [settings]
+ */
 async function open({ address = PAGE, viewport = { width: 1280, height: 900 }, colorScheme = "light" } = {}) {
   const context = await browser.newContext({ viewport, colorScheme, locale: "en-GB", timezoneId: "America/Sao_Paulo" });
   const page = await context.newPage();
+  /** @type {string[]} */
   const faults = [];
+  /** @type {{ [response: string]: string }} */
   const received = {};
   page.on("pageerror", (error) => faults.push(String(error)));
   page.on("console", (message) => {
@@ -88,12 +110,24 @@ async function open({ address = PAGE, viewport = { width: 1280, height: 900 }, c
   return { context, page, faults, received };
 }
 
+/**
+ * @param {Page} page
+ * @param {string} name
+ */
 const press = (page, name) => page.locator("#webhooks").getByRole("button", { name, exact: true }).click();
+/** @param {Page} page */
 const verified = (page) => page.locator("#arrived").getByText("signature verified");
+/**
+ * @param {Page} page
+ * @param {string} id
+ */
 const shown = async (page, id) => JSON.parse(await page.locator(`#${id} pre`).innerText());
+/** @param {Page} page */
 const webhookId = (page) => page.locator("#arrived code").innerText();
+/** @param {string} id */
 const deliveries = async (id) =>
-  (await (await fetch(`${frontend.url}/hooks/guru`)).json()).find((one) => one.id === id)?.deliveries;
+  (await (await fetch(`${frontend.url}/hooks/guru`)).json()).find((/** @type {Received} */ one) => one.id === id)
+    ?.deliveries;
 
 describe("the page's webhooks", () => {
   test("arrive at the application's receiver signed and without the account token", async () => {
@@ -175,14 +209,17 @@ describe("the page's webhooks", () => {
     const { context, page } = await open();
     await page.locator("#attempts button").last().focus();
     await page.keyboard.press("Tab");
-    assert.equal(await page.evaluate(() => document.activeElement.textContent), "Waiting for payment");
-    assert.notEqual(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), "none");
+    assert.equal(await page.evaluate(() => document.activeElement?.textContent), "Waiting for payment");
+    assert.notEqual(
+      await page.evaluate(() => getComputedStyle(document.activeElement ?? document.body).outlineStyle),
+      "none",
+    );
     await page.keyboard.press("Enter");
     await verified(page).waitFor();
     const focused = [];
     for (let i = 0; i < 7; i += 1) {
       await page.keyboard.press("Tab");
-      focused.push(await page.evaluate(() => document.activeElement.ariaLabel ?? document.activeElement.textContent));
+      focused.push(await page.evaluate(() => document.activeElement?.ariaLabel ?? document.activeElement?.textContent));
     }
     assert.deepEqual(focused.slice(4), ["Send the same again", "What Guru sends", "What the application receives"]);
     await context.close();
@@ -198,7 +235,7 @@ describe("the page's webhooks", () => {
   });
 
   for (const width of [1280, 360]) {
-    for (const colorScheme of ["light", "dark"]) {
+    for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
       test(`are legible at ${width} pixels, ${colorScheme}`, async (t) => {
         const { context, page, faults } = await open({ viewport: { width, height: 900 }, colorScheme });
         t.diagnostic(`screenshots are in ${shots}`);

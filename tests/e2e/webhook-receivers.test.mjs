@@ -11,33 +11,65 @@ import { startGuru } from "../../sandbox/providers/guru.mjs";
 import { EVERYTHING, KEY, startBroker } from "./support/broker.mjs";
 import { call } from "./support/client.mjs";
 import { documented, startReceiver } from "./support/documented.mjs";
+import { closeServer, listening } from "./support/servers.mjs";
+
+/** @import { Guru } from "../../sandbox/types.js" */
+/** @import { Broker, Secrets, Vars } from "./support/broker.mjs" */
+/** @import { CallOptions } from "./support/client.mjs" */
+/** @import { Receiver } from "./support/documented.mjs" */
 
 const secret = () => `whsec_${randomBytes(32).toString("base64")}`;
 
 const LANGUAGES = ["js", "python"];
 
+/** @type {{ [language: string]: Line }} */
 const lines = {};
+/** @type {Broker} */
 let broker;
 
 class Line {
   accountToken = randomBytes(20).toString("hex");
   secret = secret();
   #sent = 0;
+  /** @type {Receiver | undefined} */
+  #receiver;
 
-  constructor(language) {
+  /**
+   * @param {string} language
+   * @param {Guru} guru
+   * @param {Relay} relay
+   */
+  constructor(language, guru, relay) {
     this.language = language;
     this.id = `guru-${language}`;
+    this.guru = guru;
+    this.relay = relay;
   }
 
-  async open() {
-    [this.guru, this.relay] = await Promise.all([startGuru({ port: 0 }), startRelay()]);
+  /** @param {string} language */
+  static async open(language) {
+    return new Line(language, ...(await Promise.all([startGuru({ port: 0 }), startRelay()])));
+  }
+
+  get receiver() {
+    assert.ok(this.#receiver);
+    return this.#receiver;
+  }
+
+  set receiver(receiver) {
+    this.#receiver = receiver;
+    this.relay.target = receiver.url;
   }
 
   async close() {
-    await Promise.all([this.receiver?.stop(), this.relay?.close(), this.guru?.close()]);
+    await Promise.all([this.#receiver?.stop(), this.relay.close(), this.guru.close()]);
   }
 
-  /** Sends the broker an event about a transaction, which claims more than is so. */
+  /**
+   * Sends the broker an event about a transaction, which claims more than is so.
+   *
+   * @param {string} id
+   */
   async send(id) {
     const json = {
       webhook_type: "transaction",
@@ -50,20 +82,34 @@ class Line {
     assert.ok(answer.status >= 200 && answer.status < 300, `${answer.status} ${answer.text}`);
   }
 
-  /** Has the broker deliver an event, and gives the delivery once the receiver acted on it. */
+  /**
+   * Has the broker deliver an event, and gives the delivery once the receiver acted on it.
+   *
+   * @param {string} id
+   */
   async deliver(id) {
     await this.send(id);
     await this.receiver.hasActedOn(id);
-    return this.relay.deliveries.find(({ body }) => JSON.parse(body).id === id);
+    const delivery = this.relay.deliveries.find(({ body }) => JSON.parse(body).id === id);
+    assert.ok(delivery);
+    return delivery;
   }
 
-  /** Posts to the receiver as it is, and gives the status. */
+  /**
+   * Posts to the receiver as it is, and gives the status.
+   *
+   * @param {Pick<CallOptions, "headers" | "body">} delivery
+   */
   async post({ headers, body }) {
     const answer = await call(this.receiver.url, "/", { method: "POST", key: null, headers, body });
     return answer.status;
   }
 
-  /** A delivery that somebody who knows `key` could make. */
+  /**
+   * A delivery that somebody who knows `key` could make.
+   *
+   * @param {{ key?: string, at?: number, webhookId?: string, transaction?: unknown }} [settings]
+   */
   forge({
     key = this.secret,
     at = Date.now(),
@@ -88,22 +134,30 @@ class Line {
     await this.receiver.hasActedOn(last.headers["webhook-id"]);
   }
 
-  /** The calls that the API got about a transaction. */
+  /**
+   * The calls that the API got about a transaction.
+   *
+   * @param {string} id
+   */
   readsOf(id) {
     return this.guru.apiRequests.filter(({ path }) => path === `/api/v2/transactions/${id}`);
   }
 }
 
-/** Passes deliveries on as they are, and keeps them: { headers, body, status }. */
+/** @typedef {{ headers: { [name: string]: string }, body: string, status: number }} Passed */
+
+/** @typedef {Awaited<ReturnType<typeof startRelay>>} Relay */
+
+/** Passes deliveries on as they are, and keeps them. */
 async function startRelay() {
+  /** @type {Passed[]} */
   const deliveries = [];
-  const relay = { deliveries };
   const server = createServer(async (request, response) => {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
     const body = Buffer.concat(chunks).toString();
-    const headers = Object.fromEntries(
-      Object.entries(request.headers).filter(([name]) => /^(webhook-|content-type$)/.test(name)),
+    const headers = /** @type {{ [name: string]: string }} */ (
+      Object.fromEntries(Object.entries(request.headers).filter(([name]) => /^(webhook-|content-type$)/.test(name)))
     );
     const { status } = await call(relay.target, "/", { method: "POST", key: null, headers, body }).catch(() => ({
       status: 502,
@@ -111,24 +165,20 @@ async function startRelay() {
     deliveries.push({ headers, body, status });
     response.writeHead(status).end();
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  relay.url = `http://127.0.0.1:${server.address().port}/hooks`;
-  relay.close = () =>
-    new Promise((resolve) => {
-      server.close(() => resolve());
-      server.closeAllConnections();
-    });
+  const url = `${await listening(server)}/hooks`;
+  const relay = { deliveries, url, target: "", close: () => closeServer(server) };
   return relay;
 }
 
 // One connection for each: the sender's API, what lies between broker and receiver, and the receiver.
 before(async () => {
+  /** @type {Vars} */
   const vars = {};
+  /** @type {Secrets} */
   const secrets = {};
   for (const language of LANGUAGES) {
-    const line = new Line(language);
+    const line = await Line.open(language);
     lines[language] = line;
-    await line.open();
     vars[line.id] = {
       provider: "guru",
       base_url: line.guru.baseUrl,
@@ -148,7 +198,6 @@ before(async () => {
       API: `${broker.url}/api/${line.id}`,
       API_KEY: KEY,
     });
-    line.relay.target = line.receiver.url;
   }
 });
 
@@ -160,6 +209,7 @@ after(async () => {
 describe("the documented receiver", { concurrency: true }, () => {
   for (const language of LANGUAGES) {
     describe(`in ${language}`, { concurrency: false }, () => {
+      /** @type {Line} */
       let line;
       before(() => (line = lines[language]));
 
@@ -279,6 +329,7 @@ describe("the documented receiver", { concurrency: true }, () => {
 
 test("the documented command makes a webhook secret", async () => {
   const command = (await documented("sh")).find((block) => block.includes("whsec_") && block.startsWith("node -e"));
+  assert.ok(command);
   const { stdout } = await promisify(execFile)("sh", ["-c", command]);
   assert.match(stdout, /^whsec_[A-Za-z0-9+/]{43}=\n$/);
   assert.doesNotThrow(() => new Webhook(stdout.trim()));

@@ -11,6 +11,9 @@ import { accept, ADMIN_KEY, delivered, listed, sendEvent, settled } from "./supp
 import { until } from "./support/until.mjs";
 import { startReceiver } from "./support/receiver.mjs";
 
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { DeliveryReply, Inbox, InboxSettings, Receiver } from "./support/receiver.mjs" */
+
 // A wait is shorter by a tenth at most, and the clocks of the two ends round.
 const SECOND_ATTEMPT_MS = 4_400;
 const THIRD_ATTEMPT_MS = 26_000;
@@ -20,11 +23,23 @@ const DELIVERED = [200, 201, 202, 203, 204, 206, 299];
 const REFUSED = [400, 401, 403, 404, 409, 429, 500, 502, 503];
 const REDIRECTS = [301, 302, 303, 307, 308];
 
-let receiver, elsewhere, unreachable, broker;
+/** @type {Receiver} */
+let receiver;
+/** @type {Receiver} */
+let elsewhere;
+/** @type {Receiver} */
+let unreachable;
+/** @type {Broker} */
+let broker;
+/** @type {{ [id: string]: Inbox }} */
 const c = {};
 
 before(async () => {
   [receiver, elsewhere, unreachable] = await Promise.all([startReceiver(), startReceiver(), startReceiver()]);
+  /**
+   * @param {string} id
+   * @param {InboxSettings} [settings]
+   */
   const add = (id, settings) => (c[id] = receiver.inbox(id, settings));
   for (const status of [...DELIVERED, ...REFUSED, ...REDIRECTS, 304]) add(`s${status}`);
   for (const id of [
@@ -61,7 +76,12 @@ after(async () => {
   await Promise.all([receiver, elsewhere, unreachable].map((one) => one?.close()));
 });
 
-/** The log lines of the attempts of `inbox`, without the times that they took, once there are `count`. */
+/**
+ * The log lines of the attempts of `inbox`, without the times that they took, once there are `count`.
+ *
+ * @param {Inbox} inbox
+ * @param {number} count
+ */
 async function attempts(inbox, count) {
   const lines = () => broker.logs.filter(({ event, connection }) => event === "webhook" && connection === inbox.id);
   await until(() => lines().length >= count, `line ${count} of ${inbox.id}`);
@@ -71,7 +91,13 @@ async function attempts(inbox, count) {
   });
 }
 
-/** Sends one event, whose first attempt is answered by `answer` and the second by a success. */
+/**
+ * Sends one event, whose first attempt is answered by `answer` and the second by a success.
+ *
+ * @param {Inbox} inbox
+ * @param {DeliveryReply} answer
+ * @param {{ outcome?: string, atLeast?: number }} [expected]
+ */
 async function retried(inbox, answer, { outcome = "refused", atLeast = SECOND_ATTEMPT_MS } = {}) {
   inbox.answer(answer);
   await accept(broker, inbox);
@@ -92,15 +118,21 @@ async function retried(inbox, answer, { outcome = "refused", atLeast = SECOND_AT
   ]);
 }
 
-/** Sends one event whose first attempts are answered by `answers`; gives its entry in the list, and the wait that follows. */
+/**
+ * Sends one event whose first attempts are answered by `answers`; gives its entry in the list, and the wait that follows.
+ *
+ * @param {Inbox} inbox
+ * @param {DeliveryReply[]} answers
+ */
 async function waiting(inbox, ...answers) {
   inbox.answer(...answers);
   await accept(broker, inbox);
   const entry = await until(async () => {
     const [one] = await listed(broker, inbox.id, "pending");
-    return one?.attempts === answers.length && one.status === answers.at(-1).status && one;
+    return one?.attempts === answers.length && one.status === answers.at(-1)?.status && one;
   }, `the end of attempt ${answers.length} of ${inbox.id}`);
-  return { entry, wait: Date.parse(entry.next_at) - inbox.deliveries.at(-1).at };
+  const [last] = inbox.deliveries.slice(-1);
+  return { entry, wait: Date.parse(entry.next_at) - last.at };
 }
 
 describe("a receiver", { concurrency: true }, () => {
@@ -148,10 +180,15 @@ describe("a receiver", { concurrency: true }, () => {
     assert.deepEqual(c.unreachable.ids, [webhook_id]);
   });
 
-  /** Lets `inbox` answer nothing until the function that this gives is called. */
+  /**
+   * Lets `inbox` answer nothing until the function that this gives is called.
+   *
+   * @param {Inbox} inbox
+   */
   function held(inbox) {
-    let release;
-    inbox.always = { status: 204, hold: new Promise((resolve) => (release = resolve)) };
+    /** @type {PromiseWithResolvers<void>} */
+    const { promise: hold, resolve: release } = Promise.withResolvers();
+    inbox.always = { status: 204, hold };
     return () => {
       inbox.always = { status: 204 };
       release();
@@ -248,7 +285,11 @@ describe("Retry-After", { concurrency: true }, () => {
 });
 
 describe("a receiver that answers 410", { concurrency: true }, () => {
-  /** Waits until `inbox` has one failed event and nothing else, and gives its entry. */
+  /**
+   * Waits until `inbox` has one failed event and nothing else, and gives its entry.
+   *
+   * @param {Inbox} inbox
+   */
   async function failed(inbox) {
     const [entry, ...more] = await until(async () => {
       const all = await listed(broker, inbox.id, "failed");

@@ -6,14 +6,14 @@ import { startBroker } from "./support/broker.mjs";
 import { ADMIN_KEY, assertEachOnce, delivered, newEvents, sendAll, settled, triedInVain } from "./support/events.mjs";
 import { startReceiver } from "./support/receiver.mjs";
 
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { Inbox, Receiver } from "./support/receiver.mjs" */
+
 // A thousand are sent in tests/drills/.
 const EVENTS = 200;
 
 // How long what has to come may take on a slow machine.
 const PATIENCE = 180_000;
-
-/** @import { Broker } from "./support/broker.mjs" */
-/** @import { Inbox, Receiver } from "./support/receiver.mjs" */
 
 /** @type {Receiver} */
 let receiver;
@@ -55,6 +55,7 @@ describe(`${EVENTS} events at once`, () => {
     await settled(broker, inbox, PATIENCE);
     assertEachOnce(inbox, events);
     assert.ok(inbox.maxConcurrent <= 5, `${inbox.maxConcurrent} at once`);
+    /** @param {number} ms */
     const seconds = (ms) => `${Math.round(ms / 100) / 10} s`;
     t.diagnostic(
       `${EVENTS} events accepted in ${seconds(accepted - began)} and delivered in ${seconds(performance.now() - began)}, ${inbox.maxConcurrent} at once`,

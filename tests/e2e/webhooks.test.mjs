@@ -9,10 +9,19 @@ import { accept, ADMIN_KEY, delivered, listed, operate, sendEvent, settled } fro
 import { newSecret, startReceiver } from "./support/receiver.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { Answer, CallOptions } from "./support/client.mjs" */
+/** @import { Inbox, InboxSettings, Receiver } from "./support/receiver.mjs" */
+/** @import { Connection, Upstream } from "./support/upstream.mjs" */
+
 // Stands in every broken value, and may be in no log line.
 const CANARY = "canary-value";
 
-// Each webhook is sound but for this; `named` is what the log has to name.
+/**
+ * Each webhook is sound but for this; `named` is what the log has to name.
+ *
+ * @type {{ [id: string]: InboxSettings & { named: string[] } }}
+ */
 const BROKEN = {
   "no-receiver": { webhook: { forward_to: undefined }, named: ["webhook.forward_to"] },
   "insecure-receiver": { webhook: { forward_to: `http://${CANARY}.example/hooks` }, named: ["webhook.forward_to"] },
@@ -61,13 +70,25 @@ const BROKEN = {
 // What JSON needs an escape for, and what takes more than one byte.
 const ODD_TOKEN = 'to"ken\\with/é€😀{}';
 
-let upstream, receiver, broker, plain;
+/** @type {Upstream} */
+let upstream;
+/** @type {Receiver} */
+let receiver;
+/** @type {Broker} */
+let broker;
+/** @type {Connection} */
+let plain;
+/** @type {{ [id: string]: Inbox }} */
 const c = {};
 
 before(async () => {
   upstream = await startUpstream();
   plain = upstream.connection("plain", { grant: "static" });
   receiver = await startReceiver();
+  /**
+   * @param {string} id
+   * @param {InboxSettings} [settings]
+   */
   const add = (id, settings) => (c[id] = receiver.inbox(id, settings));
   add("guru");
   add("rotating", { token: "rotating-old-token,rotating-new-token" });
@@ -111,7 +132,9 @@ after(async () => {
   await upstream?.close();
 });
 
+/** @param {Inbox} inbox */
 const T = (inbox) => JSON.stringify(inbox.token);
+/** @param {string} text */
 const chunked = (text) => {
   const bytes = Buffer.from(text);
   const size = Math.ceil(bytes.length / 7);
@@ -119,20 +142,38 @@ const chunked = (text) => {
     Array.from({ length: 7 }, (_, i) => bytes.subarray(i * size, (i + 1) * size)).filter(({ length }) => length),
   );
 };
+/**
+ * @param {Inbox} inbox
+ * @param {number} bytes
+ */
 const ofSize = (inbox, bytes, members = {}) => {
   const bare = inbox.event({ ...members, padding: "" });
   return bare.replace('"padding":""', `"padding":"${"x".repeat(bytes - Buffer.byteLength(bare))}"`);
 };
+/**
+ * @param {Inbox} inbox
+ * @param {number} depth
+ */
 const nested = (inbox, depth) => `{"api_token":${T(inbox)},"deep":${"[".repeat(depth - 1)}${"]".repeat(depth - 1)}}`;
 
-/** Sends `body`, which is accepted and delivered. */
+/**
+ * Sends `body`, which is accepted and delivered.
+ *
+ * @param {Inbox} inbox
+ * @param {CallOptions["body"]} [body]
+ * @param {CallOptions} [options]
+ */
 async function taken(inbox, body, options) {
   const count = inbox.deliveries.length;
   await accept(broker, inbox, body, options);
   await delivered(inbox, count + 1);
 }
 
-/** All that an answer says, but for which request it was for. */
+/**
+ * All that an answer says, but for which request it was for.
+ *
+ * @param {Answer} answer
+ */
 function saidBy(answer) {
   const { request_id, ...body } = assertProblem(answer, 401, "webhook_rejected");
   const { "x-request-id": _, date, ...headers } = answer.headers;
@@ -200,6 +241,7 @@ describe("an event", () => {
   });
 
   test("may write name and token with escapes", async () => {
+    /** @param {string} text */
     const escaped = (text) =>
       [...text].map((char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`).join("");
     await taken(c.guru, `{"${escaped("api_token")}":"${escaped(c.guru.token)}","id":"escaped"}`);
@@ -239,8 +281,15 @@ describe("an event", () => {
 });
 
 describe("an event that proves nothing", () => {
+  /** @type {ReturnType<typeof saidBy>[]} */
   const said = [];
 
+  /**
+   * @param {Inbox} inbox
+   * @param {CallOptions["body"]} body
+   * @param {string} what
+   * @param {CallOptions} [options]
+   */
   async function refused(inbox, body, what, options) {
     said.push(saidBy(await sendEvent(broker, inbox, body, options)));
     assert.deepEqual(said.at(-1), said[0], what);
@@ -356,10 +405,10 @@ describe("an event that proves nothing", () => {
   });
 
   test("is refused for its header before its body is looked at", async () => {
-    for (const [inbox, name, scheme] of [
+    for (const [inbox, name, scheme] of /** @type {const} */ ([
       [c["small-by-header"], "X-Token", ""],
       [c.bearer, "Authorization", "Bearer "],
-    ]) {
+    ])) {
       const { token } = inbox;
       const right = `${scheme}${token}`;
       const fields = [
@@ -453,6 +502,7 @@ describe("a body", () => {
     await taken(c.guru, nested(c.guru, 127));
     for (const depth of [128, 129, 5_000, 100_000])
       assertProblem(await sendEvent(broker, c.guru, nested(c.guru, depth)), 400, "bad_request");
+    /** @param {number} depth */
     const objects = (depth) =>
       `{"api_token":${T(c.guru)},"deep":${'{"a":'.repeat(depth - 1)}1${"}".repeat(depth - 1)}}`;
     await taken(c.guru, objects(127));
@@ -463,7 +513,7 @@ describe("a body", () => {
     test(`may have ${limit} bytes where that is the limit, and no more, with a length or in chunks`, async () => {
       const inbox = c[id];
       // A letter of two bytes: the limit counts those.
-      for (const as of [(text) => text, chunked]) {
+      for (const as of [(/** @type {string} */ text) => text, chunked]) {
         await taken(inbox, as(ofSize(inbox, limit, { letter: "é" })));
         assertProblem(
           await sendEvent(broker, inbox, as(ofSize(inbox, limit + 1, { letter: "é" }))),
@@ -489,6 +539,10 @@ describe("a body", () => {
 });
 
 describe("an address", () => {
+  /**
+   * @param {string} target
+   * @param {CallOptions} [options]
+   */
   const send = (target, options) =>
     broker.call(target, { method: "POST", key: null, body: c.guru.event(), ...options });
 
@@ -527,6 +581,7 @@ describe("an address", () => {
   });
 
   test("is no place for pages: whatever the Origin, the answer is the same and has no CORS header", async () => {
+    /** @type {{ [status: string]: () => [target: string, options: Omit<CallOptions, "headers"> & { headers?: { [name: string]: string } }] }} */
     const asks = {
       202: () => [c.guru.path, {}],
       401: () => [c.guru.path, { body: "{}" }],
@@ -628,6 +683,10 @@ describe("a BASE_PATH", () => {
     const { type } = assertProblem(await sendEvent(broker, c.guru, "{}"), 401, "webhook_rejected");
     assert.equal(type, `${broker.url}/broker/problems/webhook_rejected`);
     assertStatus(await broker.call(new URL(type).pathname, { key: null }));
+    /**
+     * @param {string} target
+     * @param {CallOptions} [options]
+     */
     const at = (target, options) => broker.call(target, { key: null, ...options });
     assertProblem(await at(c.guru.path, { method: "POST", body: c.guru.event() }), 404, "not_found");
     assertProblem(await at("/admin/connections/guru/webhooks", { key: ADMIN_KEY }), 404, "not_found");

@@ -5,9 +5,15 @@ import assert from "node:assert/strict";
 /** @import { Answer } from "./client.mjs" */
 
 /**
+ * What is looked at of an answer, whoever read it.
+ *
+ * @typedef {{ status: number, headers: { [name: string]: string }, text: string, json: () => any }} Told
+ */
+
+/**
  * A problem as RFC 9457 and the broker's own rules want it; returns its body.
  *
- * @param {Answer} answer
+ * @param {Told} answer
  * @param {number} status
  * @param {string} code
  * @param {{ [member: string]: unknown }} [members]
@@ -31,7 +37,8 @@ export function assertProblem(answer, status, code, members = {}) {
 /**
  * A proxied call that succeeded with `status`; returns the answer.
  *
- * @param {Answer} answer
+ * @template {Pick<Told, "status" | "text">} T
+ * @param {T} answer
  */
 export function assertStatus(answer, status = 200) {
   assert.equal(answer.status, status, `${answer.status} ${answer.text.slice(0, 300)}`);
