@@ -28,8 +28,8 @@ const KEPT_CHARACTERS = 4_000;
  * @typedef {object} Worker
  * @property {string} name
  * @property {Modules} modules
- * @property {{ [name: string]: unknown }} [tables] variables that are tables or lists
- * @property {{ [name: string]: string | undefined }} [texts] variables and secrets that are texts; undefined is none
+ * @property {{ [name: string]: unknown }} [vars] variables and secrets: texts as they are, all else as what its JSON
+ *   says, as wrangler deploys them; undefined is none
  * @property {boolean} [keeper] whether it has a class `Keeper`, and so KEEPER and TOKENS
  * @property {number} [port] default: one that is free
  * @property {{ key: string, cert: string }} [certificate] in PEM: it is served by https with it
@@ -40,19 +40,19 @@ const KEPT_CHARACTERS = 4_000;
  *
  * @typedef {object} Settings
  * @property {Worker[]} workers
- * @property {Kv} [kv] what all of them have for KV; default: "remembers"
+ * @property {Kv} [kv] what all of them have for KV; default: "memory"
  * @property {string} [objects] the folder of what objects store; a fresh one where absent
  * @property {string} [inspector] the address of an inspector that is wanted
  * @property {(line: string) => void} [onLog] takes log lines; they are lost where absent
- * @property {"kept" | "shown" | "logged"} [errors] what becomes of standard error: its end is kept and shown where the
- *   process fails (default), all of it is shown at once, or `onLog` takes its lines, too
+ * @property {"kept" | "logged"} [errors] what becomes of standard error: its end is kept and shown where the process
+ *   fails (default), or `onLog` takes its lines, too
  */
 
 /**
- * KV that keeps records as long as the process lives, one that has never any, one that keeps them in a folder and is as
- * strict as Cloudflare's, or a server that speaks as Workers KV.
+ * KV that keeps records in memory, one that keeps them in a folder and is as strict as Cloudflare's, or a server that
+ * speaks as Workers KV.
  *
- * @typedef {"remembers" | "forgets" | { disk: string } | URL} Kv
+ * @typedef {"memory" | { disk: string } | URL} Kv
  */
 
 /** The modules of the built Worker: of `build/`, or of where PORTEIRO_E2E_MAIN says. */
@@ -75,7 +75,7 @@ export const rustModules = (folder) => ({
  *
  * @param {Settings} settings
  */
-export async function startWorkerd({ workers, kv = "remembers", objects, inspector, onLog, errors = "kept" }) {
+export async function startWorkerd({ workers, kv = "memory", objects, inspector, onLog, errors = "kept" }) {
   const folder = mkdtempSync(path.join(tmpdir(), "porteiro-workerd-"));
   for (const { name, modules } of workers) {
     mkdirSync(objectsOf(name, objects ?? folder), { recursive: true });
@@ -94,7 +94,7 @@ export async function startWorkerd({ workers, kv = "remembers", objects, inspect
         "--control-fd=3",
         ...(inspector ? [`--inspector-addr=${new URL(inspector).host}`] : []),
       ],
-      { cwd: folder, stdio: ["ignore", onLog ? "pipe" : "ignore", errors === "shown" ? "inherit" : "pipe", "pipe"] },
+      { cwd: folder, stdio: ["ignore", onLog ? "pipe" : "ignore", "pipe", "pipe"] },
     ),
   );
   let said = "";
@@ -163,18 +163,15 @@ const quote = JSON.stringify;
 const { date, flags } = compatibility();
 const compatible = `compatibilityDate = ${quote(date)}, compatibilityFlags = ${quote(flags)}`;
 
-/** KV as workerd speaks to it. */
-const KV = {
-  remembers: `const records = new Map();
+/** KV in memory, as workerd speaks to it. */
+const RECORDS = `const records = new Map();
 export default { async fetch(request) {
   const { pathname } = new URL(request.url);
   if (request.method === "PUT") records.set(pathname, await request.text());
   if (request.method === "DELETE") records.delete(pathname);
   if (request.method !== "GET") return new Response();
   return new Response(records.get(pathname) ?? null, { status: records.has(pathname) ? 200 : 404 });
-} };`,
-  forgets: `export default { fetch: ({ method }) => new Response(null, { status: method === "GET" ? 404 : 200 }) };`,
-};
+} };`;
 
 /**
  * @param {Worker[]} workers
@@ -209,7 +206,7 @@ function protocol(certificate) {
 function records(kv) {
   if (kv instanceof URL) return `(name = "kv", external = (address = ${quote(kv.host)}, http = ())),`;
   if (typeof kv === "string")
-    return `(name = "kv", worker = (modules = [(name = "kv.js", esModule = ${quote(KV[kv])})], ${compatible})),`;
+    return `(name = "kv", worker = (modules = [(name = "kv.js", esModule = ${quote(RECORDS)})], ${compatible})),`;
   const source = readFileSync(inRoot("scripts", "kv.js"), "utf8");
   return `(name = "kv-disk", disk = (path = ${quote(kv.disk)}, writable = true)),
     (name = "kv", worker = (
@@ -224,17 +221,17 @@ function records(kv) {
  * @param {Worker} worker
  * @param {string} objects
  */
-function services({ name, modules, tables = {}, texts = {}, keeper = false }, objects) {
+function services({ name, modules, vars = {}, keeper = false }, objects) {
   const embedded = Object.keys(modules).map(
     (module, number) =>
       `(name = "${module}", ${module.endsWith(".wasm") ? "wasm" : "esModule"} = embed "${name}-${number}")`,
   );
-  const bindings = [
-    ...Object.entries(tables).map(([key, value]) => `(name = ${quote(key)}, json = ${quote(quote(value))})`),
-    ...Object.entries(texts)
-      .filter(([, value]) => value !== undefined)
-      .map(([key, value]) => `(name = ${quote(key)}, text = ${quote(value)})`),
-  ];
+  const bindings = Object.entries(vars)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => {
+      const said = typeof value === "string" ? `text = ${quote(value)}` : `json = ${quote(quote(value))}`;
+      return `(name = ${quote(key)}, ${said})`;
+    });
   if (!keeper) {
     return `(name = "${name}", worker = (modules = [${embedded}], bindings = [${bindings}], ${compatible})),`;
   }

@@ -208,6 +208,13 @@ mod tests {
         }
     }
 
+    /// `tests/wasm_core.rs` holds WebAssembly to the same digest.
+    #[test]
+    fn digests_as_it_always_did() {
+        let digest = "3c9d591045bc8876f9d0399bbfb05c6a412096e906f73278f98406cd5dca86df";
+        assert_eq!(Fingerprint::of(&["a", "b"]).to_hex(), digest);
+    }
+
     #[test]
     fn tells_which_of_several_it_is() {
         let [one, two, three] = ["1", "2", "3"].map(|text| Fingerprint::of(&[text]));
@@ -220,7 +227,6 @@ mod tests {
 
     #[test]
     fn tells_the_borders_between_parts() {
-        assert_eq!(Fingerprint::of(&["ab", "c"]), Fingerprint::of(&["ab", "c"]));
         assert_ne!(Fingerprint::of(&["ab", "c"]), Fingerprint::of(&["a", "bc"]));
         assert_ne!(Fingerprint::of(&["ab"]), Fingerprint::of(&["ab", ""]));
     }

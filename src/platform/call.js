@@ -26,10 +26,19 @@ export class Call {
   #broker;
   #request;
   #context;
-  #body; // undefined: not sent yet; ArrayBuffer; Recorder; GONE
+  /** Undefined where it was not sent yet. @type {ArrayBuffer | Recorder | typeof GONE | undefined} */
+  #body;
+  /** The upstream's, once it has answered. @type {Response | undefined} */
   #response;
+  /** What the broker has the call wait for. @type {Promise<string> | undefined} */
   #answer;
 
+  /**
+   * @param {Broker} broker
+   * @param {Request} request
+   * @param {Env} env
+   * @param {ExecutionContext} context
+   */
   constructor(broker, request, env, context) {
     this.#broker = broker;
     this.#request = request;
@@ -43,7 +52,7 @@ export class Call {
     const id = ++calls;
     const told = this.#broker.begin(id, this, `${method}\n${url}${fieldLines(headers)}`, Date.now());
     if (!isToWait(told)) return this.#respond(told);
-    const answer = this.#pursue(id, told);
+    const answer = /** @type {Promise<Response>} */ (this.#pursue(id, told));
     // What may change something is ended also where who asked is gone. What only reads ends with
     // its caller.
     if (!isBodiless(method)) this.waitUntil(answer.catch(() => {}));
@@ -51,16 +60,23 @@ export class Call {
   }
 
   // No async function here or below: what a call costs is counted in promises, too.
+  /**
+   * @param {number} id
+   * @param {string} told what is to be done
+   * @returns {Response | Promise<Response>}
+   */
   #pursue(id, told) {
     const kind = told.charCodeAt(0);
-    if (kind === WAIT) return this.#answer.then((told) => this.#respond(told));
+    if (kind === WAIT) return /** @type {Promise<string>} */ (this.#answer).then((told) => this.#respond(told));
     if (kind !== FETCH) return this.#respond(told);
     const [timeout, replay, method, url] = told.slice(1).split("\n", 4);
     const fields = told.slice(5 + timeout.length + replay.length + method.length + url.length);
     const sent = this.send(method, url, fields, Number(timeout), Number(replay));
-    return sent.then((head) => this.#pursue(id, this.#broker.resume(id, head, Date.now())));
+    // A call that the module does not know any more is told nothing, and fails.
+    return sent.then((head) => this.#pursue(id, /** @type {string} */ (this.#broker.resume(id, head, Date.now()))));
   }
 
+  /** @param {string} told */
   #respond(told) {
     let at = 1;
     while (told.charCodeAt(at) === LINE) {
@@ -73,14 +89,19 @@ export class Call {
     const kind = told.charCodeAt(0);
     // The runtime would give a string a type of its own.
     const isText = kind === TEXT || kind === PAGE;
-    const body = kind === UPSTREAM ? this.#response.body : isText ? encoder.encode(told.slice(end + 2)) : null;
+    const body =
+      kind === UPSTREAM
+        ? /** @type {Response} */ (this.#response).body
+        : isText
+          ? encoder.encode(told.slice(end + 2))
+          : null;
     const response = new Response(body, emptyAnswer(status, this.#broker));
     if (kind === PAGE) response.headers.delete("content-security-policy");
     append(response.headers, told, at + 4, end);
     return response;
   }
 
-  /** Writes a line to the log, and a proxied call's to the dataset, where there is one. */
+  /** Writes a line to the log, and a proxied call's to the dataset, where there is one. @param {string} line */
   log(line) {
     console.log(line);
     const { ANALYTICS } = this.env;
@@ -92,20 +113,21 @@ export class Call {
     return new URL(this.#request.url).pathname.startsWith(`${basePath}/api/`);
   }
 
-  /** Has what the promise `answer` resolves to be the answer. */
+  /** Has what the promise `answer` resolves to be the answer. @param {Promise<string>} answer */
   waitFor(answer) {
     this.#answer = answer;
     // Others may wait for what it waits for, and a task that never ends is never freed.
     this.waitUntil(answer.catch(() => {}));
   }
 
+  /** @param {Promise<unknown>} promise */
   waitUntil(promise) {
     this.#context.waitUntil(promise);
   }
 
   /** Lets the upstream's response go, whose body nobody reads. */
   discard() {
-    this.#response.body?.cancel().catch(() => {});
+    /** @type {Response} */ (this.#response).body?.cancel().catch(() => {});
   }
 
   /**
@@ -113,16 +135,22 @@ export class Call {
    * response, a line each, or to why there is none: "timeout", "gone", where
    * the body cannot be sent once more, or "unreachable". `replayBytes` is the
    * largest body that is kept for a second send, -1 where there will be none.
+   * @param {string} method
+   * @param {string} url
+   * @param {string} fields
+   * @param {number} timeoutMs
+   * @param {number} replayBytes
+   * @returns {Promise<string>}
    */
   send(method, url, fields, timeoutMs, replayBytes) {
     return new Promise((resolve) => {
       // What comes too late ends with the call, whose answer is then the timeout.
       const alarm = setTimeout(resolve, timeoutMs, "timeout");
-      const settle = (head) => {
+      const settle = (/** @type {string} */ head) => {
         clearTimeout(alarm);
         resolve(head);
       };
-      const failed = (error) => settle(error === GONE ? GONE : "unreachable");
+      const failed = (/** @type {unknown} */ error) => settle(error === GONE ? GONE : "unreachable");
       try {
         const init = { method, headers: new Headers(), redirect: "manual" };
         append(init.headers, fields, 0, fields.length);
@@ -137,13 +165,14 @@ export class Call {
     });
   }
 
+  /** @param {string} url @param {RequestInit} init @param {number} replayBytes */
   async #sendBody(url, init, replayBytes) {
     const attempt = new AbortController();
     const body = await this.#nextBody(replayBytes, attempt);
     return fetch(url, { ...init, body, signal: attempt.signal });
   }
 
-  /** The request's body; null where it has more than `maxBytes`. Rejects where it breaks off. */
+  /** The request's body; null where it has more than `maxBytes`. Rejects where it breaks off. @param {number} maxBytes */
   async read(maxBytes) {
     const chunks = [];
     let size = 0;
@@ -155,12 +184,15 @@ export class Call {
     return size > maxBytes ? null : new Uint8Array(await new Blob(chunks).arrayBuffer());
   }
 
-  // `attempt` is aborted where the caller's body breaks off.
+  /** @param {number} replayBytes @param {AbortController} attempt aborted where the caller's body breaks off */
   async #nextBody(replayBytes, attempt) {
     const { body, headers } = this.#request;
     if (body === null) return null;
     if (this.#body === undefined) {
-      const length = headers.has("content-length") ? Number(headers.get("content-length")) : undefined;
+      // What is undefined is neither more than any number nor less.
+      const length = /** @type {number} */ (
+        headers.has("content-length") ? Number(headers.get("content-length")) : undefined
+      );
       if (replayBytes < 0 || length > replayBytes) {
         this.#body = GONE;
         return body;
@@ -180,18 +212,21 @@ class Recorder {
   #reader;
   #limit;
   #cutOff;
+  /** Null once it is too large. @type {Uint8Array<ArrayBuffer>[] | null} */
   #kept = [];
   #size = 0;
   #ended = false;
+  /** @type {Promise<Uint8Array | void>} */
   #reading = Promise.resolve();
 
+  /** @param {ReadableStream<Uint8Array>} body @param {number} limit @param {() => void} cutOff */
   constructor(body, limit, cutOff) {
     this.#reader = body.getReader();
     this.#limit = limit;
     this.#cutOff = cutOff;
   }
 
-  /** The body as a stream of `length` bytes, or of an unknown number. */
+  /** The body as a stream of `length` bytes, or of an unknown number. @param {number | undefined} length */
   stream(length) {
     const source = new ReadableStream({
       pull: async (controller) => {
@@ -234,15 +269,16 @@ class Recorder {
   }
 }
 
-/** Whether a request of this method has no body, and changes nothing. */
+/** Whether a request of this method has no body, and changes nothing. @param {string} method */
 const isBodiless = (method) => method === "GET" || method === "HEAD";
 
-/** Whether there is more to be done than to answer. */
+/** Whether there is more to be done than to answer. @param {string} told */
 function isToWait(told) {
   const kind = told.charCodeAt(0);
   return kind === FETCH || kind === WAIT;
 }
 
+/** @param {Headers} headers */
 function fieldLines(headers) {
   let lines = "";
   headers.forEach((value, name) => {
@@ -251,10 +287,13 @@ function fieldLines(headers) {
   return lines;
 }
 
-// By status. The runtime copies a head of its own faster than it takes one over from here.
+/**
+ * By status. The runtime copies a head of its own faster than it takes one over from here.
+ * @type {Map<number, Response>}
+ */
 const emptyAnswers = new Map();
 
-/** An answer that has nothing but the fields that every answer has. */
+/** An answer that has nothing but the fields that every answer has. @param {number} status @param {Broker} broker */
 function emptyAnswer(status, broker) {
   let answer = emptyAnswers.get(status);
   if (answer === undefined) {
@@ -266,7 +305,13 @@ function emptyAnswer(status, broker) {
   return answer;
 }
 
-/** Adds the header fields that `text` has from `at` to `end`, a line each. */
+/**
+ * Adds the header fields that `text` has from `at` to `end`, a line each.
+ * @param {Headers} headers
+ * @param {string} text
+ * @param {number} at
+ * @param {number} end
+ */
 function append(headers, text, at, end) {
   while (at < end) {
     const colon = text.indexOf(":", at);

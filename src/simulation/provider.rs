@@ -282,6 +282,7 @@ impl Provider {
                 self.rejected.set(self.rejected.get() + 1);
                 refused("invalid_grant")
             }
+            Some("client_credentials") => self.issue(self.world.unique(), None),
             Some("refresh_token") => self.refresh(&fields["refresh_token"]),
             _ => panic!("an unexpected request: {body}"),
         }

@@ -105,6 +105,24 @@ fn keeps_the_old_refresh_token_where_no_new_one_comes() {
 }
 
 #[test]
+fn keeps_no_refresh_token_of_client_credentials() {
+    let mut variables = Site::variables();
+    let connection = &mut variables["CONNECTIONS"]["acme"];
+    connection["grant"] = "client_credentials".into();
+    connection["client_auth"] = "post".into();
+    variables["ACME_CLIENT_SECRET"] = "client secret".into();
+    let site = Site::with_variables(7, HOUR, &variables);
+    site.shared.provider.client_secrets.borrow_mut().push("client secret");
+    site.shared.alarms.set(false);
+    for round in 1..4 {
+        check(&site, 200, "grant", round);
+        wait(&site, 4000);
+    }
+    let requests = site.shared.provider.requests.borrow();
+    assert!(requests.iter().all(|body| body.starts_with("grant_type=client_credentials&")), "{requests:?}");
+}
+
+#[test]
 fn acquires_anew_where_the_refresh_token_is_dead() {
     let site = site_without_alarms(HOUR);
     check(&site, 200, "grant", 1);

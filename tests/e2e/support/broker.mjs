@@ -13,6 +13,7 @@ import { selfSigned } from "./certificate.mjs";
 import { call, KEY } from "./client.mjs";
 import { startWranglerDev } from "./wrangler-dev.mjs";
 
+/** @import { Modules } from "../../../scripts/workerd.mjs" */
 /** @import { Answer, CallOptions } from "./client.mjs" */
 
 export { KEY };
@@ -57,6 +58,7 @@ export const EVERYTHING = {
  * @property {string} [persistTo] the folder of KV and Durable Objects; a fresh one where absent
  * @property {number} [port]
  * @property {boolean} [https] serves it so, with a certificate that nobody trusts
+ * @property {Modules} [around] modules of which the first is the entry in the place of the broker's index.js
  * @property {object} [wrangler] runs it by `wrangler dev`, whose configuration has these further members
  */
 
@@ -117,7 +119,7 @@ export class Broker {
    * @param {string} folder
    * @param {BrokerSettings} settings
    */
-  constructor(folder, { vars, secrets, persistTo, port, https, wrangler }) {
+  constructor(folder, { vars, secrets, persistTo, port, https, around, wrangler }) {
     this.folder = folder;
     this.persistTo = persistTo ?? join(folder, "state");
     /** @type {Vars} */
@@ -126,6 +128,7 @@ export class Broker {
     this.secrets = { BACKEND_KEY: KEY, SEALING_KEYS: sealingKey("k1"), ...secrets };
     this.port = port ?? 0;
     this.https = https ?? false;
+    this.around = around;
     this.wrangler = wrangler;
   }
 
@@ -195,7 +198,7 @@ export class Broker {
       throw new Error(`the broker did not start:\n${this.output.join("\n")}`, { cause: error });
     }
     this.url = this.#running.url;
-    await answers(`${this.url}${this.vars.BASE_PATH ?? ""}/healthz`);
+    await answers(`${this.url}${(this.vars.BASE_PATH ?? "").replace(/\/$/, "")}/healthz`);
   }
 
   /**
@@ -228,17 +231,14 @@ export class Broker {
  * @param {(line: string) => void} take
  * @returns {Promise<Running>}
  */
-async function startBare({ vars, secrets, persistTo, port, https }, take) {
+async function startBare({ vars, secrets, persistTo, port, https, around }, take) {
   const certificate = https ? selfSigned("localhost") : undefined;
-  const texts = Object.entries(vars).filter(([, value]) => typeof value === "string");
-  const tables = Object.entries(vars).filter(([, value]) => typeof value !== "string" && value !== undefined);
   const { urls, stop } = await startWorkerd({
     workers: [
       {
         name: "broker",
-        modules: builtModules(),
-        tables: Object.fromEntries(tables),
-        texts: { ...Object.fromEntries(texts), ...secrets },
+        modules: { ...around, ...builtModules() },
+        vars: { ...vars, ...secrets },
         keeper: true,
         port,
         certificate,

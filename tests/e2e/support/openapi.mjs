@@ -5,12 +5,10 @@ import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { buffer, text } from "node:stream/consumers";
-import { createServer } from "node:http";
+import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { endWithThis } from "../../../scripts/processes.mjs";
 import { ensurePython } from "../../../scripts/python.mjs";
-import { closeServer, listen } from "../../../sandbox/provider.mjs";
 
 /** @import { Broker } from "./broker.mjs" */
 /** @import { Answer } from "./client.mjs" */
@@ -29,6 +27,19 @@ const { PORTEIRO_OPENAPI_EXAMPLES: EXAMPLES, PORTEIRO_OPENAPI_SEED: SEED } = pro
  * @returns {Promise<any>}
  */
 export const readDocument = async () => JSON.parse(await python(["read", DOCUMENT]));
+
+/**
+ * The operations of the document, each with its path and a label such as "GET /healthz".
+ *
+ * @param {any} document
+ * @returns {any[]}
+ */
+export const operationsOf = (document) =>
+  Object.entries(document.paths).flatMap(([path, item]) =>
+    ["get", "head", "post", "put", "patch", "delete", "options"]
+      .filter((method) => item[method])
+      .map((method) => ({ path, label: `${method.toUpperCase()} ${path}`, ...item[method] })),
+  );
 
 /**
  * What is wrong with each of `answers`; null where nothing is.
@@ -132,29 +143,4 @@ async function run(command, args, { input = "", cwd, env } = {}) {
   child.stdin.on("error", () => {}).end(input);
   const [code, out, error] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
   return { code, out, error };
-}
-
-/**
- * Provider, receiver and API in one, which take whatever comes: made-up requests have
- * made-up addresses. `people` are those who can sign in, by name; the receiver wants no
- * event, so that there are some that failed.
- */
-export async function startAnything(people) {
-  const server = createServer(async (request, response) => {
-    const body = await buffer(request);
-    const send = (status, value) =>
-      response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(value));
-    if (request.url === "/inbox") return send(410, {});
-    if (request.url !== "/token") return send(200, { took: body.length });
-    const { username, password } = Object.fromEntries(new URLSearchParams(String(body)));
-    if (!username || people[username] !== password) return send(400, { error: "invalid_grant" });
-    send(200, {
-      access_token: "an-access-token",
-      token_type: "Bearer",
-      expires_in: 3600,
-      refresh_token: "a-refresh-token",
-    });
-  });
-  await listen(server, 0);
-  return { url: `http://127.0.0.1:${server.address().port}`, close: () => closeServer(server) };
 }

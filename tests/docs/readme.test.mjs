@@ -1,49 +1,19 @@
 // README.md and README.pt-BR.md say the same, and what they link to is there.
 
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
-import path from "node:path";
 import { describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { anchors, blocks, broken, codeWords, links, read } from "./markdown.mjs";
 
-const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
+/** @typedef {import("./markdown.mjs").Block} Block */
+
 const names = ["README.md", "README.pt-BR.md"];
-const read = (name) => readFileSync(path.join(root, name), "utf8");
 const [english, portuguese] = names.map(read);
 
+/** @type {Record<string, string>} */
 const commentMark = { toml: "#", sh: "#", js: "//" };
 
-/**
- * A document as blocks in order, each `{ kind, text }`, with `level` for a heading and `language` for code.
- * Blocks are separated as they are in these files: by blank lines, and a heading stands alone.
- */
-function blocks(document) {
-  const found = [];
-  let open, fence;
-  for (const line of document.split("\n")) {
-    const [, ticks, language] = line.match(/^(```+)(.*)$/) ?? [];
-    if (fence) {
-      if (ticks === fence) fence = open = undefined;
-      else open.text += `${line}\n`;
-    } else if (ticks) {
-      fence = ticks;
-      found.push((open = { kind: "code", language, text: "" }));
-    } else if (/^#+ /.test(line)) {
-      found.push({ kind: "heading", level: line.indexOf(" "), text: line.replace(/^#+ /, "") });
-      open = undefined;
-    } else if (!line.trim()) {
-      open = undefined;
-    } else {
-      const kind = line.startsWith("|") ? "table" : /^(- |\d+\. )/.test(line) ? "list" : "paragraph";
-      if (open) open.text += `${line}\n`;
-      else found.push((open = { kind, text: `${line}\n` }));
-    }
-  }
-  assert.equal(fence, undefined, "a code block has no end");
-  return found;
-}
-
-/** The code without what a translation may change. A comment leaves its mark. */
+/** The code without what a translation may change. A comment leaves its mark.
+ * @param {Block} block */
 function withoutWords({ language, text }) {
   if (language === "mermaid") {
     return text.replace(/^(\s*participant \w+ as ).+$|^(\s*opt ).+$|^(\s*\w+-+>>\w+: ).+$/gm, "$1$2$3…");
@@ -55,38 +25,24 @@ function withoutWords({ language, text }) {
   return text.replace(quotedOrComment, (whole, space) => (space === undefined ? whole : `${space}${mark} …`));
 }
 
-const withoutCode = (document) => blocks(document).filter(({ kind }) => kind !== "code");
-const links = (text) =>
-  [...text.matchAll(/\]\(([^)\s]+)\)|<(https?:[^>]+)>/g)].map(([, target, address]) => target ?? address);
-
-/** The anchors that GitHub gives a document's headings, in order. */
-function anchors(document) {
-  const seen = new Map();
-  return withoutCode(document)
-    .filter(({ kind }) => kind === "heading")
-    .map(({ text }) => {
-      const anchor = text
-        .replace(/\]\([^)]*\)/g, "]")
-        .toLowerCase()
-        .replace(/[^\p{L}\p{M}\p{N}_\- ]/gu, "")
-        .replaceAll(" ", "-");
-      const before = seen.get(anchor) ?? 0;
-      seen.set(anchor, before + 1);
-      return before ? `${anchor}-${before}` : anchor;
-    });
-}
-
-/** What holds in every language: the shape, the code, and in each section its links, its code words and its numbers. */
+/** What holds in every language: the shape, the code, and in each section its links, its code words and its numbers.
+ * @param {string} document */
 function outline(document) {
   const own = anchors(document);
-  const sameInBoth = (link) =>
+  const sameInBoth = (/** @type {string} */ link) =>
     names.includes(link) ? "the other language" : link.startsWith("#") ? `heading ${own.indexOf(link.slice(1))}` : link;
+  const inSection = () => ({
+    links: /** @type {string[]} */ ([]),
+    words: /** @type {Set<string>} */ (new Set()),
+    numbers: /** @type {Set<string>} */ (new Set()),
+  });
+  /** @type {object[]} */
   const shape = [];
-  let section;
+  let section = inSection();
   for (const block of blocks(document)) {
     const { kind, level, language, text } = block;
     const lines = text.trim().split("\n");
-    if (kind === "heading") shape.push({ level }, (section = { links: [], words: new Set(), numbers: new Set() }));
+    if (kind === "heading") shape.push({ level }, (section = inSection()));
     if (kind === "paragraph") shape.push({ kind });
     if (kind === "list") shape.push({ items: lines.length });
     if (kind === "table") shape.push({ cells: lines.map((line) => line.split("|").length - 2) });
@@ -96,25 +52,11 @@ function outline(document) {
     }
     section.links = [...section.links, ...links(text).map(sameInBoth)].sort();
     const bare = text.replace(/\]\([^)]*\)|<https?:[^>]+>/g, " ");
-    for (const [, , word] of bare.matchAll(/(`+)(.*?[^`])\1(?!`)/g)) section.words.add(word);
+    for (const word of codeWords(bare)) section.words.add(word);
     for (const [number] of bare.replace(/(`+).*?[^`]\1(?!`)/g, " ").matchAll(/\b\d+(\.\d+)*/g))
       section.numbers.add(number);
   }
   return shape;
-}
-
-/** The links that lead nowhere. Addresses on the web are not asked. */
-function broken(document) {
-  return links(
-    withoutCode(document)
-      .map(({ text }) => text)
-      .join("\n"),
-  ).filter((link) => {
-    if (/^https?:/.test(link)) return false;
-    const [place, anchor] = link.split("#");
-    if (place && !existsSync(path.join(root, place))) return true;
-    return anchor !== undefined && !anchors(place ? read(place) : document).includes(anchor);
-  });
 }
 
 describe("README.md and README.pt-BR.md", () => {
@@ -130,16 +72,17 @@ describe("README.md and README.pt-BR.md", () => {
 
     test(`${name} links to what is there`, () => {
       assert.ok(links(document).length > 40);
-      assert.deepEqual(broken(document), []);
+      assert.deepEqual(broken(name), []);
     });
 
     /** The document with one change, which must have changed something. */
-    const changed = (from, to) => {
+    const changed = (/** @type {string | RegExp} */ from, /** @type {string} */ to) => {
       const text = document.replace(from, to);
       assert.notEqual(text, document, `${from} is not in ${name}`);
       return text;
     };
 
+    /** @type {Record<string, [string | RegExp, string]>} */
     const differences = {
       "a heading more": [/\n## /, "\n## New\n\n## "],
       "a heading less": [/\n### .+\n/, "\n"],
@@ -173,6 +116,7 @@ describe("README.md and README.pt-BR.md", () => {
     }
 
     test(`other words in ${name} are no difference`, () => {
+      /** @type {[RegExp, string][]} */
       const sameSaid = [
         [/\n# .+\n\[vars\.CALLERS\.staff\]/, "\n# So to say.\n[vars.CALLERS.staff]"],
         [/(error\.requestId = [^]+?undefined; \/\/) .+/, "$1 s"],
@@ -183,9 +127,9 @@ describe("README.md and README.pt-BR.md", () => {
     });
 
     test(`a broken link in ${name} is noticed`, () => {
-      assert.deepEqual(broken(changed("(docs/calls.md)", "(docs/none.md)")), ["docs/none.md"]);
-      assert.deepEqual(broken(changed(/\]\(#[^)]+\)/, "](#none)")), ["#none"]);
-      assert.deepEqual(broken(changed(/#a-last-resort\)/, "#none)")), ["docs/sessions.md#none"]);
+      assert.deepEqual(broken(name, changed("(docs/calls.md)", "(docs/none.md)")), ["docs/none.md"]);
+      assert.deepEqual(broken(name, changed(/\]\(#[^)]+\)/, "](#none)")), ["#none"]);
+      assert.deepEqual(broken(name, changed(/#a-last-resort\)/, "#none)")), ["docs/sessions.md#none"]);
     });
   }
 });

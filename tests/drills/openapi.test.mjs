@@ -1,22 +1,17 @@
-// Whatever is made up from docs/openapi.yaml is asked of a broker, and it does what that says.
+// What the OpenAPI document says is what the broker does, whatever is asked of it: by schemathesis.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { EVERYTHING, KEY, startBroker } from "../e2e/support/broker.mjs";
+import { KEY, startBroker } from "../e2e/support/broker.mjs";
 import { ADMIN_KEY, listed } from "../e2e/support/events.mjs";
-import { readDocument, schemathesis, startAnything } from "../e2e/support/openapi.mjs";
+import { operationsOf, readDocument, schemathesis } from "../e2e/support/openapi.mjs";
+import { startReceiver } from "../e2e/support/receiver.mjs";
 import { until } from "../e2e/support/until.mjs";
+import { send, startUpstream } from "../e2e/support/upstream.mjs";
 
-let document, operations;
-
-before(async () => {
-  document = await readDocument();
-  operations = Object.entries(document.paths).flatMap(([path, item]) =>
-    ["get", "head", "post", "put", "patch", "delete", "options"]
-      .filter((method) => item[method])
-      .map((method) => ({ path, label: `${method.toUpperCase()} ${path}`, ...item[method] })),
-  );
-});
+/** @type {any} */
+const document = await readDocument();
+const operations = operationsOf(document);
 
 describe("a broker that anything is asked of", () => {
   // Those of the document's examples, which are so held to be true.
@@ -24,46 +19,36 @@ describe("a broker that anything is asked of", () => {
   const SOMEBODY = { username: "somebody@example.com", password: "another password" };
   const env = { ADMIN_KEY, CALLER_KEY: KEY, PERSON: SOMEBODY.username, PASSWORD: SOMEBODY.password };
 
-  let anything, broker;
+  let upstream, receiver, broker;
 
   before(async () => {
-    anything = await startAnything(
-      Object.fromEntries([ANA, SOMEBODY].map(({ username, password }) => [username, password])),
-    );
-    const people = {
-      provider: "custom",
-      base_url: anything.url,
-      grant: "password",
-      token_url: `${anything.url}/token`,
-      subject: "user",
+    upstream = await startUpstream();
+    receiver = await startReceiver();
+    // Made-up requests have made-up addresses.
+    const takeAnything = async (_, response, record) => {
+      await record.done;
+      send(response, { body: { took: record.bytes } });
     };
+    const users = Object.fromEntries([ANA, SOMEBODY].map(({ username, password }) => [username, password]));
+    const hubsoft = upstream.connection("hubsoft", { users, strict: true }).otherwise(takeAnything);
+    const guru = upstream.connection("guru", { grant: "static" }).otherwise(takeAnything);
+    const inbox = receiver.inbox("guru", {
+      token: "the-account-token",
+      fields: { base_url: guru.baseUrl },
+      secrets: guru.secrets,
+    });
+    // It wants no event, so that there are some that failed.
+    inbox.always = { status: 410 };
     broker = await startBroker({
-      vars: {
-        BASE_PATH: "/broker",
-        CONNECTIONS: {
-          guru: {
-            provider: "guru",
-            base_url: anything.url,
-            webhook: { forward_to: `${anything.url}/inbox` },
-            rules: [EVERYTHING],
-          },
-          hubsoft: { ...people, rules: [{ ...EVERYTHING, callers: ["session"] }] },
-        },
-      },
-      secrets: {
-        ADMIN_KEY,
-        GURU_TOKEN: "a-static-token",
-        GURU_ACCOUNT_TOKEN: "the-account-token",
-        GURU_WEBHOOK_SECRET: `whsec_${Buffer.alloc(32, 7).toString("base64")}`,
-        HUBSOFT_CLIENT_ID: "a-client",
-        HUBSOFT_CLIENT_SECRET: "a-client-secret",
-      },
+      vars: { BASE_PATH: "/broker", CONNECTIONS: { guru: inbox.vars, hubsoft: hubsoft.vars } },
+      secrets: { ADMIN_KEY, ...upstream.secrets, ...inbox.secrets },
     });
   });
 
   after(async () => {
     await broker?.stop();
-    await anything?.close();
+    await upstream?.close();
+    await receiver?.close();
   });
 
   test("does what the document says", async () => {
@@ -127,5 +112,20 @@ describe("a broker that anything is asked of", () => {
     ]) {
       assert.ok(said.includes(fault), `${fault}\n${said}`);
     }
+  });
+
+  test("answers what the examples say", async () => {
+    const health = document.paths["/healthz"].get.responses["200"].content["application/json"].example;
+    assert.deepEqual((await broker.call("/broker/healthz", { key: null })).json(), health);
+    const page = document.paths["/problems/{code}"].get.responses["200"].content["text/plain"].example;
+    assert.equal((await broker.call("/broker/problems/bad_path", { key: null })).text, page);
+    const {
+      type,
+      request_id: _,
+      ...problem
+    } = document.components.responses.BadRequest.content["application/problem+json"].example;
+    const { type: own, request_id: __, ...answered } = (await broker.call("/broker/api/guru/x?access_token=x")).json();
+    assert.deepEqual(answered, problem);
+    assert.equal(new URL(own).pathname, `/broker${new URL(type).pathname}`);
   });
 });

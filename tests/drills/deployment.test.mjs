@@ -5,11 +5,16 @@ import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { healthAddress } from "../../scripts/health.mjs";
 import { wrangler } from "../../scripts/lib.mjs";
+import { problemOf } from "../../scripts/secrets.mjs";
 import { startBroker } from "../e2e/support/broker.mjs";
 import { Cloudflare } from "../e2e/support/cloudflare.mjs";
 import { Hosts, Project } from "../e2e/support/deployment.mjs";
 import { files, search } from "../e2e/support/search.mjs";
+
+const at = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
 const ALIVE = [200, '{"status":"ok","version":"0.1.0"}'];
 const HOST = "porteiro.acme.workers.dev";
@@ -373,5 +378,58 @@ describe("where nobody is at a terminal", () => {
     const run = await project.deploy([], env());
     assert.equal(run.code, 0, run.output);
     assert.equal(cloudflare.namespaces.length, 1);
+  });
+});
+
+describe("what a deployment relies on", () => {
+  test("finds healthz below every kind of target", () => {
+    for (const [target, basePath, address] of [
+      ["https://porteiro.acme.workers.dev", "", "https://porteiro.acme.workers.dev/healthz"],
+      ["https://porteiro.acme.workers.dev", "/broker", "https://porteiro.acme.workers.dev/broker/healthz"],
+      ["broker.example.com (custom domain)", "", "https://broker.example.com/healthz"],
+      ["app.example.com/broker/* (zone name: example.com)", "/broker", "https://app.example.com/broker/healthz"],
+      ["app.example.com/* (zone id: 1)", "/broker", "https://app.example.com/broker/healthz"],
+      ["app.example.com/broker/* (zone name: example.com)", "", undefined],
+      ["*.example.com/broker/* (zone name: example.com)", "/broker", undefined],
+      ["schedule: 0 0 * * *", "", undefined],
+    ]) {
+      assert.equal(healthAddress(target, basePath), address, target);
+    }
+  });
+
+  test("knows the forms that the Worker takes", () => {
+    const key = "A".repeat(43);
+    for (const good of [`k1:${key}=`, `k2:${key}=,k1:${key}=`])
+      assert.equal(problemOf("SEALING_KEYS", good), undefined);
+    for (const bad of [key, `k1:${key}`, `k 1:${key}=`, `k1:${key}=,`]) assert.ok(problemOf("SEALING_KEYS", bad), bad);
+    assert.equal(problemOf("GURU_WEBHOOK_SECRET", `whsec_${key}=`), undefined);
+    assert.ok(problemOf("GURU_WEBHOOK_SECRET", "whsec_AAAA"));
+    assert.ok(problemOf("BACKEND_KEY", "x".repeat(31)) && problemOf("ADMIN_KEY", "x".repeat(15)));
+  });
+
+  test("the button asks for the secrets that are described, and offers no value that would be taken", async () => {
+    const {
+      cloudflare: { bindings },
+    } = JSON.parse(await readFile(at("package.json"), "utf8"));
+    const lines = (await readFile(at(".dev.vars.example"), "utf8"))
+      .split("\n")
+      .filter((line) => line && !line.startsWith("#"));
+    const asked = lines.map((line) => line.match(/^(\w+)=""$/)?.[1]);
+    assert.deepEqual(asked, ["SEALING_KEYS", "ADMIN_KEY"]);
+    for (const name of [...asked, "TOKENS", "KEEPER"]) assert.ok(bindings[name].description, name);
+  });
+
+  test("the workflow runs what package.json has, with the account's secrets at the deployment only", async () => {
+    const { scripts } = JSON.parse(await readFile(at("package.json"), "utf8"));
+    const text = await readFile(at("examples/github-actions/deploy.yml"), "utf8");
+    const jobs = text.split(/^ {2}(?=\w+:$)/m).slice(1);
+    assert.deepEqual(jobs.map((job) => job.split(":")[0]).slice(-3), ["check", "staging", "production"]);
+    const runs = [...text.matchAll(/^ +- run: (.+)$/gm)].map(([, run]) => run);
+    assert.equal(runs.length, 6);
+    for (const run of runs) assert.ok(scripts[run.match(/^npm run (\S+)/)?.[1]], run);
+    const [check] = jobs.filter((job) => job.startsWith("check:"));
+    assert.doesNotMatch(check, /secrets\./);
+    assert.equal(count(text, "secrets."), 4);
+    assert.match(text, /^permissions:\n {2}contents: read$/m);
   });
 });
