@@ -315,7 +315,7 @@ describe("the list", () => {
     await page.getByRole("searchbox").fill("stock");
     await end("The one connection with “stock” in its id");
     release(undefined);
-    await page.waitForTimeout(200);
+    await roundTrip(page);
     await page.locator("#filter-all").click();
     assert.deepEqual(await ids(), ["stock"]);
   });
@@ -326,6 +326,13 @@ describe("the list", () => {
     assert.deepEqual(await ids(), []);
   });
 });
+
+/** Waits until an answer that is asked for now is there and drawn: what was sent before is, too. */
+const roundTrip = (page) =>
+  page.evaluate(async () => {
+    await fetch("").then((response) => response.text());
+    await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+  });
 
 describe("five thousand connections", () => {
   const entries = () => crowd(5_000, (i) => (i % 500 === 499 ? { state: "rejected", ...NONE } : {}));
@@ -338,7 +345,7 @@ describe("five thousand connections", () => {
     let seen = 0;
     for (let i = 0; i < 40 && operators.asked(/^GET connections/).length < 12; i += 1) {
       await page.mouse.wheel(0, 4_000);
-      await page.waitForTimeout(60);
+      await roundTrip(page);
       const { rows, nodes } = await page.evaluate(() => ({
         rows: document.querySelectorAll(".row").length,
         nodes: document.querySelectorAll("*").length,
@@ -397,7 +404,7 @@ describe("five thousand connections", () => {
     release(undefined);
     await page.getByRole("button", { name: "Go on" }).waitFor();
     await end("600 connections looked through; there are more.");
-    await page.waitForTimeout(200);
+    await roundTrip(page);
     assert.equal(operators.asked(/^GET connections/).length, 6);
     await page.getByRole("button", { name: "Go on" }).click();
     await end("All 5,000 connections looked through.");

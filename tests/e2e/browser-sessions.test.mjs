@@ -14,6 +14,7 @@ import { cannotLook, tryEverything } from "./support/hostile.mjs";
 import { COOKIE } from "./support/person.mjs";
 import { search } from "./support/search.mjs";
 import { startSites } from "./support/sites.mjs";
+import { until } from "./support/until.mjs";
 
 /** @import { Browser, BrowserContext, Cookie, Page } from "playwright-core" */
 /** @import { Recorded } from "../../sandbox/types.js" */
@@ -660,9 +661,9 @@ for (const { what, origin, broker, cookie } of HOSTILE) {
       const expected = [...MAKE_A_CHANGE, ...ASK_FIRST, ...READ_WITH_ORIGIN, ...READ_WITHOUT, "window"];
       const answered = () => sites.arrivals.slice(from).filter(({ status }) => status);
       const missing = () => expected.filter((by) => !answered().some(({ query }) => query.get("by") === by));
-      for (const until = Date.now() + 20_000; missing().length > 0 && Date.now() < until; )
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      assert.deepEqual(missing(), []);
+      await until(() => missing().length === 0, "the answer to every attempt").catch(() =>
+        assert.deepEqual(missing(), []),
+      );
       arrived = answered();
       tokenRequests = hubsoft.tokenRequests.slice(tokensBefore);
       apiRequests = hubsoft.apiRequests.slice(callsBefore);
@@ -791,8 +792,7 @@ describe("what a browser fetches ahead for a page that is not allowed", () => {
           [way, BESIDE + TICKETS],
         );
       }
-      for (const until = Date.now() + 10_000; ahead().length < 2 && Date.now() < until; )
-        await new Promise((resolve) => setTimeout(resolve, 50));
+      await until(() => ahead().length >= 2, "both pages ahead of time");
       // The browser takes it for a wish of the person's own.
       assert.deepEqual(
         ahead().map((one) => [one.headers["sec-fetch-site"], cookieSent(one)]),

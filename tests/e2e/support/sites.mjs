@@ -57,7 +57,8 @@ export async function startSites(brokers) {
     delete headers.connection;
     const sent = httpsRequest(
       target + request.url,
-      { method: request.method, headers, rejectUnauthorized: false },
+      // A connection that is kept may be closed by the broker as it is used again.
+      { method: request.method, headers, rejectUnauthorized: false, agent: false },
       (answer) => {
         /** @type {Buffer[]} */
         const chunks = [];
