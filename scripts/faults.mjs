@@ -126,6 +126,20 @@ const FAULTS = [
     ],
   },
   {
+    name: "refusals cause renewal after renewal",
+    edits: [
+      [state, "if are_many || self.backoff.is_some_and(|backoff| backoff.goes_on(now)) {", "if are_many && false {"],
+    ],
+  },
+  {
+    name: "renewals that refusals caused are forgotten with the keeper",
+    edits: [[record, "backoff: record.backoff,", "backoff: record.backoff.filter(|_| false),"]],
+  },
+  {
+    name: "a token is given up for a refusal though no other can be had",
+    edits: [[plan, "filter(|_| !is_refused || state.works());", "filter(|_| false);"]],
+  },
+  {
     name: "the cookie from before lives on",
     scenario: PEOPLE,
     edits: [[sessionLife, "proof.is_none_or(|proof| state.proof == proof)", "proof.is_none_or(|_| true)"]],
