@@ -332,7 +332,7 @@ async function main([only]) {
 function makeCopy(copy) {
   rmSync(copy, { recursive: true, force: true });
   mkdirSync(copy, { recursive: true });
-  for (const name of ["src", "check", "Cargo.toml", "Cargo.lock"])
+  for (const name of ["src", "check", "tests/data", "Cargo.toml", "Cargo.lock"])
     cpSync(inRoot(name), path.join(copy, name), { recursive: true });
 }
 
