@@ -16,7 +16,7 @@ import { Failure, filesUnder, inRoot, isMain, root, runMain, say, seconds } from
 const PATCHES = inRoot("simulation", "faults");
 
 /** What the copy is made of. */
-const SOURCES = ["src", "check/src", "check/Cargo.toml", "Cargo.toml", "Cargo.lock"];
+const SOURCES = ["src", "tests/data", "check/src", "check/Cargo.toml", "Cargo.toml", "Cargo.lock"];
 
 /** The tests that run the simulation, by the name that a patch gives them. */
 const SCENARIOS = new Map([

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 pub use caller::ANYONE;
 pub use keys::Keys;
-pub use limits::{MAX_LIFETIME, MIN_LIFETIME};
+pub use limits::MAX_LIFETIME;
 pub use problem::{Problem, shown};
 pub use provider::Provider;
 pub use registered::{Registered, WRONG_ID};
@@ -41,6 +41,7 @@ pub use secrets::{is_id, secret_name};
 
 use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern};
 use crate::jose::{Algorithm, Expectation};
+use crate::oauth::TokenTypes;
 use crate::secret::{Fingerprint, Secret};
 use crate::token::SealingKeys;
 use crate::webhook::{AccountTokens, Proof, SigningKeys};
@@ -160,6 +161,15 @@ pub struct Connection {
     pub response_headers: Vec<HeaderName>,
     /// What is allowed; never empty.
     pub rules: Vec<Rule>,
+}
+
+impl Connection {
+    /// Which types of token count: whatever the provider calls it, where the
+    /// connection says how a token is put on a call.
+    #[must_use]
+    pub const fn token_types(&self) -> TokenTypes {
+        if self.token_header.scheme.is_some() { TokenTypes::Any } else { TokenTypes::Bearer }
+    }
 }
 
 /// How a connection's webhooks come in and where they go.
@@ -301,7 +311,18 @@ pub enum ClientAuthentication {
         client_id: String,
         /// The client's secret.
         client_secret: Secret,
+        /// What is done to both before they are joined.
+        encoding: BasicEncoding,
     },
+}
+
+/// How id and secret are written in HTTP Basic credentials.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BasicEncoding {
+    /// Form-encoded, as RFC 6749 §2.3.1 demands.
+    Form,
+    /// As they are, as many token endpoints read them.
+    None,
 }
 
 /// Where and how the token is put on an upstream call.

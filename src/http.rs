@@ -1,6 +1,7 @@
 //! The parts of HTTP that the broker reasons about, each validated once.
 
 mod address;
+mod challenge;
 mod head;
 mod header;
 mod method;
@@ -9,6 +10,7 @@ mod path;
 mod trace;
 
 pub use address::{AddressError, EndpointUrl, check_document_url};
+pub use challenge::says_invalid_token;
 pub use head::{Headers, RequestHead};
 pub use header::{HeaderName, is_field_value};
 pub use method::Method;

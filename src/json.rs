@@ -21,6 +21,14 @@ pub fn parse(bytes: &[u8]) -> Result<Value, NotJson> {
     Ok(value)
 }
 
+/// The text without a byte order mark at its beginning, which a reader may
+/// ignore (RFC 8259 §8.1). It is for texts that others write as they are, not
+/// for what is signed or compared byte by byte.
+#[must_use]
+pub fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
+}
+
 /// A value without objects that name a member twice.
 struct Unambiguous(Value);
 
@@ -168,6 +176,14 @@ mod tests {
         ] {
             assert_eq!(parse(text.as_bytes()), Err(NotJson), "{text:?}");
         }
+    }
+
+    #[test]
+    fn leaves_out_one_byte_order_mark_where_it_may() {
+        let marked = "\u{feff}\u{feff}{}".as_bytes();
+        assert_eq!(parse(without_mark("\u{feff}{}".as_bytes())), Ok(serde_json::json!({})));
+        assert_eq!(parse(without_mark(marked)), Err(NotJson));
+        assert_eq!(without_mark(b"{}"), b"{}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::person::Subject;
 use super::ports::{KeeperUnreachable, Ports};
 use super::{Broker, Code, report};
 use crate::config::Connection;
+use crate::secret::Fingerprint;
 use crate::token::{AccessTokenRecord, Freshness};
 
 /// An access token of `subject` for a new call.
@@ -44,7 +45,20 @@ pub(super) async fn current<P: Ports>(
     Ok((copy, source))
 }
 
-/// An access token of `subject` after the upstream refused `refused`.
+/// A call whose token the upstream refused.
+pub(super) struct RefusedCall {
+    /// What tells it from calls of other addresses.
+    pub call: Fingerprint,
+    /// Whether that the token worked before counts. Not where a call was sent
+    /// again: an address that the account may not use answers 401 to every
+    /// token, and must not cause a grant each time.
+    pub is_first: bool,
+}
+
+/// An access token of `subject` after the upstream refused `refused`: another
+/// one, or the same where no other can be had and it is known to have worked.
+/// What is refused is forgotten only where there is a better one: the refusal
+/// may be about the call.
 ///
 /// # Errors
 /// Why none can be had.
@@ -54,11 +68,13 @@ pub(super) async fn after_refusal<P: Ports>(
     connection: &Rc<Connection>,
     subject: &Subject,
     refused: &TokenCopy,
+    call: &RefusedCall,
 ) -> Result<(Rc<TokenCopy>, Source), Refused> {
     let generation = refused.access.generation;
-    let about = Ask::new(&connection.identity).refusing(generation, refused.worked());
+    let worked = refused.note_refused() && call.is_first;
+    let about = Ask::new(&connection.identity).refusing(generation, worked).calling(call.call);
     if matches!(subject, Subject::Person(_)) {
-        return ask(broker, ports, connection, subject, about).await;
+        return told(ask(broker, ports, connection, subject, about).await, refused);
     }
     let newer = broker.access_tokens.held(connection, ports.now());
     if let Some(copy) = newer.filter(|copy| copy.access.generation > generation) {
@@ -66,25 +82,33 @@ pub(super) async fn after_refusal<P: Ports>(
         return Ok((copy, Source::Memory));
     }
     let answered = ask(broker, ports, connection, subject, about).await;
-    // While the upstream refuses even new tokens, this one is as good as another.
-    if !matches!(&answered, Err(refused) if refused.code == Code::UpstreamUnauthorized) {
+    if answered.as_ref().is_ok_and(|(copy, _)| copy.access.generation > generation) {
         broker.access_tokens.forget(connection, generation);
     }
-    answered
+    told(answered, refused)
+}
+
+/// What the call is told that met a refusal of `refused`. Where the keeper could
+/// not be asked the call alone fails, since the token is known to work.
+fn told<T>(answered: Result<T, Refused>, refused: &TokenCopy) -> Result<T, Refused> {
+    answered.map_err(|failure| match failure.cause {
+        Some(Code::Internal) if refused.worked() => Code::UpstreamUnauthorized.into(),
+        _ => failure,
+    })
 }
 
 /// Tells the keeper, behind the answer, that the upstream refused even
-/// `refused`, which was just obtained. That it may have worked for other calls
-/// meanwhile does not count: an address that the account may not use answers
-/// 401 to every token, and must not cause a grant each time.
+/// `refused`, which was just obtained.
 pub(super) fn report_refusal<P: Ports>(
     broker: &Rc<Broker>,
     ports: &Rc<P>,
     connection: &Rc<Connection>,
     subject: &Subject,
     refused: &TokenCopy,
+    call: Fingerprint,
 ) {
-    let about = Ask::new(&connection.identity).refusing(refused.access.generation, false);
+    refused.note_refused();
+    let about = Ask::new(&connection.identity).refusing(refused.access.generation, false).calling(call);
     ask_behind(broker, ports, connection, subject, about);
 }
 
@@ -102,7 +126,7 @@ pub(super) fn report_static_refusal<P: Ports>(
 }
 
 /// Tells the keeper, behind the answer, that the upstream takes `copy`, which
-/// replaced a refused one.
+/// replaced a refused one or was refused itself.
 pub(super) fn confirm<P: Ports>(
     broker: &Rc<Broker>,
     ports: &Rc<P>,
@@ -168,13 +192,16 @@ async fn ask<P: Ports>(
         ),
     };
     match answered {
-        Ok(Reply::Token { record, granted }) => {
+        Ok(Reply::Token { record, granted, in_doubt }) => {
             let opened = AccessTokenRecord::open(&record, &connection.identity, &name, keys);
             let access = opened.ok().flatten().ok_or(Code::Internal)?;
             let copy = match subject {
                 Subject::Service => broker.access_tokens.remember(connection, access),
                 Subject::Person(_) => TokenCopy::new(access),
             };
+            if in_doubt {
+                copy.note_refused();
+            }
             Ok((copy, if granted { Source::Grant } else { Source::Keeper }))
         }
         Ok(Reply::Failed { cause, retry_after }) => {

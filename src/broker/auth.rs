@@ -134,7 +134,7 @@ async fn read_credentials<P: Ports>(ports: &P, head: &RequestHead<'_>) -> Result
         return Err(Code::BadRequest.into());
     }
     let body = ports.body(MAX_BODY_BYTES).await.map_err(Code::from)?;
-    let mut members = json::parse(&body).map_err(|_| Code::BadRequest)?;
+    let mut members = json::parse(json::without_mark(&body)).map_err(|_| Code::BadRequest)?;
     let mut take = |name| match members.get_mut(name).map(Value::take) {
         Some(Value::String(text)) if !text.is_empty() => Ok(Secret::new(text)),
         Some(Value::String(mut text)) => {

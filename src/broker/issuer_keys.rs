@@ -18,6 +18,7 @@ use super::{Broker, report};
 use crate::config::KeySource;
 use crate::http::check_document_url;
 use crate::jose::KeySet;
+use crate::json;
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 use crate::token::{Nonce, open, seal};
@@ -196,7 +197,7 @@ async fn discover<P: Ports>(ports: &P, issuer: &str) -> Option<String> {
         document = ports.fetch_document(&oauth_metadata(issuer)?).await.ok()?;
     }
     let Document { status: 200, body } = document else { return None };
-    let metadata: Value = crate::json::parse(&body).ok()?;
+    let metadata: Value = json::parse(json::without_mark(&body)).ok()?;
     let text = |name| metadata.get(name).and_then(Value::as_str);
     text("issuer").filter(|named| *named == issuer)?;
     text("jwks_uri").filter(|url| check_document_url(url).is_ok()).map(str::to_owned)

@@ -160,7 +160,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         if connection.grant.endpoint().is_none() {
             return self.note_static_token_refused(connection, keys).await;
         }
-        let noted = self.change(|state| state.note(ask));
+        let noted = self.change(|state| state.note(ask, self.ports.now()));
         if noted == Ok(true) && self.commit(connection, keys, |_| ()).await.is_err() {
             return Reply::Unavailable;
         }
@@ -170,7 +170,9 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         };
         let reason = match plan {
             Plan::Use(token) => {
-                self.publish_again(&token, connection, keys, now);
+                if !self.is_in_doubt(&token) {
+                    self.publish_again(&token, connection, keys, now);
+                }
                 return self.token_reply(&token, &identity, keys, false);
             }
             Plan::UseAndRenew(token) => {
@@ -184,18 +186,33 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             Plan::Renew(reason) => reason,
             Plan::Wait { cause, until } => return Reply::waiting(cause, until, now),
             Plan::UpstreamRefuses => return Reply::UpstreamRefuses,
-            Plan::BeginPeace => {
-                let stored = self.commit(connection, keys, |state| state.begin_peace(now)).await;
+            Plan::BeginBackoff => {
+                let stored = self.commit(connection, keys, |state| state.begin_backoff(now)).await;
                 return stored.map_or(Reply::Unavailable, |()| Reply::UpstreamRefuses);
             }
         };
         let renewed = self.renew(reason).await;
         let now = self.ports.now();
-        match (renewed, self.usable(now)) {
-            (Ok(token), _) => self.token_reply(&token, &identity, keys, true),
-            // What is still valid goes on being used.
-            (Err(_), Some(held)) => self.token_reply(&held, &identity, keys, false),
-            (Err(failure), None) => Reply::failed(failure, now),
+        match renewed {
+            Ok(token) => self.token_reply(&token, &identity, keys, true),
+            Err(failure) => match self.left_after(failure, ask, now) {
+                Ok(held) => self.token_reply(&held, &identity, keys, false),
+                Err(reply) => reply,
+            },
+        }
+    }
+
+    /// The token that goes on being used after a renewal failed: what is still
+    /// valid, unless it was refused, for all that is known, for what it is and
+    /// not for what was called.
+    fn left_after(&self, failure: Failure, ask: &Ask, now: UnixTime) -> Result<Rc<AccessToken>, Reply> {
+        let state = self.state.borrow();
+        let held = state.as_ref().and_then(|state| Some((state, state.current(now)?)));
+        match (held, failure) {
+            (Some((state, _)), Failure::SignedOut) if state.is_dead() => Err(Reply::SignedOut),
+            (Some((state, held)), _) if !state.is_refused_by(ask) || state.works() => Ok(held),
+            (Some(_), Failure::SignedOut) => Err(Reply::UpstreamRefuses),
+            (_, failure) => Err(Reply::failed(failure, now)),
         }
     }
 
@@ -204,8 +221,10 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         Ok(self.connection().await?.zip(self.config.sealing_keys.as_ref()))
     }
 
-    fn usable(&self, now: UnixTime) -> Option<Rc<AccessToken>> {
-        self.state.borrow().as_ref()?.usable(now)
+    /// Whether `token` is held, was refused, and is not known to have worked since.
+    fn is_in_doubt(&self, token: &AccessToken) -> bool {
+        let state = self.state.borrow();
+        state.as_ref().is_some_and(|state| state.is_refused() && state.holds(token.generation))
     }
 
     fn in_flight(&self) -> Option<Renewal> {
@@ -293,7 +312,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         let name = access_token_record(&self.subject, &self.connection);
         let nonce = Nonce(self.ports.bytes());
         match AccessTokenRecord::seal(token, identity, &name, keys, &nonce) {
-            Ok(record) => Reply::Token { record, granted },
+            Ok(record) => Reply::Token { record, granted, in_doubt: self.is_in_doubt(token) },
             Err(_) => Reply::Unavailable,
         }
     }

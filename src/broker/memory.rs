@@ -49,17 +49,30 @@ pub(super) struct TokenCopy {
     /// The token.
     pub access: AccessToken,
     worked: Cell<bool>,
+    /// Whether the upstream refused it, and is not known to have taken it since.
+    in_doubt: Cell<bool>,
 }
 
 impl TokenCopy {
     /// A copy that is held nowhere.
     pub fn new(access: AccessToken) -> Rc<Self> {
-        Rc::new(Self { access, worked: Cell::new(false) })
+        Rc::new(Self { access, worked: Cell::new(false), in_doubt: Cell::new(false) })
     }
 
-    /// Notes that the upstream took the token; whether that is news.
+    /// Notes that the upstream took the token; whether it never did before.
     pub fn note_worked(&self) -> bool {
         !self.worked.replace(true)
+    }
+
+    /// Ends the doubt about the token; whether there was one.
+    pub fn settle_doubt(&self) -> bool {
+        self.in_doubt.replace(false)
+    }
+
+    /// Notes that the upstream refused the token; whether it took it before,
+    /// and did not refuse it since.
+    pub fn note_refused(&self) -> bool {
+        !self.in_doubt.replace(true) && self.worked()
     }
 
     /// Whether the upstream took the token at least once.
@@ -127,6 +140,11 @@ impl AccessTokens {
         let accepted = access.generation >= entry.floor;
         let copy = TokenCopy::new(access);
         if newer && accepted {
+            // One that was refused is not taken from the cache any more, now that
+            // there is a better one.
+            if let Some(refused) = entry.access.take().filter(|held| held.in_doubt.get()) {
+                entry.forget(refused.access.generation);
+            }
             entry.access = Some(Rc::clone(&copy));
             entry.asked_behind = None;
         }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::access_tokens;
+use super::access_tokens::{self, RefusedCall};
 use super::answer::{Body, Draft, Refused};
 use super::caller::Proof;
 use super::cors::Cors;
@@ -15,9 +15,9 @@ use super::registry::Found;
 use super::{Broker, Code, rates, report};
 use crate::config::{Config, Connection, Grant};
 use crate::form;
-use crate::http::{RequestHead, RequestPath, Trace};
+use crate::http::{RequestHead, RequestPath, Trace, says_invalid_token};
 use crate::jose::Invalid;
-use crate::secret::Secret;
+use crate::secret::{Fingerprint, Secret};
 use crate::token::AccessToken;
 
 /// Passes a call on to its upstream, and the upstream's answer back.
@@ -74,6 +74,17 @@ pub(super) async fn pass_on<'a, P: Ports>(
     call.hand_back(answer, config.base_path.as_str())
 }
 
+/// Whether the upstream refuses the token: by 401, or by another 4xx that says
+/// in plain words that the token is invalid (RFC 6750 §3.1).
+fn refuses_token<R>(answer: &UpstreamAnswer<R>) -> bool {
+    let is_plain = || {
+        let headers = answer.headers();
+        let mut challenges = headers.iter().filter(|(name, _)| *name == "www-authenticate");
+        challenges.any(|(_, value)| says_invalid_token(value))
+    };
+    answer.status == 401 || ((400..500).contains(&answer.status) && is_plain())
+}
+
 fn upstream_url(connection: &Connection, path: RequestPath<'_>, head: &RequestHead<'_>) -> String {
     let query = head.query();
     let mut url = String::with_capacity(connection.base_url.as_base().len() + head.url.len());
@@ -106,7 +117,7 @@ impl<P: Ports> Call<'_, P> {
     ) -> Result<UpstreamAnswer<P::Response>, Refused> {
         line.note_token(Source::Static, std::time::Duration::ZERO);
         let answer = self.send(&self.header_value("Bearer", token), None, line).await?;
-        if answer.status != 401 {
+        if !refuses_token(&answer) {
             return Ok(answer);
         }
         self.ports.discard(answer.response);
@@ -115,8 +126,10 @@ impl<P: Ports> Call<'_, P> {
         Err(Code::UpstreamUnauthorized.into())
     }
 
-    /// Sends the call with an access token, and once more with a new one where
-    /// the upstream refuses the first.
+    /// Sends the call with an access token, and once more where the upstream
+    /// refuses it: with another one, or with the same where no other can be had
+    /// and it is known to work. Where that other one was not obtained for this
+    /// refusal, it may have died with the first: once more with a new one then.
     async fn send_with_access_token(
         &self,
         broker: &Rc<Broker>,
@@ -124,31 +137,59 @@ impl<P: Ports> Call<'_, P> {
         line: &mut CallLine<'_>,
     ) -> Result<UpstreamAnswer<P::Response>, Refused> {
         let asked_at = self.ports.now();
-        let (copy, source) = access_tokens::current(broker, self.ports, self.connection, subject).await?;
+        let (mut copy, source) = access_tokens::current(broker, self.ports, self.connection, subject).await?;
         line.note_token(source, self.ports.now().since(asked_at));
         let replay_bytes = Some(self.connection.replay_bytes);
         let answer = self.send(&self.access_header_value(&copy.access), replay_bytes, line).await?;
-        if answer.status != 401 {
+        if !refuses_token(&answer) {
             copy.note_worked();
-            return Ok(answer);
-        }
-        self.ports.discard(answer.response);
-        let asked_at = self.ports.now();
-        let renewed = access_tokens::after_refusal(broker, self.ports, self.connection, subject, &copy).await;
-        let (copy, source) = renewed?;
-        line.note_token(source, self.ports.now().since(asked_at));
-        let answer = self.send(&self.access_header_value(&copy.access), replay_bytes, line).await;
-        line.replayed = !matches!(&answer, Err(refused) if refused.code == Code::UpstreamUnauthorized);
-        let answer = answer?;
-        if answer.status != 401 {
-            if copy.note_worked() {
+            if copy.settle_doubt() {
                 access_tokens::confirm(broker, self.ports, self.connection, subject, &copy);
             }
             return Ok(answer);
         }
         self.ports.discard(answer.response);
-        access_tokens::report_refusal(broker, self.ports, self.connection, subject, &copy);
+        for is_first in [true, false] {
+            let refused = RefusedCall { call: self.fingerprint(), is_first };
+            let asked_at = self.ports.now();
+            let (next, source) =
+                access_tokens::after_refusal(broker, self.ports, self.connection, subject, &copy, &refused)
+                    .await?;
+            line.note_token(source, self.ports.now().since(asked_at));
+            let is_same = next.access.generation == copy.access.generation;
+            copy = next;
+            let answer = self.send(&self.access_header_value(&copy.access), replay_bytes, line).await;
+            line.replayed = !matches!(&answer, Err(refused) if refused.code == Code::UpstreamUnauthorized);
+            let answer = answer?;
+            if !refuses_token(&answer) {
+                if copy.note_worked() | copy.settle_doubt() {
+                    access_tokens::confirm(broker, self.ports, self.connection, subject, &copy);
+                }
+                return Ok(answer);
+            }
+            self.ports.discard(answer.response);
+            if is_same {
+                return Err(Code::UpstreamUnauthorized.into());
+            }
+            if source == Source::Grant {
+                break;
+            }
+        }
+        access_tokens::report_refusal(
+            broker,
+            self.ports,
+            self.connection,
+            subject,
+            &copy,
+            self.fingerprint(),
+        );
         Err(Code::UpstreamUnauthorized.into())
+    }
+
+    /// What tells this call from those of other addresses.
+    fn fingerprint(&self) -> Fingerprint {
+        let address = self.url.split('?').next().unwrap_or_default();
+        Fingerprint::of(&[self.head.method, address])
     }
 
     async fn send(

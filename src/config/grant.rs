@@ -7,7 +7,7 @@ use super::provider::Preset;
 use super::reader::Reader;
 use super::secrets::Secrets;
 use super::syntax;
-use super::{BodyEncoding, ClientAuthentication, Grant, TokenEndpoint};
+use super::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint};
 use crate::http::{EndpointUrl, is_field_value};
 
 /// The fields of a connection that are about token requests.
@@ -15,6 +15,7 @@ pub(super) const FIELDS: &[&str] = &[
     "token_url",
     "body",
     "client_auth",
+    "basic_encoding",
     "client_id",
     "audience",
     "scope",
@@ -66,6 +67,9 @@ pub(super) enum ClientMethod {
 
 const CLIENT_METHODS: &[(&str, ClientMethod)] =
     &[("none", ClientMethod::None), ("post", ClientMethod::Post), ("basic", ClientMethod::Basic)];
+
+const BASIC_ENCODINGS: &[(&str, BasicEncoding)] =
+    &[("form", BasicEncoding::Form), ("none", BasicEncoding::None)];
 
 /// Reads which grant a connection uses; `None` where it cannot be known.
 pub(super) fn read_kind(reader: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Option<GrantKind> {
@@ -143,6 +147,7 @@ fn read_endpoint(
     let url = reader.parse("token_url", syntax::address);
     let encoding = reader.choice("body", ENCODINGS, "must be form or json");
     let method = reader.choice("client_auth", CLIENT_METHODS, "must be post, basic or none");
+    let basic = reader.choice("basic_encoding", BASIC_ENCODINGS, "must be form or none");
     let client_id = reader.parse("client_id", syntax::filled);
     let audience = reader.parse("audience", syntax::filled);
     let scope = reader.parse("scope", syntax::scope);
@@ -159,7 +164,10 @@ fn read_endpoint(
         EndpointUrl::parse(&address).ok()
     });
     let method = method.unwrap_or(preset.client_auth);
-    let client = read_client(reader, secrets, method, preset.needs_client_id, client_id);
+    if method != ClientMethod::Basic && reader.has("basic_encoding") {
+        reader.report("basic_encoding", "has no meaning unless client_auth is basic");
+    }
+    let client = read_client(reader, secrets, method, basic, preset.needs_client_id, client_id);
     let missing = missing(reader, "audience", preset.needs_audience);
     let audience = secrets.or_field("AUDIENCE", audience, missing, reader);
     Some(TokenEndpoint {
@@ -178,6 +186,7 @@ fn read_client(
     reader: &mut Reader<'_, '_>,
     secrets: &Secrets<'_>,
     method: ClientMethod,
+    basic: Option<BasicEncoding>,
     needs_client_id: bool,
     client_id: Option<String>,
 ) -> Option<ClientAuthentication> {
@@ -188,8 +197,16 @@ fn read_client(
     }
     let client_secret = secrets.required("CLIENT_SECRET", reader);
     let (client_id, client_secret) = (client_id?, client_secret?);
+    let encoding = basic.unwrap_or(BasicEncoding::Form);
+    if method == ClientMethod::Basic && encoding == BasicEncoding::None && client_id.contains(':') {
+        reader.report(
+            "basic_encoding",
+            "must be form: the client id has a colon, where the secret would begin",
+        );
+        return None;
+    }
     Some(match method {
-        ClientMethod::Basic => ClientAuthentication::Basic { client_id, client_secret },
+        ClientMethod::Basic => ClientAuthentication::Basic { client_id, client_secret, encoding },
         ClientMethod::Post | ClientMethod::None => ClientAuthentication::Post { client_id, client_secret },
     })
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{BodyEncoding, ClientAuthentication, Grant, TokenEndpoint};
+use super::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint};
 use crate::secret::Fingerprint;
 
 impl Grant {
@@ -64,7 +64,13 @@ impl ClientAuthentication {
         match self {
             Self::None { client_id } => ("none", client_id.as_deref().unwrap_or_default(), ""),
             Self::Post { client_id, client_secret } => ("post", client_id, client_secret.expose()),
-            Self::Basic { client_id, client_secret } => ("basic", client_id, client_secret.expose()),
+            Self::Basic { client_id, client_secret, encoding } => {
+                let method = match encoding {
+                    BasicEncoding::Form => "basic",
+                    BasicEncoding::None => "basic as it is",
+                };
+                (method, client_id, client_secret.expose())
+            }
         }
     }
 }
@@ -148,11 +154,16 @@ mod tests {
         check(&password("ann", "pw", |e| e.client = post("client", "new")), true, false);
         check(&password("ann", "pw", |e| e.encoding = BodyEncoding::Json), true, false);
         check(&password("ann", "pw", |e| e.scope = Some("b a".into())), true, false);
-        let basic = ClientAuthentication::Basic {
+        let basic = |encoding| ClientAuthentication::Basic {
             client_id: "client".into(),
             client_secret: secret("client secret"),
+            encoding,
         };
-        check(&password("ann", "pw", |e| e.client = basic), true, false);
+        check(&password("ann", "pw", |e| e.client = basic(BasicEncoding::Form)), true, false);
+        check(&password("ann", "pw", |e| e.client = basic(BasicEncoding::None)), true, false);
+        let [form, none] = [BasicEncoding::Form, BasicEncoding::None]
+            .map(|encoding| password("ann", "pw", |e| e.client = basic(encoding)).credentials());
+        assert_ne!(form, none, "what was refused may be taken when it is written otherwise");
     }
 
     #[test]

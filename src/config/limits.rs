@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-/// The shortest life that a token response's nonsense is clamped to.
-pub const MIN_LIFETIME: Duration = Duration::from_mins(1);
-
 /// The longest life that a token is believed to have.
 pub const MAX_LIFETIME: Duration = Duration::from_hours(366 * 24);
 

@@ -198,10 +198,33 @@ fn reads_every_field() {
     assert_eq!(endpoint.resource.as_deref(), Some("urn:example:api"));
     assert_eq!(endpoint.params, [("account".into(), "1".into()), ("tenant".into(), "acme".into())]);
     assert_eq!(endpoint.timeout, Duration::from_secs(4));
-    let ClientAuthentication::Basic { client_id, client_secret } = &endpoint.client else {
+    let ClientAuthentication::Basic { client_id, client_secret, encoding } = &endpoint.client else {
         panic!("{:?}", endpoint.client)
     };
     assert_eq!((client_id.as_str(), client_secret.expose()), ("api-client", "api client secret"));
+    assert_eq!(*encoding, BasicEncoding::Form);
+}
+
+#[test]
+fn writes_basic_credentials_as_they_are_where_it_is_asked_to() {
+    let with = |client_id: &str, client_auth: &str| {
+        let mut all = changed(&[("API_CLIENT_ID", json!(client_id))]);
+        all["CONNECTIONS"]["api"]["basic_encoding"] = json!("none");
+        all["CONNECTIONS"]["api"]["client_auth"] = json!(client_auth);
+        read(&all)
+    };
+    let (config, problems) = with("id", "basic");
+    assert_eq!(problems, []);
+    let endpoint = config.connections["api"].as_ref().unwrap().grant.endpoint().unwrap();
+    let is_bare =
+        matches!(&endpoint.client, ClientAuthentication::Basic { encoding: BasicEncoding::None, .. });
+    assert!(is_bare, "{:?}", endpoint.client);
+    for (client_id, client_auth) in [("id:1", "basic"), ("id", "post")] {
+        let (config, problems) = with(client_id, client_auth);
+        assert!(config.connections["api"].is_none());
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].to_string().contains("basic_encoding"), "{}", problems[0]);
+    }
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub fn is_field_value(value: &str) -> bool {
         && value.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b))
 }
 
-const fn is_token_byte(b: u8) -> bool {
+pub(super) const fn is_token_byte(b: u8) -> bool {
     b.is_ascii_alphanumeric()
         || matches!(
             b,

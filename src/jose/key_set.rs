@@ -34,7 +34,7 @@ impl KeySet {
     /// RFC 7517 §5 has it; none where the text is no set.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let set = json::parse(bytes).ok()?;
+        let set = json::parse(json::without_mark(bytes)).ok()?;
         let keys = set.get("keys")?.as_array()?;
         Some(Self(keys.iter().take(MAX_KEYS).filter_map(Key::read).collect()))
     }

@@ -577,6 +577,8 @@ fn refuses_what_is_no_key_set() {
     ] {
         assert_eq!(KeySet::parse(text.as_bytes()), None, "{text}");
     }
+    let marked = b"\xEF\xBB\xBF{\"keys\":[]}";
+    assert!(KeySet::parse(marked).is_some() && KeySet::parse(&marked[1..]).is_none());
     assert!(KeySet::parse(br#"{"keys":[null,1,"x",[],{}],"more":1}"#).unwrap().is_empty());
 }
 

@@ -3,8 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
+use zeroize::Zeroizing;
 
-use crate::config::{BodyEncoding, ClientAuthentication, Grant, TokenEndpoint};
+use crate::config::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint};
 use crate::form;
 use crate::secret::Secret;
 
@@ -67,8 +68,8 @@ impl TokenRequest {
                 client.push(("client_id", client_id.as_str()));
                 client.push(("client_secret", client_secret.expose()));
             }
-            ClientAuthentication::Basic { client_id, client_secret } => {
-                authorization = Some(basic(client_id, client_secret));
+            ClientAuthentication::Basic { client_id, client_secret, encoding } => {
+                authorization = Some(basic(client_id, client_secret, *encoding));
             }
         }
         if client_first {
@@ -102,14 +103,19 @@ enum Ask {
     Again,
 }
 
-/// Basic credentials: both parts form-encoded before they are joined
-/// (RFC 6749 §2.3.1).
-fn basic(client_id: &str, client_secret: &Secret) -> Secret {
-    let mut pair = String::new();
-    form::encode_into(&mut pair, client_id);
-    pair.push(':');
-    form::encode_into(&mut pair, client_secret.expose());
-    Secret::new(format!("Basic {}", STANDARD.encode(pair)))
+/// Basic credentials: both parts form-encoded before they are joined, as
+/// RFC 6749 §2.3.1 has it, or as RFC 7617 §2 alone would have them.
+fn basic(client_id: &str, client_secret: &Secret, encoding: BasicEncoding) -> Secret {
+    let mut pair = Zeroizing::new(String::new());
+    match encoding {
+        BasicEncoding::Form => {
+            form::encode_into(&mut pair, client_id);
+            pair.push(':');
+            form::encode_into(&mut pair, client_secret.expose());
+        }
+        BasicEncoding::None => pair.extend([client_id, ":", client_secret.expose()]),
+    }
+    Secret::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())))
 }
 
 /// A JSON object whose members keep their order.
@@ -195,14 +201,23 @@ mod tests {
             None,
             "grant_type=client_credentials&client_id=id&client_secret=s%26c",
         );
-        let client =
-            ClientAuthentication::Basic { client_id: "i d".into(), client_secret: secret("a:b%+ü") };
-        let basic = Grant::ClientCredentials { endpoint: endpoint(BodyEncoding::Form, client) };
+        let basic = |encoding| {
+            let (client_id, client_secret) = ("i d".into(), secret("a:b%+ü"));
+            let client = ClientAuthentication::Basic { client_id, client_secret, encoding };
+            Grant::ClientCredentials { endpoint: endpoint(BodyEncoding::Form, client) }
+        };
         // i+d:a%3Ab%25%2B%C3%BC
         check(
-            &TokenRequest::acquire(&basic).unwrap(),
+            &TokenRequest::acquire(&basic(BasicEncoding::Form)).unwrap(),
             "application/x-www-form-urlencoded",
             Some("Basic aStkOmElM0FiJTI1JTJCJUMzJUJD"),
+            "grant_type=client_credentials",
+        );
+        // i d:a:b%+ü
+        check(
+            &TokenRequest::acquire(&basic(BasicEncoding::None)).unwrap(),
+            "application/x-www-form-urlencoded",
+            Some("Basic aSBkOmE6YiUrw7w="),
             "grant_type=client_credentials",
         );
         let none = ClientAuthentication::None { client_id: None };

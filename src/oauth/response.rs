@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::config::{MAX_LIFETIME, MIN_LIFETIME};
+use crate::config::MAX_LIFETIME;
+use crate::form;
 use crate::http::is_field_value;
 use crate::secret::Secret;
 
@@ -53,92 +54,218 @@ pub enum Refusal {
     Grant,
     /// The client is refused: `invalid_client`, `unauthorized_client`.
     Client,
-    /// Somebody or something is refused: 401 or 403 without a known error code.
+    /// The client asks for what it cannot have: `invalid_scope`,
+    /// `invalid_target`, `unsupported_grant_type`.
+    Setup,
+    /// Somebody or something is refused: `access_denied`, or 401 or 403 without
+    /// a known error code.
     Denied,
-    /// The endpoint declined to try: 429 or 503. The request had no effect.
+    /// The request is refused for another reason, or for none that can be read:
+    /// another 4xx.
+    Request,
+    /// There is no token endpoint at that address, or it takes no such request:
+    /// 404, 405, 415 and the like without a known error code.
+    Address,
+    /// The endpoint declined to try: 408, 425, 429 or 503. The request had no
+    /// effect.
     Busy,
     /// The endpoint failed: another 5xx. Whether the request had an effect is
     /// not known.
     Failed,
-    /// The request is not taken for another reason: another 4xx.
-    Request,
     /// The answer is neither a token response nor an error response.
     Invalid,
+}
+
+/// Which types of token count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TokenTypes {
+    /// Bearer alone: the type decides how the token is used.
+    Bearer,
+    /// Whatever the provider calls it: the connection says how it is used.
+    Any,
 }
 
 /// Reads the answer of a token endpoint.
 ///
 /// Redirects count as invalid: a token endpoint does not move. Unknown members
-/// are ignored; nothing of an error's text is kept.
+/// are ignored, whatever their bytes; nothing of an error's text is kept. The
+/// code of an error counts wherever it can be read: whatever the status, but
+/// for those by which the endpoint declines to try, and however it is written.
 ///
 /// # Errors
 /// Why nothing was granted.
-pub fn read(status: u16, body: &[u8]) -> Result<TokenResponse, Refusal> {
+pub fn read(status: u16, body: &[u8], types: TokenTypes) -> Result<TokenResponse, Refusal> {
     match status {
-        429 | 503 => return Err(Refusal::Busy),
-        500.. => return Err(Refusal::Failed),
-        _ => {}
+        408 | 425 | 429 => return Err(Refusal::Busy),
+        200..=299 | 400.. => {}
+        _ => return Err(Refusal::Invalid),
     }
+    let is_granted = (200..300).contains(&status);
     if body.len() > MAX_RESPONSE_BYTES {
-        return Err(Refusal::Invalid);
+        return Err(if is_granted { Refusal::Invalid } else { by_status(status) });
     }
+    let text = Zeroizing::new(String::from_utf8_lossy(body).into_owned());
     // Some servers write a byte order mark, which RFC 8259 §8.1 lets us ignore.
-    let text = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    let parsed: Option<Value> = serde_json::from_slice(text).ok();
-    match status {
-        200..=299 => {
-            let mut response = parsed.ok_or(Refusal::Invalid)?;
-            let read = granted(&response);
-            wipe(&mut response);
-            read
-        }
-        400..=499 => Err(refused(status, parsed.as_ref())),
-        _ => Err(Refusal::Invalid),
+    let text = text.trim_start_matches('\u{feff}');
+    let mut parsed = parse(text);
+    let granted = parsed.as_ref().filter(|_| is_granted).map(|response| granted(response, types));
+    let refused = match &granted {
+        Some(Ok(_)) => None,
+        _ => error(parsed.as_ref(), text),
+    };
+    // Some servers answer 200 whatever they say.
+    let says_error = parsed.as_ref().and_then(|body| body.get("error")).is_some_and(|error| !is_empty(error));
+    parsed.iter_mut().for_each(wipe);
+    match (granted, refused) {
+        (Some(Ok(response)), _) => Ok(response),
+        (_, Some(refusal)) => Err(refusal),
+        _ if is_granted && says_error => Err(Refusal::Request),
+        _ if is_granted => Err(Refusal::Invalid),
+        _ => Err(by_status(status)),
     }
 }
 
-fn granted(response: &Value) -> Result<TokenResponse, Refusal> {
+/// Reads one JSON text. Where it is none, once more without what is wrong in
+/// some that servers put together from texts of others: a character that was
+/// cut in two, and control characters.
+fn parse(text: &str) -> Option<Value> {
+    serde_json::from_str(text).ok().or_else(|| {
+        let mended = Zeroizing::new(mended(text));
+        serde_json::from_str(&mended).ok()
+    })
+}
+
+/// The text with U+FFFD for each control character within a string, and for
+/// each half of a surrogate pair.
+fn mended(text: &str) -> String {
+    const UNKNOWN: char = '\u{fffd}';
+    let unit = |at: usize| {
+        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u32::from_str_radix(digits, 16).ok()
+    };
+    let mut out = String::with_capacity(text.len() + 16);
+    let (mut at, mut is_within) = (0, false);
+    while let Some(character) = text.get(at..).and_then(|rest| rest.chars().next()) {
+        let (length, is_sound) = match (character, unit(at)) {
+            ('\\', Some(0xD800..=0xDBFF)) if matches!(unit(at + 6), Some(0xDC00..=0xDFFF)) => (12, true),
+            ('\\', Some(0xD800..=0xDFFF)) => (6, false),
+            ('\\', _) => {
+                let escaped = text.get(at + 1..).and_then(|rest| rest.chars().next());
+                (1 + escaped.map_or(0, char::len_utf8), true)
+            }
+            (control, _) if control < ' ' => (1, !is_within),
+            _ => (character.len_utf8(), true),
+        };
+        is_within ^= character == '"';
+        match text.get(at..at + length).filter(|_| is_sound) {
+            Some(piece) => out.push_str(piece),
+            None => out.push(UNKNOWN),
+        }
+        at += length;
+    }
+    out
+}
+
+fn granted(response: &Value, types: TokenTypes) -> Result<TokenResponse, Refusal> {
     let text = |name| response.get(name).and_then(Value::as_str);
+    // What could not be read whole is of no use.
+    let whole = |name| text(name).filter(|text| !text.is_empty() && !text.contains('\u{fffd}'));
     let access_token = text("access_token").filter(|token| is_field_value(token)).ok_or(Refusal::Invalid)?;
-    match response.get("token_type") {
-        None | Some(Value::Null) => {}
-        Some(Value::String(name)) if name.eq_ignore_ascii_case("bearer") => {}
-        Some(_) => return Err(Refusal::Invalid),
+    match (types, response.get("token_type")) {
+        (TokenTypes::Any, _) | (TokenTypes::Bearer, None | Some(Value::Null)) => {}
+        (TokenTypes::Bearer, Some(Value::String(name))) if name.eq_ignore_ascii_case("bearer") => {}
+        (TokenTypes::Bearer, Some(_)) => return Err(Refusal::Invalid),
     }
     Ok(TokenResponse {
         access_token: Secret::new(access_token.to_owned()),
         token_type: TokenType::Bearer,
         expires_in: response.get("expires_in").and_then(lifetime),
-        refresh_token: text("refresh_token")
-            .filter(|token| !token.is_empty())
-            .map(|token| Secret::new(token.to_owned())),
-        scope: text("scope").map(str::to_owned),
+        refresh_token: whole("refresh_token").map(|token| Secret::new(token.to_owned())),
+        scope: text("scope").filter(|scope| !scope.contains('\u{fffd}')).map(str::to_owned),
     })
 }
 
-/// The life that `expires_in` tells, clamped to what can be true; none where
-/// it tells none. Numbers and numeric texts are taken.
+/// The life that `expires_in` tells, at most the longest that can be true; none
+/// where it tells none. Numbers and numeric texts are taken. Less than a second
+/// is no life: some servers write 0 or -1 for a token that does not expire.
 fn lifetime(value: &Value) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,
         Value::String(text) => text.trim().parse::<f64>().ok()?,
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
     };
-    if seconds.is_nan() {
+    if seconds.is_nan() || seconds < 1.0 {
         return None;
-    }
-    if seconds < 1.0 {
-        return Some(MIN_LIFETIME);
     }
     Some(Duration::try_from_secs_f64(seconds.floor()).unwrap_or(MAX_LIFETIME).min(MAX_LIFETIME))
 }
 
-fn refused(status: u16, response: Option<&Value>) -> Refusal {
-    match response.and_then(|body| body.get("error")).and_then(Value::as_str) {
-        Some("invalid_grant") => Refusal::Grant,
-        Some("invalid_client" | "unauthorized_client") => Refusal::Client,
-        _ if matches!(status, 401 | 403) => Refusal::Denied,
-        _ => Refusal::Request,
+const fn by_status(status: u16) -> Refusal {
+    match status {
+        401 | 403 => Refusal::Denied,
+        404..=406 | 410 | 411 | 413..=415 | 421 | 426 | 431 => Refusal::Address,
+        400..=499 => Refusal::Request,
+        503 => Refusal::Busy,
+        _ => Refusal::Failed,
+    }
+}
+
+/// What an error code means: those of RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2
+/// and RFC 8628 §3.5, and GitHub's.
+fn meaning(code: &str) -> Option<Refusal> {
+    const KNOWN: &[(&str, Refusal)] = &[
+        ("invalid_grant", Refusal::Grant),
+        ("expired_token", Refusal::Grant),
+        ("bad_refresh_token", Refusal::Grant),
+        ("bad_verification_code", Refusal::Grant),
+        ("invalid_client", Refusal::Client),
+        ("unauthorized_client", Refusal::Client),
+        ("incorrect_client_credentials", Refusal::Client),
+        ("invalid_scope", Refusal::Setup),
+        ("invalid_target", Refusal::Setup),
+        ("unsupported_grant_type", Refusal::Setup),
+        ("access_denied", Refusal::Denied),
+    ];
+    KNOWN.iter().find(|(known, _)| code.eq_ignore_ascii_case(known)).map(|(_, refusal)| *refusal)
+}
+
+/// The refusal whose code an answer tells: in the member `error`, in one that
+/// stands within that or for it, in a form, or as a word anywhere.
+fn error(parsed: Option<&Value>, text: &str) -> Option<Refusal> {
+    let told = parsed.and_then(|body| within(body, 0)).or_else(|| {
+        let in_form = form::parameter(text.trim(), "error").filter(|_| parsed.is_none());
+        in_form.and_then(|code| meaning(code.trim()))
+    });
+    told.or_else(|| {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        text.split(|c| !is_part(c)).find_map(meaning)
+    })
+}
+
+/// The members that some servers tell an error's code in.
+const CODES: [&str; 7] = ["error", "error_code", "errorCode", "code", "errors", "type", "name"];
+
+fn within(value: &Value, depth: u8) -> Option<Refusal> {
+    match value {
+        Value::String(text) => meaning(text.trim()),
+        Value::Array(items) if depth < DEEPEST => items.iter().find_map(|item| within(item, depth + 1)),
+        Value::Object(members) if depth < DEEPEST => {
+            CODES.iter().find_map(|name| within(members.get(*name)?, depth + 1))
+        }
+        Value::Array(_) | Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+const DEEPEST: u8 = 4;
+
+/// Whether a member `error` says that there is none.
+fn is_empty(error: &Value) -> bool {
+    match error {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::Bool(true) | Value::Object(_) => false,
     }
 }
 
@@ -154,97 +281,4 @@ fn wipe(value: &mut Value) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn expires_in(json: &str) -> Option<u64> {
-        let body = format!(r#"{{"access_token":"t","token_type":"Bearer","expires_in":{json}}}"#);
-        read(200, body.as_bytes()).unwrap().expires_in.map(|life| life.as_secs())
-    }
-
-    #[test]
-    fn reads_what_the_makers_document() {
-        let hubsoft =
-            br#"{"token_type":"Bearer","expires_in":2592000,"access_token":"a.b-c","refresh_token":"r"}"#;
-        let read = read(200, hubsoft).unwrap();
-        assert_eq!(read.access_token.expose(), "a.b-c");
-        assert_eq!(read.expires_in, Some(Duration::from_hours(720)));
-        assert_eq!(read.refresh_token.unwrap().expose(), "r");
-        assert_eq!(read.scope, None);
-        let marked = [b"\xEF\xBB\xBF".as_slice(), hubsoft].concat();
-        assert!(super::read(200, &marked).is_ok());
-    }
-
-    #[test]
-    fn reads_a_life_however_it_is_written_and_clamps_nonsense() {
-        assert_eq!(expires_in("3600"), Some(3600));
-        assert_eq!(expires_in("\"3600\""), Some(3600));
-        assert_eq!(expires_in("3600.9"), Some(3600));
-        assert_eq!(expires_in("30"), Some(30));
-        for nonsense in ["0", "-1", "0.5", "-1e300", "\"-5\""] {
-            assert_eq!(expires_in(nonsense), Some(MIN_LIFETIME.as_secs()), "{nonsense}");
-        }
-        for endless in ["1e12", "1e300", "18446744073709551615", "\"inf\""] {
-            assert_eq!(expires_in(endless), Some(MAX_LIFETIME.as_secs()), "{endless}");
-        }
-        for untold in ["null", "\"soon\"", "true", "{}", "[]", "\"\"", "\"NaN\""] {
-            assert_eq!(expires_in(untold), None, "{untold}");
-        }
-    }
-
-    #[test]
-    fn knows_bearer_in_any_case_and_nothing_else() {
-        for known in [r#","token_type":"bEaReR""#, r#","token_type":null"#, ""] {
-            assert!(read(200, format!(r#"{{"access_token":"t"{known}}}"#).as_bytes()).is_ok(), "{known}");
-        }
-        for unknown in [r#","token_type":"mac""#, r#","token_type":"""#, r#","token_type":1"#] {
-            let body = format!(r#"{{"access_token":"t"{unknown}}}"#);
-            assert_eq!(read(200, body.as_bytes()).unwrap_err(), Refusal::Invalid, "{unknown}");
-        }
-    }
-
-    #[test]
-    fn takes_no_token_that_could_end_a_header_field() {
-        for token in ["", " t", "t\\nX: 1", "t\\u0000", "é"] {
-            let body = format!(r#"{{"access_token":"{token}"}}"#);
-            assert_eq!(read(200, body.as_bytes()).unwrap_err(), Refusal::Invalid, "{token:?}");
-        }
-        let long = format!(r#"{{"access_token":"{}"}}"#, "a".repeat(8 * 1024));
-        assert!(read(200, long.as_bytes()).is_ok());
-    }
-
-    #[test]
-    fn tells_refusals_apart() {
-        for (status, body, why) in [
-            (400, r#"{"error":"invalid_grant"}"#, Refusal::Grant),
-            (401, r#"{"error":"invalid_grant"}"#, Refusal::Grant),
-            (401, r#"{"error":"invalid_client"}"#, Refusal::Client),
-            (400, r#"{"error":"invalid_client","error_description":"x"}"#, Refusal::Client),
-            (400, r#"{"error":"unauthorized_client"}"#, Refusal::Client),
-            (401, "", Refusal::Denied),
-            (403, "<html>", Refusal::Denied),
-            (400, r#"{"error":"invalid_scope"}"#, Refusal::Request),
-            (404, "not here", Refusal::Request),
-            (400, "[1]", Refusal::Request),
-            (429, "", Refusal::Busy),
-            (500, "<html>", Refusal::Failed),
-            (503, r#"{"error":"invalid_client"}"#, Refusal::Busy),
-            (302, "", Refusal::Invalid),
-            (307, r#"{"access_token":"t"}"#, Refusal::Invalid),
-            (200, "", Refusal::Invalid),
-            (200, "<html>", Refusal::Invalid),
-            (200, "{}", Refusal::Invalid),
-            (200, r#"[{"access_token":"t"}]"#, Refusal::Invalid),
-            (200, r#"{"access_token":1}"#, Refusal::Invalid),
-            (204, "", Refusal::Invalid),
-        ] {
-            assert_eq!(read(status, body.as_bytes()).unwrap_err(), why, "{status} {body}");
-        }
-    }
-
-    #[test]
-    fn reads_no_endless_response() {
-        let long = format!(r#"{{"access_token":"t","x":"{}"}}"#, "a".repeat(MAX_RESPONSE_BYTES));
-        assert_eq!(read(200, long.as_bytes()).unwrap_err(), Refusal::Invalid);
-    }
-}
+mod tests;

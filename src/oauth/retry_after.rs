@@ -8,10 +8,20 @@ use crate::time::UnixTime;
 const LONGEST: Duration = Duration::from_hours(24);
 
 /// How long to wait from `now` according to the value of a `Retry-After`
-/// field; none where it says nothing that can be read. At most a day.
+/// field; none where it says nothing that can be read. At most a day. Of
+/// several, which come joined by commas, the longest counts.
 #[must_use]
 pub fn retry_after(value: &str, now: UnixTime) -> Option<Duration> {
-    let value = value.trim();
+    let parts: Vec<&str> = value.split(',').collect();
+    // A date has a comma of its own.
+    let pairs = value.match_indices(',').zip(&parts).filter_map(|((comma, _), first)| {
+        let second = value.get(comma + 1..)?.split(',').next()?;
+        value.get(comma - first.len()..comma + 1 + second.len())
+    });
+    parts.iter().copied().chain(pairs).filter_map(|text| wait(text.trim(), now)).max()
+}
+
+fn wait(value: &str, now: UnixTime) -> Option<Duration> {
     let wait = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
         // More digits than a number holds is a long time, too.
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
@@ -52,6 +62,20 @@ mod tests {
         check("Mon, 07 Nov 1994 08:49:37 GMT", Some(86_400));
         check("Tue, 29 Feb 2028 00:00:00 GMT", Some(86_400));
         check("Sat, 05 Nov 1994 08:49:37 GMT", Some(0));
+    }
+
+    #[test]
+    fn takes_the_longest_of_several() {
+        check("5, 120", Some(120));
+        check("120,5", Some(120));
+        check("120, 120, 60", Some(120));
+        check("soon, 30", Some(30));
+        check("Sun, 06 Nov 1994 08:51:37 GMT, 60", Some(120));
+        check("60, Sun, 06 Nov 1994 08:51:37 GMT", Some(120));
+        check("300, Sun, 06 Nov 1994 08:51:37 GMT, 7", Some(300));
+        check("Sun, 06 Nov 1994 08:50:37 GMT, Sun, 06 Nov 1994 08:51:37 GMT", Some(120));
+        check("Sunday, 06-Nov-94 08:51:37 GMT, Sun Nov  6 08:52:37 1994", Some(180));
+        check(", ,30,", Some(30));
     }
 
     #[test]

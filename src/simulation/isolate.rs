@@ -177,10 +177,16 @@ impl Upstream for CallPorts {
         }
         self.site.world.hop().await;
         let (status, fields) = self.site.upstream_answer(call);
+        let takes = u64::try_from(self.site.provider.api_takes.get().as_millis()).expect("a short time");
+        if takes > 0 {
+            self.site.world.sleep(Duration::from_millis(self.site.world.below(takes))).await;
+        }
         self.site.world.hop().await;
         let response = match &person {
             None => {
-                self.site.watch.answered(self.process, &bearer(call), status == 401);
+                let is_refused = status == self.site.provider.refuses_by.get() || status == 401;
+                let is_about_call = Shared::is_forbidden(call.url);
+                self.site.watch.answered(self.process, &bearer(call), is_refused, is_about_call);
                 format!("answer {status}")
             }
             Some(person) => format!("answer {status} for {person}"),

@@ -79,6 +79,20 @@ pub struct Provider {
     pub harmless: Cell<bool>,
     /// While set, the API refuses every token.
     pub refuses_all: Cell<bool>,
+    /// How often the API refuses a call whatever its token, per mille.
+    pub flaky: Cell<u64>,
+    /// Of how many calls in turn the API refuses the last one; 0 for none.
+    pub bad_node: Cell<u64>,
+    /// How many calls came to the API.
+    pub calls: Cell<u64>,
+    /// While set, what the API refuses a token by.
+    pub refuses_by: Cell<u16>,
+    /// What the token endpoint answers to refused credentials and dead refresh
+    /// tokens, where it has words of its own: the status, the body and the number
+    /// of such answers.
+    pub words: RefCell<Option<(u16, Vec<u8>, u32)>>,
+    /// How long a call takes at the API, at most.
+    pub api_takes: Cell<Duration>,
     /// The passwords of people by user name, where people sign in themselves.
     passwords: RefCell<BTreeMap<String, String>>,
     /// By family: whose it is.
@@ -118,6 +132,12 @@ impl Provider {
             down: Cell::new(false),
             harmless: Cell::new(false),
             refuses_all: Cell::new(false),
+            flaky: Cell::new(0),
+            bad_node: Cell::new(0),
+            calls: Cell::new(0),
+            refuses_by: Cell::new(401),
+            words: RefCell::default(),
+            api_takes: Cell::new(Duration::ZERO),
             passwords: RefCell::default(),
             people: RefCell::default(),
             refusals: RefCell::default(),
@@ -184,6 +204,7 @@ impl Provider {
             None => self.grant(&body, &request.url),
         };
         self.note_refusal(request, &answer, came_at);
+        let answer = self.worded(answer);
         self.world.hop().await;
         Ok(answer)
     }
@@ -213,6 +234,13 @@ impl Provider {
         self.access_tokens.borrow_mut().clear();
     }
 
+    /// Has the API take an access token that no token request of the simulation yields.
+    pub fn knows(&self, token: &str, life: Duration) {
+        let expires_at = self.world.now() + life;
+        self.access_tokens.borrow_mut().insert(token.to_owned(), (self.world.unique(), expires_at));
+        self.expiries.borrow_mut().insert(token.to_owned(), expires_at);
+    }
+
     /// Makes a refresh token as if a person had signed in elsewhere.
     pub fn sign_in(&self, token: &str) {
         self.refresh_tokens.borrow_mut().insert(token.to_owned(), self.world.unique());
@@ -222,6 +250,21 @@ impl Provider {
     pub fn revoke_everything(&self) {
         self.revoke_access_tokens();
         self.refresh_tokens.borrow_mut().clear();
+    }
+
+    /// The answer in the provider's own words.
+    fn worded(&self, answer: TokenAnswer) -> TokenAnswer {
+        match self.words.borrow_mut().as_mut().filter(|_| matches!(answer.status, 400 | 401)) {
+            Some((status, body, times)) => {
+                *times += 1;
+                TokenAnswer {
+                    status: *status,
+                    retry_after: None,
+                    body: zeroize::Zeroizing::new(body.clone()),
+                }
+            }
+            None => answer,
+        }
     }
 
     fn draw_fault(&self) -> Option<Fault> {
@@ -236,7 +279,11 @@ impl Provider {
             1 => Fault::Answer { status: 429, body: "", retry_after: None },
             2 => Fault::Answer { status: 200, body: "<html>", retry_after: None },
             3 => Fault::Reset(Effect::None),
-            4 => Fault::Answer { status: 404, body: "not here", retry_after: None },
+            // A sign-in that is answered 404 counts as refused.
+            4 if self.passwords.borrow().is_empty() => {
+                Fault::Answer { status: 404, body: "not here", retry_after: None }
+            }
+            4 => Fault::Answer { status: 408, body: "too late", retry_after: None },
             5 => Fault::Reset(Effect::Taken),
             6 => Fault::Slow(Duration::from_secs(20)),
             _ => Fault::Answer { status: 500, body: "<html>", retry_after: None },

@@ -46,6 +46,8 @@ struct Plan {
     outages: u64,
     lockouts: u64,
     refusals: u64,
+    /// How often, per 1,000 calls, one is made that the account may not make.
+    forbidden: u64,
 }
 
 impl Plan {
@@ -72,6 +74,13 @@ impl Plan {
         site.shared.cache.failures.set(sometimes(200));
         site.shared.storage_failures.set(if refresh_token_only { 0 } else { sometimes(60) });
         site.shared.alarms.set(world.happens(700));
+        let flaky = if world.happens(200) {
+            [20, 100, 500][usize::try_from(world.below(3)).expect("a small number")]
+        } else {
+            0
+        };
+        site.shared.provider.flaky.set(flaky);
+        site.shared.provider.refuses_by.set(if world.happens(300) { 403 } else { 401 });
         Self {
             isolates: 1 + world.below(5),
             seconds: life * (3 + world.below(5)),
@@ -83,6 +92,7 @@ impl Plan {
             outages: sometimes(60),
             lockouts: sometimes(80),
             refusals: sometimes(20),
+            forbidden: sometimes(300),
         }
     }
 }
@@ -114,13 +124,22 @@ fn rage(site: &Site, plan: &Plan) -> Result<u64, String> {
     while world.now() < end {
         for _ in 0..=world.below(plan.largest_burst) {
             let isolate = 1 + u32::try_from(world.below(plan.isolates)).expect("few isolates");
-            let calling = site.calling(isolate, &call());
+            let is_forbidden = world.happens(plan.forbidden);
+            let call = if is_forbidden { Call::get("/api/acme/things/forbidden") } else { call() };
+            let calling = site.calling(isolate, &call);
+            let (shared, newest) = (Rc::clone(&site.shared), site.shared.watch.newest());
             let (ended, still_open) = (Rc::clone(&ended), Rc::clone(&open));
             begun += 1;
             open.borrow_mut().insert(begun, (isolate, world.now()));
             world.spawn(isolate, async move {
                 let answered = calling.await;
                 still_open.borrow_mut().remove(&begun);
+                let wants_token = answered.status >= 502
+                    && answered.code() != "upstream_unauthorized"
+                    && answered.json()["cause"] != "internal";
+                if wants_token && !is_forbidden {
+                    shared.watch.told_of_no_token(newest.as_deref(), |token| shared.provider.takes(token));
+                }
                 ended.borrow_mut().push(answered);
             });
         }
@@ -174,6 +193,7 @@ fn recover(site: &Site) -> Result<(), String> {
     shared.provider.chaos.set(0);
     shared.provider.down.set(false);
     shared.provider.refuses_all.set(false);
+    shared.provider.flaky.set(0);
     shared.provider.knows_credentials.set(true);
     shared.cache.failures.set(0);
     shared.storage_failures.set(0);

@@ -124,7 +124,7 @@ impl Site {
                 "subject": "user",
                 "client_auth": "none",
                 "client_id": "client",
-                "rules": [{ "callers": ["session"], "methods": ["GET", "POST"], "paths": ["/things"] }],
+                "rules": [{ "callers": ["session"], "methods": ["GET", "POST"], "paths": ["/things/**"] }],
             })
         };
         json!({

@@ -30,6 +30,11 @@ struct Seen {
     refresh_token: Option<String>,
     /// The tokens that the upstream refused.
     refused: BTreeSet<String>,
+    /// Those that it refused for what they are, not for what was called.
+    refused_for_itself: BTreeSet<String>,
+    /// When the last token sets were asked for that replaced one before its
+    /// time, since the upstream refused it.
+    renewed_for_refusal: Vec<UnixTime>,
     /// By isolate: the tokens that the upstream refused it, each with whether
     /// a later one worked since.
     refused_to: BTreeMap<Process, BTreeMap<String, bool>>,
@@ -93,7 +98,15 @@ impl Watch {
         seen.refresh_token = refresh_token;
         seen.wait_is_durable |= state["wait"]["cause"] == "CredentialsRejected";
         if let Some(token) = set["access"]["access_token"].as_str() {
-            let lifetime = serde_json::from_value(set["access"]["lifetime"].clone()).expect("a lifetime");
+            let lifetime: Lifetime =
+                serde_json::from_value(set["access"]["lifetime"].clone()).expect("a lifetime");
+            let at = lifetime.obtained_at;
+            if seen.newest.as_ref().is_some_and(|(old, life)| old != token && at < life.refresh_at) {
+                seen.renewed_for_refusal.retain(|earlier| at.since(*earlier).as_secs() < 60);
+                seen.renewed_for_refusal.push(at);
+                let few = seen.renewed_for_refusal.len() <= RENEWALS_A_MINUTE;
+                self.demand(few, "bounded-renewals", "refusals cause renewal after renewal");
+            }
             seen.durable.insert(token.to_owned());
             seen.newest = Some((token.to_owned(), lifetime));
         }
@@ -123,9 +136,31 @@ impl Watch {
         );
     }
 
-    /// The upstream answered an isolate's call.
-    pub fn answered(&self, isolate: Process, token: &str, refused: bool) {
+    /// The newest durable access token.
+    pub fn newest(&self) -> Option<String> {
+        self.seen.borrow().newest.as_ref().map(|(token, _)| token.clone())
+    }
+
+    /// A call is told that no token can be had. `before` is the newest token that
+    /// there was when it began, and `takes` tells what the upstream takes.
+    pub fn told_of_no_token(&self, before: Option<&str>, takes: impl Fn(&str) -> bool) {
+        let newest = self.newest().filter(|newest| Some(newest.as_str()) == before);
+        let works = newest
+            .is_some_and(|token| takes(&token) && !self.seen.borrow().refused_for_itself.contains(&token));
+        self.demand(
+            !works,
+            "use-what-works",
+            "a call fails for want of a token, and there is one that works",
+        );
+    }
+
+    /// The upstream answered an isolate's call; `is_about_call` tells that it
+    /// refuses that call whatever the token.
+    pub fn answered(&self, isolate: Process, token: &str, refused: bool, is_about_call: bool) {
         let mut seen = self.seen.borrow_mut();
+        if refused && !is_about_call {
+            seen.refused_for_itself.insert(token.to_owned());
+        }
         let refused_to = seen.refused_to.entry(isolate).or_default();
         if refused {
             refused_to.insert(token.to_owned(), false);
@@ -159,6 +194,10 @@ impl Watch {
         seen.wait_is_durable = false;
     }
 }
+
+/// How many renewals refusals may cause within a minute: three, and those after
+/// the first two backoffs.
+const RENEWALS_A_MINUTE: usize = 5;
 
 /// The place of a token in the order of their issue.
 fn number(token: &str) -> u64 {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::text::{Text, decoded, exact};
 use super::{AccountTokens, Proof};
+use crate::json;
 use crate::secret::{Fingerprint, Place, Secret};
 
 /// An event whose sender is proven, without the proof.
@@ -41,7 +42,7 @@ impl Event {
         id_members: &[String],
         connection: &str,
     ) -> Result<Self, Rejection> {
-        let text = Text::read(body)?;
+        let text = Text::read(json::without_mark(body))?;
         let member = match proof {
             Proof::Member(name) => Some(name.as_str()),
             Proof::Header(_) => None,
@@ -116,6 +117,14 @@ mod tests {
     }
 
     #[test]
+    fn takes_an_event_behind_a_byte_order_mark_for_the_same() {
+        let (marked, bare) = (read("\u{feff}{\"id\":7,\"t\":\"right\"}"), read("{\"id\":7,\"t\":\"right\"}"));
+        let (marked, bare) = (marked.unwrap(), bare.unwrap());
+        assert_eq!((marked.body, marked.id), (bare.body, bare.id));
+        assert!(read("\u{feff}\u{feff}{\"t\":\"right\"}").is_err());
+    }
+
+    #[test]
     fn rejects_what_proves_nothing() {
         for body in [
             "{}",
@@ -146,7 +155,7 @@ mod tests {
 
     #[test]
     fn tells_what_is_no_json() {
-        for body in ["", " ", "{", r#"{"t":"right""#, r#"{"t":"right"}x"#, "t=right", "\u{feff}{}"] {
+        for body in ["", " ", "{", r#"{"t":"right""#, r#"{"t":"right"}x"#, "t=right", "\u{feff}"] {
             assert_eq!(read(body).unwrap_err(), Rejection::NotJson, "{body}");
         }
     }

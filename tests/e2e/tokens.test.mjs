@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { Readable } from "node:stream";
 import { after, before, describe, test } from "node:test";
@@ -68,6 +69,16 @@ const CONNECTIONS = {
       params: { tenant: "a&b=c" },
     },
   },
+  "basic-bare": {
+    grant: "client_credentials",
+    credentials: { client_id: "id 1 é", client_secret: "a:b%+ü &=/" },
+    fields: { client_auth: "basic", basic_encoding: "none" },
+  },
+  "type-other": { fields: { scheme: "Bearer" } },
+  "latin-1": {},
+  "about-the-call": { grant: "password" },
+  "plain-words": { grant: "password" },
+  flaky: { grant: "password" },
   public: {
     grant: "password",
     credentials: { client_id: "public-client", client_secret: undefined, password: '+&%é€ "\\' },
@@ -136,6 +147,11 @@ const FAILURES = {
   "status-500": [{ status: 500, body: NOT_JSON }, 502, "token_endpoint_unreachable"],
   "status-503": [{ status: 503, body: "" }, 502, "token_endpoint_unreachable"],
   "status-429": [{ status: 429, headers: { "Retry-After": "120" }, body: "" }, 502, "token_endpoint_unreachable"],
+  "retry-after-twice": [
+    { status: 503, headers: { "Retry-After": ["3", "120"] }, body: "" },
+    502,
+    "token_endpoint_unreachable",
+  ],
   "retry-after": [{ status: 503, headers: { "Retry-After": "120" }, body: "" }, 502, "token_endpoint_unreachable"],
   reset: [{ reset: true }, 502, "token_endpoint_unreachable"],
   hanging: [{ hang: true }, 504, "token_endpoint_timeout"],
@@ -147,9 +163,17 @@ const FAILURES = {
   "empty-token": [{ set: { access_token: "" } }, 502, "token_response_invalid"],
   "number-token": [{ set: { access_token: 12345 } }, 502, "token_response_invalid"],
   "split-token": [{ set: { access_token: "a\r\nX-Injected: 1" } }, 502, "token_response_invalid"],
-  "ok-error": [{ body: { error: "invalid_grant" } }, 502, "token_response_invalid"],
+  "ok-error": [{ body: { error: "invalid_grant" } }, 502, "credentials_rejected"],
   "too-large": [{ set: { padding: "x".repeat(65 * 1024) } }, 502, "token_response_invalid"],
 };
+
+// Refusals as servers word them, byte for byte.
+const REFUSALS = JSON.parse(readFileSync(new URL("../data/refusals.json", import.meta.url), "utf8"));
+
+REFUSALS.forEach(({ status, content_type: type, body_base64: body }, i) => {
+  const headers = type === null ? {} : { "Content-Type": type };
+  FAILURES[`worded-${i}`] = [{ status, headers, body: Buffer.from(body, "base64") }, 502, "credentials_rejected"];
+});
 
 const failing = () =>
   Object.fromEntries(
@@ -251,6 +275,14 @@ describe("a token request", () => {
       ["scope", "read write"],
       ["tenant", "a&b=c"],
     ]);
+  });
+
+  test("proves the client by Basic with id and secret as they are, where the connection says so", async () => {
+    await ok(c["basic-bare"]);
+    const [{ headers }] = c["basic-bare"].tokenRequests;
+    const { client_id, client_secret } = c["basic-bare"].credentials;
+    const sent = Buffer.from(headers.authorization.replace(/^Basic /, ""), "base64").toString();
+    assert.equal(sent, `${client_id}:${client_secret}`);
   });
 
   test("of a public client carries its id and no secret, and special characters arrive intact", async () => {
@@ -355,6 +387,25 @@ describe("a token response", () => {
       assertProblem(await get(c[id]), 502, "token_response_invalid");
       assert.equal(c[id].requests.length, 0);
     }
+  });
+
+  test("may call its type anything where the connection says its scheme", async () => {
+    c["type-other"].answerTokenRequest({ set: { token_type: "BearerToken" } });
+    await ok(c["type-other"]);
+    assert.match(c["type-other"].requests[0].headers.authorization, /^Bearer \S+$/);
+  });
+
+  test("may have a byte that is not UTF-8 in a member that nobody needs", async () => {
+    const connection = c["latin-1"];
+    const token = "latin-1-token";
+    connection.live.add(token);
+    const body = `{"access_token":"${token}","token_type":"Bearer","expires_in":3600,"name":"Jo\u00e3o"}`;
+    connection.answerTokenRequest({
+      headers: { "Content-Type": "application/json" },
+      body: Buffer.from(body, "latin1"),
+    });
+    await ok(connection);
+    assert.deepEqual(tokens(connection), [token]);
   });
 
   test("may carry a long token and members that nobody knows", async () => {
@@ -554,6 +605,50 @@ describe("a 401 of the upstream", () => {
     assert.equal(c.early.tokenRequests.length, 2);
   });
 
+  test("about one call fails that call alone while no other token can be had", async () => {
+    const connection = c["about-the-call"];
+    await ok(connection);
+    connection.on("/echo/reports", (_request, response) => send(response, { status: 401, body: "not you" }));
+    connection.answerTokenRequest({ status: 503, headers: { "Retry-After": "60" }, body: "" });
+    for (let i = 0; i < 5; i += 1) {
+      assertProblem(await broker.call(connection.api("/echo/reports")), 502, "upstream_unauthorized");
+      await ok(connection);
+    }
+    assert.equal(connection.tokenRequests.length, 2);
+    assert.equal(new Set(tokens(connection)).size, 1);
+  });
+
+  test("may be a 403 that says in plain words that the token is invalid", async () => {
+    const connection = c["plain-words"];
+    await ok(connection);
+    const [first] = connection.issued;
+    connection.on("/echo/plain", (_request, response, { token }) =>
+      token === first
+        ? send(response, { status: 403, headers: { "WWW-Authenticate": 'Bearer error="invalid_token"' }, body: "" })
+        : send(response, { body: "served" }),
+    );
+    assert.equal(assertStatus(await broker.call(connection.api("/echo/plain"))).text, "served");
+    assert.deepEqual(types(connection), ["password", "refresh_token"]);
+    connection.on("/echo/scope", (_request, response) =>
+      send(response, { status: 403, headers: { "WWW-Authenticate": 'Bearer error="insufficient_scope"' }, body: "" }),
+    );
+    assert.equal((await broker.call(connection.api("/echo/scope"))).status, 403);
+    assert.equal(connection.tokenRequests.length, 2);
+  });
+
+  test("of one call in two causes few token requests, and one send more cures most", async (t) => {
+    const connection = c.flaky;
+    await ok(connection);
+    let number = 0;
+    connection.on("/echo/flaky", (_request, response) => {
+      number += 1;
+      return send(response, number % 2 === 0 ? { body: "served" } : { status: 401, body: "a bad node" });
+    });
+    for (let i = 0; i < 100; i += 1) assertStatus(await broker.call(connection.api("/echo/flaky")));
+    assert.ok(connection.tokenRequests.length <= 5, `${connection.tokenRequests.length} token requests`);
+    t.diagnostic(`${connection.tokenRequests.length - 1} token requests for 100 refusals`);
+  });
+
   test("of a static token is a problem at once", async () => {
     c.static.revoke();
     assertProblem(await get(c.static), 502, "upstream_unauthorized");
@@ -577,7 +672,11 @@ describe("a token endpoint that fails", () => {
    * @param {string} code
    */
   const waits = (id, code) =>
-    code === "credentials_rejected" ? [45, 90] : ["status-429", "retry-after"].includes(id) ? [110, 130] : [1, 5];
+    code === "credentials_rejected"
+      ? [45, 90]
+      : ["status-429", "retry-after", "retry-after-twice"].includes(id)
+        ? [110, 130]
+        : [1, 5];
 
   for (const [id, [answer, status, code]] of Object.entries(FAILURES)) {
     test(`(${id}) is ${status} ${code}, then left alone`, async () => {

@@ -128,7 +128,9 @@ impl<P: Ports> Asked<'_, '_, P> {
     /// The registration in the body: a JSON object.
     async fn read_registration(&self) -> Result<Registration, Refused> {
         let body = self.ports.body(MAX_BODY_BYTES).await.map_err(Code::from)?;
-        let Ok(Value::Object(mut fields)) = json::parse(&body) else { return Err(Code::BadRequest.into()) };
+        let Ok(Value::Object(mut fields)) = json::parse(json::without_mark(&body)) else {
+            return Err(Code::BadRequest.into());
+        };
         let secrets = match fields.remove("secrets") {
             None => serde_json::Map::new(),
             Some(Value::Object(secrets)) => secrets,

@@ -28,7 +28,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         self.alarm_for.set(0);
         let now = self.ports.now();
         let ageing = self.change(|state| {
-            let held = state.usable(now);
+            let held = state.current(now);
             let ages = held.is_some_and(|held| held.lifetime.freshness(now) <= Freshness::Ageing);
             ages.then(|| state.waiting(now))
         });
@@ -40,7 +40,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
                 Err(Failure::TokenEndpoint(_, until)) => until,
             },
         };
-        if self.usable(again).is_some() {
+        if self.change(|state| state.current(again).is_some()) == Ok(true) {
             self.set_alarm(again);
         }
     }

@@ -25,8 +25,11 @@ pub struct Ask {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Refused {
     pub generation: u64,
-    /// Whether the asker saw the upstream take it before.
+    /// Whether the asker saw the upstream take it, and not refuse it since.
     pub worked: bool,
+    /// What was called, as far as refusals are told apart by it.
+    #[serde(default)]
+    pub call: Option<Fingerprint>,
 }
 
 impl Ask {
@@ -37,14 +40,20 @@ impl Ask {
     }
 
     /// Tells that the upstream refused the token of `generation`, and whether
-    /// it took that token before.
+    /// it took that token before, and did not refuse it since.
     #[must_use]
     pub const fn refusing(self, generation: u64, worked: bool) -> Self {
-        Self { refused: Some(Refused { generation, worked }), ..self }
+        Self { refused: Some(Refused { generation, worked, call: None }), ..self }
+    }
+
+    /// Tells what was called, where a token was refused.
+    #[must_use]
+    pub fn calling(self, call: Fingerprint) -> Self {
+        Self { refused: self.refused.map(|refused| Refused { call: Some(call), ..refused }), ..self }
     }
 
     /// Tells that the upstream takes the token of `generation`, which replaced a
-    /// refused one.
+    /// refused one or was refused itself.
     #[must_use]
     pub const fn confirming(self, generation: u64) -> Self {
         Self { works: Some(generation), ..self }
@@ -83,6 +92,10 @@ pub enum Reply {
         record: String,
         /// Whether a grant was waited for.
         granted: bool,
+        /// Whether the upstream refused it, and is not known to have taken it
+        /// since.
+        #[serde(default)]
+        in_doubt: bool,
     },
     /// The token endpoint was just asked and gave none.
     Failed {
@@ -156,9 +169,14 @@ impl From<PostFailure> for Cause {
 impl From<Refusal> for Cause {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Grant | Refusal::Client | Refusal::Denied => Self::CredentialsRejected,
+            Refusal::Grant
+            | Refusal::Client
+            | Refusal::Setup
+            | Refusal::Denied
+            | Refusal::Request
+            | Refusal::Address => Self::CredentialsRejected,
             Refusal::Busy | Refusal::Failed => Self::Unreachable,
-            Refusal::Request | Refusal::Invalid => Self::ResponseInvalid,
+            Refusal::Invalid => Self::ResponseInvalid,
         }
     }
 }

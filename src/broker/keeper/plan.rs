@@ -26,7 +26,7 @@ pub(super) enum Plan {
     /// Tell that the upstream refuses even a token just obtained.
     UpstreamRefuses,
     /// The same, known from now on: it is to be stored.
-    BeginPeace,
+    BeginBackoff,
 }
 
 /// Why a token is renewed.
@@ -91,32 +91,37 @@ pub(super) fn next_grant(state: &State, may_refresh: bool, means: Means) -> Next
 /// Plans what to do about `ask` at `now`; `renewing` tells whether a renewal
 /// is in flight.
 pub(super) fn plan(state: &State, ask: &Ask, renewing: bool, now: UnixTime) -> Plan {
-    let refused = ask.refused().filter(|refused| state.holds(refused.generation));
-    let usable = state.usable(now);
-    if let Some(token) = &usable {
+    let is_refused = state.is_refused_by(ask);
+    if let Some(token) = state.usable(now).filter(|_| !is_refused) {
         let left_alone = state.waiting(now).is_some() || (renewing && !ask.waits_for_renewal());
         match token.lifetime.freshness(now) {
-            Freshness::Fresh => return Plan::Use(Rc::clone(token)),
-            Freshness::Ageing if left_alone => return Plan::Use(Rc::clone(token)),
-            Freshness::Ageing => return Plan::UseAndRenew(Rc::clone(token)),
+            Freshness::Fresh => return Plan::Use(token),
+            Freshness::Ageing if left_alone => return Plan::Use(token),
+            Freshness::Ageing => return Plan::UseAndRenew(token),
             Freshness::Stale | Freshness::Expired => {}
         }
     }
     if renewing {
         return Plan::Renew(Reason::Age);
     }
-    if let Some((cause, until)) = state.waiting(now) {
-        return usable.map_or(Plan::Wait { cause, until }, Plan::Use);
+    let (waiting, held) = (state.waiting(now), state.current(now));
+    // While no other token can be had, one that was refused is tried: the
+    // refusal may have been about the call.
+    let tried = held.clone().filter(|_| !is_refused || state.works());
+    if let Some((cause, until)) = waiting {
+        return tried.map_or(Plan::Wait { cause, until }, Plan::Use);
     }
-    if !state.is_refused() {
+    let is_stale = held.is_none_or(|token| token.lifetime.freshness(now) <= Freshness::Stale);
+    if is_stale || !(is_refused || state.is_refused()) {
         return Plan::Renew(Reason::Age);
     }
-    match (refused, state.in_peace(now), state.current(now)) {
-        (Some(_), true, _) => Plan::UpstreamRefuses,
-        (Some(_), false, _) if state.wants_peace(now) => Plan::BeginPeace,
-        (None, true, Some(token)) => Plan::Use(token),
-        _ => Plan::Renew(Reason::Refused),
+    if state.backs_off(now) {
+        return tried.map_or(Plan::UpstreamRefuses, Plan::Use);
     }
+    if is_refused && state.wants_backoff(now) {
+        return Plan::BeginBackoff;
+    }
+    Plan::Renew(Reason::Refused)
 }
 
 #[cfg(test)]
@@ -160,7 +165,7 @@ mod tests {
 
     #[track_caller]
     fn check(state: &mut State, ask: &Ask, renewing: bool, seconds: u64, expected: &str) {
-        state.note(ask);
+        state.note(ask, after(seconds));
         let planned = match plan(state, ask, renewing, after(seconds)) {
             Plan::Use(_) => "use",
             Plan::UseAndRenew(_) => "use and renew",
@@ -168,9 +173,9 @@ mod tests {
             Plan::Renew(Reason::Refused) => "renew the refused",
             Plan::Wait { .. } => "wait",
             Plan::UpstreamRefuses => "upstream refuses",
-            Plan::BeginPeace => {
-                state.begin_peace(after(seconds));
-                "begin peace"
+            Plan::BeginBackoff => {
+                state.begin_backoff(after(seconds));
+                "begin backoff"
             }
         };
         assert_eq!(planned, expected, "{state:?} at {seconds} s");
@@ -206,7 +211,42 @@ mod tests {
             check(&mut waiting(holding(1, false), 2000), &ask(), false, seconds, "use");
         }
         check(&mut waiting(holding(1, false), 2000), &ask(), false, 1000, "wait");
-        check(&mut waiting(holding(1, false), 2000), &ask().refusing(1, true), false, 0, "wait");
+    }
+
+    #[test]
+    fn goes_on_with_a_refused_token_while_no_other_can_be_had() {
+        let mut state = waiting(holding(1, false), 500);
+        check(&mut state, &ask().refusing(1, true), false, 0, "use");
+        check(&mut state, &ask(), false, 0, "use");
+        check(&mut state, &ask().refusing(1, false), false, 0, "use");
+        check(&mut state, &ask().refusing(1, false), false, 500, "renew the refused");
+        let mut never_seen_to_work = waiting(holding(1, false), 500);
+        check(&mut never_seen_to_work, &ask().refusing(1, false), false, 0, "wait");
+        check(&mut never_seen_to_work, &ask(), false, 0, "use");
+        never_seen_to_work.note(&ask().confirming(1), START);
+        check(&mut never_seen_to_work, &ask().refusing(1, false), false, 0, "use");
+        check(&mut never_seen_to_work, &ask().refusing(1, false), false, 1000, "renew");
+    }
+
+    #[test]
+    fn takes_a_token_for_dead_that_nothing_was_done_with_for_long() {
+        let call = |path| Fingerprint::of(&[path]);
+        let mut one_address = waiting(holding(1, false), 500);
+        check(&mut one_address, &ask().refusing(1, true).calling(call("/a")), false, 0, "use");
+        for seconds in (0..300).step_by(10) {
+            check(&mut one_address, &ask().refusing(1, false).calling(call("/a")), false, seconds, "use");
+        }
+        assert!(!one_address.is_dead());
+        let mut alive = one_address.clone();
+        check(&mut one_address, &ask().refusing(1, false).calling(call("/a")), false, 300, "wait");
+        assert!(one_address.is_dead());
+        alive.note(&ask().confirming(1), START);
+        check(&mut alive, &ask().refusing(1, false).calling(call("/a")), false, 300, "use");
+        let mut three = waiting(holding(1, false), 500);
+        check(&mut three, &ask().refusing(1, true).calling(call("/a")), false, 0, "use");
+        check(&mut three, &ask().refusing(1, false).calling(call("/b")), false, 0, "use");
+        check(&mut three, &ask().refusing(1, false).calling(call("/c")), false, 0, "wait");
+        check(&mut three, &ask().refusing(1, true).calling(call("/c")), false, 0, "use");
     }
 
     #[test]
@@ -217,20 +257,56 @@ mod tests {
     }
 
     #[test]
-    fn begins_a_peace_where_a_replacement_never_worked() {
+    fn backs_off_where_a_replacement_never_worked() {
         let mut state = holding(5, true);
-        check(&mut state, &ask().refusing(5, false), false, 0, "begin peace");
-        check(&mut state, &ask().refusing(5, true), false, 9, "upstream refuses");
+        check(&mut state, &ask().refusing(5, false), false, 0, "begin backoff");
+        check(&mut state, &ask().refusing(5, false), false, 9, "upstream refuses");
         check(&mut state, &ask(), false, 9, "use");
+        check(&mut state, &ask().refusing(5, true), false, 9, "use");
         check(&mut state, &ask().refusing(5, false), false, 10, "renew the refused");
         check(&mut holding(5, true), &ask().refusing(5, true), false, 0, "renew the refused");
         check(&mut holding(5, true), &ask().refusing(5, false), false, 60, "renew the refused");
         let mut confirmed = holding(5, true);
         let confirms = |generation| ask().confirming(generation);
         assert!(
-            !confirmed.note(&confirms(4)) && confirmed.note(&confirms(5)) && !confirmed.note(&confirms(5))
+            !confirmed.note(&confirms(4), START)
+                && confirmed.note(&confirms(5), START)
+                && !confirmed.note(&confirms(5), START)
         );
         check(&mut confirmed, &ask().refusing(5, false), false, 0, "renew the refused");
+    }
+
+    #[test]
+    fn backs_off_from_the_third_renewal_within_a_minute_however_well_each_worked() {
+        let mut state = holding(1, false);
+        let mut at = 0;
+        let mut next = |state: &mut State, generation, seconds| {
+            at += seconds;
+            check(state, &ask().refusing(generation, true), false, at, "renew the refused");
+            renewed(state, generation + 1, at);
+            at
+        };
+        next(&mut state, 1, 1);
+        next(&mut state, 2, 1);
+        let third = next(&mut state, 3, 1);
+        for seconds in [third, third + 9] {
+            check(&mut state, &ask().refusing(4, true), false, seconds, "use");
+            check(&mut state, &ask(), false, seconds, "use");
+        }
+        let fourth = next(&mut state, 4, 10);
+        check(&mut state, &ask().refusing(5, true), false, fourth + 19, "use");
+        let fifth = next(&mut state, 5, 20);
+        check(&mut state, &ask().refusing(6, true), false, fifth + 39, "use");
+        // Long after the last one it begins anew.
+        next(&mut state, 6, 200);
+        next(&mut state, 7, 1);
+    }
+
+    fn renewed(state: &mut State, generation: u64, seconds: u64) {
+        let lifetime = Lifetime::new(after(seconds), Duration::from_secs(1000), Duration::from_mins(1), 0);
+        let token = Secret::new("token".to_owned());
+        let access = AccessToken { generation, token, token_type: TokenType::Bearer, lifetime };
+        state.hold(TokenSet { access, refresh_token: None, scope: None }, true);
     }
 
     #[test]

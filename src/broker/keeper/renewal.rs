@@ -13,7 +13,7 @@ use crate::broker::log::GrantLine;
 use crate::broker::ports::{Cache as _, Clock as _, Entropy as _, KeeperPorts, PostFailure};
 use crate::broker::{log, report};
 use crate::config::{Connection, Grant, TokenEndpoint};
-use crate::oauth::{self, Refusal, TokenRequest, TokenResponse};
+use crate::oauth::{self, Refusal, TokenRequest, TokenResponse, TokenTypes};
 use crate::time::UnixTime;
 use crate::token::{AccessToken, AccessTokenRecord, Lifetime, Nonce, SealingKeys, TokenSet};
 
@@ -138,7 +138,8 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
     }
 
     async fn send(&self, attempt: &Attempt, connection: &Connection, endpoint: &TokenEndpoint) -> Outcome {
-        let (refusal, retry_after) = match self.exchange(&attempt.request, endpoint).await {
+        let answered = self.exchange(&attempt.request, endpoint, connection.token_types()).await;
+        let (refusal, retry_after) = match answered {
             Ok(response) => return Outcome::Granted(Box::new(response)),
             Err(Rejection::Refused(refusal, retry_after)) => (refusal, retry_after),
             Err(Rejection::Unanswered(failure)) => {
@@ -163,10 +164,11 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         &self,
         request: &TokenRequest,
         endpoint: &TokenEndpoint,
+        types: TokenTypes,
     ) -> Result<TokenResponse, Rejection> {
         let answer =
             self.ports.request_token(request, endpoint.timeout).await.map_err(Rejection::Unanswered)?;
-        oauth::read(answer.status, &answer.body).map_err(|refusal| {
+        oauth::read(answer.status, &answer.body, types).map_err(|refusal| {
             let now = self.ports.now();
             let retry_after = answer.retry_after.and_then(|value| oauth::retry_after(&value, now));
             Rejection::Refused(refusal, retry_after)
@@ -310,9 +312,15 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
 /// grant can be made, or a person can sign in again.
 const fn ends_refresh(refusal: Refusal, means: Means) -> bool {
     match means {
-        Means::Credentials => matches!(refusal, Refusal::Grant | Refusal::Denied | Refusal::Request),
-        // Some servers refuse a dead refresh token with 401 and words of their own.
-        Means::Nothing => matches!(refusal, Refusal::Grant | Refusal::Denied),
+        Means::Credentials => matches!(
+            refusal,
+            Refusal::Grant | Refusal::Setup | Refusal::Denied | Refusal::Request | Refusal::Address
+        ),
+        // Servers differ in how they word it that a refresh token is dead. That
+        // there is nothing at the address is no word about the token.
+        Means::Nothing => {
+            matches!(refusal, Refusal::Grant | Refusal::Setup | Refusal::Denied | Refusal::Request)
+        }
         Means::FirstRefreshToken => false,
     }
 }

@@ -44,7 +44,7 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
         let endpoint = endpoint.ok_or(SignInFailure::Misconfigured)?;
         let request = TokenRequest::sign_in(endpoint, username, password);
         let sent_at = self.ports.now();
-        let answered = self.exchange(&request, endpoint).await;
+        let answered = self.exchange(&request, endpoint, connection.token_types()).await;
         let outcome = answered.as_ref().map_or_else(outcome_of, |_| "granted");
         let took = self.ports.now().since(sent_at);
         let grant = connection.grant.name();
@@ -72,7 +72,8 @@ impl<P: KeeperPorts + 'static> Keeper<P> {
             if state.has_refresh_token() {
                 return Some(UnixTime::from_millis(u64::MAX));
             }
-            state.usable(now).map(|access| access.lifetime.expires_at)
+            let held = state.current(now).filter(|_| !state.is_dead());
+            held.map(|access| access.lifetime.expires_at)
         });
         ends_at.map_err(|_| StorageFailed)
     }
@@ -89,8 +90,11 @@ fn outcome_of(rejection: &Rejection) -> &'static str {
 
 fn failure_of(rejection: &Rejection) -> SignInFailure {
     match rejection {
-        Rejection::Refused(Refusal::Grant | Refusal::Denied, _) => SignInFailure::Rejected,
-        Rejection::Refused(Refusal::Client, _) => SignInFailure::ClientRejected,
+        // Servers differ in how they word it that a name or a password is wrong.
+        Rejection::Refused(Refusal::Grant | Refusal::Denied | Refusal::Request | Refusal::Address, _) => {
+            SignInFailure::Rejected
+        }
+        Rejection::Refused(Refusal::Client | Refusal::Setup, _) => SignInFailure::ClientRejected,
         Rejection::Refused(refusal, _) => SignInFailure::Failed((*refusal).into()),
         Rejection::Unanswered(failure) => SignInFailure::Failed((*failure).into()),
     }

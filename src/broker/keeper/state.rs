@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Cause;
 use super::message::Ask;
-use super::wait::{Peace, Wait};
+use super::wait::{RefusalRenewals, UpstreamBackoff, Wait};
 use crate::secret::{Fingerprint, Secret};
 use crate::time::UnixTime;
 use crate::token::{AccessToken, Freshness, TokenSet};
@@ -24,7 +24,8 @@ pub struct State {
     /// The newest generation ever given out.
     generation: u64,
     wait: Option<Wait>,
-    peace: Option<Peace>,
+    backoff: Option<UpstreamBackoff>,
+    refusal_renewals: RefusalRenewals,
     /// When the upstream first refused a static token.
     rejected_at: Option<UnixTime>,
     /// How many token sets were ever obtained.
@@ -56,6 +57,41 @@ struct Held {
     /// Whether it was obtained because the upstream refused its predecessor, and
     /// is not known to have worked.
     for_refused: bool,
+    /// Whether the upstream is known to have taken it.
+    worked: bool,
+    doubt: Doubt,
+}
+
+/// What tells that a token is dead rather than that the upstream refused calls:
+/// refusals in a row without its being known to have worked since. It is in
+/// memory only: a keeper that begins anew gives the benefit of it.
+#[derive(Clone, Debug, Default)]
+struct Doubt {
+    since: Option<UnixTime>,
+    refusals: u8,
+    /// The calls that were refused, each once.
+    calls: Vec<Fingerprint>,
+    is_strong: bool,
+}
+
+/// So many calls of different addresses that are refused tell that a token is
+/// dead: one address may be one that the account may not use.
+const DEAD_AFTER_CALLS: usize = 3;
+
+/// So do so many refusals of one address, over so long.
+const DEAD_AFTER: (u8, Duration) = (10, Duration::from_mins(5));
+
+impl Doubt {
+    fn add(&mut self, call: Option<Fingerprint>, now: UnixTime) {
+        let since = *self.since.get_or_insert(now);
+        self.refusals = self.refusals.saturating_add(1);
+        if let Some(call) = call.filter(|call| !self.is_strong && !self.calls.contains(call)) {
+            self.calls.push(call);
+        }
+        let (refusals, span) = DEAD_AFTER;
+        self.is_strong |= self.calls.len() >= DEAD_AFTER_CALLS;
+        self.is_strong |= self.refusals >= refusals && now >= since + span;
+    }
 }
 
 impl State {
@@ -70,12 +106,13 @@ impl State {
     }
 
     /// Notes what an ask tells of the token held; whether that must be durable.
-    pub fn note(&mut self, ask: &Ask) -> bool {
+    pub fn note(&mut self, ask: &Ask, now: UnixTime) -> bool {
         if let Some(refused) = ask.refused() {
-            self.mark_refused(refused.generation);
+            // It worked before it was refused.
             if refused.worked {
                 self.note_works(refused.generation);
             }
+            self.mark_refused(refused.generation, refused.call, now);
         }
         ask.works().is_some_and(|generation| self.note_works(generation))
     }
@@ -85,11 +122,17 @@ impl State {
         self.held.as_ref().is_some_and(|held| held.access.generation == generation)
     }
 
+    /// Whether `ask` tells that the upstream refused the token held.
+    pub fn is_refused_by(&self, ask: &Ask) -> bool {
+        ask.refused().is_some_and(|refused| self.holds(refused.generation))
+    }
+
     /// Notes that the upstream refused the token of `generation`.
-    fn mark_refused(&mut self, generation: u64) {
+    fn mark_refused(&mut self, generation: u64, call: Option<Fingerprint>, now: UnixTime) {
         match &mut self.held {
             Some(held) if held.access.generation == generation => {
                 held.refused = true;
+                held.doubt.add(call, now);
             }
             _ => {}
         }
@@ -100,39 +143,64 @@ impl State {
         self.held.as_ref().is_some_and(|held| held.refused)
     }
 
+    /// Whether the token held is known to have worked, and not to be dead: that
+    /// it was refused may be about the call.
+    pub fn works(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.worked && !held.doubt.is_strong)
+    }
+
+    /// Whether the token held is dead, for all that is known: the upstream takes
+    /// it for nothing.
+    pub fn is_dead(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.refused && held.doubt.is_strong)
+    }
+
     /// The failure that is waited out, and until when.
     pub fn waiting(&self, now: UnixTime) -> Option<(Cause, UnixTime)> {
         self.wait.filter(|wait| now < wait.until).map(|wait| (wait.cause, wait.until))
     }
 
     /// Whether no other token is to be obtained for one that is refused.
-    pub fn in_peace(&self, now: UnixTime) -> bool {
-        self.peace.is_some_and(|peace| peace.lasts(now))
+    pub fn backs_off(&self, now: UnixTime) -> bool {
+        self.backoff.is_some_and(|backoff| backoff.lasts(now))
     }
 
     /// Notes that the upstream takes the token of `generation`; whether that is
-    /// the one held, and news.
+    /// the one held, and must be durable.
     fn note_works(&mut self, generation: u64) -> bool {
         let Some(held) = self.held.as_mut().filter(|held| held.access.generation == generation) else {
             return false;
         };
+        (held.worked, held.refused, held.doubt) = (true, false, Doubt::default());
         std::mem::take(&mut held.for_refused)
     }
 
-    /// Whether a refusal of the token held begins a peace: it was just obtained
-    /// for a refused one, is not known to have worked, and had no peace yet.
-    pub fn wants_peace(&self, now: UnixTime) -> bool {
+    /// Whether a refusal of the token held begins a backoff: it was just
+    /// obtained for a refused one, is not known to have worked, and had no
+    /// backoff yet.
+    pub fn wants_backoff(&self, now: UnixTime) -> bool {
         self.held.as_ref().is_some_and(|held| {
             held.for_refused
                 && now < held.access.lifetime.obtained_at + JUST_OBTAINED
-                && self.peace.is_none_or(|peace| peace.generation != held.access.generation)
+                && self.backoff.is_none_or(|backoff| backoff.generation != held.access.generation)
         })
     }
 
-    /// Begins a peace, where one is wanted still.
-    pub fn begin_peace(&mut self, now: UnixTime) {
-        if let Some(held) = self.held.as_ref().filter(|_| self.wants_peace(now)) {
-            self.peace = Some(Peace::after(self.peace.as_ref(), held.access.generation, now));
+    /// Begins a backoff, where one is wanted still.
+    pub fn begin_backoff(&mut self, now: UnixTime) {
+        if let Some(held) = self.held.as_ref().filter(|_| self.wants_backoff(now)) {
+            self.backoff = Some(UpstreamBackoff::after(self.backoff.as_ref(), held.access.generation, now));
+            self.last_error = Some((Trouble::UpstreamRefuses, now));
+        }
+    }
+
+    /// Notes that the token of `generation` was obtained at `now` because its
+    /// predecessor was refused. The third within a minute begins a backoff, and
+    /// so does each that follows one.
+    fn note_refusal_renewal(&mut self, generation: u64, now: UnixTime) {
+        let are_many = self.refusal_renewals.note(now);
+        if are_many || self.backoff.is_some_and(|backoff| backoff.goes_on(now)) {
+            self.backoff = Some(UpstreamBackoff::after(self.backoff.as_ref(), generation, now));
             self.last_error = Some((Trouble::UpstreamRefuses, now));
         }
     }
@@ -201,6 +269,9 @@ impl State {
         self.generation = access.generation;
         self.grants = self.grants.saturating_add(1);
         self.wait = None;
+        if for_refused {
+            self.note_refusal_renewal(access.generation, access.lifetime.obtained_at);
+        }
         self.held = Some(Held {
             access: Rc::clone(&access),
             refresh_token: set.refresh_token,
@@ -208,13 +279,16 @@ impl State {
             unsettled: 0,
             refused: false,
             for_refused,
+            worked: false,
+            doubt: Doubt::default(),
         });
         access
     }
 
     /// Ends what is waited out, so that it is tried again at once.
     pub fn end_waits(&mut self) {
-        (self.wait, self.peace, self.rejected_at) = (None, None, None);
+        (self.wait, self.backoff, self.rejected_at) = (None, None, None);
+        self.refusal_renewals = RefusalRenewals::default();
     }
 
     /// Forgets the token set; tells the newest generation that there was.
@@ -245,10 +319,11 @@ impl State {
     }
 
     /// Whether the upstream refuses even new tokens, or the static one, and until
-    /// when it is left in peace.
+    /// when no other token is obtained for that.
     pub fn upstream_refuses(&self, now: UnixTime) -> Option<Option<UnixTime>> {
-        let peace = self.peace.filter(|peace| peace.lasts(now)).map(|peace| Some(peace.ends_at()));
-        peace.or(self.rejected_at.map(|_| None))
+        let backoff =
+            self.backoff.filter(|backoff| backoff.lasts(now)).map(|backoff| Some(backoff.ends_at()));
+        backoff.or(self.rejected_at.map(|_| None))
     }
 
     /// Notes that the token set held was obtained with `credentials`; whether it

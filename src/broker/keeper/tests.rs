@@ -1,8 +1,13 @@
 //! The keeper over simulated surroundings.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
+use base64::Engine as _;
+
 use crate::simulation::{Call, Effect, Fault, Grants, Site};
+use crate::token;
 
 const HOUR: Grants = Grants { expires_in: 3600, refresh_tokens: true, rotation: true, reuse_detection: true };
 
@@ -145,7 +150,7 @@ fn renews_once_when_fifty_calls_fail_with_the_same_token() {
 }
 
 #[test]
-fn leaves_a_token_endpoint_in_peace_while_the_upstream_refuses_all() {
+fn backs_off_from_a_token_endpoint_while_the_upstream_refuses_all() {
     let site = site(HOUR);
     site.shared.provider.refuses_all.set(true);
     let answered = site.call(1, &get());
@@ -159,7 +164,7 @@ fn leaves_a_token_endpoint_in_peace_while_the_upstream_refuses_all() {
     assert_eq!(site.shared.provider.requests.borrow().len(), 3);
     wait(&site, 11);
     assert_eq!(site.call(2, &get()).code(), "upstream_unauthorized");
-    assert_eq!(site.shared.provider.requests.borrow().len(), 3, "the second peace is twice as long");
+    assert_eq!(site.shared.provider.requests.borrow().len(), 3, "the second backoff is twice as long");
     site.shared.provider.refuses_all.set(false);
     assert_eq!(site.call(2, &get()).status, 200);
 }
@@ -475,4 +480,294 @@ fn uses_no_token_that_it_could_not_keep() {
     assert!(site.shared.upstream_calls.borrow().is_empty());
     site.shared.storage_failures.set(0);
     assert_eq!(site.call(1, &get()).status, 200);
+}
+
+fn forbidden() -> Call {
+    Call::get("/api/acme/things/forbidden")
+}
+
+#[track_caller]
+fn check_refused(site: &Site, isolate: u32, call: &Call) {
+    let answered = site.call(isolate, call);
+    assert_eq!((answered.status, answered.code().as_str()), (502, "upstream_unauthorized"));
+}
+
+/// Every way in which no other token can be had.
+fn without_token_endpoint() -> Vec<(&'static str, Site)> {
+    let endless = |fault: Fault| {
+        let site = site(HOUR);
+        check(&site, 200, "grant", 1);
+        site.shared.provider.faults.borrow_mut().extend(std::iter::repeat_n(fault, 200));
+        site
+    };
+    let answer = |status, body| Fault::Answer { status, body, retry_after: None };
+    let rejecting = Site::new(7, Grants { refresh_tokens: false, ..HOUR });
+    check(&rejecting, 200, "grant", 1);
+    rejecting.shared.provider.knows_credentials.set(false);
+    let silent = Site::new(7, Grants { rotation: false, reuse_detection: false, ..HOUR });
+    check(&silent, 200, "grant", 1);
+    silent.shared.provider.faults.borrow_mut().extend(vec![Fault::Slow(Duration::from_mins(1)); 200]);
+    vec![
+        ("503", endless(answer(503, ""))),
+        ("429", endless(Fault::Answer { status: 429, body: "", retry_after: Some("3600") })),
+        ("500", endless(answer(500, "<html>"))),
+        ("no token response", endless(answer(200, "<html>"))),
+        ("unreachable", endless(Fault::Reset(Effect::None))),
+        ("silent", silent),
+        ("a refused client", endless(answer(401, r#"{"error":"invalid_client"}"#))),
+        ("a changed password", rejecting),
+    ]
+}
+
+#[test]
+fn fails_one_call_alone_for_a_401_about_it_while_no_other_token_can_be_had() {
+    for (why, site) in without_token_endpoint() {
+        println!("{why}");
+        for round in 0..12 {
+            check_refused(&site, 1, &forbidden());
+            let answered = site.call(1, &get());
+            assert_eq!((answered.status, answered.token_source()), (200, "memory"), "{why}, round {round}");
+            wait(&site, 1);
+        }
+        // Isolates that never saw the token, and whose first call is the one that is refused.
+        for isolate in 2..5 {
+            let first = site.call(isolate, &forbidden());
+            assert!([502, 503].contains(&first.status), "{why}");
+            assert_eq!(site.call(isolate, &get()).status, 200, "{why}, isolate {isolate}");
+            check_refused(&site, isolate, &forbidden());
+        }
+        site.shared.kill_keeper();
+        site.shared.cache.failures.set(1000);
+        site.kill_isolate(1);
+        assert_eq!(site.call(1, &get()).status, 200, "{why}, after a restart");
+        check_refused(&site, 1, &forbidden());
+        assert_eq!(site.call(1, &get()).status, 200, "{why}");
+    }
+}
+
+#[test]
+fn is_not_brought_down_by_a_401_that_meets_a_keeper_that_cannot_be_asked() {
+    let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    site.shared.storage_failures.set(1000);
+    check_refused(&site, 1, &forbidden());
+    check(&site, 200, "memory", site.shared.provider.requests.borrow().len());
+}
+
+#[test]
+fn tells_of_the_wait_once_nothing_works_and_renews_after_it() {
+    let site = Site::new(7, Grants { refresh_tokens: false, ..HOUR });
+    check(&site, 200, "grant", 1);
+    site.shared.provider.revoke_everything();
+    site.shared.provider.knows_credentials.set(false);
+    for path in ["a", "b"] {
+        // It may have been about the call.
+        check_refused(&site, 1, &Call::get(&format!("/api/acme/things/{path}")));
+    }
+    assert_eq!(site.call(1, &get()).code(), "connection_unavailable");
+    assert_eq!(site.call(1, &get()).json()["cause"], "credentials_rejected");
+    assert_eq!(site.shared.provider.rejected.get(), 1);
+    site.shared.provider.knows_credentials.set(true);
+    wait(&site, 76);
+    check(&site, 200, "grant", 3);
+}
+
+/// Token requests in ten seconds in which eight callers call one after the
+/// other, and how many of their calls there were and failed.
+fn flaky(what: &str, set: impl Fn(&Site)) -> (usize, usize, usize) {
+    let site = Rc::new(site(HOUR));
+    check(&site, 200, "grant", 1);
+    set(&site);
+    site.shared.provider.api_takes.set(Duration::from_millis(20));
+    let world = &site.shared.world;
+    let end = world.now() + Duration::from_secs(10);
+    let answers: Rc<RefCell<Vec<u16>>> = Rc::default();
+    let calling: Vec<_> = (0..8)
+        .map(|_| {
+            let (site, answers) = (Rc::clone(&site), Rc::clone(&answers));
+            async move {
+                while site.shared.world.now() < end {
+                    let answered = site.calling(1, &get()).await;
+                    answers.borrow_mut().push(answered.status);
+                }
+            }
+        })
+        .collect();
+    world.block_on(0, futures_util::future::join_all(calling));
+    let (requests, answers) = (site.shared.provider.requests.borrow().len() - 1, answers.borrow());
+    let failed = answers.iter().filter(|status| **status != 200).count();
+    println!("{what}: {requests} token requests, {} calls, {failed} failed", answers.len());
+    (requests, answers.len(), failed)
+}
+
+#[test]
+fn makes_few_token_requests_for_an_upstream_that_refuses_now_and_then() {
+    let by_chance = |per_mille| move |site: &Site| site.shared.provider.flaky.set(per_mille);
+    let in_turn = |nodes| move |site: &Site| site.shared.provider.bad_node.set(nodes);
+    for ((requests, calls, failed), most_failed) in [
+        (flaky("one in fifty by chance", by_chance(20)), 10),
+        (flaky("one in ten by chance", by_chance(100)), 30),
+        (flaky("one in two by chance", by_chance(500)), 600),
+        (flaky("one in ten in turn", in_turn(10)), 150),
+        (flaky("one in two in turn", in_turn(2)), 900),
+    ] {
+        assert!(requests <= 4, "{requests} token requests");
+        assert!(calls > 300, "{calls} calls");
+        let most = calls * most_failed / 1_000;
+        assert!(failed <= most, "{failed} of {calls} failed: one send more cures most");
+    }
+}
+
+#[test]
+fn goes_on_counting_renewals_when_the_keeper_begins_anew() {
+    let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    for round in 2..5 {
+        site.shared.provider.revoke_access_tokens();
+        check(&site, 200, "grant", round);
+        wait(&site, 1);
+        site.shared.kill_keeper();
+    }
+    site.shared.provider.revoke_access_tokens();
+    check_refused(&site, 1, &get());
+    site.shared.kill_keeper();
+    check_refused(&site, 1, &get());
+    assert_eq!(site.shared.provider.requests.borrow().len(), 4);
+    wait(&site, 10);
+    check(&site, 200, "grant", 5);
+}
+
+#[test]
+fn renews_once_more_where_the_token_that_replaced_a_refused_one_died_with_it() {
+    let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    wait(&site, 1);
+    for isolate in 1..5 {
+        assert_eq!(site.call(isolate, &get()).status, 200);
+    }
+    site.shared.provider.revoke_access_tokens();
+    check(&site, 200, "grant", 2);
+    wait(&site, 1);
+    // Isolates 2 to 4 have the first token still; now the second one dies, too.
+    site.shared.provider.revoke_access_tokens();
+    for isolate in [2, 3, 4, 1] {
+        let answered = site.call(isolate, &get());
+        assert_eq!(answered.status, 200, "isolate {isolate}: {}", answered.body);
+    }
+    assert_eq!(site.shared.provider.requests.borrow().len(), 3);
+}
+
+#[test]
+fn renews_for_a_token_that_the_upstream_calls_invalid_by_another_status() {
+    for status in [400, 403, 404, 422] {
+        let site = site(HOUR);
+        site.shared.provider.refuses_by.set(status);
+        check(&site, 200, "grant", 1);
+        wait(&site, 1);
+        site.shared.provider.revoke_access_tokens();
+        let answered = site.call(1, &get());
+        assert_eq!((answered.status, answered.sent), (200, 2), "{status}");
+        assert_eq!(site.shared.provider.requests.borrow().len(), 2);
+    }
+    for (status, fields) in [
+        (403, "www-authenticate:Bearer error=\"insufficient_scope\""),
+        (403, "content-type:text/plain"),
+        (400, "x-error:invalid_token"),
+        (302, "www-authenticate:Bearer error=\"invalid_token\""),
+        (200, "www-authenticate:Bearer error=\"invalid_token\""),
+        (500, "www-authenticate:Bearer error=\"invalid_token\""),
+    ] {
+        let site = site(HOUR);
+        *site.shared.upstream_script.borrow_mut() = Some((status, fields.to_owned()));
+        let answered = site.call(1, &get());
+        assert_eq!((answered.status, answered.sent), (status, 1), "{status} {fields}");
+    }
+}
+
+/// Refusals as servers word them: the status, the body, and whether they are
+/// about the client.
+fn refusals() -> Vec<(String, u16, Vec<u8>)> {
+    let cases: Vec<serde_json::Value> =
+        serde_json::from_str(include_str!("../../../tests/data/refusals.json")).unwrap();
+    let read = |case: &serde_json::Value| {
+        let body = base64::engine::general_purpose::STANDARD.decode(case["body_base64"].as_str().unwrap());
+        let status = u16::try_from(case["status"].as_u64().unwrap()).unwrap();
+        (case["case"].as_str().unwrap().to_owned(), status, body.unwrap())
+    };
+    let mut refusals: Vec<_> = cases.iter().map(read).collect();
+    for (status, body) in [
+        (409, "{}"),
+        (404, r#"{"message":"no such user"}"#),
+        (502, r#"{"error":"invalid_grant"}"#),
+        (503, r#"{"error":"invalid_grant"}"#),
+        (200, r#"{"error":"invalid_request"}"#),
+        (400, r#"{"error":"unsupported_grant_type"}"#),
+    ] {
+        refusals.push((format!("{status} {body}"), status, body.into()));
+    }
+    refusals
+}
+
+#[test]
+fn tries_credentials_once_for_each_wait_however_their_refusal_is_worded() {
+    for (case, status, body) in refusals() {
+        let site = site(HOUR);
+        site.shared.provider.knows_credentials.set(false);
+        *site.shared.provider.words.borrow_mut() = Some((status, body, 0));
+        assert_eq!(site.call(1, &get()).code(), "credentials_rejected", "{case}");
+        for _ in 0..25 {
+            wait(&site, 1);
+            let answered = site.call(1, &get());
+            assert_eq!(answered.code(), "connection_unavailable", "{case}");
+            assert_eq!(answered.json()["cause"], "credentials_rejected", "{case}");
+        }
+        assert_eq!(site.shared.provider.requests.borrow().len(), 1, "{case}");
+    }
+    for status in [408, 425, 429] {
+        let site = site(HOUR);
+        let busy = Fault::Answer { status, body: "", retry_after: Some("1, 7") };
+        site.shared.provider.faults.borrow_mut().push_back(busy);
+        let answered = site.call(1, &get());
+        assert_eq!(answered.code(), "token_endpoint_unreachable", "{status}");
+        assert_eq!(answered.field("retry-after"), Some("7"), "{status}");
+        wait(&site, 8);
+        check(&site, 200, "grant", 2);
+    }
+}
+
+#[test]
+fn makes_no_token_request_a_minute_where_a_life_of_zero_is_told() {
+    let site = site(Grants { expires_in: 3600, ..HOUR });
+    let zero = r#"{"access_token":"access-0","token_type":"Bearer","expires_in":0}"#;
+    site.shared.provider.faults.borrow_mut().push_back(Fault::Answer {
+        status: 200,
+        body: zero,
+        retry_after: None,
+    });
+    site.shared.provider.knows("access-0", Duration::from_hours(10));
+    for _ in 0..30 {
+        assert_eq!(site.call(1, &get()).status, 200);
+        wait(&site, 60);
+    }
+    assert_eq!(site.shared.provider.requests.borrow().len(), 1);
+}
+
+#[test]
+fn reads_a_state_of_before_renewals_were_counted() {
+    let site = site(HOUR);
+    check(&site, 200, "grant", 1);
+    let config = site.shared.config();
+    let (keys, name) = (config.sealing_keys.as_ref().unwrap(), "keeper/service/acme");
+    let stored = site.shared.storage.borrow().clone().unwrap();
+    let mut state: serde_json::Value = token::open(&stored, name, keys).unwrap();
+    let members = state.as_object_mut().unwrap();
+    assert!(members.contains_key("peace"), "the name that other versions know");
+    members.remove("refusal_renewals").expect("it is new");
+    state["held"].as_object_mut().unwrap().remove("worked").expect("it is new");
+    let sealed = token::seal(&state, name, keys, &token::Nonce([3; 24])).unwrap();
+    *site.shared.storage.borrow_mut() = Some(sealed);
+    site.shared.kill_keeper();
+    site.kill_isolate(1);
+    site.shared.cache.failures.set(1000);
+    check(&site, 200, "keeper", 1);
 }

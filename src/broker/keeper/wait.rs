@@ -45,22 +45,28 @@ impl Wait {
     }
 }
 
-/// The peace that a refusing upstream's connection is left in.
+/// For how long, and for which token, no other one is obtained because the
+/// upstream refuses it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Peace {
+pub struct UpstreamBackoff {
     since: UnixTime,
     span: Duration,
-    /// The generation that was refused.
+    /// The generation that no other one follows meanwhile.
     pub generation: u64,
 }
 
-impl Peace {
-    /// The peace after a token that replaced a refused one was refused, too,
-    /// at `now`: 10 s, doubling up to 5 min while that goes on.
+impl UpstreamBackoff {
+    /// The backoff that begins at `now`: 10 s, doubling up to 5 min while it
+    /// goes on.
     pub fn after(last: Option<&Self>, generation: u64, now: UnixTime) -> Self {
-        let goes_on = last.filter(|last| now < last.since + last.span * 2 + MINUTE);
+        let goes_on = last.filter(|last| last.goes_on(now));
         let span = goes_on.map_or(Duration::from_secs(10), |last| (last.span * 2).min(5 * MINUTE));
         Self { since: now, span, generation }
+    }
+
+    /// Whether another one at `now` would be twice as long.
+    pub fn goes_on(&self, now: UnixTime) -> bool {
+        now < self.since + self.span * 2 + MINUTE
     }
 
     /// Whether it still lasts.
@@ -71,6 +77,25 @@ impl Peace {
     /// When it ends.
     pub fn ends_at(&self) -> UnixTime {
         self.since + self.span
+    }
+}
+
+/// How many renewals the upstream's refusals may cause within [`MINUTE`] before
+/// a backoff begins.
+const FREE_RENEWALS: usize = 3;
+
+/// The renewals that refusals caused lately.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct RefusalRenewals(Vec<UnixTime>);
+
+impl RefusalRenewals {
+    /// Notes one at `now`; whether there are as many within a minute as may be.
+    pub fn note(&mut self, now: UnixTime) -> bool {
+        self.0.retain(|at| now < *at + MINUTE);
+        let most = self.0.len().min(FREE_RENEWALS - 1);
+        self.0.drain(..self.0.len() - most);
+        self.0.push(now);
+        self.0.len() >= FREE_RENEWALS
     }
 }
 
@@ -125,16 +150,24 @@ mod tests {
     }
 
     #[test]
-    fn leaves_a_refusing_upstream_in_peace_for_longer_and_longer() {
+    fn backs_off_from_a_refusing_upstream_for_longer_and_longer() {
         let mut now = START;
-        let mut peace = Peace::after(None, 1, now);
+        let mut backoff = UpstreamBackoff::after(None, 1, now);
         for seconds in [10, 20, 40, 80, 160, 300, 300] {
-            assert!(peace.lasts(now + Duration::from_secs(seconds - 1)), "{seconds}");
+            assert!(backoff.lasts(now + Duration::from_secs(seconds - 1)), "{seconds}");
             now = now + Duration::from_secs(seconds);
-            assert!(!peace.lasts(now), "{seconds}");
-            peace = Peace::after(Some(&peace), 1, now);
+            assert!(!backoff.lasts(now), "{seconds}");
+            backoff = UpstreamBackoff::after(Some(&backoff), 1, now);
         }
         let later = now + Duration::from_hours(1);
-        assert!(!Peace::after(Some(&peace), 1, later).lasts(later + Duration::from_secs(10)));
+        assert!(!UpstreamBackoff::after(Some(&backoff), 1, later).lasts(later + Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn counts_the_renewals_of_a_minute() {
+        let mut renewals = RefusalRenewals::default();
+        let noted =
+            [0, 20, 59, 60, 61, 121, 122, 123].map(|at| renewals.note(START + Duration::from_secs(at)));
+        assert_eq!(noted, [false, false, true, true, true, false, false, true]);
     }
 }

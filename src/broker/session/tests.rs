@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use base64::Engine as _;
 use serde_json::Value;
 
 use super::{COOKIE, SessionAsk, SessionId, SessionReply};
@@ -496,4 +497,119 @@ fn logs_sign_ins_and_sign_outs_without_saying_whose() {
     assert_eq!(told, [["sign_in", "granted"], ["sign_in", "login_rejected"], ["sign_out", "ended"]]);
     let logs = logs.join("\n");
     assert!(!logs.contains("example.com") && !logs.contains("'s password") && !logs.contains(&ana[..21]));
+}
+
+const WITHOUT_REFRESH: Grants = Grants { refresh_tokens: false, ..HOUR };
+
+fn forbidden(connection: &str, cookie: &str) -> Call {
+    Call::from_page("GET", &format!("/api/{connection}/things/forbidden")).cookie(Some(cookie))
+}
+
+#[test]
+fn signs_nobody_out_for_a_401_about_one_call() {
+    for grants in [HOUR, WITHOUT_REFRESH] {
+        let site = Site::for_people(11, grants);
+        let ana = sign_in(&site, "acme", "ana", None);
+        let other = sign_in(&site, "bolt", "ana", Some(&ana));
+        for round in 0..30 {
+            let refused = site.call(1, &forbidden("acme", &other));
+            assert_eq!(outcome(&refused), "upstream_unauthorized", "round {round}");
+            assert_eq!(connections(&site, &other), ["acme", "bolt"]);
+        }
+        assert_eq!(served_as(&site, 2, "acme", &other), "ana@example.com");
+        for _ in 0..20 {
+            assert_eq!(outcome(&site.call(1, &forbidden("acme", &other))), "upstream_unauthorized");
+            assert_eq!(served_as(&site, 1, "acme", &other), "ana@example.com");
+            wait(&site, Duration::from_secs(1));
+        }
+        Objects::kill_all(&site.shared);
+        assert_eq!(outcome(&site.call(1, &forbidden("acme", &other))), "upstream_unauthorized");
+        assert_eq!(served_as(&site, 1, "acme", &other), "ana@example.com");
+        let requests = site.shared.provider.requests.borrow().len();
+        assert!(requests <= 2 + 5, "{requests} token requests");
+    }
+}
+
+#[test]
+fn signs_a_person_out_whose_token_is_dead_and_cannot_be_renewed() {
+    let site = Site::for_people(11, WITHOUT_REFRESH);
+    let both = sign_in(&site, "acme", "ana", None);
+    let both = sign_in(&site, "bolt", "ana", Some(&both));
+    assert_eq!(served_as(&site, 1, "acme", &both), "ana@example.com");
+    site.shared.provider.sign_out("ana@example.com", "acme");
+    let once = || {
+        wait(&site, Duration::from_secs(30));
+        served_as(&site, 1, "acme", &both)
+    };
+    let codes: Vec<String> = (0..12).map(|_| once()).collect();
+    assert!(codes[..10].iter().all(|code| code == "upstream_unauthorized"), "{codes:?}");
+    assert_eq!(codes[11], "caller_unauthenticated");
+    assert_eq!(connections(&site, &both), ["bolt"]);
+    // Three addresses tell as much.
+    let ana = sign_in(&site, "acme", "ana", Some(&both));
+    site.shared.provider.sign_out("ana@example.com", "acme");
+    let call = |path: &str| Call::from_page("GET", &format!("/api/acme/things/{path}")).cookie(Some(&ana));
+    let codes = ["a", "b", "c"].map(|path| outcome(&site.call(1, &call(path))));
+    assert_eq!(codes, ["upstream_unauthorized", "upstream_unauthorized", "caller_unauthenticated"]);
+    assert_eq!(connections(&site, &ana), ["bolt"]);
+}
+
+/// Refusals as servers word them.
+fn refusals() -> Vec<(String, u16, Vec<u8>)> {
+    let cases: Vec<Value> = serde_json::from_str(include_str!("../../../tests/data/refusals.json")).unwrap();
+    let read = |case: &Value| {
+        let body = base64::engine::general_purpose::STANDARD.decode(case["body_base64"].as_str().unwrap());
+        let status = u16::try_from(case["status"].as_u64().unwrap()).unwrap();
+        (case["case"].as_str().unwrap().to_owned(), status, body.unwrap())
+    };
+    cases.iter().map(read).collect()
+}
+
+#[test]
+fn tells_a_person_that_the_sign_in_was_refused_however_that_is_worded() {
+    for (case, status, body) in refusals() {
+        let site = site();
+        *site.shared.provider.words.borrow_mut() = Some((status, body, 0));
+        let about_client = case.contains("client");
+        let code = if about_client { "credentials_rejected" } else { "login_rejected" };
+        assert_eq!(guess(&site, 1).code(), code, "{case}");
+    }
+    for (status, code) in [
+        (404, "login_rejected"),
+        (409, "login_rejected"),
+        (408, "token_endpoint_unreachable"),
+        (425, "token_endpoint_unreachable"),
+        (429, "token_endpoint_unreachable"),
+        (500, "token_endpoint_unreachable"),
+    ] {
+        let site = site();
+        *site.shared.provider.words.borrow_mut() = Some((status, b"{}".to_vec(), 0));
+        assert_eq!(guess(&site, 1).code(), code, "{status}");
+    }
+}
+
+#[test]
+fn ends_the_sign_in_whose_refresh_token_is_dead_however_that_is_worded() {
+    for (case, status, body) in refusals() {
+        let site = site();
+        let ana = sign_in(&site, "acme", "ana", None);
+        *site.shared.provider.words.borrow_mut() = Some((status, body, 0));
+        site.shared.provider.sign_out("ana@example.com", "acme");
+        let outcomes = [0, 1].map(|_| served_as(&site, 1, "acme", &ana));
+        if case.contains("client") {
+            assert_eq!(outcomes, ["credentials_rejected", "connection_unavailable"], "{case}");
+            assert_eq!(connections(&site, &ana), ["acme"], "{case}");
+        } else {
+            assert_eq!(outcomes, ["caller_unauthenticated", "caller_unauthenticated"], "{case}");
+            assert!(connections(&site, &ana).is_empty(), "{case}");
+        }
+    }
+    for status in [404, 408, 415, 425, 429, 500, 503] {
+        let site = site();
+        let ana = sign_in(&site, "acme", "ana", None);
+        *site.shared.provider.words.borrow_mut() = Some((status, Vec::new(), 0));
+        site.shared.provider.sign_out("ana@example.com", "acme");
+        assert_ne!(served_as(&site, 1, "acme", &ana), "caller_unauthenticated", "{status}");
+        assert_eq!(connections(&site, &ana), ["acme"], "{status} is no word about the token");
+    }
 }

@@ -26,6 +26,7 @@ fn says_what_to_write_in_each_field() {
     check(&[("CONNECTIONS/api/grant", json!("code"))], &[&format!("CONNECTIONS.api.{grants}")], &["api"]);
     check_field("body", json!("xml"), "body: must be form or json");
     check_field("client_auth", json!("mtls"), "client_auth: must be post, basic or none");
+    check_field("basic_encoding", json!("raw"), "basic_encoding: must be form or none");
     check_field("client_id", json!(7), "client_id: must be a text");
     check_field("client_id", json!(""), "client_id: must not be empty");
     check_field("audience", json!([]), "audience: must be a text");
@@ -190,6 +191,7 @@ fn refuses_token_requests_for_a_static_token() {
         "token_url",
         "body",
         "client_auth",
+        "basic_encoding",
         "client_id",
         "audience",
         "scope",

@@ -80,8 +80,9 @@ fn recover(crowd: &Crowd) -> Result<(), String> {
     for browser in &crowd.browsers {
         for connection in CONNECTIONS {
             let deed = Deed::Call { connection };
-            if (0..8).all(|_| {
-                world.run_for(Duration::from_secs(5));
+            // So long it takes to tell that a token is dead that one address refuses.
+            if (0..12).all(|_| {
+                world.run_for(Duration::from_secs(30));
                 ![200, 401].contains(&crowd.ask(browser, &deed).status)
             }) {
                 return Err("recovery: somebody is neither served nor told to sign in".to_owned());

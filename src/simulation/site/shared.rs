@@ -136,11 +136,30 @@ impl Shared {
 
     /// What the upstream answers to a call of an isolate.
     pub fn upstream_answer(&self, call: &UpstreamCall<'_>) -> (u16, String) {
-        if !self.provider.takes(&bearer(call)) {
+        let calls = self.provider.calls.get() + 1;
+        self.provider.calls.set(calls);
+        let nodes = self.provider.bad_node.get();
+        let is_flaky =
+            self.world.happens(self.provider.flaky.get()) || (nodes > 0 && calls.is_multiple_of(nodes));
+        if Self::is_forbidden(call.url) {
             return (401, "www-authenticate:Bearer".to_owned());
+        }
+        if is_flaky || !self.provider.takes(&bearer(call)) {
+            return match self.provider.refuses_by.get() {
+                401 => (401, "www-authenticate:Bearer".to_owned()),
+                status => {
+                    (status, "www-authenticate:Basic realm=\"a\", Bearer error=\"invalid_token\"".to_owned())
+                }
+            };
         }
         let scripted = self.upstream_script.borrow().clone();
         scripted.unwrap_or_else(|| (200, "content-type:application/json".to_owned()))
+    }
+
+    /// Whether the account may not call this address: the API answers 401 to
+    /// every token.
+    pub fn is_forbidden(url: &str) -> bool {
+        url.contains("/forbidden")
     }
 
     /// What the keeper of `connection` has stored under `key`.

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Held, State, Trouble};
-use crate::broker::keeper::wait::{Peace, Wait};
+use super::{Doubt, Held, State, Trouble};
+use crate::broker::keeper::wait::{RefusalRenewals, UpstreamBackoff, Wait};
 use crate::config::Connection;
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
@@ -16,7 +16,11 @@ struct Record {
     held: Option<HeldRecord>,
     generation: u64,
     wait: Option<Wait>,
-    peace: Option<Peace>,
+    /// The backoff, by the name that other versions know it by.
+    #[serde(rename = "peace")]
+    backoff: Option<UpstreamBackoff>,
+    #[serde(default)]
+    refusal_renewals: RefusalRenewals,
     #[serde(default)]
     rejected_at: Option<UnixTime>,
     #[serde(default)]
@@ -34,6 +38,8 @@ struct HeldRecord {
     unsettled: u8,
     refused: bool,
     for_refused: bool,
+    #[serde(default)]
+    worked: bool,
 }
 
 impl State {
@@ -58,7 +64,8 @@ impl State {
             held: record.held.map(HeldRecord::into_held),
             generation: record.generation,
             wait: record.wait.filter(same),
-            peace: record.peace,
+            backoff: record.backoff,
+            refusal_renewals: record.refusal_renewals,
             rejected_at: record.rejected_at,
             grants: record.grants,
             last_error: record.last_error,
@@ -81,7 +88,8 @@ impl State {
             held: self.held.as_ref().map(|held| held.to_record(identity)),
             generation: self.generation,
             wait: self.wait,
-            peace: self.peace,
+            backoff: self.backoff,
+            refusal_renewals: self.refusal_renewals.clone(),
             rejected_at: self.rejected_at,
             grants: self.grants,
             last_error: self.last_error,
@@ -104,6 +112,7 @@ impl Held {
             unsettled: self.unsettled,
             refused: self.refused,
             for_refused: self.for_refused,
+            worked: self.worked,
         }
     }
 }
@@ -118,6 +127,8 @@ impl HeldRecord {
             unsettled: self.unsettled,
             refused: self.refused,
             for_refused: self.for_refused,
+            worked: self.worked,
+            doubt: Doubt::default(),
         }
     }
 }
