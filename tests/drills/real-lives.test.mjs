@@ -28,6 +28,7 @@ useRealServers();
 // Most of the time is spent waiting for tokens to expire, so all wait at once.
 describe("the broker, in front of", { concurrency: true }, () => {
   for (const server of Object.keys(SERVERS)) {
+    /** @param {string} kind */
     const connection = (kind) => lines[`${server}-${kind}`];
 
     describe(`${server}, called with the credentials of the connection`, { concurrency: true }, () => {

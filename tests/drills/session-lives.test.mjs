@@ -10,10 +10,20 @@ import { startGate } from "../e2e/support/gate.mjs";
 import { Person } from "../e2e/support/person.mjs";
 import { startUpstream } from "../e2e/support/upstream.mjs";
 
+/** @import { Broker } from "../e2e/support/broker.mjs" */
+/** @import { Answer } from "../e2e/support/client.mjs" */
+/** @import { Gate } from "../e2e/support/gate.mjs" */
+/** @import { PersonOptions } from "../e2e/support/person.mjs" */
+/** @import { Connection, ConnectionSettings, TokenRequest, Upstream } from "../e2e/support/upstream.mjs" */
+
 const IDLE_SECONDS = 3;
 const MAX_SECONDS = 10;
 
-// A connection of its own for each test that plays with its token endpoint.
+/**
+ * A connection of its own for each test that plays with its token endpoint.
+ *
+ * @type {{ [id: string]: ConnectionSettings }}
+ */
 const CONNECTIONS = {
   plain: {},
   other: {},
@@ -23,7 +33,15 @@ const CONNECTIONS = {
   "signed-out": { expiresIn: 3 },
 };
 
-let upstream, gate, broker, abroad;
+/** @type {Upstream} */
+let upstream;
+/** @type {Gate} */
+let gate;
+/** @type {Broker} */
+let broker;
+/** @type {Broker} */
+let abroad;
+/** @type {{ [id: string]: Connection }} */
 const c = {};
 
 before(async () => {
@@ -60,28 +78,45 @@ after(async () => {
   await upstream?.close();
 });
 
-/** A person who is signed in to `connections`, the first sign-in first. */
+/**
+ * A person who is signed in to `connections`, the first sign-in first.
+ *
+ * @param {Connection[]} connections
+ */
 async function signedIn(...connections) {
   const person = new Person(broker, ...connections);
   for (const connection of connections) await person.signIn(connection);
   return person;
 }
 
+/** @param {Answer} answer */
 function assertUnauthenticated(answer) {
   assertProblem(answer, 401, "caller_unauthenticated");
   assert.match(answer.headers["www-authenticate"] ?? "", /\S/);
 }
 
-/** A call that succeeded in the name of `person`. */
+/**
+ * A call that succeeded in the name of `person`.
+ *
+ * @param {Person} person
+ * @param {Connection} connection
+ * @param {PersonOptions} [options]
+ */
 async function callsAs(person, connection, options) {
   const answer = assertStatus(await person.call(connection, undefined, options));
   assert.equal(answer.json().person, person.name);
   return answer;
 }
 
+/** @param {TokenRequest[]} requests */
 const types = (requests) => requests.map(({ parameters }) => parameters.grant_type);
 
-/** Holds `text` to be a time in RFC 3339 that is `seconds` from now. */
+/**
+ * Holds `text` to be a time in RFC 3339 that is `seconds` from now.
+ *
+ * @param {number} seconds
+ * @param {string} text
+ */
 function assertIn(seconds, text, tolerance = 20) {
   assert.match(text, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/);
   const left = (Date.parse(text) - Date.now()) / 1_000;
@@ -89,6 +124,7 @@ function assertIn(seconds, text, tolerance = 20) {
 }
 
 describe("time", { concurrency: true }, () => {
+  /** @param {number} at */
   const sleepUntil = (at) => sleep(Math.max(at - Date.now(), 0));
 
   test("that ended a person's token makes one refresh for fifty calls at once", async (t) => {
@@ -98,7 +134,8 @@ describe("time", { concurrency: true }, () => {
     // It may have been renewed behind the calls.
     for (const end = Date.now() + 20_000; ; ) {
       const { length } = requests();
-      await sleepUntil(requests().at(-1).at + ended.settings.expiresIn * 1_000 + 50);
+      const [last] = requests().slice(-1);
+      await sleepUntil(last.at + ended.settings.expiresIn * 1_000 + 50);
       if (requests().length === length) break;
       assert.ok(Date.now() < end, "the token is renewed for nobody, again and again");
     }
@@ -185,9 +222,15 @@ describe("time", { concurrency: true }, () => {
     const count = 1_000;
     const workers = 20;
     const agent = keepAlive();
+    /** @type {[name: string, marker: string, told: unknown][]} */
     const mixUps = [];
+    /** @type {{ [status: number]: number }} */
     const statuses = {};
     const began = Date.now();
+    /**
+     * @param {Person} person
+     * @param {number} worker
+     */
     const work = async (person, worker) => {
       for (let i = 0; i < count / workers; i += 1) {
         const marker = `/echo/${people.indexOf(person)}-${worker}-${i}`;
@@ -205,7 +248,9 @@ describe("time", { concurrency: true }, () => {
     assert.deepEqual(mixUps, []);
     assert.deepEqual(statuses, { 200: 2 * count });
     // The API's own idea of who each call was for.
-    const strays = crowd.requests.filter(({ below, person }) => people[below.split(/[/-]/)[2]]?.name !== person);
+    const strays = crowd.requests.filter(
+      ({ below, person }) => people[Number(below.split(/[/-]/)[2])]?.name !== person,
+    );
     assert.deepEqual(
       strays.map(({ below, person }) => [below, person]),
       [],

@@ -49,7 +49,12 @@ const tokens = (connection) => connection.requests.map(({ token }) => token);
 const types = (connection) => connection.tokenRequests.map(({ parameters }) => parameters.grant_type);
 
 describe("time", { concurrency: true }, () => {
-  // Calls every 50 ms until `done`; every call has to succeed.
+  /**
+   * Calls every 50 ms until `done`; every call has to succeed.
+   *
+   * @param {Connection} connection
+   * @param {() => boolean} done
+   */
   async function inUse(connection, done, limit = 12_000) {
     for (const end = Date.now() + limit; !done(); ) {
       await ok(connection);
@@ -91,8 +96,8 @@ describe("time", { concurrency: true }, () => {
 
   test("that nears the expiry makes no caller wait for the renewal", async () => {
     const connection = c["ahead-of-time"];
-    let release;
-    connection.answerTokenRequest({}, { hold: new Promise((resolve) => (release = resolve)) });
+    const { promise: hold, resolve: release } = Promise.withResolvers();
+    connection.answerTokenRequest({}, { hold });
     try {
       await inUse(connection, () => connection.tokenRequests.length === 2);
       const [first] = connection.issued;
@@ -102,7 +107,7 @@ describe("time", { concurrency: true }, () => {
       assert.ok(Date.now() - began < 1_000, "the calls waited");
       assert.deepEqual(tokens(connection).slice(before), Array(3).fill(first));
     } finally {
-      release();
+      release(undefined);
     }
     await inUse(connection, () => new Set(tokens(connection)).size === 2);
     assert.deepEqual(types(connection), ["password", "refresh_token"]);

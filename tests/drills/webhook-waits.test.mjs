@@ -7,10 +7,17 @@ import { accept, ADMIN_KEY, delivered, listed, settled } from "../e2e/support/ev
 import { until } from "../e2e/support/until.mjs";
 import { startReceiver } from "../e2e/support/receiver.mjs";
 
+/** @import { Broker } from "../e2e/support/broker.mjs" */
+/** @import { DeliveryReply, Inbox, Receiver } from "../e2e/support/receiver.mjs" */
+
 // A wait is shorter by a tenth at most, and the clocks of the two ends round.
 const SECOND_ATTEMPT_MS = 4_400;
 
-let receiver, broker;
+/** @type {Receiver} */
+let receiver;
+/** @type {Broker} */
+let broker;
+/** @type {{ [id: string]: Inbox }} */
 const c = {};
 
 before(async () => {
@@ -26,7 +33,12 @@ after(async () => {
   await receiver?.close();
 });
 
-/** The log lines of the attempts of `inbox`, without the times that they took, once there are `count`. */
+/**
+ * The log lines of the attempts of `inbox`, without the times that they took, once there are `count`.
+ *
+ * @param {Inbox} inbox
+ * @param {number} count
+ */
 async function attempts(inbox, count) {
   const lines = () => broker.logs.filter(({ event, connection }) => event === "webhook" && connection === inbox.id);
   await until(() => lines().length >= count, `line ${count} of ${inbox.id}`);
@@ -36,7 +48,13 @@ async function attempts(inbox, count) {
   });
 }
 
-/** Sends one event, whose first attempt is answered by `answer` and the second by a success. */
+/**
+ * Sends one event, whose first attempt is answered by `answer` and the second by a success.
+ *
+ * @param {Inbox} inbox
+ * @param {DeliveryReply} answer
+ * @param {{ outcome?: string, atLeast?: number }} [expected]
+ */
 async function retried(inbox, answer, { outcome = "refused", atLeast = SECOND_ATTEMPT_MS } = {}) {
   inbox.answer(answer);
   await accept(broker, inbox);
@@ -81,7 +99,11 @@ describe("a receiver", { concurrency: true }, () => {
     });
   });
 
-  /** Waits until `inbox` has one failed event and nothing else, and gives its entry. */
+  /**
+   * Waits until `inbox` has one failed event and nothing else, and gives its entry.
+   *
+   * @param {Inbox} inbox
+   */
   async function failed(inbox) {
     const [entry, ...more] = await until(async () => {
       const all = await listed(broker, inbox.id, "failed");

@@ -327,7 +327,11 @@ describe("the list", () => {
   });
 });
 
-/** Waits until an answer that is asked for now is there and drawn: what was sent before is, too. */
+/**
+ * Waits until an answer that is asked for now is there and drawn: what was sent before is, too.
+ *
+ * @param {Page} page
+ */
 const roundTrip = (page) =>
   page.evaluate(async () => {
     await fetch("").then((response) => response.text());

@@ -15,7 +15,8 @@ const count = (whole, text) => whole.split(text).length - 1;
 
 describe("what a deployment relies on", () => {
   test("finds healthz below every kind of target", () => {
-    for (const [target, basePath, address] of [
+    /** @type {[target: string, basePath: string, address: string | undefined][]} */
+    const places = [
       ["https://porteiro.acme.workers.dev", "", "https://porteiro.acme.workers.dev/healthz"],
       ["https://porteiro.acme.workers.dev", "/broker", "https://porteiro.acme.workers.dev/broker/healthz"],
       ["broker.example.com (custom domain)", "", "https://broker.example.com/healthz"],
@@ -24,7 +25,8 @@ describe("what a deployment relies on", () => {
       ["app.example.com/broker/* (zone name: example.com)", "", undefined],
       ["*.example.com/broker/* (zone name: example.com)", "/broker", undefined],
       ["schedule: 0 0 * * *", "", undefined],
-    ]) {
+    ];
+    for (const [target, basePath, address] of places) {
       assert.equal(healthAddress(target, basePath), address, target);
     }
   });
@@ -58,7 +60,7 @@ describe("what a deployment relies on", () => {
     assert.deepEqual(jobs.map((job) => job.split(":")[0]).slice(-3), ["check", "staging", "production"]);
     const runs = [...text.matchAll(/^ +- run: (.+)$/gm)].map(([, run]) => run);
     assert.equal(runs.length, 6);
-    for (const run of runs) assert.ok(scripts[run.match(/^npm run (\S+)/)?.[1]], run);
+    for (const run of runs) assert.ok(scripts[run.match(/^npm run (\S+)/)?.[1] ?? ""], run);
     const [check] = jobs.filter((job) => job.startsWith("check:"));
     assert.doesNotMatch(check, /secrets\./);
     assert.equal(count(text, "secrets."), 4);

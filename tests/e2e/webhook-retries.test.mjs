@@ -244,7 +244,12 @@ describe("a receiver", { concurrency: true }, () => {
 });
 
 describe("Retry-After", { concurrency: true }, () => {
-  /** From the event's acceptance to its second attempt, by the broker's own clock. */
+  /**
+   * From the event's acceptance to its second attempt, by the broker's own clock.
+   *
+   * @param {Inbox} inbox
+   * @param {DeliveryReply} answer
+   */
   async function waitOf(inbox, answer) {
     const { entry } = await waiting(inbox, answer);
     return Date.parse(entry.next_at) - Date.parse(entry.accepted_at);

@@ -12,6 +12,10 @@ import { startNodeOauth } from "./node-oauth.mjs";
 import { Person } from "./person.mjs";
 import { startRecorder } from "./recorder.mjs";
 
+/** @import { Broker, Secrets, Vars } from "./broker.mjs" */
+/** @import { Answer, CallOptions } from "./client.mjs" */
+/** @import { Line } from "./recorder.mjs" */
+
 export const SERVERS = {
   // Where an access token was revoked, its refresh token is worth nothing any more.
   django: { start: startDjango, outlivesRevocation: false },
@@ -38,7 +42,11 @@ const CLIENTS = {
 
 const BY_SESSION = { callers: ["session"], methods: ["GET", "POST"], paths: ["/api/**"] };
 
-// The connections to each server. Each test has one of its own, so that no test finds what another left.
+/**
+ * The connections to each server. Each test has one of its own, so that no test finds what another left.
+ *
+ * @type {{ [kind: string]: { client: keyof typeof CLIENTS, user?: typeof ANA, fields?: Vars, secrets?: Secrets } }}
+ */
 const CONNECTIONS = {
   password: { client: "desk", user: ANA },
   basic: { client: "desk", user: ANA, fields: { client_auth: "basic" } },
@@ -62,13 +70,23 @@ const CONNECTIONS = {
 };
 const OF_PEOPLE = ["people", "refused", "access-revoked", "refresh-revoked", "idle", "busy", "cut", "left", "both"];
 
-/** @type {import("./broker.mjs").Broker} */
+/** @type {Broker} */
 export let broker;
+/** @type {Awaited<ReturnType<typeof startRecorder>>} */
 let recorder;
-// All that the broker said to anybody.
+/**
+ * All that the broker said to anybody.
+ *
+ * @type {string[]}
+ */
 export const answers = [];
+/** @type {{ [name: string]: Awaited<ReturnType<typeof startDjango | typeof startNodeOauth>> }} */
 export const servers = {};
-// What went over each connection, by its id: django-password, node-password, and so on.
+/**
+ * What went over each connection, by its id: django-password, node-password, and so on.
+ *
+ * @type {{ [id: string]: Line }}
+ */
 export const lines = {};
 
 /** Has the tests of a file use them. */
@@ -81,7 +99,9 @@ export function useRealServers() {
         servers[name] = await start(wanted);
       }),
     );
+    /** @type {Vars} */
     const vars = {};
+    /** @type {Secrets} */
     const secrets = {};
     for (const [server, target] of Object.entries(servers)) {
       for (const [kind, { client, user, fields, secrets: other }] of Object.entries(CONNECTIONS)) {
@@ -121,30 +141,47 @@ export function useRealServers() {
   });
 }
 
-/** Calls the API with the caller's key. */
+/**
+ * Calls the API with the caller's key.
+ *
+ * @param {Line} line
+ * @param {CallOptions} [options]
+ */
 export const get = (line, options) => broker.call(line.api("/api/me"), options);
 
-/** Calls the API, and it says that the token is that of `user`. */
+/**
+ * Calls the API, and it says that the token is that of `user`.
+ *
+ * @param {Line} line
+ * @param {string | null} user
+ */
 export async function isServed(line, user) {
   assert.deepEqual(assertStatus(await get(line)).json(), { user });
 }
 
 /** One of the people that both servers know, at a browser of their own. */
 export class Visitor extends Person {
+  /** @param {typeof ANA} account */
   constructor({ username, password }) {
     super(broker);
     Object.assign(this, { name: username, password });
   }
 
+  /** @param {Line} line */
   get(line) {
     return this.call(line, "/api/me");
   }
 
-  /** Calls the API, and it says that the token is this person's. */
+  /**
+   * Calls the API, and it says that the token is this person's.
+   *
+   * @param {Line} line
+   */
   async isServed(line) {
     assert.deepEqual(assertStatus(await this.get(line)).json(), { user: this.name });
   }
 
+  /** @param {Line} line */
   async isRefused(line) {
     assertProblem(await this.get(line), 401, "caller_unauthenticated");
   }
@@ -154,12 +191,16 @@ export class Visitor extends Person {
   }
 }
 
+/** @param {Line} line */
 export const types = (line) => line.grants.map(({ parameters }) => parameters.grant_type);
 
 /**
  * Of the grants, `least` or more, all but the first are refreshes, and each carried the refresh
  * token that the grant before it had brought. How many there are depends on when the broker
  * renewed ahead of time.
+ *
+ * @param {Line} line
+ * @param {number} least
  */
 export function assertRotated(line, least) {
   const [first, ...refreshes] = types(line);
@@ -173,7 +214,12 @@ export function assertRotated(line, least) {
   assert.equal(new Set(presented).size, presented.length);
 }
 
-/** After the refresh whose answer was lost the same was tried once more and refused; then came grants of the types `more`. */
+/**
+ * After the refresh whose answer was lost the same was tried once more and refused; then came grants of the types `more`.
+ *
+ * @param {Line} line
+ * @param {string[]} more
+ */
 export function assertLost(line, ...more) {
   const since = line.grants.slice(line.grants.findIndex(({ lost }) => lost));
   assert.deepEqual(
@@ -191,7 +237,12 @@ export function assertLost(line, ...more) {
 /** Waits until the last token has expired, and the one that was renewed ahead of time for nobody, too. */
 export const untilCold = () => sleep(2 * SHORT * 1000 + 200);
 
-/** Calls until an answer has `status`; those before may say that the token endpoint cannot be reached. */
+/**
+ * Calls until an answer has `status`; those before may say that the token endpoint cannot be reached.
+ *
+ * @param {number} status
+ * @param {() => Promise<Answer>} call
+ */
 export async function eventually(status, call, limit = 10_000) {
   for (const end = Date.now() + limit; ; ) {
     const answer = await call();
@@ -202,7 +253,13 @@ export async function eventually(status, call, limit = 10_000) {
   }
 }
 
-/** Makes successful calls until the connection was granted `count` tokens. */
+/**
+ * Makes successful calls until the connection was granted `count` tokens.
+ *
+ * @param {Line} line
+ * @param {number} count
+ * @param {() => Promise<unknown>} call
+ */
 export async function inUse(line, count, call) {
   for (const end = Date.now() + 4_000 * count; line.issued.length < count; ) {
     await call();
