@@ -167,10 +167,15 @@ const FAILURES = {
   "too-large": [{ set: { padding: "x".repeat(65 * 1024) } }, 502, "token_response_invalid"],
 };
 
-// Refusals as servers word them, byte for byte.
+/**
+ * Refusals as servers word them, byte for byte.
+ *
+ * @type {{ status: number, content_type: string | null, body_base64: string }[]}
+ */
 const REFUSALS = JSON.parse(readFileSync(new URL("../data/refusals.json", import.meta.url), "utf8"));
 
 REFUSALS.forEach(({ status, content_type: type, body_base64: body }, i) => {
+  /** @type {{ [name: string]: string }} */
   const headers = type === null ? {} : { "Content-Type": type };
   FAILURES[`worded-${i}`] = [{ status, headers, body: Buffer.from(body, "base64") }, 502, "credentials_rejected"];
 });
