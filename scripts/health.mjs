@@ -19,7 +19,26 @@ export async function sayHealth(targets, to, within = WITHIN_MS) {
     if (!address) continue;
     say(`\n==> ${address}`);
     say(`    ${await health(address, within)}`);
+    const open = await isOpen(address);
+    if (open) say(`    ${OPEN}`);
   }
+}
+
+const OPEN =
+  "is answered over plain http, too, where others can read what is sent: have it redirected (Always Use HTTPS). docs/deployment.md#https says how.";
+
+/**
+ * Whether plain `http` is answered at the address, and not by a redirect to `https`.
+ * @param {string} address
+ */
+export async function isOpen(address) {
+  const plain = address.replace(/^https:/, "http:");
+  const asked = fetch(plain, { redirect: "manual", signal: AbortSignal.timeout(5_000) });
+  return asked.then(
+    ({ status, headers }) =>
+      status < 500 && !(status >= 300 && status < 400 && headers.get("location")?.startsWith("https:")),
+    () => false,
+  );
 }
 
 /**

@@ -26,6 +26,7 @@ pub mod registry;
 pub mod report;
 mod route;
 pub mod session;
+mod transport;
 mod webhooks;
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod identity;
 mod jwt;
 mod keys;
 mod limits;
+mod pasted;
 mod problem;
 mod provider;
 mod read;
@@ -32,6 +33,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 pub use caller::ANYONE;
+pub use headers::is_override;
 pub use keys::Keys;
 pub use limits::MAX_LIFETIME;
 pub use problem::{Problem, shown};

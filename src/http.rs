@@ -7,6 +7,8 @@ mod header;
 mod method;
 mod origin;
 mod path;
+mod query;
+mod reading;
 mod trace;
 
 pub use address::{AddressError, EndpointUrl, check_document_url};
@@ -14,6 +16,7 @@ pub use challenge::says_invalid_token;
 pub use head::{Headers, RequestHead};
 pub use header::{HeaderName, is_field_value};
 pub use method::Method;
-pub use origin::Origin;
+pub use origin::{Origin, is_private};
 pub use path::{BadPath, PathPattern, RequestPath};
+pub use query::{carries_token, overrides_method};
 pub use trace::{TRACEPARENT, Trace};

@@ -132,6 +132,12 @@ impl Warnings<'_, '_> {
                 "sends people's own passwords through your page: use it only where the API has no better grant",
             );
         }
+        if let Some(at) = connection.rules.iter().position(posts_alone) {
+            self.add(
+                &format!("{path}.rules[{at}].methods"),
+                "allow POST without PUT, PATCH and DELETE, and where the API reads a method in a form or JSON body (_method, as Laravel, Symfony and Rails do) a POST is any of them: allow POST only where the callers may do all of that",
+            );
+        }
         for (at, rule) in connection.rules.iter().enumerate() {
             self.rule(&format!("{path}.rules[{at}]"), rule, config);
         }
@@ -169,6 +175,12 @@ fn has(fields: Option<&Value>, name: &str) -> bool {
 
 fn writes(method: &Method) -> bool {
     !matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS")
+}
+
+/// Whether a rule allows `POST`, and not all that a body may make of it.
+fn posts_alone(rule: &Rule) -> bool {
+    let allows = |name: &str| rule.methods.iter().any(|method| method.as_str() == name);
+    allows("POST") && !["PUT", "PATCH", "DELETE"].into_iter().all(allows)
 }
 
 fn is_everything(pattern: &PathPattern) -> bool {

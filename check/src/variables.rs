@@ -35,13 +35,14 @@ pub(crate) fn check(scope: &Scope<'_>, top: &Scope<'_>, options: &Options, repor
     }
 
     let names = Names::of(fields, options.local);
-    let plain = fields.iter().filter(|(name, _)| names.are_read(name));
+    let plain = fields.iter().filter(|(name, value)| names.are_read(name, value));
     let plain: Variables = plain.map(|(name, value)| (name.clone(), value.clone())).collect();
     let whole = Whole::of(&plain);
     let problems = whole.problems.iter().filter(|problem| !problem.is_missing_secret());
     report.problems.extend(problems.map(|problem| scope.variable(problem.field(), problem.message())));
 
-    for name in fields.keys().filter(|name| !names.are_read(name) || whole.absent.contains(name)) {
+    let is_wrong = |name: &String, value| !names.are_read(name, value) || whole.absent.contains(name);
+    for (name, _) in fields.iter().filter(|(name, value)| is_wrong(name, value)) {
         let message = match () {
             () if whole.absent.contains(name) || name == ADMIN_KEY => format!(
                 "is a secret and stands here as plain text: remove it, and set it with `{}`",
@@ -94,8 +95,12 @@ impl Names {
     }
 
     /// Whether a variable of this name is read as it stands in the file.
-    fn are_read(&self, name: &str) -> bool {
-        VARIABLES.contains(&name) || self.open.contains(name) || (self.local && self.secret.contains(name))
+    fn are_read(&self, name: &str, value: &Value) -> bool {
+        // An empty one is no secret, and means that the client has none.
+        let is_empty_client_secret = || value == "" && name.ends_with("_CLIENT_SECRET");
+        VARIABLES.contains(&name)
+            || self.open.contains(name)
+            || (self.secret.contains(name) && (self.local || is_empty_client_secret()))
     }
 }
 

@@ -9,6 +9,7 @@ export type ProblemCode =
   | "connection_unavailable"
   | "credentials_rejected"
   | "cross_site_request"
+  | "insecure_transport"
   | "internal"
   | "login_rejected"
   | "method_not_allowed"

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::answer::{Draft, Refused};
+use super::cors::has_sound_origin;
 use super::log::{self, CallLine};
 use super::ports::Ports;
 use super::{Broker, Code};
@@ -101,7 +102,8 @@ fn check_operator(head: &RequestHead<'_>, config: &Config) -> Result<(), Refused
         return Err(unproven(true));
     }
     let is_own = |origin| origin == head.own_origin();
-    let is_own_page = matches!(head.headers.value("sec-fetch-site"), None | Some("same-origin" | "none"))
+    let is_own_page = has_sound_origin(head)
+        && matches!(head.headers.value("sec-fetch-site"), None | Some("same-origin" | "none"))
         && head.headers.value("origin").is_none_or(is_own);
     if is_basic && !is_own_page { Err(Code::CrossSiteRequest.into()) } else { Ok(()) }
 }

@@ -3,7 +3,9 @@
 use super::Code;
 use super::cors::Cors;
 use super::fields::FieldLines;
+use super::ports::BodyFailure;
 use crate::http::RequestHead;
+use crate::secret::Secret;
 
 /// The header fields of every answer.
 pub const COMMON_FIELDS: [(&str, &str); 6] = [
@@ -41,6 +43,8 @@ pub enum Body<R> {
     Page(&'static str),
     /// The upstream's, streamed.
     Upstream(R),
+    /// The same, but that this token is struck out in the first part of it.
+    Veiled(R, Secret),
 }
 
 /// What is to be answered, but for the fields that every answer has.
@@ -104,6 +108,15 @@ pub(super) struct Refused {
     /// Whether the credential that is missing is the operator's, which a browser
     /// asks for.
     pub is_operators: bool,
+}
+
+impl From<BodyFailure> for Code {
+    fn from(failure: BodyFailure) -> Self {
+        match failure {
+            BodyFailure::TooLarge => Self::BodyTooLarge,
+            BodyFailure::Gone => Self::BadRequest,
+        }
+    }
 }
 
 impl From<Code> for Refused {

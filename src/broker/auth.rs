@@ -180,6 +180,7 @@ impl<P: Ports> Request<'_, P> {
             self.credentials.seal(next.name(), self.keys, &nonce).map_err(|_| Code::Internal)?;
         let ask = SessionAsk::SignIn(SignIn {
             connection: self.connection.id.clone(),
+            identity: self.connection.identity,
             proof: id.map(SessionId::proof),
             next_proof: next.proof(),
             credentials,

@@ -9,7 +9,7 @@ use super::log::CallLine;
 use super::ports::Ports;
 use super::registry::{self, Found};
 use super::route::Route;
-use super::{Broker, Code, admin, auth, proxy, webhooks};
+use super::{Broker, Code, admin, auth, proxy, transport, webhooks};
 use crate::http::{Method, RequestHead};
 
 /// Answers one request and writes its log line.
@@ -53,13 +53,12 @@ async fn serve<'a, P: Ports>(
     let config = broker.config();
     if route.is_for_pages() && cors::is_preflight(head) {
         cors.check()?;
-        let found = named.found().ok();
-        let connection = found.and_then(|found| found.connection.as_deref());
         let mut draft = Draft::empty(204);
-        draft.fields = cors::preflight_fields(head, config, connection);
+        draft.fields = cors::preflight_fields(head);
         draft.vary = Some("Access-Control-Request-Method, Access-Control-Request-Headers".to_owned());
         return Ok(draft);
     }
+    transport::check(head, config, &route)?;
     match route {
         Route::Health => {
             Refused::other_methods(head, "GET, HEAD")?;
@@ -96,7 +95,20 @@ async fn serve<'a, P: Ports>(
             cors.check()?;
             auth::sign_out(broker, ports, head, cors, line).await
         }
-        Route::Webhook { .. } => webhooks::receive(broker, ports, head, named.found(), line).await,
+        Route::Webhook { connection } => {
+            let mut body = None;
+            let received = webhooks::receive(broker, ports, head, named.found(), &mut body, line).await;
+            match received {
+                Err(refused) if named.may_be_old() && webhooks::may_be_otherwise(refused.code) => {
+                    if !registry::may_read_anew(broker, &**ports, connection) {
+                        return Err(refused);
+                    }
+                    let found = named.read_anew(broker, &**ports, connection).await;
+                    webhooks::receive(broker, ports, head, found, &mut body, line).await
+                }
+                received => received,
+            }
+        }
         Route::Admin(path) => admin::answer(broker, ports, head, path, line).await,
         Route::Nowhere => Err(Code::NotFound.into()),
     }

@@ -56,7 +56,8 @@ impl<'a> Proof<'a> {
     ///
     /// # Errors
     /// `caller_unauthenticated` where nobody is proven, or where a credential
-    /// was sent that is none.
+    /// was sent that is none; `operation_not_allowed` where all that is proven is
+    /// a person whom the connection does not know.
     pub async fn read<P: Ports>(
         broker: &'a Rc<Broker>,
         ports: &Rc<P>,
@@ -85,6 +86,12 @@ impl<'a> Proof<'a> {
         let mut callers = connection.rules.iter().flat_map(|rule| &rule.callers);
         if proof.is_named() || proof.person.is_some() || callers.any(|caller| proof.covers(caller)) {
             return Ok(proof);
+        }
+        // Who is signed in is somebody, also where no rule lets them: a page that is
+        // told otherwise signs them in again for ever.
+        let is_unasked = config.session.is_some() && !proof.asks_for_person(connection);
+        if is_unasked && Person::read(&**ports, head, connection, false).await?.is_some() {
+            return Err(Refused::from(Code::OperationNotAllowed).into());
         }
         Err(Refused::from(Code::CallerUnauthenticated).into())
     }
@@ -222,7 +229,7 @@ pub(super) fn network(head: &RequestHead<'_>) -> String {
 
 /// The Bearer credential of a request (RFC 6750 §2.1). Other schemes are not
 /// the broker's: a browser sends Basic credentials of a whole site by itself.
-fn bearer<'a>(head: &RequestHead<'a>) -> Option<&'a str> {
+pub(super) fn bearer<'a>(head: &RequestHead<'a>) -> Option<&'a str> {
     let (scheme, credential) = head.headers.value("authorization")?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| credential.trim())
 }

@@ -3,10 +3,10 @@
 //! Source: the Fetch standard's CORS protocol.
 
 use super::Code;
-use super::fields::{self, FieldLines};
+use super::fields::FieldLines;
 use super::session;
-use crate::config::{Config, Connection};
-use crate::http::{HeaderName, Origin, RequestHead, TRACEPARENT};
+use crate::config::{Config, is_override};
+use crate::http::{HeaderName, Origin, RequestHead};
 
 /// Seconds for which a browser may keep a preflight's answer: what Chromium
 /// caps it at.
@@ -152,7 +152,7 @@ impl<'a> Page<'a> {
 /// Whether the broker was called at an address that can be its own: `https`,
 /// or on this machine. A page of another name that resolves to this machine
 /// (DNS rebinding) does not count.
-fn has_sound_origin(head: &RequestHead<'_>) -> bool {
+pub(super) fn has_sound_origin(head: &RequestHead<'_>) -> bool {
     Origin::parse(head.own_origin()).is_some()
 }
 
@@ -163,30 +163,24 @@ pub(super) fn is_preflight(head: &RequestHead<'_>) -> bool {
         && head.headers.value("access-control-request-method").is_some()
 }
 
-/// The fields that answer a preflight: the method asked for, and those of the
-/// headers asked for that the broker reads or passes on.
-pub(super) fn preflight_fields(
-    head: &RequestHead<'_>,
-    config: &Config,
-    connection: Option<&Connection>,
-) -> FieldLines {
+/// How many of the headers asked for are looked at.
+const MOST_ASKED: usize = 64;
+
+/// The fields that answer a preflight: the method asked for, and the headers asked
+/// for. What does not pass is dropped from the call, so that it may come: what
+/// a page's monitoring adds is no reason not to serve it. A header that would
+/// have another method or path carried out may not: without it the call is
+/// another one than the page meant.
+pub(super) fn preflight_fields(head: &RequestHead<'_>) -> FieldLines {
     let mut lines = FieldLines::default();
     let method = head.headers.value("access-control-request-method").and_then(crate::http::Method::parse);
     if let Some(method) = method.filter(|method| !method.is_never_allowed()) {
         lines.push("access-control-allow-methods", method.as_str());
     }
-    let further = connection.map_or(&[][..], |connection| &connection.request_headers);
     let wanted = head.headers.value("access-control-request-headers").unwrap_or_default();
-    let allowed: Vec<String> = wanted
-        .split(',')
-        .filter_map(|name| HeaderName::parse(name.trim()))
-        .filter(|name| {
-            matches!(name.as_str(), "authorization" | TRACEPARENT)
-                || config.token_fields.contains(name)
-                || fields::goes_upstream(name.as_str(), further)
-        })
-        .map(|name| name.as_str().to_owned())
-        .collect();
+    let wanted = wanted.split(',').take(MOST_ASKED).filter_map(|name| HeaderName::parse(name.trim()));
+    let allowed: Vec<String> =
+        wanted.filter(|name| !is_override(name)).map(|name| name.as_str().to_owned()).collect();
     if !allowed.is_empty() {
         lines.push("access-control-allow-headers", &allowed.join(", "));
     }

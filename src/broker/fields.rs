@@ -1,5 +1,7 @@
 //! Which header fields pass, both ways: allow-lists, never lists of exceptions.
 
+use percent_encoding::percent_decode_str;
+
 use crate::config::Connection;
 use crate::http::{HeaderName, Headers, TRACEPARENT};
 
@@ -13,15 +15,14 @@ impl FieldLines {
         Self(String::with_capacity(1024))
     }
 
-    /// Adds a field. A line break in the value would be another field: such a
-    /// field is left out.
+    /// Adds a field. A line break in the value would be another field, and no
+    /// other control character stands in one (RFC 9110 §5.5): such a field is
+    /// left out.
     pub fn push(&mut self, name: &str, value: &str) {
-        let is_sound = value.bytes().all(|b| !matches!(b, b'\r' | b'\n'));
-        debug_assert!(is_sound, "a field value has no line break");
-        if !is_sound {
-            return;
+        debug_assert!(!value.contains(['\r', '\n']), "a field value has no line break");
+        if !has_control(value) {
+            self.push_sound(name, &[value]);
         }
-        self.push_sound(name, &[value]);
     }
 
     /// Adds a field whose value, in parts, has no line break.
@@ -87,6 +88,11 @@ fn comes_back(name: &str, further: &[HeaderName]) -> bool {
             | "link"
             | "accept-ranges"
             | "date"
+            // What belongs to `Prefer` and to methods that pass.
+            | "preference-applied"
+            | "allow"
+            | "accept-patch"
+            | "accept-post"
     ) || name.starts_with("ratelimit")
         || name.starts_with("x-ratelimit-")
         || is_among(name, further)
@@ -124,15 +130,67 @@ pub(super) fn upstream_fields(
 }
 
 /// The fields of the upstream's response that the caller gets, but for
-/// `Location` and `Vary`.
-pub(super) fn caller_fields(headers: &Headers<'_>, connection: &Connection) -> FieldLines {
+/// `Location` and `Vary`. One that tells the `token` which was just sent is left
+/// out, and an address that the runtime could not read.
+pub(super) fn caller_fields(headers: &Headers<'_>, connection: &Connection, token: &str) -> FieldLines {
     let mut lines = FieldLines::with_room();
     for (name, value) in headers.iter() {
-        if comes_back(name, &connection.response_headers) {
+        let passes = comes_back(name, &connection.response_headers)
+            && !tells(value, token)
+            && !(matches!(name, "link" | "content-location") && is_mangled(value));
+        if passes {
             lines.push(name, value);
         }
     }
     lines
+}
+
+/// From how many bytes a token is no word that stands somewhere by chance.
+const TELLING: usize = 8;
+
+/// Whether `token` stands in `value`, as it is or percent-encoded: an echo or a
+/// page for debugging hands it back.
+pub(super) fn tells(value: &str, token: &str) -> bool {
+    if token.len() < TELLING || value.len() < token.len() {
+        return false;
+    }
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    value.contains(token)
+        || (value.contains('%') && {
+            let once = decoded(value);
+            once.contains(token) || decoded(&once).contains(token)
+        })
+}
+
+/// Whether `value` had bytes that are no UTF-8: the runtime has put another
+/// character in their place.
+pub(super) fn is_mangled(value: &str) -> bool {
+    value.contains(char::REPLACEMENT_CHARACTER)
+}
+
+/// Whether a field of the caller that goes to the upstream has a control
+/// character: what a server makes of one nobody knows.
+pub(super) fn has_stray_control(headers: &Headers<'_>, connection: &Connection) -> bool {
+    headers.iter().any(|(name, value)| has_control(value) && goes_upstream(name, &connection.request_headers))
+}
+
+fn has_control(value: &str) -> bool {
+    value.bytes().any(|b| b.is_ascii_control() && b != b'\t')
+}
+
+/// Whether the body of an answer is one in which pages for debugging come, which
+/// may tell `token`: the `status` is an error's, and the type a text's, or none.
+pub(super) fn may_tell(status: u16, headers: &Headers<'_>, token: &str) -> bool {
+    if status < 400 || token.len() < TELLING {
+        return false;
+    }
+    let media_type = headers.value("content-type").unwrap_or_default().to_ascii_lowercase();
+    let media_type = media_type.split(';').next().unwrap_or_default().trim();
+    media_type.is_empty()
+        || media_type.starts_with("text/")
+        || ["json", "html", "xml", "yaml", "javascript", "urlencoded"]
+            .iter()
+            .any(|text| media_type.contains(text))
 }
 
 /// Whether a request that can have no body comes with one (RFC 9110 §9.3.1):
@@ -151,4 +209,51 @@ pub(super) fn is_loop(headers: &Headers<'_>) -> bool {
 
 fn is_among(name: &str, further: &[HeaderName]) -> bool {
     further.iter().any(|known| known.as_str() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_token_as_it_is_and_percent_encoded() {
+        let token = "12|a+b/c=d.e";
+        for value in [
+            token,
+            "Bearer 12|a+b/c=d.e",
+            "<https://a.example/?t=12%7Ca%2Bb%2Fc%3Dd.e>; rel=next",
+            "12%7ca%2bb%2fc%3dd%2Ee",
+            "12%257Ca%252Bb%252Fc%253Dd.e",
+        ] {
+            assert!(tells(value, token), "{value}");
+        }
+        for value in ["", "12|a+b/c=d.", "12|A+b/c=d.e", "%", "12%7"] {
+            assert!(!tells(value, token), "{value}");
+        }
+        assert!(!tells("a short one", "short"), "it may stand there by chance");
+    }
+
+    #[test]
+    fn looks_at_texts_of_errors_only() {
+        let looks = |status, media_type: &str| {
+            may_tell(status, &Headers::new(&format!("content-type:{media_type}")), "a token of some length")
+        };
+        for text in [
+            "text/html; charset=utf-8",
+            "text/plain",
+            "application/json",
+            "Application/Problem+JSON",
+            "application/xhtml+xml",
+            "application/xml",
+            "application/x-www-form-urlencoded",
+            "",
+        ] {
+            assert!(looks(400, text) && looks(599, text) && !looks(200, text) && !looks(302, text), "{text}");
+        }
+        for other in ["image/png", "application/octet-stream", "application/pdf", "video/mp4"] {
+            assert!(!looks(500, other), "{other}");
+        }
+        assert!(may_tell(500, &Headers::new(""), "a token of some length"));
+        assert!(!may_tell(500, &Headers::new(""), "short"));
+    }
 }

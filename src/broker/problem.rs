@@ -3,8 +3,6 @@
 
 use serde::Serialize;
 
-use super::ports::BodyFailure;
-
 /// A public error code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Code {
@@ -24,6 +22,8 @@ pub enum Code {
     OperationNotAllowed,
     /// Another site may have made the browser send it.
     CrossSiteRequest,
+    /// A credential came over a connection that others can read.
+    InsecureTransport,
     /// Nothing is at this address.
     NotFound,
     /// No connection has this name.
@@ -60,18 +60,9 @@ pub enum Code {
     UpstreamTimeout,
 }
 
-impl From<BodyFailure> for Code {
-    fn from(failure: BodyFailure) -> Self {
-        match failure {
-            BodyFailure::TooLarge => Self::BodyTooLarge,
-            BodyFailure::Gone => Self::BadRequest,
-        }
-    }
-}
-
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::BadRequest,
         Self::BadPath,
         Self::CallerUnauthenticated,
@@ -80,6 +71,7 @@ impl Code {
         Self::OriginNotAllowed,
         Self::OperationNotAllowed,
         Self::CrossSiteRequest,
+        Self::InsecureTransport,
         Self::NotFound,
         Self::UnknownConnection,
         Self::MethodNotAllowed,
@@ -145,14 +137,14 @@ impl Code {
                 "bad_request",
                 "Bad request",
                 "The request cannot be passed on as it is.",
-                "Do not send an access_token parameter, nor a body with GET or HEAD; send a sign-in as JSON with a username and a password; do not load an answer as a script, a style or a worker, nor call the broker through itself.",
+                "Do not send an access_token parameter, nor one that names another method, nor a control character in a header field, nor a body with GET or HEAD; send a sign-in as JSON with a username and a password; do not load an answer as a script, a style or a worker, nor call the broker through itself.",
             ),
             Self::BadPath => (
                 400,
                 "bad_path",
                 "Bad path",
                 "The path has a segment that a server could read as another path.",
-                "Remove dot segments, empty segments, backslashes, control characters and encoded slashes from the path.",
+                "Remove dot segments, empty segments, backslashes, control characters and encoded slashes from the path, also those that are encoded twice or that Unicode has in their place, and an encoded ? or # before another segment.",
             ),
             Self::CallerUnauthenticated => (
                 401,
@@ -195,6 +187,13 @@ impl Code {
                 "Cross-site request",
                 "The request comes with a session's cookie, but not provably from a page that may call.",
                 "Call with fetch from a page whose origin is in ALLOWED_ORIGINS, or from the broker's own origin.",
+            ),
+            Self::InsecureTransport => (
+                403,
+                "insecure_transport",
+                "Insecure transport",
+                "The request came over plain http, where others can read the credential in it.",
+                "Call the https address, and replace the credential that was sent. The operator has http redirected before the broker.",
             ),
             Self::NotFound => (
                 404,

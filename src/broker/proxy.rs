@@ -1,5 +1,6 @@
 //! Proxied calls: the checks, the token, the upstream, and what comes back.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::access_tokens::{self, RefusedCall};
@@ -14,8 +15,7 @@ use super::ports::{Ports, UpstreamAnswer, UpstreamCall, UpstreamFailure};
 use super::registry::Found;
 use super::{Broker, Code, rates, report};
 use crate::config::{Config, Connection, Grant};
-use crate::form;
-use crate::http::{RequestHead, RequestPath, Trace, says_invalid_token};
+use crate::http::{RequestHead, RequestPath, Trace, carries_token, overrides_method, says_invalid_token};
 use crate::jose::Invalid;
 use crate::secret::{Fingerprint, Secret};
 use crate::token::AccessToken;
@@ -51,16 +51,12 @@ pub(super) async fn pass_on<'a, P: Ports>(
         rates::take(broker, ports, limit, &[id, &rule, permission.caller, &who]).await?;
     }
     Cors::check_destination(head)?;
-    let carries_token = head.query().is_some_and(|query| form::has_parameter(query, "access_token"));
-    let stray_body = fields::has_stray_body(head.method, &head.headers);
-    if carries_token || stray_body || fields::is_loop(&head.headers) {
-        return Err(Code::BadRequest.into());
-    }
+    check_request(head, connection)?;
     let url = upstream_url(connection, path, head);
     // Whoever else calls has nothing recorded at the operator's expense.
     let trace = trace.map(|trace| if proof.has_key() { trace } else { trace.unsampled() });
     let trace = trace.unwrap_or_else(|| Trace::new(line.request_id));
-    let call = Call { ports, head, config, connection, url: &url, trace };
+    let call = Call { ports, head, config, connection, url: &url, trace, sent: RefCell::default() };
     let answer = match &connection.grant {
         Grant::Static { token } => call.send_static(broker, token, line).await?,
         Grant::SignIn { .. } => {
@@ -85,6 +81,17 @@ fn refuses_token<R>(answer: &UpstreamAnswer<R>) -> bool {
     answer.status == 401 || ((400..500).contains(&answer.status) && is_plain())
 }
 
+/// Fails where an upstream could take the request for another one than a rule
+/// allowed, or where it cannot be passed on as it is.
+fn check_request(head: &RequestHead<'_>, connection: &Connection) -> Result<(), Code> {
+    let is_other = |query| carries_token(query) || overrides_method(query);
+    let is_refused = head.query().is_some_and(is_other)
+        || fields::has_stray_body(head.method, &head.headers)
+        || fields::is_loop(&head.headers)
+        || fields::has_stray_control(&head.headers, connection);
+    if is_refused { Err(Code::BadRequest) } else { Ok(()) }
+}
+
 fn upstream_url(connection: &Connection, path: RequestPath<'_>, head: &RequestHead<'_>) -> String {
     let query = head.query();
     let mut url = String::with_capacity(connection.base_url.as_base().len() + head.url.len());
@@ -105,6 +112,8 @@ struct Call<'c, P> {
     connection: &'c Rc<Connection>,
     url: &'c str,
     trace: Trace<'c>,
+    /// The value of the field that carried the token last.
+    sent: RefCell<Option<Secret>>,
 }
 
 impl<P: Ports> Call<'_, P> {
@@ -213,6 +222,7 @@ impl<P: Ports> Call<'_, P> {
             timeout: self.connection.timeout,
             replay_bytes,
         };
+        self.sent.replace(Some(token.clone()));
         let sent_at = self.ports.now();
         let answer = self.ports.send(&call).await;
         line.note_upstream(self.ports.now().since(sent_at));
@@ -244,12 +254,16 @@ impl<P: Ports> Call<'_, P> {
             self.ports.discard(answer.response);
             return Err(Code::UpstreamUnreachable.into());
         }
+        let sent = self.sent.take().unwrap_or_else(|| Secret::new(String::new()));
+        let token = bare(sent.expose());
         let headers = answer.headers();
-        let mut fields = fields::caller_fields(&headers, self.connection);
-        let vary = headers.value("vary").map(str::to_owned);
+        let mut fields = fields::caller_fields(&headers, self.connection, token);
+        let vary = headers.value("vary").filter(|vary| !fields::tells(vary, token)).map(str::to_owned);
         if let Some(location) = headers.value("location") {
             let redirects = (300..400).contains(&answer.status) && answer.status != 304;
-            match self.connection.base_url.path_within(self.url, location) {
+            let is_safe = !fields::is_mangled(location) && !fields::tells(location, token);
+            let within = is_safe.then(|| self.connection.base_url.path_within(self.url, location)).flatten();
+            match within {
                 Some(path) => {
                     let (own, id) = (self.head.own_origin(), &self.connection.id);
                     fields.push("location", &format!("{own}{base_path}/api/{id}{path}"));
@@ -261,6 +275,16 @@ impl<P: Ports> Call<'_, P> {
                 None => {}
             }
         }
-        Ok(Draft { status: answer.status, fields, vary, body: Body::Upstream(answer.response) })
+        let body = if fields::may_tell(answer.status, &headers, token) {
+            Body::Veiled(answer.response, Secret::new(token.to_owned()))
+        } else {
+            Body::Upstream(answer.response)
+        };
+        Ok(Draft { status: answer.status, fields, vary, body })
     }
+}
+
+/// The token in the value of its field, without a scheme.
+fn bare(value: &str) -> &str {
+    value.split_once(' ').map_or(value, |(_, token)| token)
 }

@@ -31,6 +31,9 @@ const FRESH: Duration = Duration::from_secs(30);
 /// How long what was read is used at most.
 const USABLE: Duration = Duration::from_mins(1);
 
+/// How soon what was just read may be read anew.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
 /// How often within a second an isolate asks for what the cache does not know:
 /// any stranger can name connections that are none.
 const MOST_ASKS: u32 = 200;
@@ -118,6 +121,11 @@ impl Registry {
         found
     }
 
+    /// Whether what is held of `id` was read a while ago.
+    fn is_older(&self, id: &str, now: UnixTime) -> bool {
+        self.held.borrow().get(id).is_none_or(|entry| now >= entry.read_at + READ_AGAIN)
+    }
+
     fn may_ask(&self, now: UnixTime) -> bool {
         let second = now.as_millis() / 1_000;
         let (asked_in, asks) = self.asks.get();
@@ -160,6 +168,12 @@ pub(super) async fn find<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>, id: &str)
         }));
     }
     Ok(found)
+}
+
+/// Whether [`read_anew`] may be done for what anybody may have sent.
+pub(super) fn may_read_anew<P: Ports>(broker: &Broker, ports: &P, id: &str) -> bool {
+    let now = ports.now();
+    broker.registry.is_older(id, now) && broker.registry.may_ask(now)
 }
 
 /// The connection called `id`, as its keeper has it: what was read elsewhere

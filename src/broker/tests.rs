@@ -1,6 +1,7 @@
 //! Whole calls over simulated surroundings.
 
 mod audit;
+mod boundaries;
 mod callers;
 mod connections;
 mod operators;
@@ -275,7 +276,7 @@ fn answers_preflights_itself() {
     assert_eq!((answered.status, answered.body.as_str()), (204, ""));
     assert_eq!(answered.field("access-control-max-age"), Some("7200"));
     assert_eq!(answered.field("access-control-allow-methods"), Some("POST"));
-    assert_eq!(answered.field("access-control-allow-headers"), Some("authorization, content-type"));
+    assert_eq!(answered.field("access-control-allow-headers"), Some("authorization, content-type, x-evil"));
     assert_eq!(answered.field("access-control-allow-origin"), Some("https://app.example"));
     assert!(answered.field("vary").unwrap().starts_with("Origin, Access-Control-Request-Method"));
     let refused = check(&site, &preflight.field("origin", "https://evil.example"), 403, "origin_not_allowed");

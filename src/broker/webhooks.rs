@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use zeroize::Zeroizing;
+
 use super::answer::{Draft, Refused};
 use super::deliveries::{DeliveriesAsk, DeliveriesReply, event_record};
 use super::log::CallLine;
@@ -10,22 +12,34 @@ use super::registry::{Found, Inlet};
 use super::{Broker, Code};
 use crate::config::Webhook;
 use crate::http::RequestHead;
-use crate::secret::{Place, Secret};
+use crate::secret::{Fingerprint, Place, Secret};
 use crate::token::Nonce;
 use crate::webhook::{Event, Proof, Rejection};
 
+/// Whether an event that was refused so may be taken by a newer registration of
+/// its connection.
+pub(super) const fn may_be_otherwise(code: Code) -> bool {
+    matches!(code, Code::WebhookRejected | Code::Misconfigured | Code::NotFound)
+}
+
 /// Takes an event in: it is proven, stored without its proof, and then
-/// acknowledged. Who delivers it comes to that later.
+/// acknowledged. Who delivers it comes to that later, and looks whether what
+/// proved it counts there. The `body` that was read stays where a registered
+/// connection may have to be read anew.
+///
+/// # Errors
+/// `misconfigured` also where who delivers knows the connection otherwise.
 pub(super) async fn receive<'a, P: Ports>(
     broker: &'a Rc<Broker>,
     ports: &Rc<P>,
     head: &RequestHead<'_>,
     found: Result<&'a Found, Refused>,
+    body: &mut Option<Zeroizing<Vec<u8>>>,
     line: &mut CallLine<'a>,
 ) -> Result<Draft<P::Response>, Refused> {
     Refused::other_methods(head, "POST")?;
     let config = broker.config();
-    let Found { id, webhook, .. } = found?;
+    let Found { id, webhook, version, .. } = found?;
     line.connection = Some(id);
     let webhook = match webhook {
         Inlet::None => return Err(Code::NotFound.into()),
@@ -37,35 +51,45 @@ pub(super) async fn receive<'a, P: Ports>(
         Proof::Header(name) => Some(check_field(head, name.as_str(), webhook)?),
         Proof::Member(_) => None,
     };
-    let body = ports.body(webhook.max_bytes).await.map_err(Code::from)?;
-    let event = Event::read(&body, &webhook.proof, &webhook.account_tokens, &webhook.id_members, id);
+    let read = match body.take() {
+        Some(read) if read.len() > webhook.max_bytes => return Err(Code::BodyTooLarge.into()),
+        Some(read) => read,
+        None => ports.body(webhook.max_bytes).await.map_err(Code::from)?,
+    };
+    let event = Event::read(&read, &webhook.proof, &webhook.account_tokens, &webhook.id_members, id);
     // Each copy may be long, and others come in meanwhile.
-    drop(body);
-    let Event { id: webhook_id, body, token } = event.map_err(|rejection| match rejection {
+    *body = version.map(|_| read);
+    let Event { id: webhook_id, body: event, token } = event.map_err(|rejection| match rejection {
         Rejection::NotJson => Code::BadRequest,
         Rejection::NotProven => Code::WebhookRejected,
     })?;
-    line.account_token = by_field.or(token).and_then(Place::number);
+    let (place, proof) = by_field.or(token).ok_or(Code::WebhookRejected)?;
+    line.account_token = place.number();
     let name = event_record(id, &webhook_id);
-    let event = keys.seal(&name, body.as_bytes(), &Nonce(ports.bytes())).map_err(|_| Code::Internal)?;
-    drop(body);
+    let sealed = keys.seal(&name, event.as_bytes(), &Nonce(ports.bytes())).map_err(|_| Code::Internal)?;
+    drop(event);
     line.webhook_id = Some(webhook_id.clone());
-    match ports.ask_deliveries(id, &DeliveriesAsk::Accept { id: webhook_id, event }).await {
+    let ask = DeliveriesAsk::Accept { id: webhook_id, event: sealed, proof };
+    match ports.ask_deliveries(id, &ask).await {
         Ok(DeliveriesReply::Accepted) => Ok(Draft::empty(webhook.accepted_status)),
+        Ok(DeliveriesReply::NotProven) => Err(Code::Misconfigured.into()),
         // The sender comes again.
         _ => Err(Refused::unavailable(Code::Internal, 1)),
     }
 }
 
-/// The place of the account token in the header field called `name`.
+/// The place and the digest of the account token in the header field called
+/// `name`.
 ///
 /// # Errors
 /// `webhook_rejected` where it does not prove the sender.
-fn check_field(head: &RequestHead<'_>, name: &str, webhook: &Webhook) -> Result<Place, Code> {
+fn check_field(head: &RequestHead<'_>, name: &str, webhook: &Webhook) -> Result<(Place, Fingerprint), Code> {
     let value = head.headers.value(name).unwrap_or_default();
     let token = match value.split_once(' ') {
         Some((scheme, token)) if name == "authorization" && scheme.eq_ignore_ascii_case("bearer") => token,
         _ => value,
     };
-    webhook.account_tokens.place(&Secret::new(token.to_owned())).ok_or(Code::WebhookRejected)
+    let presented = Secret::new(token.to_owned()).fingerprint();
+    let place = webhook.account_tokens.place(presented).ok_or(Code::WebhookRejected)?;
+    Ok((place, presented))
 }

@@ -73,7 +73,7 @@ fn read_key(secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>) -> Option<Keys> 
         reader.report_table("must have another name: ADMIN_KEY is the operators' key");
         return None;
     }
-    let keys = secrets.required("KEY", reader)?;
+    let keys = secrets.list("KEY", true, reader)?;
     let keys = Keys::parse(&keys, MIN_KEY_BYTES, "must be 32 characters or more, each key of several");
     keys.map_err(|message| reader.report_variable(variable, message)).ok()
 }

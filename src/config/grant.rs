@@ -105,7 +105,7 @@ pub(super) fn read(
         Some(GrantKind::Password) => {
             let endpoint = read_endpoint(reader, secrets, preset, base_url);
             let username = secrets.required("USERNAME", reader);
-            let password = secrets.required("PASSWORD", reader);
+            let password = secrets.password("PASSWORD", reader);
             Some(Grant::Password { endpoint: endpoint?, username: username?, password: password? })
         }
         Some(GrantKind::ClientCredentials) => {
@@ -114,7 +114,7 @@ pub(super) fn read(
         }
         Some(GrantKind::RefreshToken) => {
             let endpoint = read_endpoint(reader, secrets, preset, base_url);
-            let refresh_token = secrets.required("REFRESH_TOKEN", reader);
+            let refresh_token = secrets.token("REFRESH_TOKEN", None, reader);
             Some(Grant::RefreshToken { endpoint: endpoint?, refresh_token: refresh_token? })
         }
         None => {
@@ -130,7 +130,11 @@ fn read_static(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<Gra
             reader.report(field, "has no meaning with a static token");
         }
     }
-    let token = secrets.required("TOKEN", reader)?;
+    let token = match reader.value("scheme").and_then(serde_json::Value::as_str) {
+        // The token is all that its field holds, a scheme of its own among it.
+        Some("") => secrets.required("TOKEN", reader)?,
+        scheme => secrets.token("TOKEN", scheme, reader)?,
+    };
     if !is_field_value(token.expose()) {
         reader.report_variable(secrets.variable("TOKEN"), "must be visible ASCII without spaces around it");
         return None;
@@ -148,8 +152,8 @@ fn read_endpoint(
     let encoding = reader.choice("body", ENCODINGS, "must be form or json");
     let method = reader.choice("client_auth", CLIENT_METHODS, "must be post, basic or none");
     let basic = reader.choice("basic_encoding", BASIC_ENCODINGS, "must be form or none");
-    let client_id = reader.parse("client_id", syntax::filled);
-    let audience = reader.parse("audience", syntax::filled);
+    let client_id = reader.parse("client_id", syntax::copied);
+    let audience = reader.parse("audience", syntax::copied);
     let scope = reader.parse("scope", syntax::scope);
     let resource = reader.parse("resource", syntax::resource);
     let params = read_params(reader);
@@ -195,7 +199,7 @@ fn read_client(
     if method == ClientMethod::None {
         return Some(ClientAuthentication::None { client_id });
     }
-    let client_secret = secrets.required("CLIENT_SECRET", reader);
+    let client_secret = secrets.possibly_empty("CLIENT_SECRET", reader);
     let (client_id, client_secret) = (client_id?, client_secret?);
     let encoding = basic.unwrap_or(BasicEncoding::Form);
     if method == ClientMethod::Basic && encoding == BasicEncoding::None && client_id.contains(':') {

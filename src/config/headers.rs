@@ -30,7 +30,10 @@ const PAGE: &str = "access-control-* cookie cookie2 origin referer sec-* user-ag
 
 /// Fields that make a server take another method or path for the one sent:
 /// they would go around the rules.
-const OVERRIDES: &str = "x-http-method x-http-method-override x-method-override x-original-url x-rewrite-url";
+const OVERRIDES: &str = "\
+    http-method* method-override x-http-destinationurl x-http-method* x-http-override x-http-path-override \
+    x-method* x-original-host x-original-method x-original-path x-original-uri x-original-url \
+    x-override-* x-rewrite-* x-tunnel-* x-tunneled-*";
 
 /// Fields that a browser sends with a call's body and conditions; a token in
 /// their place would replace them.
@@ -89,14 +92,31 @@ pub(super) fn response_field(name: &str) -> Result<HeaderName, &'static str> {
 
 fn checked(name: &str, forbidden: &[&str]) -> Result<HeaderName, &'static str> {
     let name = HeaderName::parse(name).ok_or("must be a header field's name")?;
-    if forbidden.iter().flat_map(|list| list.split(' ')).any(|pattern| covers(pattern, name.as_str())) {
+    if forbidden.iter().any(|list| is_among(list, name.as_str())) {
         return Err("is a header field that the broker keeps to itself: name another one");
     }
     Ok(name)
 }
 
+/// Whether a field called `name` makes a server take another method or path for the
+/// one sent.
+#[must_use]
+pub fn is_override(name: &HeaderName) -> bool {
+    is_among(OVERRIDES, name.as_str())
+}
+
+/// Whether `list` covers `name`. Behind a gateway (CGI, WSGI, Rack) `X_Y` and
+/// `X-Y` are one field.
+fn is_among(list: &str, name: &str) -> bool {
+    list.split(' ').any(|pattern| covers(pattern, name))
+}
+
 fn covers(pattern: &str, name: &str) -> bool {
-    pattern.strip_suffix('*').map_or(pattern == name, |start| name.starts_with(start))
+    let read = |b: u8| if b == b'_' { b'-' } else { b };
+    let (start, is_whole) = pattern.strip_suffix('*').map_or((pattern, true), |start| (start, false));
+    name.len() >= start.len()
+        && (!is_whole || name.len() == start.len())
+        && name.bytes().map(read).zip(start.bytes().map(read)).all(|(one, other)| one == other)
 }
 
 #[cfg(test)]
@@ -161,6 +181,16 @@ mod tests {
             "Transfer-Encoding",
             "Upgrade",
             "X-HTTP-Method-Override",
+            "X_HTTP_Method_Override",
+            "X-HTTP-Method",
+            "X-Method-Override",
+            "X-Original-URL",
+            "X-Original-URI",
+            "X-Rewrite-URL",
+            "x_forwarded_for",
+            "X_Api_Key",
+            "cf_connecting_ip",
+            "transfer_encoding",
             "traceparent",
             "tracestate",
             "Baggage",

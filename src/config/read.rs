@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::problem::shown;
 use super::reader::Reader;
 use super::secrets::{self, Owners, Secrets, is_id};
-use super::{Config, Keys, Problem, Variables, caller, connection, jwt, session, syntax, webhook};
+use super::{Config, Keys, Problem, Variables, caller, connection, jwt, pasted, session, syntax, webhook};
 use crate::http::Origin;
+use crate::secret::Secret;
 use crate::token::{SealingKeys, SealingKeysError};
 
 impl Config {
@@ -153,7 +154,10 @@ fn read_sealing_keys(variables: &Variables, problems: &mut Vec<Problem>) -> Opti
 fn read_admin_keys(variables: &Variables, problems: &mut Vec<Problem>) -> Option<Keys> {
     const NAME: &str = "ADMIN_KEY";
     let keys = secrets::find(variables, NAME).and_then(|keys| {
-        let parse = |keys| Keys::parse(&keys, 16, "must be 16 characters or more, each key of several");
+        let parse = |keys: Secret| {
+            pasted::check_each(keys.expose(), true)?;
+            Keys::parse(&keys, 16, "must be 16 characters or more, each key of several")
+        };
         keys.map(parse).transpose()
     });
     keys.map_err(|message| problems.push(Problem::new(NAME.to_owned(), message))).ok().flatten()

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::Variables;
 use super::reader::Reader;
+use super::{Variables, pasted};
 use crate::secret::Secret;
+
+const MISSING: &str = "is missing: set this secret";
 
 /// The secrets of one connection or caller.
 pub(super) struct Secrets<'c> {
@@ -23,21 +25,74 @@ impl<'c> Secrets<'c> {
         format!("{}_{field}", self.prefix)
     }
 
-    /// The secret called `field`; its absence is reported.
+    /// The secret called `field`; its absence is reported, and what was pasted
+    /// along with it.
     pub(super) fn required(&self, field: &str, reader: &mut Reader<'_, '_>) -> Option<Secret> {
-        self.find(field, Some("is missing: set this secret"), reader)
+        let secret = self.find(field, Some(MISSING), reader)?;
+        self.sound(field, secret, pasted::check, reader)
     }
 
-    /// What `parse` makes of the secret called `field`; its absence is reported,
-    /// and `message` where it has another form.
+    /// The same for a password, which may begin and end with blanks.
+    pub(super) fn password(&self, field: &str, reader: &mut Reader<'_, '_>) -> Option<Secret> {
+        let secret = self.find(field, Some(MISSING), reader)?;
+        self.sound(field, secret, pasted::check_password, reader)
+    }
+
+    /// The same for a token, before which no scheme stands.
+    pub(super) fn token(
+        &self,
+        field: &str,
+        scheme: Option<&str>,
+        reader: &mut Reader<'_, '_>,
+    ) -> Option<Secret> {
+        let secret = self.required(field, reader)?;
+        self.sound(field, secret, |text| pasted::check_scheme(text, scheme), reader)
+    }
+
+    /// The same for a secret that can be empty where it is there
+    /// (RFC 6749 appendix A.2).
+    pub(super) fn possibly_empty(&self, field: &str, reader: &mut Reader<'_, '_>) -> Option<Secret> {
+        if self.variables.get(&self.variable(field)).is_some_and(|value| value == "") {
+            return Some(Secret::new(String::new()));
+        }
+        self.token(field, None, reader)
+    }
+
+    /// Several secrets in one, separated by commas; where they `are_bare`, no
+    /// scheme stands before one.
+    pub(super) fn list(&self, field: &str, are_bare: bool, reader: &mut Reader<'_, '_>) -> Option<Secret> {
+        let secret = self.find(field, Some(MISSING), reader)?;
+        self.sound(field, secret, |text| pasted::check_each(text, are_bare), reader)
+    }
+
+    /// `secret`, where `check` finds nothing to be reported.
+    fn sound(
+        &self,
+        field: &str,
+        secret: Secret,
+        check: impl FnOnce(&str) -> Result<(), &'static str>,
+        reader: &mut Reader<'_, '_>,
+    ) -> Option<Secret> {
+        match check(secret.expose()) {
+            Ok(()) => Some(secret),
+            Err(message) => {
+                reader.report_variable(self.variable(field), message);
+                None
+            }
+        }
+    }
+
+    /// What `parse` makes of the secrets called `field`, as [`Secrets::list`]; its
+    /// absence is reported, and `message` where it has another form.
     pub(super) fn parsed<T>(
         &self,
         field: &str,
+        are_bare: bool,
         reader: &mut Reader<'_, '_>,
         parse: impl FnOnce(&Secret) -> Option<T>,
         message: &'static str,
     ) -> Option<T> {
-        let parsed = parse(&self.required(field, reader)?);
+        let parsed = parse(&self.list(field, are_bare, reader)?);
         if parsed.is_none() {
             reader.report_variable(self.variable(field), message);
         }
@@ -54,7 +109,8 @@ impl<'c> Secrets<'c> {
         reader: &mut Reader<'_, '_>,
     ) -> Option<String> {
         let missing = missing.filter(|_| value.is_none());
-        self.find(field, missing, reader).map(|secret| secret.expose().to_owned()).or(value)
+        let Some(secret) = self.find(field, missing, reader) else { return value };
+        self.sound(field, secret, pasted::check, reader).map(|secret| secret.expose().to_owned())
     }
 
     fn find(

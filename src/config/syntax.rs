@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use super::pasted;
 use crate::http::{
     AddressError, EndpointUrl, HeaderName, Method, Origin, PathPattern, RequestPath, check_document_url,
 };
@@ -69,6 +70,12 @@ pub(super) fn base_path(text: &str) -> Checked<String> {
 /// A text that says something.
 pub(super) fn filled(text: &str) -> Checked<String> {
     if text.is_empty() { Err("must not be empty") } else { Ok(text.to_owned()) }
+}
+
+/// The same for one that a provider has given out.
+pub(super) fn copied(text: &str) -> Checked<String> {
+    pasted::check(text)?;
+    filled(text)
 }
 
 /// Scope tokens (RFC 6749 §3.3).

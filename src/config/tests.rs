@@ -67,7 +67,7 @@ fn sound() -> Value {
         "HUBSOFT_CLIENT_ID": "7",
         "HUBSOFT_CLIENT_SECRET": "hubsoft client secret",
         "HUBSOFT_USERNAME": "ann@acme.com.br",
-        "HUBSOFT_PASSWORD": " hubsoft password\n",
+        "HUBSOFT_PASSWORD": " hubsoft password ",
         "RENEWED_REFRESH_TOKEN": "first refresh token",
         "V8_CLIENT_ID": "v8-client",
         "V8_AUDIENCE": "https://v8.example",
@@ -246,5 +246,5 @@ fn keeps_passwords_byte_for_byte() {
     else {
         panic!("not a password grant")
     };
-    assert_eq!((username.expose(), password.expose()), ("ann@acme.com.br", " hubsoft password\n"));
+    assert_eq!((username.expose(), password.expose()), ("ann@acme.com.br", " hubsoft password "));
 }

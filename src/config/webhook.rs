@@ -63,9 +63,18 @@ fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>, preset: Option<
     let max_bytes = usize::try_from(table.number("max_bytes", &WEBHOOK_BYTES)).ok();
     let accepted_status = u16::try_from(table.number("accepted_status", &ACCEPTED_STATUS)).ok();
     table.only(FIELDS);
-    let tokens = secrets.parsed("ACCOUNT_TOKEN", table, AccountTokens::parse, "must hold at least one token");
+    // In any other field than this one the scheme is a part of the token.
+    let are_bare = !matches!(&proof, Some(Proof::Header(name)) if name.as_str() != "authorization");
+    let tokens = secrets.parsed(
+        "ACCOUNT_TOKEN",
+        are_bare,
+        table,
+        AccountTokens::parse,
+        "must hold at least one token",
+    );
     let signing_keys = secrets.parsed(
         "WEBHOOK_SECRET",
+        true,
         table,
         SigningKeys::parse,
         "must be whsec_ and 24 to 64 bytes in base64, several separated by commas",

@@ -1,6 +1,7 @@
 //! Web origins.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 
 use url::{Host, Url};
 
@@ -40,9 +41,58 @@ impl fmt::Display for Origin {
     }
 }
 
+/// Whether nobody between can read what is sent to `origin`, as the runtime
+/// writes it: `https`, or this machine (W3C Secure Contexts §3.1).
+#[must_use]
+pub fn is_private(origin: &str) -> bool {
+    let Some(authority) = origin.strip_prefix("http://") else { return origin.starts_with("https://") };
+    if let Some(port) = authority.strip_prefix("[::1]") {
+        return port.is_empty() || port.starts_with(':');
+    }
+    let host = authority.split(':').next().unwrap_or_default();
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tells_where_nobody_between_can_read() {
+        for private in [
+            "https://broker.example",
+            "https://broker.example:8443",
+            "http://localhost",
+            "http://localhost:8787",
+            "http://broker.localhost:1",
+            "http://127.0.0.1:8787",
+            "http://127.9.8.7",
+            "http://[::1]",
+            "http://[::1]:8787",
+        ] {
+            assert!(is_private(private), "{private}");
+        }
+        for public in [
+            "",
+            "http://broker.example",
+            "http://broker.example:443",
+            "http://192.168.0.2:8787",
+            "http://localhost.example",
+            "http://notlocalhost",
+            "http://127.0.0.1.example",
+            "http://127.0.0.1@evil.example",
+            "http://[::1].example",
+            "http://[::2]",
+            "http://[::ffff:127.0.0.1]",
+            "http://0.0.0.0:8787",
+            "ftp://localhost",
+            "HTTP://localhost",
+        ] {
+            assert!(!is_private(public), "{public}");
+        }
+    }
 
     #[test]
     fn takes_what_a_browser_sends() {

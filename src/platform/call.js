@@ -1,6 +1,7 @@
 // One caller's request, from the shim's side. A head crosses the border to Rust as one text each
 // way, and what is to be done comes back as one; bodies never cross.
 import { writeDataPoint } from "./analytics.js";
+import { veiled } from "./veil.js";
 
 // Bodies up to this size are read before they are sent, if they may have to be
 // sent again.
@@ -14,7 +15,7 @@ const READ_IN_VAIN = 2 * 1024 * 1024;
 const GONE = "gone";
 
 // What the broker says is to be done, by the first letter.
-const [FETCH, WAIT, UPSTREAM, TEXT, PAGE, LINE] = [..."FWUTP{"].map((letter) => letter.charCodeAt(0));
+const [FETCH, WAIT, UPSTREAM, VEILED, TEXT, PAGE, LINE] = [..."FWUVTP{"].map((letter) => letter.charCodeAt(0));
 
 const encoder = new TextEncoder();
 
@@ -89,12 +90,10 @@ export class Call {
     const kind = told.charCodeAt(0);
     // The runtime would give a string a type of its own.
     const isText = kind === TEXT || kind === PAGE;
-    const body =
-      kind === UPSTREAM
-        ? /** @type {Response} */ (this.#response).body
-        : isText
-          ? encoder.encode(told.slice(end + 2))
-          : null;
+    /** @type {BodyInit | null} */
+    let body = isText ? encoder.encode(told.slice(end + 2)) : null;
+    if (kind === UPSTREAM) body = /** @type {Response} */ (this.#response).body;
+    else if (kind === VEILED) body = veiled(/** @type {Response} */ (this.#response), told.slice(end + 2));
     const response = new Response(body, emptyAnswer(status, this.#broker));
     if (kind === PAGE) response.headers.delete("content-security-policy");
     append(response.headers, told, at + 4, end);

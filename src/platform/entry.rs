@@ -50,8 +50,10 @@ pub fn common_fields() -> String {
 /// body to be kept for a second send, the method, the address and the fields
 /// of a request to the upstream, a line each, after which [`resume`] is called;
 /// `W`, to wait for the promise that `call` was told; or the answer. This is
-/// `U` with the upstream's body, `T` with a text, `P` with one whose policy is
-/// its own, or `E` with none, log lines, the status, the fields besides the common ones, an empty line, and the text.
+/// `U` with the upstream's body, `V` with the same but for what the text says,
+/// `T` with a text, `P` with one whose policy is its own, or `E` with none, log
+/// lines, the status, the fields besides the common ones, an empty line, and the
+/// text.
 #[wasm_bindgen]
 pub fn begin(id: f64, call: glue::Call, head: String, now: f64) -> String {
     let broker = isolate::broker(|| call.env());
@@ -103,6 +105,7 @@ fn written(answer: &Answer<()>, ports: &CallPorts) -> String {
         Body::Text(text) => ("T", text.as_str()),
         Body::Page(text) => ("P", *text),
         Body::Upstream(()) => ("U", ""),
+        Body::Veiled((), token) => ("V", token.expose()),
     };
     [kind, &ports.take_lines(), &answer.status.to_string(), "\n", &answer.fields, "\n\n", text].concat()
 }

@@ -11,6 +11,8 @@ use crate::http::Headers;
 #[derive(Clone, Debug)]
 pub struct Call {
     pub method: &'static str,
+    /// Where the broker is called: scheme and authority.
+    pub address: &'static str,
     pub target: String,
     pub fields: Vec<(&'static str, String)>,
     pub body: usize,
@@ -26,6 +28,8 @@ pub struct Answered {
     pub body: String,
     /// How often the call was sent to the upstream.
     pub sent: u32,
+    /// Whether the token is struck out of the upstream's body.
+    pub veiled: bool,
 }
 
 /// The fields of an answer whose own ones are `fields`, those of one name in
@@ -75,6 +79,7 @@ impl Call {
     pub fn get(target: &str) -> Self {
         Self {
             method: "GET",
+            address: Site::ADDRESS,
             target: target.to_owned(),
             fields: vec![("authorization", format!("Bearer {}", Site::CALLER_KEY))],
             body: 0,
@@ -103,6 +108,11 @@ impl Call {
     pub fn cookie(self, value: Option<&str>) -> Self {
         let cookie = value.map(|value| format!("{COOKIE}={value}")).unwrap_or_default();
         self.field("cookie", &cookie)
+    }
+
+    /// The same at another address of the broker.
+    pub fn at(self, address: &'static str) -> Self {
+        Self { address, ..self }
     }
 
     pub fn method(self, method: &'static str) -> Self {

@@ -105,7 +105,7 @@ impl DeliveryObjects {
             let _ = sender.send(deliveries.answer(&ask).await);
         });
         let reply = receiver.await.map_err(|_| KeeperUnreachable)?;
-        if !matches!(reply, DeliveriesReply::Unavailable) {
+        if !matches!(reply, DeliveriesReply::Unavailable | DeliveriesReply::NotProven) {
             for id in &promises {
                 site.deliveries.watch.promised(id, site.world.now());
             }

@@ -189,22 +189,25 @@ impl Site {
             visit: Visit::new(cookie, self.shared.world.now()),
             sent: Cell::new(0),
         });
-        let mut head = format!("{}\n{}{}", call.method, Self::ADDRESS, call.target);
+        let mut head = format!("{}\n{}{}", call.method, call.address, call.target);
         for (name, value) in &call.fields {
             head.extend(["\n", name, ":", value]);
         }
         async move {
             let answer = broker::answer(&broker, &ports, &RequestHead::new(&head)).await;
+            let veiled = matches!(answer.body, Body::Veiled(..));
             let body = match answer.body {
                 Body::Empty => String::new(),
                 Body::Text(text) | Body::Upstream(text) => text,
                 Body::Page(text) => text.to_owned(),
+                Body::Veiled(text, token) => text.replace(token.expose(), "***"),
             };
             Answered {
                 status: answer.status,
                 fields: whole_fields(&answer.fields),
                 body,
                 sent: ports.sent.get(),
+                veiled,
             }
         }
     }

@@ -15,8 +15,8 @@ pub struct Event {
     pub id: String,
     /// The text as it came, but for the account token.
     pub body: String,
-    /// The place of the account token, where a member carried it.
-    pub token: Option<Place>,
+    /// The place of the account token and its digest, where a member carried it.
+    pub token: Option<(Place, Fingerprint)>,
 }
 
 /// Why an event is not taken.
@@ -51,8 +51,9 @@ impl Event {
         if let Some(name) = member {
             let presented = text.member(name).filter(|value| value.starts_with('"'));
             let presented = presented.ok_or(Rejection::NotProven)?;
-            let place = tokens.place(&Secret::new(decoded(presented).into_owned()));
-            token = Some(place.ok_or(Rejection::NotProven)?);
+            let presented = Secret::new(decoded(presented).into_owned()).fingerprint();
+            let place = tokens.place(presented).ok_or(Rejection::NotProven)?;
+            token = Some((place, presented));
         }
         let body = text.without(member, tokens);
         let id = webhook_id(connection, &text, id_members, &body);

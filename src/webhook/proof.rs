@@ -1,7 +1,7 @@
 //! The account token, by which a sender is recognised.
 
 use crate::http::HeaderName;
-use crate::secret::{Place, Secret};
+use crate::secret::{Fingerprint, Place, Secret};
 
 /// From how many bytes a text is no word that stands somewhere by chance.
 const TELLING: usize = 8;
@@ -33,11 +33,12 @@ impl AccountTokens {
         (!tokens.is_empty()).then_some(Self(tokens))
     }
 
-    /// The place of `presented` among them. All are compared, by digests of one
-    /// length: the time tells nothing of where they differ.
+    /// The place among them of the one whose digest is `presented`. All are
+    /// compared, by digests of one length: the time tells nothing of where they
+    /// differ.
     #[must_use]
-    pub fn place(&self, presented: &Secret) -> Option<Place> {
-        Place::find(self.0.iter().map(Secret::fingerprint), presented.fingerprint())
+    pub fn place(&self, presented: Fingerprint) -> Option<Place> {
+        Place::find(self.0.iter().map(Secret::fingerprint), presented)
     }
 
     /// Whether one of them stands in `text`. One so short that it may stand
@@ -59,12 +60,12 @@ mod tests {
     #[test]
     fn accepts_each_of_several_and_nothing_like_them() {
         let tokens = AccountTokens::parse(&secret(" old-token ,, new-token")).unwrap();
-        let number = |token: &str| tokens.place(&secret(token)).and_then(Place::number);
+        let number = |token: &str| tokens.place(secret(token).fingerprint()).and_then(Place::number);
         assert_eq!(["old-token", "new-token"].map(number), [Some(1), Some(2)]);
         for wrong in
             ["", "old-toke", "old-token1", "OLD-TOKEN", " old-token", "old-token,new-token", "new-token\0"]
         {
-            assert_eq!(tokens.place(&secret(wrong)), None, "{wrong:?}");
+            assert_eq!(tokens.place(secret(wrong).fingerprint()), None, "{wrong:?}");
         }
     }
 

@@ -42,6 +42,25 @@ const PIECES: &[&str] = &[
     "%c0%af",
     "%e0%80%ae",
     "%f0%80%80%af",
+    "%252e",
+    "%25",
+    "%u002e",
+    "%u002f",
+    "%uff0e",
+    "%ef%bc%8e",
+    "%ef%bc%8f",
+    "%ef%bc%85",
+    "%e2%80%a4",
+    "%e2%80%a5",
+    "%e2%88%95",
+    "%c2%a0",
+    "%e3%80%80",
+    "%e2%80%8b",
+    "%c2%85",
+    "%a0",
+    "%ff",
+    "%3f",
+    "%23",
     "?",
     "#",
     "@",
@@ -65,40 +84,89 @@ fn decoded(segment: &[u8]) -> Vec<u8> {
     }
 }
 
-/// `bytes` as a decoder of UTF-8 reads them that does not mind overlong forms.
-fn leniently(bytes: &[u8]) -> Vec<u32> {
+/// `bytes` as a decoder of UTF-8 reads them that does not mind overlong forms and
+/// leaves out what it cannot read.
+fn leniently(bytes: &[u8]) -> String {
     let low = |byte: u8| u32::from(byte & 0x3f);
-    match *bytes {
-        [] => Vec::new(),
-        [a @ 0xc0..=0xdf, b @ 0x80..=0xbf, ref rest @ ..] => {
-            [vec![u32::from(a & 0x1f) << 6 | low(b)], leniently(rest)].concat()
-        }
+    let (scalar, rest) = match *bytes {
+        [] => return String::new(),
+        [a @ 0xc0..=0xdf, b @ 0x80..=0xbf, ref rest @ ..] => (u32::from(a & 0x1f) << 6 | low(b), rest),
         [a @ 0xe0..=0xef, b @ 0x80..=0xbf, c @ 0x80..=0xbf, ref rest @ ..] => {
-            [vec![u32::from(a & 0xf) << 12 | low(b) << 6 | low(c)], leniently(rest)].concat()
+            (u32::from(a & 0xf) << 12 | low(b) << 6 | low(c), rest)
         }
         [a @ 0xf0..=0xf7, b @ 0x80..=0xbf, c @ 0x80..=0xbf, d @ 0x80..=0xbf, ref rest @ ..] => {
-            let scalar = u32::from(a & 7) << 18 | low(b) << 12 | low(c) << 6 | low(d);
-            [vec![scalar], leniently(rest)].concat()
+            (u32::from(a & 7) << 18 | low(b) << 12 | low(c) << 6 | low(d), rest)
         }
-        [byte, ref rest @ ..] => [vec![u32::from(byte)], leniently(rest)].concat(),
+        [byte, ref rest @ ..] => (if byte.is_ascii() { u32::from(byte) } else { 0xfffd }, rest),
+    };
+    char::from_u32(scalar).map(String::from).unwrap_or_default() + &leniently(rest)
+}
+
+/// `text` after one round of decoding `%uXXXX`.
+fn without_units(text: &str) -> String {
+    let mut parts = text.split("%u");
+    let first = parts.next().unwrap().to_owned();
+    parts.fold(first, |out, part| match part.get(..4).and_then(|hex| u32::from_str_radix(hex, 16).ok()) {
+        Some(unit) if !part.starts_with('+') => {
+            out + &char::from_u32(unit).map(String::from).unwrap_or_default() + &part[4..]
+        }
+        _ => out + "%u" + part,
+    })
+}
+
+/// What Unicode has in the place of characters that mean something in a path.
+const LIKENESSES: &[(&str, &str)] = &[
+    ("\u{ff0e}", "."),
+    ("\u{2024}", "."),
+    ("\u{fe52}", "."),
+    ("\u{2025}", ".."),
+    ("\u{ff0f}", "/"),
+    ("\u{2215}", "/"),
+    ("\u{2044}", "/"),
+    ("\u{ff3c}", "\\"),
+    ("\u{fe68}", "\\"),
+    ("\u{ff1b}", ";"),
+    ("\u{ff1f}", "?"),
+    ("\u{a0}", " "),
+    ("\u{3000}", " "),
+    ("\u{2003}", " "),
+    ("\u{200b}", ""),
+    ("\u{feff}", ""),
+    ("\u{ad}", ""),
+    ("\u{85}", " "),
+];
+
+/// What a server may see of `segment` that decodes up to four times, by each of
+/// its habits.
+fn seen(segment: &str) -> Vec<String> {
+    let mut seen = vec![segment.to_owned()];
+    let mut bytes = segment.as_bytes().to_vec();
+    for _ in 0..4 {
+        bytes = decoded(&bytes);
+        let text = leniently(&bytes);
+        seen.push(without_units(&text));
+        seen.push(text);
     }
+    let likened = |text: &String| {
+        LIKENESSES.iter().fold(text.clone(), |text, (likeness, meant)| text.replace(likeness, meant))
+    };
+    let more: Vec<String> = seen.iter().map(likened).collect();
+    let again: Vec<String> = more.iter().map(|text| leniently(&decoded(text.as_bytes()))).collect();
+    [seen, more, again].concat()
 }
 
 /// Whether no server, however it decodes, sees anything but one plain segment.
 fn is_plain(segment: &str) -> bool {
-    let decoded = decoded(segment.as_bytes());
-    [
-        segment.bytes().map(u32::from).collect(),
-        decoded.iter().map(|byte| u32::from(*byte)).collect(),
-        leniently(&decoded),
-    ]
-    .into_iter()
-    .all(|seen: Vec<u32>| {
-        let name: String = seen.iter().map_while(|c| char::from_u32(*c).filter(|c| *c != ';')).collect();
-        let name = name.trim_matches(' ');
-        let is_dots = matches!(name, "" | "." | "..");
-        let is_bad = |c: &u32| *c < 0x20 || *c == 0x7f || *c == u32::from(b'/') || *c == u32::from(b'\\');
-        !seen.is_empty() && !is_dots && !seen.iter().any(is_bad)
+    // Three dots are a name where they were sent as such.
+    let is_name =
+        segment.split(';').next().is_some_and(|name| name.len() > 2 && name.bytes().all(|b| b == b'.'));
+    seen(segment).iter().all(|text| {
+        let is_bad = |c: char| c.is_ascii_control() || c == '/' || c == '\\';
+        let name = text.split([';', '?', '#']).next().unwrap_or_default().trim_matches([' ', '+']);
+        let read = name.replace('\u{fffd}', "");
+        let is_dots =
+            matches!(read.trim_matches([' ', '+']), "." | "..") || (name.is_empty() && !text.contains('+'));
+        !text.chars().any(is_bad) && (is_name || !is_dots)
     })
 }
 
@@ -113,16 +181,56 @@ fn segments(path: &str) -> Vec<&str> {
 
 fn plain_segment() -> impl Strategy<Value = String> {
     "[a-z0-9~@:!$&'()*+,=_-]([a-z0-9.;-]|%[2-7][0-9a-b]|%C3%A9|é){0,6}"
-        .prop_filter("is no attack by chance", |segment| is_plain(segment))
+        .prop_filter("is no attack by chance", |segment| is_plain(segment) && !ends_a_path(segment))
 }
 
-/// A spelling of one or two dots, with path parameters or without.
+/// Whether a server that decodes first ends the path within `segment`.
+fn ends_a_path(segment: &str) -> bool {
+    seen(segment).iter().any(|text| text.contains(['?', '#']))
+}
+
+/// A spelling of one or two dots, with something behind that is cut off or without.
 fn dots() -> impl Strategy<Value = String> {
-    let dot = || select(&[".", "%2e", "%2E"]);
-    let parameters = (select(&[";", "%3b", "%3B"]), "([a-z=.;]|%2e|%3B){0,6}");
-    (vec(dot(), 1..=2), proptest::option::of(parameters)).prop_map(|(dots, parameters)| {
+    let dot = select(&[
+        ".",
+        ".",
+        "%2e",
+        "%2E",
+        "%252e",
+        "%25252E",
+        "%u002e",
+        "%U002E",
+        "%uff0e",
+        "%ef%bc%8e",
+        "%e2%80%a4",
+        "%ef%b9%92",
+        "%%32%65",
+        "%25u002e",
+        "%ef%bc%852e",
+    ]);
+    let blank = || {
+        select(&[
+            "",
+            "",
+            "",
+            "%20",
+            "%c2%a0",
+            "%a0",
+            "%e3%80%80",
+            "%e2%80%8b",
+            "%ef%bb%bf",
+            "%ff",
+            "+",
+            "%2520",
+        ])
+    };
+    let parameters =
+        (select(&[";", "%3b", "%3B", "%253b", "%3f", "%23", "%253F", "%ef%bc%9b"]), "([a-z=.]|%2e){0,6}");
+    let dots = vec((dot, blank()), 1..=2);
+    (blank(), dots, proptest::option::of(parameters)).prop_map(|(blank, dots, parameters)| {
+        let dots: String = dots.into_iter().flat_map(|(dot, blank)| [dot, blank]).collect();
         let parameters = parameters.map_or_else(String::new, |(start, rest)| format!("{start}{rest}"));
-        format!("{}{parameters}", dots.concat())
+        format!("{blank}{dots}{parameters}")
     })
 }
 
@@ -135,7 +243,13 @@ fn smuggled() -> impl Strategy<Value = String> {
         (false, _) => format!("%{byte:02x}"),
     });
     let overlong = select(&["%c0%ae", "%C0%AF", "%c1%9C", "%e0%80%AE", "%E0%81%9c", "%f0%80%80%ae"]);
-    prop_oneof![4 => encoded, 1 => overlong.prop_map(str::to_owned)]
+    let more =
+        select(&["%252f", "%255C", "%25250a", "%u002f", "%u005c", "%ef%bc%8f", "%ef%bc%bc", "%e2%88%95"]);
+    prop_oneof![
+        4 => encoded,
+        1 => overlong.prop_map(str::to_owned),
+        2 => more.prop_map(str::to_owned),
+    ]
 }
 
 /// One segment of an attack.
@@ -160,6 +274,10 @@ proptest! {
             prop_assert!(taken.segments().eq(segments(&path)), "{path:?}");
             for segment in taken.segments() {
                 prop_assert!(is_plain(segment), "{segment:?} in {path:?}");
+            }
+            let count = taken.segments().count();
+            for segment in taken.segments().take(count.saturating_sub(1)) {
+                prop_assert!(!ends_a_path(segment), "{segment:?} in {path:?}");
             }
         }
     }

@@ -67,6 +67,36 @@ fn refuses_secrets_in_the_file_but_for_one_that_is_never_deployed() {
 }
 
 #[test]
+fn takes_an_empty_client_secret_that_stands_in_the_file() {
+    let text = sound(&format!("vars.HUBSOFT_CLIENT_SECRET = ''\n{HUBSOFT}"));
+    expect(&report(&text).problems, &[]);
+    assert!(!names(&report(&text)).contains(&"HUBSOFT_CLIENT_SECRET".to_owned()));
+}
+
+#[test]
+fn tells_what_was_pasted_with_a_secret_that_is_never_deployed() {
+    let text = sound(&format!(
+        "vars.HUBSOFT_PASSWORD = \"p\\n\"\nvars.HUBSOFT_CLIENT_SECRET = \"'s'\"\nvars.HUBSOFT_USERNAME = 'canary '\n{HUBSOFT}"
+    ));
+    let local = check(&text, &Options { local: true, ..Options::default() }).unwrap();
+    let problems = [
+        (1, "HUBSOFT_PASSWORD: looks pasted wrong: it begins or ends with a line break"),
+        (2, "HUBSOFT_CLIENT_SECRET: looks pasted wrong: it stands in quotes"),
+        (3, "HUBSOFT_USERNAME: looks pasted wrong: it begins or ends with a blank"),
+    ];
+    let found: Vec<String> =
+        told(&local.problems).into_iter().filter(|told| told.contains("pasted")).collect();
+    assert_eq!(found.len(), problems.len(), "{found:?}");
+    for (line, problem) in problems {
+        assert!(
+            found.iter().any(|told| told.starts_with(&format!("{} {problem}", line + BEFORE))),
+            "{problem}: {found:?}"
+        );
+    }
+    assert!(!found.join("").contains("canary"));
+}
+
+#[test]
 fn writes_the_command_for_each_environment_and_file() {
     let text = sound("[env.staging]\n[env.'my env']\n");
     let options = Options { config: Some("it's/w.toml".to_owned()), ..Options::default() };

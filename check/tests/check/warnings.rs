@@ -19,7 +19,9 @@ const LIMIT: &str = "rate_limit = { requests = 30, seconds = 60 }";
 #[test]
 fn warns_of_nothing_in_a_careful_configuration() {
     check_warnings(
-        &rules("{ callers = ['backend'], methods = ['GET', 'POST'], paths = ['/a/**', '/b'] }"),
+        &rules(
+            "{ callers = ['backend'], methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'], paths = ['/a/**', '/b'] }",
+        ),
         &[],
     );
     check_warnings(
@@ -50,13 +52,30 @@ fn warns_of_anyone_under_any_name_and_of_a_missing_rate_limit() {
 
 #[test]
 fn warns_of_every_path_by_methods_that_write() {
-    for method in ["POST", "PUT", "PATCH", "DELETE", "PROPFIND"] {
+    for method in ["PUT", "PATCH", "DELETE", "PROPFIND"] {
         check_warnings(
             &rules(&format!(
                 "{{ callers = ['backend'], methods = ['GET', '{method}'], paths = ['/a', '/**'] }}"
             )),
             &[(7, "CONNECTIONS.guru.rules[0].paths[1]: is every path, by methods that write")],
         );
+    }
+}
+
+#[test]
+fn warns_once_of_a_post_whose_body_may_name_another_method() {
+    let rule = |methods: &str| format!("{{ callers = ['backend'], methods = [{methods}], paths = ['/a'] }}");
+    let warning =
+        |line, at: u8| (line, format!("CONNECTIONS.guru.rules[{at}].methods: allow POST without PUT"));
+    for (methods, warned) in [
+        (&["'GET', 'POST'"][..], Some(warning(7, 0))),
+        (&["'GET', 'PUT'", "'POST', 'DELETE'", "'POST'"], Some(warning(8, 1))),
+        (&["'POST', 'PUT', 'PATCH', 'DELETE'"], None),
+        (&["'GET', 'PUT', 'DELETE'"], None),
+    ] {
+        let all: Vec<String> = methods.iter().map(|methods| rule(methods)).collect();
+        let expected: Vec<(usize, &str)> = warned.iter().map(|(line, text)| (*line, text.as_str())).collect();
+        check_warnings(&rules(&all.join(",\n")), &expected);
     }
 }
 

@@ -44,7 +44,7 @@ impl<P: Ports> Asked<'_, '_, P> {
         let listed = self.ports.ask_index(&IndexAsk::Add(id.to_owned())).await;
         let Ok(IndexReply::Changed(is_news)) = listed else { return Err(unavailable()) };
         // What came for another one of that name is not for this one's receiver.
-        if is_news {
+        if is_news || !self.is_registered(id).await? {
             self.forget_events(id).await?;
         }
         match self.ports.ask_operator(id, &OperatorAsk::Register(record)).await {
@@ -94,6 +94,14 @@ impl<P: Ports> Asked<'_, '_, P> {
         self.broker.access_tokens.remove(id);
         let was_listed = self.unlist(id).await?;
         if removed || was_listed { Ok(Draft::empty(204)) } else { Err(Code::UnknownConnection.into()) }
+    }
+
+    /// Whether a connection is registered so.
+    async fn is_registered(&self, id: &str) -> Result<bool, Refused> {
+        match self.ports.ask_operator(id, &OperatorAsk::Registration).await {
+            Ok(OperatorReply::Registration(record)) => Ok(record.is_some()),
+            _ => Err(Refused::unavailable(Code::Internal, 1)),
+        }
     }
 
     async fn forget_events(&self, id: &str) -> Result<(), Refused> {

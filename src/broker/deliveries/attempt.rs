@@ -79,6 +79,11 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
             None => record.failed(now),
         }
         self.log(&record, now.since(began));
+        // All may have been forgotten meanwhile, and an event of the same id have come.
+        let stored = self.ports.record(&record.id).await?;
+        if stored.is_none_or(|stored| stored.accepted_at != record.accepted_at) {
+            return Ok(());
+        }
         // Nobody else changes it before its time: to wait for a turn, behind many
         // others, would let that come.
         self.ports.update_record(&record).await

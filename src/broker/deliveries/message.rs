@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::record::{List, Record};
+use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 
 /// An ask.
@@ -14,6 +15,9 @@ pub enum DeliveriesAsk {
         id: String,
         /// The event, sealed under [`event_record`](super::event_record).
         event: String,
+        /// The digest of the account token that proved it: who delivers looks
+        /// whether that is one of the connection's, as it is known there.
+        proof: Fingerprint,
     },
     /// For the events of a list.
     List {
@@ -40,6 +44,9 @@ pub enum DeliveriesAsk {
 pub enum DeliveriesReply {
     /// The event is stored, or was before.
     Accepted,
+    /// The account token that proved it is none of the connection's, which was
+    /// registered anew meanwhile, or removed: the event is not stored.
+    NotProven,
     /// The records of the list, without their events.
     Listed(Vec<Record>),
     /// The numbers of events to be delivered, and of those that failed.

@@ -15,6 +15,7 @@ use crate::broker::ports::{DeliveryPorts, StorageFailed};
 use crate::broker::registry::Registration;
 use crate::broker::report;
 use crate::config::{Config, Webhook};
+use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 use crate::webhook::LONGEST;
 
@@ -90,7 +91,7 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
     /// Answers one ask.
     pub async fn answer(self: &Rc<Self>, ask: &DeliveriesAsk) -> DeliveriesReply {
         let answered = match ask {
-            DeliveriesAsk::Accept { id, event } => self.accept(id, event).await,
+            DeliveriesAsk::Accept { id, event, proof } => self.accept(id, event, *proof).await,
             DeliveriesAsk::List { list, after, most } => {
                 let after = after.as_ref().map(|(at, id)| (*at, id.as_str()));
                 self.ports.records(*list, after, *most).await.map(DeliveriesReply::Listed)
@@ -107,8 +108,9 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
         // something before, and have failed at this.
         self.left.set(MOST_ATTEMPTS);
         let armed = self.arm().await;
-        if matches!(ask, DeliveriesAsk::Accept { .. } | DeliveriesAsk::SendAgain { .. }) {
-            self.read_registration().await;
+        if matches!(ask, DeliveriesAsk::SendAgain { .. }) {
+            // What was read before is good still.
+            let _ = self.read_registration().await;
         }
         self.begin();
         answered.and_then(|reply| armed.map(|()| reply)).unwrap_or_else(|StorageFailed| {
@@ -125,7 +127,8 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
     pub async fn alarm(self: &Rc<Self>) -> Result<(), StorageFailed> {
         self.armed_for.set(None);
         self.left.set(MOST_ATTEMPTS);
-        self.read_registration().await;
+        // Where its keeper cannot be asked, what was read before is good still.
+        let _ = self.read_registration().await;
         let done = match (self.forget().await, self.configured()) {
             (Ok(()), None) => self.wait_for_configuration().await,
             (forgotten, _) => forgotten.map(|()| true),
@@ -185,19 +188,20 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
         Some(Configured { webhook, keys: self.config.sealing_keys.as_ref()? })
     }
 
-    /// Reads how the webhooks of a registered connection come in. Where its keeper
-    /// cannot be asked, what was read before is good still.
-    async fn read_registration(&self) {
-        if self.config.connections.contains_key(&self.connection) || !self.config.takes_registrations() {
-            return;
-        }
-        if let (Some(keys), Ok(record)) = (&self.config.sealing_keys, self.ports.registration().await) {
-            let registration =
-                record.and_then(|record| Registration::open(&record, &self.connection, keys).ok());
-            let read =
-                registration.and_then(|registration| registration.read(&self.connection, &self.config).ok());
-            self.registered.replace(read.and_then(|read| read.webhook));
-        }
+    /// Reads how the webhooks of a registered connection come in.
+    async fn read_registration(&self) -> Result<(), StorageFailed> {
+        let is_configured = self.config.connections.contains_key(&self.connection);
+        let Some(keys) =
+            self.config.sealing_keys.as_ref().filter(|_| !is_configured && self.config.takes_registrations())
+        else {
+            return Ok(());
+        };
+        let record = self.ports.registration().await?;
+        let registration = record.and_then(|record| Registration::open(&record, &self.connection, keys).ok());
+        let read =
+            registration.and_then(|registration| registration.read(&self.connection, &self.config).ok());
+        self.registered.replace(read.and_then(|read| read.webhook));
+        Ok(())
     }
 
     async fn count(&self) -> Result<DeliveriesReply, StorageFailed> {
@@ -206,8 +210,20 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
         Ok(DeliveriesReply::Counted { pending, failed })
     }
 
-    async fn accept(&self, id: &str, event: &str) -> Result<DeliveriesReply, StorageFailed> {
+    async fn accept(
+        &self,
+        id: &str,
+        event: &str,
+        proof: Fingerprint,
+    ) -> Result<DeliveriesReply, StorageFailed> {
         let _turn = self.writing.lock().await;
+        // Whoever proved it may hold a connection that was removed or registered anew
+        // meanwhile. What is proven to one is not for the receiver of the next.
+        self.read_registration().await?;
+        let counts = |configured: Configured<'_>| configured.webhook.account_tokens.place(proof).is_some();
+        if !self.configured().is_some_and(counts) {
+            return Ok(DeliveriesReply::NotProven);
+        }
         match self.ports.record(id).await? {
             // Whoever sends it once more wants it delivered, and brings anew what
             // may not have opened.
@@ -288,12 +304,16 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
             return;
         }
         let hand = Hand::new(&self.hands);
-        while let Some(configured) = self.configured().filter(|_| self.left.get() > 0) {
+        while self.configured().is_some() && self.left.get() > 0 {
             let attempted = match self.take().await {
                 Ok(None) => break,
                 Ok(Some(record)) => {
                     self.begin();
-                    self.attempt(record, configured).await
+                    // As it is by now: the event may be of one that was registered since.
+                    match self.configured() {
+                        Some(configured) => self.attempt(record, configured).await,
+                        None => break,
+                    }
                 }
                 Err(failed) => Err(failed),
             };

@@ -55,7 +55,8 @@ impl Registration {
 
     /// Takes over the secrets of the registration `before` that this one does not
     /// name, where they are sent to the same place: nobody learns a secret by
-    /// naming another address. What is null or empty is none.
+    /// naming another address. What is null is none, or empty, but for a client's
+    /// secret (RFC 6749 appendix A.2).
     pub fn settle_secrets(&mut self, before: Option<&Self>) {
         let is_same = |before: &&Self| {
             DESTINATIONS.iter().all(|name| self.fields.get(*name) == before.fields.get(*name))
@@ -63,7 +64,7 @@ impl Registration {
         for (name, secret) in before.filter(is_same).iter().flat_map(|before| &before.secrets) {
             self.secrets.entry(name.clone()).or_insert_with(|| secret.clone());
         }
-        self.secrets.retain(|_, secret| !secret.is_null() && secret != "");
+        self.secrets.retain(|name, secret| !secret.is_null() && (secret != "" || name == "client_secret"));
     }
 }
 

@@ -38,6 +38,9 @@ pub enum SessionAsk {
 pub struct SignIn {
     /// The connection.
     pub connection: String,
+    /// What its token sets belong to: a password goes to the provider only that it
+    /// was typed for.
+    pub identity: Fingerprint,
     /// The proof of the session that goes on; none where it is to begin.
     pub proof: Option<Fingerprint>,
     /// The proof from then on.

@@ -8,7 +8,7 @@ use futures_util::lock::Mutex;
 
 use super::message::{Credentials, SessionAsk, SessionReply, SignIn};
 use super::state::State;
-use crate::broker::keeper::{Ask, Keeper, Reply};
+use crate::broker::keeper::{Ask, Keeper, Reply, SignInFailure};
 use crate::broker::ports::{SessionPorts, StorageFailed};
 use crate::config::Config;
 use crate::secret::Fingerprint;
@@ -175,6 +175,11 @@ impl<P: SessionPorts + 'static> Session<P> {
         let (Some(policy), Some(keys)) = (self.config.session, &self.config.sealing_keys) else {
             return Ok(SessionReply::Nobody);
         };
+        // An isolate of another version may know another provider by that name.
+        let known = self.config.connections.get(&ask.connection).and_then(Option::as_ref);
+        if known.is_none_or(|connection| connection.identity != ask.identity) {
+            return Ok(SignInFailure::Misconfigured.into());
+        }
         // One at a time: each finds the cookie that the one before it left.
         let _turn = self.signing_in.lock().await;
         let before = self.living(ask.proof).await?;

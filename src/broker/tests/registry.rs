@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{GRANTS, check};
 use crate::broker::keeper::{OperatorAsk, OperatorReply};
 use crate::http::Headers;
-use crate::simulation::{Call, Shared, Site};
+use crate::simulation::{Call, Manner, Receiver, Shared, Site};
 
 const SECRET: &str = "pass word";
 
@@ -363,4 +363,105 @@ fn goes_on_after_a_change_of_sealing_keys_and_of_callers() {
     check(&site, &things("shop"), 503, "misconfigured");
     assert_eq!(site.call(1, &operator("GET", "shop")).json()["state"], "misconfigured");
     assert_eq!(site.call(1, &operator("DELETE", "shop")).status, 204);
+}
+
+/// A registration whose sender of webhooks proves itself by `token`.
+fn with_webhook(token: &str) -> Value {
+    let mut registration = registration();
+    registration["webhook"] =
+        json!({ "forward_to": Receiver::ADDRESS, "token_field": "api_token", "id_field": "id" });
+    registration["secrets"]["account_token"] = token.into();
+    registration["secrets"]["webhook_secret"] = Receiver::SECRET.into();
+    registration
+}
+
+fn event(token: &str, number: u64) -> Call {
+    Call::event("shop", &json!({ "api_token": token, "id": number, "of": token.len() }).to_string())
+}
+
+/// What came in at the receiver.
+fn arrived(site: &Site) -> Vec<String> {
+    site.shared.world.run_for(Duration::from_secs(4));
+    site.shared.receiver.arrivals.borrow().iter().map(|arrival| arrival.body.clone()).collect()
+}
+
+const FIRST: &str = "the-first-ones-token";
+const NEXT: &str = "the-token-of-the-next-one";
+
+#[test]
+fn delivers_no_event_of_one_to_the_next_of_its_name() {
+    for removes in [true, false] {
+        let site = site();
+        assert_eq!(site.call(1, &put("shop", &with_webhook(FIRST))).status, 201);
+        assert_eq!(site.call(2, &event(FIRST, 1)).status, 202);
+        assert_eq!(arrived(&site).len(), 1);
+        if removes {
+            assert_eq!(site.call(1, &operator("DELETE", "shop")).status, 204);
+        }
+        assert!(site.call(1, &put("shop", &with_webhook(NEXT))).status < 300);
+        // These know the first one still, by which the event is proven.
+        check_isolate(&site, 2, &event(FIRST, 2), 401);
+        check_isolate(&site, 2, &event(FIRST, 3), 401);
+        assert_eq!(arrived(&site).len(), 1, "removed: {removes}");
+        assert_eq!(site.call(2, &event(NEXT, 4)).status, 202);
+        assert_eq!(arrived(&site).len(), 2);
+    }
+}
+
+#[test]
+fn takes_an_event_of_the_next_one_where_an_isolate_holds_the_first() {
+    for replaced in [with_webhook(FIRST), registration()] {
+        let site = site();
+        assert_eq!(site.call(1, &put("shop", &replaced)).status, 201);
+        check_isolate(&site, 2, &things("shop"), 200);
+        site.shared.world.run_for(Duration::from_secs(2));
+        assert_eq!(site.call(1, &put("shop", &with_webhook(NEXT))).status, 200);
+        assert_eq!(site.call(2, &event(NEXT, 1)).status, 202);
+        assert_eq!(arrived(&site).len(), 1);
+    }
+}
+
+#[test]
+fn refuses_an_event_after_a_removal_wherever_it_comes_in() {
+    let site = site();
+    assert_eq!(site.call(1, &put("shop", &with_webhook(FIRST))).status, 201);
+    assert_eq!(site.call(2, &event(FIRST, 1)).status, 202);
+    site.shared.world.run_for(Duration::from_secs(2));
+    assert_eq!(site.call(1, &operator("DELETE", "shop")).status, 204);
+    check_isolate(&site, 2, &event(FIRST, 2), 404);
+    assert_eq!(arrived(&site).len(), 1);
+    assert_eq!(site.call(1, &put("shop", &with_webhook(FIRST))).status, 201);
+    assert_eq!(arrived(&site).len(), 1, "nothing was kept for the next one");
+}
+
+#[test]
+fn lets_no_stranger_have_a_registration_read_with_every_event() {
+    let site = site();
+    assert_eq!(site.call(1, &put("shop", &with_webhook(FIRST))).status, 201);
+    site.shared.world.run_for(Duration::from_secs(2));
+    let before = site.shared.objects.written.borrow().len();
+    for number in 0..50 {
+        check_isolate(&site, 2, &event("of no one at all", number), 401);
+    }
+    let asks = (site.shared.objects.written.borrow().len() - before) / 2;
+    assert!(asks <= 6, "{asks}");
+}
+
+#[test]
+fn keeps_an_event_whose_id_one_of_the_connection_before_had() {
+    let site = site();
+    let manners = [Manner::Slow(Duration::from_secs(10)), Manner::Answers(500), Manner::Answers(500)];
+    site.shared.receiver.script.borrow_mut().extend(manners);
+    assert_eq!(site.call(1, &put("shop", &with_webhook(FIRST))).status, 201);
+    assert_eq!(site.call(1, &event(FIRST, 1)).status, 202);
+    site.shared.world.run_for(Duration::from_millis(500));
+    assert_eq!(site.call(1, &operator("DELETE", "shop")).status, 204);
+    assert_eq!(site.call(1, &put("shop", &with_webhook(NEXT))).status, 201);
+    assert_eq!(site.call(1, &event(NEXT, 1)).status, 202);
+    // While it waits for its third attempt the first one's is answered: taken.
+    site.shared.world.run_for(Duration::from_mins(2));
+    let last = site.shared.receiver.arrivals.borrow().last().cloned().unwrap();
+    assert_eq!(last.manner, Manner::Answers(204));
+    assert!(last.body.contains(&NEXT.len().to_string()), "{}", last.body);
+    assert_eq!(arrived(&site).len(), 4);
 }

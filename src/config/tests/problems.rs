@@ -155,11 +155,13 @@ fn needs_what_the_grant_needs() {
         ("V8_USERNAME", "v8"),
         ("V8_PASSWORD", "v8"),
     ] {
-        check(&[(secret, json!(""))], &[&format!("{secret}: is missing: set this secret")], &[id]);
+        if !secret.ends_with("_CLIENT_SECRET") {
+            check(&[(secret, json!(""))], &[&format!("{secret}: is missing: set this secret")], &[id]);
+        }
         check(&[(secret, json!(12))], &[&format!("{secret}: must be a text")], &[id]);
     }
     check(
-        &[("GURU_TOKEN", json!("x\n"))],
+        &[("GURU_TOKEN", json!("x\ny"))],
         &["GURU_TOKEN: must be visible ASCII without spaces around it"],
         &["guru"],
     );
@@ -334,4 +336,97 @@ fn tells_secrets_that_were_not_given_from_mistakes() {
     assert_eq!(missing, expected);
     assert!(problems.iter().any(|problem| problem.field() == "HUBSOFT_USERNAME"));
     assert!(problems.iter().any(|problem| problem.field() == "BASE_PATH"));
+}
+
+#[test]
+fn tells_secrets_that_were_pasted_with_something_else_by_name() {
+    let wrong = |name: &str, value: &str, what: &str, broken: &str| {
+        check(&[(name, json!(value))], &[&format!("{name}: looks pasted wrong: it {what}")], &[broken]);
+    };
+    let (breaks, blanks) = (
+        "begins or ends with a line break; set it again without",
+        "begins or ends with a blank; set it again without",
+    );
+    let quotes = "stands in quotes; set it again without them";
+    let scheme = "begins with its scheme; set it again without that word";
+    for (name, connection) in [
+        ("API_CLIENT_SECRET", "api"),
+        ("GURU_TOKEN", "guru"),
+        ("HUBSOFT_CLIENT_ID", "hubsoft"),
+        ("HUBSOFT_USERNAME", "hubsoft"),
+        ("HUBSOFT_PASSWORD", "hubsoft"),
+        ("RENEWED_REFRESH_TOKEN", "renewed"),
+        ("V8_AUDIENCE", "v8"),
+    ] {
+        wrong(name, "abc\n", breaks, connection);
+        wrong(name, "\r\nabc", breaks, connection);
+        wrong(name, "\"abc\"", quotes, connection);
+        wrong(name, "'abc'", quotes, connection);
+        if name != "HUBSOFT_PASSWORD" {
+            wrong(name, " abc", blanks, connection);
+        }
+    }
+    for (name, connection) in
+        [("API_CLIENT_SECRET", "api"), ("GURU_TOKEN", "guru"), ("RENEWED_REFRESH_TOKEN", "renewed")]
+    {
+        wrong(name, "Bearer abc", scheme, connection);
+    }
+    for (name, value) in
+        [("HUBSOFT_PASSWORD", "Bearer abc"), ("HUBSOFT_PASSWORD", "a\"b\" c"), ("HUBSOFT_USERNAME", "a b")]
+    {
+        check(&[(name, json!(value))], &[], &[]);
+    }
+    // Where no scheme is set before it, the token brings its own.
+    let own = ("CONNECTIONS/fixed/scheme", json!(""));
+    check(&[own, ("FIXED_TOKEN", json!("Token token=abc"))], &[], &[]);
+    let doubled = ("CONNECTIONS/fixed/scheme", json!("Key"));
+    let problem = format!("FIXED_TOKEN: looks pasted wrong: it {scheme}");
+    check(&[doubled, ("FIXED_TOKEN", json!("Key abc"))], &[&problem], &["fixed"]);
+    for field in ["client_id", "audience"] {
+        check_field(field, json!("\"abc\""), &format!("{field}: looks pasted wrong: it {quotes}"));
+        check_field(field, json!("abc\n"), &format!("{field}: looks pasted wrong: it {breaks}"));
+    }
+}
+
+#[test]
+fn tells_keys_that_were_pasted_with_something_else() {
+    for (name, own) in
+        [("BACKEND_KEY", "0123456789abcdef0123456789abcdef"), ("ADMIN_KEY", "0123456789abcdef")]
+    {
+        for (value, what) in [
+            (format!("\"{own}\""), "stands in quotes; set it again without them"),
+            (format!("Bearer {own}"), "begins with its scheme; set it again without that word"),
+            (format!("{own}x, '{own}'"), "stands in quotes; set it again without them"),
+        ] {
+            let (_, problems) = read(&changed(&[(name, json!(value))]));
+            let told = problems.iter().any(|problem| {
+                problem.field() == name && problem.message() == format!("looks pasted wrong: it {what}")
+            });
+            assert!(told, "{value}: {problems:?}");
+        }
+    }
+}
+
+#[test]
+fn takes_an_empty_client_secret_that_is_there() {
+    for name in ["API_CLIENT_SECRET", "HUBSOFT_CLIENT_SECRET"] {
+        check(&[(name, json!(""))], &[], &[]);
+    }
+    let (config, _) = read(&changed(&[("HUBSOFT_CLIENT_SECRET", json!(""))]));
+    let connection = config.connections["hubsoft"].as_ref().unwrap();
+    let ClientAuthentication::Post { client_secret, .. } = &connection.grant.endpoint().unwrap().client
+    else {
+        panic!("another method")
+    };
+    assert_eq!(client_secret.expose(), "");
+    let mut all = sound();
+    put(&mut all, "HUBSOFT_CLIENT_SECRET", None);
+    let (_, problems) = read(&all);
+    assert!(problems[0].is_missing_secret() && problems[0].field() == "HUBSOFT_CLIENT_SECRET");
+    // Nothing else can be empty.
+    check(
+        &[("HUBSOFT_PASSWORD", json!(""))],
+        &["HUBSOFT_PASSWORD: is missing: set this secret"],
+        &["hubsoft"],
+    );
 }

@@ -1,0 +1,197 @@
+//! Names of a query's parameters, as other servers read them.
+
+use super::reading::{LEFT_OUT, readings};
+
+/// Parameters by which a server takes another method for the one sent, as their
+/// frameworks call them.
+const METHODS: &[&str] = &[
+    "_method",
+    "_httpmethod",
+    "_http_method",
+    "x_http_method",
+    "x_http_method_override",
+    "x_method_override",
+];
+
+/// Whether a parameter of the query carries a Bearer token (RFC 6750 §2.3),
+/// however its name is written.
+#[must_use]
+pub fn carries_token(query: &str) -> bool {
+    names_one(query, &["access_token"])
+}
+
+/// Whether a parameter of the query names another method: for Symfony, Laravel,
+/// Rails and others `POST /a?_method=DELETE` is a `DELETE`.
+#[must_use]
+pub fn overrides_method(query: &str) -> bool {
+    names_one(query, METHODS)
+}
+
+/// Whether the query has a parameter that somebody reads as one of `names`. `;`
+/// separates parameters for some.
+fn names_one(query: &str, names: &[&str]) -> bool {
+    query.split(['&', ';']).any(|field| {
+        let name = field.split('=').next().unwrap_or_default();
+        let is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if is_plain { is_one(name, names) } else { is_read_as_one(name, names) }
+    })
+}
+
+fn is_one(name: &str, names: &[&str]) -> bool {
+    names.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+fn is_read_as_one(name: &str, names: &[&str]) -> bool {
+    let Ok(readings) = readings(name.as_bytes()) else { return true };
+    readings.iter().any(|reading| {
+        let is_end = |b: &u8| matches!(*b, 0 | b'=' | b';');
+        let is_blank =
+            |b: &u8| matches!(*b, b'+' | LEFT_OUT) || b.is_ascii_whitespace() || b.is_ascii_control();
+        let is_bracket = |b: &u8| matches!(*b, b'[' | b']');
+        // Some readers know no character zero, some take `=` or `;` for what it was.
+        let mut whole = reading.split(is_end).next().unwrap_or_default();
+        while let [first, rest @ ..] = whole
+            && is_blank(first)
+        {
+            whole = rest;
+        }
+        while let [rest @ .., last] = whole
+            && is_blank(last)
+        {
+            whole = rest;
+        }
+        let mut inner = whole;
+        while let [first, rest @ ..] = inner
+            && is_bracket(first)
+        {
+            inner = rest;
+        }
+        let first = inner.split(is_bracket).next().unwrap_or_default();
+        // PHP knows no name with one of these; readers of nested names know the first.
+        [whole, first, inner].iter().any(|name| names.iter().any(|known| is_read_as(name, known)))
+    })
+}
+
+/// Whether `name` is `known`, its case not minded, nor what PHP makes an underscore of.
+fn is_read_as(name: &[u8], known: &str) -> bool {
+    let read = |b: &u8| match *b {
+        b' ' | b'+' | b'.' | b'[' | b'-' => b'_',
+        b => b.to_ascii_lowercase(),
+    };
+    name.len() == known.len() && name.iter().map(read).eq(known.bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Spellings of `access_token` and of `_method` that some server reads.
+    const TOKEN: &[&str] = &[
+        "access_token",
+        "ACCESS_token",
+        "access%5Ftoken",
+        "%61ccess_token",
+        "access.token",
+        "access%2Etoken",
+        "access+token",
+        "access%20token",
+        "access-token",
+        "access[token",
+        "access%5Btoken",
+        "access_token[]",
+        "access_token%5B%5D",
+        "access_token[a][b]",
+        "[access_token]",
+        "]access_token",
+        "+access_token",
+        "%20access_token",
+        "%09access_token",
+        "access_token%20",
+        "access_token%00x",
+        "access%255Ftoken",
+        "access%u005Ftoken",
+        "access%ef%bc%bftoken",
+        "access_token%3Dx",
+        "%c1%a1ccess_token",
+    ];
+    const METHOD: &[&str] = &[
+        "_method",
+        "%5Fmethod",
+        "%5fMethod",
+        ".method",
+        "%2Emethod",
+        "+_method",
+        "%20_method",
+        "_method[]",
+        "_METHOD",
+        "[method",
+        "[_method]",
+        "_method%00",
+        "%255Fmethod",
+        "_HttpMethod",
+        "X-HTTP-Method-Override",
+        "x_http_method_override",
+        "X-HTTP-Method",
+        "X-Method-Override",
+    ];
+
+    #[test]
+    fn finds_a_name_however_it_is_written() {
+        for (names, finds) in [(TOKEN, carries_token as fn(&str) -> bool), (METHOD, overrides_method)] {
+            for name in names {
+                for query in [
+                    format!("{name}=x"),
+                    (*name).to_owned(),
+                    format!("a=1&{name}=x&b"),
+                    format!("a=1;{name}=x"),
+                    format!("&{name}"),
+                ] {
+                    assert!(finds(&query), "{query}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lets_every_other_name_pass() {
+        for query in [
+            "",
+            "a",
+            "a=access_token",
+            "a=_method",
+            "access_tokens=x",
+            "my_access_token=x",
+            "access=token",
+            "token=x",
+            "method=pix",
+            "payment_method=1",
+            "payment[method]=pix",
+            "filter[access_token_id]=1",
+            "http_method=1",
+            "__method=1",
+            "a=%26_method=DELETE",
+            "a=%3Faccess_token%3Dx",
+            "busca=%C3%A9&%E9=1",
+            "data.access_token=1",
+        ] {
+            assert!(!carries_token(query) && !overrides_method(query), "{query}");
+        }
+    }
+
+    #[test]
+    fn finds_every_spelling_that_failed_before() {
+        let data: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/data/addresses.json")).unwrap();
+        let all = |name: &str| -> Vec<String> {
+            let spelled = data[name].as_array().unwrap();
+            spelled.iter().map(|query| query.as_str().unwrap()[1..].to_owned()).collect()
+        };
+        assert!(
+            all("method_override").len() > 2
+                && all("method_override").iter().all(|query| overrides_method(query))
+        );
+        assert!(
+            all("access_token").len() > 3 && all("access_token").iter().all(|query| carries_token(query))
+        );
+    }
+}
