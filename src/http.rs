@@ -1,5 +1,6 @@
 //! The parts of HTTP that the broker reasons about, each validated once.
 
+mod accept;
 mod address;
 mod head;
 mod header;
@@ -8,6 +9,7 @@ mod origin;
 mod path;
 mod trace;
 
+pub use accept::leaves_open;
 pub use address::{AddressError, EndpointUrl, check_document_url};
 pub use head::{Headers, RequestHead};
 pub use header::{HeaderName, is_field_value};
