@@ -24,7 +24,9 @@ const faults = [];
 
 before(async () => {
   const executablePath = await ensureChromium();
-  [guru, hubsoft, v8] = await Promise.all([startGuru({ port: 0 }), startHubsoft({ port: 0 }), startV8({ port: 0 })]);
+  [guru, hubsoft, v8] = await Promise.all(
+    [startGuru, startHubsoft, startV8].map((start) => start({ port: 0, options: { limits: true } })),
+  );
   const visitor = (methods, ...paths) => ({ callers: ["visitor"], methods, paths });
   const upper = (prefix, credentials) =>
     Object.fromEntries(Object.entries(credentials).map(([name, value]) => [`${prefix}_${name.toUpperCase()}`, value]));
