@@ -30,6 +30,7 @@ describe("the example front end", () => {
       const response = await fetch(example.url + path);
       assert.equal(response.status, 200, path);
       assert.equal(response.headers.get("content-security-policy"), "frame-ancestors 'none'");
+      assert.equal(response.headers.get("cross-origin-opener-policy"), "same-origin");
     }
     for (const path of ["/porteiro.d.ts", "/jsconfig.json", "/..%2f..%2fpackage.json", "/none"]) {
       assert.equal((await fetch(example.url + path)).status, 404, path);
@@ -39,6 +40,7 @@ describe("the example front end", () => {
   test("has a strict policy, and nothing that it would stop", async () => {
     const policy = /http-equiv="Content-Security-Policy"\s+content="([^"]+)"/.exec(html)?.[1] ?? "";
     assert.match(policy, /^default-src 'none'; script-src 'self'; style-src 'self'; connect-src /);
+    assert.match(policy, /; base-uri 'none';/);
     assert.doesNotMatch(policy, /unsafe|\*/);
     // The policy says nothing about what stands before it.
     assert.ok(html.indexOf("Content-Security-Policy") < html.search(/<(script|link|style)/));

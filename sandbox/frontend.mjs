@@ -64,6 +64,7 @@ const EXAMPLE = {
   // The page's own policy stands in index.html; this much only a header can say.
   headers: () => ({
     "Content-Security-Policy": "frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
   }),

@@ -55,7 +55,7 @@ export async function startSandbox(env = process.env, { ports = PORTS, log } = {
   /** @param {keyof typeof PROVIDERS} name */
   const settingsOf = (name) => ({
     credentials: credentialsFrom(env, name, PROVIDERS[name]),
-    options: { recordLimit: RECORD_LIMIT },
+    options: { recordLimit: RECORD_LIMIT, limits: true },
     log,
   });
   const peopleClient = credentialsFrom(env, "hubsoft_people", ["client_id", "client_secret"]);

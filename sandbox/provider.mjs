@@ -10,6 +10,7 @@ import { createServer } from "node:http";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Windows } from "./limits.mjs";
 
 const TOKEN_BODY_LIMIT = 64 * 1024;
 const API_BODY_LIMIT = 16 * 1024 * 1024;
@@ -318,11 +319,23 @@ export async function startProvider(definition, settings = {}) {
     reuseDetection: true,
     revokeOnRefresh: false,
     recordLimit: Infinity,
+    limits: false,
     ...definition.options,
     ...settings.options,
   };
+  const limits = options.limits ? definition.limits : undefined;
+  const calls = limits && new Windows(limits.calls);
+  const logins = limits?.logins && new Windows(limits.logins);
+  /** The calls in flight, where one like another is refused. @type {Set<string>} */
+  const inFlight = new Set();
   const store = new TokenStore(prefix, options);
-  const routes = compileRoutes(definition.routes);
+  const routes = compileRoutes({
+    "POST /sandbox/limits": () => {
+      resetLimits();
+      return { status: 204 };
+    },
+    ...definition.routes,
+  });
   const closing = new AbortController();
   /** @type {Recorded[]} */
   const tokenRequests = [];
@@ -336,6 +349,11 @@ export async function startProvider(definition, settings = {}) {
   let maxConcurrentTokenRequests = 0;
 
   if (staticToken) store.issued.push(staticToken(credentials));
+
+  function resetLimits() {
+    calls?.clear();
+    logins?.clear();
+  }
 
   /** @param {string} target */
   function takeFault(target) {
@@ -374,6 +392,11 @@ export async function startProvider(definition, settings = {}) {
     try {
       if (tooLarge) throw invalidRequest("The body is too large.", 413);
       const parameters = tokenParameters(request, body, endpoint);
+      if (parameters.grant_type === "password" && limits?.logins && logins) {
+        const { left, wait } = logins.count(parameters.username);
+        const { error, description } = limits.logins;
+        if (left < 0) throw new OAuthError(error, description, 429, { "Retry-After": String(wait) });
+      }
       const { grant } = endpoint.grants[parameters.grant_type];
       const { presented, members, account } = grant(parameters, { credentials, store });
       const draft = { ...store.draft(presented), ...members };
@@ -406,12 +429,33 @@ export async function startProvider(definition, settings = {}) {
     const [pathname] = request.url.split("?", 1);
     // What only the sandbox has needs no token.
     if (fault?.kind === "unauthorized" || !(accepted(request) || pathname.startsWith("/sandbox/"))) {
+      if (definition.laravel && !asksForJson(request)) return { status: 302, headers: { Location: `${url}/login` } };
       return {
         status: 401,
         headers: { "WWW-Authenticate": `Bearer realm="${name}"` },
         body: errors.unauthorized,
       };
     }
+    if (limits && calls && !pathname.startsWith("/sandbox/")) {
+      const window = calls.count(bearer(request) ?? "");
+      const told = limits.told?.(window) ?? {};
+      if (window.left < 0) {
+        return { ...limits.refused, headers: { ...told, "Retry-After": String(window.wait) } };
+      }
+      const answer = await answerAccepted(request, pathname, { body, tooLarge }, record);
+      return { ...answer, headers: { ...told, ...answer.headers } };
+    }
+    return answerAccepted(request, pathname, { body, tooLarge }, record);
+  }
+
+  /**
+   * @param {Request} request
+   * @param {string} pathname
+   * @param {{ body: Buffer, tooLarge: boolean }} received
+   * @param {Recorded} record
+   * @returns {Promise<Answer>}
+   */
+  async function answerAccepted(request, pathname, { body, tooLarge }, record) {
     const account = store.accountOf(bearer(request));
     record.account = account?.username;
     const query = new URLSearchParams(request.url.slice(pathname.length));
@@ -461,6 +505,12 @@ export async function startProvider(definition, settings = {}) {
     }
     const fault = takeFault(isTokenRequest ? "token" : "api");
     record.fault = fault?.kind;
+    const identity = `${request.method} ${request.url} ${request.headers.authorization}`;
+    const isIdentical = !isTokenRequest && Boolean(limits?.identical) && inFlight.has(identity);
+    if (!isTokenRequest && limits?.identical && !isIdentical) {
+      inFlight.add(identity);
+      response.once("close", () => inFlight.delete(identity));
+    }
 
     const received = await readBody(request, isTokenRequest ? TOKEN_BODY_LIMIT : API_BODY_LIMIT);
     record.body = received.body.toString("utf8");
@@ -480,6 +530,8 @@ export async function startProvider(definition, settings = {}) {
         headers: { "Content-Type": "application/json; charset=utf-8" },
         body: "<!doctype html><title>Service</title><p>This is not JSON",
       };
+    } else if (isIdentical && limits?.identical) {
+      answer = limits.identical;
     } else if (tokenEndpoint && isTokenRequest) {
       answer = answerTokenRequest(tokenEndpoint, request, received, fault, record);
     } else {
@@ -531,6 +583,7 @@ export async function startProvider(definition, settings = {}) {
     disarm() {
       faults = [];
     },
+    resetLimits,
     revokeAccessTokens() {
       if (staticToken) revokedStaticTokens.add(staticToken(credentials));
       store.revokeAccessTokens();
@@ -544,6 +597,18 @@ export async function startProvider(definition, settings = {}) {
       return closeServer(server);
     },
   };
+}
+
+/** Whether JSON is what a request asks for first, as Laravel reads it. @param {Request} request */
+function asksForJson({ headers }) {
+  const ranges = (headers.accept ?? "").split(",").map((item) => {
+    const [range, ...parameters] = item.split(";").map((part) => part.trim());
+    const weight = parameters.find((parameter) => /^q=/i.test(parameter))?.slice(2);
+    return { range, weight: weight === undefined ? 1 : Number(weight) };
+  });
+  // Of ranges of one weight the first counts: sorting keeps their order.
+  const [first] = ranges.sort((a, b) => b.weight - a.weight);
+  return /[/+]json/.test(first.range);
 }
 
 /** A record names the grant type even of a request that is refused. @param {string} body @returns {string | undefined} */

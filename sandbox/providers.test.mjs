@@ -88,9 +88,12 @@ async function acquire(provider) {
   return response.json();
 }
 
+// All that Guru has, as it lists none without a period.
+const PERIOD = "ordered_at_ini=2026-10-01&ordered_at_end=2026-10-31";
+
 /** @type {Record<string, string>} */
 const API_PATHS = {
-  guru: "/transactions",
+  guru: `/transactions?${PERIOD}`,
   hubsoft: "/api/v1/integracao/cliente",
   v8: "/private-consignment/simulation",
 };
@@ -98,8 +101,13 @@ const API_PATHS = {
 /** @param {Provider} provider @param {string} [token] @param {RequestInit} [init] */
 const callApi = (provider, token, init = {}) =>
   fetch(provider.baseUrl + API_PATHS[provider.name], {
+    redirect: "manual",
     ...init,
-    headers: token === undefined ? {} : { Authorization: `Bearer ${token}` },
+    headers: {
+      Accept: "application/json",
+      ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+      ...init.headers,
+    },
   });
 
 /** @param {Provider} provider @param {string} [token] */
@@ -125,7 +133,8 @@ describe("guru", () => {
       assert.match(response.headers.get("www-authenticate") ?? "", /^Bearer/);
       assert.deepEqual(await response.json(), { message: "Unauthenticated." });
     }
-    assert.equal((await fetch(`${guru.url}/oauth/token`, { method: "POST" })).status, 401);
+    const headers = { Accept: "application/json" };
+    assert.equal((await fetch(`${guru.url}/oauth/token`, { method: "POST", headers })).status, 401);
     assert.equal(guru.tokenRequests.length, 0);
     guru.revokeAccessTokens();
     assert.equal(await apiStatus(guru, "a|b"), 401);
@@ -142,24 +151,112 @@ describe("guru", () => {
       return { status: response.status, body: await response.json() };
     };
     const seen = [];
-    let query = "?per_page=10";
+    let query = `?${PERIOD}&per_page=10`;
     for (;;) {
       const { body } = await get(`/transactions${query}`);
       seen.push(...body.data.map((/** @type {{ id: string }} */ row) => row.id));
-      assert.equal(body.total_rows, 24);
+      // It is told on the first page only.
+      assert.equal(body.total_rows, body.on_first_page ? 24 : undefined);
+      assert.equal(body.previous_cursor === null, body.on_first_page === 1);
       assert.equal(body.per_page, 10);
       if (!body.next_cursor) break;
-      query = `?per_page=10&cursor=${body.next_cursor}`;
+      query = `?${PERIOD}&per_page=10&cursor=${body.next_cursor}`;
     }
     assert.equal(new Set(seen).size, 24);
     assert.equal((await get(`/transactions/${seen[3]}`)).body.id, seen[3]);
     assert.equal((await get("/transactions/none")).status, 404);
-    assert.equal((await get("/transactions?cursor=nonsense")).status, 422);
+    assert.equal((await get(`/transactions?${PERIOD}&cursor=nonsense`)).status, 422);
     assert.equal((await get("/subscriptions")).body.total_rows, 8);
     assert.equal(guru.apiRequests.length, 7);
-    assert.equal(guru.apiRequests[0].path, "/api/v2/transactions?per_page=10");
+    assert.equal(guru.apiRequests[0].path, `/api/v2/transactions?${PERIOD}&per_page=10`);
     assert.equal(guru.apiRequests[4].status, 404);
   });
+
+  test("lists transactions by a filter only, of 180 days at most, with times in Unix seconds", async () => {
+    const guru = await start(startGuru);
+    const get = async (/** @type {string} */ query) => {
+      const response = await fetch(`${guru.baseUrl}/transactions${query}`, {
+        headers: { Authorization: `Bearer ${guru.credentials.token}` },
+      });
+      return { status: response.status, body: await response.json() };
+    };
+    const period = (/** @type {string} */ from, /** @type {string} */ to) =>
+      `?ordered_at_ini=${from}&ordered_at_end=${to}`;
+    for (const query of [
+      "",
+      "?per_page=1",
+      "?transaction_status=approved",
+      "?ordered_at_ini=2026-10-01",
+      period("2026-10-02", "2026-10-01"),
+      period("2026-10-01", "soon"),
+      period("2026-04-01", "2026-10-01"),
+    ]) {
+      const { status, body } = await get(query);
+      assert.equal(status, 422, query);
+      assert.equal(body.message, "The given data was invalid.");
+    }
+    assert.equal((await get(period("2026-05-05", "2026-11-01"))).status, 200);
+    const { body } = await get(`?${PERIOD}&per_page=500`);
+    assert.equal(body.per_page, 100);
+    const [{ id, dates }] = body.data;
+    assert.equal(dates.created_at, Date.parse("2026-10-31T09:00:00-03:00") / 1000);
+    const one = await get(`?id=${id}`);
+    assert.deepEqual([one.body.total_rows, one.body.data[0].dates], [1, dates]);
+    const day = (await get(period("2026-10-30", "2026-10-31"))).body.data;
+    assert.deepEqual(
+      day.map((/** @type {{ dates: { created_at: number } }} */ row) => row.dates.created_at >= 1793329200),
+      day.map(() => true),
+    );
+    assert.ok(day.length > 0 && day.length < 24);
+  });
+
+  test("keeps its limit of 360 calls a minute, and answers no two that are alike at once", async () => {
+    const guru = await start(startGuru, { options: { limits: true } });
+    const { token } = guru.credentials;
+    const first = await callApi(guru, token);
+    assert.equal(first.headers.get("x-ratelimit-limit"), "360");
+    assert.equal(first.headers.get("x-ratelimit-remaining"), "359");
+    guru.arm({ target: "api", kind: "delay", ms: 100 });
+    const held = callApi(guru, token);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    const [twin, other] = await Promise.all([callApi(guru, token), callApi(guru, "another")]);
+    assert.deepEqual([twin.status, other.status], [429, 401]);
+    assert.deepEqual(await twin.json(), { message: "Identical concurrent request avoided." });
+    assert.equal((await held).status, 200);
+    // What is refused as a twin does not count, nor does what has no token.
+    for (let left = 357; left >= 0; left -= 1) {
+      const response = await callApi(guru, token);
+      assert.equal(response.headers.get("x-ratelimit-remaining"), String(left));
+    }
+    const over = await callApi(guru, token);
+    assert.equal(over.status, 429);
+    const wait = Number(over.headers.get("retry-after"));
+    assert.ok(wait >= 1 && wait <= 60, String(wait));
+    assert.deepEqual(await over.json(), { message: "Too Many Attempts." });
+    const reset = await fetch(`${guru.url}/sandbox/limits`, { method: "POST", headers: JSON_TYPE, body: "{}" });
+    assert.equal(reset.status, 204);
+    assert.equal(await apiStatus(guru, token), 200);
+  });
+});
+
+// HubSoft and Guru are Laravel's.
+test("a provider of Laravel's tells of a dead token only where JSON is asked for first", async () => {
+  const guru = await start(startGuru);
+  const hubsoft = await start(startHubsoft);
+  for (const provider of [guru, hubsoft]) {
+    for (const [accept, status] of /** @type {[string, number][]} */ ([
+      ["application/json", 401],
+      ["application/json, text/plain, */*", 401],
+      ["text/html;q=0.9, application/vnd.api+json", 401],
+      ["*/*", 302],
+      ["text/html, application/json", 302],
+      ["application/json;q=0.5, */*", 302],
+    ])) {
+      const response = await callApi(provider, "dead", { headers: { Accept: accept } });
+      assert.equal(response.status, status, accept);
+      assert.equal(response.headers.get("location"), status === 302 ? `${provider.url}/login` : null);
+    }
+  }
 });
 
 describe("hubsoft", () => {
@@ -372,11 +469,46 @@ describe("hubsoft", () => {
     assert.equal(created.status, "success");
     assert.equal(created.atendimento.id_atendimento, 91001);
     assert.equal(created.atendimento.usuario_abertura, "Integração");
-    assert.equal((await post("{}")).status, 400);
+    // What it cannot do has the status 200, too.
+    for (const body of ["{}", ticket.replace(/"id_cliente_servico":\d+/, '"id_cliente_servico":1')]) {
+      const refusal = await post(body);
+      assert.equal(refusal.status, 200);
+      assert.equal((await refusal.json()).status, "error");
+    }
     assert.equal((await post(ticket, { "Content-Type": "text/plain" })).status, 400);
     assert.equal((await call("/api/v1/integracao/cliente", { method: "DELETE" })).status, 405);
     assert.equal((await call("/api/v1/none")).status, 404);
     assert.equal(hubsoft.apiRequests[2].body, ticket);
+  });
+
+  test("pages its customers, and has a GET that acts", async () => {
+    const hubsoft = await start(startHubsoft);
+    const { access_token: token } = await acquire(hubsoft);
+    const get = async (/** @type {string} */ path) => {
+      const headers = { Authorization: `Bearer ${token}` };
+      const response = await fetch(`${hubsoft.baseUrl}/api/v1/integracao/cliente${path}`, { headers });
+      assert.equal(response.status, 200);
+      return response.json();
+    };
+    const seen = [];
+    for (let page = 0, last = 0; page <= last; page += 1) {
+      const { status, clientes, paginacao } = await get(`/todos?pagina=${page}&itens_por_pagina=5`);
+      assert.equal(status, "success");
+      assert.equal(paginacao.pagina_atual, page);
+      last = paginacao.ultima_pagina;
+      assert.ok(clientes.length <= 5 && last > 0);
+      seen.push(...clientes.map((/** @type {{ id_cliente: number }} */ client) => client.id_cliente));
+      assert.equal(page === last, seen.length === paginacao.total_registros);
+    }
+    assert.equal(new Set(seen).size, seen.length);
+    for (const query of ["", "?pagina=0", "?pagina=-1&itens_por_pagina=5", "?pagina=0&itens_por_pagina=501"]) {
+      assert.equal((await get(`/todos${query}`)).status, "error", query);
+    }
+    assert.equal((await get("?busca=none&termo_busca=x")).status, "error");
+    assert.equal((await get("/solicitar_desconexao/1")).status, "error");
+    assert.deepEqual(hubsoft.disconnected, []);
+    assert.equal((await get("/solicitar_desconexao/7011")).status, "success");
+    assert.deepEqual(hubsoft.disconnected, [7011]);
   });
 });
 
@@ -448,11 +580,43 @@ describe("v8", () => {
     };
     const created = await post(asked);
     assert.equal(created.status, 201);
-    assert.equal((await created.json()).disbursed_amount, 4722.79);
-    assert.equal((await post({ ...asked, number_of_installments: 7 })).status, 422);
+    const { id, status, disbursed_amount } = await created.json();
+    assert.deepEqual([status, disbursed_amount], ["PENDING", undefined]);
+    const look = async () =>
+      (
+        await fetch(`${v8.baseUrl}/private-consignment/simulation/${id}`, {
+          headers: { Authorization: `Bearer ${token}` },
+        })
+      ).json();
+    assert.equal((await look()).status, "PENDING");
+    const { status: done, disbursed_amount: amount } = await look();
+    assert.deepEqual([done, amount], ["SIMULATED", 4722.79]);
+    const refusal = await post({ ...asked, number_of_installments: 7 });
+    assert.equal(refusal.status, 422);
+    assert.deepEqual(Object.keys(await refusal.json()), ["type", "title", "detail"]);
     const { data, pages } = await (await callApi(v8, token)).json();
     assert.equal(pages.total, 11);
     assert.equal(data[0].consult_id, "con_1");
+  });
+
+  test("keeps its limit of 250 calls an hour for each token, and blocks an account that logs in too often", async () => {
+    const v8 = await start(startV8, { options: { limits: true } });
+    const { access_token: token, refresh_token } = await acquire(v8);
+    for (let i = 0; i < 250; i += 1) assert.equal(await apiStatus(v8, token), 200);
+    const over = await callApi(v8, token);
+    assert.equal(over.status, 429);
+    assert.ok(Number(over.headers.get("retry-after")) > 3000);
+    assert.deepEqual(Object.keys(await over.json()), ["type", "title", "detail"]);
+    const next = await (await form(v8, v8Refresh(v8, refresh_token))).json();
+    assert.equal(await apiStatus(v8, next.access_token), 200);
+    for (let i = 0; i < 9; i += 1) await acquire(v8);
+    const blocked = await form(v8, v8Password(v8));
+    const wait = Number(blocked.headers.get("retry-after"));
+    assert.ok(wait > 500 && wait <= 600, String(wait));
+    await refused(blocked, 429, "too_many_attempts");
+    assert.equal((await form(v8, v8Refresh(v8, next.refresh_token))).status, 200);
+    v8.resetLimits();
+    await acquire(v8);
   });
 });
 
@@ -678,7 +842,7 @@ describe("the sandbox as a whole", () => {
     assert.equal(sandbox.v8.credentials.audience, "https://other.example");
     assert.notEqual(sandbox.hubsoft.credentials.password, "");
     assert.equal(sandbox.hubsoft.peopleClient.client_id, "people");
-    await fetch(`${sandbox.guru.baseUrl}/transactions?access_token=from-env`, {
+    await fetch(`${sandbox.guru.baseUrl}/transactions?id=none&access_token=from-env`, {
       headers: { Authorization: "Bearer from-env" },
     });
     await acquire(sandbox.hubsoft);
@@ -692,7 +856,11 @@ describe("the sandbox as a whole", () => {
     const { url } = sandbox.frontend;
     const page = await fetch(url);
     assert.equal(page.status, 200);
-    assert.match(page.headers.get("content-security-policy") ?? "", /default-src 'none'.*script-src 'self'/);
+    assert.match(
+      page.headers.get("content-security-policy") ?? "",
+      /default-src 'none'.*script-src 'self'.*base-uri 'none'/,
+    );
+    assert.equal(page.headers.get("cross-origin-opener-policy"), "same-origin");
     const html = await page.text();
     assert.match(html, /<title>Porteiro sandbox<\/title>/);
     assert.doesNotMatch(html, /<style|style=|<script(?![^>]*src=)|\son\w+=/i);

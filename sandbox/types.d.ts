@@ -58,6 +58,36 @@ export interface TokenEndpoint {
   grants: Record<string, Grant>;
 }
 
+/** How many in a time. */
+export interface Limit {
+  most: number;
+  seconds: number;
+}
+
+/** How a limit stands after one more. */
+export interface Window {
+  most: number;
+  /** Below zero where it is full. */
+  left: number;
+  /** Seconds until it ends. */
+  wait: number;
+  /** In Unix seconds. */
+  endsAt: number;
+}
+
+/** How often a provider lets itself be called. */
+export interface Limits {
+  /** Calls to the API with one token. */
+  calls: Limit;
+  /** What is said of it with every answer. */
+  told?: (window: Window) => OutgoingHttpHeaders;
+  refused: Answer;
+  /** Of a call that is like one in flight, where such are refused. */
+  identical?: Answer;
+  /** Password grants for one user name, beyond which the account is blocked, and what a grant is told then. */
+  logins?: Limit & { error: string; description: string };
+}
+
 export interface Options {
   /** How long an access token lives, in seconds. */
   expiresIn: number;
@@ -70,6 +100,8 @@ export interface Options {
   revokeOnRefresh: boolean;
   /** How many requests are kept. */
   recordLimit: number;
+  /** Whether its limits are kept. */
+  limits: boolean;
 }
 
 /** What makes a provider the one that it is. */
@@ -86,6 +118,10 @@ export interface Definition {
   staticToken?: (credentials: Credentials) => string;
   /** By method and path: "GET /path/:id". */
   routes: Record<string, Handler>;
+  /** Which `options.limits` turns on. */
+  limits?: Limits;
+  /** Whether it is Laravel's: a call that is not authenticated is sent to a login page, unless it asks for JSON. */
+  laravel?: boolean;
   /** The bodies of refusals. */
   errors: Record<"unauthorized" | "notFound" | "methodNotAllowed" | "tooLarge" | "badBody", unknown>;
 }
@@ -155,6 +191,8 @@ export interface Provider {
   readonly maxConcurrentTokenRequests: number;
   arm(fault: Fault): void;
   disarm(): void;
+  /** Begins every limit anew; `POST /sandbox/limits` does the same. */
+  resetLimits(): void;
   revokeAccessTokens(): void;
   revokeEverything(): void;
   close(): Promise<void>;
@@ -168,6 +206,8 @@ export type Person = { username: string; password: string };
 export interface Hubsoft extends Provider {
   people: Person[];
   peopleClient: { client_id: string; client_secret: string };
+  /** The services of customers that were cut off. */
+  disconnected: number[];
 }
 
 export interface HubsoftSettings extends Settings {

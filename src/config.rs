@@ -157,6 +157,8 @@ pub struct Connection {
     pub timeout: Duration,
     /// The largest request body, in bytes, that can be replayed after a 401.
     pub replay_bytes: usize,
+    /// The `Accept` of a call whose caller prefers no type.
+    pub default_accept: Option<String>,
     /// Request headers let through besides the standard ones.
     pub request_headers: Vec<HeaderName>,
     /// Response headers let through besides the standard ones.
@@ -182,7 +184,7 @@ pub struct Webhook {
     /// The account tokens that count.
     pub account_tokens: AccountTokens,
     /// The members that make an event unique, where the first is there; none
-    /// stands for all of it.
+    /// stands for all of it but the account token.
     pub id_members: Vec<String>,
     /// The address of the application's own receiver.
     pub forward_to: String,

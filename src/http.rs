@@ -1,5 +1,6 @@
 //! The parts of HTTP that the broker reasons about, each validated once.
 
+mod accept;
 mod address;
 mod challenge;
 mod head;
@@ -11,6 +12,7 @@ mod query;
 mod reading;
 mod trace;
 
+pub use accept::leaves_open;
 pub use address::{AddressError, EndpointUrl, check_document_url};
 pub use challenge::says_invalid_token;
 pub use head::{Headers, RequestHead};

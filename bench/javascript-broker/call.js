@@ -137,7 +137,7 @@ function finish({ status, headers, vary, body }, request, cors, line) {
   addCors(headers, cors);
   headers.set("cache-control", "no-store");
   headers.set("x-content-type-options", "nosniff");
-  headers.set("content-security-policy", "default-src 'none'; frame-ancestors 'none'; sandbox");
+  headers.set("content-security-policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox");
   headers.set("cross-origin-resource-policy", "same-origin");
   headers.set("referrer-policy", "no-referrer");
   if (request.url.startsWith("https:")) headers.set("strict-transport-security", "max-age=31536000");

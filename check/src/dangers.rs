@@ -1,6 +1,6 @@
 //! What is allowed and seldom meant.
 
-use porteiro::config::{Caller, Config, Connection, KeySource, Rule, Variables, shown};
+use porteiro::config::{Caller, Config, Connection, KeySource, Provider, Rule, Variables, shown};
 use porteiro::http::{Method, Origin, PathPattern, RequestPath};
 use serde_json::Value;
 
@@ -12,6 +12,9 @@ const MAX_ORIGINS: usize = 10;
 
 const LOOPBACK: &str =
     "is a loopback address: write the https address, for on Cloudflare nothing answers at this one";
+
+/// A path of HubSoft whose `GET` acts: it cuts a customer off.
+const ACTING: &str = "/api/v1/integracao/cliente/solicitar_desconexao/1";
 
 /// Warns of what is dangerous in the `config` that was read from `variables`. A
 /// `local` one may have loopback addresses.
@@ -126,6 +129,16 @@ impl Warnings<'_, '_> {
         {
             self.address(&format!("{path}.token_url"), endpoint.url.as_str());
         }
+        if connection.provider == Provider::V8
+            && connection.grant.endpoint().is_some()
+            && !has(fields, "token_url")
+        {
+            self.add(
+                &format!("{path}.token_url"),
+                "is the address that V8 documents, https://api.v8digital.com/oauth/token, which others found dead: \
+                 where it does not answer, write https://auth.v8sistema.com/oauth/token",
+            );
+        }
         if connection.grant.is_for_people() {
             self.add(
                 &format!("{path}.subject"),
@@ -139,7 +152,27 @@ impl Warnings<'_, '_> {
             );
         }
         for (at, rule) in connection.rules.iter().enumerate() {
-            self.rule(&format!("{path}.rules[{at}]"), rule, config);
+            let path = format!("{path}.rules[{at}]");
+            self.rule(&path, rule, config);
+            if connection.provider == Provider::Hubsoft {
+                self.acting_get(&path, rule, config);
+            }
+        }
+    }
+
+    /// Warns where whoever made a browser call can have something done by a link.
+    fn acting_get(&mut self, path: &str, rule: &Rule, config: &Config) {
+        let by_browser =
+            |name: &String| matches!(config.callers.get(name), Some(Some(Caller::Anyone | Caller::Session)));
+        if !rule.methods.iter().any(|method| method.allows("GET")) || !rule.callers.iter().any(by_browser) {
+            return;
+        }
+        let Ok(acting) = RequestPath::parse(ACTING) else { return };
+        for (at, _) in rule.paths.iter().enumerate().filter(|(_, pattern)| pattern.matches(acting)) {
+            self.add(
+                &format!("{path}.paths[{at}]"),
+                "has a GET that acts, solicitar_desconexao, which cuts a customer off: name the paths that are needed",
+            );
         }
     }
 

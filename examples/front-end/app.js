@@ -64,11 +64,24 @@ const API = `/api/${CONNECTION}/api/v1/integracao`;
 /** @typedef {{ nome_razaosocial: string, telefone_primario: string, servicos: Service[] }} Customer */
 /** @typedef {{ protocolo: string, nome_contato: string, descricao_abertura: string, usuario_abertura: string }} Ticket */
 
+/** What HubSoft cannot do it tells in its own words, with the status 200. */
+class Refusal extends Error {}
+
+/**
+ * @param {string} path at the API
+ * @param {Parameters<typeof call>[1]} [options]
+ */
+async function ask(path, options) {
+  const answer = await call(API + path, options);
+  if (answer.status === "error") throw new Refusal(answer.msg);
+  return answer;
+}
+
 /** @returns {Promise<Customer[]>} */
-const customers = async () => (await call(`${API}/cliente?limit=8`)).clientes;
+const customers = async () => (await ask("/cliente?limit=8")).clientes;
 
 /** @returns {Promise<Ticket[]>} */
-const tickets = async () => (await call(`${API}/atendimento`)).atendimentos;
+const tickets = async () => (await ask("/atendimento")).atendimentos;
 
 /**
  * @param {Customer} customer
@@ -83,7 +96,7 @@ async function openTicket(customer, service, description) {
     telefone: customer.telefone_primario,
     descricao: description,
   };
-  return (await call(`${API}/atendimento`, { method: "POST", json })).atendimento;
+  return (await ask("/atendimento", { method: "POST", json })).atendimento;
 }
 
 // --- The page -----------------------------------------------------------------
@@ -215,6 +228,8 @@ function showError(place, error) {
       box.append(make("p", "", `Try again after ${then.toLocaleTimeString()}.`));
     }
     if (error.problem) box.append(make("p", "quiet", `${error.problem.code}, request ${error.problem.request_id}`));
+  } else if (error instanceof Refusal) {
+    box.append(make("strong", "", error.message));
   } else {
     // A browser tells a page no more than this of an answer that it may not read.
     box.append(make("strong", "", "The broker did not answer"));

@@ -11,20 +11,24 @@ const CALLS_REMEMBERED = 5;
 
 const money = new Intl.NumberFormat("pt-BR", { style: "currency", currency: "BRL" });
 const percent = new Intl.NumberFormat("pt-BR", { maximumFractionDigits: 2 });
-/** @param {string} text */
-const day = (text) =>
-  new Date(text).toLocaleDateString("pt-BR", { day: "2-digit", month: "2-digit", timeZone: "America/Sao_Paulo" });
+/** @param {number} seconds */
+const day = (seconds) =>
+  new Date(seconds * 1000).toLocaleDateString("pt-BR", {
+    day: "2-digit",
+    month: "2-digit",
+    timeZone: "America/Sao_Paulo",
+  });
 
 // --- The three providers ---------------------------------------------------
 
 /**
  * What the providers answer, as far as the page shows it.
- * @typedef {{ status: string, product: { name: string }, contact: { name: string }, dates: { created_at: string }, payment: { total: number } }} Transaction
+ * @typedef {{ status: string, product: { name: string }, contact: { name: string }, dates: { created_at: number }, payment: { total: number } }} Transaction
  * @typedef {{ data: Transaction[], total_rows: number }} Transactions
  * @typedef {{ nome: string, valor: number, status: string, status_prefixo: string, endereco_instalacao: { cidade: string, estado: string } }} Service
  * @typedef {{ clientes: { nome_razaosocial: string, servicos: Service[] }[] }} Customers
  * @typedef {{ id_atendimento: number, nome_contato: string, protocolo: string }} Ticket
- * @typedef {{ borrower?: { name: string }, consult_id: string, number_of_installments: number, installment_value: number, monthly_interest_rate: number, disbursed_amount: number, status: string }} Simulation
+ * @typedef {{ borrower?: { name: string }, consult_id: string, number_of_installments: number, installment_value?: number, monthly_interest_rate?: number, disbursed_amount?: number, status: string }} Simulation
  * @typedef {{ data: Simulation[], pages: { total: number } }} Simulations
  */
 
@@ -64,7 +68,8 @@ const PANELS = [
     id: "guru",
     name: "Digital Manager Guru",
     grant: "static user token",
-    path: "/api/guru/transactions",
+    // Guru lists no transactions without a filter, and a period has 180 days at most.
+    path: "/api/guru/transactions?ordered_at_ini=2026-10-01&ordered_at_end=2026-10-31",
     view: (/** @type {Transactions} */ body) => ({
       heads: ["Transaction", "Amount"],
       rows: body.data.map((row) => [
@@ -112,8 +117,10 @@ const PANELS = [
       heads: ["Payroll-loan simulation", "Released"],
       rows: body.data.map((row) => [
         row.borrower?.name ?? row.consult_id,
-        `${row.number_of_installments} × ${money.format(row.installment_value)}, ${percent.format(row.monthly_interest_rate)}%\u00a0a.m.`,
-        money.format(row.disbursed_amount),
+        row.installment_value
+          ? `${row.number_of_installments} × ${money.format(row.installment_value)}, ${percent.format(row.monthly_interest_rate ?? 0)}%\u00a0a.m.`
+          : `${row.number_of_installments} ×`,
+        row.disbursed_amount ? money.format(row.disbursed_amount) : "…",
         row.status.toLowerCase(),
         STATES[row.status],
       ]),

@@ -12,6 +12,7 @@
  * @property {Contact} contact
  * @property {{ name: string, internal_id: string }} product
  * @property {Payment} payment
+ * @property {{ created_at: string, confirmed_at: string | null }} dates
  *
  * @typedef {object} Subscription
  * @property {string} id
@@ -21,7 +22,7 @@
  * @property {string} payment_method
  * @property {number} charged_every_days
  * @property {number} value
- * @property {{ started_at: string }} dates
+ * @property {{ started_at: string, next_cycle_at: string }} dates
  *
  * @typedef {{ transactions: Transaction[], subscriptions: Subscription[] }} Data
  */

@@ -9,7 +9,60 @@ import { eventMaker, KINDS } from "./guru-events.mjs";
 /** @type {import("./guru-events.mjs").Data} */
 const data = loadData(new URL("./guru.json", import.meta.url));
 
-const PAGE_LIMIT = 50;
+const PAGE_LIMIT = 100;
+const LONGEST_DAYS = 180;
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** What is wrong with fields of a query. @param {Record<string, string>} errors */
+const invalid = (errors) => ({
+  status: 422,
+  body: {
+    message: "The given data was invalid.",
+    errors: Object.fromEntries(Object.entries(errors).map(([name, message]) => [name, [message]])),
+  },
+});
+
+/** The API has times as Unix seconds, events as texts. @template T @param {T & { dates: Record<string, string | null> }} row */
+const inSeconds = (row) => ({
+  ...row,
+  dates: Object.fromEntries(
+    Object.entries(row.dates).map(([name, time]) => [name, time && Math.floor(Date.parse(time) / 1000)]),
+  ),
+});
+
+/** The times of a transaction that it can be looked for by. @type {Record<string, "created_at" | "confirmed_at">} */
+const PERIODS = { ordered_at: "created_at", confirmed_at: "confirmed_at" };
+/** What else does as a filter. */
+const NAMES = ["contact_id", "contact_email", "id", "product_id", "subscription_id"];
+
+/** @param {URLSearchParams} query */
+function search(query) {
+  let rows = data.transactions;
+  let isFiltered = NAMES.some((name) => query.get(name));
+  for (const [name, date] of Object.entries(PERIODS)) {
+    const [first, last] = ["ini", "end"].map((end) => query.get(`${name}_${end}`));
+    if (first === null && last === null) continue;
+    const [from, to] = [first, last].map((day) =>
+      day && /^\d{4}-\d\d-\d\d$/.test(day) ? Date.parse(day) : Number.NaN,
+    );
+    if (!(to >= from)) return invalid({ [`${name}_end`]: `The field ${name}_end must be a day from ${name}_ini on.` });
+    if (to - from > LONGEST_DAYS * DAY_MS) {
+      return invalid({ [`${name}_end`]: `The period may have ${LONGEST_DAYS} days.` });
+    }
+    isFiltered = true;
+    rows = rows.filter((row) => {
+      const day = Date.parse((row.dates[date] ?? "").slice(0, 10));
+      return from <= day && day <= to;
+    });
+  }
+  if (!isFiltered) {
+    return invalid({ ordered_at_ini: "One of ordered_at_ini, confirmed_at_ini, contact_id or id is required." });
+  }
+  const [status, id] = ["transaction_status", "id"].map((name) => query.get(name));
+  if (status) rows = rows.filter((row) => row.status === status);
+  if (id) rows = rows.filter((row) => row.id === id);
+  return page(rows.map(inSeconds), query);
+}
 
 /** @param {unknown[]} rows @param {URLSearchParams} query */
 function page(rows, query) {
@@ -27,7 +80,8 @@ function page(rows, query) {
       on_first_page: start === 0 ? 1 : 0,
       on_last_page: more ? 0 : 1,
       per_page: perPage,
-      total_rows: rows.length,
+      previous_cursor: start === 0 ? null : cursor(Math.max(start - perPage, 0)),
+      ...(start === 0 && { total_rows: rows.length }),
     },
   };
 }
@@ -38,10 +92,10 @@ const cursor = (start) => Buffer.from(`offset:${start}`).toString("base64url");
 const offset = (text) =>
   text === null ? 0 : Number(/^offset:(\d+)$/.exec(Buffer.from(text, "base64url").toString())?.[1]);
 
-/** @param {{ id: string }[]} rows @param {string} id */
+/** @param {{ id: string, dates: Record<string, string | null> }[]} rows @param {string} id */
 const byId = (rows, id) => {
   const row = rows.find((candidate) => candidate.id === id);
-  return row && { body: row };
+  return row && { body: inSeconds(row) };
 };
 
 // Where `npm start` serves the broker.
@@ -87,6 +141,17 @@ export async function startGuru(settings) {
         account_token: "gu_at_sandboxOnly0123456789abcdefghijklm",
       },
       staticToken: ({ token }) => token,
+      laravel: true,
+      limits: {
+        calls: { most: 360, seconds: 60 },
+        told: ({ most, left, endsAt }) => ({
+          "X-RateLimit-Limit": String(most),
+          "X-RateLimit-Remaining": String(Math.max(left, 0)),
+          ...(left < 0 && { "X-RateLimit-Reset": String(endsAt) }),
+        }),
+        refused: { status: 429, body: { message: "Too Many Attempts." } },
+        identical: { status: 429, body: { message: "Identical concurrent request avoided." } },
+      },
       errors: {
         unauthorized: { message: "Unauthenticated." },
         notFound: { message: "Not found." },
@@ -95,12 +160,9 @@ export async function startGuru(settings) {
         badBody: { message: "The body must be a JSON object." },
       },
       routes: {
-        "GET /api/v2/transactions": ({ query }) => {
-          const status = query.get("transaction_status");
-          return page(status ? data.transactions.filter((row) => row.status === status) : data.transactions, query);
-        },
+        "GET /api/v2/transactions": ({ query }) => search(query),
         "GET /api/v2/transactions/:id": ({ params }) => byId(data.transactions, params.id),
-        "GET /api/v2/subscriptions": ({ query }) => page(data.subscriptions, query),
+        "GET /api/v2/subscriptions": ({ query }) => page(data.subscriptions.map(inSeconds), query),
         "GET /api/v2/subscriptions/:id": ({ params }) => byId(data.subscriptions, params.id),
         "POST /api/v2/contacts": ({ json }) => {
           if (typeof json.name !== "string" || typeof json.email !== "string") {

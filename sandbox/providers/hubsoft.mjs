@@ -18,8 +18,8 @@ const success = (members) => ({
   body: { status: "success", msg: "Dados consultados com sucesso", ...members },
 });
 
-/** @param {number} status @param {string} msg */
-const refused = (status, msg) => ({ status, body: { status: "error", msg } });
+/** What cannot be done is told with the status 200, too. @param {string} msg */
+const refused = (msg) => ({ body: { status: "error", msg, errors: [] } });
 
 /** @type {Record<string, (client: Client, term: string) => boolean>} */
 const SEARCHES = {
@@ -32,13 +32,36 @@ function clients(query) {
   const search = query.get("busca");
   const term = query.get("termo_busca") ?? "";
   if (search !== null && (!Object.hasOwn(SEARCHES, search) || !term)) {
-    return refused(400, "Informe busca e termo_busca válidos");
+    return refused("Informe busca e termo_busca válidos");
   }
   const limit = Number(query.get("limit") ?? 100);
-  if (!Number.isInteger(limit) || limit < 1 || limit > 100) return refused(400, "limit deve estar entre 1 e 100");
+  if (!Number.isInteger(limit) || limit < 1 || limit > 100) return refused("limit deve estar entre 1 e 100");
   const found = search === null ? data.clientes : data.clientes.filter((c) => SEARCHES[search](c, term));
   return success({ clientes: found.slice(0, limit) });
 }
+
+/** All of them, page by page from 0 on. @param {URLSearchParams} query */
+function allClients(query) {
+  const [current, perPage] = ["pagina", "itens_por_pagina"].map((name) => Number(query.get(name) ?? Number.NaN));
+  if (!Number.isInteger(current) || current < 0) return refused("Informe pagina, a partir de 0");
+  if (!Number.isInteger(perPage) || perPage < 1 || perPage > 500) {
+    return refused("itens_por_pagina deve estar entre 1 e 500");
+  }
+  const total = data.clientes.length;
+  return success({
+    clientes: data.clientes.slice(current * perPage, (current + 1) * perPage),
+    paginacao: {
+      primeira_pagina: 0,
+      ultima_pagina: Math.max(Math.ceil(total / perPage) - 1, 0),
+      pagina_atual: current,
+      total_registros: total,
+    },
+  });
+}
+
+/** @param {unknown} id */
+const serviceOf = (id) =>
+  data.clientes.flatMap((client) => client.servicos).find((service) => service.id_cliente_servico === id);
 
 /** People with an account of their own, beside the one of the integration. */
 const PEOPLE = [
@@ -66,6 +89,8 @@ export async function startHubsoft({ people = PEOPLE, peopleClient: given, ...se
   };
   /** @type {object[]} */
   const tickets = [];
+  /** @type {number[]} */
+  const disconnected = [];
   const hubsoft = await startProvider(
     {
       name: "hubsoft",
@@ -78,6 +103,7 @@ export async function startHubsoft({ people = PEOPLE, peopleClient: given, ...se
         password: 'senha "de" teste \\ ção',
       },
       options: { expiresIn: 2592000 },
+      laravel: true,
       tokenEndpoint: {
         path: "/oauth/token",
         encoding: "json",
@@ -117,6 +143,14 @@ export async function startHubsoft({ people = PEOPLE, peopleClient: given, ...se
       },
       routes: {
         "GET /api/v1/integracao/cliente": ({ query }) => clients(query),
+        "GET /api/v1/integracao/cliente/todos": ({ query }) => allClients(query),
+        // It acts, though it is a GET: it cuts the customer off, as HubSoft has it.
+        "GET /api/v1/integracao/cliente/solicitar_desconexao/:id": ({ params }) => {
+          const service = serviceOf(Number(params.id));
+          if (!service) return refused("A desconexão não foi bem sucedida");
+          disconnected.push(service.id_cliente_servico);
+          return { body: { status: "success", msg: "A desconexão foi bem sucedida" } };
+        },
         "GET /api/v1/integracao/cliente/:id/servicos": ({ params }) => {
           const client = data.clientes.find((candidate) => String(candidate.id_cliente) === params.id);
           return client && success({ servicos: client.servicos });
@@ -126,11 +160,9 @@ export async function startHubsoft({ people = PEOPLE, peopleClient: given, ...se
           const missing = ["descricao", "nome", "telefone"].filter(
             (field) => typeof json[field] !== "string" || json[field] === "",
           );
-          if (missing.length) return refused(400, `Campos obrigatórios: ${missing.join(", ")}`);
-          const service = data.clientes
-            .flatMap((client) => client.servicos)
-            .find((candidate) => candidate.id_cliente_servico === json.id_cliente_servico);
-          if (!service) return refused(400, "Serviço do cliente não encontrado");
+          if (missing.length) return refused(`Campos obrigatórios: ${missing.join(", ")}`);
+          const service = serviceOf(json.id_cliente_servico);
+          if (!service) return refused("Serviço do cliente não encontrado");
           const ticket = {
             id_atendimento: 91001 + tickets.length,
             protocolo: String(20261101000001 + tickets.length),
@@ -152,5 +184,5 @@ export async function startHubsoft({ people = PEOPLE, peopleClient: given, ...se
     },
     settings,
   );
-  return Object.assign(hubsoft, { people, peopleClient });
+  return Object.assign(hubsoft, { people, peopleClient, disconnected });
 }

@@ -5,7 +5,7 @@
 
 /**
  * @typedef {{ id: string, slug: string, monthly_interest_rate: number, number_of_installments: number[] }} Config
- * @typedef {{ id: string, consult_id: string }} Simulation
+ * @typedef {{ id: string, consult_id: string, status: string }} Simulation
  */
 
 import { loadData, OAuthError, startProvider } from "../provider.mjs";
@@ -15,11 +15,25 @@ const data = loadData(new URL("./v8.json", import.meta.url));
 
 const SCOPE = "offline_access";
 
-/** @param {string} message */
-const refused = (message) => ({ status: 422, body: { statusCode: 422, message, error: "Unprocessable Entity" } });
+/** @param {string} type @param {string} title @param {string} detail */
+const error = (type, title, detail) => ({ type, title, detail });
+
+/** @param {string} detail */
+const refused = (detail) => ({ status: 422, body: error("validation_error", "Unprocessable Entity", detail) });
 
 /** @param {number} amount */
 const cents = (amount) => Math.round(amount * 100) / 100;
+
+/** Of a simulation that is not done. @param {Simulation & Record<string, unknown>} simulation */
+const pending = ({ id, consult_id, config_id, config_slug, number_of_installments, created_at }) => ({
+  id,
+  consult_id,
+  config_id,
+  config_slug,
+  number_of_installments,
+  status: "PENDING",
+  created_at,
+});
 
 /**
  * Present value of equal monthly instalments (the Price table).
@@ -53,6 +67,10 @@ function checkClient({ client_id: id }, credentials) {
 /** @param {Settings} [settings] */
 export function startV8(settings) {
   const simulations = [...data.simulations];
+  /** Those that are not done: whoever looks again finds them done. @type {Set<string>} */
+  const unseen = new Set();
+  /** @param {Simulation} simulation */
+  const look = (simulation) => (unseen.delete(simulation.id) ? pending(simulation) : simulation);
   return startProvider(
     {
       name: "v8",
@@ -65,6 +83,19 @@ export function startV8(settings) {
         audience: "https://api.v8.example",
       },
       options: { expiresIn: 86400 },
+      limits: {
+        calls: { most: 250, seconds: 60 * 60 },
+        refused: {
+          status: 429,
+          body: error("too_many_requests", "Too Many Requests", "The limit of requests in an hour is reached."),
+        },
+        logins: {
+          most: 10,
+          seconds: 10 * 60,
+          error: "too_many_attempts",
+          description: "The account is blocked: there were too many logins.",
+        },
+      },
       tokenEndpoint: {
         path: "/oauth/token",
         encoding: "form",
@@ -98,11 +129,11 @@ export function startV8(settings) {
         },
       },
       errors: {
-        unauthorized: { statusCode: 401, message: "Unauthorized" },
-        notFound: { statusCode: 404, message: "Not Found" },
-        methodNotAllowed: { statusCode: 405, message: "Method Not Allowed" },
-        tooLarge: { statusCode: 413, message: "Payload Too Large" },
-        badBody: { statusCode: 400, message: "The body must be a JSON object", error: "Bad Request" },
+        unauthorized: error("unauthorized", "Unauthorized", "The token is missing or not valid."),
+        notFound: error("not_found", "Not Found", "There is no such thing."),
+        methodNotAllowed: error("method_not_allowed", "Method Not Allowed", "The method is not allowed here."),
+        tooLarge: error("payload_too_large", "Payload Too Large", "The body is too large."),
+        badBody: error("bad_request", "Bad Request", "The body must be a JSON object."),
       },
       routes: {
         "GET /private-consignment/simulation": ({ query }) => {
@@ -111,7 +142,7 @@ export function startV8(settings) {
           const totalPages = Math.max(Math.ceil(simulations.length / limit), 1);
           return {
             body: {
-              data: simulations.slice((current - 1) * limit, current * limit),
+              data: simulations.slice((current - 1) * limit, current * limit).map(look),
               pages: {
                 current,
                 limit,
@@ -126,7 +157,7 @@ export function startV8(settings) {
         "GET /private-consignment/simulation/configs": () => ({ body: { configs: data.configs } }),
         "GET /private-consignment/simulation/:id": ({ params }) => {
           const found = simulations.find((simulation) => simulation.id === params.id);
-          return found && { body: found };
+          return found && { body: look(found) };
         },
         "POST /private-consignment/simulation": ({ json }) => {
           const config = data.configs.find((candidate) => candidate.id === json.config_id);
@@ -147,7 +178,8 @@ export function startV8(settings) {
             id: `sim_${String(simulations.length + 1).padStart(6, "0")}`,
           });
           simulations.unshift(simulation);
-          return { status: 201, body: simulation };
+          unseen.add(simulation.id);
+          return { status: 201, body: pending(simulation) };
         },
       },
     },

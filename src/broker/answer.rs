@@ -13,7 +13,7 @@ pub const COMMON_FIELDS: [(&str, &str); 6] = [
     ("x-content-type-options", "nosniff"),
     // Whatever an upstream sends, it is data here, never a page of the
     // broker's own origin.
-    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'; sandbox"),
+    ("content-security-policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox"),
     ("cross-origin-resource-policy", "same-origin"),
     ("referrer-policy", "no-referrer"),
     ("vary", "Origin"),

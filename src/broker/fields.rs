@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use crate::config::Connection;
-use crate::http::{HeaderName, Headers, TRACEPARENT};
+use crate::http::{HeaderName, Headers, TRACEPARENT, leaves_open};
 
 /// Header fields of a message to come, a line each.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -113,14 +113,27 @@ pub(super) fn upstream_fields(
     let mut lines = FieldLines::with_room();
     let hop_by_hop = headers.value("connection").unwrap_or_default();
     let own = connection.token_header.name.as_str();
+    let mut default_accept = connection.default_accept.as_deref();
     for (name, value) in headers.iter() {
         let passes = goes_upstream(name, &connection.request_headers)
             && name != own
             && !is_among(name, callers)
             && !hop_by_hop.split(',').any(|named| named.trim().eq_ignore_ascii_case(name));
-        if passes {
-            lines.push(name, value);
+        if !passes {
+            continue;
         }
+        if name == "accept"
+            && let Some(default) = default_accept
+        {
+            if leaves_open(value, default) {
+                continue;
+            }
+            default_accept = None;
+        }
+        lines.push(name, value);
+    }
+    if let Some(accept) = default_accept {
+        lines.push("accept", accept);
     }
     lines.push(own, token);
     lines.push_sound(TRACEPARENT, traceparent);

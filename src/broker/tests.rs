@@ -152,6 +152,33 @@ fn allows_what_a_rule_names_and_nothing_else() {
 }
 
 #[test]
+fn asks_for_the_connections_types_where_the_caller_prefers_none() {
+    let site = site();
+    let asked = |accept: &[&str]| {
+        let call = accept.iter().fold(things(), |call, value| call.field("accept", value));
+        assert_eq!(site.call(1, &call).status, 200);
+        let (_, fields) = last_upstream_call(&site);
+        let asked = fields.lines().filter_map(|line| line.strip_prefix("accept:"));
+        asked.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(asked(&[]).is_empty());
+    assert_eq!(asked(&["*/*"]), ["*/*"]);
+    let mut variables = Site::variables();
+    variables["CONNECTIONS"]["acme"]["default_accept"] = "text/csv, */*;q=0.1".into();
+    site.redeploy(&variables);
+    for open in [&[][..], &["*/*"], &["*/*;q=0.5"], &[""], &["text/*"]] {
+        assert_eq!(asked(open), ["text/csv, */*;q=0.1"], "{open:?}");
+    }
+    for types in ["application/json, */*", "text/html", "image/*"] {
+        assert_eq!(asked(&[types]), [types]);
+    }
+    // A field that Connection names ends here: it counts as absent.
+    let named = things().field("accept", "text/html").field("connection", "accept");
+    assert_eq!(site.call(1, &named).status, 200);
+    assert!(last_upstream_call(&site).1.contains("accept:text/csv"));
+}
+
+#[test]
 fn passes_on_what_may_pass_and_nothing_that_tells_of_the_caller() {
     let site = site();
     let mut call = things();

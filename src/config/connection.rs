@@ -23,6 +23,7 @@ const FIELDS: &[&str] = &[
     "subject",
     "timeout_ms",
     "replay_bytes",
+    "default_accept",
     "request_headers",
     "response_headers",
     "rules",
@@ -51,6 +52,7 @@ pub(super) fn read(
     let expiry_skew = read_lifetime("expiry_skew", &EXPIRY_SKEW, reader, kind);
     let timeout = Duration::from_millis(reader.number("timeout_ms", &TIMEOUT_MS));
     let replay_bytes = reader.number("replay_bytes", &REPLAY_BYTES);
+    let default_accept = read_default_accept(reader, preset);
     let request_headers = reader.list("request_headers", false, HEADER_NAMES, |name| {
         headers::request_field(name, token_header.as_ref().map(|header| &header.name))
     });
@@ -75,6 +77,7 @@ pub(super) fn read(
         expiry_skew,
         timeout,
         replay_bytes: usize::try_from(replay_bytes).ok()?,
+        default_accept,
         request_headers,
         response_headers,
         rules,
@@ -117,6 +120,15 @@ fn read_token_header(
         .parse("scheme", syntax::scheme)
         .or_else(|| preset.and_then(|preset| preset.scheme).or_else(bearer).map(str::to_owned));
     Some(TokenHeader { name: name?, scheme })
+}
+
+/// The media types to ask for in the caller's place; an empty text stands for
+/// none.
+fn read_default_accept(reader: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Option<String> {
+    if reader.has("default_accept") {
+        return reader.parse("default_accept", syntax::media_ranges).flatten();
+    }
+    preset.and_then(|preset| preset.accept).map(str::to_owned)
 }
 
 /// Seconds of a token's life; a static token has none, which is reported with

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::limits::TOKEN_TIMEOUT_MS;
-use super::provider::Preset;
+use super::provider::{Preset, TokenUrl};
 use super::reader::Reader;
 use super::secrets::Secrets;
 use super::syntax;
@@ -160,12 +160,12 @@ fn read_endpoint(
     let timeout = Duration::from_millis(reader.number("token_timeout_ms", &TOKEN_TIMEOUT_MS));
 
     let preset = preset?;
-    if preset.token_path.is_none() && !reader.has("token_url") {
+    if preset.token_url.is_none() && !reader.has("token_url") {
         reader.report("token_url", "is missing: write the token endpoint's https address");
     }
-    let url = url.or_else(|| {
-        let address = format!("{}{}", base_url?.as_base(), preset.token_path?);
-        EndpointUrl::parse(&address).ok()
+    let url = url.or_else(|| match preset.token_url? {
+        TokenUrl::At(address) => EndpointUrl::parse(address).ok(),
+        TokenUrl::Below(path) => EndpointUrl::parse(&format!("{}{path}", base_url?.as_base())).ok(),
     });
     let method = method.unwrap_or(preset.client_auth);
     if method != ClientMethod::Basic && reader.has("basic_encoding") {

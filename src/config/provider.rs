@@ -48,9 +48,8 @@ pub(super) struct Preset {
     pub base_url: Option<&'static str>,
     /// Required of the configuration where there is none.
     pub grant: Option<GrantKind>,
-    /// The token endpoint below the base address; required of the
-    /// configuration where there is none.
-    pub token_path: Option<&'static str>,
+    /// The token endpoint; required of the configuration where there is none.
+    pub token_url: Option<TokenUrl>,
     pub body: BodyEncoding,
     pub client_auth: ClientMethod,
     /// Whether the client must name itself even where it has no secret.
@@ -59,35 +58,52 @@ pub(super) struct Preset {
     pub scope: Option<&'static str>,
     /// `None` stands for the token's own type.
     pub scheme: Option<&'static str>,
+    /// What is asked for where the caller asks for nothing in particular.
+    pub accept: Option<&'static str>,
     /// The member of a webhook that carries the account token; required of the
     /// configuration where there is none.
     pub token_member: Option<&'static str>,
-    /// The members that make a webhook unique.
-    pub id_members: &'static [&'static str],
+    /// The status by which a webhook is acknowledged; `None` stands for the one
+    /// of all senders.
+    pub accepted_status: Option<u64>,
 }
+
+/// Where a provider's token endpoint is.
+#[derive(Clone, Copy)]
+pub(super) enum TokenUrl {
+    /// At this path below the base address.
+    Below(&'static str),
+    /// At this address, wherever the API is.
+    At(&'static str),
+}
+
+/// Laravel answers 401 for a dead token only where JSON is asked for before all
+/// else; otherwise it redirects to a login page, or fails with 500.
+const LARAVEL: Option<&str> = Some("application/json");
 
 const GURU: Preset = Preset {
     base_url: Some("https://digitalmanager.guru/api/v2"),
     grant: Some(GrantKind::Static),
     scheme: Some("Bearer"),
+    accept: LARAVEL,
     token_member: Some("api_token"),
-    // The id is that of a transaction or a subscription: each change of its
-    // state comes under the same one.
-    id_members: &["id", "webhook_type", "status", "last_status", "dates", "current_invoice", "transaction"],
+    // Its documentation names no other for success.
+    accepted_status: Some(200),
     ..CUSTOM
 };
 
 const HUBSOFT: Preset = Preset {
     grant: Some(GrantKind::Password),
-    token_path: Some("/oauth/token"),
+    token_url: Some(TokenUrl::Below("/oauth/token")),
     body: BodyEncoding::Json,
+    accept: LARAVEL,
     ..CUSTOM
 };
 
 const V8: Preset = Preset {
-    base_url: Some("https://api.v8digital.com"),
+    base_url: Some("https://bff.v8sistema.com"),
     grant: Some(GrantKind::Password),
-    token_path: Some("/oauth/token"),
+    token_url: Some(TokenUrl::At("https://api.v8digital.com/oauth/token")),
     client_auth: ClientMethod::None,
     needs_client_id: true,
     needs_audience: true,
@@ -99,13 +115,14 @@ const V8: Preset = Preset {
 const CUSTOM: Preset = Preset {
     base_url: None,
     grant: None,
-    token_path: None,
+    token_url: None,
     body: BodyEncoding::Form,
     client_auth: ClientMethod::Post,
     needs_client_id: false,
     needs_audience: false,
     scope: None,
     scheme: None,
+    accept: None,
     token_member: None,
-    id_members: &[],
+    accepted_status: None,
 };

@@ -5,6 +5,7 @@ use url::Url;
 use super::pasted;
 use crate::http::{
     AddressError, EndpointUrl, HeaderName, Method, Origin, PathPattern, RequestPath, check_document_url,
+    is_field_value,
 };
 
 type Checked<T> = Result<T, &'static str>;
@@ -76,6 +77,21 @@ pub(super) fn filled(text: &str) -> Checked<String> {
 pub(super) fn copied(text: &str) -> Checked<String> {
     pasted::check(text)?;
     filled(text)
+}
+
+/// The media ranges of an `Accept` field (RFC 9110 §12.5.1), or an empty text for
+/// no such field.
+pub(super) fn media_ranges(text: &str) -> Checked<Option<String>> {
+    let is_range = |item: &str| {
+        let range = item.split(';').next().unwrap_or_default().trim();
+        let is_token = |part: &str| HeaderName::parse(part).is_some();
+        range.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
+    };
+    match text {
+        "" => Ok(None),
+        _ if is_field_value(text) && text.split(',').all(is_range) => Ok(Some(text.to_owned())),
+        _ => Err("must be media types as in Accept, such as application/json, or empty"),
+    }
 }
 
 /// Scope tokens (RFC 6749 §3.3).

@@ -44,6 +44,7 @@ fn sound() -> Value {
                 "timeout_ms": 5000,
                 "token_timeout_ms": 4000,
                 "replay_bytes": 1000,
+                "default_accept": "text/csv, */*;q=0.1",
                 "request_headers": ["X-Tenant"],
                 "response_headers": ["X-Total-Count"],
                 "rules": rules
@@ -185,6 +186,7 @@ fn reads_every_field() {
     assert_eq!(api.expiry_skew, Duration::from_secs(30));
     assert_eq!(api.timeout, Duration::from_secs(5));
     assert_eq!(api.replay_bytes, 1000);
+    assert_eq!(api.default_accept.as_deref(), Some("text/csv, */*;q=0.1"));
     assert_eq!(api.request_headers[0].as_str(), "x-tenant");
     assert_eq!(api.response_headers[0].as_str(), "x-total-count");
     assert!(api.rules[0].methods[0].allows("GET"));

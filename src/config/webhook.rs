@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::limits::{ACCEPTED_STATUS, WEBHOOK_BYTES};
+use super::limits::{ACCEPTED_STATUS, Bounds, WEBHOOK_BYTES};
 use super::provider::Preset;
 use super::reader::Reader;
 use super::secrets::{Owners, Secrets};
@@ -55,13 +55,15 @@ pub(super) fn drop_ambiguous<T>(
 
 fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>, preset: Option<&Preset>) -> Option<Webhook> {
     let proof = read_proof(table, preset);
-    let id_members = read_id_members(table, preset);
+    let id_members = read_id_members(table);
     if !table.has("forward_to") {
         table.report("forward_to", "is missing: write the https address of the application's own receiver");
     }
     let forward_to = table.parse("forward_to", syntax::document_url);
     let max_bytes = usize::try_from(table.number("max_bytes", &WEBHOOK_BYTES)).ok();
-    let accepted_status = u16::try_from(table.number("accepted_status", &ACCEPTED_STATUS)).ok();
+    let usual = preset.and_then(|preset| preset.accepted_status).unwrap_or(ACCEPTED_STATUS.default);
+    let bounds = Bounds { default: usual, ..ACCEPTED_STATUS };
+    let accepted_status = u16::try_from(table.number("accepted_status", &bounds)).ok();
     table.only(FIELDS);
     // In any other field than this one the scheme is a part of the token.
     let are_bare = !matches!(&proof, Some(Proof::Header(name)) if name.as_str() != "authorization");
@@ -112,15 +114,12 @@ fn read_proof(table: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Option<Pro
     }
 }
 
-/// One name, or an array of them.
-fn read_id_members(table: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Vec<String> {
+/// One name, or an array of them. No provider presets any: whatever member is
+/// left out, a change of it alone is an event, too.
+fn read_id_members(table: &mut Reader<'_, '_>) -> Vec<String> {
     const NAMES: &str = "must be the name of a member, or an array of names";
     if table.value("id_field").is_some_and(serde_json::Value::is_array) {
         return table.list("id_field", true, NAMES, syntax::filled);
     }
-    if table.has("id_field") {
-        return table.parse("id_field", syntax::filled).into_iter().collect();
-    }
-    let default = preset.map_or(&[][..], |preset| preset.id_members);
-    default.iter().map(|name| (*name).to_owned()).collect()
+    table.parse("id_field", syntax::filled).into_iter().collect()
 }

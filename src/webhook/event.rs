@@ -56,27 +56,35 @@ impl Event {
             token = Some((place, presented));
         }
         let body = text.without(member, tokens);
-        let id = webhook_id(connection, &text, id_members, &body);
+        let id = webhook_id(connection, &text, id_members, || text.identity(member, tokens));
         Ok(Self { id, body, token })
     }
 }
 
 /// The webhook id of an event: a digest of the members that make it unique
-/// where the first of them is there, else of the whole. The connection goes
-/// into it, because one receiver may get the events of several.
-fn webhook_id(connection: &str, text: &Text<'_>, id_members: &[String], body: &str) -> String {
+/// where the first of them is there, else of the `whole` but for the account
+/// token. The connection goes into it, because one receiver may get the events
+/// of several.
+fn webhook_id(
+    connection: &str,
+    text: &Text<'_>,
+    id_members: &[String],
+    whole: impl FnOnce() -> String,
+) -> String {
     let names_it = |value: &str| {
         value.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) && value != "\"\""
     };
     let mut parts = vec![connection];
     let members: Vec<Cow<'_, str>>;
+    let all: String;
     let first = id_members.first().and_then(|name| text.member(name));
     if first.is_some_and(names_it) {
         members = id_members.iter().map(|name| written_once(text.member(name))).collect();
         parts.push("members");
         parts.extend(members.iter().map(AsRef::as_ref));
     } else {
-        parts.extend(["whole", body]);
+        all = whole();
+        parts.extend(["whole", &all]);
     }
     let mut id = Fingerprint::of(&parts).to_hex();
     id.truncate(32);
@@ -96,8 +104,18 @@ fn written_once(value: Option<&str>) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::http::HeaderName;
+
+    /// The webhook id of an event of Guru.
+    fn guru(body: &str) -> String {
+        let tokens = Secret::new("ACCOUNT-TOKEN,NEXT-TOKEN-OF-ALL".to_owned());
+        let tokens = AccountTokens::parse(&tokens).unwrap();
+        let proof = Proof::Member("api_token".to_owned());
+        Event::read(body.as_bytes(), &proof, &tokens, &[], "guru").unwrap().id
+    }
 
     fn read(body: &str) -> Result<Event, Rejection> {
         read_by(body, &["id"], "guru")
@@ -190,6 +208,74 @@ mod tests {
                 assert_eq!(first, id(&format!(r#"{{"t":"next",{nameless}"n":1}}"#)));
                 assert_ne!(first, id(&format!(r#"{{"t":"right",{nameless}"n":2}}"#)));
             }
+        }
+    }
+
+    #[test]
+    fn takes_no_two_events_of_guru_for_one() {
+        let cases: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/data/guru-events.json")).unwrap();
+        let mut ids = BTreeSet::new();
+        let mut expected = 0;
+        for case in cases.as_array().unwrap() {
+            let events = case["events"].as_array().unwrap();
+            expected += case["deliveries"].as_u64().unwrap_or(events.len() as u64);
+            ids.extend(events.iter().map(|event| guru(&event.to_string())));
+            let told = format!("{}: {} ids", case["case"], ids.len());
+            assert_eq!(ids.len() as u64, expected, "{told}");
+        }
+        assert!(expected > 6);
+    }
+
+    #[test]
+    fn takes_an_event_that_differs_anywhere_for_another() {
+        let first = r#"{"api_token":"ACCOUNT-TOKEN","id":"a","n":[1,{"b":2,"c":"x"}],"t":null}"#;
+        let mut ids: Vec<String> = [
+            first,
+            r#"{"api_token":"ACCOUNT-TOKEN","id":"a","n":[1,{"b":2,"c":"y"}],"t":null}"#,
+            r#"{"api_token":"ACCOUNT-TOKEN","id":"a","n":[1,{"b":2,"c":"x","d":null}],"t":null}"#,
+            r#"{"api_token":"ACCOUNT-TOKEN","id":"a","n":[1,{"c":2,"b":"x"}],"t":null}"#,
+            r#"{"api_token":"ACCOUNT-TOKEN","id":"a","n":[{"b":2,"c":"x"},1],"t":null}"#,
+            r#"{"api_token":"ACCOUNT-TOKEN","id":"a","n":[1,{"b":"2","c":"x"}],"t":null}"#,
+            r#"{"api_token":"ACCOUNT-TOKEN","id":"a","n":[1,{"b":2,"c":"x"}]}"#,
+            r#"{"api_token":"ACCOUNT-TOKEN","id":"a","n":[1,{"b":2,"c":"x\",\"d"}],"t":null}"#,
+            r#"{"api_token":"ACCOUNT-TOKEN","id":"a","n":[1,{"b":2,"c":"x","d":""}],"t":null}"#,
+            r#"{"api_token":"ACCOUNT-TOKEN","id":"a","n":[],"t":null}"#,
+            r#"{"api_token":"ACCOUNT-TOKEN","id":"a","n":{},"t":null}"#,
+            r#"{"api_token":"ACCOUNT-TOKEN","id":"A","n":[1,{"b":2,"c":"x"}],"t":null}"#,
+        ]
+        .map(guru)
+        .to_vec();
+        let count = ids.len();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), count);
+    }
+
+    #[test]
+    fn tells_texts_apart_in_which_the_account_token_stands() {
+        let event = |token: &str, more: &str| {
+            guru(&format!(r#"{{"api_token":"{token}","id":"a","url":"https://a.example/?t={token}{more}"}}"#))
+        };
+        assert_ne!(event("ACCOUNT-TOKEN", "&n=1"), event("ACCOUNT-TOKEN", "&n=2"));
+        assert_eq!(event("ACCOUNT-TOKEN", "&n=1"), event("NEXT-TOKEN-OF-ALL", "&n=1"));
+        let nested = |token: &str, more: &str| {
+            guru(&format!(r#"{{"api_token":"{token}","id":"a","raw":"{{\"t\":\"{token}\",\"n\":{more}}}"}}"#))
+        };
+        assert_ne!(nested("ACCOUNT-TOKEN", "1"), nested("ACCOUNT-TOKEN", "2"));
+        assert_eq!(nested("ACCOUNT-TOKEN", "1"), nested("NEXT-TOKEN-OF-ALL", "1"));
+        // As a name, too.
+        let named = |token: &str| guru(&format!(r#"{{"api_token":"{token}","id":"a","{token}":1}}"#));
+        assert_eq!(named("ACCOUNT-TOKEN"), named("NEXT-TOKEN-OF-ALL"));
+    }
+
+    #[test]
+    fn knows_a_repeat_whichever_account_token_it_carries() {
+        for (before, after) in
+            [("{", "}"), (r#"{"id":"a",  "#, "\n}"), (r#"{ "z":1.0 ,"#, r#", "a":{ "b":[] } }"#)]
+        {
+            let event = |token: &str| guru(&format!(r#"{before}"api_token":"{token}"{after}"#));
+            assert_eq!(event("ACCOUNT-TOKEN"), event("NEXT-TOKEN-OF-ALL"), "{before}");
         }
     }
 

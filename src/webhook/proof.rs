@@ -41,11 +41,22 @@ impl AccountTokens {
         Place::find(self.0.iter().map(Secret::fingerprint), presented)
     }
 
-    /// Whether one of them stands in `text`. One so short that it may stand
-    /// anywhere by chance does not count.
+    /// Whether one of them stands in `text`.
     pub(super) fn stand_in(&self, text: &str) -> bool {
-        let mut tokens = self.0.iter().map(Secret::expose);
-        tokens.any(|token| token.len() >= TELLING && text.contains(token))
+        self.telling().any(|token| text.contains(token))
+    }
+
+    /// `text` with each of them replaced by what stands for any.
+    pub(super) fn taken_out(&self, text: &str) -> String {
+        let mut tokens: Vec<&str> = self.telling().collect();
+        // One may be the beginning of another.
+        tokens.sort_unstable_by_key(|token| std::cmp::Reverse(token.len()));
+        tokens.into_iter().fold(text.to_owned(), |text, token| text.replace(token, "[account token]"))
+    }
+
+    /// Those that are no text which may stand anywhere by chance.
+    fn telling(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(Secret::expose).filter(|token| token.len() >= TELLING)
     }
 }
 

@@ -51,6 +51,27 @@ impl<'a> Text<'a> {
     /// The text without the member called `name`, and without the strings in
     /// which one of `tokens` stands.
     pub fn without(&self, name: Option<&str>, tokens: &AccountTokens) -> String {
+        self.rewritten(name, tokens, |_| REMOVED.to_owned())
+    }
+
+    /// The same, but only the tokens are taken out of those strings: what tells
+    /// an event from another, whichever token it carries.
+    pub fn identity(&self, name: Option<&str>, tokens: &AccountTokens) -> String {
+        self.rewritten(name, tokens, |string| {
+            let text = decoded(string);
+            let text = if tokens.stand_in(&text) { text } else { Cow::Owned(text.replace('\\', "")) };
+            format!("{:?}", tokens.taken_out(&text))
+        })
+    }
+
+    /// The text without the member called `name`, and with what `replace` makes of
+    /// each string in which one of `tokens` stands.
+    fn rewritten(
+        &self,
+        name: Option<&str>,
+        tokens: &AccountTokens,
+        replace: impl Fn(&str) -> String,
+    ) -> String {
         let at = name.and_then(|name| self.members.iter().position(|member| member.name == name));
         let (start, end) = at.map_or((0, 0), |at| self.removal(at));
         let mut out = String::with_capacity(self.text.len());
@@ -60,7 +81,7 @@ impl<'a> Text<'a> {
                 let string = part.get(start..end).unwrap_or_default();
                 if reveals(string, tokens) {
                     out.push_str(part.get(from..start).unwrap_or_default());
-                    out.push_str(REMOVED);
+                    out.push_str(&replace(string));
                     from = end;
                 }
             }

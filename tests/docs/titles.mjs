@@ -99,7 +99,8 @@ function titleOf(node) {
  * @param {string} source
  */
 export function rustTests(source) {
-  const code = source.replace(/\/\*[^]*?\*\//g, "");
+  // One that stands behind code may be in a text, as in "*/*".
+  const code = source.replace(/^[ \t]*\/\*[^]*?\*\//gm, "");
   const items = /^((?:[ \t]*(?:#\[[^\n]*\]|\/\/[^\n]*)\n)+)[ \t]*(?:pub(?:\([^)\n]*\))? )?(?:async )?fn (\w+)/gm;
   return [...code.matchAll(items)]
     .filter(

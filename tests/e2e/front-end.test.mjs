@@ -272,6 +272,11 @@ describe("the example front end", () => {
     hubsoft.arm({ target: "api", kind: "status", status: 422, body: {} });
     await openTicket(page, "x");
     await page.getByText("The API answered 422").waitFor();
+    // HubSoft tells of errors with the status 200, too.
+    const msg = "Serviço do cliente não encontrado";
+    hubsoft.arm({ target: "api", kind: "status", status: 200, body: { status: "error", msg } });
+    await openTicket(page, "y");
+    await page.getByText(msg).waitFor();
     await page.screenshot({ path: join(shots, "refused-1280.png"), fullPage: true });
     await context.route(`${BROKER}/**`, (route) => route.abort());
     await button(page, "Load again").click();

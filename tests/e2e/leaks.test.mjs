@@ -287,7 +287,7 @@ const everySecret = () => {
 
 describe("every path through the broker", () => {
   test("is driven", async () => {
-    await expect(200, "guru", "/api/guru/transactions");
+    await expect(200, "guru", "/api/guru/transactions?id=tr_100482");
     await expect(200, "hubsoft", "/api/hubsoft/api/v1/integracao/cliente");
     await expect(200, "v8", "/api/v8/private-consignment/simulation/configs");
     await expect(200, "basic", "/api/basic/echo");
@@ -297,7 +297,7 @@ describe("every path through the broker", () => {
     await expect(502, "a reset", "/api/custom/reset");
     await expect(504, "a timeout", "/api/custom/never");
     for (const provider of Object.values(providers)) provider.revokeAccessTokens();
-    await expect(502, "guru refuses", "/api/guru/transactions");
+    await expect(502, "guru refuses", "/api/guru/transactions?id=tr_100482");
     await expect(200, "hubsoft renews", "/api/hubsoft/api/v1/integracao/cliente");
     await expect(200, "v8 renews", "/api/v8/private-consignment/simulation/configs");
     custom.revoke();

@@ -13,6 +13,9 @@ import { keepAlive } from "./support/client.mjs";
 /** @import { Broker } from "./support/broker.mjs" */
 
 const CALLS = 1_000;
+
+// Guru lists no transactions without a filter.
+const PERIOD = "ordered_at_ini=2026-10-01&ordered_at_end=2026-10-31";
 const AT_ONCE = 32;
 
 /** @type {Guru} */
@@ -81,13 +84,14 @@ async function manyCalls(target) {
 
 describe("guru", () => {
   test("is called with the static user token and no token request", async () => {
-    const answer = assertStatus(await broker.call("/api/guru/transactions?per_page=2"));
+    const answer = assertStatus(await broker.call(`/api/guru/transactions?${PERIOD}&per_page=2`));
     assert.equal(answer.json().data.length, 2);
     assert.equal(answer.tokenSource, "static");
     const [{ path, headers }] = guru.apiRequests.slice(-1);
-    assert.equal(path, "/api/v2/transactions?per_page=2");
+    assert.equal(path, `/api/v2/transactions?${PERIOD}&per_page=2`);
     assert.equal(headers.authorization, `Bearer ${guru.credentials.token}`);
     assert.equal(guru.tokenRequests.length, 0);
+    assert.equal(headers.accept, "application/json");
   });
 
   test("takes a posted contact", async () => {
@@ -99,7 +103,7 @@ describe("guru", () => {
   });
 
   test("makes no grant in a thousand calls", async () => {
-    assert.deepEqual(await manyCalls("/api/guru/transactions?per_page=1"), { 200: CALLS });
+    assert.deepEqual(await manyCalls(`/api/guru/transactions?${PERIOD}&per_page=1`), { 200: CALLS });
     assert.equal(guru.tokenRequests.length, 0);
   });
 });
@@ -156,6 +160,30 @@ describe("hubsoft", () => {
       [access, hubsoft.issued[2]].map((token) => `Bearer ${token}`),
     );
   });
+
+  test("tells of a dead token whatever the caller accepts but a type of its own", async () => {
+    for (const { accept, sent = "application/json" } of [
+      {},
+      { accept: "*/*" },
+      { accept: "*/*;q=0.8" },
+      { accept: "application/json, text/plain, */*", sent: "application/json, text/plain, */*" },
+    ]) {
+      hubsoft.revokeAccessTokens();
+      const before = hubsoft.tokenRequests.length;
+      /** @type {{ [name: string]: string }} */
+      const headers = accept ? { Accept: accept } : {};
+      assertStatus(await broker.call("/api/hubsoft/api/v1/integracao/cliente?limit=1", { headers }));
+      assert.equal(hubsoft.tokenRequests.length, before + 1, accept);
+      assert.equal(hubsoft.apiRequests.slice(-1)[0].headers.accept, sent);
+    }
+    // Who asks for a page gets what HubSoft has for one: a way to sign in.
+    hubsoft.revokeAccessTokens();
+    const headers = { Accept: "text/html, */*" };
+    const answer = await broker.call("/api/hubsoft/api/v1/integracao/cliente?limit=1", { headers });
+    assert.equal(assertStatus(answer, 302).headers.location, `${broker.url}/api/hubsoft/login`);
+    assert.equal(hubsoft.apiRequests.slice(-1)[0].headers.accept, "text/html, */*");
+    assertStatus(await broker.call("/api/hubsoft/api/v1/integracao/cliente?limit=1"));
+  });
 });
 
 describe("v8", () => {
@@ -193,7 +221,10 @@ describe("v8", () => {
       installment_face_value: 150,
     };
     const answer = await broker.call("/api/v8/private-consignment/simulation", { method: "POST", json });
-    assert.equal(assertStatus(answer, 201).json().consult_id, json.consult_id);
+    const { id, consult_id, status } = assertStatus(answer, 201).json();
+    assert.deepEqual([consult_id, status], [json.consult_id, "PENDING"]);
+    const look = async () => (await broker.call(`/api/v8/private-consignment/simulation/${id}`)).json().status;
+    assert.deepEqual([await look(), await look()], ["PENDING", "SIMULATED"]);
   });
 
   test("makes one grant in a thousand calls", async () => {

@@ -341,6 +341,7 @@ describe("the page", () => {
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
           "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
       );
+      assert.equal(answer.headers["cross-origin-opener-policy"], "same-origin");
       assertProblem(await operate(target, { method: "POST" }), 405, "method_not_allowed");
       const head = assertStatus(await operate(target, { method: "HEAD" }));
       assert.deepEqual(
@@ -350,7 +351,10 @@ describe("the page", () => {
     }
     // Every other answer has the strictest policy.
     const list = assertStatus(await operate("connections"));
-    assert.equal(list.headers["content-security-policy"], "default-src 'none'; frame-ancestors 'none'; sandbox");
+    assert.equal(
+      list.headers["content-security-policy"],
+      "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox",
+    );
   });
 
   test("is found without the slash", async () => {

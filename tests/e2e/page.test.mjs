@@ -43,7 +43,8 @@ const faults = [];
 
 before(async () => {
   const executablePath = await ensureChromium();
-  [guru, hubsoft, v8] = await Promise.all([startGuru({ port: 0 }), startHubsoft({ port: 0 }), startV8({ port: 0 })]);
+  const settings = { port: 0, options: { limits: true } };
+  [guru, hubsoft, v8] = await Promise.all([startGuru(settings), startHubsoft(settings), startV8(settings)]);
   /**
    * @param {string[]} methods
    * @param {string[]} paths

@@ -150,8 +150,8 @@ describe("every path of an event through the broker", () => {
   test("is driven", async () => {
     for (const inbox of [c.plain, c.odd, c["by-person"]]) {
       const one = event(inbox);
-      await post(202, "an event", inbox, one);
-      await post(202, "the same event", inbox, one);
+      await post(inbox.accepted, "an event", inbox, one);
+      await post(inbox.accepted, "the same event", inbox, one);
       const token = JSON.stringify(inbox.token).slice(1, -1);
       const escaped = [...inbox.token]
         .map((char) =>
@@ -162,13 +162,13 @@ describe("every path of an event through the broker", () => {
         )
         .join("");
       await post(
-        202,
+        inbox.accepted,
         "the token elsewhere, too",
         inbox,
         event(inbox, { note: `${inbox.token}!`, [inbox.token]: [inbox.token] }),
       );
       await post(
-        202,
+        inbox.accepted,
         "the token elsewhere, with escapes",
         inbox,
         event(inbox, { note: "NOTE" }).replace("NOTE", `x${escaped}`),
@@ -186,7 +186,7 @@ describe("every path of an event through the broker", () => {
       await post(400, "a form", inbox, `api_token=${encodeURIComponent(inbox.token)}&email=${PERSON.email}`);
       await ask(405, "another method", inbox.path, { method: "PUT", body: event(inbox) });
       await ask(404, "no such connection", "/webhooks/none", { method: "POST", body: event(inbox) });
-      await post(202, "fields of the sender's", inbox, event(inbox), {
+      await post(inbox.accepted, "fields of the sender's", inbox, event(inbox), {
         headers: {
           Authorization: "Bearer x",
           Cookie: `c=${PERSON.doc}`,
@@ -197,16 +197,22 @@ describe("every path of an event through the broker", () => {
     }
     for (const token of c.rotating.tokens) {
       await post(
-        202,
+        c.rotating.accepted,
         "each of two tokens",
         c.rotating,
         event(c.rotating, { api_token: token, notes: c.rotating.tokens }),
       );
     }
     const headers = { "X-Token": c["by-header"].token };
-    await post(202, "a token in a header", c["by-header"], event(c["by-header"], { note: c["by-header"].token }), {
-      headers,
-    });
+    await post(
+      c["by-header"].accepted,
+      "a token in a header",
+      c["by-header"],
+      event(c["by-header"], { note: c["by-header"].token }),
+      {
+        headers,
+      },
+    );
     await post(401, "a token that is too long in a header", c["by-header"], event(c["by-header"]), {
       headers: { "X-Token": `${headers["X-Token"]}x` },
     });
@@ -221,16 +227,21 @@ describe("every path of an event through the broker", () => {
       body: JSON.stringify(PERSON),
     };
     c.gone.always = { status: 410, ...echo };
-    await post(202, "an event that the receiver never takes", c.gone, event(c.gone, { note: c.gone.token }));
+    await post(
+      c.gone.accepted,
+      "an event that the receiver never takes",
+      c.gone,
+      event(c.gone, { note: c.gone.token }),
+    );
     c.refusing.always = { status: 503, ...echo, headers: { ...echo.headers, "Retry-After": "3600" } };
     await post(
-      202,
+      c.refusing.accepted,
       "an event that the receiver does not take now",
       c.refusing,
       event(c.refusing, { note: c.refusing.token }),
     );
     await post(
-      202,
+      c.waiting.accepted,
       "an event for a receiver that is not there",
       c.waiting,
       event(c.waiting, { note: c.waiting.token }),
@@ -259,7 +270,7 @@ describe("every path of an event through the broker", () => {
 
   test("is driven after a restart", async () => {
     await broker.restart();
-    await post(202, "an event after it", c.plain, event(c.plain));
+    await post(c.plain.accepted, "an event after it", c.plain, event(c.plain));
     await settled(operator(), c.plain);
     const [failed] = await listed(operator(), "gone", "failed");
     await operate(202, "an event that failed before", `gone/webhooks/${failed.id}/send`, { method: "POST" });

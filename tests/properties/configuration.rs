@@ -54,6 +54,7 @@ const NAMES: &[&str] = &[
     "service",
     "timeout_ms",
     "replay_bytes",
+    "default_accept",
     "request_headers",
     "response_headers",
     "rules",
@@ -112,6 +113,7 @@ fn sound() -> Value {
             "timeout_ms": 5000,
             "token_timeout_ms": 4000,
             "replay_bytes": 1000,
+            "default_accept": "text/csv",
             "request_headers": ["X-Tenant"],
             "response_headers": ["X-Total-Count"],
             "rules": rules

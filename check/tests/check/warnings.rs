@@ -127,6 +127,41 @@ fn warns_of_a_rate_limit_that_counts_otherwise_than_its_name_says() {
 }
 
 #[test]
+fn tells_of_the_other_token_endpoint_of_v8() {
+    let text = |more: &str| {
+        rules("{ callers = ['backend'], methods = ['GET'], paths = ['/a'] }")
+            .replace("provider = 'guru'", &format!("provider = 'v8'\n{more}"))
+    };
+    let hint =
+        "CONNECTIONS.guru.token_url: is the address that V8 documents, https://api.v8digital.com/oauth/token";
+    check_warnings(&text(""), &[(5, hint)]);
+    for address in ["https://auth.v8sistema.com/oauth/token", "https://api.v8digital.com/oauth/token"] {
+        check_warnings(&text(&format!("CONNECTIONS.guru.token_url = '{address}'")), &[]);
+    }
+    check_warnings(&text("CONNECTIONS.guru.grant = 'static'"), &[]);
+}
+
+#[test]
+fn warns_of_gets_that_act_where_browsers_call() {
+    let text = |callers: &str, methods: &str, paths: &str| {
+        let rule = format!("{{ callers = [{callers}], methods = [{methods}], paths = [{paths}], {LIMIT} }}");
+        rules(&rule).replace(
+            "provider = 'guru'",
+            "provider = 'hubsoft'\nCONNECTIONS.guru.base_url = 'https://a.example'",
+        )
+    };
+    let acts = "CONNECTIONS.guru.rules[0].paths[1]: has a GET that acts";
+    for path in ["'/api/v1/**'", "'/api/v1/integracao/cliente/solicitar_desconexao/*'", "'/**'"] {
+        check_warnings(&text("'session', 'backend'", "'GET'", &format!("'/a', {path}")), &[(8, acts)]);
+        check_warnings(&text("'backend'", "'GET'", &format!("'/a', {path}")), &[]);
+    }
+    let anyone = "CONNECTIONS.guru.rules[0].callers[0]: is whoever calls";
+    check_warnings(&text("'visitor'", "'GET'", "'/a', '/api/v1/**'"), &[(8, anyone), (8, acts)]);
+    check_warnings(&text("'session'", "'POST'", "'/a', '/api/v1/**'"), &[]);
+    check_warnings(&text("'session'", "'GET'", "'/api/v1/integracao/cliente', '/api/v1/*'"), &[]);
+}
+
+#[test]
 fn warns_of_many_origins() {
     let origins = |count: usize| {
         let origins: Vec<String> = (0..count).map(|at| format!("'https://a{at}.example'")).collect();

@@ -33,6 +33,8 @@ impl<P: Ports> Asked<'_, '_, P> {
         };
         let mut draft = Draft::text(200, content_type, String::new());
         draft.fields.push("content-security-policy", POLICY);
+        // Other answers have none: a document with this and a sandbox is a network error.
+        draft.fields.push("cross-origin-opener-policy", "same-origin");
         draft.body = Body::Page(text);
         Ok(draft)
     }

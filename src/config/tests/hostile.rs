@@ -89,6 +89,7 @@ fn survives_and_reports_anything_required_that_is_taken_away() {
         "timeout_ms",
         "token_timeout_ms",
         "replay_bytes",
+        "default_accept",
         "request_headers",
         "response_headers",
     ];

@@ -19,6 +19,7 @@ fn knows_guru() {
     assert_eq!(guru.base_url.as_base(), "https://digitalmanager.guru/api/v2");
     assert_eq!(token_header(&guru), ("authorization", Some("Bearer")));
     assert!(matches!(&guru.grant, Grant::Static { token } if token.expose() == "guru-token"));
+    assert_eq!(guru.default_accept.as_deref(), Some("application/json"));
 }
 
 #[test]
@@ -27,6 +28,7 @@ fn knows_hubsoft() {
     assert_eq!((hubsoft.provider, hubsoft.provider.as_str()), (Provider::Hubsoft, "hubsoft"));
     assert_eq!(hubsoft.base_url.as_base(), "https://api.acme.hubsoft.com.br");
     assert_eq!(token_header(&hubsoft), ("authorization", None));
+    assert_eq!(hubsoft.default_accept.as_deref(), Some("application/json"));
     let Grant::Password { endpoint, username, .. } = &hubsoft.grant else { panic!("{:?}", hubsoft.grant) };
     assert_eq!(username.expose(), "ann@acme.com.br");
     assert_eq!(endpoint.url.as_str(), "https://api.acme.hubsoft.com.br/oauth/token");
@@ -42,7 +44,8 @@ fn knows_hubsoft() {
 fn knows_v8() {
     let v8 = connection("v8", &[]);
     assert_eq!((v8.provider, v8.provider.as_str()), (Provider::V8, "v8"));
-    assert_eq!(v8.base_url.as_base(), "https://api.v8digital.com");
+    assert_eq!(v8.base_url.as_base(), "https://bff.v8sistema.com");
+    assert_eq!(v8.default_accept, None);
     assert_eq!(token_header(&v8), ("authorization", Some("Bearer")));
     let Grant::Password { endpoint, username, password } = &v8.grant else { panic!("{:?}", v8.grant) };
     assert_eq!((username.expose(), password.expose()), ("bob", "v8 password"));
@@ -94,12 +97,15 @@ fn lets_fields_override_a_preset() {
             ("CONNECTIONS/v8/scheme", json!("")),
             ("CONNECTIONS/v8/client_auth", json!("post")),
             ("CONNECTIONS/v8/body", json!("json")),
+            ("CONNECTIONS/v8/default_accept", json!("application/json")),
             ("V8_CLIENT_SECRET", json!("v8 client secret")),
         ],
     );
     assert_eq!(token_header(&v8), ("authorization", Some("")));
     let endpoint = v8.grant.endpoint().unwrap();
-    assert_eq!(endpoint.url.as_str(), "http://localhost:8080/v8/oauth/token");
+    // V8's token endpoint is on a host of its own, wherever the API is.
+    assert_eq!(endpoint.url.as_str(), "https://api.v8digital.com/oauth/token");
+    assert_eq!(v8.default_accept.as_deref(), Some("application/json"));
     assert_eq!(endpoint.scope.as_deref(), Some("other"));
     assert_eq!(endpoint.encoding, BodyEncoding::Json);
     assert!(matches!(endpoint.client, ClientAuthentication::Post { .. }));
@@ -107,7 +113,16 @@ fn lets_fields_override_a_preset() {
     let address = json!("https://login.example.com/token");
     let v8 = connection("v8", &[("CONNECTIONS/v8/token_url", address)]);
     assert_eq!(v8.grant.endpoint().unwrap().url.as_str(), "https://login.example.com/token");
-    assert_eq!(v8.base_url.as_base(), "https://api.v8digital.com");
+    assert_eq!(v8.base_url.as_base(), "https://bff.v8sistema.com");
+
+    let elsewhere = json!("https://api.other.hubsoft.com.br/x/");
+    let hubsoft = connection("hubsoft", &[("CONNECTIONS/hubsoft/base_url", elsewhere)]);
+    assert_eq!(
+        hubsoft.grant.endpoint().unwrap().url.as_str(),
+        "https://api.other.hubsoft.com.br/x/oauth/token"
+    );
+    let silent = connection("hubsoft", &[("CONNECTIONS/hubsoft/default_accept", json!(""))]);
+    assert_eq!(silent.default_accept, None);
 
     let hubsoft = connection(
         "hubsoft",

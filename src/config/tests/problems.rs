@@ -100,6 +100,17 @@ fn takes_only_header_fields_that_are_free() {
 }
 
 #[test]
+fn takes_media_types_to_ask_for() {
+    check_field("default_accept", json!(["text/csv"]), "default_accept: must be a text");
+    for bad in
+        ["json", "application/", "/json", "a/b,", " a/b", "a b/c", "a/b\r\nc: d", "a/é", "application/json/x"]
+    {
+        let message = "must be media types as in Accept, such as application/json, or empty";
+        check_field("default_accept", json!(bad), &format!("default_accept: {message}"));
+    }
+}
+
+#[test]
 fn needs_rules_that_say_everything() {
     check_field("rules", json!([]), "rules: must be an array of at least one rule");
     check_field("rules", json!({}), "rules: must be an array of at least one rule");

@@ -39,10 +39,11 @@ fn knows_how_gurus_webhooks_come() {
     let webhook = webhook(&[]);
     assert!(matches!(&webhook.proof, Proof::Member(name) if name == "api_token"));
     assert_eq!(webhook.forward_to, "https://app.example.com/hooks?from=guru");
-    assert_eq!((webhook.max_bytes, webhook.accepted_status), (262_144, 202));
-    // Each change of a transaction's state comes under the same id.
-    assert_eq!(webhook.id_members[0], "id");
-    assert!(webhook.id_members.iter().any(|name| name == "status"));
+    // Guru takes no status but 200 for success.
+    assert_eq!((webhook.max_bytes, webhook.accepted_status), (262_144, 200));
+    // Each change of a transaction comes under the same id: all of an event
+    // makes it unique.
+    assert!(webhook.id_members.is_empty());
     let accepts =
         |token: &str| webhook.account_tokens.place(Secret::new(token.to_owned()).fingerprint()).is_some();
     assert!(accepts("first") && accepts("second") && !accepts("first, second"));
@@ -55,11 +56,11 @@ fn reads_every_field_of_a_webhook() {
         "id_field": ["event", "kind"],
         "forward_to": "http://127.0.0.1:8790/",
         "max_bytes": 1000,
-        "accepted_status": 200
+        "accepted_status": 201
     });
     let header = webhook(&[(TABLE, table)]);
     assert!(matches!(&header.proof, Proof::Header(name) if name.as_str() == "x-hook-token"));
-    assert_eq!(header.accepted_status, 200);
+    assert_eq!(header.accepted_status, 201);
     assert_eq!(
         (header.id_members.clone(), header.max_bytes),
         (vec!["event".to_owned(), "kind".to_owned()], 1000)
@@ -70,6 +71,8 @@ fn reads_every_field_of_a_webhook() {
     ]);
     assert!(matches!(&member.proof, Proof::Member(name) if name == "token"));
     assert_eq!(member.id_members, ["event"]);
+    let other = self::webhook(&[("CONNECTIONS/guru/webhook/accepted_status", json!(204))]);
+    assert_eq!(other.accepted_status, 204);
 }
 
 #[test]
@@ -91,7 +94,8 @@ fn expects_the_place_of_the_token_of_unknown_senders() {
     named.push(("CONNECTIONS/api/webhook/token_field", json!("token")));
     check(&named, &[], &[]);
     let (config, _) = read(&changed(&named));
-    assert!(config.webhooks["api"].as_ref().unwrap().id_members.is_empty());
+    let webhook = config.webhooks["api"].as_ref().unwrap();
+    assert!(webhook.id_members.is_empty() && webhook.accepted_status == 202);
 }
 
 #[test]

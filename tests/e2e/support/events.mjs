@@ -40,8 +40,7 @@ export function sendEvent(broker, inbox, body = inbox.event(), options = {}) {
  * @param {CallOptions} [options]
  */
 export async function accept(broker, inbox, body, options) {
-  const { accepted_status: status = 202 } = inbox.vars.webhook;
-  const answer = assertStatus(await sendEvent(broker, inbox, body, options), status);
+  const answer = assertStatus(await sendEvent(broker, inbox, body, options), inbox.accepted);
   assert.equal(answer.bytes, 0, answer.text);
   return answer;
 }

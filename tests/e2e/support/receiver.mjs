@@ -195,6 +195,11 @@ export class Inbox {
     };
   }
 
+  /** The status that an accepted event is answered with. */
+  get accepted() {
+    return this.vars.webhook?.accepted_status ?? (this.vars.provider === "guru" ? 200 : 202);
+  }
+
   /** The account token, the first where there are several. */
   get token() {
     return this.tokens[0];
