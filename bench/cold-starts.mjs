@@ -10,16 +10,36 @@ import { emptyWorker } from "./empty-worker.mjs";
 import { KEY, ROUNDS } from "./settings.mjs";
 import { summary } from "./statistics.mjs";
 import { SMALL } from "./upstream.mjs";
-import { configuration, emptyModules, javascriptModules, porteiroModules, rustModules } from "./workers.mjs";
-import { startWorkerd } from "./workerd.mjs";
+import { configuration, emptyModules, javascriptModules } from "./workers.mjs";
+import { builtModules, rustModules, startWorkerd } from "../scripts/workerd.mjs";
+
+/** @import { Modules, Worker } from "../scripts/workerd.mjs" */
+/** @import { Summary } from "./statistics.mjs" */
+/** @import { Services } from "./workers.mjs" */
+
+/**
+ * What is started: a worker, and what is asked of it.
+ *
+ * @typedef {Omit<Worker, "name"> & { id: string, name: string, path: string, headers?: { [name: string]: string } }} Subject
+ */
+
+/** @typedef {{ total: number, isolate: number, first: number, later: number }} Parts */
+
+/** @type {(keyof Parts)[]} */
+const PARTS = ["total", "isolate", "first", "later"];
 
 const COPIES = 10;
 
 const withKey = { authorization: `Bearer ${KEY}` };
 
-/** Starts each subject once a round; gives medians and the ratio to the empty Worker in JavaScript. */
+/**
+ * Starts each subject once a round; gives medians and the ratio to the empty Worker in JavaScript.
+ *
+ * @param {Services} services
+ */
 export async function coldStarts({ upstream, hubsoft }) {
   const broker = { ...configuration({ upstream, hubsoft }), keeper: true };
+  /** @type {Subject[]} */
   const subjects = [
     { id: "empty", name: "an empty Worker in JavaScript", modules: emptyModules, path: "/" },
     { id: "emptyRust", name: "an empty Worker in Rust", modules: rustModules(await emptyWorker()), path: "/" },
@@ -30,7 +50,7 @@ export async function coldStarts({ upstream, hubsoft }) {
       ...broker,
       path: "/healthz",
     },
-    { id: "health", name: "Porteiro, `/healthz`", modules: porteiroModules(), ...broker, path: "/healthz" },
+    { id: "health", name: "Porteiro, `/healthz`", modules: builtModules(), ...broker, path: "/healthz" },
     {
       id: "javascriptCall",
       name: "the broker in plain JavaScript, a call that needs a grant",
@@ -42,13 +62,14 @@ export async function coldStarts({ upstream, hubsoft }) {
     {
       id: "call",
       name: "Porteiro, a call that needs a grant",
-      modules: porteiroModules(),
+      modules: builtModules(),
       ...broker,
       path: `/api/service${SMALL}`,
       headers: withKey,
     },
   ];
   for (const subject of subjects) await start(subject, 1);
+  /** @type {{ [id: string]: Parts[] }} */
   const times = Object.fromEntries(subjects.map(({ id }) => [id, []]));
   for (let round = 0; round < ROUNDS; round++) {
     for (const subject of subjects) {
@@ -66,15 +87,27 @@ export async function coldStarts({ upstream, hubsoft }) {
     id,
     name,
     ...bytes(modules),
-    ...Object.fromEntries(
-      ["total", "isolate", "first", "later"].map((part) => [part, summary(times[id].map((time) => time[part]))]),
-    ),
+    ...summaries(times[id]),
     toEmpty: summary(times[id].map(({ total }, round) => total / times.empty[round].total)),
     rounds: times[id],
   }));
 }
 
-/** Milliseconds from the start of the process until it listens, and those of the first answer of each copy. */
+/**
+ * @param {Parts[]} times
+ * @returns {{ [part in keyof Parts]: Summary }}
+ */
+const summaries = (times) =>
+  /** @type {{ [part in keyof Parts]: Summary }} */ (
+    Object.fromEntries(PARTS.map((part) => [part, summary(times.map((time) => time[part]))]))
+  );
+
+/**
+ * Milliseconds from the start of the process until it listens, and those of the first answer of each copy.
+ *
+ * @param {Subject} subject
+ * @param {number} copies
+ */
 async function start({ modules, tables, texts, keeper, path, headers }, copies) {
   const workers = Array.from({ length: copies }, (_, number) => ({
     name: `copy-${number}`,
@@ -97,14 +130,21 @@ async function start({ modules, tables, texts, keeper, path, headers }, copies) 
   }
 }
 
-/** The answer to a request over a connection of its own. */
+/**
+ * The answer to a request over a connection of its own.
+ *
+ * @param {string} url
+ * @param {{ [name: string]: string }} [headers]
+ * @returns {Promise<{ headers: { [name: string]: string }, body: string }>}
+ */
 export function answerOf(url, headers = {}) {
   return new Promise((resolve, reject) => {
     const sent = request(url, { headers, agent: false }, (response) => {
       let body = "";
       response.on("data", (chunk) => (body += chunk));
       response.on("end", () => {
-        if (response.statusCode === 200) resolve({ headers: response.headers, body });
+        if (response.statusCode === 200)
+          resolve({ headers: /** @type {{ [name: string]: string }} */ (response.headers), body });
         else reject(new Failure(`${url} was answered ${response.statusCode}: ${body}`));
       });
     });
@@ -113,8 +153,10 @@ export function answerOf(url, headers = {}) {
   });
 }
 
+/** @param {Modules} modules */
 function bytes(modules) {
-  const contents = Object.values(modules).map((content) => Buffer.from(content));
+  const contents = Object.values(modules).map((content) => Buffer.from(/** @type {string} */ (content)));
+  /** @param {Buffer[]} list */
   const sum = (list) => list.reduce((total, { length }) => total + length, 0);
   return { bytes: sum(contents), gzipped: sum(contents.map((content) => gzipSync(content, { level: 9 }))) };
 }

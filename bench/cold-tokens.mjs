@@ -8,12 +8,30 @@ import { startKv } from "./kv.mjs";
 import { KEY, ROUNDS } from "./settings.mjs";
 import { summary } from "./statistics.mjs";
 import { SMALL } from "./upstream.mjs";
-import { configuration, javascriptModules, porteiroModules } from "./workers.mjs";
-import { startWorkerd } from "./workerd.mjs";
+import { configuration, javascriptModules } from "./workers.mjs";
+import { builtModules, startWorkerd } from "../scripts/workerd.mjs";
 
+/** @import { Worker } from "../scripts/workerd.mjs" */
+/** @import { Kv } from "./kv.mjs" */
+/** @import { Summary } from "./statistics.mjs" */
+/** @import { Services } from "./workers.mjs" */
+
+/** @typedef {"grant" | "keeper" | "kv" | "memory"} Source */
+
+/**
+ * A call and its token, in milliseconds.
+ *
+ * @typedef {{ call: number, token: number }} Timed
+ */
+
+/** @type {Source[]} */
 const SOURCES = ["grant", "keeper", "kv", "memory"];
 
-/** Calls a fresh isolate for each source of a token, once a round. */
+/**
+ * Calls a fresh isolate for each source of a token, once a round.
+ *
+ * @param {Services} services
+ */
 export async function coldTokens({ upstream, hubsoft }) {
   const broker = { name: "broker", ...configuration({ upstream, hubsoft }), keeper: true };
   const subjects = [
@@ -22,10 +40,11 @@ export async function coldTokens({ upstream, hubsoft }) {
       name: "the broker in plain JavaScript",
       worker: { ...broker, modules: await javascriptModules() },
     },
-    { id: "porteiro", name: "Porteiro", worker: { ...broker, modules: porteiroModules() } },
+    { id: "porteiro", name: "Porteiro", worker: { ...broker, modules: builtModules() } },
   ];
   const kv = await startKv();
   try {
+    /** @type {{ [id: string]: { [source in Source]: Timed }[] }} */
     const times = Object.fromEntries(subjects.map(({ id }) => [id, []]));
     for (let round = 0; round < ROUNDS; round++) {
       for (const { id, worker } of subjects) times[id].push(await lifeOfToken(worker, kv));
@@ -33,14 +52,16 @@ export async function coldTokens({ upstream, hubsoft }) {
     return subjects.map(({ id, name }) => ({
       id,
       name,
-      ...Object.fromEntries(
-        SOURCES.map((source) => [
-          source,
-          {
-            call: summary(times[id].map((time) => time[source].call)),
-            token: summary(times[id].map((time) => time[source].token)),
-          },
-        ]),
+      .../** @type {{ [source in Source]: { call: Summary, token: Summary } }} */ (
+        Object.fromEntries(
+          SOURCES.map((source) => [
+            source,
+            {
+              call: summary(times[id].map((time) => time[source].call)),
+              token: summary(times[id].map((time) => time[source].token)),
+            },
+          ]),
+        )
       ),
       rounds: times[id],
     }));
@@ -49,16 +70,25 @@ export async function coldTokens({ upstream, hubsoft }) {
   }
 }
 
-/** One token from its grant on: each isolate after the first finds it in another place. */
+/**
+ * One token from its grant on: each isolate after the first finds it in another place.
+ *
+ * @param {Worker} worker
+ * @param {Kv} kv
+ */
 async function lifeOfToken(worker, kv) {
   const objects = mkdtempSync(path.join(tmpdir(), "porteiro-bench-objects-"));
+  /**
+   * @template {Source} Found
+   * @param {Found[]} sources
+   */
   const isolate = async (...sources) => {
     const workerd = await startWorkerd({ workers: [worker], kv: kv.url, objects });
     try {
-      const times = {};
+      const times = /** @type {{ [source in Found]: Timed }} */ ({});
       for (const source of sources) times[source] = await timedCall(workerd.urls.broker, source);
       // The copy is written behind the answer.
-      if (sources.includes("grant")) await kv.untilWritten();
+      if (sources.some((source) => source === "grant")) await kv.untilWritten();
       return times;
     } finally {
       await workerd.stop();
@@ -75,11 +105,16 @@ async function lifeOfToken(worker, kv) {
   }
 }
 
+/**
+ * @param {string} broker
+ * @param {Source} source where its token has to come from
+ * @returns {Promise<Timed>}
+ */
 async function timedCall(broker, source) {
   const began = performance.now();
   const { headers } = await answerOf(`${broker}/api/service${SMALL}`, { authorization: `Bearer ${KEY}` });
   const call = performance.now() - began;
-  const [, found, token] = headers["server-timing"].match(/desc="(\w+)";dur=(\d+)/);
+  const [, found, token] = /desc="(\w+)";dur=(\d+)/.exec(headers["server-timing"]) ?? [];
   if (found !== source) throw new Failure(`The token came from "${found}", not from "${source}".`);
   return { call, token: Number(token) };
 }

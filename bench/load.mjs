@@ -9,12 +9,36 @@ import { cpuMicros } from "./process.mjs";
 import { BROWSER_HEADERS } from "./settings.mjs";
 
 const execute = promisify(execFile);
+/**
+ * What is loaded, and which process does the work.
+ *
+ * @typedef {object} Subject
+ * @property {string} id
+ * @property {string} name
+ * @property {string} url
+ * @property {{ [name: string]: string }} headers
+ * @property {number} pid
+ * @property {number} [connections]
+ * @property {string} [method] GET where absent
+ * @property {number} [bodyBytes]
+ * @property {string} [script] of wrk
+ */
+
+/**
+ * One slice: requests, requests a second, microseconds of processor time for each, latencies in milliseconds.
+ *
+ * @typedef {{ requests: number, rate: number, cpu: number, p50: number, p99: number }} Slice
+ */
+
+/** @type {{ [unit: string]: number }} */
 const UNITS = { us: 0.001, ms: 1, s: 1000, m: 60_000 };
 
 /**
- * Loads a subject: `{ name, url, headers, pid, connections, method, bodyBytes, script }`. Gives
- * the requests, how many that is a second, microseconds of processor time of the process `pid` for each, and latencies in
- * milliseconds.
+ * Loads a subject.
+ *
+ * @param {Omit<Subject, "id">} subject
+ * @param {number} seconds
+ * @returns {Promise<Slice>}
  */
 export async function load(subject, seconds) {
   const { name, url, headers, pid, connections = 32 } = subject;
@@ -38,7 +62,7 @@ export async function load(subject, seconds) {
     ]);
     const spent = cpuMicros(pid) - before;
     if (/Non-2xx|Socket errors/.test(stdout)) throw new Failure(`The load of "${name}" went wrong:\n${stdout}`);
-    const [, requests, time, unit] = stdout.match(/(\d+) requests in ([\d.]+)(us|ms|s|m)/);
+    const [, requests, time, unit] = /(\d+) requests in ([\d.]+)(us|ms|s|m)/.exec(stdout) ?? [];
     return {
       requests: Number(requests),
       rate: (Number(requests) * 1000) / (Number(time) * UNITS[unit]),
@@ -51,7 +75,11 @@ export async function load(subject, seconds) {
   }
 }
 
-/** wrk's script of a subject that needs one. */
+/**
+ * wrk's script of a subject that needs one.
+ *
+ * @param {Pick<Subject, "method" | "bodyBytes" | "script">} subject
+ */
 function writeScript({ method, bodyBytes, script }) {
   const text = script ?? (method && `wrk.method = "${method}"\nwrk.body = string.rep("x", ${bodyBytes})\n`);
   if (!text) return undefined;
@@ -60,7 +88,11 @@ function writeScript({ method, bodyBytes, script }) {
   return file;
 }
 
+/**
+ * @param {string} stdout
+ * @param {number} percent
+ */
 function latency(stdout, percent) {
-  const [, value, unit] = stdout.match(new RegExp(`^\\s+${percent}%\\s+([\\d.]+)(us|ms|s|m)$`, "m"));
+  const [, value, unit] = new RegExp(`^\\s+${percent}%\\s+([\\d.]+)(us|ms|s|m)$`, "m").exec(stdout) ?? [];
   return Number(value) * UNITS[unit];
 }

@@ -14,6 +14,7 @@ export function machine() {
   };
 }
 
+/** @param {{ version: string }} [envoy] */
 export function versions(envoy) {
   return {
     porteiro: JSON.parse(readFileSync(inRoot("package.json"), "utf8")).version,
@@ -27,7 +28,12 @@ export function versions(envoy) {
   };
 }
 
-/** What a tool says of itself, on whichever stream and with whichever exit code. */
+/**
+ * What a tool says of itself, on whichever stream and with whichever exit code.
+ *
+ * @param {string} command
+ * @param {string[]} args
+ */
 function spoken(command, args) {
   const { stdout, stderr } = spawnSync(command, args, { encoding: "utf8" });
   return `${stdout}${stderr}`;

@@ -8,10 +8,37 @@ import { load } from "./load.mjs";
 import { KEY, ORIGIN } from "./settings.mjs";
 import { SMALL } from "./upstream.mjs";
 
+/** @import { Silence } from "./silence.mjs" */
+
+/**
+ * Does the slice of this number.
+ *
+ * @typedef {(slice: number) => Promise<void>} Work
+ */
+
+/**
+ * What the work is done with: the broker's address and process, people who can sign in, and a connection called
+ * `silent` to an upstream that never answers.
+ *
+ * @typedef {object} Surroundings
+ * @property {string} broker
+ * @property {number} pid
+ * @property {{ username: string, password: string }[]} people
+ * @property {Silence} silence
+ * @property {string} silent
+ */
+
 const AT_ONCE = 16;
 const ARRIVAL_LIMIT_MS = 10_000;
 
-/** Calls spread over the first `count` connections, at least so many a slice. */
+/**
+ * Calls spread over the first `count` connections, at least so many a slice.
+ *
+ * @param {Surroundings} surroundings
+ * @param {number} count
+ * @param {number} calls
+ * @returns {Work}
+ */
 export function connections({ broker, pid }, count, calls) {
   const script = inTurn(count);
   const subject = { name: "calls", url: broker, pid, headers: { authorization: `Bearer ${KEY}` }, script };
@@ -24,7 +51,13 @@ export function connections({ broker, pid }, count, calls) {
   };
 }
 
-/** People who sign in, each from an address and by a name that nobody else uses just then, and call. */
+/**
+ * People who sign in, each from an address and by a name that nobody else uses just then, and call.
+ *
+ * @param {Surroundings} surroundings
+ * @param {number} count of people a slice
+ * @returns {Work}
+ */
 export function sessions({ broker, people }, count) {
   return (slice) =>
     atOnce(count, async (number) => {
@@ -37,7 +70,7 @@ export function sessions({ broker, people }, count) {
       const body = JSON.stringify(people[at % people.length]);
       const signedIn = await fetch(`${broker}/auth/people/login`, { method: "POST", headers, body });
       await expectOk(signedIn, "A sign-in");
-      const cookie = signedIn.headers.get("set-cookie").split(";")[0];
+      const cookie = signedIn.headers.getSetCookie()[0].split(";")[0];
       await expectOk(
         await fetch(`${broker}/api/people${SMALL}`, { headers: { origin: ORIGIN, cookie } }),
         "A call in a session",
@@ -45,17 +78,28 @@ export function sessions({ broker, people }, count) {
     });
 }
 
-/** Callers who leave while the upstream is silent. */
+/**
+ * Callers who leave while the upstream is silent.
+ *
+ * @param {Surroundings} surroundings
+ * @param {number} count of calls a slice
+ * @returns {Work}
+ */
 export function cutCalls({ broker, silence, silent }, count) {
   return async (slice) => {
-    await atOnce(count, (number) => leave(broker, silence, silent, slice * count + number));
+    await atOnce(count, (number) => leave({ broker, silence, silent }, slice * count + number));
     // Those on their way end by their timeout.
     await sleep(1500);
   };
 }
 
-/** Resets the connection of a call that has arrived at the upstream. */
-async function leave(broker, silence, silent, number) {
+/**
+ * Resets the connection of a call that has arrived at the upstream.
+ *
+ * @param {Pick<Surroundings, "broker" | "silence" | "silent">} surroundings
+ * @param {number} number of the call
+ */
+async function leave({ broker, silence, silent }, number) {
   const socket = connect(Number(new URL(broker).port), "127.0.0.1");
   await once(socket, "connect");
   const arrived = silence.arrival(number);
@@ -69,6 +113,10 @@ async function leave(broker, silence, silent, number) {
   socket.resetAndDestroy();
 }
 
+/**
+ * @param {number} count
+ * @param {(number: number) => Promise<void>} action
+ */
 async function atOnce(count, action) {
   let next = 0;
   const worker = async () => {
@@ -77,6 +125,10 @@ async function atOnce(count, action) {
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
+/**
+ * @param {Response} response
+ * @param {string} what
+ */
 async function expectOk(response, what) {
   const text = await response.text();
   if (!response.ok) throw new Failure(`${what} was answered ${response.status}: ${text}`);

@@ -10,7 +10,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure, runMain, say, step } from "../scripts/lib.mjs";
 import { startHubsoft } from "../sandbox/providers/hubsoft.mjs";
-import { freePort } from "../tests/e2e/support/workerd.mjs";
+import { freePort } from "../scripts/processes.mjs";
 import { attach } from "./heap.mjs";
 import { connections, cutCalls, sessions } from "./memory-work.mjs";
 import { startIssuer } from "./issuer.mjs";
@@ -20,8 +20,8 @@ import { writeResults } from "./report.mjs";
 import { MIB } from "./settings.mjs";
 import { startSilence } from "./silence.mjs";
 import { startUpstream } from "./upstream.mjs";
-import { configuration, connectionId, porteiroModules, preparePorteiro } from "./workers.mjs";
-import { startWorkerd } from "./workerd.mjs";
+import { configuration, connectionId, preparePorteiro } from "./workers.mjs";
+import { builtModules, startWorkerd } from "../scripts/workerd.mjs";
 
 const CALLS = Number(process.env.CALLS ?? 1_000_000);
 const CONNECTIONS = 1000;
@@ -47,6 +47,8 @@ export default { fetch(request, env, ctx) {
   return broker.fetch(request, env, ctx);
 } };`;
 
+/** @import { Work } from "./memory-work.mjs" */
+
 async function main() {
   await preparePorteiro();
   const people = Array.from({ length: 500 }, (_, number) => ({
@@ -57,11 +59,11 @@ async function main() {
   const issuer = await startIssuer();
   const silence = await startSilence();
   const hubsoft = await startHubsoft({ port: 0, people, options: { recordLimit: 1 } });
-  const config = configuration({ upstream, hubsoft, issuer, count: CONNECTIONS + 1 });
+  const config = configuration({ upstream, hubsoft, ...issuer, count: CONNECTIONS + 1 });
   const silent = connectionId(CONNECTIONS);
   // So long a call goes on whose caller has left.
   Object.assign(config.tables.CONNECTIONS[silent], { base_url: silence.url, timeout_ms: 1000 });
-  const modules = { "main.js": PROBE, "capture.js": CAPTURE, ...porteiroModules() };
+  const modules = { "main.js": PROBE, "capture.js": CAPTURE, ...builtModules() };
   const inspector = `http://127.0.0.1:${await freePort()}`;
   const workerd = await startWorkerd({ workers: [{ name: "porteiro", modules, ...config, keeper: true }], inspector });
   const wasmMiB = async () => Number(await (await fetch(`${workerd.urls.porteiro}/bench/memory`)).text()) / MIB;
@@ -78,6 +80,7 @@ async function main() {
       [`${CALLS / 100} sessions, each signed in and called`]: sessions(surroundings, CALLS / 100 / SLICES),
       [CUT]: cutCalls(surroundings, CALLS / 50 / SLICES),
     };
+    /** @type {Results} */
     const results = {};
     for (const [name, slice] of Object.entries(work)) results[name] = await step(name, () => watched(slice, sample));
     writeResults("memory", {
@@ -95,26 +98,51 @@ async function main() {
   }
 }
 
-/** Does the slices of a kind of work; gives the memory along the way, and after the rest behind each half. */
+/**
+ * What is watched, in MiB.
+ *
+ * @typedef {{ [kind in keyof typeof MOST_GROWTH]: number }} Sample
+ */
+
+/** @typedef {{ samples: Sample[], rested: Sample[] }} Course */
+
+/** @typedef {{ [work: string]: Course }} Results */
+
+/**
+ * Does the slices of a kind of work; gives the memory along the way, and after the rest behind each half.
+ *
+ * @param {Work} slice
+ * @param {() => Promise<Sample>} sample
+ * @returns {Promise<Course>}
+ */
 async function watched(slice, sample) {
+  /** @type {Sample[]} */
   const samples = [];
+  /** @type {Sample[]} */
   const rested = [];
   for (let number = 1; number <= SLICES; number++) {
     await slice(number - 1);
-    samples.push(await sample());
-    say(`    ${String(number).padStart(2)} of ${SLICES}: ${told(samples.at(-1))}`);
+    const now = await sample();
+    samples.push(now);
+    say(`    ${String(number).padStart(2)} of ${SLICES}: ${told(now)}`);
     if (number % (SLICES / 2) > 0) continue;
     await sleep(REST_MS);
-    rested.push(await sample());
-    say(`    after a rest: ${told(rested.at(-1))}`);
+    const then = await sample();
+    rested.push(then);
+    say(`    after a rest: ${told(then)}`);
   }
   return { samples, rested };
 }
 
+/** @param {Sample} sample */
 const told = ({ heap, wasm, resident }) =>
   `${heap.toFixed(2)} MiB of heap, ${wasm.toFixed(1)} MiB of WebAssembly, ${resident.toFixed(0)} MiB resident`;
 
-/** Fails where one kind of work made memory grow in its second half. */
+/**
+ * Fails where one kind of work made memory grow in its second half.
+ *
+ * @param {Results} results
+ */
 function judge(results) {
   const grown = [];
   for (const [
@@ -123,7 +151,8 @@ function judge(results) {
       rested: [first, second],
     },
   ] of Object.entries(results)) {
-    for (const [kind, most] of Object.entries(MOST_GROWTH)) {
+    for (const kind of /** @type {(keyof Sample)[]} */ (Object.keys(MOST_GROWTH))) {
+      const most = MOST_GROWTH[kind];
       const growth = second[kind] - first[kind];
       say(`${name}: ${kind} ${growth >= 0 ? "+" : ""}${growth.toFixed(2)} MiB in the second half (${most} at most)`);
       const isOfWaiting = kind === "wasm" && name === CUT && second.wasm <= WASM_WHILE_CALLS_WAIT;

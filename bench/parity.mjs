@@ -3,13 +3,19 @@ import { Failure } from "../scripts/lib.mjs";
 import { BROWSER_HEADERS, KEY, KIB, MIB, ORIGIN } from "./settings.mjs";
 import { LARGE, SINK, SMALL, TRACE } from "./upstream.mjs";
 
+/** @typedef {{ path: string, headers: { [name: string]: string }, method?: string, body?: Buffer<ArrayBuffer> }} Asked */
+
+/** @typedef {{ status: number, fields: { [name: string]: string }, body: string }} Told */
+
 const withKey = { authorization: `Bearer ${KEY}` };
 // What no two answers have in common.
 const CHANGING = ["date", "server-timing", "x-request-id"];
 
+/** @param {string} value */
 const traced = (value) => ({ traceparent: value, tracestate: "vendor=x" });
 const SOUND = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
+/** @type {{ [what: string]: Asked }} */
 const SAME = {
   "a small answer": { path: SMALL, headers: withKey },
   "a small answer for a page": { path: SMALL, headers: { origin: ORIGIN } },
@@ -26,6 +32,7 @@ const SAME = {
   "a body of 20 MiB": { path: SINK, headers: withKey, method: "POST", body: Buffer.alloc(20 * MIB, "x") },
 };
 
+/** @type {{ [what: string]: [asked: Asked, status: number] }} */
 const REFUSED = {
   nobody: [{ path: SMALL, headers: {} }, 401],
   "a wrong key": [{ path: SMALL, headers: { authorization: `Bearer ${KEY}x` } }, 401],
@@ -43,7 +50,12 @@ const REFUSED = {
   "a token in the query": [{ path: `${SMALL}?access_token=x`, headers: withKey }, 400],
 };
 
-/** Fails where the brokers at the two addresses do not answer the same. */
+/**
+ * Fails where the brokers at the two addresses do not answer the same.
+ *
+ * @param {string} porteiro
+ * @param {string} javascript
+ */
 export async function checkParity(porteiro, javascript) {
   // Both have their token in memory then.
   for (const broker of [porteiro, javascript]) await call(broker, SAME["a small answer"]);
@@ -59,37 +71,60 @@ export async function checkParity(porteiro, javascript) {
   }
 }
 
+/**
+ * @param {string} broker
+ * @param {Asked} asked
+ * @returns {Promise<Told>}
+ */
 async function call(broker, { path, headers, method, body }) {
   const response = await fetch(`${broker}/api/service${path}`, {
     method,
     headers: { ...BROWSER_HEADERS, ...headers },
     body,
   });
+  /** @type {Told["fields"]} */
   const fields = Object.fromEntries(response.headers);
   for (const name of CHANGING) fields[name] &&= "(changes)";
   // Their order says nothing.
   const exposed = fields["access-control-expose-headers"];
   if (exposed) fields["access-control-expose-headers"] = exposed.split(", ").sort().join(", ");
-  const id = response.headers.get("x-request-id");
+  const id = response.headers.get("x-request-id") ?? "";
+  if (!id) throw new Failure(`${path} was answered without X-Request-Id.`);
   const told = (await response.text()).replaceAll(id, "(id)").replaceAll(id.slice(0, 16), "(half)");
   return { status: response.status, fields, body: told };
 }
 
-/** Problem details tell the request's id and the broker's address. */
+/**
+ * Problem details tell the request's id and the broker's address.
+ *
+ * @param {Told} answer
+ */
 function withoutIds({ status, fields, body }) {
   const { title, code, detail } = JSON.parse(body);
   return { status, fields: { ...fields, "content-length": "" }, body: { title, code, detail } };
 }
 
+/**
+ * @param {string} what
+ * @param {Omit<Told, "body">} one
+ * @param {Omit<Told, "body">} other
+ */
 function expectEqual(what, one, other) {
   const [left, right] = [one, other].map((answer) => JSON.stringify(sorted(answer)));
   if (left === right) return;
   throw new Failure(`The brokers differ in ${what}:\n${left.slice(0, 2000)}\n${right.slice(0, 2000)}`);
 }
 
+/** @param {Omit<Told, "body">} answer */
 const sorted = (answer) => ({ ...answer, fields: Object.entries(answer.fields).sort() });
 
-/** The upstream counts the head, too. */
+/**
+ * The upstream counts the head, too.
+ *
+ * @param {string} what
+ * @param {number} bytes
+ * @param {Told} answer
+ */
 function checkReceived(what, bytes, { body }) {
   const { received } = JSON.parse(body);
   if (!(received > bytes && received < bytes + 8 * KIB))

@@ -7,8 +7,10 @@ import { writeResults } from "./report.mjs";
 import { KEY } from "./settings.mjs";
 import { measure } from "./throughput.mjs";
 import { SMALL, startUpstream } from "./upstream.mjs";
-import { configuration, porteiroModules, preparePorteiro } from "./workers.mjs";
-import { startWorkerd } from "./workerd.mjs";
+import { configuration, preparePorteiro } from "./workers.mjs";
+import { builtModules, startWorkerd } from "../scripts/workerd.mjs";
+
+/** @import { Subject } from "./load.mjs" */
 
 const CONNECTIONS = Number(process.env.CONNECTIONS ?? 10_000);
 /** How many of them are called in turn: each has a token of its own. */
@@ -17,7 +19,9 @@ const AT_ONCE = 16;
 const OPERATOR = { authorization: "Bearer bench-operator-key-0123456789" };
 const CALLER = { authorization: `Bearer ${KEY}` };
 
+/** @param {number} number */
 const idOf = (number) => `shop-${String(number).padStart(6, "0")}`;
+/** @param {number} count */
 const numbers = (count) => Array.from({ length: count }, (_, number) => number);
 
 async function main() {
@@ -27,7 +31,7 @@ async function main() {
   const { tables, texts } = configuration({ upstream, hubsoft });
   texts.ADMIN_KEY = OPERATOR.authorization.split(" ")[1];
   const workerd = await startWorkerd({
-    workers: [{ name: "porteiro", modules: porteiroModules(), tables, texts, keeper: true }],
+    workers: [{ name: "porteiro", modules: builtModules(), tables, texts, keeper: true }],
   });
   const url = workerd.urls.porteiro;
   const { client_id, client_secret, username, password } = hubsoft.credentials;
@@ -35,6 +39,7 @@ async function main() {
     ...tables.CONNECTIONS.service,
     secrets: { client_id, client_secret, username, password },
   });
+  /** @type {{ connections: number, [what: string]: unknown }} */
   const results = { connections: CONNECTIONS };
   try {
     await answered(`${url}/api/service${SMALL}`, { headers: CALLER });
@@ -57,6 +62,7 @@ async function main() {
     );
     // What is in memory is 2,000 of them at most: these are now.
     await each(USED, (number) => answered(`${url}/api/${idOf(number)}${SMALL}`, { headers: CALLER }));
+    /** @type {(id: string, name: string, path: string, script?: string) => Subject} */
     const subject = (id, name, path, script) => ({
       id,
       name,
@@ -92,13 +98,22 @@ async function main() {
   }
 }
 
-/** Does something, and gives the seconds that it took. */
+/**
+ * Does something, and gives the seconds that it took.
+ *
+ * @param {string} what
+ * @param {() => Promise<void>} act
+ */
 async function timed(what, act) {
   const began = performance.now();
   await step(what, act);
   return Number(((performance.now() - began) / 1000).toFixed(1));
 }
 
+/**
+ * @param {number} count
+ * @param {(number: number) => Promise<unknown>} act
+ */
 async function each(count, act) {
   const left = numbers(count).reverse();
   const hand = async () => {
@@ -107,6 +122,10 @@ async function each(count, act) {
   await Promise.all(Array.from({ length: AT_ONCE }, hand));
 }
 
+/**
+ * @param {string} address
+ * @param {RequestInit} init
+ */
 async function answered(address, init) {
   const response = await fetch(address, init);
   if (!response.ok)

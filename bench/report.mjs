@@ -2,16 +2,45 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { Failure, inRoot } from "../scripts/lib.mjs";
 
+/** @import { Measured } from "./throughput.mjs" */
+/** @import { Summary } from "./statistics.mjs" */
+
+/**
+ * What `npm run bench` measures.
+ *
+ * @typedef {object} Results
+ * @property {string} date
+ * @property {number} rounds
+ * @property {number} seconds
+ * @property {ReturnType<typeof import("./machine.mjs").machine>} machine
+ * @property {ReturnType<typeof import("./machine.mjs").versions>} versions
+ * @property {Awaited<ReturnType<typeof import("./throughput.mjs").throughput>>} throughput
+ * @property {Awaited<ReturnType<typeof import("./cold-starts.mjs").coldStarts>>} coldStarts
+ * @property {Awaited<ReturnType<typeof import("./cold-tokens.mjs").coldTokens>>} coldTokens
+ * @property {Awaited<ReturnType<typeof import("./storm.mjs").storms>>} storms
+ * @property {Awaited<ReturnType<typeof import("./connections.mjs").connections>>} connections
+ */
+
 const page = inRoot("docs", "performance.md");
 const [BEGIN, END] = ["<!-- bench:begin -->", "<!-- bench:end -->"];
 
-/** Writes all figures to `bench/{name}.json`. */
+/**
+ * Writes all figures to `bench/{name}.json`.
+ *
+ * @param {string} name
+ * @param {object} results
+ */
 export function writeResults(name, results) {
+  /** @type {(key: string, value: unknown) => unknown} */
   const short = (_, value) => (typeof value === "number" ? Number(value.toPrecision(6)) : value);
   writeFileSync(inRoot("bench", `${name}.json`), `${JSON.stringify(results, short, 1)}\n`);
 }
 
-/** Writes the tables of the results between the page's markers. */
+/**
+ * Writes the tables of the results between the page's markers.
+ *
+ * @param {Results} results
+ */
 export function writeReport(results) {
   const text = readFileSync(page, "utf8");
   const [before, rest] = text.split(BEGIN);
@@ -20,6 +49,7 @@ export function writeReport(results) {
   writeFileSync(page, `${before}${BEGIN}\n${report(results)}\n${END}${after}`);
 }
 
+/** @param {Results} results */
 export const report = (results) =>
   [
     heading(results),
@@ -33,6 +63,7 @@ export const report = (results) =>
     connections(results.connections),
   ].join("\n\n");
 
+/** @param {Results} results */
 function heading({ date, machine, versions, rounds, seconds }) {
   const { processor, cores, memoryGiB, system } = machine;
   const named = Object.entries(versions)
@@ -44,6 +75,10 @@ function heading({ date, machine, versions, rounds, seconds }) {
   );
 }
 
+/**
+ * @param {string} title
+ * @param {Measured[]} subjects
+ */
 function calls(title, subjects) {
   return (
     `### ${title}\n\n` +
@@ -63,10 +98,10 @@ function calls(title, subjects) {
         name,
         whole(rate.median),
         spread(toBaseline.rate),
-        spread(toJavascript.rate),
+        spread(toJavascript?.rate),
         whole(cpu.median),
         spread(toBaseline.cpu),
-        spread(toJavascript.cpu),
+        spread(toJavascript?.cpu),
         fixed(p50.median, 2),
         fixed(p99.median, 2),
       ]),
@@ -74,6 +109,7 @@ function calls(title, subjects) {
   );
 }
 
+/** @param {Results["coldStarts"]} subjects */
 function starts(subjects) {
   return (
     "### Cold starts\n\n" +
@@ -102,7 +138,9 @@ function starts(subjects) {
   );
 }
 
+/** @param {Results["coldTokens"]} subjects */
 function tokens(subjects) {
+  /** @param {{ call: Summary, token: Summary }} source */
   const cell = ({ call, token }) => `${fixed(call.median, 1)} (${fixed(token.median, 0)})`;
   return (
     "### The first call of an isolate, by where its token comes from\n\nMilliseconds; in brackets those until there was a token.\n\n" +
@@ -113,6 +151,7 @@ function tokens(subjects) {
   );
 }
 
+/** @param {Results["storms"]} results */
 function storm({ crowd, tokenRequestMs, tokenRequests, expired, warm }) {
   return (
     "### A storm at expiry\n\n" +
@@ -130,6 +169,7 @@ function storm({ crowd, tokenRequestMs, tokenRequests, expired, warm }) {
   );
 }
 
+/** @param {Results["connections"]} subjects */
 function connections(subjects) {
   return (
     "### Many connections\n\n" +
@@ -156,13 +196,22 @@ function connections(subjects) {
   );
 }
 
-/** A table; all columns but the first are numbers. */
+/**
+ * A table; all columns but the first are numbers.
+ *
+ * @param {string[]} head
+ * @param {string[][]} rows
+ */
 function table(head, rows) {
+  /** @param {string[]} cells */
   const line = (cells) => `| ${cells.join(" | ")} |`;
   return [line(head), `|---|${"---:|".repeat(head.length - 1)}`, ...rows.map(line)].join("\n");
 }
 
+/** @type {(value: number, digits: number) => string} */
 const fixed = (value, digits) => value.toFixed(digits);
+/** @type {(value: number) => string} */
 const whole = (value) => Math.round(value).toLocaleString("en-US");
+/** @type {(value: Summary | undefined, digits?: number) => string} */
 const spread = (value, digits = 2) =>
   value === undefined ? "" : `${fixed(value.median, digits)} (${fixed(value.from, digits)}–${fixed(value.to, digits)})`;

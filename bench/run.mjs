@@ -17,8 +17,8 @@ import { ROUNDS, SECONDS } from "./settings.mjs";
 import { storms } from "./storm.mjs";
 import { throughput } from "./throughput.mjs";
 import { startUpstream } from "./upstream.mjs";
-import { configuration, javascriptModules, passThroughModules, porteiroModules, preparePorteiro } from "./workers.mjs";
-import { startWorkerd } from "./workerd.mjs";
+import { configuration, javascriptModules, passThroughModules, preparePorteiro } from "./workers.mjs";
+import { builtModules, startWorkerd } from "../scripts/workerd.mjs";
 
 async function main() {
   for (const tool of ["nginx", "wrk"]) {
@@ -55,10 +55,19 @@ async function main() {
   }
 }
 
-/** Calls of each kind, of brokers that were shown to do the same. */
+/** @import { Services } from "./workers.mjs" */
+
+/**
+ * Calls of each kind, of brokers that were shown to do the same.
+ *
+ * @param {Services} services
+ */
 async function measureCalls({ upstream, hubsoft }) {
   const issuer = await startIssuer();
-  let envoy, workerd;
+  /** @type {Awaited<ReturnType<typeof startEnvoy>>} */
+  let envoy;
+  /** @type {import("../scripts/workerd.mjs").Workerd | undefined} */
+  let workerd;
   try {
     envoy = await step("Envoy", () => startEnvoy(upstream));
     const broker = { ...configuration({ upstream, hubsoft }), keeper: true };
@@ -66,17 +75,20 @@ async function measureCalls({ upstream, hubsoft }) {
       workers: [
         { name: "pass", modules: passThroughModules(upstream.url) },
         { name: "javascript", modules: await javascriptModules(), ...broker },
-        { name: "porteiro", modules: porteiroModules(), ...broker },
-        { name: "people", modules: porteiroModules(), ...configuration({ upstream, hubsoft, issuer }), keeper: true },
+        { name: "porteiro", modules: builtModules(), ...broker },
+        { name: "people", modules: builtModules(), ...configuration({ upstream, hubsoft, ...issuer }), keeper: true },
       ],
     });
-    await step("both brokers answer alike", () => checkParity(workerd.urls.porteiro, workerd.urls.javascript));
-    const measured = await step("calls", () => throughput({ workerd, upstream, issuer, hubsoft, envoy }));
+    const { urls, pid } = workerd;
+    await step("both brokers answer alike", () => checkParity(urls.porteiro, urls.javascript));
+    const measured = await step("calls", () =>
+      throughput({ brokers: { urls, pid }, upstream, token: issuer.token, hubsoft, envoy }),
+    );
     return { envoy: envoy && { version: envoy.version }, measured };
   } finally {
     await workerd?.stop();
     await envoy?.stop();
-    issuer.close();
+    await issuer.close();
   }
 }
 

@@ -1,22 +1,25 @@
 // An upstream that takes calls and never answers.
-import { once } from "node:events";
 import { createServer } from "node:http";
+import { closeServer, listening } from "../tests/e2e/support/servers.mjs";
+
+/** @typedef {Awaited<ReturnType<typeof startSilence>>} Silence */
 
 export async function startSilence() {
+  /** @type {Map<string, (value: unknown) => void>} */
   const awaited = new Map();
   const server = createServer((request) => {
-    const number = request.url.split("?")[1];
-    awaited.get(number)?.();
+    const number = (request.url ?? "").split("?")[1];
+    awaited.get(number)?.(undefined);
     awaited.delete(number);
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
+  });
   return {
-    url: `http://127.0.0.1:${server.address().port}`,
-    /** Waits until the call arrives whose query is this number. */
+    url: await listening(server),
+    /**
+     * Waits until the call arrives whose query is this number.
+     *
+     * @param {number} number
+     */
     arrival: (number) => new Promise((resolve) => awaited.set(String(number), resolve)),
-    close() {
-      server.close();
-      server.closeAllConnections();
-    },
+    close: () => closeServer(server),
   };
 }

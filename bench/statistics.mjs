@@ -1,6 +1,17 @@
 // Summaries of what was measured.
 
-/** The value below which the given share of the values lies. */
+/**
+ * Median and quartiles: how far the rounds lie apart.
+ *
+ * @typedef {{ median: number, from: number, to: number }} Summary
+ */
+
+/**
+ * The value below which the given share of the values lies.
+ *
+ * @param {number[]} values
+ * @param {number} share
+ */
 export function quantile(values, share) {
   const sorted = [...values].sort((one, other) => one - other);
   const at = (sorted.length - 1) * share;
@@ -8,13 +19,18 @@ export function quantile(values, share) {
   return below + (above - below) * (at - Math.floor(at));
 }
 
+/** @param {number[]} values */
 export const median = (values) => quantile(values, 0.5);
 
-/** Median and quartiles: how far the rounds lie apart. */
+/**
+ * @param {number[]} values
+ * @returns {Summary}
+ */
 export const summary = (values) => ({
   median: rounded(median(values)),
   from: rounded(quantile(values, 0.25)),
   to: rounded(quantile(values, 0.75)),
 });
 
+/** @param {number} value */
 const rounded = (value) => Number(value.toPrecision(5));

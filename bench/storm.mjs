@@ -6,8 +6,10 @@ import { startHubsoft } from "../sandbox/providers/hubsoft.mjs";
 import { BROWSER_HEADERS, KEY, ROUNDS } from "./settings.mjs";
 import { summary } from "./statistics.mjs";
 import { SMALL } from "./upstream.mjs";
-import { configuration, porteiroModules } from "./workers.mjs";
-import { startWorkerd } from "./workerd.mjs";
+import { configuration } from "./workers.mjs";
+import { builtModules, startWorkerd } from "../scripts/workerd.mjs";
+
+/** @import { Services } from "./workers.mjs" */
 
 const CROWD = 200;
 const LIFE_SECONDS = 3;
@@ -15,11 +17,12 @@ const TOKEN_REQUEST_MS = 100;
 // Each round waits for two lives.
 const STORMS = Math.ceil(ROUNDS / 3);
 
+/** @param {Pick<Services, "upstream">} services */
 export async function storms({ upstream }) {
   const hubsoft = await startHubsoft({ port: 0, options: { expiresIn: LIFE_SECONDS } });
   const worker = {
     name: "porteiro",
-    modules: porteiroModules(),
+    modules: builtModules(),
     ...configuration({ upstream, hubsoft }),
     keeper: true,
   };
@@ -52,22 +55,36 @@ export async function storms({ upstream }) {
   }
 }
 
-/** The keeper renews a token once that was used and is not any more. */
+/**
+ * The keeper renews a token once that was used and is not any more.
+ *
+ * @param {{ tokenRequests: { at: number }[] }} provider
+ */
 async function untilExpired({ tokenRequests }) {
   for (;;) {
-    const left = tokenRequests.at(-1).at + LIFE_SECONDS * 1000 + 20 - Date.now();
+    const left = (tokenRequests.at(-1)?.at ?? 0) + LIFE_SECONDS * 1000 + 20 - Date.now();
     if (left <= 0) return;
     await sleep(left);
   }
 }
 
-/** Makes all calls at once; gives the milliseconds until the last is answered. */
+/**
+ * Makes all calls at once; gives the milliseconds until the last is answered.
+ *
+ * @param {string} url
+ * @param {Agent} agent
+ */
 async function crowd(url, agent) {
   const began = performance.now();
   await Promise.all(Array.from({ length: CROWD }, () => call(url, agent)));
   return performance.now() - began;
 }
 
+/**
+ * @param {string} url
+ * @param {Agent} agent
+ * @returns {Promise<void>}
+ */
 function call(url, agent) {
   return new Promise((resolve, reject) => {
     const sent = request(

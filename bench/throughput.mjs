@@ -5,15 +5,35 @@ import { KEY, KIB, MIB, ORIGIN, ROUNDS, SECONDS } from "./settings.mjs";
 import { summary } from "./statistics.mjs";
 import { LARGE, SINK, SMALL } from "./upstream.mjs";
 
+/** @import { Slice, Subject } from "./load.mjs" */
+/** @import { Summary } from "./statistics.mjs" */
+/** @import { Services } from "./workers.mjs" */
+
+/** @typedef {"rate" | "cpu" | "p50" | "p99"} Measure */
+
+/** @typedef {{ [measure in Measure]: Summary }} Summaries */
+
+/**
+ * A subject as measured.
+ *
+ * @typedef {Summaries & { id: string, name: string, toBaseline: Summaries, toJavascript?: Summaries, rounds: Slice[] }} Measured
+ */
+
+/** @type {Measure[]} */
 const MEASURES = ["rate", "cpu", "p50", "p99"];
 
 /**
  * Measures subjects in turn, round after round. The machine is not always as fast: a ratio is that of
  * two slices of one round, and what is told is the median of the ratios. The first subject is what
  * the others are compared with, and so is the one called `javascript`, where there is one.
+ *
+ * @param {Subject[]} subjects
+ * @param {{ rounds?: number, seconds?: number, onSlice?: () => void }} [options]
+ * @returns {Promise<Measured[]>}
  */
 export async function measure(subjects, { rounds = ROUNDS, seconds = SECONDS, onSlice = () => {} } = {}) {
   for (const subject of subjects) await load(subject, seconds);
+  /** @type {{ [id: string]: Slice[] }} */
   const slices = Object.fromEntries(subjects.map(({ id }) => [id, []]));
   for (let round = 0; round < rounds; round++) {
     // None is always behind the same neighbour.
@@ -26,23 +46,42 @@ export async function measure(subjects, { rounds = ROUNDS, seconds = SECONDS, on
   return subjects.map(({ id, name }) => ({
     id,
     name,
-    ...Object.fromEntries(MEASURES.map((measure) => [measure, summary(slices[id].map((slice) => slice[measure]))])),
+    ...summaries((measure) => slices[id].map((slice) => slice[measure])),
     toBaseline: ratios(slices[id], slices[subjects[0].id]),
     ...(slices.javascript && { toJavascript: ratios(slices[id], slices.javascript) }),
     rounds: slices[id],
   }));
 }
 
-const ratios = (slices, base) =>
-  Object.fromEntries(
-    MEASURES.map((measure) => [measure, summary(slices.map((slice, round) => slice[measure] / base[round][measure]))]),
-  );
+/**
+ * @param {(measure: Measure) => number[]} valuesOf
+ * @returns {Summaries}
+ */
+const summaries = (valuesOf) =>
+  /** @type {Summaries} */ (Object.fromEntries(MEASURES.map((measure) => [measure, summary(valuesOf(measure))])));
 
-/** The payloads, and the subjects of each. */
-export async function throughput({ workerd, upstream, issuer, hubsoft, envoy }) {
-  const { pass, javascript, porteiro, people } = workerd.urls;
-  const { pid } = workerd;
+/**
+ * @param {Slice[]} slices
+ * @param {Slice[]} base
+ */
+const ratios = (slices, base) =>
+  summaries((measure) => slices.map((slice, round) => slice[measure] / base[round][measure]));
+
+/**
+ * The payloads, and the subjects of each.
+ *
+ * @param {object} surroundings
+ * @param {{ urls: { [name: string]: string }, pid: number }} surroundings.brokers in one process
+ * @param {Services["upstream"]} surroundings.upstream
+ * @param {string} surroundings.token of an issuer that callers may have
+ * @param {Services["hubsoft"]} surroundings.hubsoft
+ * @param {{ url: string, pid: number, version: string }} [surroundings.envoy]
+ */
+export async function throughput({ brokers, upstream, token, hubsoft, envoy }) {
+  const { pass, javascript, porteiro, people } = brokers.urls;
+  const { pid } = brokers;
   const withKey = { authorization: `Bearer ${KEY}` };
+  /** @type {(path: string, more?: Partial<Subject>) => Subject[]} */
   const three = (path, more) => [
     {
       id: "pass",
@@ -76,7 +115,7 @@ export async function throughput({ workerd, upstream, issuer, hubsoft, envoy }) 
       id: "jwt",
       name: "Porteiro, a remembered `jwt`",
       url: `${people}/api/service${SMALL}`,
-      headers: { authorization: `Bearer ${issuer.token}` },
+      headers: { authorization: `Bearer ${token}` },
       pid,
     },
     {
@@ -105,6 +144,7 @@ export async function throughput({ workerd, upstream, issuer, hubsoft, envoy }) 
       pid: upstream.pid,
     },
   ];
+  /** @type {(bodyBytes: number, connections: number) => Partial<Subject>} */
   const post = (bodyBytes, connections) => ({ method: "POST", bodyBytes, connections });
   return {
     small: await measure(small),
@@ -115,6 +155,10 @@ export async function throughput({ workerd, upstream, issuer, hubsoft, envoy }) 
   };
 }
 
+/**
+ * @param {string} broker
+ * @param {{ username: string, password: string }} credentials
+ */
 async function signIn(broker, { username, password }) {
   const response = await fetch(`${broker}/auth/people/login`, {
     method: "POST",
@@ -122,5 +166,5 @@ async function signIn(broker, { username, password }) {
     body: JSON.stringify({ username, password }),
   });
   if (!response.ok) throw new Failure(`The sign-in was answered ${response.status}.`);
-  return response.headers.get("set-cookie").split(";")[0];
+  return response.headers.getSetCookie()[0].split(";")[0];
 }

@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure } from "../scripts/lib.mjs";
-import { freePort } from "../tests/e2e/support/workerd.mjs";
-import { childOf, endWithThis } from "./process.mjs";
+import { endWithThis, freePort } from "../scripts/processes.mjs";
+import { childOf } from "./process.mjs";
 import { MIB } from "./settings.mjs";
 
 export const SMALL = "/small.json";
@@ -18,6 +18,8 @@ export const SINK = "/sink";
 export const CREDENTIAL = "/credential";
 /** Answers the trace that the request belongs to. */
 export const TRACE = "/trace";
+
+/** @typedef {Awaited<ReturnType<typeof startUpstream>>} Upstream */
 
 export async function startUpstream() {
   const folder = mkdtempSync(path.join(tmpdir(), "porteiro-bench-nginx-"));
@@ -35,7 +37,7 @@ export async function startUpstream() {
   return {
     url,
     // The master only watches.
-    pid: childOf(child.pid),
+    pid: childOf(/** @type {number} */ (child.pid)),
     async stop() {
       const ended = once(child, "exit");
       child.kill();
@@ -47,6 +49,11 @@ export async function startUpstream() {
 
 // nginx answers a POST to a document with 405, and one with `return` before it has read the body. What
 // is passed on is read as a whole first; here only the count of its bytes goes on.
+/**
+ * @param {string} folder
+ * @param {number} port
+ * @param {number} inner the port of what counts bytes
+ */
 function configuration(folder, port, inner) {
   const user = process.getuid?.() === 0 ? "user root;" : "";
   const temporary = ["client_body", "proxy"].map((name) => `${name}_temp_path ${folder}/${name};`).join(" ");
@@ -69,6 +76,7 @@ http {
 }`;
 }
 
+/** @param {string} url */
 async function untilOpen(url) {
   for (let attempt = 0; attempt < 100; attempt++) {
     if (

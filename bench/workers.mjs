@@ -1,28 +1,35 @@
 // The workers that are compared: their modules, and what each is configured with.
 import { build } from "esbuild";
-import { readFileSync } from "node:fs";
-import path from "node:path";
 import { buildWorker } from "../scripts/build.mjs";
 import { inRoot } from "../scripts/lib.mjs";
 import { KEY, ORIGIN } from "./settings.mjs";
 
-const named = process.env.PORTEIRO_E2E_MAIN;
-const porteiroFolder = named ? path.dirname(named) : inRoot("build");
+/** @import { Modules } from "../scripts/workerd.mjs" */
+/** @import { Issuer } from "../tests/e2e/support/issuer.mjs" */
+/** @import { Upstream } from "./upstream.mjs" */
+
+/**
+ * A provider of the kind HubSoft, as far as a configuration needs it.
+ *
+ * @typedef {{ tokenUrl: string, credentials: { client_id: string, client_secret: string, username: string, password: string } }} Hubsoft
+ */
+
+/**
+ * What stands behind the brokers.
+ *
+ * @typedef {{ upstream: Pick<Upstream, "url" | "pid">, hubsoft: Hubsoft }} Services
+ */
 
 /** Builds Porteiro, unless PORTEIRO_E2E_MAIN names one that is built. */
 export async function preparePorteiro() {
-  if (!named) await buildWorker();
+  if (!process.env.PORTEIRO_E2E_MAIN) await buildWorker();
 }
 
-/** The modules of a Worker in Rust. */
-export const rustModules = (folder) => ({
-  "index.js": readFileSync(path.join(folder, "index.js")),
-  "./index_bg.wasm": readFileSync(path.join(folder, "index_bg.wasm")),
-});
-
-export const porteiroModules = () => rustModules(porteiroFolder);
-
-/** The broker in plain JavaScript as it would be deployed: one module, minified. */
+/**
+ * The broker in plain JavaScript as it would be deployed: one module, minified.
+ *
+ * @returns {Promise<Modules>}
+ */
 export async function javascriptModules() {
   const { outputFiles } = await build({
     entryPoints: [inRoot("bench", "javascript-broker", "main.js")],
@@ -37,7 +44,12 @@ export async function javascriptModules() {
   return { "main.js": outputFiles[0].contents };
 }
 
-/** One constant token, and the upstream's response untouched: nothing is checked and nothing kept. */
+/**
+ * One constant token, and the upstream's response untouched: nothing is checked and nothing kept.
+ *
+ * @param {string} upstream its address
+ * @returns {Modules}
+ */
 export const passThroughModules = (upstream) => ({
   "main.js": `export default { fetch(request) {
     const headers = new Headers(request.headers); headers.set("authorization", "Bearer constant");
@@ -46,20 +58,28 @@ export const passThroughModules = (upstream) => ({
   } };`,
 });
 
+/** @type {Modules} */
 export const emptyModules = { "main.js": `export default { fetch: () => new Response("ok") };` };
 
 /**
  * The configuration of both brokers: `count` connections of a service, the first of which is called
  * `service`, and with an issuer also callers with its tokens and people with tokens of their own.
+ *
+ * @param {Services & { issuer?: Pick<Issuer, "issuer" | "jwksUrl" | "audience">, count?: number }} settings
  */
 export function configuration({ upstream, hubsoft, issuer, count = 1 }) {
   const { client_id, client_secret, username, password } = hubsoft.credentials;
   const connection = { provider: "hubsoft", base_url: upstream.url, token_url: hubsoft.tokenUrl };
+  /** @type {{ [name: string]: object }} */
   const callers = { backend: { kind: "key" }, page: { kind: "anyone" } };
-  if (issuer) callers.staff = { kind: "jwt", issuer: issuer.url, audience: "bench", jwks_url: `${issuer.url}/jwks` };
+  if (issuer) {
+    callers.staff = { kind: "jwt", issuer: issuer.issuer, audience: issuer.audience, jwks_url: issuer.jwksUrl };
+  }
   const rules = [{ callers: Object.keys(callers), methods: ["GET", "POST"], paths: ["/*"] }];
   const ids = Array.from({ length: count }, (_, number) => connectionId(number));
+  /** @type {{ ALLOWED_ORIGINS: string[], CALLERS: object, CONNECTIONS: { [id: string]: { [field: string]: unknown } } }} */
   const tables = { ALLOWED_ORIGINS: [ORIGIN], CALLERS: callers, CONNECTIONS: {} };
+  /** @type {{ [name: string]: string }} */
   const texts = { BACKEND_KEY: KEY, SEALING_KEYS: `bench:${Buffer.alloc(32, 7).toString("base64")}` };
   for (const id of ids) {
     tables.CONNECTIONS[id] = { ...connection, rules };
@@ -73,8 +93,13 @@ export function configuration({ upstream, hubsoft, issuer, count = 1 }) {
   return { tables, texts };
 }
 
+/** @param {number} number */
 export const connectionId = (number) => (number === 0 ? "service" : `service-${number}`);
 
+/**
+ * @param {string} id
+ * @param {{ [field: string]: string }} fields
+ */
 function secrets(id, fields) {
   const prefix = id.toUpperCase().replaceAll("-", "_");
   return Object.fromEntries(

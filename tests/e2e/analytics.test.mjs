@@ -328,9 +328,9 @@ test("wrangler's own dataset takes the points, as wrangler.toml binds it", async
     written,
   );
   assert.equal(binding, "ANALYTICS");
-  const config = { analytics_engine_datasets: [{ binding, dataset }] };
+  const wrangler = { analytics_engine_datasets: [{ binding, dataset }] };
   const { vars, secrets } = upstream.get("plain");
-  const bound = await startBroker({ vars: { CALLERS, CONNECTIONS: { plain: vars } }, secrets, config });
+  const bound = await startBroker({ vars: { CALLERS, CONNECTIONS: { plain: vars } }, secrets, wrangler });
   try {
     for (const options of [{}, { method: "POST", body: "x" }])
       assert.equal((await bound.call("/api/plain/echo", options)).status, 200);

@@ -84,7 +84,7 @@ after(async () => {
 
 const start = (origins, crossSite) =>
   startBroker({
-    config: { dev: { local_protocol: "https" } },
+    https: true,
     vars: {
       ALLOWED_ORIGINS: origins,
       BASE_PATH: "/broker",

@@ -351,11 +351,11 @@ describe("no secret and no token", () => {
 
   test("is readable in KV or in a Durable Object, as a value or as a name", async () => {
     await broker.kill();
-    const stored = await files(join(broker.persistTo, "v3"));
-    const places = Object.fromEntries(Object.entries(stored).filter(([path]) => /\/v3\/(?:kv|do)\//.test(path)));
+    const stored = await files(broker.persistTo);
+    const places = Object.fromEntries(Object.entries(stored).filter(([path]) => /\/(?:kv|do)\//.test(path)));
     for (const kind of ["kv", "do"]) {
       const bytes = Object.entries(places)
-        .filter(([path]) => path.includes(`/v3/${kind}/`))
+        .filter(([path]) => path.includes(`/${kind}/`))
         .reduce((sum, [, { length }]) => sum + length, 0);
       assert.ok(bytes > 4096, `${kind} holds ${bytes} bytes`);
     }
@@ -363,14 +363,12 @@ describe("no secret and no token", () => {
   });
 
   test("is in a KV key's name or metadata, though KV does hold records", async () => {
-    const stored = Object.keys(await files(join(broker.persistTo, "v3", "kv"))).filter((path) =>
-      path.endsWith(".sqlite"),
-    );
+    const stored = Object.keys(await files(join(broker.persistTo, "kv"))).filter((path) => path.endsWith(".sqlite"));
     const rows = stored.flatMap((path) => {
       const database = new DatabaseSync(path, { readOnly: true });
       try {
-        const known = database.prepare("SELECT name FROM sqlite_master WHERE name = '_mf_entries'").all();
-        return known.length ? database.prepare("SELECT key, metadata FROM _mf_entries").all() : [];
+        const known = database.prepare("SELECT name FROM sqlite_master WHERE name = 'records'").all();
+        return known.length ? database.prepare("SELECT key, metadata FROM records").all() : [];
       } finally {
         database.close();
       }
@@ -405,7 +403,7 @@ describe("the search", () => {
   });
 
   test("finds what is planted where the broker stores", async () => {
-    const folder = join(broker.persistTo, "v3", "kv");
+    const folder = join(broker.persistTo, "kv");
     const blob = join(folder, "planted");
     await writeFile(blob, `{"token":"${Buffer.from(secret).toString("base64url")}"}`);
     const database = new DatabaseSync(join(folder, "planted.sqlite"));

@@ -19,6 +19,8 @@ before(async () => {
   const upper = (prefix, credentials) =>
     Object.fromEntries(Object.entries(credentials).map(([name, value]) => [`${prefix}_${name.toUpperCase()}`, value]));
   broker = await startBroker({
+    // As its users try it out: by `wrangler dev`, with secrets in .dev.vars.
+    wrangler: {},
     vars: {
       CONNECTIONS: {
         guru: { provider: "guru", base_url: guru.baseUrl, rules: [EVERYTHING] },

@@ -5,8 +5,9 @@ import { readFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
 import { EVERYTHING, KEY, startBroker } from "./support/broker.mjs";
 import { ADMIN_KEY, eventually, listed } from "./support/events.mjs";
-import { faultsOf, readDocument, schemathesis, startAnything } from "./support/openapi.mjs";
+import { faultsOf, readDocument, schemathesis } from "./support/openapi.mjs";
 import { COOKIE, login, newAddress } from "./support/person.mjs";
+import { startReceiver } from "./support/receiver.mjs";
 import { send, startUpstream } from "./support/upstream.mjs";
 
 const source = (path) => readFile(new URL(`../../src/broker/${path}`, import.meta.url), "utf8");
@@ -103,46 +104,36 @@ describe("a broker that anything is asked of", () => {
   const SOMEBODY = { username: "somebody@example.com", password: "another password" };
   const env = { ADMIN_KEY, CALLER_KEY: KEY, PERSON: SOMEBODY.username, PASSWORD: SOMEBODY.password };
 
-  let anything, broker;
+  let upstream, receiver, broker;
 
   before(async () => {
-    anything = await startAnything(
-      Object.fromEntries([ANA, SOMEBODY].map(({ username, password }) => [username, password])),
-    );
-    const people = {
-      provider: "custom",
-      base_url: anything.url,
-      grant: "password",
-      token_url: `${anything.url}/token`,
-      subject: "user",
+    upstream = await startUpstream();
+    receiver = await startReceiver();
+    // Made-up requests have made-up addresses.
+    const takeAnything = async (_, response, record) => {
+      await record.done;
+      send(response, { body: { took: record.bytes } });
     };
+    const users = Object.fromEntries([ANA, SOMEBODY].map(({ username, password }) => [username, password]));
+    const hubsoft = upstream.connection("hubsoft", { users, strict: true }).otherwise(takeAnything);
+    const guru = upstream.connection("guru", { grant: "static" }).otherwise(takeAnything);
+    const inbox = receiver.inbox("guru", {
+      token: "the-account-token",
+      fields: { base_url: guru.baseUrl },
+      secrets: guru.secrets,
+    });
+    // It wants no event, so that there are some that failed.
+    inbox.always = { status: 410 };
     broker = await startBroker({
-      vars: {
-        BASE_PATH: "/broker",
-        CONNECTIONS: {
-          guru: {
-            provider: "guru",
-            base_url: anything.url,
-            webhook: { forward_to: `${anything.url}/inbox` },
-            rules: [EVERYTHING],
-          },
-          hubsoft: { ...people, rules: [{ ...EVERYTHING, callers: ["session"] }] },
-        },
-      },
-      secrets: {
-        ADMIN_KEY,
-        GURU_TOKEN: "a-static-token",
-        GURU_ACCOUNT_TOKEN: "the-account-token",
-        GURU_WEBHOOK_SECRET: `whsec_${Buffer.alloc(32, 7).toString("base64")}`,
-        HUBSOFT_CLIENT_ID: "a-client",
-        HUBSOFT_CLIENT_SECRET: "a-client-secret",
-      },
+      vars: { BASE_PATH: "/broker", CONNECTIONS: { guru: inbox.vars, hubsoft: hubsoft.vars } },
+      secrets: { ADMIN_KEY, ...upstream.secrets, ...inbox.secrets },
     });
   });
 
   after(async () => {
     await broker?.stop();
-    await anything?.close();
+    await upstream?.close();
+    await receiver?.close();
   });
 
   test("does what the document says", async () => {

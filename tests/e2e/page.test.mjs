@@ -29,7 +29,8 @@ before(async () => {
   const upper = (prefix, credentials) =>
     Object.fromEntries(Object.entries(credentials).map(([name, value]) => [`${prefix}_${name.toUpperCase()}`, value]));
   broker = await startBroker({
-    config: { assets: { directory: fileURLToPath(new URL("../../sandbox/page", import.meta.url)) } },
+    // Static assets are wrangler's to serve.
+    wrangler: { assets: { directory: fileURLToPath(new URL("../../sandbox/page", import.meta.url)) } },
     vars: {
       ALLOWED_ORIGINS: ["http://localhost:8790"],
       CALLERS: { visitor: { kind: "anyone" } },

@@ -1,14 +1,12 @@
 // How many calls a rule allows each caller.
 
 import assert from "node:assert/strict";
-import { generateKeyPairSync, sign } from "node:crypto";
-import { once } from "node:events";
-import { createServer } from "node:http";
 import { after, afterEach, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { assertProblem, assertStatus, list } from "./support/assertions.mjs";
 import { EVERYTHING, ORIGIN, startBroker } from "./support/broker.mjs";
 import { keepAlive } from "./support/client.mjs";
+import { makeKey, startIssuer } from "./support/issuer.mjs";
 import { newAddress, Person } from "./support/person.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 
@@ -66,7 +64,10 @@ let upstream, issuer, broker;
 const c = {};
 
 before(async () => {
-  [upstream, issuer] = await Promise.all([startUpstream(), startIssuer()]);
+  [upstream, issuer] = await Promise.all([
+    startUpstream(),
+    startIssuer({ keys: [makeKey("RS256")], audience: AUDIENCE }),
+  ]);
   for (const [id, settings] of Object.entries(CONNECTIONS)) {
     c[id] = upstream.connection(id, settings.users ? settings : { grant: "static", ...settings });
   }
@@ -78,12 +79,13 @@ before(async () => {
       CALLERS: {
         backend: { kind: "key" },
         reports: { kind: "key" },
-        staff: { kind: "jwt", issuer: issuer.url, audience: AUDIENCE, jwks_url: `${issuer.url}/keys` },
+        staff: { kind: "jwt", issuer: issuer.issuer, audience: AUDIENCE, jwks_url: issuer.jwksUrl },
       },
       CONNECTIONS: upstream.vars,
     },
     secrets: { REPORTS_KEY, ...upstream.secrets },
-    config: {
+    // It is wrangler that binds a rate limit.
+    wrangler: {
       ratelimits: [
         {
           name: `RATE_${BOUND.requests}_${BOUND.seconds}`,
@@ -102,32 +104,6 @@ after(async () => {
   await upstream?.close();
   await issuer?.close();
 });
-
-/** An issuer of tokens with one key. */
-async function startIssuer() {
-  const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
-  const keys = [{ ...publicKey.export({ format: "jwk" }), kid: "1", alg: "RS256", use: "sig" }];
-  const server = createServer((_request, response) => {
-    response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify({ keys }));
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const url = `http://127.0.0.1:${server.address().port}`;
-  const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  return {
-    url,
-    /** A token for `sub`; no two are the same. */
-    token(sub) {
-      const now = Math.floor(Date.now() / 1_000);
-      this.count = (this.count ?? 0) + 1;
-      const signed = `${part({ alg: "RS256", kid: "1" })}.${part({ iss: url, aud: AUDIENCE, sub, exp: now + 600, jti: String(this.count) })}`;
-      return `${signed}.${sign("sha256", Buffer.from(signed), privateKey).toString("base64url")}`;
-    },
-    close() {
-      server.closeAllConnections();
-      return new Promise((resolve) => server.close(resolve));
-    },
-  };
-}
 
 function assertLimited(answer, { seconds }) {
   if (answer.bytes) assertProblem(answer, 429, "rate_limited");
@@ -224,7 +200,7 @@ describe("a rule's limit", () => {
 
 describe("a caller is counted", () => {
   test("by the subject of a token, whichever token that is", async () => {
-    const as = (subject) => () => broker.call(c.staff.api(), { key: issuer.token(subject) });
+    const as = (subject) => () => broker.call(c.staff.api(), { key: issuer.token({ claims: { sub: subject } }) });
     await useUp(c.staff, LONG, as("maria"));
     await useUp(c.staff, LONG, as("joao"));
     assertLimited(await as("maria")(), LONG);

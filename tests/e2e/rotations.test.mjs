@@ -17,7 +17,7 @@ import { ADMIN_KEY, eventually } from "./support/events.mjs";
 import { startFront } from "./support/front.mjs";
 import { Person } from "./support/person.mjs";
 import { newSecret } from "./support/receiver.mjs";
-import { startStrictProvider } from "./support/strict-provider.mjs";
+import { startUpstream } from "./support/upstream.mjs";
 
 // Calls under way at once, of each kind.
 const CALLERS = 8;
@@ -33,36 +33,32 @@ const providers = {};
 const [FIRST, SECOND] = [sealingKey("k1"), sealingKey("k2")];
 /** What those outside use now. */
 const now = { backend: KEY, shop: newKey(), admin: ADMIN_KEY, accountToken: newKey(), webhookSecret: newSecret() };
-let broker, front, receiver, load, person;
+let upstream, broker, front, receiver, load, person;
 
 before(async () => {
-  for (const id of ["account", "client", "fixed", "people"]) providers[id] = await startStrictProvider();
-  providers.fixed.staticTokens.add("a static token");
+  upstream = await startUpstream();
   receiver = await startReceiver();
-  const { account, client, fixed, people } = providers;
-  const rules = (caller) => [{ ...EVERYTHING, callers: [caller] }];
-  const { token_url: _, client_id: __, ...api } = fixed.fields;
+  const credentials = { client_secret: "a client secret", username: "an account", password: "a password" };
+  const { client_secret } = credentials;
   const webhook = { forward_to: receiver.url, token_field: "token", id_field: "id" };
+  for (const [id, settings] of Object.entries({
+    account: { grant: "password", credentials },
+    client: { credentials: { client_secret }, fields: { rules: [{ ...EVERYTHING, callers: ["shop"] }] } },
+    fixed: { grant: "static", credentials: { token: "a-static-token" }, fields: { webhook } },
+    people: { users: {}, credentials: { client_secret } },
+  })) {
+    providers[id] = upstream.connection(id, { strict: true, ...settings });
+  }
   broker = await startBroker({
     vars: {
       CALLERS: { backend: { kind: "key" }, shop: { kind: "key" } },
-      CONNECTIONS: {
-        account: { ...account.fields, grant: "password", rules: rules("backend") },
-        client: { ...client.fields, grant: "client_credentials", rules: rules("shop") },
-        fixed: { ...api, grant: "static", webhook, rules: rules("backend") },
-        people: { ...people.fields, grant: "password", subject: "user", rules: rules("session") },
-      },
+      CONNECTIONS: upstream.vars,
     },
     secrets: {
+      ...upstream.secrets,
       SEALING_KEYS: FIRST,
       SHOP_KEY: now.shop,
       ADMIN_KEY: now.admin,
-      ACCOUNT_CLIENT_SECRET: "a client secret",
-      ACCOUNT_USERNAME: "an account",
-      ACCOUNT_PASSWORD: "a password",
-      CLIENT_CLIENT_SECRET: "a client secret",
-      PEOPLE_CLIENT_SECRET: "a client secret",
-      FIXED_TOKEN: "a static token",
       FIXED_ACCOUNT_TOKEN: now.accountToken,
       FIXED_WEBHOOK_SECRET: now.webhookSecret,
     },
@@ -70,10 +66,10 @@ before(async () => {
   front = await startFront(broker);
   person = await signedIn();
   load = new Load();
-  load.begin("account", CALLERS, () => send("/api/account/things", now.backend));
-  load.begin("client", CALLERS, () => send("/api/client/things", now.shop));
-  load.begin("fixed", CALLERS, () => send("/api/fixed/things", now.backend));
-  load.begin("people", CALLERS, () => person.send("/api/people/things", { agent, timeout: PATIENCE }));
+  load.begin("account", CALLERS, () => send("/api/account/echo", now.backend));
+  load.begin("client", CALLERS, () => send("/api/client/echo", now.shop));
+  load.begin("fixed", CALLERS, () => send("/api/fixed/echo", now.backend));
+  load.begin("people", CALLERS, () => person.send("/api/people/echo", { agent, timeout: PATIENCE }));
   load.begin("operator", 1, () => send("/admin/connections/fixed/webhooks", now.admin), 200);
   load.begin("events", 2, () => sendEvent(now.accountToken), 100);
   await load.passes();
@@ -84,7 +80,7 @@ after(async () => {
   agent.destroy();
   await front?.close();
   await broker?.stop();
-  await Promise.all([receiver, ...Object.values(providers)].map((one) => one?.close()));
+  await Promise.all([receiver, upstream].map((one) => one?.close()));
 });
 
 const send = (target, key, options) => call(front.url, target, { key, agent, timeout: PATIENCE, ...options });
@@ -100,9 +96,8 @@ async function sendEvent(token) {
 
 async function signedIn() {
   const { vars } = broker;
-  const one = new Person({ vars, call: (target, options) => call(front.url, target, options) });
-  providers.people.accounts.set(one.name, new Set([one.password]));
-  await one.signIn({ id: "people" });
+  const one = new Person({ vars, call: (target, options) => call(front.url, target, options) }, providers.people);
+  await one.signIn(providers.people);
   return one;
 }
 
@@ -168,11 +163,15 @@ async function startReceiver() {
   return { url: `http://127.0.0.1:${server.address().port}/`, got, refused, close: () => closeServer(server) };
 }
 
-/** Has `provider` end all its tokens, and sees calls pass with a new one; the request that obtained it. */
+/** Has `provider` end all its tokens, and sees calls pass with a new one; the parameters that obtained it. */
 async function renewed(provider) {
-  const request = await provider.revoke();
+  const { length } = provider.granted;
+  provider.revoke();
+  provider.forgetRefreshTokens();
+  await provider.until(({ granted }) => granted.length > length, { limit: 20_000, what: "a new token" });
+  const { parameters } = provider.granted.at(-1);
   await load.passes();
-  return request;
+  return parameters;
 }
 
 /** Sets secrets, as `wrangler secret put` does, and sees calls pass. */
@@ -195,7 +194,12 @@ async function sealedWith(connection) {
 }
 
 const refusals = () =>
-  Object.entries(providers).flatMap(([id, { refusals }]) => refusals.map((request) => ({ id, ...request })));
+  Object.entries(providers).flatMap(([id, { tokenRequests }]) =>
+    tokenRequests
+      // A refresh token that ended is none of them.
+      .filter(({ outcome, parameters }) => outcome !== "ok" && parameters.grant_type !== "refresh_token")
+      .map(({ outcome, parameters }) => ({ id, outcome, ...parameters })),
+  );
 
 describe("under load, without a call that fails", () => {
   test("a sealing key follows another", async () => {
@@ -220,9 +224,9 @@ describe("under load, without a call that fails", () => {
     const { client } = providers;
     client.clientSecrets.add("a second client secret");
     await put({ CLIENT_CLIENT_SECRET: "a second client secret" });
-    assert.equal((await renewed(client)).secret, "a second client secret");
+    assert.equal((await renewed(client)).client_secret, "a second client secret");
     client.clientSecrets.delete("a client secret");
-    assert.equal((await renewed(client)).secret, "a second client secret");
+    assert.equal((await renewed(client)).client_secret, "a second client secret");
   });
 
   test("a client secret follows another, where the provider takes one at a time", async () => {
@@ -232,14 +236,14 @@ describe("under load, without a call that fails", () => {
     account.clientSecrets = new Set(["a second client secret"]);
     await load.passes();
     await put({ ACCOUNT_CLIENT_SECRET: "a second client secret" });
-    assert.equal((await renewed(account)).secret, "a second client secret");
+    assert.equal((await renewed(account)).client_secret, "a second client secret");
   });
 
   test("a password follows another, which ends all tokens at the provider", async () => {
     const { account } = providers;
     await renewed(account);
     await put({ ACCOUNT_PASSWORD: "a second password" });
-    account.accounts.set("an account", new Set(["a second password"]));
+    account.passwords = new Set(["a second password"]);
     assert.equal((await renewed(account)).password, "a second password");
   });
 
@@ -254,7 +258,7 @@ describe("under load, without a call that fails", () => {
     assert.deepEqual(numbers(await linesOf(ofShop), "key"), [2]);
     await put({ SHOP_KEY: next });
     assert.deepEqual(numbers(await linesOf(ofShop), "key"), [undefined]);
-    assertProblem(await send("/api/client/things", old), 401, "caller_unauthenticated");
+    assertProblem(await send("/api/client/echo", old), 401, "caller_unauthenticated");
   });
 
   test("an account token of webhooks follows another", async () => {
@@ -292,12 +296,15 @@ describe("under load, without a call that fails", () => {
 
   test("a static token follows another", async () => {
     const { fixed } = providers;
-    fixed.staticTokens.add("a second static token");
-    await put({ FIXED_TOKEN: "a second static token" });
-    fixed.staticTokens.delete("a static token");
+    fixed.live.add("a-second-static-token");
+    await put({ FIXED_TOKEN: "a-second-static-token" });
+    fixed.live.delete("a-static-token");
     await load.passes();
-    assert.equal(fixed.unauthorized, 0);
-    assertStatus(await send("/api/fixed/things", now.backend));
+    assert.deepEqual(
+      fixed.requests.filter(({ status }) => status === 401),
+      [],
+    );
+    assertStatus(await send("/api/fixed/echo", now.backend));
   });
 
   test("every call was served, every event delivered, and no secret refused", async (context) => {
@@ -308,6 +315,7 @@ describe("under load, without a call that fails", () => {
     assert.deepEqual(load.failures, {});
     assert.ok(calls > 2_000, `${calls} calls are no load`);
     assert.deepEqual(refusals(), []);
+    upstream.verify();
     assert.deepEqual([[...sent].filter((id) => !receiver.got.has(id)), receiver.refused], [[], []]);
   });
 });

@@ -256,7 +256,7 @@ describe("what is kept of it", () => {
   test("names nobody and holds no guess, in the log or at rest", async () => {
     const lines = Object.fromEntries(broker.output.map((line, i) => [`line ${i + 1}: ${line}`, line]));
     await broker.kill();
-    const stored = await files(join(broker.persistTo, "v3", "do"));
+    const stored = await files(join(broker.persistTo, "do"));
     assert.ok(Object.values(stored).reduce((sum, { length }) => sum + length, 0) > 4_096);
     assert.ok(
       plain.tokenRequests.every(

@@ -33,7 +33,8 @@ before(async () => {
   const { webhook, ...connection } = vars.CONNECTIONS.guru;
   assert.equal(webhook.forward_to, "http://127.0.0.1:8790/hooks/guru");
   broker = await startBroker({
-    config: { assets: { directory: at("page") } },
+    // Static assets are wrangler's to serve.
+    wrangler: { assets: { directory: at("page") } },
     vars: {
       ...vars,
       CONNECTIONS: {

@@ -2,7 +2,16 @@
 
 import assert from "node:assert/strict";
 
-/** A problem as RFC 9457 and the broker's own rules want it; returns its body. */
+/** @import { Answer } from "./client.mjs" */
+
+/**
+ * A problem as RFC 9457 and the broker's own rules want it; returns its body.
+ *
+ * @param {Answer} answer
+ * @param {number} status
+ * @param {string} code
+ * @param {{ [member: string]: unknown }} [members]
+ */
 export function assertProblem(answer, status, code, members = {}) {
   const said = `${answer.status} ${answer.text.slice(0, 300)}`;
   assert.equal(answer.status, status, `expected ${status} ${code}, got ${said}`);
@@ -19,13 +28,22 @@ export function assertProblem(answer, status, code, members = {}) {
   return body;
 }
 
-/** A proxied call that succeeded with `status`; returns the answer. */
+/**
+ * A proxied call that succeeded with `status`; returns the answer.
+ *
+ * @param {Answer} answer
+ */
 export function assertStatus(answer, status = 200) {
   assert.equal(answer.status, status, `${answer.status} ${answer.text.slice(0, 300)}`);
   return answer;
 }
 
-/** What stands on every answer of the broker. */
+/**
+ * What stands on every answer of the broker.
+ *
+ * @param {Answer} answer
+ * @param {string} what
+ */
 export function assertEveryAnswer(answer, what) {
   assert.ok(answer.headers["x-request-id"], `${what}: X-Request-Id`);
   assert.equal(answer.headers["cache-control"], "no-store", `${what}: Cache-Control`);
@@ -33,7 +51,11 @@ export function assertEveryAnswer(answer, what) {
   assert.ok(varies(answer), `${what}: Vary: ${answer.headers.vary}`);
 }
 
-/** Whether the answer is said to depend on Origin. */
+/**
+ * Whether the answer is said to depend on Origin.
+ *
+ * @param {Pick<Answer, "headers">} answer
+ */
 export const varies = (answer) => list(answer.headers.vary).includes("origin");
 
 /** The members of a comma-separated field, in lower case. */

@@ -1,25 +1,31 @@
-// The broker under `wrangler dev`, as its users run it: the built Worker, a
-// configuration of its own in a temporary folder, local KV and Durable Objects.
+// The broker as a process: the built Worker in workerd, a configuration of its own, KV and
+// Durable Objects on disk, which outlive it. Where `wrangler dev` is a part of what is tested,
+// that runs it.
 
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { compatibility } from "../../../scripts/lib.mjs";
+import { bareWorkerd } from "./bare-workerd.mjs";
 import { call, KEY } from "./client.mjs";
+import { codeOf, eachLine } from "./servers.mjs";
+import { wranglerDev } from "./wrangler-dev.mjs";
+
+/** @import { ChildProcess } from "node:child_process" */
+/** @import { Readable } from "node:stream" */
+/** @import { Answer, CallOptions } from "./client.mjs" */
 
 export { KEY };
 
 const ROOT = new URL("../../../", import.meta.url);
+/** @param {string} path */
 const at = (path) => fileURLToPath(new URL(path, ROOT));
 
-const NODE = at("node_modules/.bin/node");
-const WRANGLER = at("node_modules/wrangler/bin/wrangler.js");
 const WORKER = process.env.PORTEIRO_E2E_MAIN ?? at("build/index.js");
 
 const START_LIMIT_MS = 30_000;
@@ -27,7 +33,11 @@ const START_LIMIT_MS = 30_000;
 /** The origin of the front end. */
 export const ORIGIN = "https://app.example.com";
 
-/** A sealing key as it stands in `SEALING_KEYS`. */
+/**
+ * A sealing key as it stands in `SEALING_KEYS`.
+ *
+ * @param {string} id
+ */
 export const sealingKey = (id) => `${id}:${randomBytes(32).toString("base64")}`;
 
 /** One rule that lets the caller `backend` do everything. */
@@ -38,12 +48,49 @@ export const EVERYTHING = {
 };
 
 /**
+ * Variables of a broker, by name: whatever its configuration may say, and what tests say wrongly on purpose.
+ *
+ * @typedef {{ [name: string]: any }} Vars
+ */
+
+/**
+ * Secrets by name; undefined takes one away.
+ *
+ * @typedef {{ [name: string]: string | undefined }} Secrets
+ */
+
+/**
+ * How a broker is to be.
+ *
+ * @typedef {object} BrokerSettings
+ * @property {Vars} [vars] merged over a front end's origin and the caller `backend`
+ * @property {Secrets} [secrets] merged over `BACKEND_KEY` and a fresh sealing key
+ * @property {string} [persistTo] the folder of KV and Durable Objects; a fresh one where absent
+ * @property {number} [port]
+ * @property {boolean} [https] serves it so, with a certificate that nobody trusts
+ * @property {object} [wrangler] runs it by `wrangler dev`, whose configuration has these further members
+ */
+
+/**
+ * What runs a broker: a command, and the address that a line of its output tells once it listens.
+ *
+ * @typedef {object} Runtime
+ * @property {string} command
+ * @property {string[]} args
+ * @property {NodeJS.ProcessEnv} [env]
+ * @property {(line: string) => string | undefined} addressIn
+ */
+
+/**
+ * One JSON line of the Worker's log.
+ *
+ * @typedef {{ [member: string]: any }} LogLine
+ */
+
+/**
  * Starts a broker.
  *
- * vars: merged over a front end's origin and the caller `backend`.
- * secrets: merged over `BACKEND_KEY` and a fresh sealing key; undefined takes one away.
- * persistTo: the folder of KV and Durable Objects; a fresh one where absent.
- * config: further members of the Wrangler configuration; { dev: { local_protocol: "https" } } serves it so.
+ * @param {BrokerSettings} [settings]
  */
 export async function startBroker(settings = {}) {
   const folder = await mkdtemp(join(tmpdir(), "porteiro-e2e-"));
@@ -57,19 +104,34 @@ export async function startBroker(settings = {}) {
   return broker;
 }
 
-class Broker {
-  /** Every line that Wrangler or the Worker printed, across restarts. */
+export class Broker {
+  /**
+   * Every line that the Worker or what runs it printed, across restarts.
+   *
+   * @type {string[]}
+   */
   output = [];
+  /** Its address, without a path. */
+  url = "";
+  /** @type {Set<(line: string) => void>} */
   #waiting = new Set();
+  /** @type {{ process: ChildProcess, ended: Promise<number | null> } | undefined} */
   #child;
 
-  constructor(folder, { vars, secrets, persistTo, port, config }) {
+  /**
+   * @param {string} folder
+   * @param {BrokerSettings} settings
+   */
+  constructor(folder, { vars, secrets, persistTo, port, https, wrangler }) {
     this.folder = folder;
     this.persistTo = persistTo ?? join(folder, "state");
+    /** @type {Vars} */
     this.vars = { ALLOWED_ORIGINS: [ORIGIN], CALLERS: { backend: { kind: "key" } }, ...vars };
+    /** @type {Secrets} */
     this.secrets = { BACKEND_KEY: KEY, SEALING_KEYS: sealingKey("k1"), ...secrets };
-    this.config = config;
     this.port = port ?? 0;
+    this.https = https ?? false;
+    this.wrangler = wrangler;
   }
 
   /** What the Worker logged: each of its JSON lines, parsed. */
@@ -77,34 +139,51 @@ class Broker {
     return this.logsSince(0);
   }
 
-  /** What it logged after the first `count` lines of `output`. */
+  /**
+   * What it logged after the first `count` lines of `output`.
+   *
+   * @param {number} count
+   */
   logsSince(count) {
-    return this.output.slice(count).map(jsonLine).filter(Boolean);
+    return this.output
+      .slice(count)
+      .map(jsonLine)
+      .filter((line) => line !== undefined);
   }
 
-  /** Sends a request to the broker; see client.mjs. */
+  /**
+   * Sends a request to the broker; see client.mjs.
+   *
+   * @param {string} target
+   * @param {CallOptions} [options]
+   */
   call(target, options) {
     return call(this.url, target, options);
   }
 
-  /** The first log line after `since` lines of `output` that `wanted` accepts, waited for where it is not yet there. */
+  /**
+   * The first log line after `since` lines of `output` that `wanted` accepts, waited for where it is not yet there.
+   *
+   * @param {(line: LogLine) => unknown} wanted
+   * @param {{ since?: number, limit?: number, what?: string }} [options] `limit` in milliseconds
+   * @returns {Promise<LogLine>}
+   */
   logged(wanted, { since = 0, limit = 5_000, what = "the log line" } = {}) {
     const found = this.logsSince(since).find(wanted);
     if (found) return Promise.resolve(found);
     return new Promise((resolve, reject) => {
-      const done = (outcome) => {
-        clearTimeout(timer);
-        this.#waiting.delete(look);
-        outcome instanceof Error ? reject(outcome) : resolve(outcome);
-      };
+      /** @param {string} line */
       const look = (line) => {
         const log = jsonLine(line);
-        if (log && wanted(log)) done(log);
+        if (!log || !wanted(log)) return;
+        clearTimeout(timer);
+        this.#waiting.delete(look);
+        resolve(log);
       };
-      const timer = setTimeout(
-        () => done(new Error(`${what} did not come; the last lines were:\n${this.output.slice(-20).join("\n")}`)),
-        limit,
-      );
+      const timer = setTimeout(() => {
+        this.#waiting.delete(look);
+        reject(new Error(`${what} did not come; the last lines were:\n${this.output.slice(-20).join("\n")}`));
+      }, limit);
       this.#waiting.add(look);
     });
   }
@@ -112,74 +191,55 @@ class Broker {
   async start() {
     if (!existsSync(WORKER)) throw new Error(`there is no build/index.js: run "npm run build" first`);
     await mkdir(this.persistTo, { recursive: true });
-    await writeFile(join(this.folder, "wrangler.json"), JSON.stringify(this.#configuration(), undefined, 2));
-    await writeFile(join(this.folder, ".dev.vars"), devVars(this.secrets));
-    const child = spawn(
-      NODE,
-      [
-        WRANGLER,
-        "dev",
-        "--ip",
-        "127.0.0.1",
-        "--port",
-        String(this.port),
-        "--inspector-port",
-        "0",
-        "--persist-to",
-        this.persistTo,
-        "--show-interactive-dev-session=false",
-        "--log-level",
-        "log",
-      ],
-      {
-        cwd: this.folder,
-        // A group of its own, so that workerd and esbuild end with it.
-        detached: true,
-        stdio: ["ignore", "pipe", "pipe"],
-        env: {
-          PATH: process.env.PATH,
-          HOME: this.folder,
-          XDG_CONFIG_HOME: join(this.folder, "config"),
-          TMPDIR: tmpdir(),
-          CI: "1",
-          NO_COLOR: "1",
-          WRANGLER_SEND_METRICS: "false",
-          WRANGLER_SEND_ERROR_REPORTS: "false",
-          WRANGLER_LOG_PATH: join(this.folder, "wrangler-logs"),
-          WRANGLER_REGISTRY_PATH: join(this.folder, "registry"),
-          CLOUDFLARE_CF_FETCH_ENABLED: "false",
-          // A trace of every request, stored on disk: slow, and of no use here.
-          X_LOCAL_OBSERVABILITY: "false",
-        },
-      },
-    );
-    this.#child = child;
+    /** @type {Runtime} */
+    const { command, args, env, addressIn } = await (this.wrangler ? wranglerDev : bareWorkerd)(this, WORKER);
+    const child = spawn(command, args, {
+      cwd: this.folder,
+      // A group of its own, so that what it starts ends with it.
+      detached: true,
+      // The fourth is workerd's control channel.
+      stdio: ["ignore", "pipe", "pipe", "pipe"],
+      env,
+    });
     running.add(child);
-    child.ended = new Promise((resolve) => child.once("close", resolve));
-    child.ended.then(() => running.delete(child));
+    /** @type {Promise<number | null>} */
+    const ended = new Promise((resolve) => child.once("close", resolve));
+    ended.then(() => running.delete(child));
+    this.#child = { process: child, ended };
 
+    /** @type {NodeJS.Timeout | undefined} */
+    let timer;
+    /** @type {Promise<string>} */
     const address = new Promise((resolve, reject) => {
+      /** @param {string} why */
       const failed = (why) => reject(new Error(`the broker ${why}:\n${this.output.join("\n")}`));
-      const timer = setTimeout(() => failed(`was not ready within ${START_LIMIT_MS} ms`), START_LIMIT_MS);
-      child.ended.then((code) => failed(`ended with ${code}`));
+      timer = setTimeout(() => failed(`was not ready within ${START_LIMIT_MS} ms`), START_LIMIT_MS);
+      ended.then((code) => failed(`ended with ${code}`));
+      /** @param {string} line */
       const take = (line) => {
         this.output.push(line);
         for (const look of [...this.#waiting]) look(line);
-        const ready = /Ready on (https?:\/\/127\.0\.0\.1:\d+)/.exec(line);
-        if (ready) {
-          clearTimeout(timer);
-          resolve(ready[1]);
-        }
+        listens(line);
       };
-      eachLine(child.stdout, take);
-      eachLine(child.stderr, take);
-      child.ended.then(() => clearTimeout(timer));
+      /** @param {string} line */
+      const listens = (line) => {
+        const address = addressIn(line);
+        if (address) resolve(address);
+      };
+      const [, stdout, stderr, control] = /** @type {Readable[]} */ (/** @type {unknown[]} */ (child.stdio));
+      eachLine(stdout, take);
+      eachLine(stderr, take);
+      eachLine(control, listens);
     });
-    this.url = await address;
+    this.url = await address.finally(() => clearTimeout(timer));
     await answers(`${this.url}${this.vars.BASE_PATH ?? ""}/healthz`);
   }
 
-  /** Ends the broker and starts it on the same stored state. */
+  /**
+   * Ends the broker and starts it on the same stored state.
+   *
+   * @param {{ vars?: Vars, secrets?: Secrets }} [changes]
+   */
   async restart({ vars, secrets } = {}) {
     await this.kill();
     this.vars = { ...this.vars, ...vars };
@@ -190,7 +250,7 @@ class Broker {
   /** Ends the whole process group at once, as a crash would. */
   async kill() {
     if (!this.#child) return;
-    killGroup(this.#child, "SIGKILL");
+    killGroup(this.#child.process, "SIGKILL");
     await this.#child.ended;
     this.#child = undefined;
   }
@@ -200,38 +260,12 @@ class Broker {
     await this.kill();
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
-
-  #configuration() {
-    const { date, flags } = compatibility();
-    return {
-      name: "porteiro",
-      main: WORKER,
-      compatibility_date: date,
-      compatibility_flags: flags,
-      kv_namespaces: [{ binding: "TOKENS", id: "tokens" }],
-      durable_objects: { bindings: [{ name: "KEEPER", class_name: "Keeper" }] },
-      migrations: [{ tag: "v1", new_sqlite_classes: ["Keeper"] }],
-      vars: this.vars,
-      ...this.config,
-    };
-  }
 }
 
-// The file is read literally between single quotes, so anything but those and
-// line ends may stand there.
-function devVars(secrets) {
-  return Object.entries(secrets)
-    .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => {
-      const quote = ["'", '"', "`"].find((mark) => !value.includes(mark));
-      if (!quote || /[\r\n]/.test(value) || (quote === '"' && value.includes("\\"))) {
-        throw new Error(`${name} cannot be written to .dev.vars`);
-      }
-      return `${name}=${quote}${value}${quote}\n`;
-    })
-    .join("");
-}
-
+/**
+ * @param {string} line
+ * @returns {LogLine | undefined}
+ */
 function jsonLine(line) {
   const start = line.indexOf("{");
   if (start < 0) return undefined;
@@ -242,22 +276,15 @@ function jsonLine(line) {
   }
 }
 
-function eachLine(stream, take) {
-  let rest = "";
-  stream.setEncoding("utf8");
-  stream.on("data", (text) => {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop();
-    lines.forEach(take);
-  });
-  stream.on("end", () => rest && take(rest));
-}
-
+/**
+ * @param {string} url
+ * @returns {Promise<void>}
+ */
 function answers(url) {
   return new Promise((resolve, reject) => {
-    // The certificate of `wrangler dev` is its own.
-    const [send, tls] = url.startsWith("https:") ? [httpsRequest, { rejectUnauthorized: false }] : [httpRequest, {}];
-    const sent = send(url, { agent: false, ...tls }, (response) => {
+    const send = url.startsWith("https:") ? httpsRequest : httpRequest;
+    // Nobody has signed the broker's certificate.
+    const sent = send(url, { agent: false, rejectUnauthorized: false }, (response) => {
       response.resume();
       response.once("end", () =>
         response.statusCode === 200 ? resolve() : reject(new Error(`/healthz answered ${response.statusCode}`)),
@@ -271,13 +298,19 @@ function answers(url) {
 
 // --- Nothing outlives the tests -------------------------------------------
 
+/** @type {Set<import("node:child_process").ChildProcess>} */
 const running = new Set();
 
+/**
+ * @param {import("node:child_process").ChildProcess} child
+ * @param {NodeJS.Signals} signal
+ */
 function killGroup(child, signal) {
+  if (child.pid === undefined) return;
   try {
     process.kill(-child.pid, signal);
   } catch (error) {
-    if (error.code !== "ESRCH") throw error;
+    if (codeOf(error) !== "ESRCH") throw error;
   }
 }
 

@@ -5,7 +5,11 @@ import { createSign, generateKeyPairSync } from "node:crypto";
 
 const DAY_MS = 86_400_000;
 
-/** { key, cert } in PEM, for `name`. */
+/**
+ * { key, cert } in PEM, for `name`.
+ *
+ * @param {string} name
+ */
 export function selfSigned(name) {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const ecdsaWithSha256 = sequence(oid("2a8648ce3d040302"));
@@ -21,26 +25,33 @@ export function selfSigned(name) {
   );
   const signature = createSign("sha256").update(body).sign(privateKey);
   const certificate = sequence(body, ecdsaWithSha256, der(0x03, Buffer.from([0]), signature));
-  const lines = certificate
-    .toString("base64")
-    .match(/.{1,64}/g)
-    .join("\n");
+  const lines = certificate.toString("base64").replace(/.{64}(?!$)/g, "$&\n");
   return {
     key: privateKey.export({ type: "pkcs8", format: "pem" }),
     cert: `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`,
   };
 }
 
-function der(tag, ...parts) {
+/**
+ * One value in DER.
+ *
+ * @param {number} tag
+ * @param {Uint8Array[]} parts
+ */
+export function der(tag, ...parts) {
   const body = Buffer.concat(parts);
   const size = body.length;
   const length = size < 128 ? [size] : size < 256 ? [0x81, size] : [0x82, size >> 8, size & 255];
   return Buffer.concat([Buffer.from([tag, ...length]), body]);
 }
 
+/** @param {Uint8Array[]} parts */
 const sequence = (...parts) => der(0x30, ...parts);
+/** @param {number} value */
 const integer = (value) => der(0x02, Buffer.from([value]));
+/** @param {string} hex */
 const oid = (hex) => der(0x06, Buffer.from(hex, "hex"));
+/** @param {number} ms */
 const time = (ms) =>
   der(
     0x17,

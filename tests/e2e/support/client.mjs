@@ -12,18 +12,34 @@ export const KEY = "e2e-caller-key-0123456789abcdefghijklmnop";
 export const keepAlive = () => new Agent({ keepAlive: true, maxSockets: 64 });
 
 /**
+ * Header fields by name in lower case. Only Set-Cookie may have several values.
+ *
+ * @typedef {{ [name: string]: string } & { "set-cookie"?: string[] }} Fields
+ */
+
+/**
+ * What a request is made of.
+ *
+ * @typedef {object} CallOptions
+ * @property {string} [method]
+ * @property {{ [name: string]: string | number } | string[]} [headers] an object, or a flat list of names and values
+ * @property {string | null} [key] the caller's key, sent as Bearer; `null` sends none
+ * @property {string} [origin]
+ * @property {Buffer | string | import("node:stream").Readable} [body]
+ * @property {unknown} [json] instead of `body`: sent as JSON
+ * @property {Agent | false} [agent]
+ * @property {number} [timeout] in milliseconds
+ * @property {AbortSignal} [signal]
+ * @property {(response: import("node:http").IncomingMessage) => void} [onResponse] called as soon as the head of the response is there
+ */
+
+/**
  * Sends one request.
  *
- * options: {
- *   method, headers,   // headers: an object, or a flat list of names and values
- *   key,               // the caller's key, sent as Bearer; `null` sends none
- *   origin,
- *   body,              // Buffer, string, or a readable stream
- *   json,              // instead: sent as JSON
- *   agent, timeout, signal,
- *   onResponse,        // called with the response as soon as its head is there
- * }
- * Returns { status, headers, rawHeaders, body, bytes, sha256, text, json(), serverTiming }.
+ * @param {string} base the address of the server
+ * @param {string} target
+ * @param {CallOptions} [options]
+ * @returns {Promise<Answer>}
  */
 export function call(base, target, options = {}) {
   const { method = "GET", key = KEY, origin, json, agent = false, timeout = 20_000, signal, onResponse } = options;
@@ -42,7 +58,7 @@ export function call(base, target, options = {}) {
     fields.push("Transfer-Encoding", "chunked");
   }
   const given = options.headers ?? {};
-  fields.push(...(Array.isArray(given) ? given : Object.entries(given).flat()));
+  fields.push(...(Array.isArray(given) ? given : Object.entries(given).flat().map(String)));
 
   return new Promise((resolve, reject) => {
     const sent = httpRequest({ hostname, port, method, path: target, headers: fields, agent, signal });
@@ -51,6 +67,7 @@ export function call(base, target, options = {}) {
     sent.once("response", (response) => {
       onResponse?.(response);
       const hash = createHash("sha256");
+      /** @type {Buffer[]} */
       const chunks = [];
       let bytes = 0;
       response.on("data", (chunk) => {
@@ -61,26 +78,40 @@ export function call(base, target, options = {}) {
       response.once("error", reject);
       response.once("end", () => resolve(new Answer(response, Buffer.concat(chunks), bytes, hash.digest("hex"))));
     });
-    if (body && typeof body.pipe === "function") body.pipe(sent);
+    if (body && typeof body !== "string" && !Buffer.isBuffer(body)) body.pipe(sent);
     else sent.end(body);
   });
 }
 
-class Answer {
+export class Answer {
+  /**
+   * @param {import("node:http").IncomingMessage} response
+   * @param {Buffer} body
+   * @param {number} bytes
+   * @param {string} sha256
+   */
   constructor(response, body, bytes, sha256) {
-    this.status = response.statusCode;
-    this.headers = response.headers;
+    this.status = response.statusCode ?? 0;
+    this.headers = /** @type {Fields} */ (response.headers);
+    /** @type {[name: string, value: string][]} */
     this.rawHeaders = [];
     for (let i = 0; i < response.rawHeaders.length; i += 2) {
       this.rawHeaders.push([response.rawHeaders[i], response.rawHeaders[i + 1]]);
     }
-    Object.assign(this, { body, bytes, sha256 });
+    this.body = body;
+    this.bytes = bytes;
+    this.sha256 = sha256;
   }
 
   get text() {
     return (this.headers["content-encoding"] === "gzip" ? gunzipSync(this.body) : this.body).toString("utf8");
   }
 
+  /**
+   * The body, parsed: whatever the broker or an API says.
+   *
+   * @returns {any}
+   */
   json() {
     try {
       return JSON.parse(this.text);
@@ -89,7 +120,11 @@ class Answer {
     }
   }
 
-  /** The entries of Server-Timing: { token: { desc, dur }, upstream: { dur } }. */
+  /**
+   * The entries of Server-Timing: { token: { desc, dur }, upstream: { dur } }.
+   *
+   * @returns {{ [entry: string]: { [parameter: string]: string } }}
+   */
   get serverTiming() {
     const entries = (this.headers["server-timing"] ?? "").split(",").filter((entry) => entry.trim());
     return Object.fromEntries(

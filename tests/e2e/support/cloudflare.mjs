@@ -3,14 +3,70 @@
 
 import { randomUUID } from "node:crypto";
 import { createServer } from "node:http";
+import { buffer } from "node:stream/consumers";
+import { closeServer, listening } from "./servers.mjs";
 
+/** @import { IncomingMessage, ServerResponse } from "node:http" */
+
+/**
+ * A refusal: status, Cloudflare's code, and its message.
+ *
+ * @typedef {[status: number, code: number, message: string]} Refused
+ */
+
+/** @typedef {{ name: string, type: string, text?: string, namespace_id?: string, [member: string]: unknown }} Binding */
+
+/**
+ * What is uploaded with a Worker's modules.
+ *
+ * @typedef {object} Metadata
+ * @property {string} main_module
+ * @property {Binding[]} bindings
+ * @property {string[]} [keep_bindings]
+ * @property {{ old_tag?: string, new_tag: string, [member: string]: unknown }} [migrations]
+ */
+
+/** @typedef {{ [name: string]: string }} Secrets */
+
+/**
+ * A version of a Worker.
+ *
+ * @typedef {{ id: string, metadata: Metadata, bindings: Binding[], secrets: Secrets, modules: string[] }} Version
+ */
+
+/** @typedef {{ version_id: string, percentage: number }[]} Shares */
+
+/**
+ * A Worker. `bindings` and `secrets` are those of the version that is deployed.
+ *
+ * @typedef {object} Worker
+ * @property {string} name
+ * @property {Binding[]} bindings
+ * @property {Secrets} secrets
+ * @property {string} [migration]
+ * @property {{ tags?: string[], [member: string]: unknown }} settings
+ * @property {{ enabled: boolean, previews_enabled: boolean }} subdomain
+ * @property {string[]} routes
+ * @property {Version[]} versions
+ * @property {{ id: string, versions: Shares, [member: string]: unknown }[]} deployments
+ */
+
+/**
+ * What a call asks: its query, and its body, as JSON (whatever wrangler writes) or as a form.
+ *
+ * @typedef {{ query: URLSearchParams, read: () => any, form: () => Promise<FormData> }} Asked
+ */
+
+/** @type {Refused} */
 const NOT_FOUND = [404, 10007, "This Worker does not exist on your account."];
 
 /** A call that is refused: status, Cloudflare's code, and its message. */
 class Refusal extends Error {
-  constructor(status, code, message) {
+  /** @param {Refused} refused */
+  constructor(...[status, code, message]) {
     super(message);
-    Object.assign(this, { status, code });
+    this.status = status;
+    this.code = code;
   }
 }
 
@@ -19,31 +75,49 @@ export class Cloudflare {
   token = `token-${randomUUID()}`;
   account = randomUUID().replaceAll("-", "");
   zone = { id: randomUUID().replaceAll("-", ""), name: "example.com" };
-  /** Every call in its order: { call, body }. */
+  /**
+   * Every call in its order.
+   *
+   * @type {{ call: string, body: string }[]}
+   */
   calls = [];
-  /** What it did not know. */
+  /**
+   * What it did not know.
+   *
+   * @type {string[]}
+   */
   unknown = [];
-  /** Workers by name: { bindings, secrets, migration, settings, subdomain, routes, versions, deployments }. */
+  /** @type {{ [name: string]: Worker }} */
   workers = {};
-  /** KV namespaces: { id, title }. */
+  /**
+   * KV namespaces.
+   *
+   * @type {{ id: string, title: string }[]}
+   */
   namespaces = [];
-  /** What the next uploads of a Worker are refused with: [status, code, message]. */
+  /**
+   * What the next uploads of a Worker are refused with.
+   *
+   * @type {Refused[]}
+   */
   refusals = [];
-  /** Called whenever a Worker is uploaded, before it is answered. */
+  /**
+   * Called whenever a Worker is uploaded, before it is answered.
+   *
+   * @type {() => void}
+   */
   onUpload = () => {};
-  #server;
+  url = "";
+  #server = createServer((request, response) => void this.#serve(request, response));
 
   static async start() {
     const cloudflare = new Cloudflare();
-    cloudflare.#server = createServer((request, response) => void cloudflare.#serve(request, response));
-    await new Promise((resolve) => cloudflare.#server.listen(0, "127.0.0.1", resolve));
-    cloudflare.url = `http://127.0.0.1:${cloudflare.#server.address().port}/client/v4`;
+    cloudflare.url = `${await listening(cloudflare.#server)}/client/v4`;
     return cloudflare;
   }
 
   stop() {
-    this.#server.closeAllConnections();
-    return new Promise((resolve) => this.#server.close(resolve));
+    return closeServer(this.#server);
   }
 
   /** The variables that make wrangler call it. */
@@ -56,14 +130,17 @@ export class Cloudflare {
     return this.calls.map(({ call }) => call).filter((call) => !call.startsWith("GET "));
   }
 
+  /**
+   * @param {IncomingMessage} request
+   * @param {ServerResponse} response
+   */
   async #serve(request, response) {
-    const chunks = [];
-    for await (const chunk of request) chunks.push(chunk);
-    const body = Buffer.concat(chunks);
-    const address = new URL(request.url, "http://127.0.0.1");
+    const body = await buffer(request);
+    const address = new URL(request.url ?? "", "http://127.0.0.1");
     const path = address.pathname.replace(/^\/client\/v4/, "").replace(`/accounts/${this.account}`, "");
     const call = `${request.method} ${path}`;
     this.calls.push({ call, body: body.toString("latin1") });
+    /** @type {[status: number, body: object]} */
     let answer;
     try {
       if (request.headers.authorization !== `Bearer ${this.token}`)
@@ -73,22 +150,34 @@ export class Cloudflare {
         this.unknown.push(call);
         throw new Refusal(404, 7003, `The stand-in knows no ${call}`);
       }
-      const read = () => (body.length ? JSON.parse(body) : undefined);
+      const read = () => (body.length ? JSON.parse(body.toString()) : undefined);
       const form = () =>
-        new Response(body, { headers: { "Content-Type": request.headers["content-type"] } }).formData();
+        new Response(body, { headers: { "Content-Type": request.headers["content-type"] ?? "" } }).formData();
       answer = [
         200,
         { success: true, errors: [], messages: [], result: await found({ query: address.searchParams, read, form }) },
       ];
     } catch (error) {
-      if (!(error instanceof Refusal)) this.unknown.push(`${call}: ${error.stack}`);
-      const { status = 500, code = 10013, message } = error;
+      const {
+        status = 500,
+        code = 10013,
+        message,
+        stack,
+      } = /** @type {Error & { status?: number, code?: number }} */ (error);
+      if (!(error instanceof Refusal)) this.unknown.push(`${call}: ${stack}`);
       answer = [status, { success: false, errors: [{ code, message }], messages: [], result: null }];
     }
     response.writeHead(answer[0], { "Content-Type": "application/json" }).end(JSON.stringify(answer[1]));
   }
 
+  /**
+   * What serves a call.
+   *
+   * @param {string} call
+   * @returns {((asked: Asked) => unknown) | undefined}
+   */
   #find(call) {
+    /** @type {[pattern: RegExp, act: (name: string, ...rest: any[]) => unknown][]} */
     const routes = [
       [/^GET \/workers\/services\/([\w-]+)$/, (name) => this.#service(this.#worker(name))],
       [/^GET \/workers\/scripts\/([\w-]+)\/secrets$/, (name) => this.#secrets(this.#worker(name))],
@@ -122,24 +211,26 @@ export class Cloudflare {
       ],
       [/^PUT \/workers\/scripts\/([\w-]+)\/routes$/, (name, { read }) => this.#routes(this.#worker(name), read())],
       [/^GET \/workers\/subdomain$/, () => ({ subdomain: "acme" })],
-      [/^GET \/zones$/, ({ query }) => [this.zone].filter(({ name }) => name === query.get("name"))],
+      [/^GET \/zones$/, (_, { query }) => [this.zone].filter(({ name }) => name === query.get("name"))],
       [/^GET \/zones\/(\w+)\/workers\/routes$/, () => this.#allRoutes()],
       [/^GET \/storage\/kv\/namespaces$/, () => this.namespaces],
-      [/^POST \/storage\/kv\/namespaces$/, ({ read }) => this.#namespace(read())],
+      [/^POST \/storage\/kv\/namespaces$/, (_, { read }) => this.#namespace(read())],
     ];
     for (const [pattern, act] of routes) {
       const found = call.match(pattern);
-      if (found) return (asked) => act(...found.slice(1), asked);
+      if (found) return (asked) => act(found[1], ...found.slice(2), asked);
     }
     return undefined;
   }
 
+  /** @param {string} name */
   #worker(name) {
     const worker = this.workers[name];
     if (!worker) throw new Refusal(...NOT_FOUND);
     return worker;
   }
 
+  /** @param {Worker} worker */
   #service({ name, settings, migration }) {
     const script = {
       id: name,
@@ -151,15 +242,21 @@ export class Cloudflare {
     return { id: name, default_environment: { environment: "production", script } };
   }
 
+  /** @param {Worker} worker */
   #secrets({ secrets }) {
     return Object.keys(secrets).map((name) => ({ name, type: "secret_text" }));
   }
 
+  /**
+   * @param {Worker} worker
+   * @param {{ secrets: { [name: string]: { text: string } } }} asked
+   */
   #putSecrets(worker, { secrets }) {
     for (const [name, { text }] of Object.entries(secrets)) worker.secrets[name] = text;
     return this.#secrets(worker);
   }
 
+  /** @param {{ title: string }} asked */
   #namespace({ title }) {
     if (this.namespaces.some((one) => one.title === title)) {
       throw new Refusal(400, 10014, "A namespace with this account ID and title already exists.");
@@ -169,12 +266,18 @@ export class Cloudflare {
     return namespace;
   }
 
+  /**
+   * @param {string} name
+   * @param {Asked} asked
+   * @param {boolean} deployed
+   */
   async #upload(name, { form }, deployed) {
     this.onUpload();
     const refusal = this.refusals.shift();
     if (refusal) throw new Refusal(...refusal);
     const parts = await form();
-    const metadata = JSON.parse(await parts.get("metadata"));
+    /** @type {Metadata} */
+    const metadata = JSON.parse(String(parts.get("metadata")));
     const before = this.workers[name];
     const bindings = metadata.bindings.map((binding) => this.#bind(before, binding));
     const classes = bindings.some(({ type }) => type === "durable_object_namespace");
@@ -183,10 +286,15 @@ export class Cloudflare {
       [...parts].filter(([part]) => part !== "metadata").map(([part, file]) => [part, file]),
     );
     if (!(metadata.main_module in modules)) throw new Refusal(400, 10021, "The main module is missing.");
+    /** @type {Secrets} */
     const secrets = metadata.keep_bindings?.includes("secret_text") ? { ...before?.secrets } : {};
-    for (const { name: secret, text } of bindings.filter(({ type }) => type === "secret_text")) secrets[secret] = text;
+    for (const { name: secret, text } of bindings.filter(({ type }) => type === "secret_text"))
+      secrets[secret] = text ?? "";
+    /** @type {Worker} */
     const worker = before ?? {
       name,
+      bindings: [],
+      secrets: {},
       settings: {},
       subdomain: { enabled: false, previews_enabled: false },
       routes: [],
@@ -214,7 +322,13 @@ export class Cloudflare {
     };
   }
 
-  /** The migration's tag after an upload: steps are applied once, and only from where the Worker is. */
+  /**
+   * The migration's tag after an upload: steps are applied once, and only from where the Worker is.
+   *
+   * @param {Worker | undefined} before
+   * @param {Metadata["migrations"]} migrations
+   * @param {boolean} classes whether it binds any
+   */
   #migrate(before, migrations, classes) {
     if (!migrations) {
       if (classes && !before?.migration)
@@ -225,6 +339,10 @@ export class Cloudflare {
     return migrations.new_tag;
   }
 
+  /**
+   * @param {Worker | undefined} before
+   * @param {Binding} binding
+   */
   #bind(before, binding) {
     if (binding.type === "inherit") {
       const inherited = before?.bindings.find(({ name }) => name === binding.name);
@@ -237,9 +355,14 @@ export class Cloudflare {
     return binding;
   }
 
+  /**
+   * @param {Worker} worker
+   * @param {{ versions: Shares }} asked
+   */
   #deploy(worker, { versions }) {
     const [{ version_id: id }] = versions;
     const version = worker.versions.find((one) => one.id === id);
+    if (!version) throw new Refusal(404, 10007, "There is no such version.");
     Object.assign(worker, { bindings: version.bindings, secrets: version.secrets });
     const deployment = {
       id: randomUUID(),
@@ -252,6 +375,10 @@ export class Cloudflare {
     return deployment;
   }
 
+  /**
+   * @param {Worker} worker
+   * @param {string} id
+   */
   #version(worker, id) {
     const version = worker.versions.find((one) => one.id === id);
     if (!version) throw new Refusal(404, 10007, "There is no such version.");
@@ -264,6 +391,10 @@ export class Cloudflare {
     };
   }
 
+  /**
+   * @param {Worker} worker
+   * @param {{ enabled: boolean, previews_enabled?: boolean }} asked
+   */
   #subdomain(worker, { enabled, previews_enabled }) {
     Object.assign(worker.subdomain, {
       enabled,
@@ -272,6 +403,10 @@ export class Cloudflare {
     return worker.subdomain;
   }
 
+  /**
+   * @param {Worker} worker
+   * @param {{ pattern: string, zone_name: string }[]} routes
+   */
   #routes(worker, routes) {
     for (const { pattern, zone_name } of routes) {
       if (zone_name !== this.zone.name) throw new Refusal(400, 10020, `The zone ${zone_name} is not yours.`);

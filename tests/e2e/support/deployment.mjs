@@ -11,7 +11,20 @@ import { createServer as createTlsServer } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { ensurePython } from "../../../scripts/python.mjs";
 import { selfSigned } from "./certificate.mjs";
+import { listening, portOf } from "./servers.mjs";
 
+/** @typedef {{ [name: string]: string | undefined }} Env */
+
+/**
+ * What a project is.
+ *
+ * @typedef {object} ProjectSettings
+ * @property {string[]} [secrets] what its configuration needs besides ADMIN_KEY
+ * @property {(text: string) => string} [configure] makes its configuration of the repository's own
+ * @property {string[]} [problems] what the check of the configuration finds
+ */
+
+/** @param {string} path */
 const at = (path) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 const LINKED = [
   "node_modules",
@@ -26,7 +39,12 @@ const LINKED = [
 ];
 const LIMIT_MS = 60_000;
 
-/** What stands in for the configuration check: it says what was asked of it, tells these secrets and these problems. */
+/**
+ * What stands in for the configuration check: it says what was asked of it, tells these secrets and these problems.
+ *
+ * @param {string[]} secrets
+ * @param {string[]} problems
+ */
 const check = (secrets, problems) => `
 export async function check({ config, environment, offline }) {
   const secrets = ${JSON.stringify(secrets)}.map((name) => ({ environment: environment || null, name, needed: name !== "ADMIN_KEY", set: null }));
@@ -37,9 +55,17 @@ export const shown = ({ said: { config, environment, offline }, secrets }, path)
 `;
 
 export class Project {
+  /** @type {Run[]} */
   #runs = [];
+  top = "";
+  folder = "";
+  wranglerToml = "";
 
-  /** A project whose configuration is the repository's own, changed by `configure`, and needs `secrets`. */
+  /**
+   * A project as somebody has cloned and configured it.
+   *
+   * @param {ProjectSettings} [settings]
+   */
   static async make({ secrets = ["SEALING_KEYS"], configure = (text) => text, problems = [] } = {}) {
     const project = new Project();
     project.top = await mkdtemp(join(tmpdir(), "porteiro-deployment-"));
@@ -59,7 +85,12 @@ export class Project {
     return rm(this.top, { recursive: true, force: true });
   }
 
-  /** The variables of a process here; the compiler's own folders stay where they are. */
+  /**
+   * The variables of a process here; the compiler's own folders stay where they are.
+   *
+   * @param {Env} [more]
+   * @returns {NodeJS.ProcessEnv}
+   */
   env(more = {}) {
     const { PATH, RUSTUP_HOME = join(homedir(), ".rustup"), CARGO_HOME = join(homedir(), ".cargo") } = process.env;
     return {
@@ -75,20 +106,35 @@ export class Project {
     };
   }
 
-  /** Runs `scripts/deploy.mjs` where nobody is at a terminal. */
+  /**
+   * Runs `scripts/deploy.mjs` where nobody is at a terminal.
+   *
+   * @param {string[]} args
+   * @param {Env} [env]
+   */
   async deploy(args, env) {
     const run = this.run(process.execPath, ["scripts/deploy.mjs", ...args], { CI: "true", ...env });
     await run.ended;
     return run;
   }
 
-  /** Runs it at a terminal, whose person is whoever holds what this gives. */
+  /**
+   * Runs it at a terminal, whose person is whoever holds what this gives.
+   *
+   * @param {string[]} args
+   * @param {Env} [env]
+   */
   async deployAtTerminal(args, env) {
     const terminal = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
     const python = await ensurePython();
     return this.run(python, ["-c", terminal, process.execPath, "scripts/deploy.mjs", ...args], env);
   }
 
+  /**
+   * @param {string} command
+   * @param {string[]} args
+   * @param {Env} [env]
+   */
   run(command, args, env) {
     const run = new Run(this.folder, command, args, this.env(env));
     this.#runs.push(run);
@@ -97,13 +143,26 @@ export class Project {
 }
 
 /** A process whose output is kept, and read by whoever types. */
-class Run {
+export class Run {
   output = "";
   /** How much of the output was seen already. */
   #seen = 0;
   #child;
+  /** @type {() => void} */
   #woken = () => {};
+  /**
+   * How it ended, once it has.
+   *
+   * @type {number | null | undefined}
+   */
+  code;
 
+  /**
+   * @param {string} cwd
+   * @param {string} command
+   * @param {string[]} args
+   * @param {NodeJS.ProcessEnv} env
+   */
   constructor(cwd, command, args, env) {
     // A group of its own, so that what it started ends with it.
     this.#child = spawn(command, args, { cwd, env, stdio: ["pipe", "pipe", "pipe"], detached: true });
@@ -113,6 +172,7 @@ class Run {
         this.#woken();
       });
     }
+    /** @type {Promise<number | null>} */
     this.ended = new Promise((resolve, reject) => {
       this.#child.on("error", reject);
       this.#child.on("close", (code) => {
@@ -123,7 +183,11 @@ class Run {
     });
   }
 
-  /** Waits until `text` is written, after all that was waited for before. */
+  /**
+   * Waits until `text` is written, after all that was waited for before.
+   *
+   * @param {string} text
+   */
   async sees(text) {
     const deadline = Date.now() + LIMIT_MS;
     for (;;) {
@@ -132,7 +196,7 @@ class Run {
       if (this.code !== undefined || Date.now() > deadline)
         throw new Error(`${JSON.stringify(text)} was not written:\n${this.output}`);
       await new Promise((resolve) => {
-        const late = setTimeout(resolve, LIMIT_MS);
+        const late = setTimeout(resolve, LIMIT_MS, undefined);
         this.#woken = () => resolve(clearTimeout(late));
       });
     }
@@ -140,43 +204,69 @@ class Run {
 
   stop() {
     try {
-      process.kill(-this.#child.pid, "SIGKILL");
+      if (this.#child.pid !== undefined) process.kill(-this.#child.pid, "SIGKILL");
     } catch {
       // It has ended.
     }
   }
 
+  /**
+   * @param {string} text
+   * @param {{ last?: boolean }} [options] whether nothing more is typed
+   */
   type(text, { last = false } = {}) {
     this.#child.stdin.write(text);
     if (last) this.#child.stdin.end();
   }
 }
 
-/** The hosts that Workers answer at, behind a proxy: `health` is what each answers, by host. */
+/** The hosts that Workers answer at, behind a proxy. */
 export class Hosts {
-  /** What was asked, as "https://host/path". */
+  /**
+   * What was asked, as "https://host/path".
+   *
+   * @type {string[]}
+   */
   asked = [];
+  /**
+   * The hosts that somebody wanted to reach.
+   *
+   * @type {Set<string>}
+   */
+  connected = new Set();
+  /**
+   * The variables that make a process go by the proxy.
+   *
+   * @type {Env}
+   */
+  env = {};
+  /** @type {{ host?: string, server: net.Server }[]} */
   #servers = [];
 
+  /**
+   * @param {string} folder
+   * @param {{ [host: string]: [status: number, body: string] }} health what each host answers
+   */
   static async start(folder, health) {
     const hosts = new Hosts();
+    /** @type {{ [host: string]: { key: string | Buffer, cert: string } }} */
     const certificates = {};
     const secure = createServer((request, response) => {
-      const { host } = request.headers;
+      const { host = "" } = request.headers;
       hosts.asked.push(`https://${host}${request.url}`);
       const [status, body] = health[host] ?? [404, "There is nothing here yet"];
       response.writeHead(status).end(body);
     });
     for (const host of Object.keys(health)) {
-      const { key, cert } = selfSigned(host);
-      certificates[host] = { key, cert };
+      certificates[host] = selfSigned(host);
     }
     const proxy = createServer((_request, response) => response.writeHead(501).end());
     proxy.on("connect", (request, socket) => {
-      const [host] = request.url.split(":");
+      const [host] = (request.url ?? "").split(":");
       hosts.connected.add(host);
-      if (!certificates[host]) return socket.end("HTTP/1.1 502 Bad Gateway\r\n\r\n");
-      const tls = net.connect(hosts.#servers.find((one) => one.host === host).port, "127.0.0.1", () => {
+      const found = hosts.#servers.find((one) => one.host === host);
+      if (!found) return socket.end("HTTP/1.1 502 Bad Gateway\r\n\r\n");
+      const tls = net.connect(portOf(found.server), "127.0.0.1", () => {
         socket.write("HTTP/1.1 200 OK\r\n\r\n");
         tls.pipe(socket).pipe(tls);
       });
@@ -184,9 +274,10 @@ export class Hosts {
     });
     for (const [host, keys] of Object.entries(certificates)) {
       const server = createTlsServer(keys, (socket) => secure.emit("connection", socket));
-      hosts.#servers.push({ host, server, port: await listen(server) });
+      await listening(server);
+      hosts.#servers.push({ host, server });
     }
-    const port = await listen(proxy);
+    const address = await listening(proxy);
     hosts.#servers.push({ server: proxy });
     const authorities = join(folder, "authorities.pem");
     await writeFile(
@@ -196,7 +287,7 @@ export class Hosts {
         .join(""),
     );
     hosts.env = {
-      HTTPS_PROXY: `http://127.0.0.1:${port}`,
+      HTTPS_PROXY: address,
       NO_PROXY: "127.0.0.1",
       NODE_USE_ENV_PROXY: "1",
       NODE_EXTRA_CA_CERTS: authorities,
@@ -204,14 +295,7 @@ export class Hosts {
     return hosts;
   }
 
-  /** The hosts that somebody wanted to reach. */
-  connected = new Set();
-
   stop() {
     for (const { server } of this.#servers) server.close();
   }
-}
-
-function listen(server) {
-  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server.address().port)));
 }

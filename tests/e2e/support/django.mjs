@@ -7,14 +7,17 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ensurePython } from "../../../scripts/python.mjs";
 
+/** @import { ChildProcessByStdio } from "node:child_process" */
+/** @import { Readable, Writable } from "node:stream" */
+/** @import { Clientele } from "./node-oauth.mjs" */
+
 const FOLDER = fileURLToPath(new URL("django/", import.meta.url));
 const START_LIMIT_MS = 30_000;
 
 /**
  * Starts it with a database of its own.
  *
- * clients: [{ id, secret, grant, lifetime }]   // grant: password (with refresh) or client_credentials; seconds
- * users: [{ username, password }]
+ * @param {Clientele} clientele
  */
 export async function startDjango({ clients, users }) {
   const python = await ensurePython();
@@ -38,16 +41,23 @@ export async function startDjango({ clients, users }) {
   };
   try {
     const url = await ready(child);
-    return { url, tokenPath: "/oauth/token/", revoke: (token) => revoke(url, clients, token), stop };
+    /** @param {{ client: string, token: string }} which */
+    const revokeOne = (which) => revoke(url, clients, which);
+    return { url, tokenPath: "/oauth/token/", revoke: revokeOne, stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
+/**
+ * @param {ChildProcessByStdio<Writable, Readable, Readable>} child
+ * @returns {Promise<string>}
+ */
 function ready(child) {
   return new Promise((resolve, reject) => {
     let output = "";
+    /** @param {string} why */
     const fail = (why) => reject(new Error(`Django ${why}:\n${output.slice(-4000)}`));
     const timer = setTimeout(() => fail(`was not ready within ${START_LIMIT_MS} ms`), START_LIMIT_MS);
     for (const stream of [child.stdout, child.stderr]) {
@@ -61,7 +71,7 @@ function ready(child) {
         resolve(url);
       });
     }
-    child.once("error", (error) => fail(`could not be started (${error.code})`));
+    child.once("error", (/** @type {NodeJS.ErrnoException} */ error) => fail(`could not be started (${error.code})`));
     child.once("close", (code) => {
       clearTimeout(timer);
       fail(`ended with ${code}`);
@@ -69,9 +79,15 @@ function ready(child) {
   });
 }
 
-/** Revokes a token as its client may (RFC 7009). */
+/**
+ * Revokes a token as its client may (RFC 7009).
+ *
+ * @param {string} url
+ * @param {Clientele["clients"]} clients
+ * @param {{ client: string, token: string }} which
+ */
 async function revoke(url, clients, { client, token }) {
-  const { secret } = clients.find(({ id }) => id === client);
+  const secret = clients.find(({ id }) => id === client)?.secret ?? "";
   const answer = await fetch(`${url}/oauth/revoke_token/`, {
     method: "POST",
     body: new URLSearchParams({ token, client_id: client, client_secret: secret }),

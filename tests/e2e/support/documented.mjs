@@ -7,24 +7,44 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ensurePython } from "../../../scripts/python.mjs";
-import { freePort } from "./workerd.mjs";
+import { eachLine } from "./servers.mjs";
+import { endWithThis, freePort } from "../../../scripts/processes.mjs";
 
+/** @import { ChildProcess } from "node:child_process" */
+
+/**
+ * What a receiver did with one event.
+ *
+ * @typedef {{ webhook: string, transaction: string, status: string }} Act
+ */
+
+/** @param {string} path */
 const at = (path) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 
 const START_LIMIT_MS = 30_000;
 
+/** @type {{ [language: string]: { file: string, command: () => Promise<string> } }} */
 const LANGUAGES = {
   js: { file: "receiver.mjs", command: async () => at("node_modules/.bin/node") },
   python: { file: "receiver.py", command: ensurePython },
 };
 
-/** The blocks of code in docs/webhooks.md in this language. */
+/**
+ * The blocks of code in docs/webhooks.md in this language.
+ *
+ * @param {string} language
+ */
 export async function documented(language) {
   const page = await readFile(at("docs/webhooks.md"), "utf8");
   return [...page.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, "gm"))].map(([, code]) => code);
 }
 
-/** Starts the receiver in `language` (js or python) on a free port; `env` is what the page says of it. */
+/**
+ * Starts the receiver in `language` (js or python) on a free port.
+ *
+ * @param {string} language
+ * @param {{ [name: string]: string }} env what the page says of it
+ */
 export async function startReceiver(language, env) {
   const { file, command } = LANGUAGES[language];
   const code = (await documented(language)).find(
@@ -45,29 +65,47 @@ export async function startReceiver(language, env) {
   return receiver;
 }
 
-class Receiver {
-  /** What it did, in its order: { webhook, transaction, status }. */
+export class Receiver {
+  /**
+   * What it did, in its order.
+   *
+   * @type {Act[]}
+   */
   acted = [];
-  /** What it said went wrong. */
+  /**
+   * What it said went wrong.
+   *
+   * @type {string[]}
+   */
   complaints = [];
+  /** @type {Set<() => void>} */
   #waiting = new Set();
+  /** @type {{ process: ChildProcess, ended: Promise<unknown[]> } | undefined} */
   #child;
 
+  /**
+   * @param {string} folder
+   * @param {string[]} command
+   * @param {{ [name: string]: string }} env
+   */
   constructor(folder, command, env) {
-    Object.assign(this, { folder, command, env });
+    this.folder = folder;
+    this.command = command;
+    this.env = env;
     this.url = `http://127.0.0.1:${env.PORT}/`;
   }
 
   async start() {
     const [command, ...args] = this.command;
-    const child = spawn(command, args, {
-      cwd: this.folder,
-      stdio: ["ignore", "pipe", "pipe"],
-      env: { PATH: process.env.PATH, PYTHONDONTWRITEBYTECODE: "1", ...this.env },
-    });
-    this.#child = child;
-    running.add(child);
-    child.ended = once(child, "close").finally(() => running.delete(child));
+    const child = endWithThis(
+      spawn(command, args, {
+        cwd: this.folder,
+        stdio: ["ignore", "pipe", "pipe"],
+        env: { PATH: process.env.PATH, PYTHONDONTWRITEBYTECODE: "1", ...this.env },
+      }),
+    );
+    const ended = once(child, "close");
+    this.#child = { process: child, ended };
     let listens = false;
     eachLine(child.stdout, (line) => {
       if (line.startsWith("{")) this.acted.push(JSON.parse(line));
@@ -80,43 +118,51 @@ class Receiver {
     });
     await Promise.race([
       this.until(() => listens, { limit: START_LIMIT_MS, what: "its start" }),
-      child.ended.then(([code]) =>
+      ended.then(([code]) =>
         Promise.reject(new Error(`the receiver ended with ${code}:\n${this.complaints.join("\n")}`)),
       ),
     ]);
   }
 
-  /** Resolves when `condition(receiver)` holds; looked at whenever it said something. */
+  /**
+   * Resolves when `condition` holds; looked at whenever it said something.
+   *
+   * @param {(receiver: this) => unknown} condition
+   * @param {{ limit?: number, what?: string }} [options] `limit` in milliseconds
+   * @returns {Promise<void>}
+   */
   until(condition, { limit = 20_000, what = "the condition" } = {}) {
     return new Promise((resolve, reject) => {
-      const fail = () =>
-        done(
-          reject,
-          new Error(
-            `${what} did not come; it said:\n${[...this.acted.map((one) => JSON.stringify(one)), ...this.complaints.slice(-20)].join("\n")}`,
-          ),
-        );
-      const timer = setTimeout(fail, limit);
-      const done = (settle, value) => {
+      const timer = setTimeout(() => {
+        this.#waiting.delete(look);
+        const said = [...this.acted.map((one) => JSON.stringify(one)), ...this.complaints.slice(-20)];
+        reject(new Error(`${what} did not come; it said:\n${said.join("\n")}`));
+      }, limit);
+      const look = () => {
+        if (!condition(this)) return;
         clearTimeout(timer);
         this.#waiting.delete(look);
-        settle(value);
+        resolve();
       };
-      const look = () => condition(this) && done(resolve);
       this.#waiting.add(look);
       look();
     });
   }
 
-  /** Waits until it has acted on the transaction, or on the webhook id. */
+  /**
+   * Waits until it has acted on the transaction, or on the webhook id.
+   *
+   * @param {string} name
+   */
   hasActedOn(name) {
+    /** @param {Act} act */
     const about = ({ webhook, transaction }) => [webhook, transaction].includes(name);
     return this.until(({ acted }) => acted.some(about), { what: `what it does about ${name}` });
   }
 
   /** Ends it at once, as a crash would. */
   async kill() {
-    this.#child?.kill("SIGKILL");
+    this.#child?.process.kill("SIGKILL");
     await this.#child?.ended;
   }
 
@@ -135,17 +181,3 @@ class Receiver {
     for (const look of [...this.#waiting]) look();
   }
 }
-
-function eachLine(stream, take) {
-  let rest = "";
-  stream.setEncoding("utf8");
-  stream.on("data", (text) => {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop();
-    lines.forEach(take);
-  });
-}
-
-// Nothing outlives the tests.
-const running = new Set();
-process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));

@@ -5,30 +5,60 @@ import { Agent } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { assertStatus } from "./assertions.mjs";
 
+/** @import { Broker } from "./broker.mjs" */
+/** @import { CallOptions } from "./client.mjs" */
+/** @import { Inbox } from "./receiver.mjs" */
+
 /** How long what has to come may take on a slow machine. */
 const PATIENCE = 60_000;
 
 /** The operator's key. A password of Basic may hold a colon. */
 export const ADMIN_KEY = "e2e-admin:key-0123456789abcdefghijklmnop";
 
-/** What `look` gives, as soon as it is something; asked again and again. */
+/**
+ * What `look` gives, as soon as it is something; asked again and again.
+ *
+ * @template T
+ * @param {() => T | Promise<T>} look
+ * @param {string} what
+ * @param {number} [limit] in milliseconds
+ * @returns {Promise<Exclude<T, undefined | null | false | 0 | "">>}
+ */
 export async function eventually(look, what, limit = PATIENCE) {
   for (const end = Date.now() + limit; ; await sleep(30)) {
     const found = await look();
-    if (found) return found;
+    if (found) return /** @type {Exclude<T, undefined | null | false | 0 | "">} */ (found);
     if (Date.now() > end) throw new Error(`${what} did not come within ${limit} ms`);
   }
 }
 
+/**
+ * @param {Pick<Broker, "vars">} broker
+ * @param {string} target
+ */
 const below = (broker, target) => `${broker.vars.BASE_PATH ?? ""}${target}`;
 
-/** Sends `body` as the sender of `inbox` would. */
+/**
+ * Sends `body` as the sender of `inbox` would.
+ *
+ * @param {Pick<Broker, "vars" | "call">} broker
+ * @param {Inbox} inbox
+ * @param {CallOptions["body"]} [body]
+ * @param {CallOptions} [options]
+ */
 export function sendEvent(broker, inbox, body = inbox.event(), options = {}) {
   const headers = { "Content-Type": "application/json" };
   return broker.call(below(broker, inbox.path), { method: "POST", key: null, body, headers, ...options });
 }
 
-/** The same, and it is accepted. */
+/**
+ * The same, and it is accepted.
+ *
+ * @param {Pick<Broker, "vars" | "call">} broker
+ * @param {Inbox} inbox
+ * @param {CallOptions["body"]} [body]
+ * @param {CallOptions} [options]
+ */
 export async function accept(broker, inbox, body, options) {
   const { accepted_status: status = 202 } = inbox.vars.webhook;
   const answer = assertStatus(await sendEvent(broker, inbox, body, options), status);
@@ -36,16 +66,36 @@ export async function accept(broker, inbox, body, options) {
   return answer;
 }
 
-/** Waits until `inbox` has `count` deliveries. */
+/**
+ * Waits until `inbox` has `count` deliveries.
+ *
+ * @param {Inbox} inbox
+ * @param {number} count
+ * @param {number} [limit] in milliseconds
+ */
 export const delivered = (inbox, count, limit) =>
   eventually(() => inbox.deliveries.length >= count, `delivery ${count} of ${inbox.id}`, limit);
 
-/** Asks for `target` below the events of the connection `id`, with the operator's key. */
+/**
+ * Asks for `target` below the events of the connection `id`, with the operator's key.
+ *
+ * @param {Pick<Broker, "vars" | "call">} broker
+ * @param {string} id
+ * @param {string} [target]
+ * @param {CallOptions} [options]
+ */
 export const operate = (broker, id, target = "", options) =>
   broker.call(below(broker, `/admin/connections/${id}/webhooks${target}`), { key: ADMIN_KEY, ...options });
 
-/** All events of the connection `id` in `state`, page by page. */
+/**
+ * All events of the connection `id` in `state`, page by page, as the operator is told of them.
+ *
+ * @param {Pick<Broker, "vars" | "call">} broker
+ * @param {string} id
+ * @param {string} state
+ */
 export async function listed(broker, id, state) {
+  /** @type {{ id: string, [member: string]: any }[]} */
   const all = [];
   for (let after = ""; ; ) {
     const { webhooks, next } = assertStatus(await operate(broker, id, `?state=${state}${after}`)).json();
@@ -55,7 +105,13 @@ export async function listed(broker, id, state) {
   }
 }
 
-/** Waits until nothing of `inbox` is on its way any more: no delivery comes after that. */
+/**
+ * Waits until nothing of `inbox` is on its way any more: no delivery comes after that.
+ *
+ * @param {Pick<Broker, "vars" | "call">} broker
+ * @param {Pick<Inbox, "id">} inbox
+ * @param {number} [limit] in milliseconds
+ */
 export const settled = (broker, inbox, limit) =>
   eventually(
     async () => !(await listed(broker, inbox.id, "pending")).length,
@@ -63,14 +119,32 @@ export const settled = (broker, inbox, limit) =>
     limit,
   );
 
-/** Sends what failed once more: one event, or all. */
+/**
+ * Sends what failed once more: one event, or all.
+ *
+ * @param {Pick<Broker, "vars" | "call">} broker
+ * @param {Pick<Inbox, "id">} inbox
+ * @param {string} [id]
+ */
 export const sendAgain = (broker, inbox, id) =>
   operate(broker, inbox.id, id ? `/${id}/send` : "/send", { method: "POST" });
 
-/** As many new events of `inbox`. */
+/**
+ * As many new events of `inbox`.
+ *
+ * @param {Inbox} inbox
+ * @param {number} count
+ */
 export const newEvents = (inbox, count) => Array.from({ length: count }, () => inbox.event());
 
-/** Sends all of `events`, over `senders` connections at once; each is accepted. */
+/**
+ * Sends all of `events`, over `senders` connections at once; each is accepted.
+ *
+ * @param {Pick<Broker, "vars" | "call">} broker
+ * @param {Inbox} inbox
+ * @param {string[]} events
+ * @param {number} [senders]
+ */
 export async function sendAll(broker, inbox, events, senders = 50) {
   const agent = new Agent({ keepAlive: true, maxSockets: senders });
   try {
@@ -80,7 +154,12 @@ export async function sendAll(broker, inbox, events, senders = 50) {
   }
 }
 
-/** Holds `inbox` to have got each of `events` once, without its token and under an id of its own. */
+/**
+ * Holds `inbox` to have got each of `events` once, without its token and under an id of its own.
+ *
+ * @param {Inbox} inbox
+ * @param {string[]} events
+ */
 export function assertEachOnce(inbox, events) {
   const expected = events.map((event) => {
     const { api_token: _, ...rest } = JSON.parse(event);

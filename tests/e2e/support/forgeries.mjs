@@ -2,7 +2,14 @@
 // makes one. But for the one thing they are as sound as the issuer's own.
 
 import { constants, createHash, randomBytes, sign as signBytes } from "node:crypto";
+import { der } from "./certificate.mjs";
 import { encoded, mac, makeKey, publicForms, published, seconds, signature } from "./issuer.mjs";
+
+/** @import { Issuer, Key, PublishedKey } from "./issuer.mjs" */
+
+/** @typedef {{ [name: string]: () => string }} Forgeries */
+
+/** @typedef {(text: string) => string | Buffer} ChangeText */
 
 const P256_ORDER = Buffer.from("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", "hex");
 
@@ -26,6 +33,7 @@ export function forgeryKeys() {
   const ed = makeKey("EdDSA", { kid: "ed" });
   const { x, y } = p384.jwk;
   const secret = randomBytes(32);
+  /** @type {{ [name: string]: Key }} */
   const unusable = {
     "a key for encryption": published(bare, { kid: "enc", use: "enc", alg: undefined }),
     "a key for another algorithm": published(bare, { kid: "rs512", alg: "RS512" }),
@@ -58,7 +66,11 @@ export function forgeryKeys() {
     secret,
     jwk: { kty: "oct", k: encoded(secret), kid: "oct", alg: "HS256" },
   };
-  // What a key set may hold besides, and nobody has to understand.
+  /**
+   * What a key set may hold besides, and nobody has to understand.
+   *
+   * @type {PublishedKey[]}
+   */
   const foreign = [
     { jwk: {} },
     { jwk: { kty: "future", kid: "future" } },
@@ -74,26 +86,38 @@ export function forgeryKeys() {
 }
 
 /**
- * The forgeries, by group: { group: { name: () => token } }.
+ * The forgeries, by group.
  *
- * narrow, wide: the issuers of `forgeryKeys`. keys: those keys.
- * attacker: the address of a server that nobody may ever ask.
+ * @param {object} surroundings
+ * @param {Issuer} surroundings.narrow the issuers of `forgeryKeys`
+ * @param {Issuer} surroundings.wide
+ * @param {ReturnType<typeof forgeryKeys>} surroundings.keys
+ * @param {string} surroundings.attacker the address of a server that nobody may ever ask
+ * @returns {{ [group: string]: Forgeries }}
  */
 export function forgeries({ narrow, wide, keys, attacker }) {
   const { rsa, bare, ec, p256, p384, p521, ed, cube, shared, ed448, unusable } = keys;
   const thief = makeKey("RS256", { kid: "thief" });
   const thiefEc = makeKey("ES256", { kid: "thief-ec" });
+  /** @type {(key: Key, alg?: string) => (input: string) => Buffer} */
   const by =
     (key, alg = key.alg) =>
     (input) =>
       signature(alg, key.privateKey, input);
+  /** @param {{ [name: string]: unknown }} claims */
   const claimed = (claims) => () => narrow.token({ claims });
+  /** @param {{ [name: string]: unknown }} header */
   const headed = (header) => () => narrow.token({ header });
+  /** @type {<T>(named: { [name: string]: T }, make: (value: T) => string) => Forgeries} */
   const each = (named, make) =>
     Object.fromEntries(Object.entries(named).map(([name, value]) => [name, () => make(value)]));
+  /** @param {ChangeText} change */
   const withHeaderText = (change) => () => narrow.token({ header: change(JSON.stringify(narrow.header())) });
+  /** @param {ChangeText} change */
   const withClaimsText = (change) => () => narrow.token({ claims: change(JSON.stringify(narrow.claims())) });
+  /** @type {(member: string) => (text: string) => string} */
   const first = (member) => (text) => text.replace("{", `{${member},`);
+  /** @type {(member: string) => (text: string) => string} */
   const last = (member) => (text) => text.replace(/\}$/, `,${member}}`);
 
   return {
@@ -255,7 +279,7 @@ export function forgeries({ narrow, wide, keys, attacker }) {
     },
 
     "that brings a key of its own": Object.fromEntries(
-      [
+      /** @type {[string, unknown][]} */ ([
         ["jwk", thief.jwk],
         ["jwk of the same name", { ...thief.jwk, kid: "rsa" }],
         ["jku", `${attacker}/keys`],
@@ -268,7 +292,7 @@ export function forgeries({ narrow, wide, keys, attacker }) {
         ["jwks", { keys: [thief.jwk] }],
         ["keys", [thief.jwk]],
         ["iss", attacker],
-      ]
+      ])
         .flatMap(([name, value]) =>
           [thief.kid, "rsa", undefined].map((kid) => [
             `${name}, naming ${kid ?? "no key"}`,
@@ -376,22 +400,38 @@ export function forgeries({ narrow, wide, keys, attacker }) {
 
     "in another encoding": {
       ...Object.fromEntries(
-        ["header", "claims"].flatMap((part) => [
+        /** @type {const} */ (["header", "claims"]).flatMap((part) => [
           [
             `padding in the ${part}`,
-            () => narrow.token({ [part]: aligned(narrow[part](), 2), encode: { [part]: (text) => `${text}=` } }),
+            () =>
+              narrow.token({
+                [part]: aligned(narrow[part](), 2),
+                encode: { [part]: (/** @type {string} */ text) => `${text}=` },
+              }),
           ],
           [
             `two of padding in the ${part}`,
-            () => narrow.token({ [part]: aligned(narrow[part](), 1), encode: { [part]: (text) => `${text}==` } }),
+            () =>
+              narrow.token({
+                [part]: aligned(narrow[part](), 1),
+                encode: { [part]: (/** @type {string} */ text) => `${text}==` },
+              }),
           ],
           [
             `padding that is none in the ${part}`,
-            () => narrow.token({ [part]: aligned(narrow[part](), 0), encode: { [part]: (text) => `${text}=` } }),
+            () =>
+              narrow.token({
+                [part]: aligned(narrow[part](), 0),
+                encode: { [part]: (/** @type {string} */ text) => `${text}=` },
+              }),
           ],
           [
             `encoded padding in the ${part}`,
-            () => narrow.token({ [part]: aligned(narrow[part](), 2), encode: { [part]: (text) => `${text}%3D` } }),
+            () =>
+              narrow.token({
+                [part]: aligned(narrow[part](), 2),
+                encode: { [part]: (/** @type {string} */ text) => `${text}%3D` },
+              }),
           ],
           [
             `unused bits in the ${part}`,
@@ -403,11 +443,15 @@ export function forgeries({ narrow, wide, keys, attacker }) {
           ],
           [
             `one character too many in the ${part}`,
-            () => narrow.token({ [part]: aligned(narrow[part](), 0), encode: { [part]: (text) => `${text}A` } }),
+            () =>
+              narrow.token({
+                [part]: aligned(narrow[part](), 0),
+                encode: { [part]: (/** @type {string} */ text) => `${text}A` },
+              }),
           ],
           [
             `one character less in the ${part}`,
-            () => narrow.token({ encode: { [part]: (text) => text.slice(0, -1) } }),
+            () => narrow.token({ encode: { [part]: (/** @type {string} */ text) => text.slice(0, -1) } }),
           ],
           [
             `the standard alphabet in the ${part}`,
@@ -422,11 +466,14 @@ export function forgeries({ narrow, wide, keys, attacker }) {
             "encoded line end": "%0A",
           }).map(([name, text]) => [
             `a ${name} in the ${part}`,
-            () => narrow.token({ encode: { [part]: (whole) => `${whole.slice(0, 8)}${text}${whole.slice(8)}` } }),
+            () =>
+              narrow.token({
+                encode: { [part]: (/** @type {string} */ whole) => `${whole.slice(0, 8)}${text}${whole.slice(8)}` },
+              }),
           ]),
           [
             `a null character at the end of the ${part}`,
-            () => narrow.token({ encode: { [part]: (text) => encoded(`${decoded(text)}\0`) } }),
+            () => narrow.token({ encode: { [part]: (/** @type {string} */ text) => encoded(`${decoded(text)}\0`) } }),
           ],
         ]),
       ),
@@ -528,10 +575,10 @@ export function forgeries({ narrow, wide, keys, attacker }) {
 
     "of another grammar": {
       ...Object.fromEntries(
-        [
+        /** @type {const} */ ([
           ["header", withHeaderText],
           ["claims", withClaimsText],
-        ].flatMap(([part, changed]) => [
+        ]).flatMap(([part, changed]) => [
           [`a ${part} that is no JSON`, changed(() => "not JSON")],
           [`an empty ${part}`, changed(() => "")],
           [`a ${part} that is an array`, changed((text) => `[${text}]`)],
@@ -588,6 +635,7 @@ export function forgeries({ narrow, wide, keys, attacker }) {
         }).flatMap(([name, value]) => {
           const escaped = `\\u${name.charCodeAt(0).toString(16).padStart(4, "0")}${name.slice(1)}`;
           const known = !["nbf", "scope", "x"].includes(name);
+          /** @type {(member: string) => (text: string) => string} */
           const twice = (member) => (text) => last(member)(known ? text : last(`"${name}":${value}`)(text));
           return [
             [`${name} twice`, withClaimsText(twice(`"${name}":${value}`))],
@@ -695,8 +743,14 @@ export function forgeries({ narrow, wide, keys, attacker }) {
   };
 }
 
-/** A token of `issuer` that is `size` bytes long. */
+/**
+ * A token of `issuer` that is `size` bytes long.
+ *
+ * @param {Issuer} issuer
+ * @param {number} size
+ */
 export function sized(issuer, size) {
+  /** @param {string} x */
   const length = (x) => issuer.token({ header: { x }, claims: { x } }).length;
   // The claims in steps of four characters at most, the header what is left.
   let [header, claims] = ["", "x".repeat(Math.floor((size - length("")) * 0.75) - 8)];
@@ -711,33 +765,53 @@ export function sized(issuer, size) {
 
 // --- Encodings --------------------------------------------------------------
 
+/** @param {string} text */
 const decoded = (text) => Buffer.from(text, "base64url").toString("utf8");
 
+/** @param {string} text */
 const standard = (text) => text.replaceAll("-", "+").replaceAll("_", "/");
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/** The same bytes, with the lowest bit of the last character set, which belongs to none of them. */
+/**
+ * The same bytes, with the lowest bit of the last character set, which belongs to none of them.
+ *
+ * @param {string} text
+ */
 function unusedBits(text) {
-  const changed = text.slice(0, -1) + ALPHABET[ALPHABET.indexOf(text.at(-1)) | 1];
+  const changed = text.slice(0, -1) + ALPHABET[ALPHABET.indexOf(text.slice(-1)) | 1];
   if (changed === text || !Buffer.from(changed, "base64url").equals(Buffer.from(text, "base64url"))) {
     throw new Error("the last character has no unused bit");
   }
   return changed;
 }
 
-/** JSON that is `rest` bytes longer than a multiple of three. */
+/**
+ * JSON that is `rest` bytes longer than a multiple of three.
+ *
+ * @param {object} object
+ * @param {number} rest
+ */
 function aligned(object, rest) {
-  const text = (x) => JSON.stringify({ ...object, x });
-  return ["", "x", "xx"].map(text).find(({ length }) => length % 3 === rest);
+  const texts = ["", "x", "xx"].map((x) => JSON.stringify({ ...object, x }));
+  return /** @type {string} */ (texts.find(({ length }) => length % 3 === rest));
 }
 
+/**
+ * @param {string} token
+ * @param {number} part
+ * @param {(members: { [name: string]: unknown }) => object} change
+ */
 function tampered(token, part, change) {
   const parts = token.split(".");
   parts[part] = encoded(change(JSON.parse(decoded(parts[part]))));
   return parts.join(".");
 }
 
+/**
+ * @param {() => string} make
+ * @param {(token: string) => boolean} accepted
+ */
 function until(make, accepted) {
   for (let tries = 0; tries < 100; tries += 1) {
     const made = make();
@@ -748,21 +822,38 @@ function until(make, accepted) {
 
 // --- Signatures -------------------------------------------------------------
 
+/** @param {Buffer} bytes */
 const number = (bytes) => BigInt(`0x${bytes.toString("hex") || "0"}`);
 
+/**
+ * @param {bigint} value
+ * @param {number} length
+ */
 const bytesOf = (value, length) => Buffer.from(value.toString(16).padStart(length * 2, "0"), "hex");
 
+/**
+ * @param {Buffer} bytes
+ * @param {number} at
+ */
 function flipped(bytes, at) {
   const changed = Buffer.from(bytes);
   changed[at] ^= 1;
   return changed;
 }
 
+/**
+ * @param {Buffer} one
+ * @param {Buffer} other
+ */
 function plus(one, other) {
   const sum = number(one) + number(other);
   return bytesOf(sum, Math.max(one.length, Math.ceil(sum.toString(16).length / 2)));
 }
 
+/**
+ * @param {Buffer} bytes
+ * @param {number} size
+ */
 const widened = (bytes, size) =>
   Buffer.concat(
     [bytes.subarray(0, bytes.length / 2), bytes.subarray(bytes.length / 2)].map((half) =>
@@ -770,14 +861,22 @@ const widened = (bytes, size) =>
     ),
   );
 
-/** The same signature for whoever does not compare s with the order of the group (RFC 8032 section 5.1.7). */
+/**
+ * The same signature for whoever does not compare s with the order of the group (RFC 8032 section 5.1.7).
+ *
+ * @param {Buffer} bytes
+ */
 function beyondOrder(bytes) {
   const order = 2n ** 252n + 27742317777372353535851937790883648493n;
   const s = number(Buffer.from(bytes.subarray(32)).reverse()) + order;
   return Buffer.concat([bytes.subarray(0, 32), bytesOf(s, 32).reverse()]);
 }
 
-/** Bleichenbacher's forgery for an exponent of 3: no private key is needed where the padding is not checked to its end. */
+/**
+ * Bleichenbacher's forgery for an exponent of 3: no private key is needed where the padding is not checked to its end.
+ *
+ * @param {string} input
+ */
 function cubeRoot(input) {
   const info = Buffer.from("3031300d060960864801650304020105000420", "hex");
   const hash = createHash("sha256").update(input).digest();
@@ -800,19 +899,18 @@ function cubeRoot(input) {
 
 // --- A certificate ----------------------------------------------------------
 
-const der = (tag, ...content) => {
-  const body = Buffer.concat(content);
-  const size = body.length < 128 ? [body.length] : [0x82, body.length >> 8, body.length & 0xff];
-  return Buffer.concat([Buffer.from([tag, ...size]), body]);
-};
-
-/** A certificate that `key` signed for itself. */
+/**
+ * A certificate that `key` signed for itself.
+ *
+ * @param {Pick<Key, "privateKey" | "publicKey">} key
+ */
 function certificate({ privateKey, publicKey }) {
   const algorithm = der(0x30, der(0x06, Buffer.from("2a864886f70d01010b", "hex")), der(0x05));
   const name = der(
     0x30,
     der(0x31, der(0x30, der(0x06, Buffer.from("550403", "hex")), der(0x0c, Buffer.from("thief")))),
   );
+  /** @param {number} year */
   const time = (year) => der(0x17, Buffer.from(`${year}0101000000Z`));
   const body = der(
     0x30,

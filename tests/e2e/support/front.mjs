@@ -5,20 +5,31 @@
 
 import { once } from "node:events";
 import { Agent, createServer, request as httpRequest } from "node:http";
-import { closeServer, listen } from "../../../sandbox/provider.mjs";
+import { closeServer, listening } from "./servers.mjs";
 
-/** Starts one before `broker`. */
+/** @import { IncomingMessage, ServerResponse } from "node:http" */
+/** @import { Broker, Secrets, Vars } from "./broker.mjs" */
+
+/**
+ * Starts one before `broker`.
+ *
+ * @param {Broker} broker
+ */
 export async function startFront(broker) {
   const front = new Front(broker);
-  await listen(front.server, 0);
+  front.url = await listening(front.server);
   return front;
 }
 
 class Front {
+  url = "";
   #agent = new Agent({ keepAlive: true });
+  /** @type {Promise<void> | undefined} */
   #held;
+  /** @type {Set<Promise<void>>} */
   #underWay = new Set();
 
+  /** @param {Broker} broker */
   constructor(broker) {
     this.broker = broker;
     this.server = createServer((request, response) => {
@@ -26,14 +37,15 @@ class Front {
     });
   }
 
-  get url() {
-    return `http://127.0.0.1:${this.server.address().port}`;
-  }
-
-  /** Ends the broker and starts it with other variables or secrets, on the same stored state. */
+  /**
+   * Ends the broker and starts it with other variables or secrets, on the same stored state.
+   *
+   * @param {{ vars?: Vars, secrets?: Secrets }} changes
+   */
   async change(changes) {
-    let release;
-    this.#held = new Promise((resolve) => (release = resolve));
+    /** @type {PromiseWithResolvers<void>} */
+    const { promise, resolve: release } = Promise.withResolvers();
+    this.#held = promise;
     await Promise.allSettled(this.#underWay);
     this.#agent.destroy();
     this.#agent = new Agent({ keepAlive: true });
@@ -47,6 +59,10 @@ class Front {
     await closeServer(this.server);
   }
 
+  /**
+   * @param {IncomingMessage} request
+   * @param {ServerResponse} response
+   */
   async #pass(request, response) {
     while (this.#held) await this.#held;
     const done = this.#send(request, response);
@@ -58,6 +74,10 @@ class Front {
     }
   }
 
+  /**
+   * @param {IncomingMessage} request
+   * @param {ServerResponse} response
+   */
   async #send(request, response) {
     const { hostname, port, host } = new URL(this.broker.url);
     const headers = { ...request.headers, host };

@@ -4,24 +4,45 @@
 import { once } from "node:events";
 import { createServer, request as httpRequest } from "node:http";
 import { text } from "node:stream/consumers";
+import { closeServer, listening } from "./servers.mjs";
+
+/** @import { IncomingMessage, ServerResponse } from "node:http" */
+
+/**
+ * A token request; `status` is there where the endpoint itself answered.
+ *
+ * @typedef {object} GateRequest
+ * @property {number} at
+ * @property {string} mode
+ * @property {string} [grant]
+ * @property {string} [refreshToken]
+ * @property {number} [status]
+ * @property {boolean} [settled] whether it was passed on, refused or lost
+ */
 
 const MODES = ["pass", "lose-request", "lose-answer", "unavailable"];
 
-/** Starts a gate before the token endpoint at `target`. */
+/**
+ * Starts a gate before the token endpoint at `target`.
+ *
+ * @param {string} target
+ */
 export async function startGate(target) {
   const gate = new Gate(target);
   await gate.open();
   return gate;
 }
 
-class Gate {
-  /** Every token request: { at, grant, refreshToken, mode, status }; `status` where the endpoint itself answered. */
+export class Gate {
+  /** @type {GateRequest[]} */
   requests = [];
   #mode = "pass";
-  #port = 0;
-  #server;
+  #address = "";
+  #server = this.#serving();
+  /** @type {Set<(value: unknown) => void>} */
   #waiting = new Set();
 
+  /** @param {string} target */
   constructor(target) {
     this.target = target;
   }
@@ -30,6 +51,8 @@ class Gate {
    * What happens to requests from now on:
    * "pass"; "lose-request": it never reaches the endpoint; "lose-answer": it
    * takes effect, and the answer never comes back; "unavailable": 503.
+   *
+   * @param {string} mode
    */
   set mode(mode) {
     if (!MODES.includes(mode)) throw new TypeError(`unknown mode: ${mode}`);
@@ -38,10 +61,14 @@ class Gate {
 
   /** The token endpoint's address for the broker. */
   get url() {
-    return `http://127.0.0.1:${this.#port}/token`;
+    return `${this.#address}/token`;
   }
 
-  /** Resolves when the request after the first `count` is passed on, refused or lost. */
+  /**
+   * Resolves when the request after the first `count` is passed on, refused or lost.
+   *
+   * @param {number} count
+   */
   async settled(count) {
     while (!this.requests[count]?.settled) {
       await new Promise((resolve) => this.#waiting.add(resolve));
@@ -50,23 +77,27 @@ class Gate {
 
   /** Listens, on the port that it ever had. */
   async open() {
-    this.#server = createServer({ keepAliveTimeout: 120_000 }, (request, response) => {
+    this.#server = this.#serving();
+    this.#address = await listening(this.#server, this.#address ? Number(new URL(this.#address).port) : 0);
+  }
+
+  #serving() {
+    return createServer({ keepAliveTimeout: 120_000 }, (request, response) => {
       this.#serve(request, response).catch(() => request.socket.destroy());
     });
-    this.#server.listen(this.#port, "127.0.0.1");
-    await once(this.#server, "listening");
-    this.#port = this.#server.address().port;
   }
 
   /** Ends all connections and listens no more. */
   async shut() {
-    if (!this.#server?.listening) return;
-    this.#server.close();
-    this.#server.closeAllConnections();
-    await once(this.#server, "close");
+    if (this.#server.listening) await closeServer(this.#server);
   }
 
+  /**
+   * @param {IncomingMessage} request
+   * @param {ServerResponse} response
+   */
   async #serve(request, response) {
+    /** @type {GateRequest} */
     const record = { at: Date.now(), mode: this.#mode };
     this.requests.push(record);
     const body = await text(request);
@@ -80,10 +111,14 @@ class Gate {
       if (record.mode === "pass") response.writeHead(answer.status, answer.headers).end(answer.body);
     }
     record.settled = true;
-    for (const resolve of this.#waiting) resolve();
+    for (const resolve of this.#waiting) resolve(undefined);
     this.#waiting.clear();
   }
 
+  /**
+   * @param {IncomingMessage} request
+   * @param {string} body
+   */
   async #passOn({ method, headers }, body) {
     const fields = { ...headers, host: new URL(this.target).host };
     const sent = httpRequest(this.target, { method, headers: fields, agent: false });
@@ -94,6 +129,7 @@ class Gate {
   }
 }
 
+/** @param {string} body */
 function parametersOf(body) {
   try {
     return JSON.parse(body);

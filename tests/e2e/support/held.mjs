@@ -1,9 +1,16 @@
 // All that script could find in a page.
 
-/** What the page of Playwright holds: storage, cookies, globals, history, document; as { where: text }. */
+/**
+ * What the page of Playwright holds: storage, cookies, globals, history, document; as { where: text }.
+ *
+ * @param {import("playwright-core").Page} page
+ * @returns {Promise<{ [where: string]: string }>}
+ */
 export const heldBy = (page) =>
   page.evaluate(async () => {
+    /** @type {WeakSet<object>} */
     const seen = new WeakSet();
+    /** @type {(value: unknown, depth: number) => string} */
     const walk = (value, depth) => {
       if (typeof value === "string") return value;
       if (typeof value !== "object") return String(value);
@@ -12,7 +19,7 @@ export const heldBy = (page) =>
       return Object.getOwnPropertyNames(value)
         .map((name) => {
           try {
-            return `${name}=${walk(value[name], depth + 1)}`;
+            return `${name}=${walk(Reflect.get(value, name), depth + 1)}`;
           } catch {
             return name;
           }
@@ -28,9 +35,11 @@ export const heldBy = (page) =>
       cookies: document.cookie,
       databases: JSON.stringify(await indexedDB.databases()),
       caches: JSON.stringify(await caches.keys()),
-      globals: globals.map((name) => `${name}=${walk(window[name], 0)}`).join("\n"),
+      globals: globals.map((name) => `${name}=${walk(Reflect.get(window, name), 0)}`).join("\n"),
       history: `${history.length} ${JSON.stringify(history.state)} ${location.href}`,
-      fields: [...document.querySelectorAll("input, textarea")].map(({ value }) => value).join("\n"),
+      fields: [...document.querySelectorAll("input"), ...document.querySelectorAll("textarea")]
+        .map(({ value }) => value)
+        .join("\n"),
       timings: JSON.stringify(performance.getEntries()),
       document: document.documentElement.outerHTML,
     };

@@ -1,11 +1,35 @@
 // What a page can make a browser send without being allowed to: each way by a name, which
 // goes along in the address as `by`, so that its arrival can be told from the others.
 
-/** Does every way at once from `page` (of Playwright) against `broker` and `api` (addresses), and gives what the page saw of each. */
+/** @import { Page } from "playwright-core" */
+
+/**
+ * What is attacked: addresses, and what a sign-in needs.
+ *
+ * @typedef {{ broker: string, api: string, login: { address: string, credentials: object } }} Attacked
+ */
+
+/** @typedef {typeof window & { opened: Window | null }} Attacker */
+
+/**
+ * What a page saw of a response; the error's name, where there was none; or what an element made of it.
+ *
+ * @typedef {{ type: string, status: number, text: string, headers: [string, string][] } | string | { load: unknown }} Seen
+ */
+
+/**
+ * Does every way at once from `page`, and gives what the page saw of each.
+ *
+ * @param {Page} page
+ * @param {Attacked} addresses
+ * @returns {Promise<{ [by: string]: any }>} a `Seen` each
+ */
 export const tryEverything = (page, addresses) =>
   page.evaluate(async ({ broker, api, login }) => {
     const forged = JSON.stringify({ id_cliente_servico: 7011, nome: "x", telefone: "x", descricao: "forged" });
+    /** @type {(by: string, address?: string) => string} */
     const withBy = (by, address = api) => `${address}?by=${by}`;
+    /** @type {(promise: Promise<Response>) => Promise<Seen>} */
     const told = async (promise) => {
       try {
         const response = await promise;
@@ -16,29 +40,35 @@ export const tryEverything = (page, addresses) =>
           headers: [...response.headers],
         };
       } catch (error) {
-        return error.name;
+        return /** @type {Error} */ (error).name;
       }
     };
+    /** @type {(by: string, init?: RequestInit) => Promise<Seen>} */
     const get = (by, init) => told(fetch(withBy(by), { credentials: "include", ...init }));
+    /** @type {(by: string, init?: RequestInit, address?: string) => Promise<Seen>} */
     const post = (by, init, address) =>
       told(
         fetch(withBy(by, address), { method: "POST", credentials: "include", mode: "no-cors", body: forged, ...init }),
       );
+    /** @type {RequestInit} */
     const json = { mode: "cors", headers: { "Content-Type": "application/json" } };
 
     // An element that loads the API's answer: what it makes of it, as far as script can tell.
+    /** @type {(tag: string, attribute: "src" | "href" | "data", more?: { [property: string]: string }) => Promise<Seen>} */
     const element = (tag, attribute, more = {}) =>
       new Promise((resolve) => {
         const by = more.rel ?? tag;
+        /** @type {HTMLElement & { contentDocument?: Document | null, naturalWidth?: number }} */
         const node = Object.assign(document.createElement(tag), more);
         node.onload = () => resolve({ load: node.contentDocument?.body?.innerText ?? node.naturalWidth ?? null });
         node.onerror = () => resolve("error");
-        node[attribute] = withBy(by);
+        Object.assign(node, { [attribute]: withBy(by) });
         document.body.append(node);
         setTimeout(resolve, 1_000, "nothing");
       });
 
     // A form of text/plain whose body is JSON all the same.
+    /** @type {(by: string, address: string, fields: object, target: string, more?: object) => void} */
     const form = (by, address, fields, target, more) => {
       const node = Object.assign(document.createElement("form"), {
         method: "POST",
@@ -52,8 +82,10 @@ export const tryEverything = (page, addresses) =>
       document.body.append(node);
       node.submit();
     };
+    /** @param {object} properties */
     const frame = (properties) => document.body.append(Object.assign(document.createElement("iframe"), properties));
     // A frame without an origin, which sends "null".
+    /** @type {(by: string) => Promise<Seen>} */
     const sandboxed = (by) =>
       new Promise((resolve) => {
         addEventListener("message", ({ data }) => data.by === by && resolve(data.told));
@@ -95,18 +127,22 @@ export const tryEverything = (page, addresses) =>
     });
     const seen = Object.fromEntries(await Promise.all(entries.map(async ([by, promise]) => [by, await promise])));
     source.close();
-    self.opened = opened;
+    /** @type {Attacker} */ (window).opened = opened;
     return seen;
   }, addresses);
 
-/** Waits until the page cannot look into the window and the frame that it filled: they show what the broker answered. */
+/**
+ * Waits until the page cannot look into the window and the frame that it filled: they show what the broker answered.
+ *
+ * @param {Page} page
+ */
 export const cannotLook = (page) =>
   page.waitForFunction(() =>
-    [self.opened, frames.hidden].every((place) => {
+    [/** @type {Attacker} */ (window).opened, /** @type {Window} */ (Reflect.get(frames, "hidden"))].every((place) => {
       try {
-        return !place.document;
+        return !place?.document;
       } catch (error) {
-        return error.name === "SecurityError";
+        return /** @type {Error} */ (error).name === "SecurityError";
       }
     }),
   );

@@ -2,15 +2,91 @@
 // It counts what is asked of it, can fail, and can change its keys.
 
 import { constants, createHmac, generateKeyPairSync, randomBytes, sign as signBytes } from "node:crypto";
-import { once } from "node:events";
 import { createServer } from "node:http";
+import { closeServer, listening } from "./servers.mjs";
+
+/** @import { KeyObject, SignKeyObjectInput } from "node:crypto" */
+/** @import { OutgoingHttpHeaders, ServerResponse } from "node:http" */
+/** @import { Request } from "./servers.mjs" */
+
+/**
+ * The arguments of generateKeyPairSync.
+ *
+ * @typedef {[type: string, options: object]} KeyPairArguments
+ */
+
+/**
+ * A published key, and tests' mistakes in one.
+ *
+ * @typedef {{ [member: string]: any }} Jwk
+ */
+
+/**
+ * A key pair, `jwk` being what is published.
+ *
+ * @typedef {{ alg: string, kid: string | undefined, privateKey: KeyObject, publicKey: KeyObject, jwk: Jwk }} Key
+ */
+
+/**
+ * Members over the ordinary ones (undefined takes one away), or the JSON text itself, or bytes.
+ *
+ * @typedef {{ [member: string]: unknown } | string | Buffer} Part
+ */
+
+/** @typedef {(base64url: string) => string} Encode */
+
+/**
+ * What is asked of a token: it is a sound one but for that.
+ *
+ * @typedef {object} TokenSettings
+ * @property {SigningKey} [key] what signs
+ * @property {string} [alg]
+ * @property {Part} [header]
+ * @property {Part} [claims]
+ * @property {(input: string) => Buffer | string} [sign] instead: gives the signature's bytes of the signed text
+ * @property {{ header?: Encode, claims?: Encode, signature?: Encode }} [encode] from the base64url of each to what is
+ *   sent, and signed, instead
+ */
+
+/**
+ * A key that signs, unless something else does.
+ *
+ * @typedef {{ alg: string, kid?: string, privateKey?: KeyObject }} SigningKey
+ */
+
+/**
+ * What an issuer is.
+ *
+ * @typedef {object} IssuerSettings
+ * @property {string} [path] of its identifier
+ * @property {boolean} [slash] whether the identifier ends in one
+ * @property {string} [identifier] instead of the one that address and path make
+ * @property {"openid-configuration" | "oauth-authorization-server"} [document] where its metadata are
+ * @property {{ [member: string]: unknown }} [metadata] members over the ordinary ones
+ * @property {string} [jwksPath]
+ * @property {PublishedKey[]} [keys]
+ * @property {string} [audience]
+ * @property {{ [path: string]: { status?: number, headers?: OutgoingHttpHeaders, body?: string | Buffer } }} [answers]
+ *   instead of the ordinary ones
+ */
+
+/**
+ * A key of an issuer's: those it signs with have more than what is published.
+ *
+ * @typedef {Pick<Key, "jwk"> & Partial<Key>} PublishedKey
+ */
 
 const MODES = ["up", "reset", "500", "hang"];
 
 const RSA_PSS = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST };
+/** @type {Partial<SignKeyObjectInput>} */
 const RAW = { dsaEncoding: "ieee-p1363" };
 
-/** How each algorithm signs; `make` are the arguments that generate a key for it. */
+/**
+ * How each algorithm signs; `make` are the arguments that generate a key for it.
+ *
+ * @type {{ [alg: string]: { hash: string | null, make: KeyPairArguments, options: Partial<SignKeyObjectInput> } }}
+ */
 const ALGORITHMS = {
   ...Object.fromEntries(
     [256, 384, 512].flatMap((bits) => [
@@ -27,45 +103,68 @@ const ALGORITHMS = {
 export const seconds = () => Math.floor(Date.now() / 1000);
 
 /**
- * A key pair for `alg`: { alg, kid, privateKey, publicKey, jwk }, `jwk` being what is published.
+ * A key pair for `alg`.
  *
- * make: the arguments of generateKeyPairSync, where the ordinary ones will not do.
- * jwk: members over those of the published key; undefined takes one away.
+ * @param {string} alg
+ * @param {{ kid?: string, make?: KeyPairArguments, jwk?: Jwk }} [options] `make` where the ordinary arguments will not
+ *   do; `jwk` are members over those of the published key, undefined takes one away
  */
 export function makeKey(alg, { kid = randomBytes(9).toString("base64url"), make = ALGORITHMS[alg].make, jwk } = {}) {
-  const pair = generateKeyPairSync(...make);
-  return published({ ...pair, alg }, { kid, ...jwk });
+  const generate = /** @type {(...given: KeyPairArguments) => { privateKey: KeyObject, publicKey: KeyObject }} */ (
+    /** @type {unknown} */ (generateKeyPairSync)
+  );
+  return published({ ...generate(...make), alg }, { kid, ...jwk });
 }
 
-/** The same key pair, published in another way; a `kid` of null is none. */
+/**
+ * The same key pair, published in another way; a `kid` of null is none.
+ *
+ * @param {Pick<Key, "alg" | "privateKey" | "publicKey">} pair
+ * @param {{ kid?: string | null } & Jwk} members
+ * @returns {Key}
+ */
 export function published({ alg, privateKey, publicKey }, { kid = randomBytes(9).toString("base64url"), ...jwk }) {
   const name = kid ?? undefined;
   const members = { ...publicKey.export({ format: "jwk" }), kid: name, alg, use: "sig", ...jwk };
   return { alg, kid: name, privateKey, publicKey, jwk: members };
 }
 
-/** The signature of `input`; `options` over the algorithm's own. */
+/**
+ * The signature of `input`; `options` over the algorithm's own.
+ *
+ * @param {string} alg
+ * @param {KeyObject} privateKey
+ * @param {string | Buffer} input
+ * @param {Partial<SignKeyObjectInput>} [options]
+ */
 export function signature(alg, privateKey, input, options) {
   const { hash, options: own } = ALGORITHMS[alg];
-  return signBytes(hash, Buffer.from(input), { key: privateKey, ...own, ...options });
+  return signBytes(hash, Buffer.from(/** @type {string} */ (input)), { key: privateKey, ...own, ...options });
 }
 
-/** The same for the HS algorithms. */
+/**
+ * The same for the HS algorithms.
+ *
+ * @param {number} bits
+ * @param {string | Buffer} secret
+ * @param {string} input
+ */
 export const mac = (bits, secret, input) => createHmac(`sha${bits}`, secret).update(input).digest();
 
-/** Base64url of JSON, of a text or of bytes. */
-export const encoded = (value) => Buffer.from(isPlain(value) ? JSON.stringify(value) : value).toString("base64url");
-
-const isPlain = (value) => typeof value !== "string" && !Buffer.isBuffer(value);
+/**
+ * Base64url of JSON, of a text or of bytes.
+ *
+ * @param {unknown} value
+ */
+export const encoded = (value) =>
+  (Buffer.isBuffer(value) ? value : Buffer.from(typeof value === "string" ? value : JSON.stringify(value))).toString(
+    "base64url",
+  );
 
 /**
  * Starts an issuer.
  *
- * path: of its identifier. slash: whether the identifier ends in one.
- * identifier: instead of the one that address and path make.
- * document: where its metadata are, "openid-configuration" or "oauth-authorization-server".
- * metadata: members over the ordinary ones. jwksPath, keys, audience: as they say.
- * answers: { path: { status, headers, body } }, instead of the ordinary ones.
+ * @param {IssuerSettings} [settings]
  */
 export async function startIssuer(settings = {}) {
   const issuer = new Issuer(settings);
@@ -73,14 +172,21 @@ export async function startIssuer(settings = {}) {
   return issuer;
 }
 
-class Issuer {
-  /** The path of every request. */
+export class Issuer {
+  /**
+   * The path of every request.
+   *
+   * @type {string[]}
+   */
   requests = [];
+  /** Its address, the same for good once it has listened. */
+  url = "";
   /** How many milliseconds each answer takes. */
   delay = 0;
   #mode = "up";
-  #server;
+  #server = this.#serving();
 
+  /** @param {IssuerSettings} settings */
   constructor({
     path = "",
     slash = false,
@@ -89,14 +195,25 @@ class Issuer {
     metadata = {},
     jwksPath = "/keys",
     keys = [],
-    audience,
+    audience = "",
     answers = {},
   }) {
-    Object.assign(this, { path, slash, identifier, document, metadata, keys, audience, answers });
+    this.path = path;
+    this.slash = slash;
+    this.identifier = identifier;
+    this.document = document;
+    this.metadata = metadata;
+    this.keys = keys;
+    this.audience = audience;
+    this.answers = answers;
     this.jwksPath = `${path}${jwksPath}`;
   }
 
-  /** What it does from now on: answers, ends the connection, answers 500, or never answers. */
+  /**
+   * What it does from now on: answers ("up"), ends the connection ("reset"), answers "500", or never answers ("hang").
+   *
+   * @param {string} mode
+   */
   set mode(mode) {
     if (!MODES.includes(mode)) throw new TypeError(`unknown mode: ${mode}`);
     this.#mode = mode;
@@ -128,7 +245,13 @@ class Issuer {
 
   // --- Tokens -------------------------------------------------------------
 
-  header(key = this.keys[0], alg = key.alg) {
+  /** The key that signs where nothing else is said: the first that it has. */
+  get key() {
+    return /** @type {Key} */ (this.keys[0]);
+  }
+
+  /** @param {Pick<SigningKey, "alg" | "kid">} [key] */
+  header(key = this.key, alg = key.alg) {
     return { alg, typ: "JWT", kid: key.kid };
   }
 
@@ -145,19 +268,19 @@ class Issuer {
   }
 
   /**
-   * A token: a sound one, but for what is asked.
+   * A token.
    *
-   * header, claims: members over the ordinary ones (undefined takes one away), or the JSON text itself, or bytes.
-   * key, alg: what signs. sign: instead, the signature's bytes of the signed text.
-   * encode: { header, claims, signature }, each a function from its base64url to what is sent, and signed, instead.
+   * @param {TokenSettings} [settings]
    */
-  token({ key = this.keys[0], alg = key.alg, header = {}, claims = {}, sign, encode = {} } = {}) {
+  token({ key = this.key, alg = key.alg, header = {}, claims = {}, sign, encode = {} } = {}) {
+    /** @type {(name: keyof typeof encode, ordinary: object, given: Part) => string} */
     const part = (name, ordinary, given) => {
-      const text = encoded(isPlain(given) ? { ...ordinary, ...given } : given);
+      const isPlain = typeof given !== "string" && !Buffer.isBuffer(given);
+      const text = encoded(isPlain ? { ...ordinary, ...given } : given);
       return encode[name]?.(text) ?? text;
     };
     const input = `${part("header", this.header(key, alg), header)}.${part("claims", this.claims(), claims)}`;
-    const bytes = sign ? sign(input) : signature(alg, key.privateKey, input);
+    const bytes = sign ? sign(input) : signature(alg, /** @type {KeyObject} */ (key.privateKey), input);
     return `${input}.${part("signature", {}, bytes)}`;
   }
 
@@ -165,26 +288,27 @@ class Issuer {
 
   /** Listens, on the port that it ever had. */
   async open() {
-    const port = this.url ? Number(new URL(this.url).port) : 0;
-    this.#server = createServer({ keepAliveTimeout: 120_000 }, (request, response) => this.#serve(request, response));
-    this.#server.listen(port, "127.0.0.1");
-    await once(this.#server, "listening");
-    this.url = `http://127.0.0.1:${this.#server.address().port}`;
+    this.#server = this.#serving();
+    this.url = await listening(this.#server, this.url ? Number(new URL(this.url).port) : 0);
   }
 
   async close() {
-    if (!this.#server?.listening) return;
-    this.#server.close();
-    this.#server.closeAllConnections();
-    await once(this.#server, "close");
+    if (this.#server.listening) await closeServer(this.#server);
   }
 
-  #serve(request, response) {
-    this.requests.push(request.url);
-    if (this.delay) return setTimeout(() => this.#answer(request, response), this.delay);
-    return this.#answer(request, response);
+  #serving() {
+    return createServer({ keepAliveTimeout: 120_000 }, (incoming, response) => {
+      const request = /** @type {Request} */ (incoming);
+      this.requests.push(request.url);
+      if (this.delay) return void setTimeout(() => this.#answer(request, response), this.delay);
+      return void this.#answer(request, response);
+    });
   }
 
+  /**
+   * @param {Request} request
+   * @param {ServerResponse} response
+   */
   #answer(request, response) {
     if (this.#mode === "hang") return undefined;
     if (this.#mode === "reset") return request.socket.resetAndDestroy();
@@ -199,13 +323,23 @@ class Issuer {
   }
 }
 
+/**
+ * @param {ServerResponse} response
+ * @param {object} body
+ */
 function json(response, body) {
   response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(body));
 }
 
-/** The forms in which a public key lies about, each of which a careless server might take for a shared secret. */
+/**
+ * The forms in which a public key lies about, each of which a careless server might take for a shared secret.
+ *
+ * @param {Pick<Key, "publicKey" | "jwk">} key
+ * @param {Pick<Key, "jwk">[]} keys the set that it is published in
+ * @returns {{ [form: string]: string | Buffer }}
+ */
 export function publicForms({ publicKey, jwk }, keys) {
-  const pem = publicKey.export({ type: "spki", format: "pem" });
+  const pem = /** @type {string} */ (publicKey.export({ type: "spki", format: "pem" }));
   return {
     "the PEM": pem,
     "the PEM without its last line end": pem.trimEnd(),

@@ -16,13 +16,18 @@ export function sections() {
       examples: [...text.matchAll(/^```json\n(.*?)^```/gms)].flatMap(([, lines]) => lines.trim().split("\n")),
       members: new Set(membersOf(text)),
     }));
-  const common = all.find(({ title }) => title === "Every line").members;
+  const common = all.find(({ title }) => title === "Every line")?.members;
+  if (!common) throw new Error("docs/logs.md does not say what stands on every line");
   return all
     .filter(({ examples }) => examples.length > 0)
     .map((section) => ({ ...section, own: section.members, members: section.members.union(common) }));
 }
 
-/** The names in the first column of the tables whose head says `member`. */
+/**
+ * The names in the first column of the tables whose head says `member`.
+ *
+ * @param {string} text
+ */
 function membersOf(text) {
   return [...text.matchAll(/^\| member \|.*\n\|[-|]+\n((?:\|.*\n)+)/gm)].flatMap(([, rows]) =>
     rows
@@ -32,8 +37,13 @@ function membersOf(text) {
   );
 }
 
-/** Whatever of `lines`, parsed, is not on the page. */
+/**
+ * Whatever of `lines`, parsed, is not on the page.
+ *
+ * @param {import("./broker.mjs").LogLine[]} lines
+ */
 export function undocumented(lines) {
+  /** @type {Map<string, Set<string>>} */
   const known = new Map();
   for (const { examples, members } of sections()) {
     for (const example of examples) known.set(JSON.parse(example).event, members);
@@ -49,6 +59,7 @@ export function undocumented(lines) {
 
 /** Every event that the code writes, by what stands behind the word: in Rust, and in JavaScript. */
 export function eventsInCode() {
+  /** @type {Set<string>} */
   const events = new Set();
   for (const entry of readdirSync(join(root, "src"), { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name);

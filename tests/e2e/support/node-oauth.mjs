@@ -1,66 +1,88 @@
 // An authorization server and an API on @node-oauth/oauth2-server, with a model in memory.
 
 import { createServer } from "node:http";
+import { text } from "node:stream/consumers";
 import OAuth2Server from "@node-oauth/oauth2-server";
+import { closeServer, listening } from "./servers.mjs";
 import { send } from "./upstream.mjs";
+
+/** @import { Client, PasswordModel, RefreshTokenModel, ClientCredentialsModel, Token, User } from "@node-oauth/oauth2-server" */
 
 const { Request, Response } = OAuth2Server;
 
 /**
+ * The clients and people of a server.
+ *
+ * @typedef {object} Clientele
+ * @property {{ id: string, secret: string, grant: string, lifetime: number }[]} clients whose grant is password (with
+ *   refresh) or client_credentials; how many seconds an access token lives
+ * @property {{ username: string, password: string }[]} users
+ */
+
+/**
  * Starts it.
  *
- * clients: [{ id, secret, grant, lifetime }]   // grant: password (with refresh) or client_credentials; seconds
- * users: [{ username, password }]
+ * @param {Clientele} clientele
  */
 export async function startNodeOauth({ clients, users }) {
   const model = new Model(clients, users);
   const oauth = new OAuth2Server({ model });
 
   const server = createServer({ keepAliveTimeout: 120_000 }, async (incoming, outgoing) => {
-    const body = await readAll(incoming);
+    const body = await text(incoming);
     const form = incoming.headers["content-type"]?.startsWith("application/x-www-form-urlencoded");
-    const { pathname, searchParams } = new URL(incoming.url, "http://server");
+    const { pathname, searchParams } = new URL(incoming.url ?? "", "http://server");
     const request = new Request({
-      headers: incoming.headers,
-      method: incoming.method,
+      headers: /** @type {{ [name: string]: string }} */ (incoming.headers),
+      method: incoming.method ?? "",
       query: Object.fromEntries(searchParams),
       body: form ? Object.fromEntries(new URLSearchParams(body)) : {},
     });
     const response = new Response();
+    /** @type {(status: number, json: object) => void} */
     const answer = (status, json) => send(outgoing, { status, headers: response.headers, body: json });
     try {
       if (pathname === "/oauth/token") {
         await oauth.token(request, response);
-        return answer(response.status, response.body);
+        return answer(response.status ?? 0, response.body);
       }
       const { user } = await oauth.authenticate(request, response);
       if (pathname === "/api/me") return answer(200, { user: user.username ?? null });
       if (pathname === "/api/orders") return answer(201, { user: user.username ?? null, order: JSON.parse(body) });
       return answer(404, {});
     } catch (error) {
-      return answer(error.code ?? 500, response.body ?? { error: error.name, error_description: error.message });
+      const { code = 500, name, message } = /** @type {Error & { code?: number }} */ (error);
+      return answer(code, response.body ?? { error: name, error_description: message });
     }
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
-    url: `http://127.0.0.1:${server.address().port}`,
+    url: await listening(server),
     tokenPath: "/oauth/token",
+    /** @param {{ token: string }} which */
     revoke: async ({ token }) => model.revoke(token),
-    stop: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    stop: () => closeServer(server),
   };
 }
 
-/** What the library asks for: who the clients and users are, and a store of tokens. */
+/**
+ * What the library asks for: who the clients and users are, and a store of tokens.
+ *
+ * @implements {PasswordModel}
+ * @implements {RefreshTokenModel}
+ * @implements {ClientCredentialsModel}
+ */
 class Model {
   #clients;
   #users;
+  /** @type {Map<string, Token>} */
   #byAccessToken = new Map();
+  /** @type {Map<string, any>} */
   #byRefreshToken = new Map();
 
+  /**
+   * @param {Clientele["clients"]} clients
+   * @param {Clientele["users"]} users
+   */
   constructor(clients, users) {
     this.#users = users;
     this.#clients = clients.map(({ id, secret, grant, lifetime }) => ({
@@ -71,10 +93,18 @@ class Model {
     }));
   }
 
+  /**
+   * @param {string} id
+   * @param {string} secret
+   */
   async getClient(id, secret) {
     return this.#clients.find((client) => client.id === id && client.secret === secret);
   }
 
+  /**
+   * @param {string} username
+   * @param {string} password
+   */
   async getUser(username, password) {
     return this.#users.find((user) => user.username === username && user.password === password);
   }
@@ -84,6 +114,11 @@ class Model {
     return {};
   }
 
+  /**
+   * @param {Token} token
+   * @param {Client} client
+   * @param {User} user
+   */
   async saveToken(token, client, user) {
     const saved = { ...token, client, user };
     this.#byAccessToken.set(saved.accessToken, saved);
@@ -91,29 +126,33 @@ class Model {
     return saved;
   }
 
+  /** @param {string} token */
   async getAccessToken(token) {
     return this.#byAccessToken.get(token);
   }
 
+  /** @param {string} token */
   async getRefreshToken(token) {
     return this.#byRefreshToken.get(token);
   }
 
-  /** Called by the library for the refresh token that a new one takes the place of. */
+  /**
+   * Called by the library for the refresh token that a new one takes the place of.
+   *
+   * @param {{ refreshToken?: string }} token
+   */
   async revokeToken({ refreshToken }) {
-    return this.#byRefreshToken.delete(refreshToken);
+    return this.#byRefreshToken.delete(refreshToken ?? "");
   }
 
-  /** Ends a token; with a refresh token its access token, and not the other way round. */
+  /**
+   * Ends a token; with a refresh token its access token, and not the other way round.
+   *
+   * @param {string} token
+   */
   revoke(token) {
     const { accessToken = token } = this.#byRefreshToken.get(token) ?? {};
     this.#byRefreshToken.delete(token);
     this.#byAccessToken.delete(accessToken);
   }
-}
-
-async function readAll(request) {
-  let text = "";
-  for await (const chunk of request.setEncoding("utf8")) text += chunk;
-  return text;
 }

@@ -5,12 +5,15 @@ import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { buffer, text } from "node:stream/consumers";
-import { createServer } from "node:http";
+import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
+import { endWithThis } from "../../../scripts/processes.mjs";
 import { ensurePython } from "../../../scripts/python.mjs";
-import { closeServer, listen } from "../../../sandbox/provider.mjs";
 
+/** @import { Broker } from "./broker.mjs" */
+/** @import { Answer } from "./client.mjs" */
+
+/** @param {string} path */
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 const DOCUMENT = at("../../../docs/openapi.yaml");
@@ -18,10 +21,20 @@ const DOCUMENT = at("../../../docs/openapi.yaml");
 /** How many requests schemathesis draws for each operation, and from which seed. */
 const { PORTEIRO_OPENAPI_EXAMPLES: EXAMPLES, PORTEIRO_OPENAPI_SEED: SEED } = process.env;
 
-/** The document, once it is known to be valid OpenAPI. */
+/**
+ * The document, once it is known to be valid OpenAPI.
+ *
+ * @returns {Promise<any>}
+ */
 export const readDocument = async () => JSON.parse(await python(["read", DOCUMENT]));
 
-/** What is wrong with each of `answers`, `{ operation, answer }`; null where nothing is. */
+/**
+ * What is wrong with each of `answers`; null where nothing is.
+ *
+ * @param {Pick<Broker, "url">} broker
+ * @param {{ operation: string, answer: Pick<Answer, "status" | "rawHeaders" | "text"> }[]} answers
+ * @returns {Promise<(string | null)[]>}
+ */
 export async function faultsOf(broker, answers) {
   const told = answers.map(({ operation, answer: { status, rawHeaders: headers, text: body } }) => ({
     operation,
@@ -33,6 +46,11 @@ export async function faultsOf(broker, answers) {
   return JSON.parse(await python(["check", DOCUMENT], JSON.stringify(told)));
 }
 
+/**
+ * What a command of document.py prints.
+ *
+ * @param {string[]} args
+ */
 async function python(args, input = "") {
   const { code, out, error } = await run(await ensurePython(), [at("openapi/document.py"), ...args], { input });
   if (code !== 0) throw new Error(`document.py ${args[0]} ended with ${code}:\n${error}`);
@@ -40,9 +58,13 @@ async function python(args, input = "") {
 }
 
 /**
- * Lets schemathesis call `broker`, by `document` or the one in docs/, with `options`.
- * Gives whether it found nothing, what it said, and the statuses that each operation
- * answered: { found, said, statuses: { "GET /healthz": Set } }.
+ * Lets schemathesis call `broker`. Gives whether it found something, what it said, and the
+ * statuses that each operation answered: { found, said, statuses: { "GET /healthz": Set } }.
+ *
+ * @param {Pick<Broker, "url" | "vars">} broker
+ * @param {{ [name: string]: string }} env
+ * @param {{ document?: object, options?: string[] }} [changes] another document than the one in docs/, and options of the
+ *   command line
  */
 export async function schemathesis(broker, env, { document, options = [] } = {}) {
   const folder = await mkdtemp(join(tmpdir(), "porteiro-openapi-"));
@@ -69,62 +91,43 @@ export async function schemathesis(broker, env, { document, options = [] } = {})
       { cwd: folder, env },
     );
     // 1 is what was found; anything else, that it did not run.
-    if (code > 1) throw new Error(`schemathesis ended with ${code}:\n${out}${error}`);
+    if (code !== 0 && code !== 1) throw new Error(`schemathesis ended with ${code}:\n${out}${error}`);
     return { found: code === 1, said: out, statuses: statusesOf(await readFile(report, "utf8")) };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
+/** @param {string} report */
 function statusesOf(report) {
+  /** @type {{ [operation: string]: Set<number> }} */
   const statuses = {};
   for (const line of report.split("\n").filter(Boolean)) {
     const { label, interactions } = JSON.parse(line).ScenarioFinished?.recorder ?? {};
-    for (const { response } of Object.values(interactions ?? {})) {
+    /** @type {{ response?: { status_code: number } }[]} */
+    const all = Object.values(interactions ?? {});
+    for (const { response } of all) {
       if (response) (statuses[label] ??= new Set()).add(response.status_code);
     }
   }
   return statuses;
 }
 
+/**
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ input?: string, cwd?: string, env?: { [name: string]: string } }} [options]
+ */
 async function run(command, args, { input = "", cwd, env } = {}) {
-  const child = spawn(command, args, {
-    cwd,
-    env: { PATH: process.env.PATH, HOME: tmpdir(), PYTHONDONTWRITEBYTECODE: "1", ...env },
-  });
+  const child = endWithThis(
+    spawn(command, args, {
+      cwd,
+      env: { PATH: process.env.PATH, HOME: tmpdir(), PYTHONDONTWRITEBYTECODE: "1", ...env },
+    }),
+  );
+  /** @type {Promise<number | null>} */
   const ended = new Promise((resolve, reject) => child.once("close", resolve).once("error", reject));
-  running.add(child);
-  ended.finally(() => running.delete(child)).catch(() => {});
   child.stdin.on("error", () => {}).end(input);
   const [code, out, error] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
   return { code, out, error };
 }
-
-/**
- * Provider, receiver and API in one, which take whatever comes: made-up requests have
- * made-up addresses. `people` are those who can sign in, by name; the receiver wants no
- * event, so that there are some that failed.
- */
-export async function startAnything(people) {
-  const server = createServer(async (request, response) => {
-    const body = await buffer(request);
-    const send = (status, value) =>
-      response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(value));
-    if (request.url === "/inbox") return send(410, {});
-    if (request.url !== "/token") return send(200, { took: body.length });
-    const { username, password } = Object.fromEntries(new URLSearchParams(String(body)));
-    if (!username || people[username] !== password) return send(400, { error: "invalid_grant" });
-    send(200, {
-      access_token: "an-access-token",
-      token_type: "Bearer",
-      expires_in: 3600,
-      refresh_token: "a-refresh-token",
-    });
-  });
-  await listen(server, 0);
-  return { url: `http://127.0.0.1:${server.address().port}`, close: () => closeServer(server) };
-}
-
-// Nothing outlives the tests.
-const running = new Set();
-process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));

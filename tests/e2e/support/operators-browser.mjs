@@ -4,10 +4,34 @@ import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 import { ensureChromium } from "../../../scripts/chromium.mjs";
 
-/** Presses a button `times` times at once, whatever it says of itself. */
+/** @import { Browser, Locator } from "playwright-core" */
+
+/** @typedef {typeof window & { violations: string[] }} Watched */
+
+/**
+ * How the page is opened.
+ *
+ * @typedef {object} PageSettings
+ * @property {number} [time] a clock that stands at this instant until it is moved
+ * @property {number} [width]
+ * @property {number} [height]
+ * @property {"light" | "dark"} [colorScheme]
+ * @property {"no-preference" | "reduce"} [reducedMotion]
+ * @property {string} [hash] what the address has behind #
+ * @property {string | null} [waitFor] what is waited for, the first row where absent; null: nothing
+ */
+
+/** @typedef {Awaited<ReturnType<typeof openPage>>} Opened */
+
+/**
+ * Presses a button `times` times at once, whatever it says of itself.
+ *
+ * @param {Locator} button
+ * @param {number} times
+ */
 export const pressHard = (button, times) =>
   button.evaluate((node, count) => {
-    for (let i = 0; i < count; i += 1) node.click();
+    for (let i = 0; i < count; i += 1) /** @type {HTMLElement} */ (node).click();
   }, times);
 
 /** Starts the browser: it knows no address but this machine's. */
@@ -24,12 +48,10 @@ export const startBrowser = async () =>
 /**
  * Opens the page at `url` in a fresh profile, signed in with `key`.
  *
- * settings: {
- *   time,       // a clock that stands at this instant until it is moved
- *   width, height, colorScheme, reducedMotion,
- *   hash,       // what the address has behind #
- *   waitFor,    // what is waited for, the first row where absent; null: nothing
- * }
+ * @param {Browser} browser
+ * @param {string} url
+ * @param {string | null} key
+ * @param {PageSettings} [settings]
  */
 export async function openPage(browser, url, key, settings = {}) {
   const {
@@ -50,6 +72,7 @@ export async function openPage(browser, url, key, settings = {}) {
     ...(key === null ? {} : { httpCredentials: { username: "operator", password: key } }),
   });
   const page = await context.newPage();
+  /** @type {string[]} */
   const faults = [];
   page.on("pageerror", (error) => faults.push(String(error)));
   page.on("console", (message) => {
@@ -58,9 +81,10 @@ export async function openPage(browser, url, key, settings = {}) {
       faults.push(message.text());
   });
   await page.addInitScript(() => {
-    window.violations = [];
+    const watched = /** @type {Watched} */ (window);
+    watched.violations = [];
     document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) =>
-      window.violations.push(`${violatedDirective} ${blockedURI}`),
+      watched.violations.push(`${violatedDirective} ${blockedURI}`),
     );
   });
   if (time !== undefined) {
@@ -72,19 +96,22 @@ export async function openPage(browser, url, key, settings = {}) {
   if (waitFor) await page.locator(waitFor).first().waitFor();
   return {
     page,
+    /** @param {string} id */
     row: (id) => page.locator(`.row[data-id="${id}"]`),
-    ids: () => page.locator(".row").evaluateAll((rows) => rows.map((row) => row.dataset.id)),
+    ids: () => page.locator(".row").evaluateAll((rows) => rows.map((row) => row.getAttribute("data-id"))),
+    /** @param {string | RegExp} text */
     end: (text) => page.locator("#end").getByText(text).waitFor(),
+    /** @param {string | RegExp} text */
     said: (text) => page.locator("#said").getByText(text).waitFor({ state: "attached" }),
     /** What has the focus: its accessible name, or its tag. */
     focused: () =>
       page.evaluate(
         () =>
-          document.activeElement.ariaLabel || document.activeElement.textContent || document.activeElement.localName,
+          document.activeElement?.ariaLabel || document.activeElement?.textContent || document.activeElement?.localName,
       ),
     /** Ends it, and holds it to have made no fault. */
     async close() {
-      assert.deepEqual([...faults, ...(await page.evaluate(() => window.violations))], []);
+      assert.deepEqual([...faults, ...(await page.evaluate(() => /** @type {Watched} */ (window).violations))], []);
       await context.close();
     },
   };

@@ -7,9 +7,12 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
+/** @param {number} ms from noon */
 const at = (ms) => rfc3339(NOON + ms);
+/** @type {(age: number, length: number) => { obtained_at: string, expires_at: string }} */
 const life = (age, length) => ({ obtained_at: at(-age), expires_at: at(length - age) });
 const NONE = { obtained_at: null, expires_at: null };
+/** @type {(code: string, age: number) => { last_error: { code: string, at: string } }} */
 const failed = (code, age) => ({ last_error: { code, at: at(-age) } });
 
 export const house = () => [

@@ -6,7 +6,54 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { closeServer, listening } from "./servers.mjs";
 
+/** @import { OutgoingHttpHeaders, ServerResponse } from "node:http" */
+/** @import { Request } from "./servers.mjs" */
+
+/**
+ * A connection as the interface tells of it.
+ *
+ * @typedef {object} Entry
+ * @property {string} id
+ * @property {string | null} provider
+ * @property {string | null} grant
+ * @property {string | null} subject
+ * @property {string} source
+ * @property {string} state
+ * @property {string | null} obtained_at
+ * @property {string | null} expires_at
+ * @property {number} grants
+ * @property {{ code: string, at: string } | null} last_error
+ * @property {string | null} retry_at
+ * @property {string | null} sealing_key
+ * @property {{ pending: number, failed: number } | null} webhooks
+ */
+
+/**
+ * An event as the interface lists it.
+ *
+ * @typedef {object} OperatorEvent
+ * @property {string} id
+ * @property {string} state
+ * @property {string} accepted_at
+ * @property {number} attempts
+ * @property {string | null} outcome
+ * @property {number | null} status
+ * @property {string | null} next_at
+ */
+
+/**
+ * What happens to a request instead: a problem, other bytes, no answer; and all of it once `hold` is over.
+ *
+ * @typedef {Partial<Problem> & { hold?: Promise<unknown>, raw?: string | Buffer, destroy?: boolean }} Instead
+ */
+
+/** @typedef {{ status: number, code: string, title: string, detail: string }} Problem */
+
+/** @typedef {Awaited<ReturnType<typeof startOperators>>} Operators */
+
+/** @type {{ [name: string]: [file: string, type: string] }} */
 const FILES = {
   "": ["index.html", "text/html; charset=utf-8"],
   "page.css": ["page.css", "text/css; charset=utf-8"],
@@ -19,9 +66,16 @@ const POLICY =
 export const NOON = Date.parse("2026-11-22T15:03:20Z");
 const MINUTE = 60_000;
 
+/** @param {number} ms */
 export const rfc3339 = (ms) => new Date(ms).toISOString().replace(".000Z", "Z");
 
-/** An entry as the interface gives it: ready, with 12 minutes of an hour's token gone. */
+/**
+ * An entry as the interface gives it: ready, with 12 minutes of an hour's token gone.
+ *
+ * @param {string} id
+ * @param {Partial<Entry>} [members]
+ * @returns {Entry}
+ */
 export const entryOf = (id, members) => ({
   id,
   provider: "custom",
@@ -39,7 +93,13 @@ export const entryOf = (id, members) => ({
   ...members,
 });
 
-/** An event as the interface lists it. */
+/**
+ * An event as the interface lists it.
+ *
+ * @param {number} n
+ * @param {Partial<OperatorEvent>} [members]
+ * @returns {OperatorEvent}
+ */
 export const eventOf = (n, members) => ({
   id: `msg_${String(n).padStart(32, "0")}`,
   state: "failed",
@@ -54,20 +114,30 @@ export const eventOf = (n, members) => ({
 /**
  * Starts one.
  *
- * entries: what it has, as entryOf gives it.
- * events: { connection: [event…] }.
- * base: the path before /admin/.
- * now: the clock of its answers; null leaves the field Date out.
+ * @param {object} [settings]
+ * @param {Entry[]} [settings.entries] what it has
+ * @param {{ [connection: string]: OperatorEvent[] }} [settings.events]
+ * @param {string} [settings.base] the path before /admin/
+ * @param {() => number | null} [settings.now] the clock of its answers; null leaves the field Date out
  */
 export async function startOperators({ entries = [], events = {}, base = "", now = () => NOON } = {}) {
   const operators = {
     key: "operators-key-0123456789",
     entries: new Map(entries.map((entry) => [entry.id, entry])),
     events,
-    /** Every request that proved the operator: "GET connections?limit=100". */
+    /**
+     * Every request that proved the operator: "GET connections?limit=100".
+     *
+     * @type {string[]}
+     */
     requests: [],
+    /** @type {string[]} */
     unexpected: [],
-    /** How a refresh ends: given the entry, changes it or gives a problem. */
+    /**
+     * How a refresh ends: changes the entry, or gives a problem.
+     *
+     * @type {(entry: Entry) => Problem | undefined | void}
+     */
     refresh: (entry) =>
       void Object.assign(entry, {
         state: "ready",
@@ -76,30 +146,47 @@ export async function startOperators({ entries = [], events = {}, base = "", now
         retry_at: null,
         grants: entry.grants + 1,
       }),
-    /** What happens to requests instead, as [pattern, { status, code, …, hold, raw, destroy }] while it is there. */
+    /**
+     * What happens to requests instead, by a pattern of their text, while it is there.
+     *
+     * @type {Map<RegExp, Instead>}
+     */
     instead: new Map(),
     /** Refuses connections, or takes them again. */
     isAway: false,
-    /** How many answers were under way at once, at most, by "METHOD path". */
+    /**
+     * How many answers are under way, and were at most at once, by "METHOD path".
+     *
+     * @type {Map<string, { now: number, most: number }>}
+     */
     atOnce: new Map(),
     verify() {
       assert.deepEqual(this.unexpected.splice(0), []);
     },
-    /** Those requests whose text `pattern` matches. */
+    origin: "",
+    /** The address of the page. */
+    url: "",
+    /**
+     * Those requests whose text `pattern` matches.
+     *
+     * @param {RegExp} pattern
+     */
     asked: (pattern) => operators.requests.filter((text) => pattern.test(text)),
-    /** Lets requests that `pattern` matches be answered with `what`, until the function that it gives is called. */
+    /**
+     * Lets requests that `pattern` matches be answered with `what`, until the function that it gives is called.
+     *
+     * @param {RegExp} pattern
+     * @param {Instead} what
+     */
     answer(pattern, what) {
       operators.instead.set(pattern, what);
       return () => operators.instead.delete(pattern);
     },
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    close: () => closeServer(server),
   };
 
-  const server = createServer((request, response) => {
+  const server = createServer((incoming, response) => {
+    const request = /** @type {Request} */ (incoming);
     if (operators.isAway) return request.socket.destroy();
     serve(request, response).catch((error) => {
       if (request.socket.destroyed) return;
@@ -108,6 +195,12 @@ export async function startOperators({ entries = [], events = {}, base = "", now
     });
   });
 
+  /**
+   * @param {ServerResponse} response
+   * @param {number} status
+   * @param {any} [body] bytes, or what goes as JSON; a problem's id is added
+   * @param {OutgoingHttpHeaders} [fields]
+   */
   function send(response, status, body, fields = {}) {
     const id = randomBytes(16).toString("hex");
     const at = now();
@@ -126,10 +219,22 @@ export async function startOperators({ entries = [], events = {}, base = "", now
     response.end(text);
   }
 
-  const problem = (response, status, code, title, detail, fields) =>
+  /** @type {(response: ServerResponse, problem: Problem, fields?: OutgoingHttpHeaders) => void} */
+  const problem = (response, { status, code, title, detail }, fields) =>
     send(response, status, { type: `${base}/problems/${code}`, title, status, code, detail }, fields);
-  const notFound = (response) => problem(response, 404, "not_found", "Not found", "There is nothing at this address.");
+  /** @type {(status: number, code: string, title: string, detail: string) => Problem} */
+  const problemOf = (status, code, title, detail) => ({ status, code, title, detail });
+  /** @param {ServerResponse} response */
+  const notFound = (response) =>
+    problem(response, problemOf(404, "not_found", "Not found", "There is nothing at this address."));
+  /** @param {ServerResponse} response */
+  const badRequest = (response) =>
+    problem(response, problemOf(400, "bad_request", "Bad request", "The request cannot be passed on as it is."));
 
+  /**
+   * @param {Request} request
+   * @param {ServerResponse} response
+   */
   async function serve(request, response) {
     const url = new URL(request.url, "http://x");
     if (!url.pathname.startsWith(`${base}/admin/`)) {
@@ -143,21 +248,25 @@ export async function startOperators({ entries = [], events = {}, base = "", now
     if (password !== operators.key) {
       return problem(
         response,
-        401,
-        "caller_unauthenticated",
-        "Caller not authenticated",
-        "The request does not prove who makes it.",
-        {
-          "WWW-Authenticate": ['Bearer realm="porteiro"', 'Basic realm="porteiro", charset="UTF-8"'],
-        },
+        problemOf(
+          401,
+          "caller_unauthenticated",
+          "Caller not authenticated",
+          "The request does not prove who makes it.",
+        ),
+        { "WWW-Authenticate": ['Bearer realm="porteiro"', 'Basic realm="porteiro", charset="UTF-8"'] },
       );
     }
     const { "sec-fetch-site": site, origin } = request.headers;
     const isOwn =
       [undefined, "none", "same-origin"].includes(site) &&
       [undefined, `http://${request.headers.host}`].includes(origin);
-    if (!isOwn)
-      return problem(response, 403, "cross_site_request", "Cross-site request", "The request comes from elsewhere.");
+    if (!isOwn) {
+      return problem(
+        response,
+        problemOf(403, "cross_site_request", "Cross-site request", "The request comes from elsewhere."),
+      );
+    }
     const path = url.pathname.slice(`${base}/admin/`.length);
     const file = FILES[path];
     if (file) {
@@ -166,38 +275,56 @@ export async function startOperators({ entries = [], events = {}, base = "", now
     }
     const text = `${request.method} ${path}${url.search}`;
     operators.requests.push(text);
-    const under = (operators.atOnce.get(text)?.now ?? 0) + 1;
-    operators.atOnce.set(text, { now: under, most: Math.max(under, operators.atOnce.get(text)?.most ?? 0) });
-    response.once("close", () => (operators.atOnce.get(text).now -= 1));
+    const count = operators.atOnce.get(text) ?? { now: 0, most: 0 };
+    operators.atOnce.set(text, count);
+    count.now += 1;
+    count.most = Math.max(count.most, count.now);
+    response.once("close", () => (count.now -= 1));
     for (const [pattern, what] of operators.instead) {
       if (!pattern.test(text)) continue;
       await what.hold;
       if (what.destroy) return request.socket.destroy();
       if (what.raw !== undefined)
         return send(response, what.status ?? 200, Buffer.from(what.raw), { "Content-Type": "text/html" });
-      if (what.status) return problem(response, what.status, what.code, what.title, what.detail);
+      if (what.status) return problem(response, /** @type {Problem} */ (what));
     }
     route(request, response, path.split("/").map(decodeURIComponent), url.searchParams, text);
   }
 
+  /**
+   * @param {Request} request
+   * @param {ServerResponse} response
+   * @param {string[]} path
+   * @param {URLSearchParams} query
+   * @param {string} text
+   */
   function route(request, response, [kind, id, ...rest], query, text) {
     const strange = () => {
       operators.unexpected.push(text);
       return notFound(response);
     };
+    /** @param {string[]} methods */
     const only = (...methods) => {
       if (methods.includes(request.method)) return true;
       operators.unexpected.push(text);
-      problem(response, 405, "method_not_allowed", "Method not allowed", "This address does not know the method.", {
-        Allow: methods.join(", "),
-      });
+      const refused = problemOf(
+        405,
+        "method_not_allowed",
+        "Method not allowed",
+        "This address does not know the method.",
+      );
+      problem(response, refused, { Allow: methods.join(", ") });
       return false;
     };
     if (kind !== "connections") return strange();
     if (id === undefined) return only("GET") && list(response, query, text);
     const entry = operators.entries.get(id);
-    if (!entry)
-      return problem(response, 404, "unknown_connection", "Unknown connection", "No connection has this name.");
+    if (!entry) {
+      return problem(
+        response,
+        problemOf(404, "unknown_connection", "Unknown connection", "No connection has this name."),
+      );
+    }
     if (!rest.length) {
       if (!only("GET", "DELETE")) return undefined;
       if (request.method === "GET") return send(response, 200, entry);
@@ -210,9 +337,7 @@ export async function startOperators({ entries = [], events = {}, base = "", now
       if (!only("POST")) return undefined;
       if (entry.subject !== "service") return strange();
       const failed = operators.refresh(entry);
-      return failed
-        ? problem(response, failed.status, failed.code, failed.title, failed.detail)
-        : send(response, 200, entry);
+      return failed ? problem(response, failed) : send(response, 200, entry);
     }
     if (rest.length === 1 && what === "token") {
       if (!only("DELETE")) return undefined;
@@ -239,6 +364,11 @@ export async function startOperators({ entries = [], events = {}, base = "", now
     return send(response, 202);
   }
 
+  /**
+   * @param {ServerResponse} response
+   * @param {URLSearchParams} query
+   * @param {string} text
+   */
   function list(response, query, text) {
     const known = ["after", "limit", "q"];
     const limit = Number(query.get("limit") ?? 100);
@@ -248,7 +378,7 @@ export async function startOperators({ entries = [], events = {}, base = "", now
       query.get("after") === ""
     ) {
       operators.unexpected.push(text);
-      return problem(response, 400, "bad_request", "Bad request", "The request cannot be passed on as it is.");
+      return badRequest(response);
     }
     const after = query.get("after");
     const ids = [...operators.entries.keys()]
@@ -261,20 +391,25 @@ export async function startOperators({ entries = [], events = {}, base = "", now
     });
   }
 
+  /**
+   * @param {ServerResponse} response
+   * @param {OperatorEvent[]} events
+   * @param {URLSearchParams} query
+   * @param {string} text
+   */
   function listEvents(response, events, query, text) {
-    const state = query.get("state");
+    const state = query.get("state") ?? "";
     const from = Number(query.get("after") ?? 0);
     if (!["failed", "pending"].includes(state) || !Number.isInteger(from)) {
       operators.unexpected.push(text);
-      return problem(response, 400, "bad_request", "Bad request", "The request cannot be passed on as it is.");
+      return badRequest(response);
     }
     const some = events.filter((event) => event.state === state);
     const end = from + 100;
     return send(response, 200, { webhooks: some.slice(from, end), next: some.length > end ? String(end) : null });
   }
 
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  operators.origin = `http://127.0.0.1:${server.address().port}`;
+  operators.origin = await listening(server);
   operators.url = `${operators.origin}${base}/admin/`;
   return operators;
 }

@@ -6,17 +6,37 @@ import { randomBytes } from "node:crypto";
 import { assertStatus } from "./assertions.mjs";
 import { ORIGIN } from "./broker.mjs";
 
+/** @import { Broker } from "./broker.mjs" */
+/** @import { Answer, CallOptions } from "./client.mjs" */
+/** @import { Connection } from "./upstream.mjs" */
+
+/**
+ * What a person needs of a broker: it may be reached in another way.
+ *
+ * @typedef {Pick<Broker, "vars" | "call">} Reached
+ */
+
+/** @typedef {CallOptions & { cookie?: string, headers?: { [name: string]: string } }} PersonOptions */
+
 export const COOKIE = "__Host-Http-porteiro";
 
 /** The cookie's attributes, in lower case and order. */
 export const STRICT = ["httponly", "path=/", "samesite=strict", "secure"];
 export const CROSS_SITE = ["httponly", "partitioned", "path=/", "samesite=none", "secure"];
 
-/** The values of the Set-Cookie fields of `answer`. */
+/**
+ * The values of the Set-Cookie fields of `answer`.
+ *
+ * @param {Pick<Answer, "rawHeaders">} answer
+ */
 export const setCookies = ({ rawHeaders }) =>
   rawHeaders.filter(([name]) => name.toLowerCase() === "set-cookie").map(([, value]) => value);
 
-/** The one cookie that `answer` sets: { name, value, attributes }. */
+/**
+ * The one cookie that `answer` sets.
+ *
+ * @param {Pick<Answer, "rawHeaders">} answer
+ */
 export function cookieOf(answer) {
   const all = setCookies(answer);
   assert.equal(all.length, 1, `Set-Cookie: ${JSON.stringify(all)}`);
@@ -29,7 +49,11 @@ export function cookieOf(answer) {
   };
 }
 
-/** The id of the session that `answer` begins or goes on with. */
+/**
+ * The id of the session that `answer` begins or goes on with.
+ *
+ * @param {Pick<Answer, "rawHeaders">} answer
+ */
 export function sessionIdOf(answer, attributes = STRICT) {
   const cookie = cookieOf(answer);
   assert.deepEqual([cookie.name, cookie.attributes], [COOKIE, attributes]);
@@ -37,7 +61,11 @@ export function sessionIdOf(answer, attributes = STRICT) {
   return cookie.value;
 }
 
-/** Holds an answer to say that nobody is signed in any more. */
+/**
+ * Holds an answer to say that nobody is signed in any more.
+ *
+ * @param {Pick<Answer, "rawHeaders">} answer
+ */
 export function assertCleared(answer, attributes = STRICT) {
   const cookie = cookieOf(answer);
   assert.deepEqual(cookie, { name: COOKIE, value: "", attributes: [...attributes, "max-age=0"].sort() });
@@ -62,7 +90,14 @@ export function newAddress() {
   return `198.18.${addresses >> 8}.${addresses & 255}`;
 }
 
-/** Sends a sign-in; `body` goes as JSON, or as it is where `options` say how. */
+/**
+ * Sends a sign-in; `body` goes as JSON, or as it is where `options` say how.
+ *
+ * @param {Reached} broker
+ * @param {string} id of the connection
+ * @param {unknown} body
+ * @param {PersonOptions & { address?: string }} [options]
+ */
 export function login(broker, id, body, { cookie, address = newAddress(), headers, ...options } = {}) {
   return broker.call(`${broker.vars.BASE_PATH ?? ""}/auth/${id}/login`, {
     method: "POST",
@@ -75,10 +110,19 @@ export function login(broker, id, body, { cookie, address = newAddress(), header
 }
 
 export class Person {
-  /** The id of the session, where there is one. */
+  /**
+   * The id of the session, where there is one.
+   *
+   * @type {string | undefined}
+   */
   cookie;
 
-  /** A person that all of `connections` know. */
+  /**
+   * A person that all of `connections` know.
+   *
+   * @param {Reached} broker
+   * @param {Pick<Connection, "addUser">[]} connections
+   */
   constructor(broker, ...connections) {
     this.broker = broker;
     this.name = newName();
@@ -95,20 +139,36 @@ export class Person {
     return { username: this.name, password: this.password };
   }
 
-  /** Sends a sign-in with the cookie, where there is one. */
+  /**
+   * Sends a sign-in with the cookie, where there is one.
+   *
+   * @param {Pick<Connection, "id">} connection
+   * @param {Omit<PersonOptions, "body"> & { body?: unknown, address?: string }} [options]
+   */
   login(connection, { body = this.credentials, ...options } = {}) {
     return login(this.broker, connection.id, body, { address: this.address, cookie: this.cookie, ...options });
   }
 
-  /** Signs in, and keeps the cookie. */
+  /**
+   * Signs in, and keeps the cookie.
+   *
+   * @param {Pick<Connection, "id">} connection
+   * @param {Omit<PersonOptions, "body"> & { body?: unknown, address?: string }} [options]
+   */
   async signIn(connection, options) {
     const answer = assertStatus(await this.login(connection, options));
     this.cookie = sessionIdOf(answer, this.attributes);
     return answer;
   }
 
-  /** Sends any request to the broker with the cookie, from an allowed page. */
+  /**
+   * Sends any request to the broker with the cookie, from an allowed page.
+   *
+   * @param {string} target
+   * @param {PersonOptions} [options]
+   */
   send(target, { cookie = this.cookie, headers, ...options } = {}) {
+    /** @type {{ [name: string]: string }} */
     const field = cookie ? { Cookie: `${COOKIE}=${cookie}` } : {};
     return this.broker.call(`${this.broker.vars.BASE_PATH ?? ""}${target}`, {
       key: null,
@@ -118,26 +178,37 @@ export class Person {
     });
   }
 
-  /** Calls an API. */
+  /**
+   * Calls an API.
+   *
+   * @param {Pick<Connection, "api">} connection
+   * @param {string} [path]
+   * @param {PersonOptions} [options]
+   */
   call(connection, path, options) {
     return this.send(connection.api(path), options);
   }
 
+  /** @param {PersonOptions} [options] */
   session(options) {
     return this.send("/auth/session", options);
   }
 
+  /** @param {PersonOptions} [options] */
   logout(options) {
     return this.send("/auth/logout", { method: "POST", ...options });
   }
 
-  /** Which connections the person is signed in to, as the broker says. */
+  /**
+   * Which connections the person is signed in to, as the broker says.
+   *
+   * @returns {Promise<string[]>}
+   */
   async signedInTo() {
     const answer = await this.session();
     if (answer.status === 401) return [];
-    return assertStatus(answer)
-      .json()
-      .connections.map(({ id }) => id)
-      .sort();
+    /** @type {{ connections: { id: string }[] }} */
+    const { connections } = assertStatus(answer).json();
+    return connections.map(({ id }) => id).sort();
   }
 }

@@ -4,14 +4,27 @@
 import { connect } from "node:net";
 
 /**
+ * An answer as it came.
+ *
+ * @typedef {{ status: number, reason: string, headers: [name: string, value: string][], body: Buffer }} RawAnswer
+ */
+
+/**
+ * A request as it goes on the wire; Host, Connection and Content-Length are added where they are absent.
+ *
+ * @typedef {object} RawRequest
+ * @property {string} [method]
+ * @property {string} target
+ * @property {[name: string, value: string][]} [headers]
+ * @property {Buffer | string} [body]
+ * @property {number} [timeout] in milliseconds
+ */
+
+/**
  * Sends one request and reads one answer.
  *
- * request: {
- *   method, target,   // as they go on the wire
- *   headers,          // [name, value] pairs; Host and Connection are added where absent
- *   body,             // Buffer or string; its Content-Length is added where absent
- * }
- * Returns { status, reason, headers: [[name, value]], body }.
+ * @param {string} url the address of the server
+ * @param {RawRequest} request
  */
 export function rawRequest(url, { method = "GET", target, headers = [], body = "", timeout = 10_000 }) {
   const { hostname, port, host } = new URL(url);
@@ -19,7 +32,7 @@ export function rawRequest(url, { method = "GET", target, headers = [], body = "
   const fields = [...headers];
   if (!given.has("host")) fields.unshift(["Host", host]);
   if (!given.has("connection")) fields.push(["Connection", "close"]);
-  const bytes = Buffer.from(body);
+  const bytes = typeof body === "string" ? Buffer.from(body) : body;
   if (bytes.length && !given.has("content-length") && !given.has("transfer-encoding")) {
     fields.push(["Content-Length", String(bytes.length)]);
   }
@@ -27,16 +40,24 @@ export function rawRequest(url, { method = "GET", target, headers = [], body = "
   return rawExchange({ hostname, port }, Buffer.concat([Buffer.from(head, "latin1"), bytes]), { method, timeout });
 }
 
-/** Sends `bytes` as they are and reads one answer. */
+/**
+ * Sends `bytes` as they are and reads one answer.
+ *
+ * @param {{ hostname: string, port: string | number }} address
+ * @param {Buffer | string} bytes
+ * @param {{ method?: string, timeout?: number }} [options] `timeout` in milliseconds
+ * @returns {Promise<RawAnswer>}
+ */
 export function rawExchange({ hostname, port }, bytes, { method = "GET", timeout = 10_000 } = {}) {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: hostname, port: Number(port) });
     let received = Buffer.alloc(0);
+    /** @param {unknown} outcome an answer, or what went wrong */
     const finish = (outcome) => {
       clearTimeout(timer);
       socket.destroy();
       if (outcome instanceof Error) reject(outcome);
-      else resolve(outcome);
+      else resolve(/** @type {RawAnswer} */ (outcome));
     };
     const timer = setTimeout(() => finish(new Error(`no complete answer within ${timeout} ms`)), timeout);
     socket.once("connect", () => socket.write(bytes));
@@ -60,7 +81,13 @@ export function rawExchange({ hostname, port }, bytes, { method = "GET", timeout
   });
 }
 
-/** The answer in `bytes`, or undefined where more is to come. */
+/**
+ * The answer in `bytes`, or undefined where more is to come.
+ *
+ * @param {Buffer} bytes
+ * @param {{ method?: string, ended?: boolean }} [options]
+ * @returns {RawAnswer | undefined}
+ */
 export function parseAnswer(bytes, { method = "GET", ended = true } = {}) {
   const end = bytes.indexOf("\r\n\r\n");
   if (end < 0) return undefined;
@@ -68,6 +95,7 @@ export function parseAnswer(bytes, { method = "GET", ended = true } = {}) {
   const match = /^HTTP\/1\.[01] (\d{3})(?: (.*))?$/.exec(statusLine);
   if (!match) throw new Error(`not a status line: ${JSON.stringify(statusLine)}`);
   const status = Number(match[1]);
+  /** @type {[name: string, value: string][]} */
   const headers = lines.map((line) => {
     const at = line.indexOf(":");
     if (at < 1) throw new Error(`not a header field: ${JSON.stringify(line)}`);
@@ -75,7 +103,9 @@ export function parseAnswer(bytes, { method = "GET", ended = true } = {}) {
   });
   const rest = bytes.subarray(end + 4);
   if (status >= 100 && status < 200) return parseAnswer(rest, { method, ended });
+  /** @param {string} name */
   const value = (name) => headers.find(([field]) => field.toLowerCase() === name)?.[1];
+  /** @type {(body: Buffer) => RawAnswer} */
   const answer = (body) => ({ status, reason: match[2] ?? "", headers, body });
   if (method === "HEAD" || status === 204 || status === 304) return answer(Buffer.alloc(0));
   if (/\bchunked$/i.test(value("transfer-encoding") ?? "")) {
@@ -89,6 +119,7 @@ export function parseAnswer(bytes, { method = "GET", ended = true } = {}) {
   return ended ? answer(rest) : undefined;
 }
 
+/** @param {Buffer} bytes */
 function dechunk(bytes) {
   const parts = [];
   for (let at = 0; ; ) {

@@ -8,9 +8,48 @@ import { createServer } from "node:http";
 import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Webhook } from "standardwebhooks";
-import { closeServer, listen } from "../../../sandbox/provider.mjs";
 import { EVERYTHING } from "./broker.mjs";
+import { closeServer, codeOf, listening } from "./servers.mjs";
 import { send } from "./upstream.mjs";
+
+/** @import { ServerResponse } from "node:http" */
+/** @import { Secrets, Vars } from "./broker.mjs" */
+/** @import { Fields } from "./client.mjs" */
+/** @import { Request } from "./servers.mjs" */
+/** @import { Reply, Trouble } from "./upstream.mjs" */
+
+/**
+ * An answer to a delivery; `endless` is 200 and a body without end.
+ *
+ * @typedef {Reply & Trouble & { endless?: boolean }} DeliveryReply
+ */
+
+/**
+ * One attempt to deliver an event.
+ *
+ * @typedef {object} Delivery
+ * @property {number} at
+ * @property {string} id the webhook id
+ * @property {string} method
+ * @property {string} target
+ * @property {Fields} headers
+ * @property {string[]} rawHeaders
+ * @property {Buffer} body
+ * @property {string} text
+ */
+
+/**
+ * What an inbox is.
+ *
+ * @typedef {object} InboxSettings
+ * @property {string} [provider] default guru
+ * @property {Vars} [webhook] further fields of the webhook table; undefined takes one away
+ * @property {string} [token] the secret of the account token, several comma-separated
+ * @property {string} [secret] the webhook secret, several comma-separated
+ * @property {string} [query] of the address that events are delivered to, with its "?"
+ * @property {Vars} [fields] further fields of the connection
+ * @property {Secrets} [secrets] merged over the connection's; undefined takes one away
+ */
 
 // A slow machine may take a while between signing and sending.
 const FRESH_SECONDS = 60;
@@ -25,21 +64,28 @@ export async function startReceiver() {
   return receiver;
 }
 
-class Receiver {
-  /** What came that belongs to no inbox, and what was wrong with deliveries. */
+export class Receiver {
+  /**
+   * What came that belongs to no inbox, and what was wrong with deliveries.
+   *
+   * @type {string[]}
+   */
   faults = [];
+  /** Its address, the same for good once it has listened. */
+  url = "";
+  /** @type {Map<string, Inbox>} */
   #inboxes = new Map();
   #closing = new AbortController();
-  #port = 0;
-  #server;
+  #server = this.#serving();
 
-  get url() {
-    return `http://127.0.0.1:${this.#port}`;
-  }
-
-  /** Adds an inbox; see Inbox. */
-  inbox(id, settings) {
-    const inbox = new Inbox(id, this.url, { ...settings, faults: this.faults, signal: this.#closing.signal });
+  /**
+   * Adds an inbox.
+   *
+   * @param {string} id
+   * @param {InboxSettings} [settings]
+   */
+  inbox(id, settings = {}) {
+    const inbox = new Inbox(id, this.url, settings, this.faults, this.#closing.signal);
     this.#inboxes.set(inbox.target, inbox);
     return inbox;
   }
@@ -49,21 +95,25 @@ class Receiver {
     return Object.fromEntries([...this.#inboxes.values()].map(({ id, vars }) => [id, vars]));
   }
 
+  /** @returns {Secrets} */
   get secrets() {
     return Object.assign({}, ...[...this.#inboxes.values()].map(({ secrets }) => secrets));
   }
 
   /** Listens, on the port that it ever had. */
   async open() {
-    this.#server = createServer({ keepAliveTimeout: 120_000 }, (request, response) => {
-      this.#serve(request, response).catch((error) => {
-        if (this.#closing.signal.aborted || ["ECONNRESET", "ABORT_ERR"].includes(error.code)) return;
+    this.#server = this.#serving();
+    this.url = await listening(this.#server, this.url ? Number(new URL(this.url).port) : 0);
+  }
+
+  #serving() {
+    return createServer({ keepAliveTimeout: 120_000 }, (request, response) => {
+      this.#serve(/** @type {Request} */ (request), response).catch((error) => {
+        if (this.#closing.signal.aborted || ["ECONNRESET", "ABORT_ERR"].includes(codeOf(error) ?? "")) return;
         this.faults.push(`${request.method} ${request.url}: ${error.stack}`);
         request.socket.destroy();
       });
     });
-    await listen(this.#server, this.#port);
-    this.#port = this.#server.address().port;
   }
 
   /** Ends all connections and listens no more. */
@@ -81,6 +131,10 @@ class Receiver {
     assert.deepEqual(this.faults.splice(0), []);
   }
 
+  /**
+   * @param {Request} request
+   * @param {ServerResponse} response
+   */
   async #serve(request, response) {
     const inbox = this.#inboxes.get(request.url);
     if (inbox) return inbox.take(request, response);
@@ -90,36 +144,39 @@ class Receiver {
   }
 }
 
-/**
- * One connection's webhook: the sender's account token, and where its events arrive.
- *
- * settings: {
- *   provider, // default guru
- *   webhook,  // further fields of the webhook table; undefined takes one away
- *   token,    // the secret of the account token, several comma-separated
- *   secret,   // the webhook secret, several comma-separated
- *   query,    // of the address that events are delivered to, with its "?"
- *   fields,   // further fields of the connection
- *   secrets,  // merged over the connection's; undefined takes one away
- * }
- */
-class Inbox {
-  /** Every delivery: { at, id, method, target, headers, rawHeaders, body, text }. */
+/** One connection's webhook: the sender's account token, and where its events arrive. */
+export class Inbox {
+  /** @type {Delivery[]} */
   deliveries = [];
   maxConcurrent = 0;
-  /** What is answered where nothing is scripted; see `answer`. */
+  /**
+   * What is answered where nothing is scripted.
+   *
+   * @type {DeliveryReply}
+   */
   always = { status: 204 };
   #inFlight = 0;
+  /** @type {DeliveryReply[]} */
   #answers = [];
   #count = 0;
 
-  constructor(id, url, settings) {
-    Object.assign(this, { id, settings });
+  /**
+   * @param {string} id
+   * @param {string} url of the receiver
+   * @param {InboxSettings} settings
+   * @param {string[]} faults takes what is wrong with deliveries
+   * @param {AbortSignal} signal
+   */
+  constructor(id, url, settings, faults, signal) {
+    this.id = id;
+    this.faults = faults;
+    this.signal = signal;
     const { provider = "guru", webhook = {}, token, secret = newSecret(), query = "", fields, secrets } = settings;
     this.path = `/webhooks/${id}`;
     this.target = `/inbox/${id}${query}`;
     this.tokens = (token ?? `${id}-account-token-${randomBytes(8).toString("hex")}`).split(",");
     this.signers = secret.split(",");
+    /** @type {Vars} */
     this.vars = {
       provider,
       base_url: `${url}/api`,
@@ -129,6 +186,7 @@ class Inbox {
       ...fields,
     };
     const prefix = id.toUpperCase().replaceAll("-", "_");
+    /** @type {Secrets} */
     this.secrets = {
       [`${prefix}_TOKEN`]: `${id}-static-token`,
       [`${prefix}_ACCOUNT_TOKEN`]: this.tokens.join(),
@@ -151,7 +209,11 @@ class Inbox {
     return this.deliveries.map(({ text }) => text);
   }
 
-  /** An event that there was none of yet, as its sender writes it; `members` are changed or added. */
+  /**
+   * An event that there was none of yet, as its sender writes it; `members` are changed or added.
+   *
+   * @param {{ [member: string]: unknown }} [members]
+   */
   event(members = {}) {
     this.#count += 1;
     const id = `${this.id}-${this.#count}`;
@@ -159,17 +221,18 @@ class Inbox {
   }
 
   /**
-   * Scripts the next answers, one each:
-   * { status, headers, body }
-   * { reset: true }           // the connection ends without an answer
-   * { hang: true }            // no answer at all
-   * { endless: true }         // 200, and a body without end
-   * and in all of these { delay: ms, hold: promise }.
+   * Scripts the next answers, one each.
+   *
+   * @param {DeliveryReply[]} answers
    */
   answer(...answers) {
     this.#answers.push(...answers);
   }
 
+  /**
+   * @param {Request} request
+   * @param {ServerResponse} response
+   */
   async take(request, response) {
     this.#inFlight += 1;
     this.maxConcurrent = Math.max(this.maxConcurrent, this.#inFlight);
@@ -179,7 +242,8 @@ class Inbox {
       inside = false;
     };
     response.once("close", leave);
-    const { method, url: target, headers, rawHeaders } = request;
+    const { method, url: target, rawHeaders } = request;
+    const headers = /** @type {Fields} */ (request.headers);
     const answer = this.#answers.shift() ?? this.always;
     const body = await buffer(request);
     const delivery = {
@@ -192,10 +256,10 @@ class Inbox {
       body,
       text: body.toString(),
     };
-    this.settings.faults.push(...faultsOf(delivery, this.signers).map((fault) => `a delivery of ${this.id}: ${fault}`));
+    this.faults.push(...faultsOf(delivery, this.signers).map((fault) => `a delivery of ${this.id}: ${fault}`));
     this.deliveries.push(delivery);
 
-    if (answer.delay) await sleep(answer.delay, undefined, { signal: this.settings.signal });
+    if (answer.delay) await sleep(answer.delay, undefined, { signal: this.signal });
     if (answer.hold) await answer.hold;
     if (answer.hang) return;
     // Whoever has the answer may come again before this server knows that it was sent.
@@ -206,15 +270,26 @@ class Inbox {
   }
 }
 
+/**
+ * What is wrong with a delivery.
+ *
+ * @param {Delivery} delivery
+ * @param {string[]} signers
+ */
 function faultsOf({ method, id, headers, body }, signers) {
+  /** @type {string[]} */
   const faults = [];
-  const hold = (what, right) => right || faults.push(`${what}: ${method} ${JSON.stringify(headers)}`);
+  /** @type {(what: string, right: boolean) => void} */
+  const hold = (what, right) => void (right || faults.push(`${what}: ${method} ${JSON.stringify(headers)}`));
   hold("method", method === "POST");
   hold("Content-Type", headers["content-type"] === "application/json");
   hold("User-Agent", /^porteiro\/\d+\.\d+\.\d+$/.test(headers["user-agent"]));
   hold("webhook-id", /^msg_[0-9a-f]{32}$/.test(id));
   const timestamp = headers["webhook-timestamp"];
-  hold("webhook-timestamp", /^\d+$/.test(timestamp) && Math.abs(Date.now() / 1_000 - timestamp) < FRESH_SECONDS);
+  hold(
+    "webhook-timestamp",
+    /^\d+$/.test(timestamp) && Math.abs(Date.now() / 1_000 - Number(timestamp)) < FRESH_SECONDS,
+  );
   const signatures = (headers["webhook-signature"] ?? "").split(" ");
   hold(
     "webhook-signature",
@@ -225,12 +300,13 @@ function faultsOf({ method, id, headers, body }, signers) {
     try {
       new Webhook(signer).verify(body, headers);
     } catch (error) {
-      hold(`by secret ${i + 1}: ${error.message}`, false);
+      hold(`by secret ${i + 1}: ${error}`, false);
     }
   }
   return faults;
 }
 
+/** @param {ServerResponse} response */
 function flood(response) {
   response.writeHead(200);
   const timer = setInterval(() => response.write("x".repeat(1_024)), 20);

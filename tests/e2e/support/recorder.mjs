@@ -2,37 +2,68 @@
 // and keeps what was said. Each connection has a path of its own below it.
 
 import { createServer, request as httpRequest } from "node:http";
+import { buffer } from "node:stream/consumers";
+import { closeServer, listening } from "./servers.mjs";
+
+/** @import { IncomingMessage, ServerResponse } from "node:http" */
+/** @import { Fields } from "./client.mjs" */
+/** @import { Request } from "./servers.mjs" */
+
+/**
+ * A server that stands behind a recorder.
+ *
+ * @typedef {{ url: string, tokenPath: string }} Target
+ */
+
+/**
+ * One request and its answer; the last two are there once they came.
+ *
+ * @typedef {object} Exchange
+ * @property {string} path
+ * @property {Fields} headers
+ * @property {boolean} lost
+ * @property {{ [name: string]: string }} parameters
+ * @property {number} [status]
+ * @property {any} [answer] the body, parsed
+ */
 
 export async function startRecorder() {
+  /** @type {Map<string, Line>} */
   const lines = new Map();
-  const server = createServer({ keepAliveTimeout: 120_000 }, (incoming, outgoing) => {
-    const [, id] = /^\/([a-z0-9-]+)\//.exec(incoming.url) ?? [];
+  const server = createServer({ keepAliveTimeout: 120_000 }, (request, outgoing) => {
+    const incoming = /** @type {Request} */ (request);
+    const [, id = ""] = /^\/([a-z0-9-]+)\//.exec(incoming.url) ?? [];
     const line = lines.get(id);
     if (!line) return outgoing.writeHead(599).end();
     return line.pass(incoming, outgoing).catch(() => incoming.socket.destroy());
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const url = `http://127.0.0.1:${server.address().port}`;
+  const url = await listening(server);
   return {
-    /** Everything below `${url}/${id}` goes to `target`, { url, tokenPath }. */
+    /**
+     * Everything below `${url}/${id}` goes to `target`.
+     *
+     * @param {string} id
+     * @param {Target} target
+     */
     line(id, target) {
       const line = new Line(id, `${url}/${id}`, target);
       lines.set(id, line);
       return line;
     },
-    stop: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    stop: () => closeServer(server),
   };
 }
 
-class Line {
-  /** Every exchange: { path, headers, lost, parameters, status, answer }; the last two once they are there. */
+export class Line {
+  /** @type {Exchange[]} */
   exchanges = [];
   #lose = false;
 
+  /**
+   * @param {string} id
+   * @param {string} url
+   * @param {Target} target
+   */
   constructor(id, url, target) {
     this.id = id;
     this.url = url;
@@ -40,7 +71,11 @@ class Line {
     this.tokenUrl = `${url}${target.tokenPath}`;
   }
 
-  /** The address of a call through the broker. */
+  /**
+   * The address of a call through the broker.
+   *
+   * @param {string} path
+   */
   api(path) {
     return `/api/${this.id}${path}`;
   }
@@ -55,7 +90,11 @@ class Line {
     return this.exchanges.filter(({ path }) => path !== this.target.tokenPath);
   }
 
-  /** Every token set that was handed out, in order: { client, access, refresh }. */
+  /**
+   * Every token set that was handed out, in order.
+   *
+   * @returns {{ client: string, access: string, refresh: string }[]}
+   */
   get issued() {
     return this.grants
       .filter(({ status }) => status === 200)
@@ -71,24 +110,35 @@ class Line {
     this.#lose = true;
   }
 
+  /**
+   * @param {Request} incoming
+   * @param {ServerResponse} outgoing
+   */
   async pass(incoming, outgoing) {
     const path = incoming.url.slice(new URL(this.url).pathname.length);
     const lost = this.#lose && path === this.target.tokenPath;
     if (lost) this.#lose = false;
-    const exchange = { path, headers: incoming.headers, lost };
+    /** @type {Exchange} */
+    const exchange = { path, headers: /** @type {Fields} */ (incoming.headers), lost, parameters: {} };
     this.exchanges.push(exchange);
-    const body = await readAll(incoming);
+    const body = await buffer(incoming);
     exchange.parameters = Object.fromEntries(new URLSearchParams(body.toString()));
     const response = await forward(new URL(path, this.target.url), incoming, body);
-    const bytes = await readAll(response);
+    const bytes = await buffer(response);
     exchange.answer = parsed(bytes);
     exchange.status = response.statusCode;
     if (lost) return void incoming.socket.destroy();
     const { connection, "transfer-encoding": chunked, ...headers } = response.headers;
-    outgoing.writeHead(response.statusCode, { ...headers, "content-length": bytes.length }).end(bytes);
+    outgoing.writeHead(exchange.status ?? 0, { ...headers, "content-length": bytes.length }).end(bytes);
   }
 }
 
+/**
+ * @param {URL} url
+ * @param {Request} request
+ * @param {Buffer} body
+ * @returns {Promise<IncomingMessage>}
+ */
 function forward(url, { method, headers: { connection, "transfer-encoding": chunked, ...headers } }, body) {
   return new Promise((resolve, reject) => {
     const length = body.length ? { "content-length": body.length } : {};
@@ -102,16 +152,11 @@ function forward(url, { method, headers: { connection, "transfer-encoding": chun
   });
 }
 
+/** @param {Buffer} bytes */
 function parsed(bytes) {
   try {
     return JSON.parse(bytes.toString());
   } catch {
     return undefined;
   }
-}
-
-async function readAll(stream) {
-  const chunks = [];
-  for await (const chunk of stream) chunks.push(chunk);
-  return Buffer.concat(chunks);
 }

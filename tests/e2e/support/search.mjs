@@ -4,12 +4,18 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** The byte sequences that `secret` could hide in. */
+/**
+ * The byte sequences that `secret` could hide in.
+ *
+ * @param {string | Buffer} secret
+ */
 export function shapes(secret) {
-  const text = Buffer.isBuffer(secret) ? undefined : secret;
-  const bytes = Buffer.from(secret);
+  const text = typeof secret === "string" ? secret : undefined;
+  const bytes = typeof secret === "string" ? Buffer.from(secret) : secret;
+  /** @type {Map<string, string>} */
   const found = new Map();
-  const add = (shape, value) => value.length > 7 && found.set(Buffer.from(value).toString("latin1"), shape);
+  /** @type {(shape: string, value: string | Buffer) => void} */
+  const add = (shape, value) => void (value.length > 7 && found.set(Buffer.from(value).toString("latin1"), shape));
   add("bytes", bytes);
   add("hex", bytes.toString("hex"));
   add("hex", bytes.toString("hex").toUpperCase());
@@ -34,22 +40,31 @@ export function shapes(secret) {
 }
 
 /**
- * Every hit of `secrets` ({ name: value }) in `places` ({ where: bytes or text }),
- * as "name as shape in where".
+ * Every hit of `secrets` in `places`, as "name as shape in where".
+ *
+ * @param {{ [where: string]: string | Uint8Array }} places
+ * @param {{ [name: string]: string | Buffer }} secrets
  */
 export function search(places, secrets) {
   const wanted = Object.entries(secrets).flatMap(([name, value]) => shapes(value).map((shape) => ({ name, ...shape })));
   return Object.entries(places).flatMap(([where, content]) => {
-    const bytes = Buffer.from(content);
+    const bytes = Buffer.from(/** @type {string} */ (content));
     return wanted
       .filter((one) => bytes.includes(one.bytes))
       .map(({ name, shape }) => `${name} as ${shape} in ${where}`);
   });
 }
 
-/** Every file below `folder`, as { path: bytes }. */
+/**
+ * Every file below `folder`, as { path: bytes }.
+ *
+ * @param {string} folder
+ * @returns {Promise<{ [path: string]: Buffer }>}
+ */
 export async function files(folder) {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  return Object.fromEntries(await Promise.all(paths.map(async (path) => [path, await readFile(path)])));
+  return Object.fromEntries(
+    await Promise.all(paths.map(async (path) => /** @type {const} */ ([path, await readFile(path)]))),
+  );
 }

@@ -3,26 +3,54 @@
 // what it answered.
 
 import { createServer, request as httpsRequest } from "node:https";
-import { closeServer, listen } from "../../../sandbox/provider.mjs";
 import { selfSigned } from "./certificate.mjs";
+import { closeServer, listening } from "./servers.mjs";
+
+/** @import { IncomingHttpHeaders, ServerResponse } from "node:http" */
+/** @import { Request } from "./servers.mjs" */
+
+/**
+ * A call that reached a broker, as the browser sent it, and what was answered once that is there.
+ *
+ * @typedef {object} Arrival
+ * @property {string} host
+ * @property {string} method
+ * @property {string} path
+ * @property {URLSearchParams} query
+ * @property {IncomingHttpHeaders} headers
+ * @property {number} [status]
+ * @property {string} [code] of the problem
+ * @property {string} [cookieSet]
+ */
 
 const BROKER_AT = "/broker/";
 const PAGE = "<!doctype html><html lang=en><meta charset=utf-8><title>A page</title><link rel=icon href=data:,><body>";
 
-/** brokers: { host: the address of the broker there }. */
+/**
+ * Starts it.
+ *
+ * @param {{ [host: string]: string }} brokers the address of the broker at each host
+ */
 export async function startSites(brokers) {
-  /** { host, method, path, query, headers, status, code, cookieSet } of each call, as the browser sent it. */
+  /** @type {Arrival[]} */
   const arrivals = [];
-  const server = createServer(selfSigned("sites.test"), (request, response) => {
-    const target = brokers[request.headers.host];
+  const server = createServer(selfSigned("sites.test"), (incoming, response) => {
+    const request = /** @type {Request} */ (incoming);
+    const target = brokers[request.headers.host ?? ""];
     if (target && request.url.startsWith(BROKER_AT)) return forward(target, request, response);
     response.writeHead(200, { "Content-Type": "text/html; charset=utf-8" });
     response.end(PAGE);
   });
 
+  /**
+   * @param {string} target
+   * @param {Request} request
+   * @param {ServerResponse} response
+   */
   function forward(target, request, response) {
     const { pathname: path, searchParams: query } = new URL(request.url, "https://x");
-    const { host } = request.headers;
+    const { host = "" } = request.headers;
+    /** @type {Arrival} */
     const record = { host, method: request.method, path, query, headers: request.headers };
     arrivals.push(record);
     const headers = { ...request.headers, "cf-connecting-ip": "203.0.113.7" };
@@ -31,21 +59,22 @@ export async function startSites(brokers) {
       target + request.url,
       { method: request.method, headers, rejectUnauthorized: false },
       (answer) => {
+        /** @type {Buffer[]} */
         const chunks = [];
         answer.on("data", (chunk) => chunks.push(chunk));
         answer.on("error", () => request.socket.destroy());
         answer.on("end", () => {
           const body = Buffer.concat(chunks);
           const isProblem = answer.headers["content-type"]?.startsWith("application/problem+json");
-          record.code = isProblem ? JSON.parse(body).code : undefined;
+          record.code = isProblem ? JSON.parse(body.toString()).code : undefined;
           record.cookieSet = answer.headers["set-cookie"]?.join("\n");
-          record.status = answer.statusCode;
+          record.status = answer.statusCode ?? 0;
           const fields = Object.fromEntries(
             Object.entries(answer.headersDistinct).filter(
               ([name]) => !["connection", "keep-alive", "transfer-encoding"].includes(name),
             ),
           );
-          response.writeHead(answer.statusCode, fields);
+          response.writeHead(record.status, fields);
           response.end(body);
         });
       },
@@ -54,10 +83,10 @@ export async function startSites(brokers) {
     request.pipe(sent);
   }
 
-  await listen(server, 0);
+  const { host: address } = new URL(await listening(server));
   return {
     arrivals,
-    address: `127.0.0.1:${server.address().port}`,
+    address,
     close: () => closeServer(server),
   };
 }

@@ -6,17 +6,106 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { createServer } from "node:http";
+import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EVERYTHING } from "./broker.mjs";
+import { closeServer, codeOf, listening } from "./servers.mjs";
+
+/** @import { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http" */
+/** @import { Secrets, Vars } from "./broker.mjs" */
+/** @import { Fields } from "./client.mjs" */
+/** @import { Request } from "./servers.mjs" */
+
+/**
+ * An answer; an object goes as JSON.
+ *
+ * @typedef {{ status?: number, headers?: OutgoingHttpHeaders, body?: string | Buffer | object }} Reply
+ */
+
+/**
+ * How a request is kept waiting, or never answered.
+ *
+ * @typedef {{ delay?: number, hold?: Promise<unknown>, reset?: boolean, hang?: boolean }} Trouble
+ */
+
+/**
+ * What the token endpoint does with one request: another answer, or the ordinary one with its members changed.
+ *
+ * @typedef {Reply & Trouble & { set?: { [member: string]: unknown }, remove?: string[] }} TokenReply
+ */
+
+/**
+ * A request to the API. What its body says is there once it is `done`, and the status once it is answered.
+ *
+ * @typedef {object} ApiRequest
+ * @property {number} at
+ * @property {string} method
+ * @property {string} target
+ * @property {string} below the target below the connection's base address
+ * @property {string} path the same without query
+ * @property {Fields} headers
+ * @property {[name: string, value: string][]} rawHeaders
+ * @property {string} [token]
+ * @property {string} [person] whose the token is
+ * @property {Promise<void>} done
+ * @property {Buffer} body its beginning
+ * @property {number} bytes
+ * @property {string} sha256
+ * @property {number} [firstChunkAt]
+ * @property {number} [lastChunkAt]
+ * @property {(chunk: Buffer) => void} [onChunk]
+ * @property {number} [status]
+ */
+
+/**
+ * A token request. `outcome` is an error code of OAuth, "ok", "scripted", or "pending".
+ *
+ * @typedef {object} TokenRequest
+ * @property {number} at
+ * @property {string} method
+ * @property {string} target
+ * @property {Fields} headers
+ * @property {[name: string, value: string][]} rawHeaders
+ * @property {string} body
+ * @property {{ [name: string]: string }} parameters
+ * @property {string} [person]
+ * @property {string} outcome
+ */
+
+/**
+ * Answers calls in the place of the API.
+ *
+ * @typedef {(request: Request, response: ServerResponse, record: ApiRequest) => unknown} Handler
+ */
+
+/**
+ * What a connection is, and how its provider behaves.
+ *
+ * @typedef {object} ConnectionSettings
+ * @property {string} [grant] of its configuration: static, password, client_credentials (default), refresh_token
+ * @property {Vars} [fields] further configuration fields; secret ones go to `secrets`
+ * @property {Secrets} [credentials] lower-case secret fields: { client_id, client_secret, username, password, refresh_token, token }
+ * @property {number} [expiresIn] default 3600
+ * @property {boolean} [refreshToken] whether token responses carry one (default: not for client_credentials)
+ * @property {boolean} [rotation] whether a refresh yields a new refresh token (default true)
+ * @property {{ [name: string]: string }} [users] instead of a service: people and their passwords; see addUser
+ * @property {"standard" | "passport"} [refusals] how it refuses credentials; `passport` is in Laravel Passport's words
+ * @property {boolean} [strict] whether the client and the account are held to their secrets; see clientSecrets and passwords
+ */
+
+/** @typedef {Awaited<ReturnType<typeof startUpstream>>} Upstream */
 
 const KEPT_BODY_BYTES = 2 * 1024 * 1024;
 
 export async function startUpstream() {
+  /** @type {Map<string, Connection>} */
   const connections = new Map();
+  /** @type {string[]} */
   const unexpected = [];
   const closing = new AbortController();
 
-  const server = createServer({ keepAliveTimeout: 120_000, maxHeaderSize: 128 * 1024 }, (request, response) => {
+  const server = createServer({ keepAliveTimeout: 120_000, maxHeaderSize: 128 * 1024 }, (incoming, response) => {
+    const request = /** @type {Request} */ (incoming);
     const [, kind, id] = /^\/(as|rs)\/([a-z0-9-]+)(?=[/?]|$)/.exec(request.url) ?? [];
     const connection = connections.get(id);
     const handled = !connection
@@ -25,37 +114,52 @@ export async function startUpstream() {
         ? connection.serveToken(request, response)
         : connection.serveApi(request, response);
     Promise.resolve(handled).catch((error) => {
-      if (closing.signal.aborted || ["ECONNRESET", "ABORT_ERR"].includes(error.code)) return;
+      if (closing.signal.aborted || ["ECONNRESET", "ABORT_ERR"].includes(codeOf(error) ?? "")) return;
       unexpected.push(`${request.method} ${request.url}: ${error.stack}`);
       request.socket.destroy();
     });
   });
   server.requestTimeout = 0;
 
+  /** @type {Refuse} */
   function refuse(request, response, why) {
     unexpected.push(`${request.method} ${request.url}: ${why}`);
     request.resume();
     response.writeHead(599).end("unexpected");
   }
 
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const url = `http://127.0.0.1:${server.address().port}`;
+  const url = await listening(server);
 
   return {
     url,
     unexpected,
-    /** Adds a connection; see Connection. */
-    connection(id, settings) {
-      const connection = new Connection(id, url, { ...settings, refuse, signal: closing.signal });
+    /**
+     * Adds a connection.
+     *
+     * @param {string} id
+     * @param {ConnectionSettings} [settings]
+     */
+    connection(id, settings = {}) {
+      const connection = new Connection(id, url, settings, refuse, closing.signal);
       connections.set(id, connection);
       return connection;
     },
-    /** The connection called `id`. */
-    get: (id) => connections.get(id),
+    /**
+     * The connection called `id`.
+     *
+     * @param {string} id
+     */
+    get(id) {
+      const connection = connections.get(id);
+      assert.ok(connection, `there is no connection ${id}`);
+      return connection;
+    },
     /** The `CONNECTIONS` variable and the secrets of all connections. */
     get vars() {
+      /** @type {Vars} */
       return Object.fromEntries([...connections.values()].map(({ id, vars }) => [id, vars]));
     },
+    /** @returns {Secrets} */
     get secrets() {
       return Object.assign({}, ...[...connections.values()].map(({ secrets }) => secrets));
     },
@@ -70,50 +174,64 @@ export async function startUpstream() {
     },
     close() {
       closing.abort();
-      return new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      });
+      return closeServer(server);
     },
   };
 }
 
-/**
- * One connection's two ends.
- *
- * settings: {
- *   grant,        // of its configuration: static, password, client_credentials (default), refresh_token
- *   fields,       // further configuration fields; secret ones go to `secrets`
- *   credentials,  // lower-case secret fields: { client_id, client_secret, username, password, refresh_token, token }
- *   expiresIn,    // default 3600
- *   refreshToken, // whether token responses carry one (default: not for client_credentials)
- *   rotation,     // whether a refresh yields a new refresh token (default true)
- *   users,        // instead of a service: people and their passwords, { name: password }; see addUser
- *   refusals,     // how it refuses credentials: standard (default), or passport, in Laravel Passport's words
- * }
- */
-class Connection {
-  /** Every request to the API: { at, method, target, path, rawHeaders, headers, body, bytes, sha256, firstChunkAt, lastChunkAt, status, token, person, done }. */
+/** @typedef {(request: Request, response: ServerResponse, why: string) => void} Refuse */
+
+/** One connection's two ends. */
+export class Connection {
+  /** @type {ApiRequest[]} */
   requests = [];
-  /** Every token request: { at, method, target, rawHeaders, headers, body, parameters, person, outcome }. */
+  /** @type {TokenRequest[]} */
   tokenRequests = [];
-  /** Every secret that was handed out. */
+  /**
+   * Every secret that was handed out.
+   *
+   * @type {string[]}
+   */
   issued = [];
-  /** Access tokens that the API accepts. */
+  /**
+   * Access tokens that the API accepts.
+   *
+   * @type {Set<string | undefined>}
+   */
   live = new Set();
   maxConcurrentTokenRequests = 0;
 
   #inFlight = 0;
+  /** @type {Set<string | undefined>} */
   #refreshTokens = new Set();
-  /** Whose each token is, however long ago it was handed out. */
+  /**
+   * Whose each token is, however long ago it was handed out.
+   *
+   * @type {Map<string | undefined, string | undefined>}
+   */
   #owners = new Map();
+  /** @type {TokenReply[]} */
   #answers = [];
+  /** @type {Map<string, Handler>} */
   #routes = new Map();
+  /** @type {Handler | undefined} */
+  #fallback;
+  /** @type {Set<() => void>} */
   #watchers = new Set();
   #refusals = 0;
 
-  constructor(id, url, settings) {
-    Object.assign(this, { id, settings });
+  /**
+   * @param {string} id
+   * @param {string} url of the server
+   * @param {ConnectionSettings} settings
+   * @param {Refuse} refuse
+   * @param {AbortSignal} signal
+   */
+  constructor(id, url, settings, refuse, signal) {
+    this.id = id;
+    this.settings = settings;
+    this.refuse = refuse;
+    this.signal = signal;
     this.baseUrl = `${url}/rs/${id}`;
     this.tokenUrl = `${url}/as/${id}/token`;
     const {
@@ -125,6 +243,7 @@ class Connection {
     } = settings;
     this.grant = grant;
     this.withRefreshToken = refreshToken ?? grant !== "client_credentials";
+    /** @type {{ [grant: string]: Secrets }} */
     const defaults = {
       static: { token: `${id}-static-token` },
       password: {
@@ -142,9 +261,17 @@ class Connection {
     };
     // What people type in is no secret of the broker's.
     const service = users ? { username: undefined, password: undefined } : {};
+    /** @type {{ [field: string]: any }} */
     this.credentials = { ...defaults[grant], ...service, ...credentials };
     if (grant === "static") this.live.add(this.credentials.token);
     if (grant === "refresh_token") this.#refreshTokens.add(this.credentials.refresh_token);
+    /**
+     * The client's secrets that count, and the passwords of the service's account: they may change at any time, as the
+     * owner of an account changes them.
+     */
+    this.clientSecrets = new Set([this.credentials.client_secret]);
+    this.passwords = new Set([this.credentials.password]);
+    /** @type {Vars} */
     this.vars = {
       provider: "custom",
       base_url: this.baseUrl,
@@ -155,6 +282,7 @@ class Connection {
       ...fields,
     };
     const prefix = id.toUpperCase().replaceAll("-", "_");
+    /** @type {{ [name: string]: string }} */
     this.secrets = Object.fromEntries(
       Object.entries(this.credentials)
         .filter(([, value]) => value !== undefined)
@@ -172,43 +300,94 @@ class Connection {
     return `/api/${this.id}${path}`;
   }
 
-  /** Lets a further person in. */
+  /**
+   * Lets a further person in.
+   *
+   * @param {string} name
+   * @param {string} password
+   */
   addUser(name, password) {
+    assert.ok(this.settings.users, `${this.id} is no connection of people`);
     this.settings.users[name] = password;
   }
 
-  /** Every token request for `person`. */
+  /** The token requests that were granted. */
+  get granted() {
+    return this.tokenRequests.filter(({ outcome }) => outcome === "ok");
+  }
+
+  /** The last request to the API. */
+  get lastRequest() {
+    const last = this.requests.at(-1);
+    assert.ok(last, `nothing was asked of ${this.id}`);
+    return last;
+  }
+
+  /**
+   * Every token request for `person`.
+   *
+   * @param {string} person
+   */
   tokenRequestsOf(person) {
     return this.tokenRequests.filter((request) => request.person === person);
   }
 
-  /** Lets every access token so far be refused with 401, or those of `person`. */
+  /**
+   * Lets every access token so far be refused with 401, or those of `person`.
+   *
+   * @param {string} [person]
+   */
   revoke(person) {
     this.#forget(this.live, person);
   }
 
-  /** Refuses the next `times` calls with 401, whatever token they carry. */
+  /**
+   * Refuses the next `times` calls with 401, whatever token they carry.
+   *
+   * @param {number} times
+   */
   refuseNext(times) {
     this.#refusals += times;
   }
 
   /**
-   * Scripts the next answers of the token endpoint, one each:
-   * { status, headers, body }   // an object goes as JSON
-   * { set, remove }             // the ordinary answer, its members changed
-   * and in all of these { delay: ms, hold: promise, reset: true, hang: true }.
+   * Scripts the next answers of the token endpoint, one each.
+   *
+   * @param {TokenReply[]} answers
    */
   answerTokenRequest(...answers) {
     this.#answers.push(...answers);
   }
 
-  /** Answers calls to `path` (below the connection, without query) with `handler(request, response, record)`. */
+  /**
+   * Answers calls to `path` (below the connection, without query); "401 " before it makes that the answer to those
+   * whose token is not accepted.
+   *
+   * @param {string} path
+   * @param {Handler} handler
+   */
   on(path, handler) {
     this.#routes.set(path, handler);
     return this;
   }
 
-  /** Resolves when `condition(connection)` holds; looked at after each request. */
+  /**
+   * Answers calls to every path that nothing else answers.
+   *
+   * @param {Handler} handler
+   */
+  otherwise(handler) {
+    this.#fallback = handler;
+    return this;
+  }
+
+  /**
+   * Resolves when `condition` holds; looked at after each request.
+   *
+   * @param {(connection: this) => unknown} condition
+   * @param {{ limit?: number, what?: string }} [options] `limit` in milliseconds
+   * @returns {Promise<void>}
+   */
   until(condition, { limit = 10_000, what = "the condition" } = {}) {
     if (condition(this)) return Promise.resolve();
     return new Promise((resolve, reject) => {
@@ -232,13 +411,20 @@ class Connection {
 
   // --- The token endpoint -------------------------------------------------
 
+  /**
+   * @param {Request} request
+   * @param {ServerResponse} response
+   */
   async serveToken(request, response) {
+    /** @type {TokenRequest} */
     const record = {
       at: Date.now(),
       method: request.method,
       target: request.url,
-      headers: request.headers,
+      headers: /** @type {Fields} */ (request.headers),
       rawHeaders: pairs(request.rawHeaders),
+      body: "",
+      parameters: {},
       outcome: "pending",
     };
     this.tokenRequests.push(record);
@@ -246,16 +432,16 @@ class Connection {
     this.maxConcurrentTokenRequests = Math.max(this.maxConcurrentTokenRequests, this.#inFlight);
     response.once("close", () => (this.#inFlight -= 1));
     const answer = this.#answers.shift() ?? {};
-    record.body = (await readAll(request)).toString("utf8");
+    record.body = await text(request);
     record.parameters = parametersOf(record);
     const { username, refresh_token: presented } = record.parameters;
     record.person = this.settings.users && (username ?? this.#owners.get(presented));
     this.#changed();
 
     if (request.method !== "POST" || `/as/${this.id}/token` !== request.url) {
-      return this.settings.refuse(request, response, "not a token request");
+      return this.refuse(request, response, "not a token request");
     }
-    if (answer.delay) await sleep(answer.delay, undefined, { signal: this.settings.signal });
+    if (answer.delay) await sleep(answer.delay, undefined, { signal: this.signal });
     if (answer.hold) await answer.hold;
     if (answer.hang) return undefined;
     if (answer.reset) return request.socket.resetAndDestroy();
@@ -263,12 +449,23 @@ class Connection {
       record.outcome = "scripted";
       return send(response, answer);
     }
-    return send(response, this.#grant(record, answer));
+    send(response, this.#grant(record, answer));
+    this.#changed();
   }
 
+  /**
+   * @param {TokenRequest} record
+   * @param {TokenReply} answer
+   * @returns {Reply}
+   */
   #grant(record, { set = {}, remove = [] }) {
     const { grant_type: type, refresh_token: presented, username, password } = record.parameters;
-    const { users, expiresIn = 3600, rotation = true, refusals = "standard" } = this.settings;
+    const { users, expiresIn = 3600, rotation = true, refusals = "standard", strict = false } = this.settings;
+    const { client_id, client_secret } = record.parameters;
+    if (strict && !(client_id === this.credentials.client_id && this.clientSecrets.has(client_secret))) {
+      record.outcome = "invalid_client";
+      return { status: 401, body: { error: "invalid_client" } };
+    }
     if (type === "refresh_token") {
       if (!this.#refreshTokens.has(presented)) {
         record.outcome = "invalid_grant";
@@ -277,10 +474,11 @@ class Connection {
     } else if (type !== this.grant) {
       record.outcome = "unsupported_grant_type";
       return { status: 400, body: { error: "unsupported_grant_type" } };
-    } else if (users && !(Object.hasOwn(users, username) && users[username] === password)) {
+    } else if (!this.#knows(username, password)) {
       record.outcome = "invalid_grant";
       return REFUSALS[refusals].password(record.parameters);
     }
+    /** @type {{ [member: string]: unknown }} */
     const body = { access_token: secret(`${this.id}-at`), token_type: "Bearer", expires_in: expiresIn };
     if (users) body.username = record.person;
     if (type === "refresh_token" ? rotation : this.withRefreshToken) body.refresh_token = secret(`${this.id}-rt`);
@@ -301,11 +499,32 @@ class Connection {
     return { body };
   }
 
-  /** Forgets every refresh token, or those of `person`. */
+  /**
+   * Whether a token request that is no refresh is for somebody whose password is right.
+   *
+   * @param {string} username
+   * @param {string} password
+   */
+  #knows(username, password) {
+    const { users, strict } = this.settings;
+    if (users) return Object.hasOwn(users, username) && users[username] === password;
+    if (!strict || this.grant !== "password") return true;
+    return username === this.credentials.username && this.passwords.has(password);
+  }
+
+  /**
+   * Forgets every refresh token, or those of `person`.
+   *
+   * @param {string} [person]
+   */
   forgetRefreshTokens(person) {
     this.#forget(this.#refreshTokens, person);
   }
 
+  /**
+   * @param {Set<string | undefined>} tokens
+   * @param {string} [person]
+   */
   #forget(tokens, person) {
     for (const token of tokens) {
       if (person === undefined || this.#owners.get(token) === person) tokens.delete(token);
@@ -314,21 +533,29 @@ class Connection {
 
   // --- The API ------------------------------------------------------------
 
+  /**
+   * @param {Request} request
+   * @param {ServerResponse} response
+   */
   async serveApi(request, response) {
     const below = request.url.slice(`/rs/${this.id}`.length);
+    /** @type {ApiRequest} */
     const record = {
       at: Date.now(),
       method: request.method,
       target: request.url,
       below,
       path: below.split("?", 1)[0],
-      headers: request.headers,
+      headers: /** @type {Fields} */ (request.headers),
       rawHeaders: pairs(request.rawHeaders),
+      done: Promise.resolve(),
+      body: Buffer.alloc(0),
       bytes: 0,
+      sha256: "",
     };
     this.requests.push(record);
     const header = (this.vars.header ?? "Authorization").toLowerCase();
-    record.token = request.headers[header]?.split(" ").pop();
+    record.token = record.headers[header]?.split(" ").pop();
     record.person = this.#owners.get(record.token);
     const refused = this.#refusals > 0 || !this.live.has(record.token);
     if (this.#refusals > 0) this.#refusals -= 1;
@@ -358,11 +585,16 @@ class Connection {
       const { method, bytes, sha256, person } = record;
       return send(response, { body: { method, below, bytes, sha256, person } });
     }
-    return this.settings.refuse(request, response, "not scripted");
+    if (this.#fallback) return this.#fallback(request, response, record);
+    return this.refuse(request, response, "not scripted");
   }
 }
 
-// Refusals tell as much as a careless server would.
+/**
+ * Refusals tell as much as a careless server would.
+ *
+ * @type {{ [words: string]: { [grant in "password" | "refresh_token"]: (parameters: { [name: string]: string }) => Reply } }}
+ */
 const REFUSALS = {
   standard: {
     password: ({ username, password }) => ({
@@ -395,7 +627,12 @@ const REFUSALS = {
   },
 };
 
-/** Sends an answer: { status, headers, body }; an object goes as JSON. */
+/**
+ * Sends an answer.
+ *
+ * @param {ServerResponse} response
+ * @param {Reply} reply
+ */
 export function send(response, { status = 200, headers = {}, body = "" }) {
   const bytes =
     Buffer.isBuffer(body) || typeof body === "string" ? Buffer.from(body) : Buffer.from(JSON.stringify(body));
@@ -403,16 +640,22 @@ export function send(response, { status = 200, headers = {}, body = "" }) {
   const names = Object.keys(headers).map((name) => name.toLowerCase());
   const bodiless = status === 204 || status === 304;
   if (!names.includes("content-type") && !bodiless) response.setHeader("Content-Type", type);
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  for (const [name, value] of Object.entries(headers)) if (value !== undefined) response.setHeader(name, value);
   if (!bodiless && !names.includes("content-length")) response.setHeader("Content-Length", bytes.length);
   response.writeHead(status);
   response.end(bodiless || response.req.method === "HEAD" ? undefined : bytes);
 }
 
+/** @param {string} prefix */
 const secret = (prefix) => `${prefix}-${randomBytes(24).toString("base64url")}`;
 
-const pairs = (flat) => flat.flatMap((name, i) => (i % 2 ? [] : [[name, flat[i + 1]]]));
+/**
+ * @param {string[]} flat
+ * @returns {[name: string, value: string][]}
+ */
+export const pairs = (flat) => Array.from({ length: flat.length / 2 }, (_, at) => [flat[2 * at], flat[2 * at + 1]]);
 
+/** @param {Pick<TokenRequest, "headers" | "body">} record */
 function parametersOf({ headers, body }) {
   if (/^application\/json\b/.test(headers["content-type"] ?? "")) {
     try {
@@ -424,14 +667,13 @@ function parametersOf({ headers, body }) {
   return Object.fromEntries(new URLSearchParams(body));
 }
 
-async function readAll(request) {
-  const chunks = [];
-  for await (const chunk of request) chunks.push(chunk);
-  return Buffer.concat(chunks);
-}
-
+/**
+ * @param {IncomingMessage} request
+ * @param {ApiRequest} record
+ */
 async function receive(request, record) {
   const hash = createHash("sha256");
+  /** @type {Buffer[]} */
   const chunks = [];
   for await (const chunk of request) {
     record.firstChunkAt ??= Date.now();

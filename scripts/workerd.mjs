@@ -1,0 +1,220 @@
+// Starts workerd itself, without the proxy that `wrangler dev` puts in front: any number of workers in one process,
+// each at an address of its own, compatible with what is deployed. Tests and measurements use it.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { bin, compatibility, Failure, inRoot } from "./lib.mjs";
+import { endWithThis } from "./processes.mjs";
+
+/** @import { ChildProcess } from "node:child_process" */
+/** @import { Readable } from "node:stream" */
+
+const START_LIMIT_MS = 30_000;
+/** How much is kept of what workerd writes on its standard error. */
+const KEPT_CHARACTERS = 4_000;
+
+/**
+ * Modules by the name that imports use, the entry first.
+ *
+ * @typedef {{ [name: string]: string | Uint8Array }} Modules
+ */
+
+/**
+ * One worker.
+ *
+ * @typedef {object} Worker
+ * @property {string} name
+ * @property {Modules} modules
+ * @property {{ [name: string]: unknown }} [tables] variables that are tables or lists
+ * @property {{ [name: string]: string | undefined }} [texts] variables and secrets that are texts; undefined is none
+ * @property {boolean} [keeper] whether it has a class `Keeper`, and so KEEPER and TOKENS
+ */
+
+/**
+ * What is started.
+ *
+ * @typedef {object} Settings
+ * @property {Worker[]} workers
+ * @property {"remembers" | "forgets" | URL} [kv] what all of them have for KV: one that keeps records as long as the
+ *   process lives (default), one that has never any, or a server that speaks as Workers KV
+ * @property {string} [objects] the folder of what objects store; a fresh one where absent
+ * @property {string} [inspector] the address of an inspector that is wanted
+ * @property {(line: string) => void} [onLog] takes log lines; they are lost where absent
+ * @property {"kept" | "shown"} [errors] what becomes of standard error: its end is kept and shown where the process
+ *   fails (default), or all of it is shown at once
+ */
+
+/** The modules of the built Worker: of `build/`, or of where PORTEIRO_E2E_MAIN says. */
+export const builtModules = () =>
+  rustModules(path.dirname(process.env.PORTEIRO_E2E_MAIN ?? inRoot("build", "index.js")));
+
+/**
+ * The modules of a Worker in Rust, in `folder`.
+ *
+ * @param {string} folder
+ * @returns {Modules}
+ */
+export const rustModules = (folder) => ({
+  "index.js": readFileSync(path.join(folder, "index.js")),
+  "./index_bg.wasm": readFileSync(path.join(folder, "index_bg.wasm")),
+});
+
+/**
+ * Starts workerd. Gives the address of each worker by its name, and when the process was started and when it listened.
+ *
+ * @param {Settings} settings
+ */
+export async function startWorkerd({ workers, kv = "remembers", objects, inspector, onLog, errors = "kept" }) {
+  const folder = mkdtempSync(path.join(tmpdir(), "porteiro-workerd-"));
+  for (const { name, modules } of workers) {
+    mkdirSync(objectsOf(name, objects ?? folder), { recursive: true });
+    Object.values(modules).forEach((content, number) => writeFileSync(path.join(folder, `${name}-${number}`), content));
+  }
+  writeFileSync(path.join(folder, "config.capnp"), configuration(workers, kv, objects ?? folder));
+  const began = performance.now();
+  const child = endWithThis(
+    spawn(
+      bin("workerd"),
+      [
+        "serve",
+        "config.capnp",
+        "--experimental",
+        "--control-fd=3",
+        ...(inspector ? [`--inspector-addr=${new URL(inspector).host}`] : []),
+      ],
+      { cwd: folder, stdio: ["ignore", onLog ? "pipe" : "ignore", errors === "shown" ? "inherit" : "pipe", "pipe"] },
+    ),
+  );
+  let said = "";
+  child.stderr?.on("data", (chunk) => (said = (said + chunk).slice(-KEPT_CHARACTERS)));
+  // It tells of each client that leaves before its answer: only its own end counts.
+  child.once("exit", (code) => code && process.stderr.write(said));
+  if (onLog && child.stdout) createInterface({ input: child.stdout }).on("line", onLog);
+  const stop = async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      const ended = once(child, "exit");
+      child.kill("SIGKILL");
+      await ended;
+    }
+    rmSync(folder, { recursive: true, force: true });
+  };
+  try {
+    const { urls, listeningAt } = await listening(child, workers.length);
+    return { pid: /** @type {number} */ (child.pid), urls, began, listeningAt, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** @typedef {Awaited<ReturnType<typeof startWorkerd>>} Workerd */
+
+/**
+ * @param {string} name
+ * @param {string} folder
+ */
+const objectsOf = (name, folder) => path.join(folder, `${name}-objects`);
+
+/**
+ * The addresses of the workers, as soon as all of them can be called.
+ *
+ * @param {ChildProcess} child
+ * @param {number} count
+ * @returns {Promise<{ urls: { [name: string]: string }, listeningAt: number }>}
+ */
+function listening(child, count) {
+  return new Promise((resolve, reject) => {
+    /** @type {{ [name: string]: string }} */
+    const urls = {};
+    const timer = setTimeout(() => reject(new Failure("workerd does not listen.")), START_LIMIT_MS);
+    child.once("exit", () => {
+      clearTimeout(timer);
+      reject(new Failure("workerd ended while it started."));
+    });
+    createInterface({ input: /** @type {Readable} */ (child.stdio[3]) }).on("line", (line) => {
+      const { event, socket, port } = JSON.parse(line);
+      if (event !== "listen") return;
+      urls[socket] = `http://127.0.0.1:${port}`;
+      if (Object.keys(urls).length < count) return;
+      clearTimeout(timer);
+      resolve({ urls, listeningAt: performance.now() });
+    });
+  });
+}
+
+// --- The configuration ----------------------------------------------------
+
+const quote = JSON.stringify;
+
+// All as Porteiro is deployed.
+const { date, flags } = compatibility();
+const compatible = `compatibilityDate = ${quote(date)}, compatibilityFlags = ${quote(flags)}`;
+
+/** KV as workerd speaks to it. */
+const KV = {
+  remembers: `const records = new Map();
+export default { async fetch(request) {
+  const { pathname } = new URL(request.url);
+  if (request.method === "PUT") records.set(pathname, await request.text());
+  if (request.method === "DELETE") records.delete(pathname);
+  if (request.method !== "GET") return new Response();
+  return new Response(records.get(pathname) ?? null, { status: records.has(pathname) ? 200 : 404 });
+} };`,
+  forgets: `export default { fetch: ({ method }) => new Response(null, { status: method === "GET" ? 404 : 200 }) };`,
+};
+
+/**
+ * @param {Worker[]} workers
+ * @param {"remembers" | "forgets" | URL} kv
+ * @param {string} objects
+ */
+function configuration(workers, kv, objects) {
+  const records =
+    kv instanceof URL
+      ? `external = (address = ${quote(kv.host)}, http = ())`
+      : `worker = (modules = [(name = "kv.js", esModule = ${quote(KV[kv])})], ${compatible})`;
+  const sockets = workers.map(
+    ({ name }) => `(name = "${name}", address = "127.0.0.1:0", http = (), service = "${name}")`,
+  );
+  return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "internet", network = (allow = ["private", "public", "local"])),
+    (name = "kv", ${records}),
+    ${workers.map((worker) => services(worker, objects)).join("\n    ")}
+  ],
+  sockets = [${sockets.join(", ")}],
+);
+`;
+}
+
+/**
+ * @param {Worker} worker
+ * @param {string} objects
+ */
+function services({ name, modules, tables = {}, texts = {}, keeper = false }, objects) {
+  const embedded = Object.keys(modules).map(
+    (module, number) =>
+      `(name = "${module}", ${module.endsWith(".wasm") ? "wasm" : "esModule"} = embed "${name}-${number}")`,
+  );
+  const bindings = [
+    ...Object.entries(tables).map(([key, value]) => `(name = ${quote(key)}, json = ${quote(quote(value))})`),
+    ...Object.entries(texts)
+      .filter(([, value]) => value !== undefined)
+      .map(([key, value]) => `(name = ${quote(key)}, text = ${quote(value)})`),
+  ];
+  if (!keeper) {
+    return `(name = "${name}", worker = (modules = [${embedded}], bindings = [${bindings}], ${compatible})),`;
+  }
+  bindings.push(`(name = "TOKENS", kvNamespace = "kv")`, `(name = "KEEPER", durableObjectNamespace = "Keeper")`);
+  // On disk: objects in memory forget what they stored when they are evicted.
+  return `(name = "${name}-objects", disk = (path = ${quote(objectsOf(name, objects))}, writable = true)),
+    (name = "${name}", worker = (
+      modules = [${embedded}], bindings = [${bindings}], ${compatible},
+      durableObjectNamespaces = [(className = "Keeper", uniqueKey = "keeper", enableSql = true)],
+      durableObjectStorage = (localDisk = "${name}-objects"),
+    )),`;
+}

@@ -1,0 +1,87 @@
+// Workers KV for bare workerd, which brings none: the worker behind a `kvNamespace` binding. It keeps
+// the records on disk and is as strict as KV: a test that passes here must not fail on Cloudflare.
+//
+// https://developers.cloudflare.com/kv/platform/limits/
+
+import { DurableObject } from "cloudflare:workers";
+
+const KEY_BYTES = 512;
+const VALUE_BYTES = 25 * 1024 * 1024;
+const METADATA_BYTES = 1024;
+const SHORTEST_LIFE_SECONDS = 60;
+const SHORTEST_CACHE_SECONDS = 30;
+
+/** @param {number} status @param {string} problem */
+const refusal = (status, problem) => new Response(`KV: ${problem}`, { status, statusText: problem });
+
+/** A number of seconds as the binding writes it, or NaN. @param {string} text */
+const seconds = (text) => (/^\d+$/.test(text) ? Number(text) : NaN);
+
+/**
+ * A record.
+ *
+ * @typedef {object} Row
+ * @property {ArrayBuffer} value
+ * @property {number | null} expiration
+ * @property {string | null} metadata
+ */
+
+/** One namespace. */
+export class Namespace extends DurableObject {
+  /** @param {DurableObjectState} state @param {unknown} env */
+  constructor(state, env) {
+    super(state, env);
+    this.sql = state.storage.sql;
+    this.sql.exec(
+      "CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, value BLOB NOT NULL, expiration INTEGER, metadata TEXT)",
+    );
+  }
+
+  /** @param {Request} request */
+  async fetch(request) {
+    const { pathname, searchParams } = new URL(request.url);
+    const key = searchParams.get("urlencoded") === "true" ? decodeURIComponent(pathname.slice(1)) : pathname.slice(1);
+    if (key === "" || key === "." || key === "..") return refusal(400, "no such key");
+    if (new TextEncoder().encode(key).length > KEY_BYTES) return refusal(414, "the key is too long");
+    switch (request.method) {
+      case "GET":
+        return this.#get(key, searchParams.get("cache_ttl"));
+      case "PUT":
+        return this.#put(key, searchParams, request.headers.get("CF-KV-Metadata"), await request.arrayBuffer());
+      case "DELETE":
+        this.sql.exec("DELETE FROM records WHERE key = ?", key);
+        return new Response();
+      default:
+        return refusal(405, `no ${request.method} here`);
+    }
+  }
+
+  /** @param {string} key @param {string | null} cache */
+  #get(key, cache) {
+    if (cache !== null && !(seconds(cache) >= SHORTEST_CACHE_SECONDS)) return refusal(400, "cache_ttl is too short");
+    const rows = this.sql.exec("SELECT value, expiration, metadata FROM records WHERE key = ?", key).toArray();
+    const [row] = /** @type {Row[]} */ (/** @type {unknown} */ (rows));
+    if (!row || (row.expiration !== null && row.expiration <= Date.now() / 1000)) return refusal(404, "no record");
+    const headers = new Headers();
+    if (row.expiration !== null) headers.set("CF-Expiration", String(row.expiration));
+    if (row.metadata !== null) headers.set("CF-KV-Metadata", row.metadata);
+    return new Response(row.value, { headers });
+  }
+
+  /** @param {string} key @param {URLSearchParams} parameters @param {string | null} metadata @param {ArrayBuffer} value */
+  #put(key, parameters, metadata, value) {
+    const now = Math.floor(Date.now() / 1000);
+    const [life, until] = [parameters.get("expiration_ttl"), parameters.get("expiration")];
+    const expiration = life !== null ? now + seconds(life) : until !== null ? seconds(until) : null;
+    if (expiration !== null && !(expiration >= now + SHORTEST_LIFE_SECONDS)) return refusal(400, "it expires too soon");
+    if (value.byteLength > VALUE_BYTES) return refusal(413, "the value is too long");
+    if (metadata !== null && metadata.length > METADATA_BYTES) return refusal(413, "the metadata is too long");
+    this.sql.exec("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)", key, value, expiration, metadata);
+    return new Response();
+  }
+}
+
+export default {
+  /** @param {Request} request @param {{ NAMESPACE: DurableObjectNamespace }} env */
+  fetch: (request, { NAMESPACE }) => NAMESPACE.get(NAMESPACE.idFromName("tokens")).fetch(request),
+};
