@@ -31,6 +31,7 @@ const KEPT_CHARACTERS = 4_000;
  * @property {{ [name: string]: unknown }} [tables] variables that are tables or lists
  * @property {{ [name: string]: string | undefined }} [texts] variables and secrets that are texts; undefined is none
  * @property {boolean} [keeper] whether it has a class `Keeper`, and so KEEPER and TOKENS
+ * @property {string} [outbound] the name of the worker that takes what it fetches; the internet where absent
  */
 
 /**
@@ -195,7 +196,8 @@ const config :Workerd.Config = (
  * @param {Worker} worker
  * @param {string} objects
  */
-function services({ name, modules, tables = {}, texts = {}, keeper = false }, objects) {
+function services({ name, modules, tables = {}, texts = {}, keeper = false, outbound = "internet" }, objects) {
+  const common = `${compatible}, globalOutbound = ${quote(outbound)}`;
   const embedded = Object.keys(modules).map(
     (module, number) =>
       `(name = "${module}", ${module.endsWith(".wasm") ? "wasm" : "esModule"} = embed "${name}-${number}")`,
@@ -207,13 +209,13 @@ function services({ name, modules, tables = {}, texts = {}, keeper = false }, ob
       .map(([key, value]) => `(name = ${quote(key)}, text = ${quote(value)})`),
   ];
   if (!keeper) {
-    return `(name = "${name}", worker = (modules = [${embedded}], bindings = [${bindings}], ${compatible})),`;
+    return `(name = "${name}", worker = (modules = [${embedded}], bindings = [${bindings}], ${common})),`;
   }
   bindings.push(`(name = "TOKENS", kvNamespace = "kv")`, `(name = "KEEPER", durableObjectNamespace = "Keeper")`);
   // On disk: objects in memory forget what they stored when they are evicted.
   return `(name = "${name}-objects", disk = (path = ${quote(objectsOf(name, objects))}, writable = true)),
     (name = "${name}", worker = (
-      modules = [${embedded}], bindings = [${bindings}], ${compatible},
+      modules = [${embedded}], bindings = [${bindings}], ${common},
       durableObjectNamespaces = [(className = "Keeper", uniqueKey = "keeper", enableSql = true)],
       durableObjectStorage = (localDisk = "${name}-objects"),
     )),`;

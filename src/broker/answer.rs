@@ -3,7 +3,11 @@
 use super::Code;
 use super::cors::Cors;
 use super::fields::FieldLines;
+use super::ports::BodyFailure;
 use crate::http::RequestHead;
+
+/// When to send a body again that others crowded out.
+const CROWDED_SECONDS: u64 = 5;
 
 /// The header fields of every answer.
 pub const COMMON_FIELDS: [(&str, &str); 6] = [
@@ -109,6 +113,14 @@ pub(super) struct Refused {
 impl From<Code> for Refused {
     fn from(code: Code) -> Self {
         Self { code, cause: None, retry_after: None, wrong_credential: false, allow: "", is_operators: false }
+    }
+}
+
+impl From<BodyFailure> for Refused {
+    fn from(failure: BodyFailure) -> Self {
+        // Who was crowded out comes again when others have ended.
+        let retry_after = (failure == BodyFailure::Crowded).then_some(CROWDED_SECONDS);
+        Self { retry_after, ..Self::from(Code::from(failure)) }
     }
 }
 

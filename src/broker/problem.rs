@@ -32,6 +32,8 @@ pub enum Code {
     MethodNotAllowed,
     /// The connection stands in the configuration.
     ConnectionConfigured,
+    /// The body did not come in time.
+    RequestTimeout,
     /// The body is larger than it may be.
     BodyTooLarge,
     /// There were too many before it.
@@ -65,13 +67,15 @@ impl From<BodyFailure> for Code {
         match failure {
             BodyFailure::TooLarge => Self::BodyTooLarge,
             BodyFailure::Gone => Self::BadRequest,
+            BodyFailure::Late => Self::RequestTimeout,
+            BodyFailure::Crowded => Self::RateLimited,
         }
     }
 }
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::BadRequest,
         Self::BadPath,
         Self::CallerUnauthenticated,
@@ -83,6 +87,7 @@ impl Code {
         Self::NotFound,
         Self::UnknownConnection,
         Self::MethodNotAllowed,
+        Self::RequestTimeout,
         Self::ConnectionConfigured,
         Self::BodyTooLarge,
         Self::RateLimited,
@@ -216,6 +221,13 @@ impl Code {
                 "Method not allowed",
                 "This address does not know the method.",
                 "Use a method that the Allow header names.",
+            ),
+            Self::RequestTimeout => (
+                408,
+                "request_timeout",
+                "Request timeout",
+                "The request's body did not come in time.",
+                "Send it again, whole, within 15 seconds.",
             ),
             Self::ConnectionConfigured => (
                 409,

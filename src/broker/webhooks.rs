@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::answer::{Draft, Refused};
 use super::deliveries::{DeliveriesAsk, DeliveriesReply, event_record};
 use super::log::CallLine;
-use super::ports::Ports;
+use super::ports::{Ports, Sender};
 use super::registry::{Found, Inlet};
 use super::{Broker, Code};
 use crate::config::Webhook;
@@ -37,7 +37,8 @@ pub(super) async fn receive<'a, P: Ports>(
         Proof::Header(name) => Some(check_field(head, name.as_str(), webhook)?),
         Proof::Member(_) => None,
     };
-    let body = ports.body(webhook.max_bytes).await.map_err(Code::from)?;
+    let sender = if by_field.is_some() { Sender::Proven } else { Sender::Unproven };
+    let body = ports.body(webhook.max_bytes, sender).await?;
     let event = Event::read(&body, &webhook.proof, &webhook.account_tokens, &webhook.id_members, id);
     // Each copy may be long, and others come in meanwhile.
     drop(body);

@@ -28,6 +28,7 @@ export async function post(url, fields, body, timeoutMs, maxBytes) {
       headers: fields.split("\n").map((line) => line.split(/:(.*)/s, 2)),
       body,
       redirect: "manual",
+      cache: "no-store",
       signal: timer.signal,
     });
     if (maxBytes < 0) response.body?.cancel().catch(() => {});
@@ -46,7 +47,8 @@ export async function post(url, fields, body, timeoutMs, maxBytes) {
 /** Fetches a document; rejects where it does not come in time, or is larger than `maxBytes`. */
 export async function fetchDocument(url, timeoutMs, maxBytes) {
   const headers = { accept: "application/json, application/jwk-set+json, */*;q=0.1", "user-agent": "porteiro" };
-  const response = await fetch(url, { headers, redirect: "manual", signal: AbortSignal.timeout(timeoutMs) });
+  const signal = AbortSignal.timeout(timeoutMs);
+  const response = await fetch(url, { headers, redirect: "manual", cache: "no-store", signal });
   const body = await readUpTo(response, maxBytes);
   if (body.byteLength > maxBytes) throw "too large";
   return { status: response.status, body };
@@ -195,14 +197,6 @@ function signatureParameters(algorithm) {
 
 export function pause(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** A name without case, accents, width, spaces and invisible characters. */
-export function folded(name) {
-  return name
-    .normalize("NFKD")
-    .replace(/[\p{M}\p{C}\p{Z}]/gu, "")
-    .toLowerCase();
 }
 
 /** Takes one call of the rate limit bound as `name`; true where there was one left, or no such limit. */

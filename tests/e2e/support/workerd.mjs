@@ -15,23 +15,30 @@ import { builtModules, startWorkerd as startWorkers } from "../../../scripts/wor
  * @param {Secrets} settings.texts variables and secrets that are texts
  * @param {Modules} [settings.around] modules of which the first is the entry in the place of the broker's index.js
  * @param {string} [settings.health] the path that answers when the broker is there
+ * @param {Modules} [settings.outbound] the modules of a worker that takes all that the broker fetches
  */
-export async function startWorkerd({ tables, texts, around = {}, health = "/healthz" }) {
+export async function startWorkerd({ tables, texts, around = {}, health = "/healthz", outbound }) {
   /**
    * Every line that it logged.
    *
    * @type {string[]}
    */
   const logs = [];
-  const { urls, stop } = await startWorkers({
-    workers: [{ name: "broker", modules: { ...around, ...builtModules() }, tables, texts, keeper: true }],
+  const broker = { name: "broker", modules: { ...around, ...builtModules() }, tables, texts, keeper: true };
+  const { urls, stop, pid } = await startWorkers({
+    workers: outbound
+      ? [
+          { ...broker, outbound: "outbound" },
+          { name: "outbound", modules: outbound },
+        ]
+      : [broker],
     kv: "forgets",
     onLog: (line) => logs.push(line),
     errors: "shown",
   });
   const url = urls.broker;
   const { ok, status } = await fetch(url + health);
-  if (ok) return { url, logs, stop };
+  if (ok) return { url, logs, stop, pid, outbound: urls.outbound };
   await stop();
   throw new Error(`${health} answered ${status}:\n${logs.join("\n")}`);
 }
