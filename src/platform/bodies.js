@@ -76,10 +76,20 @@ export class Underway {
   }
 }
 
-/** Bytes that come in pieces. A piece that the runtime hands over may hold a buffer many times its size. */
-class Bytes {
-  #bytes = new Uint8Array(0);
+// The first block is small, since most bodies are.
+const FIRST_BLOCK = 4 * 1024;
+const BLOCK = 16 * 1024;
+
+/**
+ * Bytes that come in pieces, in blocks that are filled one after the other. A piece as the runtime hands it over may
+ * hold a buffer many times its size, and one large buffer that grows leaves as much behind.
+ */
+class Blocks {
+  #full = [];
+  #last = new Uint8Array(0);
+  #filled = 0;
   #size = 0;
+  #capacity = 0;
 
   get size() {
     return this.#size;
@@ -87,28 +97,52 @@ class Bytes {
 
   /** How many bytes of memory it has. */
   get capacity() {
-    return this.#bytes.byteLength;
+    return this.#capacity;
   }
 
-  add(piece, mostBytes) {
-    const size = this.#size + piece.byteLength;
-    if (size > this.capacity) {
-      const grown = new Uint8Array(Math.min(Math.max(size, 2 * this.capacity), Math.max(size, mostBytes)));
-      grown.set(this.#bytes.subarray(0, this.#size));
-      this.#bytes = grown;
+  /** Room for more, which is lent to who fills it, from its beginning. */
+  room() {
+    if (this.#filled === this.#last.byteLength) {
+      if (this.#filled > 0) this.#full.push(this.#last);
+      this.#last = new Uint8Array(this.#capacity === 0 ? FIRST_BLOCK : BLOCK);
+      this.#filled = 0;
+      this.#capacity += this.#last.byteLength;
     }
-    this.#bytes.set(piece, this.#size);
-    this.#size = size;
+    return this.#last.subarray(this.#filled);
+  }
+
+  /** Takes back what was lent: `piece` is what of it was filled. */
+  take(piece) {
+    this.#last = new Uint8Array(piece.buffer);
+    this.#filled += piece.byteLength;
+    this.#size += piece.byteLength;
+  }
+
+  add(bytes) {
+    for (let at = 0; at < bytes.byteLength; ) {
+      const room = this.room();
+      const part = bytes.subarray(at, at + room.byteLength);
+      room.set(part);
+      this.take(room.subarray(0, part.byteLength));
+      at += part.byteLength;
+    }
   }
 
   whole() {
-    return this.#bytes.subarray(0, this.#size);
+    const whole = new Uint8Array(this.#size);
+    let at = 0;
+    for (const block of this.#full) {
+      whole.set(block, at);
+      at += block.byteLength;
+    }
+    whole.set(this.#last.subarray(0, this.#filled), at);
+    return whole;
   }
 }
 
 /** A body that the broker reads for itself. */
 class Reading {
-  #bytes = new Bytes();
+  #blocks = new Blocks();
   #size = 0;
   #maxBytes;
   #shelf;
@@ -133,24 +167,34 @@ class Reading {
   }
 
   end(reason) {
-    this.#bytes = undefined;
-    this.#shelf.forget(this);
+    this.#drop();
     this.#end(reason);
   }
 
+  #drop() {
+    this.#blocks = undefined;
+    this.#shelf.forget(this);
+  }
+
   async read(reader) {
+    let scratch = new Uint8Array(0);
     for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return this.isTooLarge ? null : this.#bytes?.whole();
+      const room = this.#blocks?.room() ?? (scratch.byteLength > 0 ? scratch : new Uint8Array(BLOCK));
+      const { done, value } = await reader.read(room);
+      if (done) {
+        if (this.isTooLarge) return null;
+        this.#blocks?.take(value);
+        return this.#blocks?.whole();
+      }
       this.#size += value.byteLength;
       if (this.#size > this.#maxBytes + READ_IN_VAIN) return null;
-      if (this.isTooLarge) {
-        this.#bytes = undefined;
-        this.#shelf.forget(this);
+      if (this.isTooLarge && this.#blocks !== undefined) this.#drop();
+      if (this.#blocks === undefined) {
+        scratch = new Uint8Array(value.buffer);
+        continue;
       }
-      if (this.#bytes === undefined) continue;
-      this.#bytes.add(value, this.#maxBytes);
-      this.#shelf.note(this, OVERHEAD + this.#bytes.capacity);
+      this.#blocks.take(value);
+      this.#shelf.note(this, OVERHEAD + this.#blocks.capacity);
     }
   }
 }
@@ -162,7 +206,7 @@ class Reading {
 export async function readBody(stream, maxBytes, shelf, limitMs) {
   if (stream === null) return new Uint8Array(0);
   const reading = new Reading(maxBytes, shelf);
-  const reader = stream.getReader();
+  const reader = stream.getReader({ mode: "byob" });
   const alarm = setTimeout(() => reading.end("late"), limitMs);
   try {
     return await Promise.race([reading.read(reader), reading.ended]);
@@ -202,7 +246,7 @@ export class Recorder {
   #limit;
   #shelf;
   #cutOff;
-  #kept = new Bytes();
+  #kept = new Blocks();
   #ended = false;
   #reading = Promise.resolve();
 
@@ -221,17 +265,20 @@ export class Recorder {
 
   /** The body as a stream of `length` bytes, or of an unknown number. */
   stream(length) {
-    const source = new ReadableStream({
-      pull: async (controller) => {
-        const chunk = await this.#read();
-        if (chunk === undefined) controller.close();
-        else controller.enqueue(chunk);
-      },
-    });
-    if (length === undefined) return source;
-    const sized = new FixedLengthStream(length);
-    source.pipeTo(sized.writable).catch(() => {});
-    return sized.readable;
+    // One of the runtime's own: it keeps whatever passes from a stream of JavaScript's until that has ended.
+    const { readable, writable } = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
+    // Who reads it learns of a failure, and nobody else need.
+    this.#passOn(writable.getWriter()).catch(() => {});
+    return readable;
+  }
+
+  async #passOn(writer) {
+    try {
+      for (let chunk = await this.#read(); chunk !== undefined; chunk = await this.#read()) await writer.write(chunk);
+      await writer.close();
+    } catch (error) {
+      await writer.abort(error);
+    }
   }
 
   /** The whole body, read to its end; nothing where it was let go of. */
@@ -266,7 +313,7 @@ export class Recorder {
       this.letGo();
       return;
     }
-    this.#kept.add(chunk, this.#limit);
+    this.#kept.add(chunk);
     this.#shelf.note(this, OVERHEAD + this.#kept.capacity);
   }
 }

@@ -30,20 +30,21 @@ export default { async fetch(request) {
   const isFile = request.method === "GET" && FILES.test(pathname);
   if (passes || !isFile) return fetch(request);
   const known = kept.get(request.url);
-  if (known) return known.clone();
+  if (known) return new Response(...known);
   const response = await fetch(request);
   const control = response.headers.get("cache-control") ?? "";
   const forbids = /private|no-store|no-cache|max-age=0/.test(control) || response.headers.has("set-cookie");
   const allows = !request.headers.has("authorization") || /public|s-maxage|must-revalidate/.test(control);
-  if (response.status === 200 && !forbids && allows) kept.set(request.url, response.clone());
-  return response;
+  const copy = [await response.arrayBuffer(), { status: response.status, headers: response.headers }];
+  if (response.status === 200 && !forbids && allows) kept.set(request.url, copy);
+  return new Response(...copy);
 } };`;
 
 // Put around the broker, it takes the mode away from whatever is fetched.
 const WITHOUT_A_MODE = {
   "main.js": `import "./mode.js"; export { default, Keeper } from "./index.js";`,
   "mode.js": `const send = globalThis.fetch;
-globalThis.fetch = (address, init) => send(address, init && { ...init, cache: undefined });`,
+globalThis.fetch = (address, { cache, ...init } = {}) => send(address, init);`,
 };
 
 /** Each has a file of its own for whoever asks, and fields by the first segment of the path. */
@@ -56,7 +57,8 @@ const FIELDS = {
   private: { "cache-control": "private, max-age=600" },
 };
 
-const rules = [{ callers: ["backend", "staff", "session"], methods: ["GET", "POST"], paths: ["/**"] }];
+const PEOPLES = [{ callers: ["session"], methods: ["GET"], paths: ["/**"] }];
+const rules = [{ callers: ["backend", "staff"], methods: ["GET", "POST"], paths: ["/**"] }];
 
 let api, issuer, base;
 
@@ -100,7 +102,7 @@ async function start(around) {
         one: tenant,
         two: { ...tenant, webhook },
         service: { ...tenant, grant: "password", token_url: `${base}/token` },
-        people: { ...tenant, grant: "password", token_url: `${base}/token`, subject: "user" },
+        people: { ...tenant, grant: "password", token_url: `${base}/token`, subject: "user", rules: PEOPLES },
       },
     },
     texts: {
