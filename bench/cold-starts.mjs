@@ -108,12 +108,11 @@ const summaries = (times) =>
  * @param {Subject} subject
  * @param {number} copies
  */
-async function start({ modules, tables, texts, keeper, path, headers }, copies) {
+async function start({ modules, vars, keeper, path, headers }, copies) {
   const workers = Array.from({ length: copies }, (_, number) => ({
     name: `copy-${number}`,
     modules,
-    tables,
-    texts,
+    vars,
     keeper,
   }));
   const workerd = await startWorkerd({ workers });

@@ -62,7 +62,7 @@ async function main() {
   const config = configuration({ upstream, hubsoft, ...issuer, count: CONNECTIONS + 1 });
   const silent = connectionId(CONNECTIONS);
   // So long a call goes on whose caller has left.
-  Object.assign(config.tables.CONNECTIONS[silent], { base_url: silence.url, timeout_ms: 1000 });
+  Object.assign(config.vars.CONNECTIONS[silent], { base_url: silence.url, timeout_ms: 1000 });
   const modules = { "main.js": PROBE, "capture.js": CAPTURE, ...builtModules() };
   const inspector = `http://127.0.0.1:${await freePort()}`;
   const workerd = await startWorkerd({ workers: [{ name: "porteiro", modules, ...config, keeper: true }], inspector });

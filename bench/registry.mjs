@@ -28,15 +28,15 @@ async function main() {
   await preparePorteiro();
   const upstream = await startUpstream();
   const hubsoft = await startHubsoft({ port: 0 });
-  const { tables, texts } = configuration({ upstream, hubsoft });
-  texts.ADMIN_KEY = OPERATOR.authorization.split(" ")[1];
+  const { vars } = configuration({ upstream, hubsoft });
+  vars.ADMIN_KEY = OPERATOR.authorization.split(" ")[1];
   const workerd = await startWorkerd({
-    workers: [{ name: "porteiro", modules: builtModules(), tables, texts, keeper: true }],
+    workers: [{ name: "porteiro", modules: builtModules(), vars, keeper: true }],
   });
   const url = workerd.urls.porteiro;
   const { client_id, client_secret, username, password } = hubsoft.credentials;
   const registration = JSON.stringify({
-    ...tables.CONNECTIONS.service,
+    ...vars.CONNECTIONS.service,
     secrets: { client_id, client_secret, username, password },
   });
   /** @type {{ connections: number, [what: string]: unknown }} */

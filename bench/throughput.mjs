@@ -157,7 +157,7 @@ export async function throughput({ brokers, upstream, token, hubsoft, envoy }) {
 
 /**
  * @param {string} broker
- * @param {{ username: string, password: string }} credentials
+ * @param {Services["hubsoft"]["credentials"]} credentials
  */
 async function signIn(broker, { username, password }) {
   const response = await fetch(`${broker}/auth/people/login`, {

@@ -6,18 +6,13 @@ import { KEY, ORIGIN } from "./settings.mjs";
 
 /** @import { Modules } from "../scripts/workerd.mjs" */
 /** @import { Issuer } from "../tests/e2e/support/issuer.mjs" */
+/** @import { Hubsoft } from "../sandbox/types.js" */
 /** @import { Upstream } from "./upstream.mjs" */
-
-/**
- * A provider of the kind HubSoft, as far as a configuration needs it.
- *
- * @typedef {{ tokenUrl: string, credentials: { client_id: string, client_secret: string, username: string, password: string } }} Hubsoft
- */
 
 /**
  * What stands behind the brokers.
  *
- * @typedef {{ upstream: Pick<Upstream, "url" | "pid">, hubsoft: Hubsoft }} Services
+ * @typedef {{ upstream: Pick<Upstream, "url" | "pid">, hubsoft: Pick<Hubsoft, "tokenUrl" | "credentials"> }} Services
  */
 
 /** Builds Porteiro, unless PORTEIRO_E2E_MAIN names one that is built. */
@@ -77,20 +72,24 @@ export function configuration({ upstream, hubsoft, issuer, count = 1 }) {
   }
   const rules = [{ callers: Object.keys(callers), methods: ["GET", "POST"], paths: ["/*"] }];
   const ids = Array.from({ length: count }, (_, number) => connectionId(number));
-  /** @type {{ ALLOWED_ORIGINS: string[], CALLERS: object, CONNECTIONS: { [id: string]: { [field: string]: unknown } } }} */
-  const tables = { ALLOWED_ORIGINS: [ORIGIN], CALLERS: callers, CONNECTIONS: {} };
-  /** @type {{ [name: string]: string }} */
-  const texts = { BACKEND_KEY: KEY, SEALING_KEYS: `bench:${Buffer.alloc(32, 7).toString("base64")}` };
+  /** @type {{ CONNECTIONS: { [id: string]: { [field: string]: unknown } }, [name: string]: unknown }} */
+  const vars = {
+    ALLOWED_ORIGINS: [ORIGIN],
+    CALLERS: callers,
+    CONNECTIONS: {},
+    BACKEND_KEY: KEY,
+    SEALING_KEYS: `bench:${Buffer.alloc(32, 7).toString("base64")}`,
+  };
   for (const id of ids) {
-    tables.CONNECTIONS[id] = { ...connection, rules };
-    Object.assign(texts, secrets(id, { client_id, client_secret, username, password }));
+    vars.CONNECTIONS[id] = { ...connection, rules };
+    Object.assign(vars, secrets(id, { client_id, client_secret, username, password }));
   }
   if (issuer) {
     const people = [{ callers: ["session"], methods: ["GET"], paths: ["/*"] }];
-    tables.CONNECTIONS.people = { ...connection, subject: "user", rules: people };
-    Object.assign(texts, secrets("people", { client_id, client_secret }));
+    vars.CONNECTIONS.people = { ...connection, subject: "user", rules: people };
+    Object.assign(vars, secrets("people", { client_id, client_secret }));
   }
-  return { tables, texts };
+  return { vars };
 }
 
 /** @param {number} number */

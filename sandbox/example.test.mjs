@@ -9,11 +9,16 @@ import { promisify } from "node:util";
 import { startExample } from "./frontend.mjs";
 import { startHubsoft } from "./providers/hubsoft.mjs";
 
+/** @param {string} path */
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+/** @param {string} path */
 const read = (path) => readFile(at(path), "utf8");
 
 describe("the example front end", () => {
-  let example, html;
+  /** @type {Awaited<ReturnType<typeof startExample>>} */
+  let example;
+  /** @type {string} */
+  let html;
   before(async () => {
     example = await startExample();
     html = await (await fetch(example.url)).text();
@@ -32,7 +37,7 @@ describe("the example front end", () => {
   });
 
   test("has a strict policy, and nothing that it would stop", async () => {
-    const policy = /http-equiv="Content-Security-Policy"\s+content="([^"]+)"/.exec(html)[1];
+    const policy = /http-equiv="Content-Security-Policy"\s+content="([^"]+)"/.exec(html)?.[1] ?? "";
     assert.match(policy, /^default-src 'none'; script-src 'self'; style-src 'self'; connect-src /);
     assert.doesNotMatch(policy, /unsafe|\*/);
     // The policy says nothing about what stands before it.
@@ -41,7 +46,8 @@ describe("the example front end", () => {
   });
 
   test("names the broker's address alike in the script and in the policy", async () => {
-    const broker = /^const BROKER = "([^"]+)";$/m.exec(await read("examples/front-end/app.js"))[1];
+    const broker = /^const BROKER = "([^"]+)";$/m.exec(await read("examples/front-end/app.js"))?.[1];
+    assert.ok(broker);
     assert.ok(html.includes(`connect-src ${broker};`), broker);
   });
 
@@ -66,7 +72,7 @@ describe("the example front end", () => {
 
   test("knows every error code of the documentation, and no other", async () => {
     const types = await read("examples/front-end/porteiro.d.ts");
-    const union = /type ProblemCode =([^;]+);/.exec(types)[1];
+    const union = /type ProblemCode =([^;]+);/.exec(types)?.[1] ?? "";
     const known = [...union.matchAll(/"(\w+)"/g)].map(([, code]) => code).sort();
     const documented = [...(await read("docs/errors.md")).matchAll(/^\| [45]\d\d \| `(\w+)` \|/gm)]
       .map(([, code]) => code)

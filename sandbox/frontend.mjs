@@ -1,9 +1,12 @@
 // Serves the two front ends, each on an origin of its own: the sandbox's page with the
 // application's receiver of webhooks, and the example in which people sign in.
 
+/** @import { ServerResponse } from "node:http" */
+/** @import { Answer, Request } from "./types.js" */
+
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
-import { closeServer, listen, readBody, send } from "./provider.mjs";
+import { closeServer, listen, portOf, readBody, send } from "./provider.mjs";
 import { createReceiver } from "./receiver.mjs";
 
 // Where the broker serves the same page.
@@ -15,13 +18,24 @@ const HTML = "text/html; charset=utf-8";
 const CSS = "text/css; charset=utf-8";
 const SCRIPT = "text/javascript; charset=utf-8";
 
+/**
+ * @typedef {object} Site
+ * @property {URL} folder
+ * @property {Record<string, string[]>} files name and type by path
+ * @property {() => Record<string, string> | Promise<Record<string, string>>} headers
+ * @property {Record<string, (request: Request) => Answer | Promise<Answer>>} [calls] what is answered otherwise, by
+ *   method and path
+ */
+
+/** @type {Site} */
 const PAGE = {
   folder: new URL("./page/", import.meta.url),
   files: {
     "/": ["index.html", HTML],
     "/page.css": ["page.css", CSS],
-    "/page.js": ["page.js", SCRIPT],
-    "/webhooks.js": ["webhooks.js", SCRIPT],
+    ...Object.fromEntries(
+      ["calls.js", "dom.js", "page.js", "views.js", "webhooks.js"].map((name) => [`/${name}`, [name, SCRIPT]]),
+    ),
     "/icon.svg": ["icon.svg", "image/svg+xml"],
   },
   // The same file gives the broker's assets their headers, so both origins have
@@ -39,6 +53,7 @@ const PAGE = {
   },
 };
 
+/** @type {Site} */
 const EXAMPLE = {
   folder: new URL("../examples/front-end/", import.meta.url),
   files: {
@@ -54,7 +69,9 @@ const EXAMPLE = {
   }),
 };
 
+/** @param {Site} site @param {Request} request @param {ServerResponse} response */
 async function serve(site, request, response) {
+  /** @type {Record<string, string>} */
   const headers = { ...(await site.headers()), "Cache-Control": "no-store" };
   const [path] = request.url.split("?", 1);
   const call = site.calls?.[`${request.method} ${path}`];
@@ -74,13 +91,14 @@ async function serve(site, request, response) {
   response.end(body);
 }
 
+/** @param {Site} site @param {number} port */
 async function start(site, port) {
   const server = createServer((request, response) => {
-    serve(site, request, response).catch(() => request.socket.destroy());
+    serve(site, /** @type {Request} */ (request), response).catch(() => request.socket.destroy());
   });
   await listen(server, port);
   return {
-    url: `http://localhost:${server.address().port}`,
+    url: `http://localhost:${portOf(server)}`,
     close: () => closeServer(server),
   };
 }
@@ -88,7 +106,7 @@ async function start(site, port) {
 const CONTROL = "/sandbox/webhooks";
 const CONTROL_LIMIT = 4096;
 
-/** What the page tells the sandbox's Guru, on the page's own origin. */
+/** What the page tells the sandbox's Guru, on the page's own origin. @param {string} guruUrl @param {Request} request */
 async function passOn(guruUrl, request) {
   const { body } = await readBody(request, CONTROL_LIMIT);
   const headers = { "Content-Type": request.headers["content-type"] ?? "" };
@@ -96,9 +114,16 @@ async function passOn(guruUrl, request) {
   return { status: response.status, body: await response.text() };
 }
 
-/** The sandbox's page; `webhookSecret` is what events are signed with, `guruUrl` where Guru is told to send one. */
-export function startFrontend({ port = 0, guruUrl, webhookSecret = WEBHOOK_SECRET } = {}) {
+/**
+ * The sandbox's page.
+ * @param {object} [settings]
+ * @param {number} [settings.port]
+ * @param {string} [settings.guruUrl] where Guru is told to send an event
+ * @param {string} [settings.webhookSecret] what events are signed with
+ */
+export function startFrontend({ port = 0, guruUrl = "", webhookSecret = WEBHOOK_SECRET } = {}) {
   const { receive, received } = createReceiver(webhookSecret);
+  /** @type {Site["calls"]} */
   const calls = {
     "POST /hooks/guru": receive,
     "GET /hooks/guru": () => ({ body: received }),

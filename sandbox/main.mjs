@@ -1,5 +1,7 @@
 // The sandbox: three providers and two front ends, all on this machine.
 
+/** @import { LogLine } from "./types.js" */
+
 import { pathToFileURL } from "node:url";
 import { startExample, startFrontend } from "./frontend.mjs";
 import { startGuru } from "./providers/guru.mjs";
@@ -8,62 +10,77 @@ import { startV8 } from "./providers/v8.mjs";
 
 const PORTS = { guru: 8801, hubsoft: 8802, v8: 8803, frontend: 8790, example: 8791 };
 
+/** The credentials of each, which the environment may have. */
 const PROVIDERS = {
-  guru: { start: startGuru, fields: ["token", "account_token"] },
-  hubsoft: { start: startHubsoft, fields: ["client_id", "client_secret", "username", "password"] },
-  v8: { start: startV8, fields: ["client_id", "username", "password", "audience"] },
+  guru: ["token", "account_token"],
+  hubsoft: ["client_id", "client_secret", "username", "password"],
+  v8: ["client_id", "username", "password", "audience"],
 };
 
 // It may run for days; what it keeps of past requests must not grow with them.
 const RECORD_LIMIT = 200;
 
+/** @param {NodeJS.ProcessEnv} env @param {string} name @param {string[]} fields @returns {Record<string, string>} */
 function credentialsFrom(env, name, fields) {
   const given = fields.map((field) => [field, env[`${name}_${field}`.toUpperCase()]]);
   return Object.fromEntries(given.filter(([, value]) => value));
 }
 
+/**
+ * @param {NodeJS.ProcessEnv} env
+ * @param {{ ports?: typeof PORTS, log?: (line: LogLine) => void }} [settings]
+ */
 export async function startSandbox(env = process.env, { ports = PORTS, log } = {}) {
-  const started = {};
+  /** @type {{ close(): Promise<void> }[]} */
+  const started = [];
+  const close = async () => {
+    await Promise.all(started.map((one) => one.close()));
+  };
+  /**
+   * @template {{ close(): Promise<void> }} T
+   * @param {keyof typeof PORTS} name
+   * @param {(port: number) => Promise<T>} starter
+   */
   const start = async (name, starter) => {
     try {
-      started[name] = await starter(ports[name]);
+      const one = await starter(ports[name]);
+      started.push(one);
+      return one;
     } catch (error) {
-      await Promise.all(Object.values(started).map((one) => one.close()));
-      if (error.code !== "EADDRINUSE") throw error;
+      await close();
+      if (/** @type {NodeJS.ErrnoException} */ (error).code !== "EADDRINUSE") throw error;
       throw new Error(`port ${ports[name]} (${name}) is in use`, { cause: error });
     }
   };
-  for (const [name, { start: starter, fields }] of Object.entries(PROVIDERS)) {
-    const credentials = credentialsFrom(env, name, fields);
-    const peopleClient = credentialsFrom(env, `${name}_people`, ["client_id", "client_secret"]);
-    await start(name, (port) =>
-      starter({ port, credentials, peopleClient, options: { recordLimit: RECORD_LIMIT }, log }),
-    );
-  }
+  /** @param {keyof typeof PROVIDERS} name */
+  const settingsOf = (name) => ({
+    credentials: credentialsFrom(env, name, PROVIDERS[name]),
+    options: { recordLimit: RECORD_LIMIT },
+    log,
+  });
+  const peopleClient = credentialsFrom(env, "hubsoft_people", ["client_id", "client_secret"]);
+  const guru = await start("guru", (port) => startGuru({ port, ...settingsOf("guru") }));
+  const hubsoft = await start("hubsoft", (port) => startHubsoft({ port, peopleClient, ...settingsOf("hubsoft") }));
+  const v8 = await start("v8", (port) => startV8({ port, ...settingsOf("v8") }));
   const webhookSecret = env.GURU_WEBHOOK_SECRET || undefined;
-  await start("frontend", (port) => startFrontend({ port, guruUrl: started.guru.url, webhookSecret }));
-  await start("example", (port) => startExample({ port }));
-  return {
-    ...started,
-    close: async () => {
-      await Promise.all(Object.values(started).map((one) => one.close()));
-    },
-  };
+  const frontend = await start("frontend", (port) => startFrontend({ port, guruUrl: guru.url, webhookSecret }));
+  const example = await start("example", (port) => startExample({ port }));
+  return { guru, hubsoft, v8, frontend, example, close };
 }
 
 async function main() {
-  const say = (name, text) => console.log(`${name.padEnd(8)} ${text}`);
-  const log = ({ provider, method, path, status }) => say(provider, `${method} ${path} ${status}`);
+  const say = (/** @type {string} */ name, /** @type {string} */ text) => console.log(`${name.padEnd(8)} ${text}`);
+  const log = (/** @type {LogLine} */ { provider, method, path, status }) =>
+    say(provider, `${method} ${path} ${status}`);
   let sandbox;
   try {
     sandbox = await startSandbox(process.env, { log });
   } catch (error) {
-    console.error(`sandbox: ${error.message}`);
+    console.error(`sandbox: ${/** @type {Error} */ (error).message}`);
     process.exitCode = 1;
     return;
   }
-  for (const name of Object.keys(PROVIDERS)) {
-    const { baseUrl, tokenUrl } = sandbox[name];
+  for (const { name, baseUrl, tokenUrl } of [sandbox.guru, sandbox.hubsoft, sandbox.v8]) {
     say(name, tokenUrl ? `${baseUrl} (token endpoint ${tokenUrl})` : `${baseUrl} (static token)`);
   }
   say("frontend", sandbox.frontend.url);

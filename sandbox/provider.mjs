@@ -2,6 +2,10 @@
 // live and die, an API behind them, a record of every request, and faults that
 // a test can arm.
 
+/** @import { IncomingMessage, OutgoingHttpHeaders, Server, ServerResponse } from "node:http" */
+/** @import { AddressInfo } from "node:net" */
+/** @import { Account, Answer, Credentials, Definition, Fault, Handler, Options, Provider, Recorded, Request, Settings, TokenEndpoint } from "./types.js" */
+
 import { createServer } from "node:http";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -10,21 +14,28 @@ import { setTimeout as sleep } from "node:timers/promises";
 const TOKEN_BODY_LIMIT = 64 * 1024;
 const API_BODY_LIMIT = 16 * 1024 * 1024;
 
+/** @type {Record<string, string[]>} */
 const FAULTS = {
   token: ["status", "delay", "hang", "reset", "reset-after", "malformed", "members"],
   api: ["status", "delay", "hang", "reset", "reset-after", "malformed", "unauthorized"],
 };
 
 export class OAuthError extends Error {
+  /** @param {string} code @param {string} description @param {OutgoingHttpHeaders} headers */
   constructor(code, description, status = 400, headers = {}) {
     super(description);
-    Object.assign(this, { code, description, status, headers });
+    this.code = code;
+    this.description = description;
+    this.status = status;
+    this.headers = headers;
   }
 }
 
+/** @param {string} description @param {number} [status] @param {OutgoingHttpHeaders} [headers] */
 const invalidRequest = (description, status, headers) =>
   new OAuthError("invalid_request", description, status, headers);
 
+/** The JSON in a file, whose shape whoever loads it knows. @param {URL} url @returns {any} */
 export const loadData = (url) => JSON.parse(readFileSync(url, "utf8"));
 
 // --- Token requests -------------------------------------------------------
@@ -33,6 +44,7 @@ const STRING = String.raw`"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{
 const MEMBER = String.raw`\s*(${STRING})\s*:\s*(${STRING})\s*`;
 const FLAT_OBJECT = new RegExp(String.raw`^\s*\{(?:${MEMBER}(?:,${MEMBER})*)?\}\s*$`);
 
+/** @param {string} text @returns {[string, string][]} */
 function jsonPairs(text) {
   // JSON.parse keeps the last of two members of one name, so the members are
   // read one by one. A token request holds nothing but strings.
@@ -40,8 +52,9 @@ function jsonPairs(text) {
   return [...text.matchAll(new RegExp(MEMBER, "g"))].map(([, name, value]) => [JSON.parse(name), JSON.parse(value)]);
 }
 
+/** @param {string} text @returns {[string, string][]} */
 function formPairs(text) {
-  const decode = (part) => decodeURIComponent(part.replaceAll("+", " "));
+  const decode = (/** @type {string} */ part) => decodeURIComponent(part.replaceAll("+", " "));
   try {
     return text.split("&").map((pair) => {
       const at = pair.indexOf("=");
@@ -58,10 +71,12 @@ const ENCODINGS = {
   form: { type: "application/x-www-form-urlencoded", pairs: formPairs },
 };
 
+/** @param {IncomingMessage} request @param {string} name */
 function occurrences(request, name) {
   return request.rawHeaders.filter((field, i) => i % 2 === 0 && field.toLowerCase() === name).length;
 }
 
+/** @param {Request} request @param {Buffer} body @param {TokenEndpoint} endpoint */
 function tokenParameters(request, body, { encoding, grants }) {
   if (request.method !== "POST") {
     throw invalidRequest("The token endpoint takes POST only.", 405, { Allow: "POST" });
@@ -104,19 +119,26 @@ function tokenParameters(request, body, { encoding, grants }) {
 // --- Tokens ---------------------------------------------------------------
 
 class TokenStore {
+  /** @type {string[]} */
   issued = [];
+  /** @type {Map<string, { family: number, expiresAt: number }>} */
   #access = new Map();
+  /** @type {Map<string, { family: number, used: boolean }>} */
   #refresh = new Map();
-  // Whom the tokens of a grant speak for, where the provider knows several.
+  /** Whom the tokens of a family speak for, where the provider knows several. @type {(Account | undefined)[]} */
   #accounts = [];
 
+  /** @param {string} prefix @param {Options} options */
   constructor(prefix, options) {
     this.prefix = prefix;
     this.options = options;
   }
 
-  // A refresh token that was used before has been copied by someone: every
-  // token that descends from the same grant dies with it.
+  /**
+   * A refresh token that was used before has been copied by someone: every
+   * token that descends from the same grant dies with it.
+   * @param {string} refreshToken
+   */
   present(refreshToken) {
     const entry = this.#refresh.get(refreshToken);
     if (!entry) return false;
@@ -127,7 +149,9 @@ class TokenStore {
     return true;
   }
 
+  /** @param {string} [presented] */
   draft(presented) {
+    /** @type {Record<string, unknown>} */
     const draft = {
       token_type: "Bearer",
       expires_in: this.options.expiresIn,
@@ -139,10 +163,16 @@ class TokenStore {
     return draft;
   }
 
-  // Registers what the client really receives. A refresh response without a
-  // refresh token leaves the presented one in force.
+  /**
+   * Registers what the client really receives. A refresh response without a
+   * refresh token leaves the presented one in force.
+   * @param {Record<string, unknown>} answer
+   * @param {string} [presented]
+   * @param {Account} [account]
+   */
   commit({ access_token: access, refresh_token: refresh }, presented, account) {
-    const family = presented ? this.#refresh.get(presented).family : this.#accounts.push(account) - 1;
+    const before = presented ? this.#refresh.get(presented) : undefined;
+    const family = before?.family ?? this.#accounts.push(account) - 1;
     if (presented && this.options.revokeOnRefresh) {
       for (const [token, entry] of this.#access) {
         if (entry.family === family) this.#access.delete(token);
@@ -153,21 +183,23 @@ class TokenStore {
       this.issued.push(access);
     }
     if (typeof refresh === "string" && refresh && refresh !== presented) {
-      if (presented) this.#refresh.get(presented).used = true;
+      if (before) before.used = true;
       this.#refresh.set(refresh, { family, used: false });
       this.issued.push(refresh);
     }
   }
 
+  /** @param {string} accessToken */
   accepts(accessToken) {
     const entry = this.#access.get(accessToken);
     if (entry && entry.expiresAt <= Date.now()) this.#access.delete(accessToken);
     return this.#access.has(accessToken);
   }
 
-  /** The account that the grant of a token was for. */
-  accountOf(token) {
-    return this.#accounts[(this.#access.get(token) ?? this.#refresh.get(token))?.family];
+  /** The account that the grant of a token was for. @param {string | undefined} token */
+  accountOf(token = "") {
+    const entry = this.#access.get(token) ?? this.#refresh.get(token);
+    return entry && this.#accounts[entry.family];
   }
 
   revokeAccessTokens() {
@@ -179,12 +211,14 @@ class TokenStore {
     this.#refresh.clear();
   }
 
+  /** @param {number} family */
   #revokeFamily(family) {
     for (const tokens of [this.#access, this.#refresh]) {
       for (const [token, entry] of tokens) if (entry.family === family) tokens.delete(token);
     }
   }
 
+  /** @param {string} kind */
   #random(kind) {
     return `${this.prefix}_${kind}_${randomBytes(32).toString("base64url")}`;
   }
@@ -192,16 +226,20 @@ class TokenStore {
 
 // --- Routes ---------------------------------------------------------------
 
+/** @param {Record<string, Handler>} routes */
 function compileRoutes(routes) {
   return Object.entries(routes).map(([key, handler]) => {
     const [method, path] = key.split(" ");
+    /** @type {string[]} */
     const names = [];
     const pattern = path.replace(/:(\w+)/g, (_, name) => (names.push(name), "([^/]+)"));
     return { method, names, pattern: new RegExp(`^${pattern}$`), handler };
   });
 }
 
+/** @param {ReturnType<typeof compileRoutes>} routes @param {string} method @param {string} pathname */
 function route(routes, method, pathname) {
+  /** @type {Set<string>} */
   const allowed = new Set();
   for (const { method: own, names, pattern, handler } of routes) {
     const match = pattern.exec(pathname);
@@ -217,6 +255,7 @@ function route(routes, method, pathname) {
 
 // --- HTTP -----------------------------------------------------------------
 
+/** @param {IncomingMessage} request @param {number} limit in bytes, behind which nothing is kept */
 export async function readBody(request, limit) {
   const chunks = [];
   let size = 0;
@@ -227,13 +266,14 @@ export async function readBody(request, limit) {
   return { body: Buffer.concat(chunks), tooLarge: size > limit };
 }
 
+/** @param {ServerResponse} response @param {Answer} answer */
 export function send(response, { status = 200, headers = {}, body }) {
   const text = body === undefined || typeof body === "string" ? (body ?? "") : JSON.stringify(body);
   const names = Object.keys(headers).map((name) => name.toLowerCase());
   if (text && !names.includes("content-type")) {
     response.setHeader("Content-Type", "application/json; charset=utf-8");
   }
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  for (const [name, value] of Object.entries(headers)) if (value !== undefined) response.setHeader(name, value);
   const bodiless = status < 200 || status === 204 || status === 304;
   if (!bodiless && !names.includes("content-length")) {
     response.setHeader("Content-Length", Buffer.byteLength(text));
@@ -242,6 +282,7 @@ export function send(response, { status = 200, headers = {}, body }) {
   response.end(bodiless ? undefined : text);
 }
 
+/** @param {Fault} fault @param {boolean} hasTokenEndpoint */
 function checkFault(fault, hasTokenEndpoint) {
   const kinds = FAULTS[fault?.target];
   if (!kinds) throw new TypeError(`unknown fault target: ${fault?.target}`);
@@ -251,8 +292,8 @@ function checkFault(fault, hasTokenEndpoint) {
   if (fault.target === "token" && !hasTokenEndpoint) {
     throw new TypeError("this provider has no token endpoint");
   }
-  if (fault.kind === "delay" && !(fault.ms >= 0)) throw new TypeError("a delay needs ms");
-  if (fault.kind === "status" && !(fault.status >= 200 && fault.status <= 599)) {
+  if (fault.kind === "delay" && !(Number(fault.ms) >= 0)) throw new TypeError("a delay needs ms");
+  if (fault.kind === "status" && !(Number(fault.status) >= 200 && Number(fault.status) <= 599)) {
     throw new TypeError("a status fault needs a status from 200 to 599");
   }
   if (fault.times !== undefined && !(fault.times >= 1)) {
@@ -262,21 +303,16 @@ function checkFault(fault, hasTokenEndpoint) {
 
 /**
  * Starts a provider.
- *
- * definition: {
- *   name, prefix,           // of the provider, of its tokens
- *   basePath,               // of the API, where it has one
- *   credentials, options,   // defaults
- *   tokenEndpoint,          // { path, encoding, grants: { [grant_type]: { parameters, grant } } }
- *   staticToken,            // instead: the accepted token, from the credentials
- *   routes,                 // { "GET /path/:id": ({ params, query, json, account }) => ({ status, headers, body }) }
- *   errors,                 // { unauthorized, notFound, methodNotAllowed, tooLarge, badBody }: bodies
- * }
+ * @param {Definition} definition
+ * @param {Settings} [settings]
+ * @returns {Promise<Provider>}
  */
 export async function startProvider(definition, settings = {}) {
   const { name, prefix, basePath = "", tokenEndpoint, staticToken, errors } = definition;
   const credentials = { ...definition.credentials, ...settings.credentials };
+  /** @type {Options} */
   const options = {
+    expiresIn: 3600,
     refreshToken: true,
     rotation: true,
     reuseDetection: true,
@@ -288,28 +324,35 @@ export async function startProvider(definition, settings = {}) {
   const store = new TokenStore(prefix, options);
   const routes = compileRoutes(definition.routes);
   const closing = new AbortController();
+  /** @type {Recorded[]} */
   const tokenRequests = [];
+  /** @type {Recorded[]} */
   const apiRequests = [];
+  /** @type {Set<string>} */
   const revokedStaticTokens = new Set();
+  /** @type {(Fault & { left: number })[]} */
   let faults = [];
   let tokenRequestsInFlight = 0;
   let maxConcurrentTokenRequests = 0;
 
   if (staticToken) store.issued.push(staticToken(credentials));
 
+  /** @param {string} target */
   function takeFault(target) {
     const fault = faults.find((armed) => armed.target === target);
     if (fault && --fault.left === 0) faults = faults.filter((armed) => armed !== fault);
     return fault;
   }
 
+  /** @param {Recorded[]} list @param {Recorded} record */
   function keep(list, record) {
     list.push(record);
     if (list.length > options.recordLimit) list.shift();
   }
 
-  const bearer = (request) => /^Bearer (\S+)$/i.exec(request.headers.authorization)?.[1];
+  const bearer = (/** @type {Request} */ request) => /^Bearer (\S+)$/i.exec(request.headers.authorization ?? "")?.[1];
 
+  /** @param {Request} request */
   function accepted(request) {
     if (occurrences(request, "authorization") !== 1) return false;
     const token = bearer(request);
@@ -318,12 +361,20 @@ export async function startProvider(definition, settings = {}) {
     return token === staticToken(credentials) && !revokedStaticTokens.has(token);
   }
 
-  function answerTokenRequest(request, body, tooLarge, fault, record) {
+  /**
+   * @param {TokenEndpoint} endpoint
+   * @param {Request} request
+   * @param {{ body: Buffer, tooLarge: boolean }} received
+   * @param {Fault | undefined} fault
+   * @param {Recorded} record
+   * @returns {Answer}
+   */
+  function answerTokenRequest(endpoint, request, { body, tooLarge }, fault, record) {
     const headers = { "Cache-Control": "no-store", Pragma: "no-cache" };
     try {
       if (tooLarge) throw invalidRequest("The body is too large.", 413);
-      const parameters = tokenParameters(request, body, tokenEndpoint);
-      const { grant } = tokenEndpoint.grants[parameters.grant_type];
+      const parameters = tokenParameters(request, body, endpoint);
+      const { grant } = endpoint.grants[parameters.grant_type];
       const { presented, members, account } = grant(parameters, { credentials, store });
       const draft = { ...store.draft(presented), ...members };
       if (fault?.kind === "members") {
@@ -344,7 +395,14 @@ export async function startProvider(definition, settings = {}) {
     }
   }
 
-  function answerApiRequest(request, body, tooLarge, fault, record) {
+  /**
+   * @param {Request} request
+   * @param {{ body: Buffer, tooLarge: boolean }} received
+   * @param {Fault | undefined} fault
+   * @param {Recorded} record
+   * @returns {Promise<Answer>}
+   */
+  async function answerApiRequest(request, { body, tooLarge }, fault, record) {
     const [pathname] = request.url.split("?", 1);
     // What only the sandbox has needs no token.
     if (fault?.kind === "unauthorized" || !(accepted(request) || pathname.startsWith("/sandbox/"))) {
@@ -376,11 +434,13 @@ export async function startProvider(definition, settings = {}) {
         return { status: 400, body: errors.badBody };
       }
     }
-    return handler({ params, query, json, account }) ?? { status: 404, body: errors.notFound };
+    return (await handler({ params, query, json, account })) ?? { status: 404, body: errors.notFound };
   }
 
+  /** @param {Request} request @param {ServerResponse} response */
   async function serve(request, response) {
     const isTokenRequest = request.url.split("?", 1)[0] === tokenEndpoint?.path;
+    /** @type {Recorded} */
     const record = {
       at: Date.now(),
       method: request.method,
@@ -402,8 +462,8 @@ export async function startProvider(definition, settings = {}) {
     const fault = takeFault(isTokenRequest ? "token" : "api");
     record.fault = fault?.kind;
 
-    const { body, tooLarge } = await readBody(request, isTokenRequest ? TOKEN_BODY_LIMIT : API_BODY_LIMIT);
-    record.body = body.toString("utf8");
+    const received = await readBody(request, isTokenRequest ? TOKEN_BODY_LIMIT : API_BODY_LIMIT);
+    record.body = received.body.toString("utf8");
     if (isTokenRequest) record.grant_type = guessGrantType(record.body);
 
     if (fault && fault.kind !== "delay") record.outcome &&= fault.kind;
@@ -411,6 +471,7 @@ export async function startProvider(definition, settings = {}) {
     if (fault?.kind === "hang") return;
     if (fault?.kind === "reset") return request.socket.resetAndDestroy();
 
+    /** @type {Answer} */
     let answer;
     if (fault?.kind === "status") {
       answer = { status: fault.status, headers: fault.headers, body: fault.body };
@@ -419,10 +480,10 @@ export async function startProvider(definition, settings = {}) {
         headers: { "Content-Type": "application/json; charset=utf-8" },
         body: "<!doctype html><title>Service</title><p>This is not JSON",
       };
-    } else if (isTokenRequest) {
-      answer = answerTokenRequest(request, body, tooLarge, fault, record);
+    } else if (tokenEndpoint && isTokenRequest) {
+      answer = answerTokenRequest(tokenEndpoint, request, received, fault, record);
     } else {
-      answer = await answerApiRequest(request, body, tooLarge, fault, record);
+      answer = await answerApiRequest(request, received, fault, record);
     }
 
     if (fault?.kind === "reset-after") {
@@ -440,7 +501,7 @@ export async function startProvider(definition, settings = {}) {
     // being closed for idleness just as it sends.
     { maxHeaderSize: 64 * 1024, keepAliveTimeout: 120_000 },
     (request, response) => {
-      serve(request, response).catch((error) => {
+      serve(/** @type {Request} */ (request), response).catch((error) => {
         if (!closing.signal.aborted && error.code !== "ECONNRESET") {
           process.stderr.write(`${name}: ${error.stack}\n`);
         }
@@ -449,7 +510,7 @@ export async function startProvider(definition, settings = {}) {
     },
   );
   await listen(server, settings.port ?? 0);
-  const url = `http://127.0.0.1:${server.address().port}`;
+  const url = `http://127.0.0.1:${portOf(server)}`;
 
   return {
     name,
@@ -485,7 +546,7 @@ export async function startProvider(definition, settings = {}) {
   };
 }
 
-// A record names the grant type even of a request that is refused.
+/** A record names the grant type even of a request that is refused. @param {string} body @returns {string | undefined} */
 function guessGrantType(body) {
   try {
     return JSON.parse(body).grant_type;
@@ -494,19 +555,28 @@ function guessGrantType(body) {
   }
 }
 
+/** @param {Server} server @param {number} port */
 export function listen(server, port) {
-  return new Promise((resolve, reject) => {
+  /** @type {Promise<void>} */
+  const listening = new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen(port, "127.0.0.1", () => {
       server.off("error", reject);
       resolve();
     });
   });
+  return listening;
 }
 
+/** The port of a server that listens. @param {Server} server */
+export const portOf = (server) => /** @type {AddressInfo} */ (server.address()).port;
+
+/** @param {Server} server */
 export function closeServer(server) {
-  return new Promise((resolve) => {
+  /** @type {Promise<void>} */
+  const closed = new Promise((resolve) => {
     server.close(() => resolve());
     server.closeAllConnections();
   });
+  return closed;
 }

@@ -1,3 +1,5 @@
+/** @import { Fault, LogLine, Provider } from "./types.js" */
+
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { networkInterfaces } from "node:os";
@@ -7,8 +9,15 @@ import { startGuru } from "./providers/guru.mjs";
 import { startHubsoft } from "./providers/hubsoft.mjs";
 import { startV8 } from "./providers/v8.mjs";
 
+/** @type {Provider[]} */
 const running = [];
 
+/**
+ * @template {Provider} P
+ * @template S
+ * @param {(settings?: S) => Promise<P>} starter
+ * @param {S} [settings]
+ */
 async function start(starter, settings) {
   const provider = await starter(settings);
   running.push(provider);
@@ -20,12 +29,25 @@ afterEach(() => Promise.all(running.splice(0).map((provider) => provider.close()
 const JSON_TYPE = { "Content-Type": "application/json" };
 const FORM_TYPE = { "Content-Type": "application/x-www-form-urlencoded" };
 
-const postToken = (provider, body, headers, init = {}) =>
-  fetch(provider.tokenUrl, { method: "POST", headers, body, ...init });
+/** @param {Provider} provider */
+function tokenUrl(provider) {
+  assert.ok(provider.tokenUrl);
+  return provider.tokenUrl;
+}
 
+/**
+ * @param {Provider} provider
+ * @param {string | Buffer<ArrayBuffer>} body
+ * @param {Record<string, string>} headers
+ */
+const postToken = (provider, body, headers) => fetch(tokenUrl(provider), { method: "POST", headers, body });
+
+/** @param {Provider} provider @param {Record<string, unknown>} members */
 const json = (provider, members) => postToken(provider, JSON.stringify(members), JSON_TYPE);
+/** @param {Provider} provider @param {Record<string, string>} members */
 const form = (provider, members) => postToken(provider, new URLSearchParams(members).toString(), FORM_TYPE);
 
+/** @param {Provider} provider @returns {Record<string, string>} */
 const hubsoftPassword = ({ credentials: c }) => ({
   grant_type: "password",
   client_id: c.client_id,
@@ -33,12 +55,14 @@ const hubsoftPassword = ({ credentials: c }) => ({
   username: c.username,
   password: c.password,
 });
+/** @param {Provider} provider @param {string} refresh_token */
 const hubsoftRefresh = ({ credentials: c }, refresh_token) => ({
   grant_type: "refresh_token",
   client_id: c.client_id,
   client_secret: c.client_secret,
   refresh_token,
 });
+/** @param {Provider} provider @returns {Record<string, string>} */
 const v8Password = ({ credentials: c }) => ({
   grant_type: "password",
   username: c.username,
@@ -47,12 +71,14 @@ const v8Password = ({ credentials: c }) => ({
   scope: "offline_access",
   client_id: c.client_id,
 });
+/** @param {Provider} provider @param {string} refresh_token */
 const v8Refresh = ({ credentials: c }, refresh_token) => ({
   grant_type: "refresh_token",
   refresh_token,
   client_id: c.client_id,
 });
 
+/** @param {Provider} provider */
 async function acquire(provider) {
   const response =
     provider.name === "v8"
@@ -62,20 +88,24 @@ async function acquire(provider) {
   return response.json();
 }
 
+/** @type {Record<string, string>} */
 const API_PATHS = {
   guru: "/transactions",
   hubsoft: "/api/v1/integracao/cliente",
   v8: "/private-consignment/simulation",
 };
 
+/** @param {Provider} provider @param {string} [token] @param {RequestInit} [init] */
 const callApi = (provider, token, init = {}) =>
   fetch(provider.baseUrl + API_PATHS[provider.name], {
     ...init,
     headers: token === undefined ? {} : { Authorization: `Bearer ${token}` },
   });
 
+/** @param {Provider} provider @param {string} [token] */
 const apiStatus = async (provider, token) => (await callApi(provider, token)).status;
 
+/** @param {Response} response @param {number} status @param {string} error */
 async function refused(response, status, error) {
   assert.equal(response.status, status);
   assert.equal(response.headers.get("cache-control"), "no-store");
@@ -92,7 +122,7 @@ describe("guru", () => {
     for (const token of [undefined, "a", "a|b|c", "A|B"]) {
       const response = await callApi(guru, token);
       assert.equal(response.status, 401);
-      assert.match(response.headers.get("www-authenticate"), /^Bearer/);
+      assert.match(response.headers.get("www-authenticate") ?? "", /^Bearer/);
       assert.deepEqual(await response.json(), { message: "Unauthenticated." });
     }
     assert.equal((await fetch(`${guru.url}/oauth/token`, { method: "POST" })).status, 401);
@@ -105,7 +135,7 @@ describe("guru", () => {
 
   test("pages its transactions with a cursor", async () => {
     const guru = await start(startGuru);
-    const get = async (path) => {
+    const get = async (/** @type {string} */ path) => {
       const response = await fetch(guru.baseUrl + path, {
         headers: { Authorization: `Bearer ${guru.credentials.token}` },
       });
@@ -115,7 +145,7 @@ describe("guru", () => {
     let query = "?per_page=10";
     for (;;) {
       const { body } = await get(`/transactions${query}`);
-      seen.push(...body.data.map((row) => row.id));
+      seen.push(...body.data.map((/** @type {{ id: string }} */ row) => row.id));
       assert.equal(body.total_rows, 24);
       assert.equal(body.per_page, 10);
       if (!body.next_cursor) break;
@@ -193,7 +223,7 @@ describe("hubsoft", () => {
       400,
       "invalid_request",
     );
-    const got = await fetch(hubsoft.tokenUrl);
+    const got = await fetch(tokenUrl(hubsoft));
     assert.equal(got.headers.get("allow"), "POST");
     await refused(got, 405, "invalid_request");
     await refused(await postToken(hubsoft, " ".repeat(70_000), JSON_TYPE), 413, "invalid_request");
@@ -303,7 +333,7 @@ describe("hubsoft", () => {
         body: JSON.stringify({ id_cliente_servico: 7011, nome: "x", telefone: "x", descricao: "x" }),
       });
       assert.equal((await response.json()).atendimento.usuario_abertura, username);
-      assert.equal(hubsoft.apiRequests.at(-1).account, username);
+      assert.equal(hubsoft.apiRequests.at(-1)?.account, username);
     }
   });
 
@@ -319,6 +349,7 @@ describe("hubsoft", () => {
   test("creates a ticket", async () => {
     const hubsoft = await start(startHubsoft);
     const { access_token: token } = await acquire(hubsoft);
+    /** @param {string} path @param {{ method?: string, body?: string, headers?: Record<string, string> }} [init] */
     const call = (path, init = {}) =>
       fetch(hubsoft.baseUrl + path, {
         ...init,
@@ -334,6 +365,7 @@ describe("hubsoft", () => {
       telefone: "(00) 90000-0000",
       descricao: "Sem conexão",
     });
+    /** @param {string} body */
     const post = (body, headers = JSON_TYPE) =>
       call("/api/v1/integracao/atendimento", { method: "POST", headers, body });
     const created = await (await post(ticket)).json();
@@ -402,7 +434,7 @@ describe("v8", () => {
   test("simulates a loan", async () => {
     const v8 = await start(startV8);
     const { access_token: token } = await acquire(v8);
-    const post = (body) =>
+    const post = (/** @type {Record<string, unknown>} */ body) =>
       fetch(`${v8.baseUrl}/private-consignment/simulation`, {
         method: "POST",
         headers: { ...JSON_TYPE, Authorization: `Bearer ${token}` },
@@ -425,7 +457,7 @@ describe("v8", () => {
 });
 
 describe("faults", () => {
-  const rejects = (promise) => assert.rejects(promise, TypeError);
+  const rejects = (/** @type {Promise<unknown>} */ promise) => assert.rejects(promise, TypeError);
 
   test("status, for as many times as asked", async () => {
     const hubsoft = await start(startHubsoft);
@@ -569,7 +601,8 @@ describe("faults", () => {
     guru.disarm();
     assert.equal(await apiStatus(guru, guru.credentials.token), 200);
     const hubsoft = await start(startHubsoft);
-    for (const fault of [
+    /** @type {(Partial<Fault> | undefined)[]} */
+    const faults = [
       undefined,
       { kind: "reset" },
       { target: "api", kind: "members" },
@@ -577,9 +610,8 @@ describe("faults", () => {
       { target: "token", kind: "delay" },
       { target: "token", kind: "status" },
       { target: "token", kind: "reset", times: 0 },
-    ]) {
-      assert.throws(() => hubsoft.arm(fault), TypeError);
-    }
+    ];
+    for (const fault of faults) assert.throws(() => hubsoft.arm(/** @type {Fault} */ (fault)), TypeError);
     assert.throws(() => guru.arm({ target: "token", kind: "reset" }), TypeError);
   });
 
@@ -609,7 +641,7 @@ test("counts token requests in flight at once", async () => {
 test("listens on the loopback address only", async () => {
   const guru = await start(startGuru);
   const port = Number(new URL(guru.url).port);
-  const connects = (host) =>
+  const connects = (/** @type {string} */ host) =>
     new Promise((resolve) => {
       const socket = connect({ host, port });
       socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
@@ -619,16 +651,19 @@ test("listens on the loopback address only", async () => {
   assert.equal(await connects("127.0.0.1"), true);
   const others = Object.values(networkInterfaces())
     .flat()
-    .filter(({ internal, scopeid }) => !internal && !scopeid);
+    .filter((one) => one !== undefined)
+    .filter((one) => !one.internal && !one.scopeid);
   for (const { address } of others) assert.equal(await connects(address), false, address);
 });
 
 describe("the sandbox as a whole", () => {
   const free = { guru: 0, hubsoft: 0, v8: 0, frontend: 0, example: 0 };
+  /** @type {Awaited<ReturnType<typeof startSandbox>>} */
   let sandbox;
   after(() => sandbox?.close());
 
   test("takes credentials from the environment and logs no secret", async () => {
+    /** @type {LogLine[]} */
     const lines = [];
     sandbox = await startSandbox(
       {
@@ -657,11 +692,11 @@ describe("the sandbox as a whole", () => {
     const { url } = sandbox.frontend;
     const page = await fetch(url);
     assert.equal(page.status, 200);
-    assert.match(page.headers.get("content-security-policy"), /default-src 'none'.*script-src 'self'/);
+    assert.match(page.headers.get("content-security-policy") ?? "", /default-src 'none'.*script-src 'self'/);
     const html = await page.text();
     assert.match(html, /<title>Porteiro sandbox<\/title>/);
     assert.doesNotMatch(html, /<style|style=|<script(?![^>]*src=)|\son\w+=/i);
-    for (const path of ["/page.css", "/page.js", "/webhooks.js", "/icon.svg"]) {
+    for (const path of ["/page.css", "/calls.js", "/dom.js", "/page.js", "/views.js", "/webhooks.js", "/icon.svg"]) {
       assert.equal((await fetch(url + path)).status, 200, path);
     }
     for (const path of ["/_headers", "/..%2fmain.mjs", "/none"]) {
@@ -683,4 +718,5 @@ describe("the sandbox as a whole", () => {
   });
 });
 
+/** @param {string} url */
 const rejectsToConnect = (url) => assert.rejects(fetch(url), TypeError);

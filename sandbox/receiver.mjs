@@ -1,27 +1,38 @@
 // The application's receiver of webhooks, as its developer would write it.
 
+/** @import { IncomingMessage } from "node:http" */
+/** @import { Answer } from "./types.js" */
+
 import { Webhook } from "standardwebhooks";
 import { readBody } from "./provider.mjs";
 
 const KEPT = 20;
 const BODY_LIMIT = 1024 * 1024;
 
-/** Takes events signed with `secret`, and knows the last of them, the newest first. */
+/**
+ * An event that arrived; the event itself is whatever its sender made it.
+ * @typedef {{ id: string, at: string, deliveries: number, event: any }} Received
+ */
+
+/** Takes events signed with `secret`, and knows the last of them, the newest first. @param {string} secret */
 export function createReceiver(secret) {
   const webhook = new Webhook(secret);
+  /** @type {Received[]} */
   const received = [];
 
+  /** @param {IncomingMessage} request @returns {Promise<Answer>} */
   async function receive(request) {
     const { body, tooLarge } = await readBody(request, BODY_LIMIT);
     if (tooLarge) return { status: 413 };
+    const headers = /** @type {Record<string, string>} */ (request.headers);
     let event;
     try {
-      event = webhook.verify(body, request.headers);
+      event = webhook.verify(body, headers);
     } catch (error) {
-      return { status: 401, body: { message: error.message } };
+      return { status: 401, body: { message: /** @type {Error} */ (error).message } };
     }
     // An answer that is lost on its way has the event delivered again.
-    const id = request.headers["webhook-id"];
+    const id = headers["webhook-id"];
     const known = received.find((one) => one.id === id);
     if (known) known.deliveries += 1;
     else received.unshift({ id, at: new Date().toISOString(), deliveries: 1, event });

@@ -1,19 +1,34 @@
 // Guru's events and the application's receiver, without the broker: tests/e2e has it between them.
 
+/** @import { Server } from "node:http" */
+/** @import { Answer, Guru } from "./types.js" */
+
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { Webhook } from "standardwebhooks";
 import { startFrontend } from "./frontend.mjs";
-import { closeServer, listen, readBody, send } from "./provider.mjs";
+import { closeServer, listen, portOf, readBody, send } from "./provider.mjs";
 import { startGuru } from "./providers/guru.mjs";
 
+/** @param {string} url @param {string} body @param {Record<string, string>} [headers] */
 const post = (url, body, headers = { "Content-Type": "application/json" }) =>
   fetch(url, { method: "POST", headers, body });
 
 describe("the sandbox's Guru", () => {
+  /** @type {{ method: string | undefined, path: string | undefined, type: string | undefined, body: string }[]} */
   const arrived = [];
-  let guru, server, answer;
+  const last = () => {
+    const one = arrived.at(-1);
+    assert.ok(one);
+    return one;
+  };
+  /** @type {Guru} */
+  let guru;
+  /** @type {Server} */
+  let server;
+  /** @type {Answer | undefined} */
+  let answer;
   before(async () => {
     server = createServer(async (request, response) => {
       const { body } = await readBody(request, 1e6);
@@ -23,25 +38,25 @@ describe("the sandbox's Guru", () => {
         type: request.headers["content-type"],
         body: body.toString(),
       });
-      send(response, answer);
+      send(response, answer ?? { status: 200 });
     });
     await listen(server, 0);
     guru = await startGuru({ port: 0 });
-    guru.webhookUrl = `http://127.0.0.1:${server.address().port}/webhooks/guru`;
+    guru.webhookUrl = `http://127.0.0.1:${portOf(server)}/webhooks/guru`;
   });
   after(() => Promise.all([guru?.close(), closeServer(server)]));
 
+  /** @param {{ kind: string, again?: boolean }} told */
   async function tell(told) {
-    answer ??= { status: 200 };
     const response = await post(`${guru.url}/sandbox/webhooks`, JSON.stringify(told));
     assert.equal(response.status, 200);
-    return { event: JSON.parse(arrived.at(-1).body), said: await response.json() };
+    return { event: JSON.parse(last().body), said: await response.json() };
   }
 
   test("sends an event with the account token, and answers with what the broker answered", async () => {
     answer = { status: 401, body: { code: "webhook_rejected" } };
     const { event, said } = await tell({ kind: "approved" });
-    const { method, path, type } = arrived.at(-1);
+    const { method, path, type } = last();
     assert.deepEqual([method, path, type], ["POST", "/webhooks/guru", "application/json"]);
     assert.equal(event.api_token, guru.credentials.account_token);
     assert.deepEqual(said.answer, { status: 401, body: '{"code":"webhook_rejected"}' });
@@ -115,7 +130,10 @@ describe("the sandbox's Guru", () => {
 
 describe("the application's receiver", () => {
   const secret = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;
-  let frontend, guru;
+  /** @type {Awaited<ReturnType<typeof startFrontend>>} */
+  let frontend;
+  /** @type {Guru} */
+  let guru;
   before(async () => {
     guru = await startGuru({ port: 0 });
     guru.webhookUrl = "http://127.0.0.1:1/";
@@ -123,17 +141,21 @@ describe("the application's receiver", () => {
   });
   after(() => Promise.all([frontend?.close(), guru?.close()]));
 
+  /** @param {string} id @param {string} body */
   const signed = (id, body, { at = new Date(), key = secret } = {}) => ({
     "webhook-id": id,
-    "webhook-timestamp": String(Math.floor(at / 1000)),
+    "webhook-timestamp": String(Math.floor(at.getTime() / 1000)),
     "webhook-signature": new Webhook(key).sign(id, at, body),
   });
+  /** @param {string} body @param {Record<string, string>} headers */
   const deliver = async (body, headers) => (await post(`${frontend.url}/hooks/guru`, body, headers)).status;
+  /** @returns {Promise<import("./receiver.mjs").Received[]>} */
   const known = async () => (await fetch(`${frontend.url}/hooks/guru`)).json();
 
   test("refuses what is not signed, or was not signed so", async () => {
     const body = '{"id":"tr_1"}';
     const other = `whsec_${Buffer.alloc(32, 8).toString("base64")}`;
+    /** @type {Record<string, string>[]} */
     const refused = [
       {},
       signed("msg_1", body, { key: other }),
@@ -160,7 +182,7 @@ describe("the application's receiver", () => {
   });
 
   test("can be read by its own page only, wherever that is served", async () => {
-    const from = (Origin) => fetch(`${frontend.url}/hooks/guru`, { headers: { Origin } });
+    const from = (/** @type {string} */ Origin) => fetch(`${frontend.url}/hooks/guru`, { headers: { Origin } });
     const response = await from("https://elsewhere.example");
     assert.equal(response.headers.get("access-control-allow-origin"), null);
     assert.equal(response.headers.get("cache-control"), "no-store");

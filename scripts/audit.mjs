@@ -1,14 +1,43 @@
-// Asks the registries about the locked packages. What could not be asked is said, never passed over.
+// Asks the registries about the locked packages, and cargo-deny whether the crates are what deny.toml allows.
+// What could not be asked is said, never passed over.
 import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { Failure, inRoot, isMain, output, root, run, runMain, say, toolEnv } from "./lib.mjs";
+import { Failure, collect, inRoot, isMain, root, runMain, say, toolEnv } from "./lib.mjs";
+import { ensurePython, pythonTool } from "./python.mjs";
 
 export async function audit() {
   auditNode();
+  await denyCrates();
+  await denyAdvisories();
   refuseYankedCrates();
-  if (output("cargo", ["audit", "--version"])) await run("cargo", ["audit"]);
-  else say("    Rust advisories: not checked, cargo-audit is not installed");
+}
+
+/** Licences, sources and bans of the crates of a workspace, without a network. */
+export async function denyCrates(folder = root) {
+  const { code, text } = await deny(folder, "bans", "licenses", "sources");
+  if (code !== 0) throw new Failure(`cargo-deny refuses a crate:\n\n${text.trim()}`);
+  say(`    Rust crates: ${text.trim().split("\n").at(-1)}`);
+}
+
+/** Known weaknesses, where their database can be fetched. */
+export async function denyAdvisories(folder = root) {
+  const { code, text } = await deny(folder, "advisories");
+  if (/failed to fetch advisory database/.test(text)) {
+    say("    Rust advisories: not checked, the database at github.com/RustSec cannot be fetched");
+  } else if (code !== 0) throw new Failure(`cargo-deny knows of a weakness in a crate:\n\n${text.trim()}`);
+  else say("    Rust advisories: none");
+}
+
+/**
+ * @param {string} folder
+ * @param {...string} checks
+ */
+async function deny(folder, ...checks) {
+  await ensurePython();
+  const place = ["--manifest-path", path.join(folder, "Cargo.toml"), "--config", inRoot("deny.toml")];
+  const args = [...place, "--workspace", "--locked", "check", "--hide-inclusion-graph", ...checks];
+  return collect(pythonTool("cargo-deny"), args);
 }
 
 function auditNode() {
@@ -17,13 +46,14 @@ function auditNode() {
   const counts = report?.metadata?.vulnerabilities;
   if (!counts) return say("    Node modules: not checked, the registry does not answer audits");
   say(`    Node modules: ${counts.total} known vulnerabilities`);
-  for (const { name, severity } of Object.values(report.vulnerabilities)) say(`      ${severity}: ${name}`);
+  for (const { name, severity } of Object.values(report?.vulnerabilities ?? {})) say(`      ${severity}: ${name}`);
   if (counts.high + counts.critical > 0) throw new Failure("A Node module has a known vulnerability: see `npm audit`.");
 }
 
 /** Packaging is when cargo asks the registry whether a locked crate has been yanked. */
 function refuseYankedCrates() {
   const folder = inRoot("target", `audit.${process.pid}`);
+  /** @param {...string} parts */
   const manifest = (...parts) => readFileSync(inRoot(...parts, "Cargo.toml"), "utf8");
   // Each alone: no package may need one that is not in a registry.
   const worker = manifest().replace(/^members = .*\n/m, "");
@@ -42,7 +72,11 @@ function refuseYankedCrates() {
   );
 }
 
-/** What cargo says to a package of a manifest, the locked versions and nothing else. */
+/**
+ * What cargo says to a package of a manifest, the locked versions and nothing else.
+ * @param {string} folder
+ * @param {string} manifest
+ */
 function packaging(folder, manifest) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(path.join(folder, "src"), { recursive: true });
@@ -56,6 +90,16 @@ function packaging(folder, manifest) {
   });
 }
 
+/**
+ * @typedef {object} NodeAudit what `npm audit --json` says
+ * @property {{ vulnerabilities: { total: number, high: number, critical: number } }} [metadata]
+ * @property {Record<string, { name: string, severity: string }>} [vulnerabilities]
+ */
+
+/**
+ * @param {string} json
+ * @returns {NodeAudit | undefined}
+ */
 function parse(json) {
   try {
     return JSON.parse(json);

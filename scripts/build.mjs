@@ -1,7 +1,7 @@
 // Builds the Worker: cargo, wasm-bindgen, wasm-metadce, wasm-opt, esbuild, then build/index.js and build/index_bg.wasm.
 //
 //   node scripts/build.mjs [--panic=unwind|abort] [--profiling] [--force]
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import {
   Failure,
@@ -51,9 +51,50 @@ const outputs = ["index.js", "index_bg.wasm"];
 const build = inRoot("build");
 /** Outside build/, where a running wrangler would take what it finds for a module, and on the same disk. */
 const staging = inRoot("target", `worker.${process.pid}`);
-const stamp = path.join(build, ".stamp");
+const STAMP = ".stamp";
 
-/** Builds when the inputs have changed since the last time. */
+/**
+ * What the stamp says of a build: the hash of its inputs, and one of all that it made, so that nothing is
+ * deployed but what was built. Undefined where a file is missing.
+ * @param {string} folder
+ * @param {string} inputs
+ */
+function stampOf(folder, inputs) {
+  const places = existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: "utf8" }).sort() : [];
+  const others = places.filter((place) => place !== STAMP);
+  if (!outputs.every((name) => others.includes(name))) return undefined;
+  const files = others
+    .map((place) => path.join(folder, place))
+    .filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile());
+  const made = hashOf(files, ...others);
+  return `inputs ${inputs}\nmade ${made}\n`;
+}
+
+/**
+ * Whether `folder` holds what was built from these inputs, unchanged, and nothing else.
+ * @param {string} folder
+ * @param {string} inputs
+ */
+export function isBuilt(folder, inputs) {
+  const stamp = path.join(folder, STAMP);
+  return existsSync(stamp) && readFileSync(stamp, "utf8") === stampOf(folder, inputs);
+}
+
+/**
+ * Says in `folder` that its files were built from these inputs.
+ * @param {string} folder
+ * @param {string} inputs
+ */
+export function markBuilt(folder, inputs) {
+  const stamp = stampOf(folder, inputs);
+  if (!stamp) throw new Failure(`The build has not made ${outputs.join(" and ")}.`);
+  writeFileSync(path.join(folder, STAMP), stamp);
+}
+
+/**
+ * Builds when the inputs, or what was made of them, have changed since the last time.
+ * @param {{ panic?: string, profiling?: boolean, force?: boolean }} [options]
+ */
 export async function buildWorker({ panic = PANIC, profiling = false, force = false } = {}) {
   if (!["unwind", "abort"].includes(panic)) throw new Failure(`--panic is unwind or abort, not ${panic}.`);
   const inputs = hashOf(
@@ -62,11 +103,7 @@ export async function buildWorker({ panic = PANIC, profiling = false, force = fa
     profiling,
     output("rustc", ["--version"]),
   );
-  const done =
-    existsSync(stamp) &&
-    readFileSync(stamp, "utf8") === inputs &&
-    outputs.every((name) => existsSync(path.join(build, name)));
-  if (done && !force) return say("\n==> build: up to date");
+  if (!force && isBuilt(build, inputs)) return say("\n==> build: up to date");
 
   const compiled = await step(`cargo (panic=${panic})`, () => compile(panic));
   try {
@@ -78,15 +115,19 @@ export async function buildWorker({ panic = PANIC, profiling = false, force = fa
   } finally {
     rmSync(staging, { recursive: true, force: true });
   }
-  writeFileSync(stamp, inputs);
+  markBuilt(build, inputs);
   say("\nbuild/");
   printSize();
 }
 
-/** Compiles the crate and gives the address of the module. */
+/**
+ * Compiles the crate and gives the address of the module.
+ * @param {string} panic
+ */
 async function compile(panic) {
   const args = ["rustc", "--release", "--lib", "--locked", "--target", wasmTarget];
-  const env = { ...wasmEnv };
+  /** @type {NodeJS.ProcessEnv} */
+  const env = { ...wasmEnv, PORTEIRO_ADMIN_SCRIPT: adminScript() };
   let folder = process.env.CARGO_TARGET_DIR ?? inRoot("target");
   if (panic === "unwind") {
     // The standard library that rustup brings cannot unwind, so it is built too. This
@@ -102,7 +143,19 @@ async function compile(panic) {
   return path.join(folder, wasmTarget, "release", "porteiro.wasm");
 }
 
-/** Makes the JavaScript side of the module, with the functions that recover from an abort. */
+/** The modules of the operators' page as one. */
+export function adminScript() {
+  const page = inRoot("src", "broker", "admin", "page", "page.js");
+  const options = ["--bundle", "--format=esm", "--target=es2022", "--charset=utf8", "--minify", "--log-level=warning"];
+  const script = output(bin("esbuild"), [page, ...options], { stdio: ["ignore", "pipe", "inherit"] });
+  if (!script) throw new Failure("esbuild did not join the modules of the operators' page.");
+  return script;
+}
+
+/**
+ * Makes the JavaScript side of the module, with the functions that recover from an abort.
+ * @param {string} compiled
+ */
 async function bind(compiled) {
   await run(wasmBindgenPath(), [
     compiled,
@@ -142,6 +195,7 @@ async function prune() {
       throw new Failure(`The module makes a ${name}, or wasm-bindgen's output has changed.`);
     }
   }
+  /** @type {(text: string, name: string) => boolean} */
   const calls = (text, name) => text.includes(`wasm.${name}(`);
   const { exports } = ends(wasm);
   const kept = exports.filter((name) => calls(used, name) || !calls(all, name));
@@ -168,13 +222,18 @@ async function prune() {
   );
 }
 
-/** The names of what the module at `wasm` imports and exports. */
+/**
+ * The names of what the module at `wasm` imports and exports.
+ * @param {string} wasm
+ */
 function ends(wasm) {
   const module = new WebAssembly.Module(readFileSync(wasm));
+  /** @param {{ name: string }[]} list */
   const names = (list) => list.map(({ name }) => name);
   return { imports: names(WebAssembly.Module.imports(module)), exports: names(WebAssembly.Module.exports(module)) };
 }
 
+/** @param {boolean} profiling */
 async function optimise(profiling) {
   const wasm = path.join(staging, "index_bg.wasm");
   const names = profiling ? ["--debuginfo"] : ["--strip-debug", "--strip-producers"];
@@ -206,7 +265,7 @@ async function bundle() {
 /** Puts the new files in the place of the old ones and removes whatever else is there. */
 function swapIn() {
   mkdirSync(build, { recursive: true });
-  rmSync(stamp, { force: true });
+  rmSync(path.join(build, STAMP), { force: true });
   // The module first: a running wrangler looks at index.js for changes.
   for (const name of [...outputs].reverse()) renameSync(path.join(staging, name), path.join(build, name));
   for (const name of readdirSync(build)) {

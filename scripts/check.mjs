@@ -4,13 +4,51 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import path from "node:path";
-import { Failure, inRoot, isMain, root, say, toolEnv, wrangler } from "./lib.mjs";
+import { Failure, errorCode, inRoot, isMain, root, say, toolEnv, wrangler } from "./lib.mjs";
 import { checkTools } from "./setup.mjs";
 
 const CONFIG = "wrangler.toml";
 /** How long wrangler may take to list the secrets of one environment. */
 const PATIENCE_MS = 10_000;
 
+/**
+ * @typedef {object} Options
+ * @property {string} [config]
+ * @property {string} [environment]
+ * @property {boolean} [json]
+ * @property {boolean} [strict]
+ * @property {boolean} [offline]
+ * @property {boolean} [local]
+ */
+
+/**
+ * @typedef {object} Finding
+ * @property {string | null} environment
+ * @property {number} line
+ * @property {number} column
+ * @property {string} field
+ * @property {string} message
+ */
+
+/**
+ * @typedef {object} Secret one that the configuration uses; `set` is null where that is not known
+ * @property {string | null} environment
+ * @property {string} name
+ * @property {boolean} needed
+ * @property {boolean | null} set
+ * @property {string} command
+ */
+
+/**
+ * @typedef {object} Report as docs/checking.md has it
+ * @property {Finding[]} problems
+ * @property {Finding[]} warnings
+ * @property {Secret[]} secrets
+ */
+
+/** @typedef {(config: string, environment: string | null) => Promise<string[] | undefined>} SecretNames */
+
+/** @type {Record<string, keyof Options>} */
 const options = {
   "--config": "config",
   "-c": "config",
@@ -26,6 +64,8 @@ const withValue = new Set(["config", "environment"]);
 /**
  * What is wrong in the file `config`: `{ problems, warnings, secrets }`, as docs/checking.md has it. An
  * `environment` of "" is the top level alone, none all of them. `secretNames` tells which secrets are set.
+ * @param {Options & { secretNames?: SecretNames }} [asked]
+ * @returns {Promise<Report>}
  */
 export async function check({
   config = CONFIG,
@@ -47,8 +87,12 @@ export async function check({
   return report;
 }
 
-/** The text of a report: a line for each finding, then the secrets, then the sum. */
+/**
+ * The text of a report: a line for each finding, then the secrets, then the sum.
+ * @param {Report} report
+ */
 export function shown({ problems, warnings, secrets }, config = CONFIG) {
+  /** @type {(kind: string) => (finding: Finding) => { line: number, column: number, text: string }} */
   const line =
     (kind) =>
     ({ environment, line, column, field, message }) => {
@@ -75,9 +119,13 @@ export function shown({ problems, warnings, secrets }, config = CONFIG) {
     .join("\n\n");
 }
 
+/** @type {(count: number, what: string) => string} */
 const counted = (count, what) => `${count || "no"} ${what}${count === 1 ? "" : "s"}`;
 
-/** What the native program prints; it is compiled where that has not been done. */
+/**
+ * What the native program prints; it is compiled where that has not been done.
+ * @param {string[]} args
+ */
 async function native(args) {
   const cargo = [
     "run",
@@ -95,14 +143,27 @@ async function native(args) {
   throw new Failure(stderr.trim() || `The program that checks ended with exit code ${code}.`);
 }
 
-/** Says of each secret whether it is set already, as far as wrangler can tell: it need not be signed in. */
+/**
+ * Says of each secret whether it is set already, as far as wrangler can tell: it need not be signed in.
+ * @param {Secret[]} secrets
+ * @param {string} config
+ * @param {SecretNames} secretNames
+ */
 async function markSet(secrets, config, secretNames) {
   const environments = [...new Set(secrets.map(({ environment }) => environment))];
-  const known = new Map(await Promise.all(environments.map(async (name) => [name, await secretNames(config, name)])));
+  /** @type {Map<string | null, string[] | undefined>} */
+  const known = new Map();
+  await Promise.all(environments.map(async (name) => known.set(name, await secretNames(config, name))));
   for (const secret of secrets) secret.set = known.get(secret.environment)?.includes(secret.name) ?? null;
 }
 
-/** The names of the secrets that are set, or nothing where wrangler does not say in time. */
+/**
+ * The names of the secrets that are set, or nothing where wrangler does not say in time.
+ * @param {string} config
+ * @param {string | null} [environment]
+ * @param {{ tool?: typeof wrangler, patience?: number }} [how]
+ * @returns {Promise<string[] | undefined>}
+ */
 export async function listSecrets(config, environment, { tool = wrangler, patience = PATIENCE_MS } = {}) {
   const [command, args] = tool("secret", "list", "--format", "json", "--config", config, "--env", environment ?? "");
   if (!existsSync(command)) return undefined;
@@ -110,13 +171,20 @@ export async function listSecrets(config, environment, { tool = wrangler, patien
   const { code, stdout } = await collected(command, args, { patience, env: { CI: "true" } });
   if (code !== 0) return undefined;
   try {
-    return JSON.parse(stdout).map(({ name }) => name);
+    const listed = /** @type {{ name: string }[]} */ (JSON.parse(stdout));
+    return listed.map(({ name }) => name);
   } catch {
     return undefined;
   }
 }
 
-/** What a program wrote, and its exit code: none where it could not be started or its `patience` was over. */
+/**
+ * What a program wrote, and its exit code: none where it could not be started or its `patience` was over.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ patience?: number, env?: NodeJS.ProcessEnv }} [how]
+ * @returns {Promise<{ code: number | null, stdout: string, stderr: string }>}
+ */
 function collected(command, args, { patience, env = {} } = {}) {
   return new Promise((resolve) => {
     // With patience, a group of its own, so that what the program started ends with it.
@@ -127,29 +195,35 @@ function collected(command, args, { patience, env = {} } = {}) {
       detached: Boolean(patience),
     });
     const texts = { stdout: "", stderr: "" };
-    for (const name of Object.keys(texts))
+    for (const name of /** @type {const} */ (["stdout", "stderr"]))
       child[name].setEncoding("utf8").on("data", (chunk) => (texts[name] += chunk));
     const timer =
       patience &&
       setTimeout(() => {
         try {
-          process.kill(-child.pid, "SIGKILL");
+          if (child.pid) process.kill(-child.pid, "SIGKILL");
         } catch {
           // It ended meanwhile.
         }
         finish(null);
       }, patience);
+    /** @type {(code: number | null, stderr?: string) => void} */
     const finish = (code, stderr = texts.stderr) => {
       clearTimeout(timer);
       resolve({ code, stdout: texts.stdout, stderr });
     };
-    child.on("error", ({ code }) => finish(null, `${command} could not be started (${code}).`));
+    child.on("error", (error) => finish(null, `${command} could not be started (${errorCode(error)}).`));
     child.on("close", (code) => finish(code));
   });
 }
 
-/** The options in `args`. */
+/**
+ * The options in `args`.
+ * @param {string[]} args
+ * @returns {Options}
+ */
 function chosen(args) {
+  /** @type {Record<string, string | true | undefined>} */
   const found = {};
   for (let at = 0; at < args.length; at += 1) {
     const [, name, value] = args[at].match(/^(-{1,2}[a-z]+)(?:=(.*))?$/s) ?? [];
@@ -167,7 +241,10 @@ function chosen(args) {
   return found;
 }
 
-/** The exit code: 1 where something must be put right, 2 where nothing could be checked. */
+/**
+ * The exit code: 1 where something must be put right, 2 where nothing could be checked.
+ * @param {string[]} args
+ */
 async function main(args) {
   const { json, strict, config, ...rest } = chosen(args);
   if (config?.match(/\.jsonc?$/)) throw new Failure(`${config} cannot be read: write the configuration as TOML.`);

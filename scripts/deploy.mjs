@@ -7,7 +7,21 @@ import path from "node:path";
 import { buildWorker } from "./build.mjs";
 import { Dialog, atTerminal } from "./dialog.mjs";
 import { sayHealth } from "./health.mjs";
-import { Failure, inRoot, isMain, node, output, root, run, runMain, say, step, toolEnv, wrangler } from "./lib.mjs";
+import {
+  Failure,
+  errorCode,
+  inRoot,
+  isMain,
+  node,
+  output,
+  root,
+  run,
+  runMain,
+  say,
+  step,
+  toolEnv,
+  wrangler,
+} from "./lib.mjs";
 import { checkedSecrets } from "./needs.mjs";
 import { askFor, refuseMissing, setSecrets } from "./secrets.mjs";
 import { setup } from "./setup.mjs";
@@ -21,12 +35,21 @@ const OFFLINE = ["--dry-run", "--help", "-h"];
  */
 const WITH_SECRETS = 'exec 4<&0; cat <&3 | { exec 5<&0 <&4 4<&- 3<&-; exec "$@" --secrets-file /dev/fd/5; }';
 
-/** Deploys what is built; wrangler may ask the person at the terminal. */
+/** @typedef {ReturnType<typeof target>} Target */
+
+/**
+ * Deploys what is built; wrangler may ask the person at the terminal.
+ * @param {...string} args
+ */
 export const deploy = (...args) =>
   run(...wrangler("deploy", ...target(args).own, ...args), { stdin: atTerminal() ? "inherit" : "ignore" });
 
-/** What the arguments say about where to deploy, as the check and wrangler's other commands take it. */
+/**
+ * What the arguments say about where to deploy, as the check and wrangler's other commands take it.
+ * @param {string[]} args
+ */
 export function target(args) {
+  /** @param {...string} names */
   const value = (...names) => {
     const at = args.findIndex((arg) => names.some((name) => arg === name || arg.startsWith(`${name}=`)));
     return at < 0 ? undefined : args[at].includes("=") ? args[at].slice(args[at].indexOf("=") + 1) : args[at + 1];
@@ -42,6 +65,7 @@ export function target(args) {
   return { config, environment: environment || undefined, own, shared };
 }
 
+/** @param {string[]} args */
 async function main(args) {
   await setup();
   await buildWorker();
@@ -71,7 +95,12 @@ async function signIn() {
   await step("wrangler login", () => run(...wrangler("login"), { stdin: "inherit" }));
 }
 
-/** The values to upload with the Worker, so that it never serves without them. */
+/**
+ * The values to upload with the Worker, so that it never serves without them.
+ * @param {import("./secrets.mjs").Usable[]} usable
+ * @param {Target} to
+ * @returns {Promise<Record<string, string>>}
+ */
 async function askForSecrets(usable, to) {
   say("\n==> secrets");
   const set = setSecrets(to);
@@ -92,7 +121,13 @@ async function askForSecrets(usable, to) {
   }
 }
 
-/** Runs `wrangler deploy` and gives the addresses that it deployed to. */
+/**
+ * Runs `wrangler deploy` and gives the addresses that it deployed to.
+ * @param {string[]} args
+ * @param {Target} to
+ * @param {Record<string, string>} secrets
+ * @returns {Promise<string[]>}
+ */
 async function upload(args, to, secrets) {
   const folder = mkdtempSync(path.join(os.tmpdir(), "porteiro-deploy-"));
   const told = path.join(folder, "deployed");
@@ -113,7 +148,13 @@ async function upload(args, to, secrets) {
   }
 }
 
-/** Runs a command of wrangler with secrets that stand in no argument, no variable and no file. */
+/**
+ * Runs a command of wrangler with secrets that stand in no argument, no variable and no file.
+ * @param {string[]} command
+ * @param {Record<string, string>} secrets
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {Promise<void>}
+ */
 function withSecrets(command, secrets, env) {
   // Its own starter hands on no more than the three standard streams.
   const cli = [node(), "--no-warnings", inRoot("node_modules", "wrangler", "wrangler-dist", "cli.js"), ...command];
@@ -124,9 +165,10 @@ function withSecrets(command, secrets, env) {
       stdio: ["inherit", "inherit", "inherit", "pipe"],
     });
     // Where wrangler ends before it reads, it says why.
-    child.stdio[3].on("error", () => {});
-    child.stdio[3].end(JSON.stringify(secrets));
-    child.on("error", (error) => reject(new Failure(`sh could not be started (${error.code}).`)));
+    const pipe = /** @type {import("node:stream").Writable} */ (child.stdio[3]);
+    pipe.on("error", () => {});
+    pipe.end(JSON.stringify(secrets));
+    child.on("error", (error) => reject(new Failure(`sh could not be started (${errorCode(error)}).`)));
     child.on("close", (code) => {
       if (code === 0) return resolve();
       reject(

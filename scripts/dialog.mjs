@@ -9,7 +9,8 @@ export const atTerminal = () => Boolean(process.stdin.isTTY && process.stdout.is
 export class Dialog {
   #lines;
   #output;
-  #stop;
+  /** @type {(reason: Failure) => void} */
+  #stop = () => {};
   #stopped = new Promise((_, reject) => (this.#stop = reject));
 
   constructor(input = process.stdin, output = process.stdout) {
@@ -20,7 +21,11 @@ export class Dialog {
     this.#lines.on("close", () => this.#stop(new Failure("Stopped: nothing was deployed.")));
   }
 
-  /** The line that the person types, without the white space around it. */
+  /**
+   * The line that the person types, without the white space around it.
+   * @param {string} question
+   * @returns {Promise<string>}
+   */
   async hidden(question) {
     this.#output.write(question);
     const answer = new Promise((resolve) => this.#lines.question("", resolve));

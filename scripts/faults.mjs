@@ -1,354 +1,260 @@
-// Plants known faults into a copy of the source, one at a time, and shows that the simulation
-// finds each. A fault that is not found is a hole in the invariants: the command fails.
+// The proof of the proof: plants known faults into a copy of the source, one at a time, and shows
+// that the simulation finds each. A fault that is not found is a hole in the invariants.
 //
-//   node scripts/faults.mjs [part of a fault's name]
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import path from "node:path";
+//   node scripts/faults.mjs [part of a fault's name]   runs the simulation on each fault
+//   node scripts/faults.mjs --compile [part]           shows that each fault compiles
+//   node scripts/faults.mjs --check [part]             shows that each patch applies
+//
+// A fault is a patch in simulation/faults/, and the lines above its diff say what is to be known of
+// it: `Fault:` its name, `Scenario:` the one that has to find it, and `Seeds:` how many schedules
+// are run where it is rare.
 import { spawnSync } from "node:child_process";
-import { Failure, inRoot, runMain, say, seconds } from "./lib.mjs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { Failure, filesUnder, inRoot, isMain, root, runMain, say, seconds } from "./lib.mjs";
 
-const TOKENS = { test: "simulation::scenario::keeps_every_invariant_in_any_schedule", seeds: 2000 };
-const keeper = "src/broker/keeper.rs";
-const renewal = "src/broker/keeper/renewal.rs";
-const state = "src/broker/keeper/state.rs";
-const plan = "src/broker/keeper/plan.rs";
-const record = "src/broker/keeper/state/record.rs";
-const tokens = "src/broker/access_tokens.rs";
-const memory = "src/broker/memory.rs";
-const guard = "src/broker/keeper/guard.rs";
-const session = "src/broker/session/object.rs";
-const sessionLife = "src/broker/session/life.rs";
-const sessionState = "src/broker/session/state.rs";
-const cookie = "src/broker/session/cookie.rs";
-const refusals = "src/broker/refusals.rs";
-const deliveries = "src/broker/deliveries/object.rs";
-const attempt = "src/broker/deliveries/attempt.rs";
-const deliveryRecord = "src/broker/deliveries/record.rs";
-const schedule = "src/webhook/schedule.rs";
-const event = "src/webhook/event.rs";
+const PATCHES = inRoot("simulation", "faults");
 
-/** The schedules of people who sign in, and those of webhooks; the others are of one token set. */
-const PEOPLE = { test: "simulation::crowd::keeps_every_invariant_in_any_schedule_of_people", seeds: 500 };
-const WEBHOOKS = { test: "simulation::webhooks::keeps_every_invariant_in_any_schedule_of_webhooks", seeds: 300 };
+/** What the copy is made of. */
+const SOURCES = ["src", "check/src", "check/Cargo.toml", "Cargo.toml", "Cargo.lock"];
 
-const joins = `        if let Some(renewal) = self.in_flight() {
-            return renewal;
-        }
-`;
+/** The tests that run the simulation, by the name that a patch gives them. */
+const SCENARIOS = new Map([
+  ["tokens", "simulation::scenario::keeps_every_invariant_in_any_schedule"],
+  ["people", "simulation::crowd::keeps_every_invariant_in_any_schedule_of_people"],
+  ["webhooks", "simulation::webhooks::keeps_every_invariant_in_any_schedule_of_webhooks"],
+]);
 
-/** Each fault: what is done to which file, and the scenario that has to find it where it is not the first. */
-const FAULTS = [
-  { name: "in-flight renewals are not shared", edits: [[keeper, joins, ""]] },
-  {
-    name: "renewals are locked in KV instead of shared",
-    edits: [
-      [keeper, joins, ""],
-      [
-        renewal,
-        "        loop {\n            let attempt",
-        `        let lock = format!("lock/{}", self.connection);
-        if matches!(self.ports.read(&lock).await, Ok(Some(_))) {
-            return Err(Failure::Storage);
-        }
-        let until = self.ports.now() + Duration::from_secs(60);
-        let _ = self.ports.write(&lock, "locked", until).await;
-        loop {
-            let attempt`,
-      ],
-    ],
-  },
-  {
-    name: "a token set is used before it is written",
-    edits: [
-      [
-        renewal,
-        "        if self.ports.store(&sealed).await.is_err() {\n            report::storage_failed(&self.ports, &self.record_name());",
-        "        let done = self.change(&change)?;\n        if self.ports.store(&sealed).await.is_err() {\n            report::storage_failed(&self.ports, &self.record_name());",
-      ],
-      [renewal, "        self.change(change)\n    }", "        Ok(done)\n    }"],
-    ],
-  },
-  {
-    name: "the generation of a refused token is not compared",
-    edits: [[state, "Some(held) if held.access.generation == generation => {", "Some(held) => {"]],
-  },
-  {
-    name: "the old refresh token is erased",
-    edits: [[renewal, ".or(kept_token)", ".or(kept_token.filter(|_| false))"]],
-  },
-  {
-    name: "a refresh token may be sent again and again",
-    edits: [[state, "always || held.unsettled < 2", "always || held.unsettled < 200"]],
-  },
-  {
-    name: "the intent is not written before a refresh",
-    edits: [[renewal, "self.commit(connection, keys, State::take_turn).await?", "self.change(State::take_turn)"]],
-  },
-  {
-    name: "a wait is forgotten at once",
-    edits: [[state, "self.wait.filter(|wait| now < wait.until)", "self.wait.filter(|wait| now < wait.until && false)"]],
-  },
-  {
-    name: "a wait does not outlive the keeper",
-    edits: [[record, "wait: record.wait.filter(same),", "wait: record.wait.filter(same).filter(|_| false),"]],
-  },
-  {
-    name: "a token that expired on its way is used",
-    edits: [
-      [
-        keeper,
-        "        let renewed = self.renew(reason).await;\n        let now = self.ports.now();",
-        "        let renewed = self.renew(reason).await;",
-      ],
-      [
-        tokens,
-        "if copy.access.lifetime.freshness(ports.now()) > Freshness::Expired {",
-        "if copy.access.generation > 0 {",
-      ],
-    ],
-  },
-  {
-    name: "a connection with nothing but a refresh token goes back to the configured one",
-    edits: [[plan, "state.has_turn(means != Means::Credentials)", "state.has_turn(false)"]],
-  },
-  {
-    name: "a refresh token is given up for any refusal",
-    edits: [[renewal, "let is_dead = refusal == Refusal::Grant || means == Means::Nothing;", "let is_dead = true;"]],
-  },
-  {
-    name: "an isolate goes on with a refused token",
-    edits: [
-      [
-        memory,
-        "        let newer = entry.access.as_ref().is_none_or(|held| access.generation > held.access.generation);",
-        "        let newer = entry.access.is_none();",
-      ],
-    ],
-  },
-  {
-    name: "the cookie from before lives on",
-    scenario: PEOPLE,
-    edits: [[sessionLife, "proof.is_none_or(|proof| state.proof == proof)", "proof.is_none_or(|_| true)"]],
-  },
-  {
-    name: "the cookie does not change at a sign-in",
-    scenario: PEOPLE,
-    edits: [
-      [
-        cookie,
-        "        proof.copy_from_slice(random.get(HANDLE_BYTES..)?);\n",
-        "        let _ = (proof, random.get(HANDLE_BYTES..)?);\n",
-      ],
-    ],
-  },
-  {
-    name: "a cookie is rotated twice",
-    scenario: PEOPLE,
-    edits: [[session, "        let _turn = self.signing_in.lock().await;\n", ""]],
-  },
-  {
-    name: "the cookie from before leads to the next one's token set",
-    scenario: PEOPLE,
-    edits: [
-      [
-        session,
-        "if before.as_ref().is_some_and(|state| state.connections.contains(&ask.connection)) {",
-        "if before.as_ref().is_some_and(|_| false) {",
-      ],
-    ],
-  },
-  {
-    name: "a sign-out clears nothing",
-    scenario: PEOPLE,
-    edits: [
-      [
-        sessionLife,
-        "        self.ports.clear().await.inspect_err(|_| {",
-        "        Ok(()).inspect_err(|_: &StorageFailed| {",
-      ],
-    ],
-  },
-  {
-    name: "who was signed in before is not cut off",
-    scenario: PEOPLE,
-    edits: [[guard, "self.cut_off.as_ref().is_some_and(|cut_off| cut_off.get())", "false"]],
-  },
-  {
-    name: "the idle limit is forgotten",
-    scenario: PEOPLE,
-    edits: [[sessionState, "policy.idle).min(", "policy.longest).min("]],
-  },
-  {
-    name: "the absolute limit is forgotten",
-    scenario: PEOPLE,
-    edits: [
-      [
-        sessionState,
-        "(used_at.max(self.used_at) + policy.idle).min(self.longest(policy))",
-        "used_at.max(self.used_at) + policy.idle",
-      ],
-    ],
-  },
-  {
-    name: "people's tokens are kept in memory",
-    scenario: PEOPLE,
-    edits: [
-      [
-        tokens,
-        "    if matches!(subject, Subject::Person(_)) {\n        return from_keeper",
-        "    if false {\n        return from_keeper",
-      ],
-      [
-        tokens,
-        "Subject::Person(_) => TokenCopy::new(access),",
-        "Subject::Person(_) => broker.access_tokens.remember(&connection.id, access),",
-      ],
-    ],
-  },
-  {
-    name: "only refusals count that are told",
-    scenario: PEOPLE,
-    edits: [[refusals, "if self.list.len() >= MOST {", "if false {"]],
-  },
-  {
-    name: "refusals are not stored",
-    scenario: PEOPLE,
-    edits: [[refusals, "            self.ports.store(&text).await?;\n", "            drop(text);\n"]],
-  },
-  {
-    name: "the alarm is set for the first event only",
-    scenario: WEBHOOKS,
-    edits: [[deliveries, "is_none_or(|armed_for| armed_for <= now || armed_for > at)", "is_none()"]],
-  },
-  {
-    name: "an event is acknowledged that is not stored",
-    scenario: WEBHOOKS,
-    edits: [
-      [
-        deliveries,
-        "                let record = Record::new(id.to_owned(), event.to_owned(), self.ports.now());\n                self.ports.put_record(&record).await?;",
-        "                let record = Record::new(id.to_owned(), event.to_owned(), self.ports.now());\n                let _ = self.ports.put_record(&record).await;",
-      ],
-    ],
-  },
-  {
-    name: "an event that is known is not looked up",
-    scenario: WEBHOOKS,
-    edits: [
-      [deliveries, "match self.ports.record(id).await? {", "match self.ports.record(id).await?.filter(|_| false) {"],
-    ],
-  },
-  {
-    name: "the time of the next attempt is not stored before one",
-    scenario: WEBHOOKS,
-    edits: [
-      [
-        attempt,
-        "        self.ports.update_record(&record).await?;\n        Ok(Some(record))",
-        "        Ok(Some(record))",
-      ],
-    ],
-  },
-  {
-    name: "an attempt's own time ends with the day",
-    scenario: WEBHOOKS,
-    edits: [[attempt, ".max(now + TIMEOUT * 2);", ".max(now);"]],
-  },
-  {
-    name: "six deliveries at once",
-    scenario: WEBHOOKS,
-    edits: [[deliveries, "const MOST_AT_ONCE: u32 = 5;", "const MOST_AT_ONCE: u32 = 6;"]],
-  },
-  {
-    name: "what the receiver wants no more of is tried again",
-    scenario: WEBHOOKS,
-    edits: [[attempt, "        410 => Outcome::Gone,\n", ""]],
-  },
-  {
-    name: "Retry-After makes a wait shorter",
-    scenario: WEBHOOKS,
-    edits: [[schedule, "varied.max(retry_after.unwrap_or_default())", "retry_after.unwrap_or(varied)"]],
-  },
-  {
-    name: "what failed is kept for an hour",
-    scenario: WEBHOOKS,
-    edits: [
-      [
-        deliveryRecord,
-        "const KEPT: Duration = Duration::from_hours(30 * 24);",
-        "const KEPT: Duration = Duration::from_hours(1);",
-      ],
-    ],
-  },
-  {
-    name: "the account token stays in the event",
-    scenario: WEBHOOKS,
-    edits: [
-      [event, "let body = text.without(member, tokens);", "let body = String::from_utf8_lossy(body).into_owned();"],
-    ],
-  },
-];
+const WORK = path.resolve(process.env.CARGO_TARGET_DIR ?? inRoot("target"), "faults");
+const COPY = path.join(WORK, "source");
 
-async function main([only]) {
-  const chosen = FAULTS.filter(({ name }) => !only || name.includes(only));
-  if (!chosen.length) throw new Failure(`No fault's name has "${only}" in it.`);
-  const copy = inRoot("target", "faults", "source");
-  const missed = [];
-  const none = [TOKENS, PEOPLE, WEBHOOKS].map((scenario) => ({
-    name: `none (${scenario.test.split("::")[1]})`,
-    scenario,
-    edits: [],
-  }));
-  for (const fault of [...none, ...chosen]) {
+/**
+ * The crate is compiled for each fault, which most often is found by the first few seeds: what it
+ * takes to compile counts for more than its speed.
+ */
+const BUILD = {
+  CARGO_TARGET_DIR: path.join(WORK, "build"),
+  CARGO_INCREMENTAL: "1",
+  CARGO_PROFILE_TEST_OPT_LEVEL: "0",
+  CARGO_PROFILE_TEST_DEBUG: "0",
+  RUST_BACKTRACE: "0",
+};
+
+/** How long a scenario may take, in milliseconds: a fault may be that something never ends. */
+const PATIENCE = 15 * 60_000;
+
+/**
+ * @typedef {object} Fault
+ * @property {string} name
+ * @property {string} patch the file
+ * @property {string} scenario
+ * @property {string | undefined} seeds
+ *
+ * @typedef {object} Row what became of a fault
+ * @property {string} name
+ * @property {string} scenario
+ * @property {boolean} asExpected
+ * @property {string} result
+ * @property {string} [seeds] how many were run, up to the one that found it
+ */
+
+/** @param {string[]} args */
+async function main(args) {
+  const [mode] = args.filter((arg) => arg.startsWith("--"));
+  const [part] = args.filter((arg) => !arg.startsWith("--"));
+  const faults = readFaults().filter(({ name }) => !part || name.includes(part));
+  if (!faults.length) throw new Failure(`No fault's name has "${part}" in it.`);
+  if (mode === undefined) return simulateFaults(faults);
+  if (mode === "--check") return checkFaults(faults);
+  if (mode === "--compile") return compileFaults(faults);
+  throw new Failure(`There is no ${mode}: it is --check, --compile, or neither.`);
+}
+
+/** Shows that every patch applies to the source as it is; no file is written. */
+export function checkFaults(faults = readFaults()) {
+  const unfit = faults.flatMap((fault) => {
+    const problem = apply(fault, root, "--check");
+    return problem === undefined ? [] : [`${path.relative(root, fault.patch)}: ${problem}`];
+  });
+  if (unfit.length) throw new Failure(`These faults fit the source no more; plant them anew:\n${unfit.join("\n")}`);
+  say(`    ${faults.length} faults can be planted`);
+}
+
+/** Shows that every fault compiles: one that does not shows nothing. */
+export function compileFaults(faults = readFaults()) {
+  const rows = faults.map((fault) => {
     const start = performance.now();
-    makeCopy(copy);
-    for (const edit of fault.edits) plant(copy, fault.name, ...edit);
-    const scenario = fault.scenario ?? TOKENS;
-    const found = simulate(copy, scenario);
-    const expected = fault.edits.length === 0 ? !found : found;
-    if (!expected) missed.push(fault.name);
-    say(
-      `${expected ? "  " : "✖ "}${fault.name}: ${found ? `found by ${found.invariant} after ${found.seeds} seeds` : `nothing found in ${scenario.seeds} seeds`} (${seconds(start)})`,
-    );
-  }
-  if (missed.length) throw new Failure(`Not as it must be: ${missed.join("; ")}.`);
-  say(`\n${chosen.length} planted faults, ${chosen.length} found.`);
+    const problem = plant(fault) ?? cargo("check", "--profile", "test").problem;
+    return tell({ ...fault, asExpected: !problem, result: problem ?? "compiles" }, start);
+  });
+  finish(rows, "compile");
 }
 
-function makeCopy(copy) {
-  rmSync(copy, { recursive: true, force: true });
-  mkdirSync(copy, { recursive: true });
-  for (const name of ["src", "check", "Cargo.toml", "Cargo.lock"])
-    cpSync(inRoot(name), path.join(copy, name), { recursive: true });
-}
-
-function plant(copy, name, file, from, to) {
-  const address = path.join(copy, file);
-  const text = readFileSync(address, "utf8");
-  if (text.split(from).length !== 2) throw new Failure(`"${name}" fits ${file} no more: plant it anew.`);
-  writeFileSync(
-    address,
-    text.replace(from, () => to),
-  );
-}
-
-/** Runs a scenario on the copy; tells what it found, or nothing. */
-function simulate(copy, { test, seeds: count }) {
-  const args = ["test", "--locked", "--lib", "--", "--exact", test];
-  const env = {
-    ...process.env,
-    CARGO_TARGET_DIR: inRoot("target", "faults", "build"),
-    PORTEIRO_SEEDS: String(count),
-    RUST_BACKTRACE: "0",
-  };
-  const { status, stdout, stderr } = spawnSync("cargo", args, { cwd: copy, env, encoding: "utf8" });
-  if (status === 0) return undefined;
-  const seeds = [...`${stdout}${stderr}`.matchAll(/^seed (\d+): ([\w-]+): /gm)].map(([, seed, invariant]) => ({
-    seeds: Number(seed) + 1,
-    invariant,
+/** Runs the simulation without a fault, in which it must find nothing, and then with each. @param {Fault[]} faults */
+function simulateFaults(faults) {
+  const begin = performance.now();
+  const none = [...new Set(faults.map(({ scenario }) => scenario))].map((scenario) => ({
+    name: "none",
+    scenario,
+    seeds: undefined,
   }));
-  if (!seeds.length) throw new Failure(`The simulation did not run:\n${stderr.slice(-2000)}`);
-  return seeds.sort((one, other) => one.seeds - other.seeds)[0];
+  const rows = [...none, ...faults].map((fault) => {
+    const start = performance.now();
+    const isPlanted = "patch" in fault;
+    const { problem, seeds, invariant } = examine(fault);
+    const asExpected = !problem && isPlanted === (invariant !== undefined);
+    return tell({ ...fault, asExpected, seeds, result: problem ?? invariant ?? "nothing" }, start);
+  });
+  finish(rows, "find");
+  say(`\n${faults.length} planted faults, ${faults.length} found, in ${seconds(begin)}.`);
 }
 
-await runMain(main);
+/** @param {Row} row @param {number} start */
+function tell(row, start) {
+  const seeds = row.seeds ? `, seeds: ${row.seeds}` : "";
+  say(`${mark(row)} ${row.name} (${row.scenario}): ${row.result}${seeds} (${seconds(start)})`);
+  return row;
+}
+
+/**
+ * Shows what became of all in a table, with the seeds that it took, and fails where something is
+ * not as it must be.
+ * @param {Row[]} rows @param {string} what
+ */
+function finish(rows, what) {
+  const width = Math.max(...rows.map(({ name }) => name.length));
+  const line = (/** @type {Row} */ row) =>
+    `${mark(row)} ${row.name.padEnd(width)}  ${row.scenario.padEnd(8)}  ${(row.seeds ?? "").padStart(6)}  ${row.result.split("\n")[0]}`;
+  say(`\n${rows.map(line).join("\n")}`);
+  const wrong = rows.filter(({ asExpected }) => !asExpected);
+  if (!wrong.length) return;
+  throw new Failure(`${wrong.length} of ${rows.length} did not ${what} as they must: ${list(wrong)}.`);
+}
+
+const mark = (/** @type {Row} */ { asExpected }) => (asExpected ? " " : "✖");
+const list = (/** @type {Row[]} */ rows) => rows.map(({ name, scenario }) => `${name} (${scenario})`).join("; ");
+
+/** All faults, by the order of their files' names. @returns {Fault[]} */
+function readFaults() {
+  const files = readdirSync(PATCHES).filter((file) => file.endsWith(".patch"));
+  return files.sort().map((file) => readFault(path.join(PATCHES, file)));
+}
+
+/** What the lines above a patch's diff tell of it. @param {string} patch */
+function readFault(patch) {
+  const [header] = readFileSync(patch, "utf8").split(/^(?:diff|---) /m);
+  const fields = new Map([...header.matchAll(/^(\w+): (.+)$/gm)].map(([, name, value]) => [name, value]));
+  const [name, scenario, seeds] = ["Fault", "Scenario", "Seeds"].map((field) => fields.get(field));
+  const file = path.relative(root, patch);
+  if (!name) throw new Failure(`${file} does not name its fault: its first line is to be \`Fault: …\`.`);
+  if (!scenario || !SCENARIOS.has(scenario))
+    throw new Failure(`${file} names no scenario: add \`Scenario: …\`, one of ${[...SCENARIOS.keys()].join(", ")}.`);
+  if (seeds && !/^[1-9]\d*$/.test(seeds)) throw new Failure(`${file}: \`Seeds:\` is to be a number.`);
+  const slug = name
+    .toLowerCase()
+    .replaceAll("'", "")
+    .replaceAll(/[^a-z0-9]+/g, "-");
+  if (path.basename(patch) !== `${slug}.patch`) throw new Failure(`${file} is to be named ${slug}.patch.`);
+  return { name, patch, scenario, seeds };
+}
+
+/** Makes the copy the source again, and plants a fault into it; what hinders it. @param {Fault} fault */
+function plant(fault) {
+  makeCopy();
+  return apply(fault, COPY);
+}
+
+/**
+ * Makes the copy the same as the source. A file that is the same already is left alone, so that
+ * only what differs is compiled again.
+ */
+function makeCopy() {
+  const wanted = new Set(filesUnder(...SOURCES).map((file) => path.relative(root, file)));
+  if (existsSync(COPY)) {
+    for (const entry of readdirSync(COPY, { recursive: true, withFileTypes: true })) {
+      const file = path.join(entry.parentPath, entry.name);
+      if (!entry.isDirectory() && !wanted.has(path.relative(COPY, file))) rmSync(file);
+    }
+  }
+  for (const file of wanted) {
+    const [from, to] = [inRoot(file), path.join(COPY, file)];
+    const text = readFileSync(from);
+    if (existsSync(to) && text.equals(readFileSync(to))) continue;
+    mkdirSync(path.dirname(to), { recursive: true });
+    writeFileSync(to, text);
+  }
+}
+
+/**
+ * Applies a patch below a folder; what hinders it. Nothing of git but the patch counts: neither a
+ * repository around the folder, from which it would resolve the paths, nor what somebody set.
+ * @param {Fault} fault @param {string} folder @param {string[]} options
+ */
+function apply({ patch }, folder, ...options) {
+  const strict = ["-c", "apply.ignoreWhitespace=no", "-c", "apply.whitespace=nowarn", "-c", "core.autocrlf=false"];
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("GIT_")));
+  const args = [...strict, "apply", ...options, patch];
+  const { status, error, stderr } = spawnSync("git", args, {
+    cwd: folder,
+    env: { ...env, LC_ALL: "C", GIT_CEILING_DIRECTORIES: path.dirname(folder) },
+    encoding: "utf8",
+  });
+  if (error) throw new Failure(`git, which plants the faults, could not be started (${error.message}).`);
+  return status === 0 ? undefined : `does not apply: ${stderr.trim()}`;
+}
+
+/**
+ * Runs a scenario on the copy with a fault, or without: the invariant that was broken, where one
+ * was, and how many seeds that took; or what hindered it.
+ * @param {Omit<Fault, "patch"> | Fault} fault
+ * @returns {{ problem?: string, invariant?: string, seeds?: string }}
+ */
+function examine(fault) {
+  if ("patch" in fault) {
+    const problem = plant(fault);
+    if (problem) return { problem };
+  } else makeCopy();
+  const { problem, program } = cargo("test", "--no-run");
+  if (!program) return { problem: problem ?? "is no test" };
+  /** @type {NodeJS.ProcessEnv} */
+  const env = { ...process.env, ...BUILD };
+  delete env.PORTEIRO_SEED;
+  if (fault.seeds) env.PORTEIRO_SEEDS = fault.seeds;
+  const args = ["--exact", String(SCENARIOS.get(fault.scenario)), "--nocapture"];
+  const { status, signal, stdout, stderr } = spawnSync(program, args, {
+    cwd: COPY,
+    env,
+    encoding: "utf8",
+    timeout: PATIENCE,
+    maxBuffer: Infinity,
+  });
+  if (signal) return { problem: `did not end (${signal})` };
+  const [, ran] = stdout.match(/\w+: (\d+) seeds, \d+ calls$/m) ?? [];
+  if (status === 0 && ran) return { seeds: ran };
+  const [first] = [...stderr.matchAll(/^seed (\d+): ([a-z-]+): /gm)]
+    .map(([, seed, invariant]) => ({ seed: Number(seed), invariant }))
+    .sort((one, other) => one.seed - other.seed);
+  if (status === 0 || !first) return { problem: `broke no invariant, and failed: ${stderr.trim().slice(-500)}` };
+  return { seeds: String(first.seed + 1), invariant: first.invariant };
+}
+
+/**
+ * Compiles the library's tests of the copy: the program, or what hinders it.
+ * @param {string[]} how
+ */
+function cargo(...how) {
+  const args = [...how, "--locked", "--lib", "--message-format=json"];
+  const { status, error, stdout, stderr } = spawnSync("cargo", args, {
+    cwd: COPY,
+    env: { ...process.env, ...BUILD },
+    encoding: "utf8",
+    maxBuffer: Infinity,
+  });
+  if (error) throw new Failure(`cargo could not be started (${error.message}).`);
+  const messages = stdout.split("\n").flatMap((line) => (line.startsWith("{") ? [JSON.parse(line)] : []));
+  if (status === 0) return { program: messages.map(({ executable }) => executable).find(Boolean) };
+  const errors = messages.flatMap(({ message }) => (message?.level === "error" ? [message.rendered] : []));
+  return { problem: `does not compile: ${errors.join("\n").trim() || stderr.trim()}` };
+}
+
+if (isMain(import.meta.url)) await runMain(main);

@@ -1,11 +1,17 @@
 // Asks a broker that was just deployed whether it is alive.
+/** @typedef {{ config?: string, environment?: string }} Place a file and an environment in it */
+
 import { output, inRoot, node, say, toolEnv } from "./lib.mjs";
 
 /** A new host may take a while to be known everywhere. */
 const WITHIN_MS = 30_000;
 const EVERY_MS = 2_000;
 
-/** Asks `healthz` at the addresses that wrangler deployed to, and says what each answers. */
+/**
+ * Asks `healthz` at the addresses that wrangler deployed to, and says what each answers.
+ * @param {string[]} targets
+ * @param {Place} to
+ */
 export async function sayHealth(targets, to, within = WITHIN_MS) {
   const { basePath = "" } = settings(to);
   for (const target of targets) {
@@ -19,6 +25,8 @@ export async function sayHealth(targets, to, within = WITHIN_MS) {
 /**
  * Where `healthz` is below what wrangler calls a target: an address, a host or a route's pattern. Undefined for
  * one that does not name one host, or does not reach the path that the broker is mounted at.
+ * @param {string} target
+ * @param {string} basePath
  */
 export function healthAddress(target, basePath) {
   const [place] = target.replace(/^https?:\/\//, "").split(" ");
@@ -30,6 +38,7 @@ export function healthAddress(target, basePath) {
   return reached ? `https://${host}${path}` : undefined;
 }
 
+/** @type {(address: string, within: number) => Promise<string>} */
 async function health(address, within) {
   const deadline = Date.now() + within;
   for (;;) {
@@ -38,7 +47,7 @@ async function health(address, within) {
         alive: answer.status === 200,
         text: `${answer.status} ${(await answer.text()).slice(0, 200)}`,
       }),
-      (error) => ({ text: `no answer (${error.cause?.code ?? error.name})` }),
+      (error) => ({ alive: false, text: `no answer (${error.cause?.code ?? error.name})` }),
     );
     if (said.alive) return said.text;
     if (Date.now() + EVERY_MS > deadline)
@@ -47,7 +56,11 @@ async function health(address, within) {
   }
 }
 
-/** What the configuration says, as wrangler reads it: { basePath }. */
+/**
+ * What the configuration says, as wrangler reads it.
+ * @param {Place} place
+ * @returns {{ basePath?: string }}
+ */
 function settings({ config, environment }) {
   const code = `
     const { unstable_readConfig } = require(${JSON.stringify(inRoot("node_modules", "wrangler"))});

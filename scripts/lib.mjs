@@ -8,18 +8,35 @@ import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
+/** @param {...string} parts */
 export const inRoot = (...parts) => path.join(root, ...parts);
 const nodeFolder = inRoot("node_modules", "node", "bin");
 
 /** A failure whose message is all that the person needs: no stack is shown. */
 export class Failure extends Error {}
 
+/** @param {string} text */
 export const say = (text) => console.log(text);
 
-/** Whether the module at `url` is the script that was started, and not imported by another. */
-export const isMain = (url) => Boolean(process.argv[1]) && url === pathToFileURL(path.resolve(process.argv[1])).href;
+/**
+ * The code that Node.js gives an error of the system, as "ENOENT", or its text where it has none.
+ * @param {unknown} error
+ * @returns {string}
+ */
+export const errorCode = (error) =>
+  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : String(error);
 
-/** Runs a script's main function and ends with exit code 1 and one line when it fails. */
+/**
+ * Whether the module at `url` is the script that was started, and not imported by another.
+ * @param {string} url
+ */
+export const isMain = (url) =>
+  process.argv[1] !== undefined && url === pathToFileURL(path.resolve(process.argv[1])).href;
+
+/**
+ * Runs a script's main function and ends with exit code 1 and one line when it fails.
+ * @param {(args: string[]) => unknown} main
+ */
 export async function runMain(main) {
   try {
     await main(process.argv.slice(2));
@@ -29,12 +46,19 @@ export async function runMain(main) {
   }
 }
 
+/** @param {number} since */
 export function seconds(since) {
   const spent = (performance.now() - since) / 1000;
   return spent < 60 ? `${spent.toFixed(1)} s` : `${Math.floor(spent / 60)} min ${Math.round(spent % 60)} s`;
 }
 
-/** Says what begins, does it, and says how long it took. */
+/**
+ * Says what begins, does it, and says how long it took.
+ * @template T
+ * @param {string} name
+ * @param {() => T} action
+ * @returns {Promise<Awaited<T>>}
+ */
 export async function step(name, action) {
   const start = performance.now();
   say(`\n==> ${name}`);
@@ -43,7 +67,11 @@ export async function step(name, action) {
   return result;
 }
 
-/** The environment of every tool: the project's own tools come first, and wrangler sends no statistics. */
+/**
+ * The environment of every tool: the project's own tools come first, and wrangler sends no statistics.
+ * @param {NodeJS.ProcessEnv} [extra]
+ * @returns {NodeJS.ProcessEnv}
+ */
 export const toolEnv = (extra = {}) => ({
   ...process.env,
   PATH: [nodeFolder, inRoot("node_modules", ".bin"), process.env.PATH].join(path.delimiter),
@@ -59,50 +87,117 @@ export const wasmEnv = { WASM_BINDGEN_USE_JS_SYS: "1" };
 export const wasmTarget = "wasm32-unknown-unknown";
 
 /**
- * Runs a tool with its output shown (or, with `capture`, collected and shown),
- * and fails with one line when it does. Gives what it wrote when `capture` is set.
+ * The tools that run now.
+ * @type {Set<import("node:child_process").ChildProcess>}
  */
-export function run(command, args, { env = {}, cwd = root, capture = false, stdin = "ignore", hint } = {}) {
+const running = new Set();
+
+/** @param {import("node:child_process").ChildProcess} child */
+function note(child) {
+  running.add(child);
+  child.on("close", () => running.delete(child));
+}
+
+/**
+ * Ends the tools that run now.
+ * @param {NodeJS.Signals} signal
+ */
+export const endTools = (signal) => running.forEach((child) => child.kill(signal));
+
+/**
+ * How a tool is run. `capture`: what it writes is collected, too; `quiet`: it is shown only where the tool
+ * fails, so that tools that run side by side do not write between each other's lines.
+ * @typedef {object} RunOptions
+ * @property {NodeJS.ProcessEnv} [env]
+ * @property {string} [cwd]
+ * @property {boolean} [capture]
+ * @property {boolean} [quiet]
+ * @property {"ignore" | "inherit"} [stdin]
+ * @property {string} [hint] what to do where it fails
+ */
+
+/**
+ * Runs a tool with its output shown, and fails with one line when it does. Gives what it wrote
+ * when `capture` is set.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {RunOptions} [options]
+ * @returns {Promise<string>}
+ */
+export function run(command, args, { env = {}, cwd = root, capture, quiet, stdin = "ignore", hint } = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, {
-      cwd,
-      env: toolEnv(env),
-      stdio: [stdin, capture ? "pipe" : "inherit", capture ? "pipe" : "inherit"],
-    });
+    const out = capture || quiet ? "pipe" : "inherit";
+    const child = spawn(command, args, { cwd, env: toolEnv(env), stdio: [stdin, out, out] });
+    note(child);
     let output = "";
     for (const stream of [child.stdout, child.stderr]) {
-      stream?.on("data", (chunk) => {
+      stream?.setEncoding("utf8").on("data", (chunk) => {
         output += chunk;
-        process.stdout.write(chunk);
+        if (!quiet) process.stdout.write(chunk);
       });
     }
     const name = path.basename(command);
-    child.on("error", (error) =>
-      reject(new Failure(`${name} could not be started (${error.code}).${hint ? ` ${hint}` : ""}`)),
-    );
+    const advice = hint ? ` ${hint}` : "";
+    child.on("error", (error) => reject(new Failure(`${name} could not be started (${errorCode(error)}).${advice}`)));
     child.on("close", (code, signal) => {
       if (code === 0) return resolve(output);
+      if (quiet) process.stdout.write(output);
       const how = signal ? `was ended by ${signal}` : `failed with exit code ${code}`;
-      reject(new Failure(`\`${[name, ...args].join(" ").slice(0, 120)}\` ${how}.${hint ? ` ${hint}` : ""}`));
+      reject(new Failure(`\`${[name, ...args].join(" ").slice(0, 120)}\` ${how}.${advice}`));
     });
   });
 }
 
-/** What a tool prints on standard output, or undefined where it is missing or fails. */
+/**
+ * Runs a tool to its end and gives its exit code, none where it did not start, and what it wrote.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {NodeJS.ProcessEnv} [env]
+ * @returns {Promise<{ code: number | null, text: string }>}
+ */
+export function collect(command, args, env) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { cwd: root, env: toolEnv(env), stdio: ["ignore", "pipe", "pipe"] });
+    note(child);
+    let text = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding("utf8").on("data", (chunk) => (text += chunk));
+    child.on("error", (error) =>
+      resolve({ code: null, text: `${command} could not be started (${errorCode(error)}).` }),
+    );
+    child.on("close", (code) => resolve({ code, text }));
+  });
+}
+
+/**
+ * What a tool prints on standard output, or undefined where it is missing or fails.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {import("node:child_process").SpawnSyncOptions} [options]
+ * @returns {string | undefined}
+ */
 export function output(command, args, options = {}) {
-  const result = spawnSync(command, args, { cwd: root, encoding: "utf8", ...options });
+  const result = spawnSync(command, args, { cwd: root, ...options, encoding: "utf8" });
   return result.status === 0 ? result.stdout.trim() : undefined;
 }
 
+/** @param {string} name */
 export const bin = (name) => inRoot("node_modules", ".bin", name);
 
 /** The Node.js that comes with the Node modules: the same version on every machine. */
 export const node = () => path.join(nodeFolder, "node");
 
-/** The command and arguments that run wrangler. */
+/**
+ * The command and arguments that run wrangler.
+ * @param {...string} args
+ * @returns {[command: string, args: string[]]}
+ */
 export const wrangler = (...args) => [node(), [inRoot("node_modules", "wrangler", "bin", "wrangler.js"), ...args]];
 
-/** The version of a crate in Cargo.lock. */
+/**
+ * The version of a crate in Cargo.lock.
+ * @param {string} crate
+ */
 export function lockedVersion(crate) {
   const lock = readFileSync(inRoot("Cargo.lock"), "utf8");
   const found = lock.match(new RegExp(`name = "${crate}"\\nversion = "([^"]+)"`));
@@ -110,9 +205,14 @@ export function lockedVersion(crate) {
   return found[1];
 }
 
-/** All files below the given files and folders, those that are there, sorted. */
+/**
+ * All files below the given files and folders, those that are there, sorted.
+ * @param {...string} places
+ */
 export function filesUnder(...places) {
+  /** @type {string[]} */
   const found = [];
+  /** @param {string} place */
   const visit = (place) => {
     if (!existsSync(place)) return;
     if (statSync(place).isFile()) return void found.push(place);
@@ -124,7 +224,11 @@ export function filesUnder(...places) {
   return found.sort();
 }
 
-/** One hash over names and contents of files and over further values. */
+/**
+ * One hash over names and contents of files and over further values.
+ * @param {string[]} files
+ * @param {...unknown} values
+ */
 export function hashOf(files, ...values) {
   const hash = createHash("sha256");
   for (const file of files) hash.update(path.relative(root, file)).update("\0").update(readFileSync(file)).update("\0");
@@ -132,18 +236,11 @@ export function hashOf(files, ...values) {
   return hash.digest("hex");
 }
 
-/** The `NAME=value` lines of an environment file; quotes around a value are taken off. */
-export function readVars(file) {
-  const vars = {};
-  if (!existsSync(file)) return vars;
-  for (const line of readFileSync(file, "utf8").split("\n")) {
-    const found = line.match(/^\s*([A-Za-z_]\w*)\s*=\s*(.*?)\s*$/);
-    if (found) vars[found[1]] = found[2].replace(/^(["'])(.*)\1$/, "$2");
-  }
-  return vars;
-}
-
-/** Whether something on this machine already accepts connections on the port. */
+/**
+ * Whether something on this machine already accepts connections on the port.
+ * @param {number} port
+ * @returns {Promise<boolean>}
+ */
 export const portInUse = (port) =>
   new Promise((resolve) => {
     const socket = net.connect({ port, host: "127.0.0.1" });
@@ -154,7 +251,8 @@ export const portInUse = (port) =>
 /** The runtime's compatibility date and flags, as they are deployed. */
 export function compatibility() {
   const text = readFileSync(inRoot("wrangler.toml"), "utf8");
-  const [, date] = text.match(/^compatibility_date = "(.+)"$/m);
-  const [, flags] = text.match(/^compatibility_flags = (\[.+\])$/m);
-  return { date, flags: JSON.parse(flags) };
+  const date = text.match(/^compatibility_date = "(.+)"$/m)?.[1];
+  const flags = text.match(/^compatibility_flags = (\[.+\])$/m)?.[1];
+  if (!date || !flags) throw new Failure("wrangler.toml has no compatibility date or flags.");
+  return { date, /** @type {string[]} */ flags: JSON.parse(flags) };
 }

@@ -1,25 +1,15 @@
-// Format, lints and documentation of the Rust code, and the syntax of the scripts.
-import path from "node:path";
-import {
-  Failure,
-  filesUnder,
-  isMain,
-  node,
-  output,
-  root,
-  run,
-  runMain,
-  say,
-  step,
-  wasmEnv,
-  wasmTarget,
-} from "./lib.mjs";
+// Format, lints and documentation of the Rust code; format, lints and types of the JavaScript.
+import { bin, isMain, run, runMain, step, wasmEnv, wasmTarget } from "./lib.mjs";
 import { setup } from "./setup.mjs";
 
 const clippy = ["clippy", "--locked", "--all-targets"];
 const strict = ["--", "-D", "warnings"];
 
+/** What runs in Node.js, in a browser and in the Worker is checked against what is there to be called. */
+const projects = ["tsconfig.json", "tsconfig.pages.json", "src/platform/tsconfig.json"];
+
 export async function lint() {
+  await step("JavaScript", lintJavaScript);
   await step("cargo fmt", () => run("cargo", ["fmt", "--all", "--check"], { hint: "Run `cargo fmt --all`." }));
   await step("clippy, native", () => run("cargo", [...clippy, "--workspace", ...strict]));
   await step("clippy, wasm", () => run("cargo", [...clippy, "--target", wasmTarget, ...strict], { env: wasmEnv }));
@@ -28,24 +18,17 @@ export async function lint() {
       env: { RUSTDOCFLAGS: "-D warnings" },
     }),
   );
-  await step("JavaScript syntax", checkScripts);
 }
 
-function checkScripts() {
-  const files = filesUnder("scripts", "src", "check", "sandbox", "examples", "tests", "bench").filter((file) =>
-    /\.m?js$/.test(file),
-  );
-  for (const file of files) {
-    if (output(node(), ["--check", file], { stdio: ["ignore", "pipe", "inherit"] }) === undefined) {
-      throw new Failure(`${path.relative(root, file)} is not valid JavaScript.`);
-    }
-  }
-  say(`    ${files.length} files`);
+/** Format and lints by Biome, types by JSDoc under TypeScript's strict rules. */
+export async function lintJavaScript() {
+  await run(bin("biome"), ["check", "--error-on-warnings"], { hint: "Run `npm run format`, and mend what is left." });
+  await Promise.all(projects.map((project) => run(bin("tsc"), ["--project", project])));
 }
 
 if (isMain(import.meta.url)) {
-  await runMain(async () => {
+  await runMain(async (args) => {
     await setup();
-    await lint();
+    await (args.includes("--javascript") ? lintJavaScript() : lint());
   });
 }

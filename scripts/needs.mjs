@@ -4,7 +4,9 @@ import { Failure, say } from "./lib.mjs";
 
 /**
  * Checks the configuration that is deployed and says what is wrong with it; fails where something is. Gives the
- * secrets that it can use, { name, needed }, whether they are set or not.
+ * secrets that it can use, whether they are set or not.
+ * @param {{ config?: string, environment?: string }} place
+ * @returns {Promise<import("./secrets.mjs").Usable[]>}
  */
 export async function checkedSecrets({ config = "wrangler.toml", environment = "" }) {
   say("\n==> check");

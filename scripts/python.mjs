@@ -1,60 +1,58 @@
-// Makes the Python environment of the tests that need a server written in Python.
+// The Python environment of the tests and of the audit; `npm run setup -- --tests` makes it.
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { Failure, hashOf, inRoot, isMain, output, run, runMain, say, step } from "./lib.mjs";
+import { Failure, hashOf, inRoot, output, run, step } from "./lib.mjs";
 
 const MINOR = 11;
 const folder = inRoot(".tools", "python");
 const stamp = path.join(folder, ".porteiro");
 const python = path.join(folder, "bin", "python");
 
+/** What the tests need, and what the scripts need, whose hashes are known. */
 const requirements = inRoot("tests", "e2e", "support", "requirements.txt");
+const hashed = inRoot("scripts", "requirements.txt");
 
-/** The address of a Python that has the packages of requirements.txt. */
+/** Debian's names of a Python that can make environments. */
+export const pythonPackages = ["python3", "python3-venv"];
+
+/** The address of a Python that has the packages of both requirements.txt. */
 export async function ensurePython() {
-  const wanted = hashOf([requirements], process.platform, process.arch);
-  const done = existsSync(stamp) && readFileSync(stamp, "utf8") === wanted && output(python, ["--version"]);
-  if (!done) {
-    const base = await ensureBase();
-    await step("Python packages", () => install(base));
-    writeFileSync(stamp, wanted);
-  }
-  return python;
+  if (hasPython()) return python;
+  throw new Failure("The tests' Python packages are missing: run `npm run setup -- --tests`.");
 }
 
-/** Makes the environment anew, with the packages of the list and no others. */
-async function install(base) {
-  rmSync(folder, { recursive: true, force: true });
-  await run(base, ["-m", "venv", folder]);
+/** The address of a program that came with a Python package. @param {string} name */
+export const pythonTool = (name) => path.join(folder, "bin", name);
+
+/** Whether the environment is there, with exactly the packages of the lists. */
+export const hasPython = () =>
+  existsSync(stamp) && readFileSync(stamp, "utf8") === wanted() && output(python, ["--version"]) !== undefined;
+
+const wanted = () => hashOf([requirements, hashed], process.platform, process.arch);
+
+/** Makes the environment anew, with the packages of the lists and no others. */
+export async function makePython() {
+  const base = findPythonBase();
+  if (!base) {
+    throw new Failure(
+      `No Python 3.${MINOR} or newer with venv was found: install one, or name its binary in PYTHON_BIN.`,
+    );
+  }
   const pip = ["-m", "pip", "--disable-pip-version-check", "--no-input"];
-  await run(python, [...pip, "install", "--quiet", "--no-deps", "--requirement", requirements], {
-    hint: "Check the network and run it again.",
+  const options = { quiet: true, hint: "Check the network and run it again." };
+  await step("Python packages", async () => {
+    rmSync(folder, { recursive: true, force: true });
+    await run(base, ["-m", "venv", folder], options);
+    const install = [...pip, "install", "--quiet", "--no-deps"];
+    await run(python, [...install, "--requirement", requirements], options);
+    await run(python, [...install, "--require-hashes", "--only-binary=:all:", "--requirement", hashed], options);
+    await run(python, [...pip, "check"], options);
+    writeFileSync(stamp, wanted());
   });
-  await run(python, [...pip, "check"]);
 }
 
 /** A Python that is new enough and can make environments. */
-async function ensureBase() {
-  const found = findBase();
-  if (found) return found;
-  if (process.getuid?.() === 0 && existsSync("/etc/debian_version")) {
-    const quiet = {
-      env: { DEBIAN_FRONTEND: "noninteractive" },
-      hint: "Install Python with venv, or name one in PYTHON_BIN.",
-    };
-    await step("Python", async () => {
-      await run("apt-get", ["update", "-q"], quiet);
-      await run("apt-get", ["install", "-y", "-q", "--no-install-recommends", "python3", "python3-venv"], quiet);
-    });
-    const installed = findBase();
-    if (installed) return installed;
-  }
-  throw new Failure(
-    `No Python 3.${MINOR} or newer with venv was found: install one, or name its binary in PYTHON_BIN.`,
-  );
-}
-
-function findBase() {
+export function findPythonBase() {
   const named = process.env.PYTHON_BIN;
   if (named) {
     if (suits(named)) return named;
@@ -64,7 +62,6 @@ function findBase() {
   return ["python3", "/usr/bin/python3"].find(suits);
 }
 
+/** @param {string} place */
 const suits = (place) =>
   output(place, ["-c", `import sys, venv, ensurepip; sys.exit(sys.version_info < (3, ${MINOR}))`]) !== undefined;
-
-if (isMain(import.meta.url)) await runMain(async () => say(await ensurePython()));

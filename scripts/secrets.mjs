@@ -3,12 +3,33 @@ import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { Failure, root, say, toolEnv, wrangler } from "./lib.mjs";
 
+/**
+ * @typedef {object} Usable a secret that the configuration can use
+ * @property {string} name
+ * @property {boolean} needed
+ */
+
+/**
+ * @typedef {object} Kind
+ * @property {RegExp} form what the Worker takes
+ * @property {string} wrong what is said of anything else
+ * @property {RegExp} [of] the names of its secrets
+ * @property {boolean} [always] it is never left out
+ * @property {boolean} [shown] the person needs the value elsewhere
+ * @property {() => string} [make]
+ */
+
+/** @typedef {Pick<import("./dialog.mjs").Dialog, "hidden">} Asking */
+
+/** @param {"base64" | "base64url"} encoding */
 const bytes = (encoding) => randomBytes(32).toString(encoding);
+/** @param {string} form */
 const list = (form) => new RegExp(`^${form}(?: *, *${form})*$`);
 
 /**
- * The secrets that can be made here. `shown`: the person needs the value elsewhere. The forms are those
- * that the Worker takes, so that a slip is seen before it is deployed.
+ * The secrets that can be made here. The forms are those that the Worker takes, so that a slip is seen
+ * before it is deployed.
+ * @type {(Kind & { of: RegExp })[]}
  */
 const KINDS = [
   {
@@ -41,16 +62,24 @@ const KINDS = [
   },
 ];
 
-/** A secret that can only be asked for: it comes from elsewhere. */
+/** A secret that can only be asked for: it comes from elsewhere. @type {Kind} */
 const FOREIGN = { form: /^[^\p{Cc}]+$/u, wrong: "must be one line" };
 
+/** @type {(name: string) => Kind} */
 const kindOf = (name) => KINDS.find(({ of }) => of.test(name)) ?? FOREIGN;
 
-/** What is wrong with a value for the secret called `name`, if anything is. */
+/**
+ * What is wrong with a value for the secret called `name`, if anything is.
+ * @type {(name: string, value: string) => string | undefined}
+ */
 export const problemOf = (name, value) =>
   kindOf(name).form.test(value) ? undefined : `${name} ${kindOf(name).wrong}.`;
 
-/** The names of the secrets that the Worker has; none where it is not there yet. */
+/**
+ * The names of the secrets that the Worker has; none where it is not there yet.
+ * @param {{ shared: string[] }} to
+ * @returns {string[]}
+ */
 export function setSecrets({ shared }) {
   const [command, args] = wrangler("secret", "list", ...shared);
   const { status, stdout, stderr } = spawnSync(command, args, {
@@ -59,12 +88,19 @@ export function setSecrets({ shared }) {
     env: toolEnv(),
     stdio: ["ignore", "pipe", "pipe"],
   });
-  if (status === 0) return JSON.parse(stdout.slice(stdout.indexOf("["))).map(({ name }) => name);
+  if (status === 0) {
+    const listed = /** @type {{ name: string }[]} */ (JSON.parse(stdout.slice(stdout.indexOf("["))));
+    return listed.map(({ name }) => name);
+  }
   if (/Worker ".*" .*not found/.test(stderr)) return [];
   throw new Failure(`wrangler could not list the secrets. It says:\n\n${`${stdout}\n${stderr}`.trim()}`);
 }
 
-/** Fails with the list of those among `missing`, { name, needed }, that are needed. */
+/**
+ * Fails with the list of those among `missing` that are needed.
+ * @param {Usable[]} missing
+ * @param {{ environment?: string }} to
+ */
 export function refuseMissing(missing, { environment }) {
   const names = missing.filter(({ needed }) => needed).map(({ name }) => name);
   if (!names.length) return say("    all that are needed are set");
@@ -74,10 +110,16 @@ export function refuseMissing(missing, { environment }) {
   );
 }
 
-/** Asks for each, shows once what was made and is needed elsewhere, and gives them by name. */
+/**
+ * Asks for each, shows once what was made and is needed elsewhere, and gives them by name.
+ * @param {Usable[]} missing
+ * @param {Asking} dialog
+ */
 export async function askFor(missing, dialog) {
   say(`    ${missing.length === 1 ? "one is" : `${missing.length} are`} not set. What you type is not shown.\n`);
+  /** @type {Record<string, string>} */
   const values = {};
+  /** @type {string[]} */
   const made = [];
   for (const { name } of missing) {
     const value = await ask(name, dialog);
@@ -96,7 +138,12 @@ export async function askFor(missing, dialog) {
   return values;
 }
 
-/** One answer: { text, made }, the text empty where the secret is left out. */
+/**
+ * One answer, its text empty where the secret is left out.
+ * @param {string} name
+ * @param {Asking} dialog
+ * @returns {Promise<{ text: string, made?: boolean }>}
+ */
 async function ask(name, dialog) {
   const { make, always } = kindOf(name);
   const hint = !make ? "Enter leaves it out" : always ? "Enter makes one" : "Enter makes one, - leaves it out";

@@ -1,35 +1,65 @@
-// Sets up what the project needs and is missing: Rust's parts, wasm-bindgen, Node modules, .dev.vars.
-// Every step is skipped when it is done, so that this can begin every other script.
-import { randomBytes } from "node:crypto";
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+// Sets up what the project needs and is missing, and nothing where all is there, so that this can begin
+// every other script.
+//
+//   node scripts/setup.mjs [--tests]
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import {
-  Failure,
-  hashOf,
-  inRoot,
-  isMain,
-  lockedVersion,
-  node,
-  output,
-  readVars,
-  run,
-  runMain,
-  say,
-  step,
-  wasmTarget,
-} from "./lib.mjs";
+import { canInstall, install } from "./apt.mjs";
+import { chromiumPackages, findChromium } from "./chromium.mjs";
+import { Failure, hashOf, inRoot, isMain, lockedVersion, node, output, run, runMain, say, step } from "./lib.mjs";
+import { withLock } from "./lock.mjs";
+import { findPythonBase, hasPython, makePython, pythonPackages } from "./python.mjs";
+import { hasDevVars, makeDevVars } from "./vars.mjs";
 
-const RUST = "1.91";
 const NODE = 20;
 const RETRY = "Check the network and run it again.";
 
-/** Sets up everything, in the order in which the steps need each other. */
-export async function setup() {
+/**
+ * Sets up Rust's parts, the Node modules, wasm-bindgen and .dev.vars; for the tests also Chromium and Python.
+ * One at a time on this machine: another process waits, and then finds it done.
+ * @param {{ tests?: boolean }} [options]
+ */
+export async function setup({ tests = false } = {}) {
   checkTools();
+  if (!isSetUp(tests)) await withLock(() => provide(tests));
+}
+
+/** @param {boolean} tests */
+const isSetUp = (tests) =>
+  !missingRust() &&
+  hasNodeModules() &&
+  hasWasmBindgen() &&
+  hasDevVars() &&
+  (!tests || (!missingPackages().length && findChromium() !== undefined && hasPython()));
+
+/**
+ * Makes what is missing. What side by side takes no longer than alone is done so: cargo compiles
+ * while the others wait for the network. No package manager runs twice at once.
+ * @param {boolean} tests
+ */
+async function provide(tests) {
   await rustParts();
-  await nodeModules();
-  await wasmBindgen();
-  devVars();
+  await together([
+    wasmBindgen,
+    async () => {
+      await nodeModules();
+      await makeDevVars();
+    },
+    async () => {
+      if (!tests) return;
+      await debianPackages();
+      if (!hasPython()) await makePython();
+    },
+  ]);
+}
+
+/**
+ * Does all to their ends, so that nothing goes on by itself, and then fails where one has failed.
+ * @param {(() => Promise<void>)[]} actions
+ */
+async function together(actions) {
+  const results = await Promise.allSettled(actions.map((action) => action()));
+  for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 
 /** The tools that a person installs: each missing one is one line that says how. */
@@ -39,45 +69,74 @@ export function checkTools() {
       `Node.js ${process.versions.node} is too old: install version ${NODE} or newer, from https://nodejs.org.`,
     );
   }
-  const rustup = "install Rust with rustup, from https://rustup.rs, and open a new shell.";
-  for (const tool of ["rustup", "cargo", "rustc"]) {
-    if (!output(tool, ["--version"])) throw new Failure(`${tool} was not found or does not run: ${rustup}`);
-  }
-  const rust = output("rustc", ["--version"]).match(/\d+\.\d+/)[0];
-  if (rust.localeCompare(RUST, undefined, { numeric: true }) < 0) {
-    throw new Failure(`Rust ${rust} is too old: version ${RUST} or newer is needed. Run \`rustup update stable\`.`);
-  }
-}
-
-/** The compiler's parts for WebAssembly, the standard library's source to build it with, and the linters. */
-async function rustParts() {
-  const targets = output("rustup", ["target", "list", "--installed"])?.split("\n") ?? [];
-  const components = output("rustup", ["component", "list", "--installed"])?.split("\n") ?? [];
-  const missing = ["rust-src", "clippy", "rustfmt"].filter((name) => !components.some((it) => it.startsWith(name)));
-  if (!targets.includes(wasmTarget)) {
-    await step(`Rust target ${wasmTarget}`, () => run("rustup", ["target", "add", wasmTarget], { hint: RETRY }));
-  }
-  if (missing.length) {
-    await step(`Rust components ${missing.join(", ")}`, () =>
-      run("rustup", ["component", "add", ...missing], { hint: RETRY }),
+  if (!output("rustup", ["--version"])) {
+    throw new Failure(
+      "rustup was not found or does not run: install Rust with it, from https://rustup.rs, and open a new shell.",
     );
   }
 }
+
+/**
+ * What the Rust toolchain lacks of what rust-toolchain.toml names: itself, or targets and components.
+ * @returns {{ toolchain: string, absent: boolean, targets: string[], components: string[] } | undefined}
+ */
+function missingRust() {
+  const text = readFileSync(inRoot("rust-toolchain.toml"), "utf8");
+  /** @param {string} field */
+  const list = (field) => /** @type {string[]} */ (JSON.parse(text.match(`${field} = (\\[.*\\])`)?.[1] ?? "[]"));
+  const toolchain = process.env.RUSTUP_TOOLCHAIN || text.match(/^channel = "(.+)"$/m)?.[1];
+  if (!toolchain) throw new Failure("rust-toolchain.toml names no channel.");
+  const wanted = { toolchain, targets: list("targets"), components: list("components") };
+  // rustup would install it here, unasked and without the lock.
+  const env = { ...process.env, RUSTUP_AUTO_INSTALL: "0" };
+  if (output("rustc", ["--version"], { env }) === undefined) return { absent: true, ...wanted };
+  /** @param {string} kind */
+  const installed = (kind) => output("rustup", [kind, "list", "--installed"], { env })?.split("\n") ?? [];
+  const [has, parts] = [installed("target"), installed("component")];
+  const targets = wanted.targets.filter((name) => !has.includes(name));
+  const components = wanted.components.filter((name) => !parts.some((it) => it.startsWith(name)));
+  return targets.length || components.length ? { absent: false, toolchain, targets, components } : undefined;
+}
+
+/** The compiler, its parts for WebAssembly, the standard library's source to build it with, and the linters. */
+async function rustParts() {
+  const missing = missingRust();
+  if (!missing) return;
+  const { toolchain, absent, targets, components } = missing;
+  if (absent) {
+    const options = ["--profile", "minimal", "--no-self-update"];
+    await step(`Rust ${toolchain}`, () =>
+      run("rustup", ["toolchain", "install", toolchain, ...options], { hint: RETRY }),
+    );
+  }
+  for (const [kind, names] of /** @type {const} */ ([
+    ["target", targets],
+    ["component", components],
+  ])) {
+    if (!names.length) continue;
+    await step(`Rust ${kind} ${names.join(", ")}`, () =>
+      run("rustup", [kind, "add", "--toolchain", toolchain, ...names], { hint: RETRY }),
+    );
+  }
+}
+
+const modulesStamp = inRoot("node_modules", ".porteiro");
+const wantedModules = () => hashOf([inRoot("package-lock.json")], process.platform, process.arch);
+const hasLockedModules = () => existsSync(modulesStamp) && readFileSync(modulesStamp, "utf8") === wantedModules();
+const hasNodeModules = () => hasLockedModules() && existsSync(node());
 
 /** The Node modules of package-lock.json, and among them a Node.js that wrangler runs on. */
 async function nodeModules() {
-  const stamp = inRoot("node_modules", ".porteiro");
-  const wanted = hashOf([inRoot("package-lock.json")], process.platform, process.arch);
-  if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== wanted) {
+  if (hasNodeModules()) return;
+  if (!hasLockedModules()) {
     await step("Node modules", () =>
-      run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { hint: RETRY }),
+      run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { quiet: true, hint: RETRY }),
     );
-    writeFileSync(stamp, wanted);
   }
   if (!existsSync(node())) {
     // npm was told not to run the packages' install scripts; this one brings the binary.
     await step("Node.js for wrangler", () =>
-      run("node", ["installArchSpecificPackage"], { cwd: inRoot("node_modules", "node"), hint: RETRY }),
+      run("node", ["installArchSpecificPackage"], { cwd: inRoot("node_modules", "node"), quiet: true, hint: RETRY }),
     );
   }
   const version = output(node(), ["--version"]);
@@ -86,6 +145,7 @@ async function nodeModules() {
       "wrangler needs Node.js 22 or newer, and the one that comes with the Node modules does not run here: remove node_modules and try again.",
     );
   }
+  writeFileSync(modulesStamp, wantedModules());
 }
 
 /** The folder and version that `wasmBindgenPath` looks for. */
@@ -100,69 +160,60 @@ export function wasmBindgenPath(name = "wasm-bindgen") {
   const named = process.env.WASM_BINDGEN_BIN;
   const places = [path.join(tools, "bin", name), ...(named ? [path.join(path.dirname(named), name)] : []), name];
   const version = lockedVersion("wasm-bindgen");
-  return places.find((place) => output(place, ["--version"])?.split(" ")[1] === version);
+  const found = places.find((place) => output(place, ["--version"])?.split(" ")[1] === version);
+  if (found) return found;
+  throw new Failure(`${name} ${version} was not found: run \`npm run setup\`.`);
 }
 
+function hasWasmBindgen() {
+  try {
+    return toolNames.every(wasmBindgenPath);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * How wasm-bindgen is compiled: in a third of the time. Each build then has it a second longer,
+ * which a hundred builds do not make up for.
+ */
+const QUICK = {
+  CARGO_PROFILE_RELEASE_OPT_LEVEL: "0",
+  CARGO_PROFILE_RELEASE_CODEGEN_UNITS: "256",
+  CARGO_PROFILE_RELEASE_LTO: "off",
+  CARGO_PROFILE_RELEASE_DEBUG: "0",
+};
+
 async function wasmBindgen() {
-  if (toolNames.every(wasmBindgenPath)) return;
+  if (hasWasmBindgen()) return;
   const version = lockedVersion("wasm-bindgen");
-  const install = (...more) =>
-    run("cargo", ["install", "wasm-bindgen-cli", "--version", version, "--root", tools, "--force", ...more], {
-      hint: RETRY,
-    });
   await step(`wasm-bindgen ${version} (built once, some minutes)`, async () => {
     mkdirSync(tools, { recursive: true });
-    try {
-      await install("--locked");
-    } catch {
-      say("    with the locked dependencies it did not build; trying with newer ones");
-      await install();
-    }
+    const args = ["wasm-bindgen-cli", "--version", version, "--root", tools, "--force", "--locked"];
+    await run("cargo", ["install", ...args], { env: QUICK, quiet: true, hint: RETRY });
   });
 }
 
-/** The secrets for development, made at random: the broker's keys and the sandbox's accounts. */
-function devVars() {
-  const random = (bytes = 24) => randomBytes(bytes).toString("base64url");
-  const made = {
-    SEALING_KEYS: () => `dev:${randomBytes(32).toString("base64")}`,
-    ADMIN_KEY: () => random(),
-    GURU_TOKEN: () => random(),
-    GURU_ACCOUNT_TOKEN: () => random(30),
-    GURU_WEBHOOK_SECRET: () => `whsec_${randomBytes(32).toString("base64")}`,
-    HUBSOFT_CLIENT_ID: () => `client-${random(6)}`,
-    HUBSOFT_CLIENT_SECRET: () => random(),
-    HUBSOFT_USERNAME: () => `broker-${random(6)}@example.com`.toLowerCase(),
-    HUBSOFT_PASSWORD: () => random(),
-    HUBSOFT_PEOPLE_CLIENT_ID: () => `client-${random(6)}`,
-    HUBSOFT_PEOPLE_CLIENT_SECRET: () => random(),
-    V8_CLIENT_ID: () => `client-${random(6)}`,
-    V8_USERNAME: () => `broker-${random(6)}@example.com`.toLowerCase(),
-    V8_PASSWORD: () => random(),
-    V8_AUDIENCE: () => `https://audience-${random(6)}.example.com`.toLowerCase(),
-  };
-  const file = inRoot(".dev.vars");
-  const there = readVars(file);
-  const lines = Object.keys(made)
-    .filter((name) => !(name in there))
-    .map((name) => `${name}="${made[name]()}"\n`);
-  if (!lines.length) return;
-  if (existsSync(file)) {
-    const text = readFileSync(file, "utf8");
-    appendFileSync(file, (text === "" || text.endsWith("\n") ? "" : "\n") + lines.join(""));
-  } else {
-    writeFileSync(
-      file,
-      `# Secrets for development on this machine only, made at random. Never deployed.\n${lines.join("")}`,
-      { mode: 0o600 },
-    );
+/** Debian's packages of what the tests need and is found nowhere: none where they cannot be installed. */
+function missingPackages() {
+  if (!canInstall()) return [];
+  return [...(findChromium() ? [] : chromiumPackages), ...(findPythonBase() ? [] : pythonPackages)];
+}
+
+/** Chromium and Python, by the system's package manager where that is simple. */
+async function debianPackages() {
+  const missing = missingPackages();
+  if (missing.length) await step(`Debian packages ${missing.join(", ")}`, () => install(missing));
+  if (!findChromium()) {
+    throw new Failure("No Chromium was found: install Chromium or Chrome, or name its binary in CHROMIUM_BIN.");
   }
-  say(`\n==> .dev.vars: made ${lines.length} secrets for development`);
 }
 
 if (isMain(import.meta.url)) {
-  await runMain(async () => {
-    await setup();
+  await runMain(async (args) => {
+    const unknown = args.filter((arg) => arg !== "--tests");
+    if (unknown.length) throw new Failure(`There is no option ${unknown.join(", ")}: the option is --tests.`);
+    await setup({ tests: args.includes("--tests") });
     say("\nSet up.");
   });
 }

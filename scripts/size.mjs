@@ -28,6 +28,7 @@ export function checkSize() {
     throw new Failure(`The Worker weighs ${kib(total).trim()} gzipped: the ceiling is ${CEILING_KIB} KiB.`);
 }
 
+/** @param {number} bytes */
 const kib = (bytes) => `${(bytes / 1024).toFixed(1)} KiB`.padStart(11);
 
 if (isMain(import.meta.url)) await runMain(checkSize);

@@ -3,8 +3,9 @@
 //   node scripts/start.mjs [--no-sandbox]
 import { spawn } from "node:child_process";
 import { buildWorker } from "./build.mjs";
-import { Failure, inRoot, node, portInUse, readVars, root, runMain, say, toolEnv, wrangler } from "./lib.mjs";
+import { Failure, errorCode, inRoot, node, portInUse, root, runMain, say, toolEnv, wrangler } from "./lib.mjs";
 import { setup } from "./setup.mjs";
+import { makeSandboxVars } from "./vars.mjs";
 
 const BROKER = 8787;
 const FRONT_END = 8790;
@@ -12,9 +13,11 @@ const EXAMPLE = 8791;
 const PROVIDERS = [8801, 8802, 8803];
 const READY_WITHIN_MS = 60_000;
 
+/** @type {import("node:child_process").ChildProcess[]} */
 const children = [];
 let stopping = false;
 
+/** @param {string[]} args */
 async function main(args) {
   const withSandbox = !args.includes("--no-sandbox");
   await refuseTakenPorts(withSandbox ? [BROKER, FRONT_END, EXAMPLE, ...PROVIDERS] : [BROKER]);
@@ -22,7 +25,6 @@ async function main(args) {
   await buildWorker();
   stopWhenAsked();
 
-  const secrets = inRoot(".dev.vars");
   const serve = [
     "dev",
     "--ip",
@@ -35,15 +37,9 @@ async function main(args) {
   ];
   if (withSandbox) {
     say("\n==> sandbox and broker");
-    launch("the sandbox", node(), [inRoot("sandbox", "main.mjs")], readVars(secrets));
-    serve.push(
-      "--config",
-      inRoot("sandbox", "wrangler.toml"),
-      "--env-file",
-      secrets,
-      "--persist-to",
-      inRoot(".wrangler", "sandbox"),
-    );
+    launch("the sandbox", node(), [inRoot("sandbox", "main.mjs")], await makeSandboxVars());
+    // wrangler reads the secrets beside it.
+    serve.push("--config", inRoot("sandbox", "wrangler.toml"), "--persist-to", inRoot(".wrangler", "sandbox"));
   } else {
     say("\n==> broker");
   }
@@ -59,27 +55,38 @@ function stopWhenAsked() {
   if (process.env.npm_lifecycle_event) setInterval(() => process.ppid !== parent && stop(0), 500).unref();
 }
 
+/** @param {number[]} ports */
 async function refuseTakenPorts(ports) {
   for (const port of ports) {
     if (await portInUse(port)) throw new Failure(`Port ${port} is in use: end what listens there, and try again.`);
   }
 }
 
-/** Starts a child that is to run until the end: when it does not, nothing goes on. */
+/**
+ * Starts a child that is to run until the end: when it does not, nothing goes on.
+ * @param {string} name
+ * @param {string} command
+ * @param {string[]} args
+ * @param {NodeJS.ProcessEnv} [env]
+ */
 function launch(name, command, args, env = {}) {
   const child = spawn(command, args, { cwd: root, env: toolEnv(env), stdio: ["ignore", "inherit", "inherit"] });
-  child.on("error", (error) => fail(`${name} could not be started (${error.code}).`));
+  child.on("error", (error) => fail(`${name} could not be started (${errorCode(error)}).`));
   child.on("exit", (code, signal) => fail(`${name} ended (${signal ?? `exit code ${code}`}); everything is stopped.`));
   children.push(child);
 }
 
+/** @param {string} message */
 function fail(message) {
   if (stopping) return;
   console.error(`\nerror: ${message}`);
   stop(1);
 }
 
-/** Ends the children, by force those that take too long, and then this process. */
+/**
+ * Ends the children, by force those that take too long, and then this process.
+ * @param {number} code
+ */
 async function stop(code) {
   if (stopping) return;
   stopping = true;
@@ -105,6 +112,7 @@ async function untilReady() {
   }
 }
 
+/** @param {boolean} withSandbox */
 function welcome(withSandbox) {
   const broker = `http://localhost:${BROKER}`;
   const lines = withSandbox

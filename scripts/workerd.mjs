@@ -28,9 +28,11 @@ const KEPT_CHARACTERS = 4_000;
  * @typedef {object} Worker
  * @property {string} name
  * @property {Modules} modules
- * @property {{ [name: string]: unknown }} [tables] variables that are tables or lists
- * @property {{ [name: string]: string | undefined }} [texts] variables and secrets that are texts; undefined is none
+ * @property {{ [name: string]: unknown }} [vars] variables and secrets: texts as they are, all else as what its JSON
+ *   says, as wrangler deploys them; undefined is none
  * @property {boolean} [keeper] whether it has a class `Keeper`, and so KEEPER and TOKENS
+ * @property {number} [port] default: one that is free
+ * @property {{ key: string, cert: string }} [certificate] in PEM: it is served by https with it
  * @property {string} [outbound] the name of the worker that takes what it fetches; the internet where absent
  */
 
@@ -39,13 +41,19 @@ const KEPT_CHARACTERS = 4_000;
  *
  * @typedef {object} Settings
  * @property {Worker[]} workers
- * @property {"remembers" | "forgets" | URL} [kv] what all of them have for KV: one that keeps records as long as the
- *   process lives (default), one that has never any, or a server that speaks as Workers KV
+ * @property {Kv} [kv] what all of them have for KV; default: "memory"
  * @property {string} [objects] the folder of what objects store; a fresh one where absent
  * @property {string} [inspector] the address of an inspector that is wanted
  * @property {(line: string) => void} [onLog] takes log lines; they are lost where absent
- * @property {"kept" | "shown"} [errors] what becomes of standard error: its end is kept and shown where the process
- *   fails (default), or all of it is shown at once
+ * @property {"kept" | "logged"} [errors] what becomes of standard error: its end is kept and shown where the process
+ *   fails (default), or `onLog` takes its lines, too
+ */
+
+/**
+ * KV that keeps records in memory, one that keeps them in a folder and is as strict as Cloudflare's, or a server that
+ * speaks as Workers KV.
+ *
+ * @typedef {"memory" | { disk: string } | URL} Kv
  */
 
 /** The modules of the built Worker: of `build/`, or of where PORTEIRO_E2E_MAIN says. */
@@ -68,12 +76,13 @@ export const rustModules = (folder) => ({
  *
  * @param {Settings} settings
  */
-export async function startWorkerd({ workers, kv = "remembers", objects, inspector, onLog, errors = "kept" }) {
+export async function startWorkerd({ workers, kv = "memory", objects, inspector, onLog, errors = "kept" }) {
   const folder = mkdtempSync(path.join(tmpdir(), "porteiro-workerd-"));
   for (const { name, modules } of workers) {
     mkdirSync(objectsOf(name, objects ?? folder), { recursive: true });
     Object.values(modules).forEach((content, number) => writeFileSync(path.join(folder, `${name}-${number}`), content));
   }
+  if (typeof kv === "object" && "disk" in kv) mkdirSync(kv.disk, { recursive: true });
   writeFileSync(path.join(folder, "config.capnp"), configuration(workers, kv, objects ?? folder));
   const began = performance.now();
   const child = endWithThis(
@@ -86,7 +95,7 @@ export async function startWorkerd({ workers, kv = "remembers", objects, inspect
         "--control-fd=3",
         ...(inspector ? [`--inspector-addr=${new URL(inspector).host}`] : []),
       ],
-      { cwd: folder, stdio: ["ignore", onLog ? "pipe" : "ignore", errors === "shown" ? "inherit" : "pipe", "pipe"] },
+      { cwd: folder, stdio: ["ignore", onLog ? "pipe" : "ignore", "pipe", "pipe"] },
     ),
   );
   let said = "";
@@ -94,16 +103,16 @@ export async function startWorkerd({ workers, kv = "remembers", objects, inspect
   // It tells of each client that leaves before its answer: only its own end counts.
   child.once("exit", (code) => code && process.stderr.write(said));
   if (onLog && child.stdout) createInterface({ input: child.stdout }).on("line", onLog);
+  if (errors === "logged" && onLog && child.stderr) createInterface({ input: child.stderr }).on("line", onLog);
+  // All that it wrote is there once it is closed.
+  const closed = once(child, "close");
   const stop = async () => {
-    if (child.exitCode === null && child.signalCode === null) {
-      const ended = once(child, "exit");
-      child.kill("SIGKILL");
-      await ended;
-    }
+    child.kill("SIGKILL");
+    await closed;
     rmSync(folder, { recursive: true, force: true });
   };
   try {
-    const { urls, listeningAt } = await listening(child, workers.length);
+    const { urls, listeningAt } = await listening(child, workers);
     return { pid: /** @type {number} */ (child.pid), urls, began, listeningAt, stop };
   } catch (error) {
     await stop();
@@ -123,10 +132,10 @@ const objectsOf = (name, folder) => path.join(folder, `${name}-objects`);
  * The addresses of the workers, as soon as all of them can be called.
  *
  * @param {ChildProcess} child
- * @param {number} count
+ * @param {Worker[]} workers
  * @returns {Promise<{ urls: { [name: string]: string }, listeningAt: number }>}
  */
-function listening(child, count) {
+function listening(child, workers) {
   return new Promise((resolve, reject) => {
     /** @type {{ [name: string]: string }} */
     const urls = {};
@@ -138,8 +147,9 @@ function listening(child, count) {
     createInterface({ input: /** @type {Readable} */ (child.stdio[3]) }).on("line", (line) => {
       const { event, socket, port } = JSON.parse(line);
       if (event !== "listen") return;
-      urls[socket] = `http://127.0.0.1:${port}`;
-      if (Object.keys(urls).length < count) return;
+      const secure = workers.some(({ name, certificate }) => name === socket && certificate);
+      urls[socket] = `${secure ? "https" : "http"}://127.0.0.1:${port}`;
+      if (Object.keys(urls).length < workers.length) return;
       clearTimeout(timer);
       resolve({ urls, listeningAt: performance.now() });
     });
@@ -154,37 +164,31 @@ const quote = JSON.stringify;
 const { date, flags } = compatibility();
 const compatible = `compatibilityDate = ${quote(date)}, compatibilityFlags = ${quote(flags)}`;
 
-/** KV as workerd speaks to it. */
-const KV = {
-  remembers: `const records = new Map();
+/** KV in memory, as workerd speaks to it. */
+const RECORDS = `const records = new Map();
 export default { async fetch(request) {
   const { pathname } = new URL(request.url);
   if (request.method === "PUT") records.set(pathname, await request.text());
   if (request.method === "DELETE") records.delete(pathname);
   if (request.method !== "GET") return new Response();
   return new Response(records.get(pathname) ?? null, { status: records.has(pathname) ? 200 : 404 });
-} };`,
-  forgets: `export default { fetch: ({ method }) => new Response(null, { status: method === "GET" ? 404 : 200 }) };`,
-};
+} };`;
 
 /**
  * @param {Worker[]} workers
- * @param {"remembers" | "forgets" | URL} kv
+ * @param {Kv} kv
  * @param {string} objects
  */
 function configuration(workers, kv, objects) {
-  const records =
-    kv instanceof URL
-      ? `external = (address = ${quote(kv.host)}, http = ())`
-      : `worker = (modules = [(name = "kv.js", esModule = ${quote(KV[kv])})], ${compatible})`;
   const sockets = workers.map(
-    ({ name }) => `(name = "${name}", address = "127.0.0.1:0", http = (), service = "${name}")`,
+    ({ name, port = 0, certificate }) =>
+      `(name = "${name}", address = "127.0.0.1:${port}", service = "${name}", ${protocol(certificate)})`,
   );
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "internet", network = (allow = ["private", "public", "local"])),
-    (name = "kv", ${records}),
+    ${records(kv)}
     ${workers.map((worker) => services(worker, objects)).join("\n    ")}
   ],
   sockets = [${sockets.join(", ")}],
@@ -192,22 +196,44 @@ const config :Workerd.Config = (
 `;
 }
 
+/** @param {Worker["certificate"]} certificate */
+function protocol(certificate) {
+  if (!certificate) return "http = ()";
+  const { key, cert } = certificate;
+  return `https = (options = (), tlsOptions = (keypair = (privateKey = ${quote(key)}, certificateChain = ${quote(cert)})))`;
+}
+
+/** @param {Kv} kv */
+function records(kv) {
+  if (kv instanceof URL) return `(name = "kv", external = (address = ${quote(kv.host)}, http = ())),`;
+  if (typeof kv === "string")
+    return `(name = "kv", worker = (modules = [(name = "kv.js", esModule = ${quote(RECORDS)})], ${compatible})),`;
+  const source = readFileSync(inRoot("scripts", "kv.js"), "utf8");
+  return `(name = "kv-disk", disk = (path = ${quote(kv.disk)}, writable = true)),
+    (name = "kv", worker = (
+      modules = [(name = "kv.js", esModule = ${quote(source)})], ${compatible},
+      bindings = [(name = "NAMESPACE", durableObjectNamespace = "Namespace")],
+      durableObjectNamespaces = [(className = "Namespace", uniqueKey = "kv", enableSql = true)],
+      durableObjectStorage = (localDisk = "kv-disk"),
+    )),`;
+}
+
 /**
  * @param {Worker} worker
  * @param {string} objects
  */
-function services({ name, modules, tables = {}, texts = {}, keeper = false, outbound = "internet" }, objects) {
+function services({ name, modules, vars = {}, keeper = false, outbound = "internet" }, objects) {
   const common = `${compatible}, globalOutbound = ${quote(outbound)}`;
   const embedded = Object.keys(modules).map(
     (module, number) =>
       `(name = "${module}", ${module.endsWith(".wasm") ? "wasm" : "esModule"} = embed "${name}-${number}")`,
   );
-  const bindings = [
-    ...Object.entries(tables).map(([key, value]) => `(name = ${quote(key)}, json = ${quote(quote(value))})`),
-    ...Object.entries(texts)
-      .filter(([, value]) => value !== undefined)
-      .map(([key, value]) => `(name = ${quote(key)}, text = ${quote(value)})`),
-  ];
+  const bindings = Object.entries(vars)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => {
+      const said = typeof value === "string" ? `text = ${quote(value)}` : `json = ${quote(quote(value))}`;
+      return `(name = ${quote(key)}, ${said})`;
+    });
   if (!keeper) {
     return `(name = "${name}", worker = (modules = [${embedded}], bindings = [${bindings}], ${common})),`;
   }

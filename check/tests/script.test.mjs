@@ -1,4 +1,6 @@
 // `npm run check`: its options, its exit codes, what it prints, and what it asks wrangler.
+/** @import { AddressInfo } from "node:net" */
+
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -17,7 +19,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 
 const MISTAKES = "check/tests/check/mistakes.toml";
 
-/** A file that is sound and goes on with `text`; gives its path. */
+/** A file that is sound and goes on with `text`; gives its path. @param {string} name */
 function sound(name, text = "") {
   const file = path.join(folder, name);
   writeFileSync(
@@ -36,18 +38,24 @@ function sound(name, text = "") {
   return file;
 }
 
-/** Runs the script as npm does, as nobody whom wrangler knows; gives exit code and output. */
+/**
+ * Runs the script as npm does, as nobody whom wrangler knows; gives exit code and output.
+ * @param {string[]} args
+ * @returns {Promise<{ code: number | null, stdout: string, stderr: string }>}
+ */
 function run(args, env = {}) {
   const nobody = { HOME: folder, XDG_CONFIG_HOME: folder, CLOUDFLARE_API_TOKEN: "", ...cargo(), ...env };
   const child = spawn(node(), ["scripts/check.mjs", ...args], { cwd: root, env: { ...process.env, ...nobody } });
   const said = { stdout: "", stderr: "" };
-  for (const name of Object.keys(said)) child[name].setEncoding("utf8").on("data", (chunk) => (said[name] += chunk));
+  for (const name of /** @type {const} */ (["stdout", "stderr"]))
+    child[name].setEncoding("utf8").on("data", (chunk) => (said[name] += chunk));
   return new Promise((resolve) => child.on("close", (code) => resolve({ code, ...said })));
 }
 
 /** Where cargo and rustup have their own, which a home elsewhere hides. */
 function cargo() {
-  const at = (name, place) => process.env[name] ?? path.join(os.homedir(), place);
+  const at = (/** @type {string} */ name, /** @type {string} */ place) =>
+    process.env[name] ?? path.join(os.homedir(), place);
   return { CARGO_HOME: at("CARGO_HOME", ".cargo"), RUSTUP_HOME: at("RUSTUP_HOME", ".rustup") };
 }
 
@@ -69,6 +77,7 @@ test("a file with mistakes ends with 1, each in a line of its own, and no value 
 test("--json prints one document", async () => {
   const { code, stdout } = await run(["--config", MISTAKES, "--offline", "--json"]);
   assert.equal(code, 1);
+  /** @type {Awaited<ReturnType<typeof check>>} */
   const report = JSON.parse(stdout);
   assert.deepEqual(Object.keys(report), ["problems", "warnings", "secrets"]);
   const found = report.problems.find(({ field }) => field === "CONNECTIONS.hubsoft.rules[1].paths[3]");
@@ -76,6 +85,7 @@ test("--json prints one document", async () => {
     readFileSync(inRoot(MISTAKES), "utf8")
       .split("\n")
       .findIndex((text) => text.includes('"/**/CANARY"')) + 1;
+  assert.ok(found);
   assert.deepEqual(found, { environment: null, line, column: 15, field: found.field, message: found.message });
   assert.ok(report.problems.some(({ environment }) => environment === "staging"));
   const password = report.secrets.find(({ environment, name }) => environment === "staging" && name === "V8_PASSWORD");
@@ -108,7 +118,8 @@ test("warnings and missing secrets end with 0, and with --strict warnings end wi
 
 test("what cannot be checked ends with 2 and one line", async () => {
   writeFileSync(path.join(folder, "latin1.toml"), Buffer.from([0x23, 0xe9, 0x0a]));
-  for (const [args, text] of [
+  /** @type {[string[], string][]} */
+  const cases = [
     [["--config", path.join(folder, "nowhere.toml")], "cannot be read"],
     [["--config", folder], "cannot be read"],
     [["--config", path.join(folder, "latin1.toml")], "is not UTF-8"],
@@ -118,7 +129,8 @@ test("what cannot be checked ends with 2 and one line", async () => {
     [["--strictly"], "There is no option --strictly"],
     [["--json=yes"], "There is no option --json=yes"],
     [["wrangler.toml"], "There is no option wrangler.toml"],
-  ]) {
+  ];
+  for (const [args, text] of cases) {
     const { code, stdout, stderr } = await run(
       [...args, "--offline"].slice(0, args[0] === "--config" && args.length === 1 ? 1 : undefined),
     );
@@ -130,9 +142,11 @@ test("what cannot be checked ends with 2 and one line", async () => {
 
 test("--env checks one environment, and an empty name the top level", async () => {
   const file = sound("environments.toml", "[vars]\nBASE_PATH = 1\n[env.staging]\n");
-  const environments = async (...args) => {
+  const environments = async (/** @type {string[]} */ ...args) => {
     const { stdout } = await run(["--config", file, "--offline", "--json", ...args]);
-    return [...new Set(JSON.parse(stdout).problems.map(({ environment }) => environment))];
+    /** @type {Awaited<ReturnType<typeof check>>} */
+    const { problems } = JSON.parse(stdout);
+    return [...new Set(problems.map(({ environment }) => environment))];
   };
   assert.deepEqual(await environments(), [null, "staging"]);
   assert.deepEqual(await environments("--env", "staging"), ["staging"]);
@@ -169,6 +183,7 @@ test("secrets that are set are not asked for again", async () => {
 });
 
 test("whatever wrangler does, the check goes on", async () => {
+  /** @param {string} script @returns {{ tool: () => [string, string[]], patience: number }} */
   const tool = (script) => ({ tool: () => [node(), ["-e", script]], patience: 2_000 });
   assert.deepEqual(
     await listSecrets("a", null, tool('console.log(JSON.stringify([{ name: "A", type: "secret_text" }]))')),
@@ -192,25 +207,26 @@ test("whatever wrangler does, the check goes on", async () => {
 });
 
 test("the project's own wrangler is asked, for each environment", async () => {
+  /** @type {string[]} */
   const asked = [];
-  const api = createServer((request, response) => {
-    asked.push(request.url);
-    const names = request.url.includes("staging") ? [] : ["SEALING_KEYS"];
+  const api = createServer(({ url = "" }, response) => {
+    asked.push(url);
+    const names = url.includes("staging") ? [] : ["SEALING_KEYS"];
     const result = names.map((name) => ({ name, type: "secret_text" }));
     response.setHeader("content-type", "application/json");
     response.end(JSON.stringify({ success: true, errors: [], messages: [], result }));
   });
-  await new Promise((resolve) => api.listen(0, "127.0.0.1", resolve));
+  await new Promise((resolve) => api.listen(0, "127.0.0.1", () => resolve(undefined)));
   const file = sound("asked.toml", "[env.staging]\n");
   Object.assign(process.env, {
-    CLOUDFLARE_API_BASE_URL: `http://127.0.0.1:${api.address().port}`,
+    CLOUDFLARE_API_BASE_URL: `http://127.0.0.1:${/** @type {AddressInfo} */ (api.address()).port}`,
     CLOUDFLARE_API_TOKEN: "token",
     CLOUDFLARE_ACCOUNT_ID: "account",
   });
   // A busy machine takes its time to start wrangler twice.
   const { secrets } = await check({
     config: file,
-    secretNames: (...names) => listSecrets(...names, { patience: 120_000 }),
+    secretNames: (configuration, environment) => listSecrets(configuration, environment, { patience: 120_000 }),
   });
   for (const name of ["BASE_URL", "TOKEN"].map((end) => `CLOUDFLARE_API_${end}`)) delete process.env[name];
   delete process.env.CLOUDFLARE_ACCOUNT_ID;

@@ -1,254 +1,34 @@
-export const BROKER = location.port === "8787" ? location.origin : "http://localhost:8787";
+// The sandbox's page: the three providers, called through the broker, and what is not allowed.
 
-const ROWS_SHOWN = 5;
-const BODY_SHOWN = 1200;
+/** @import { Request } from "./calls.js" */
+/** @import { Table } from "./views.js" */
+
+import { BROKER, call, holdsToken, isSuccess, receivedText, serverTiming } from "./calls.js";
+import { byId, el, isBusy } from "./dom.js";
+import { ms, outcomeView, problemView, receivedView, shown, tableView, verdictView } from "./views.js";
+
 const CALLS_REMEMBERED = 5;
 
-const SANDBOX_PREFIXES = /\b(?:gu_ut|gu_at|hs_at|hs_rt|v8_at|v8_rt)_/;
-const TOKEN_SHAPES = [
-  SANDBOX_PREFIXES,
-  /bearer\s+[\w.~+/|=-]{8,}/i,
-  /\beyJ[\w-]{8,}\.[\w-]{8,}/,
-  /"(?:access|refresh|id)_token"/,
-];
-
 const money = new Intl.NumberFormat("pt-BR", { style: "currency", currency: "BRL" });
-const count = new Intl.NumberFormat("en");
-const ms = (value) => `${Number(value) < 10 && Number(value) % 1 ? Number(value).toFixed(1) : Math.round(value)} ms`;
 const percent = new Intl.NumberFormat("pt-BR", { maximumFractionDigits: 2 });
+/** @param {string} text */
 const day = (text) =>
   new Date(text).toLocaleDateString("pt-BR", { day: "2-digit", month: "2-digit", timeZone: "America/Sao_Paulo" });
 
-// --- DOM ------------------------------------------------------------------
-
-export function el(tag, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (value === undefined || value === false) continue;
-    if (name === "class") node.className = value;
-    else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children.flat().filter((child) => child !== undefined && child !== null));
-  return node;
-}
-
-export const chip = (text, kind = "") => el("span", { class: `chip ${kind}`.trim() }, text);
-
-// --- Calls ----------------------------------------------------------------
-
-async function call({ method = "GET", path, json }) {
-  const started = performance.now();
-  const init = { method };
-  if (json !== undefined) {
-    init.headers = { "Content-Type": "application/json" };
-    init.body = JSON.stringify(json);
-  }
-  try {
-    const response = await fetch(BROKER + path, init);
-    const text = await response.text();
-    return {
-      status: response.status,
-      headers: [...response.headers],
-      header: (name) => response.headers.get(name),
-      text,
-      body: parse(text),
-      duration: performance.now() - started,
-    };
-  } catch {
-    return { failed: true };
-  }
-}
-
-export function parse(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function serverTiming(value) {
-  const entries = {};
-  for (const part of (value ?? "").match(/(?:"(?:[^"\\]|\\.)*"|[^,"])+/g) ?? []) {
-    const [name, ...parameters] = part.match(/(?:"(?:[^"\\]|\\.)*"|[^;"])+/g).map((p) => p.trim());
-    entries[name] = Object.fromEntries(
-      parameters.map((parameter) => {
-        const [key, ...rest] = parameter.split("=");
-        return [key.trim().toLowerCase(), rest.join("=").trim().replace(/^"|"$/g, "")];
-      }),
-    );
-  }
-  return entries;
-}
-
-const receivedText = ({ headers, text }) =>
-  [...headers.map(([name, value]) => `${name}: ${value}`), "", text].join("\n");
-
-export const isBusy = (button) => button.getAttribute("aria-busy") === "true";
-
-const holdsToken = (text) => TOKEN_SHAPES.some((shape) => shape.test(text));
-
-// --- Views ----------------------------------------------------------------
-
-function outcomeView(result, previous) {
-  if (result.failed) return [chip("no answer", "bad status")];
-  const timing = serverTiming(result.header("server-timing"));
-  const kind = result.status < 300 ? "good" : result.status < 400 ? "warn" : "bad";
-  const chips = [chip(String(result.status), `${kind} status`), chip(`${ms(result.duration)} in total`)];
-  if (timing.token) {
-    const { desc, dur } = timing.token;
-    const known = ["memory", "kv", "keeper", "grant", "static"].includes(desc);
-    chips.push(chip(`token: ${desc ?? "?"}${dur ? ` ${ms(dur)}` : ""}`, known ? `source-${desc}` : ""));
-  }
-  if (timing.upstream?.dur) chips.push(chip(`upstream ${ms(timing.upstream.dur)}`));
-  const id = result.header("x-request-id");
-  if (id) chips.push(el("p", { class: "meta" }, "X-Request-Id ", el("code", {}, id)));
-  if (previous.length) {
-    const earlier = previous.map((text, i) => [i ? " · " : "", el("span", { class: "whole" }, text)]);
-    chips.push(el("p", { class: "meta" }, "Before: ", earlier.flat()));
-  }
-  return chips;
-}
-
-export function problemView(result) {
-  if (result.failed) {
-    return el(
-      "div",
-      { class: "problem" },
-      el("strong", {}, "The broker did not answer"),
-      el("p", {}, "Is it running at ", el("code", {}, BROKER), ", and is this origin one of its ALLOWED_ORIGINS?"),
-    );
-  }
-  const problem = result.header("content-type")?.startsWith("application/problem+json") ? result.body : undefined;
-  if (!problem) {
-    return el(
-      "div",
-      { class: "problem" },
-      el("strong", {}, `The provider answered ${result.status}`),
-      el("p", {}, "Every status but 401 is the provider's own and passes through."),
-    );
-  }
-  return el(
-    "div",
-    { class: "problem" },
-    el("strong", {}, problem.title ?? "Refused"),
-    el("p", {}, el("code", {}, `${problem.status} ${problem.code}`), problem.cause ? ` (${problem.cause})` : ""),
-    problem.detail ? el("p", {}, problem.detail) : undefined,
-    problem.request_id ? el("p", {}, "request ", el("code", {}, problem.request_id)) : undefined,
-  );
-}
-
-export function tableView({ heads, rows, note, lang }) {
-  return [
-    el(
-      "table",
-      {},
-      el(
-        "thead",
-        {},
-        el(
-          "tr",
-          {},
-          heads.map((head) => el("th", { scope: "col" }, head)),
-        ),
-      ),
-      el(
-        "tbody",
-        { lang },
-        rows
-          .slice(0, ROWS_SHOWN)
-          .map(([main, detail, value, state, kind]) =>
-            el(
-              "tr",
-              {},
-              el("td", {}, main, el("small", {}, detail)),
-              el("td", {}, value, el("small", { class: kind }, state)),
-            ),
-          ),
-      ),
-    ),
-    el("p", { class: "more" }, note(Math.min(rows.length, ROWS_SHOWN))),
-  ];
-}
-
-function shown(result, view) {
-  if (!result.ok) return [problemView(result)];
-  try {
-    return view();
-  } catch {
-    return [
-      el(
-        "p",
-        { class: "notice" },
-        "The answer is not one that this page can show as a table. It is below, as it came.",
-      ),
-    ];
-  }
-}
-
-function verdictView(result) {
-  const text = receivedText(result);
-  return holdsToken(text)
-    ? el(
-        "p",
-        { class: "verdict alarm", role: "alert" },
-        el("span", {}, "Something that looks like a token reached the browser"),
-      )
-    : el(
-        "p",
-        { class: "verdict" },
-        el(
-          "span",
-          {},
-          "No token in what the browser received",
-          el("small", {}, `${count.format(text.length)} characters of headers and body searched`),
-        ),
-      );
-}
-
-function receivedView(result, open) {
-  const pretty = result.body === undefined ? result.text : JSON.stringify(result.body, null, 2);
-  const body = el("pre", { tabindex: "0", "aria-label": "Response body" });
-  const cut = pretty.length > BODY_SHOWN;
-  body.textContent = cut ? `${pretty.slice(0, BODY_SHOWN)}\n…` : pretty || "(empty)";
-  const all = cut
-    ? el(
-        "button",
-        {
-          type: "button",
-          class: "plain",
-          onclick: () => {
-            body.textContent = pretty;
-            body.focus();
-            all.remove();
-          },
-        },
-        `Show all ${count.format(pretty.length)} characters`,
-      )
-    : undefined;
-  return el(
-    "details",
-    { open },
-    el("summary", {}, "What the browser received"),
-    el(
-      "div",
-      { class: "received" },
-      el("h4", {}, `Response headers that script can read (${result.headers.length})`),
-      el(
-        "dl",
-        { class: "headers" },
-        result.headers.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))),
-      ),
-      el("h4", {}, "Body"),
-      body,
-      all,
-    ),
-  );
-}
-
 // --- The three providers ---------------------------------------------------
 
+/**
+ * What the providers answer, as far as the page shows it.
+ * @typedef {{ status: string, product: { name: string }, contact: { name: string }, dates: { created_at: string }, payment: { total: number } }} Transaction
+ * @typedef {{ data: Transaction[], total_rows: number }} Transactions
+ * @typedef {{ nome: string, valor: number, status: string, status_prefixo: string, endereco_instalacao: { cidade: string, estado: string } }} Service
+ * @typedef {{ clientes: { nome_razaosocial: string, servicos: Service[] }[] }} Customers
+ * @typedef {{ id_atendimento: number, nome_contato: string, protocolo: string }} Ticket
+ * @typedef {{ borrower?: { name: string }, consult_id: string, number_of_installments: number, installment_value: number, monthly_interest_rate: number, disbursed_amount: number, status: string }} Simulation
+ * @typedef {{ data: Simulation[], pages: { total: number } }} Simulations
+ */
+
+/** What the state of a row means. @type {Record<string, string>} */
 const STATES = {
   approved: "good",
   APPROVED: "good",
@@ -268,13 +48,24 @@ const TICKET = {
   descricao: "Sem conexão desde hoje cedo",
 };
 
+/**
+ * @typedef {object} Panel
+ * @property {string} id
+ * @property {string} name
+ * @property {string} grant
+ * @property {string} path
+ * @property {(body: any) => Table} view of what the API answered
+ * @property {{ label: string, request: Request, done: (body: any) => string }} [action]
+ */
+
+/** @type {Panel[]} */
 const PANELS = [
   {
     id: "guru",
     name: "Digital Manager Guru",
     grant: "static user token",
     path: "/api/guru/transactions",
-    view: (body) => ({
+    view: (/** @type {Transactions} */ body) => ({
       heads: ["Transaction", "Amount"],
       rows: body.data.map((row) => [
         row.product.name,
@@ -291,7 +82,7 @@ const PANELS = [
     name: "HubSoft",
     grant: "password grant, JSON",
     path: "/api/hubsoft/api/v1/integracao/cliente",
-    view: (body) => ({
+    view: (/** @type {Customers} */ body) => ({
       heads: ["Customer", "Plan"],
       rows: body.clientes.map((client) => {
         const [service] = client.servicos;
@@ -308,7 +99,7 @@ const PANELS = [
     action: {
       label: "Create a ticket",
       request: { method: "POST", path: "/api/hubsoft/api/v1/integracao/atendimento", json: TICKET },
-      done: (body) =>
+      done: (/** @type {{ atendimento: Ticket }} */ body) =>
         `Ticket ${body.atendimento.id_atendimento} created for ${body.atendimento.nome_contato}, protocol ${body.atendimento.protocolo}.`,
     },
   },
@@ -317,7 +108,7 @@ const PANELS = [
     name: "V8 Digital",
     grant: "password grant, form",
     path: "/api/v8/private-consignment/simulation",
-    view: (body) => ({
+    view: (/** @type {Simulations} */ body) => ({
       heads: ["Payroll-loan simulation", "Released"],
       rows: body.data.map((row) => [
         row.borrower?.name ?? row.consult_id,
@@ -331,6 +122,7 @@ const PANELS = [
   },
 ];
 
+/** @param {Panel} definition */
 function panel(definition) {
   const { id, name, grant, path, view, action } = definition;
   const outcome = el("div", { class: "outcome", role: "status", "aria-live": "polite" });
@@ -338,8 +130,10 @@ function panel(definition) {
   const data = el("div", { class: "data" });
   const evidence = el("div", { class: "evidence" });
   const card = el("article", { class: "card", "aria-labelledby": `${id}-title`, id });
+  /** @type {string[]} */
   const previous = [];
 
+  /** @param {Request} request @param {HTMLElement} button */
   async function run(request, button) {
     button.setAttribute("aria-busy", "true");
     outcome.classList.add("stale");
@@ -357,7 +151,7 @@ function panel(definition) {
     evidence.replaceChildren(...(result.failed ? [] : [verdictView(result), receivedView(result, open)]));
     return {
       ...result,
-      ok: result.status >= 200 && result.status < 300,
+      ok: isSuccess(result),
       alarm: !result.failed && holdsToken(receivedText(result)),
     };
   }
@@ -366,14 +160,14 @@ function panel(definition) {
     if (isBusy(again)) return undefined;
     const result = await run({ path }, again);
     notice.replaceChildren();
-    data.replaceChildren(...shown(result, () => tableView({ lang: "pt-BR", ...view(result.body) })));
+    data.replaceChildren(...shown(result, (body) => tableView({ lang: "pt-BR", ...view(body) })));
     return result;
   }
 
   async function perform() {
-    if (isBusy(act)) return;
+    if (!action || !act || isBusy(act)) return;
     const result = await run(action.request, act);
-    notice.replaceChildren(...shown(result, () => [el("p", { class: "done" }, action.done(result.body))]));
+    notice.replaceChildren(...shown(result, (body) => [el("p", { class: "done" }, action.done(body))]));
   }
 
   const again = el("button", { type: "button", onclick: refresh }, "Call again");
@@ -415,6 +209,7 @@ const ATTEMPTS = [
   },
 ];
 
+/** @param {typeof ATTEMPTS[number]} attempt */
 function attempt({ title, text, path }) {
   const card = el("article", { class: "card" });
   const output = el("div", { class: "attempt-output", role: "status", "aria-live": "polite" });
@@ -425,9 +220,8 @@ function attempt({ title, text, path }) {
     button.setAttribute("aria-busy", "true");
     const result = await call({ path });
     button.removeAttribute("aria-busy");
-    const allowed = result.status >= 200 && result.status < 300;
     output.replaceChildren(
-      allowed
+      isSuccess(result)
         ? el("p", { class: "verdict alarm", role: "alert" }, el("span", {}, "This was allowed"))
         : problemView(result),
       ...(result.failed ? [] : [verdictView(result), receivedView(result, false)]),
@@ -451,14 +245,14 @@ function attempt({ title, text, path }) {
 // --- The page --------------------------------------------------------------
 
 const panels = PANELS.map(panel);
-const summary = document.getElementById("summary");
-const callAllButton = document.getElementById("call-all");
+const summary = byId("summary");
+const callAllButton = byId("call-all");
 
 async function callAll() {
   if (isBusy(callAllButton)) return;
   callAllButton.setAttribute("aria-busy", "true");
   summary.textContent = "Calling the three providers…";
-  const results = (await Promise.all(panels.map(({ refresh }) => refresh()))).filter(Boolean);
+  const results = (await Promise.all(panels.map(({ refresh }) => refresh()))).filter((result) => result !== undefined);
   callAllButton.removeAttribute("aria-busy");
   const answered = results.filter(({ ok }) => ok).length;
   const alarm = results.some((result) => result.alarm);
@@ -468,9 +262,9 @@ async function callAll() {
     : `${answered} of ${results.length} calls answered with data.`;
 }
 
-document.getElementById("page-origin").textContent = location.host;
-document.getElementById("broker-origin").textContent = new URL(BROKER).host;
-document.getElementById("panels").append(...panels.map(({ card }) => card));
-document.getElementById("attempts").append(...ATTEMPTS.map(attempt));
+byId("page-origin").textContent = location.host;
+byId("broker-origin").textContent = new URL(BROKER).host;
+byId("panels").append(...panels.map(({ card }) => card));
+byId("attempts").append(...ATTEMPTS.map(attempt));
 callAllButton.addEventListener("click", callAll);
 callAll();

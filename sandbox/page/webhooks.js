@@ -1,6 +1,14 @@
 // Events on their way from Guru over the broker to the application's receiver.
 
-import { BROKER, chip, el, isBusy, parse, problemView, tableView } from "./page.js";
+import { BROKER, parse } from "./calls.js";
+import { byId, chip, el, isBusy } from "./dom.js";
+import { problemView, tableView } from "./views.js";
+
+/**
+ * @typedef {Record<string, any>} GuruEvent as Guru sends it
+ * @typedef {{ id: string | undefined, at: string, deliveries: number, event: GuruEvent }} Received
+ * @typedef {{ event: GuruEvent, answer: { status: number, body: string } }} Sent
+ */
 
 const KINDS = {
   waiting_payment: "Waiting for payment",
@@ -19,14 +27,21 @@ const LOOK_FOR_MS = 15_000;
 const LOOK_AGAIN_MS = 2_000;
 
 const pause = () => new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+/** @param {string} text */
 const clock = (text) => new Date(text).toLocaleTimeString("en-GB");
+/** @param {string | undefined} id */
 const short = (id) => String(id ?? "no id").replace(/^(.{12}).{5,}$/, "$1…");
+/** @param {string} name @param {string | undefined} code */
 const meta = (name, code) => el("p", { class: "meta" }, `${name} `, el("code", {}, code));
+/** @param {number} count */
 const often = (count) => (count === 1 ? "once" : `${count} times`);
 
-/** What the application's server answers, or undefined. */
+/** What the application's server answers, or undefined. @param {string} path @param {unknown} [json] @returns {Promise<any>} */
 async function ask(path, json) {
-  const init = json && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(json) };
+  const init =
+    json === undefined
+      ? undefined
+      : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(json) };
   try {
     const response = await fetch(APPLICATION + path, init);
     return response.ok ? await response.json() : undefined;
@@ -35,8 +50,10 @@ async function ask(path, json) {
   }
 }
 
+/** @param {GuruEvent} event */
 const withoutToken = ({ api_token, ...event }) => JSON.stringify(event);
 
+/** @param {string} name @param {GuruEvent} event */
 function eventView(name, event) {
   const parts = JSON.stringify(event, null, 2).split(/^( *"api_token".*)$/m);
   return el(
@@ -46,6 +63,7 @@ function eventView(name, event) {
   );
 }
 
+/** @param {string} id @param {string} title @param {string} hint */
 function side(id, title, hint) {
   const outcome = el(
     "div",
@@ -61,6 +79,7 @@ function side(id, title, hint) {
       outcome,
       rest,
     ),
+    /** @param {Node[]} chips @param {Node[]} nodes */
     show(chips, ...nodes) {
       outcome.replaceChildren(...chips);
       rest.replaceChildren(...nodes);
@@ -68,14 +87,16 @@ function side(id, title, hint) {
   };
 }
 
+/** @param {Received[]} received */
 function listView(received) {
+  /** @type {import("./views.js").Row[]} */
   const rows = received.map(({ id, at, deliveries, event }) => [
     [event.webhook_type ?? "event", event.status ?? event.last_status].filter(Boolean).join(", ").replaceAll("_", " "),
     `${short(event.id)} · ${short(id)}`,
     often(deliveries),
     clock(at),
   ]);
-  const note = (shown) => `The last ${shown} of ${rows.length} that the application received`;
+  const note = (/** @type {number} */ shown) => `The last ${shown} of ${rows.length} that the application received`;
   return rows.length ? tableView({ heads: ["Event, id and webhook id", "Delivered"], rows, note }) : [];
 }
 
@@ -86,18 +107,22 @@ function panel() {
   const buttons = Object.entries(KINDS).map(([kind, label]) =>
     el("button", { type: "button", onclick: ({ target }) => run(target, kind) }, label),
   );
+  /** @type {HTMLButtonElement} */
   const again = el(
     "button",
-    { type: "button", class: "primary", hidden: true, onclick: () => run(again, last.kind, last.times) },
+    { type: "button", class: "primary", hidden: true, onclick: () => last && run(again, last.kind, last.times) },
     "Send the same again",
   );
+  /** What was sent last, and how often. @type {{ kind: string, times: number } | undefined} */
   let last;
   let turn = 0;
 
+  /** @param {HTMLElement} button @param {string} kind */
   async function run(button, kind, before = 0) {
     if (isBusy(button)) return;
     const mine = ++turn;
     button.setAttribute("aria-busy", "true");
+    /** @type {Sent | undefined} */
     const result = await ask("sandbox/webhooks", { kind, again: before > 0 });
     button.removeAttribute("aria-busy");
     if (mine !== turn) return;
@@ -115,6 +140,7 @@ function panel() {
     else arrived.show([el("span", { class: "waiting" }, "Nothing: the broker did not take it.")]);
   }
 
+  /** @param {Sent} sent @param {number} times */
   function showSent({ event, answer }, times) {
     const good = answer.status < 300;
     sent.show(
@@ -131,11 +157,13 @@ function panel() {
     );
   }
 
+  /** @param {GuruEvent} event @param {boolean} twice @param {() => boolean} isNewest */
   async function watch(event, twice, isNewest) {
     const start = performance.now();
     const spent = () => performance.now() - start;
     arrived.show([el("span", { class: "waiting" }, twice ? "Looking whether it comes again…" : "Waiting for it…")]);
     while (spent() < LOOK_FOR_MS) {
+      /** @type {Received[]} */
       const received = (await ask("hooks/guru")) ?? [];
       if (!isNewest()) return;
       const found = received.find((one) => withoutToken(one.event) === withoutToken(event));
@@ -151,6 +179,7 @@ function panel() {
     );
   }
 
+  /** @param {Received} received */
   function showArrived({ id, deliveries, event }) {
     const alarm = "api_token" in event;
     arrived.show(
@@ -188,4 +217,4 @@ function panel() {
   );
 }
 
-document.getElementById("webhooks").append(panel());
+byId("webhooks").append(panel());

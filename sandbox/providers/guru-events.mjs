@@ -2,6 +2,30 @@
 // https://docs.digitalmanager.guru/developers/webhook-para-transacoes
 // https://docs.digitalmanager.guru/developers/webhook-para-assinaturas
 
+/**
+ * @typedef {{ name: string, email: string }} Contact
+ * @typedef {{ method: string, currency: string, total: number, installments: { qty: number } }} Payment
+ * @typedef {object} Transaction
+ * @property {string} id
+ * @property {string} status
+ * @property {string} type
+ * @property {Contact} contact
+ * @property {{ name: string, internal_id: string }} product
+ * @property {Payment} payment
+ *
+ * @typedef {object} Subscription
+ * @property {string} id
+ * @property {string} last_status
+ * @property {Contact} contact
+ * @property {{ name: string }} product
+ * @property {string} payment_method
+ * @property {number} charged_every_days
+ * @property {number} value
+ * @property {{ started_at: string }} dates
+ *
+ * @typedef {{ transactions: Transaction[], subscriptions: Subscription[] }} Data
+ */
+
 import { randomUUID } from "node:crypto";
 
 const STATES = ["waiting_payment", "approved", "refunded"];
@@ -11,9 +35,12 @@ export const KINDS = [...STATES, "abandoned", "subscription"];
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
+/** @param {Date} at */
 const time = (at) => `${at.toISOString().slice(0, 19)}Z`;
+/** @param {Date} at */
 const day = (at) => at.toISOString().slice(0, 10);
 
+/** @param {{ contact: Contact }} row */
 const person = ({ contact }) => ({
   id: randomUUID(),
   ...contact,
@@ -24,26 +51,40 @@ const person = ({ contact }) => ({
   address_country: "BR",
 });
 
-/** Gives a function that makes the next event of a kind. */
+/** Gives a function that makes the next event of a kind. @param {Data} data */
 export function eventMaker({ transactions, subscriptions }) {
   let made = 0;
-  let sale = { status: "refunded" };
+  /** The last one that went through states. @type {Sale | undefined} */
+  let sale;
+  /** @template T @param {T[]} rows */
   const next = (rows) => rows[made++ % rows.length];
 
+  /**
+   * A transaction that begins, with its dates by their names.
+   * @typedef {ReturnType<typeof begin> & { status?: string }} Sale
+   * @param {string} now
+   */
   function begin(now) {
     const row = next(transactions);
-    return { row, id: randomUUID(), contact: person(row), dates: { ordered_at: now, created_at: now } };
+    /** @type {Record<string, string>} */
+    const dates = { ordered_at: now, created_at: now };
+    return { row, id: randomUUID(), contact: person(row), dates };
   }
 
-  // Every state of a transaction comes under one id, until it has been in that state.
+  /**
+   * Every state of a transaction comes under one id, until it has been in that state.
+   * @param {string} status
+   * @param {string} now
+   */
   function reach(status, now) {
-    if (STATES.indexOf(status) <= STATES.indexOf(sale.status)) sale = begin(now);
+    if (!sale || STATES.indexOf(status) <= STATES.indexOf(sale.status ?? "")) sale = begin(now);
     sale.status = status;
     if (status !== "waiting_payment") sale.dates.confirmed_at ??= now;
     if (status === "refunded") sale.dates.canceled_at = now;
     return sale;
   }
 
+  /** @param {string} status */
   function transaction(status) {
     const now = time(new Date());
     const { row, id, contact, dates } = STATES.includes(status) ? reach(status, now) : begin(now);
@@ -113,7 +154,7 @@ export function eventMaker({ transactions, subscriptions }) {
     };
   }
 
-  return (kind, token) =>
+  return (/** @type {string} */ kind, /** @type {string} */ token) =>
     kind === "subscription"
       ? { webhook_type: kind, api_token: token, ...subscription() }
       : { webhook_type: "transaction", api_token: token, ...transaction(kind) };

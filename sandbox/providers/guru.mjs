@@ -1,16 +1,20 @@
 // Digital Manager Guru: a static user token, created in a person's profile, and events
 // that carry the token of the account.
 
+/** @import { Answer, Guru, Settings } from "../types.js" */
+
 import { loadData, startProvider } from "../provider.mjs";
 import { eventMaker, KINDS } from "./guru-events.mjs";
 
+/** @type {import("./guru-events.mjs").Data} */
 const data = loadData(new URL("./guru.json", import.meta.url));
 
 const PAGE_LIMIT = 50;
 
+/** @param {unknown[]} rows @param {URLSearchParams} query */
 function page(rows, query) {
-  const perPage = Math.min(Math.max(Number.parseInt(query.get("per_page"), 10) || 10, 1), PAGE_LIMIT);
-  const start = query.has("cursor") ? offset(query.get("cursor")) : 0;
+  const perPage = Math.min(Math.max(Number.parseInt(query.get("per_page") ?? "", 10) || 10, 1), PAGE_LIMIT);
+  const start = offset(query.get("cursor"));
   if (!(start >= 0 && start < Math.max(rows.length, 1))) {
     return { status: 422, body: { message: "The cursor is invalid." } };
   }
@@ -28,9 +32,13 @@ function page(rows, query) {
   };
 }
 
+/** @param {number} start */
 const cursor = (start) => Buffer.from(`offset:${start}`).toString("base64url");
-const offset = (text) => Number(/^offset:(\d+)$/.exec(Buffer.from(text, "base64url").toString())?.[1]);
+/** Where the page begins; NaN where the cursor is none. @param {string | null} text */
+const offset = (text) =>
+  text === null ? 0 : Number(/^offset:(\d+)$/.exec(Buffer.from(text, "base64url").toString())?.[1]);
 
+/** @param {{ id: string }[]} rows @param {string} id */
 const byId = (rows, id) => {
   const row = rows.find((candidate) => candidate.id === id);
   return row && { body: row };
@@ -40,14 +48,17 @@ const byId = (rows, id) => {
 const WEBHOOK_URL = "http://127.0.0.1:8787/webhooks/guru";
 const SEND_LIMIT_MS = 10_000;
 
-/** Starts it; `webhookUrl`, which its events go to, may be set later. */
+/** Starts it; `webhookUrl` may be set later. @param {Settings} [settings] @returns {Promise<Guru>} */
 export async function startGuru(settings) {
+  /** @type {{ id: string, name: string, email: string, created_at: string }[]} */
   const contacts = [];
   const makeEvent = eventMaker(data);
+  /** What was sent last, by its kind. @type {Record<string, string>} */
   const sent = {};
 
+  /** @param {Record<string, unknown>} told a kind, and whether the same is to be sent again @returns {Promise<Answer>} */
   async function sendEvent({ kind, again }) {
-    if (!KINDS.includes(kind))
+    if (typeof kind !== "string" || !KINDS.includes(kind))
       return { status: 422, body: { message: `The kind must be one of ${KINDS.join(", ")}.` } };
     const { account_token: token } = guru.credentials;
     if (!again || !sent[kind]) sent[kind] = JSON.stringify(makeEvent(kind, token));
@@ -66,7 +77,7 @@ export async function startGuru(settings) {
     }
   }
 
-  const guru = await startProvider(
+  const provider = await startProvider(
     {
       name: "guru",
       prefix: "gu",
@@ -109,5 +120,6 @@ export async function startGuru(settings) {
     },
     settings,
   );
-  return Object.assign(guru, { webhookUrl: WEBHOOK_URL });
+  const guru = Object.assign(provider, { webhookUrl: WEBHOOK_URL });
+  return guru;
 }

@@ -1,24 +1,36 @@
 // HubSoft: a password grant whose request is JSON; every customer of HubSoft
 // has a server of their own.
 
+/** @import { Credentials, Hubsoft, HubsoftSettings } from "../types.js" */
+
+/**
+ * @typedef {{ id_cliente_servico: number }} Service
+ * @typedef {{ id_cliente: number, codigo_cliente: number, nome_razaosocial: string, servicos: Service[] }} Client
+ */
+
 import { loadData, OAuthError, startProvider } from "../provider.mjs";
 
+/** @type {{ clientes: Client[] }} */
 const data = loadData(new URL("./hubsoft.json", import.meta.url));
 
+/** @param {Record<string, unknown>} members */
 const success = (members) => ({
   body: { status: "success", msg: "Dados consultados com sucesso", ...members },
 });
 
+/** @param {number} status @param {string} msg */
 const refused = (status, msg) => ({ status, body: { status: "error", msg } });
 
+/** @type {Record<string, (client: Client, term: string) => boolean>} */
 const SEARCHES = {
   nome_razaosocial: (client, term) => client.nome_razaosocial.toLowerCase().includes(term.toLowerCase()),
   codigo_cliente: (client, term) => String(client.codigo_cliente) === term,
 };
 
+/** @param {URLSearchParams} query */
 function clients(query) {
   const search = query.get("busca");
-  const term = query.get("termo_busca");
+  const term = query.get("termo_busca") ?? "";
   if (search !== null && (!Object.hasOwn(SEARCHES, search) || !term)) {
     return refused(400, "Informe busca e termo_busca válidos");
   }
@@ -34,17 +46,25 @@ const PEOPLE = [
   { username: "bruno.tavares@provedor.example", password: "janela-verde-43" },
 ];
 
+/**
+ * Whether one of the candidates has what is given in these fields.
+ * @param {Record<string, unknown>[]} candidates
+ * @param {string[]} fields
+ * @param {Record<string, unknown>} given
+ */
 const known = (candidates, fields, given) =>
   candidates.some((candidate) => fields.every((field) => candidate[field] === given[field]));
 
-/** settings: those of a provider, `people`, and `peopleClient`: the client that they sign in with. */
+/** @param {HubsoftSettings} [settings] @returns {Promise<Hubsoft>} */
 export async function startHubsoft({ people = PEOPLE, peopleClient: given, ...settings } = {}) {
   const peopleClient = { client_id: "13", client_secret: "sandbox-hubsoft-people-client-secret", ...given };
+  /** @param {Record<string, string>} parameters @param {Credentials} credentials */
   const checkClient = (parameters, credentials) => {
     if (!known([credentials, peopleClient], ["client_id", "client_secret"], parameters)) {
       throw new OAuthError("invalid_client", "Client authentication failed.", 401);
     }
   };
+  /** @type {object[]} */
   const tickets = [];
   const hubsoft = await startProvider(
     {
@@ -119,7 +139,7 @@ export async function startHubsoft({ people = PEOPLE, peopleClient: given, ...se
             nome_contato: json.nome,
             telefone_contato: json.telefone,
             // The integration's user name is one of its credentials.
-            usuario_abertura: known(people, ["username"], account) ? account.username : "Integração",
+            usuario_abertura: account && known(people, ["username"], account) ? account.username : "Integração",
             status: "Pendente",
             data_cadastro: new Date().toISOString().slice(0, 19).replace("T", " "),
           };

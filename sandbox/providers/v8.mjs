@@ -1,17 +1,30 @@
 // V8 Digital: a password grant whose request is a form, for a public client
 // (there is no client secret); payroll-loan simulations.
 
+/** @import { Credentials, Settings } from "../types.js" */
+
+/**
+ * @typedef {{ id: string, slug: string, monthly_interest_rate: number, number_of_installments: number[] }} Config
+ * @typedef {{ id: string, consult_id: string }} Simulation
+ */
+
 import { loadData, OAuthError, startProvider } from "../provider.mjs";
 
+/** @type {{ configs: Config[], simulations: Simulation[] }} */
 const data = loadData(new URL("./v8.json", import.meta.url));
 
 const SCOPE = "offline_access";
 
+/** @param {string} message */
 const refused = (message) => ({ status: 422, body: { statusCode: 422, message, error: "Unprocessable Entity" } });
 
+/** @param {number} amount */
 const cents = (amount) => Math.round(amount * 100) / 100;
 
-// Present value of equal monthly instalments (the Price table).
+/**
+ * Present value of equal monthly instalments (the Price table).
+ * @param {{ consult_id: string, config: Config, value: number, count: number, id: string }} wanted
+ */
 function simulate({ consult_id, config, value, count, id }) {
   const rate = config.monthly_interest_rate / 100;
   const disbursed = cents((value * (1 - (1 + rate) ** -count)) / rate);
@@ -30,12 +43,14 @@ function simulate({ consult_id, config, value, count, id }) {
   };
 }
 
+/** @param {Record<string, string>} parameters @param {Credentials} credentials */
 function checkClient({ client_id: id }, credentials) {
   if (id !== credentials.client_id) {
     throw new OAuthError("invalid_client", "The client is unknown.", 401);
   }
 }
 
+/** @param {Settings} [settings] */
 export function startV8(settings) {
   const simulations = [...data.simulations];
   return startProvider(
@@ -91,8 +106,8 @@ export function startV8(settings) {
       },
       routes: {
         "GET /private-consignment/simulation": ({ query }) => {
-          const limit = Math.min(Math.max(Number.parseInt(query.get("limit"), 10) || 20, 1), 100);
-          const current = Math.max(Number.parseInt(query.get("page"), 10) || 1, 1);
+          const limit = Math.min(Math.max(Number.parseInt(query.get("limit") ?? "", 10) || 20, 1), 100);
+          const current = Math.max(Number.parseInt(query.get("page") ?? "", 10) || 1, 1);
           const totalPages = Math.max(Math.ceil(simulations.length / limit), 1);
           return {
             body: {
@@ -117,17 +132,18 @@ export function startV8(settings) {
           const config = data.configs.find((candidate) => candidate.id === json.config_id);
           if (!config) return refused("config_id is unknown");
           if (typeof json.consult_id !== "string" || !json.consult_id) return refused("consult_id is required");
-          if (!config.number_of_installments.includes(json.number_of_installments)) {
+          const { number_of_installments: count, installment_face_value: value } = json;
+          if (typeof count !== "number" || !config.number_of_installments.includes(count)) {
             return refused("number_of_installments is not offered");
           }
-          if (!(json.installment_face_value > 0 && json.installment_face_value <= 10000)) {
+          if (!(typeof value === "number" && value > 0 && value <= 10000)) {
             return refused("installment_face_value must be above 0 and at most 10000");
           }
           const simulation = simulate({
             consult_id: json.consult_id,
             config,
-            value: json.installment_face_value,
-            count: json.number_of_installments,
+            value,
+            count,
             id: `sim_${String(simulations.length + 1).padStart(6, "0")}`,
           });
           simulations.unshift(simulation);

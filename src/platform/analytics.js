@@ -5,7 +5,11 @@
 // All blobs of a point together may have 16 KB.
 const LONGEST_PATH = 2000;
 
-/** Writes the point of the call whose log line is `text`; of other lines none. It never fails. */
+/**
+ * Writes the point of the call whose log line is `text`; of other lines none. It never fails.
+ * @param {AnalyticsEngineDataset} dataset
+ * @param {string} text
+ */
 export function writeDataPoint(dataset, text) {
   try {
     const line = JSON.parse(text);

@@ -8,15 +8,19 @@ const READ_IN_VAIN = 2 * 1024 * 1024;
 // What a body costs besides its bytes.
 const OVERHEAD = 4 * 1024;
 
+/** What is told when there is no more room for it. @typedef {{ letGo(): void }} Held */
+
 /**
  * The bodies of one kind that an isolate holds. When they come to more than `most` bytes, the oldest are let go of:
  * those that nobody ends. One whose call was cut off, and who told nobody, goes in the same way.
  */
 export class Shelf {
   #most;
+  /** @type {Map<Held, number>} */
   #sizes = new Map();
   #sum = 0;
 
+  /** @param {number} most */
   constructor(most) {
     this.#most = most;
   }
@@ -26,7 +30,12 @@ export class Shelf {
     return this.#sum;
   }
 
-  /** Notes that `body` holds `bytes`. It is told to `letGo` where that is too much. */
+  /**
+   * Notes that `body` holds `bytes`. It is told to `letGo` where that is too much.
+   *
+   * @param {Held} body
+   * @param {number} bytes
+   */
   note(body, bytes) {
     this.#sum += bytes - (this.#sizes.get(body) ?? 0);
     this.#sizes.set(body, bytes);
@@ -37,6 +46,7 @@ export class Shelf {
     }
   }
 
+  /** @param {Held} body */
   forget(body) {
     this.#sum -= this.#sizes.get(body) ?? 0;
     this.#sizes.delete(body);
@@ -46,9 +56,11 @@ export class Shelf {
 /** Calls whose bodies are being read, none of which can be let go of before it ends by itself. */
 export class Underway {
   #most;
+  /** @type {Map<unknown, { bytes: number, until: number }>} */
   #calls = new Map();
   #sum = 0;
 
+  /** @param {number} most */
   constructor(most) {
     this.#most = most;
   }
@@ -57,7 +69,13 @@ export class Underway {
     return this.#sum;
   }
 
-  /** Whether a body of `bytes` may be read for `call`, which ends at `until` at the latest. */
+  /**
+   * Whether a body of `bytes` may be read for `call`, which ends at `until` at the latest.
+   *
+   * @param {unknown} call
+   * @param {number} bytes
+   * @param {number} until
+   */
   begin(call, bytes, until) {
     // Not every end is told.
     if (this.#sum + bytes > this.#most) {
@@ -70,6 +88,7 @@ export class Underway {
     return true;
   }
 
+  /** @param {unknown} call */
   end(call) {
     this.#sum -= this.#calls.get(call)?.bytes ?? 0;
     this.#calls.delete(call);
@@ -85,7 +104,9 @@ const BLOCK = 16 * 1024;
  * hold a buffer many times its size, and one large buffer that grows leaves as much behind.
  */
 class Blocks {
+  /** @type {Uint8Array[]} */
   #full = [];
+  /** @type {Uint8Array} */
   #last = new Uint8Array(0);
   #filled = 0;
   #size = 0;
@@ -111,13 +132,14 @@ class Blocks {
     return this.#last.subarray(this.#filled);
   }
 
-  /** Takes back what was lent: `piece` is what of it was filled. */
+  /** Takes back what was lent: `piece` is what of it was filled. @param {Uint8Array} piece */
   take(piece) {
     this.#last = new Uint8Array(piece.buffer);
     this.#filled += piece.byteLength;
     this.#size += piece.byteLength;
   }
 
+  /** @param {Uint8Array} bytes */
   add(bytes) {
     for (let at = 0; at < bytes.byteLength; ) {
       const room = this.room();
@@ -142,20 +164,24 @@ class Blocks {
 
 /** A body that the broker reads for itself. */
 class Reading {
+  /** Undefined once it is too large, or ended. @type {Blocks | undefined} */
   #blocks = new Blocks();
   #size = 0;
   #maxBytes;
   #shelf;
-  #end;
-  /** Rejects with the reason why it is read no more. */
-  ended;
+  #ended = /** @type {PromiseWithResolvers<never>} */ (Promise.withResolvers());
 
+  /** @param {number} maxBytes @param {Shelf} shelf */
   constructor(maxBytes, shelf) {
     this.#maxBytes = maxBytes;
     this.#shelf = shelf;
-    this.ended = new Promise((_, reject) => (this.#end = reject));
     this.ended.catch(() => {});
     shelf.note(this, OVERHEAD);
+  }
+
+  /** Rejects with the reason why it is read no more. */
+  get ended() {
+    return this.#ended.promise;
   }
 
   get isTooLarge() {
@@ -166,9 +192,10 @@ class Reading {
     this.end("crowded");
   }
 
+  /** @param {"crowded" | "late"} reason */
   end(reason) {
     this.#drop();
-    this.#end(reason);
+    this.#ended.reject(reason);
   }
 
   #drop() {
@@ -176,14 +203,16 @@ class Reading {
     this.#shelf.forget(this);
   }
 
+  /** @param {ReadableStreamBYOBReader} reader */
   async read(reader) {
+    /** @type {Uint8Array} */
     let scratch = new Uint8Array(0);
     for (;;) {
       const room = this.#blocks?.room() ?? (scratch.byteLength > 0 ? scratch : new Uint8Array(BLOCK));
       const { done, value } = await reader.read(room);
       if (done) {
         if (this.isTooLarge) return null;
-        this.#blocks?.take(value);
+        if (value !== undefined) this.#blocks?.take(value);
         return this.#blocks?.whole();
       }
       this.#size += value.byteLength;
@@ -202,6 +231,11 @@ class Reading {
 /**
  * The bytes of `stream`; null where they are more than `maxBytes`. Rejects where it breaks off, with "late" where
  * it has not ended after `limitMs`, and with "crowded" where `shelf` had no more room for it.
+ *
+ * @param {ReadableStream<Uint8Array> | null} stream
+ * @param {number} maxBytes
+ * @param {Shelf} shelf
+ * @param {number} limitMs
  */
 export async function readBody(stream, maxBytes, shelf, limitMs) {
   if (stream === null) return new Uint8Array(0);
@@ -223,8 +257,10 @@ export async function readBody(stream, maxBytes, shelf, limitMs) {
 
 /** A body that was read whole and may have to be sent again. */
 export class Whole {
+  /** @type {ArrayBuffer | undefined} */
   #bytes;
 
+  /** @param {ArrayBuffer} bytes @param {Shelf} shelf */
   constructor(bytes, shelf) {
     this.#bytes = bytes;
     shelf.note(this, OVERHEAD + bytes.byteLength);
@@ -246,11 +282,18 @@ export class Recorder {
   #limit;
   #shelf;
   #cutOff;
+  /** Undefined once it was let go of. @type {Blocks | undefined} */
   #kept = new Blocks();
   #ended = false;
+  /** @type {Promise<Uint8Array | void>} */
   #reading = Promise.resolve();
 
-  /** `cutOff` is called where the body breaks off. */
+  /**
+   * @param {ReadableStream<Uint8Array>} body
+   * @param {number} limit
+   * @param {Shelf} shelf
+   * @param {() => void} cutOff called where the body breaks off
+   */
   constructor(body, limit, shelf, cutOff) {
     this.#reader = body.getReader();
     this.#limit = limit;
@@ -263,7 +306,7 @@ export class Recorder {
     this.#kept = undefined;
   }
 
-  /** The body as a stream of `length` bytes, or of an unknown number. */
+  /** The body as a stream of `length` bytes, or of an unknown number. @param {number | undefined} length */
   stream(length) {
     // One of the runtime's own: it keeps whatever passes from a stream of JavaScript's until that has ended.
     const { readable, writable } = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
@@ -272,9 +315,10 @@ export class Recorder {
     return readable;
   }
 
+  /** @param {WritableStreamDefaultWriter} writer */
   async #passOn(writer) {
     try {
-      for (let chunk = await this.#read(); chunk !== undefined; chunk = await this.#read()) await writer.write(chunk);
+      for (let chunk = await this.#read(); chunk; chunk = await this.#read()) await writer.write(chunk);
       await writer.close();
     } catch (error) {
       await writer.abort(error);
@@ -306,6 +350,7 @@ export class Recorder {
     return this.#reading;
   }
 
+  /** @param {Uint8Array} chunk */
   #keep(chunk) {
     if (this.#kept === undefined) return;
     if (this.#kept.size + chunk.byteLength > this.#limit) {

@@ -35,11 +35,21 @@ export class Call {
   #broker;
   #request;
   #context;
-  #body; // undefined: not sent yet; Whole; Recorder; GONE
-  #attempt; // what ends the request to the upstream, where that has a body
+  /** Undefined where it was not sent yet. @type {Whole | Recorder | typeof GONE | undefined} */
+  #body;
+  /** What ends the request to the upstream, where that has a body. @type {AbortController | undefined} */
+  #attempt;
+  /** The upstream's, once it has answered. @type {Response | undefined} */
   #response;
+  /** What the broker has the call wait for. @type {Promise<string> | undefined} */
   #answer;
 
+  /**
+   * @param {Broker} broker
+   * @param {Request} request
+   * @param {Env} env
+   * @param {ExecutionContext} context
+   */
   constructor(broker, request, env, context) {
     this.#broker = broker;
     this.#request = request;
@@ -53,7 +63,7 @@ export class Call {
     const id = ++calls;
     const told = this.#broker.begin(id, this, `${method}\n${url}${fieldLines(headers)}`, Date.now());
     if (!isToWait(told)) return this.#respond(told);
-    const answer = this.#pursue(id, told);
+    const answer = /** @type {Promise<Response>} */ (this.#pursue(id, told));
     // What may change something is ended also where who asked is gone. What only reads ends with
     // its caller.
     if (!isBodiless(method)) this.waitUntil(answer.catch(() => {}));
@@ -61,16 +71,23 @@ export class Call {
   }
 
   // No async function here or below: what a call costs is counted in promises, too.
+  /**
+   * @param {number} id
+   * @param {string} told what is to be done
+   * @returns {Response | Promise<Response>}
+   */
   #pursue(id, told) {
     const kind = told.charCodeAt(0);
-    if (kind === WAIT) return this.#answer.then((told) => this.#respond(told));
+    if (kind === WAIT) return /** @type {Promise<string>} */ (this.#answer).then((told) => this.#respond(told));
     if (kind !== FETCH) return this.#respond(told);
     const [timeout, replay, method, url] = told.slice(1).split("\n", 4);
     const fields = told.slice(5 + timeout.length + replay.length + method.length + url.length);
     const sent = this.send(method, url, fields, Number(timeout), Number(replay));
-    return sent.then((head) => this.#pursue(id, this.#broker.resume(id, head, Date.now())));
+    // A call that the module does not know any more is told nothing, and fails.
+    return sent.then((head) => this.#pursue(id, /** @type {string} */ (this.#broker.resume(id, head, Date.now()))));
   }
 
+  /** @param {string} told */
   #respond(told) {
     if (this.#body !== undefined) this.#letBodyGo();
     let at = 1;
@@ -84,14 +101,19 @@ export class Call {
     const kind = told.charCodeAt(0);
     // The runtime would give a string a type of its own.
     const isText = kind === TEXT || kind === PAGE;
-    const body = kind === UPSTREAM ? this.#response.body : isText ? encoder.encode(told.slice(end + 2)) : null;
+    const body =
+      kind === UPSTREAM
+        ? /** @type {Response} */ (this.#response).body
+        : isText
+          ? encoder.encode(told.slice(end + 2))
+          : null;
     const response = new Response(body, emptyAnswer(status, this.#broker));
     if (kind === PAGE) response.headers.delete("content-security-policy");
     append(response.headers, told, at + 4, end);
     return response;
   }
 
-  /** Writes a line to the log, and a proxied call's to the dataset, where there is one. */
+  /** Writes a line to the log, and a proxied call's to the dataset, where there is one. @param {string} line */
   log(line) {
     console.log(line);
     const { ANALYTICS } = this.env;
@@ -103,7 +125,7 @@ export class Call {
     return new URL(this.#request.url).pathname.startsWith(`${basePath}/api/`);
   }
 
-  /** Has what the promise `answer` resolves to be the answer. */
+  /** Has what the promise `answer` resolves to be the answer. @param {Promise<string>} answer */
   waitFor(answer) {
     this.#answer = answer;
     // Others may wait for what it waits for, and a task that never ends is never freed.
@@ -112,18 +134,19 @@ export class Call {
 
   // It is not sent again.
   #letBodyGo() {
-    if (this.#body === GONE) return;
+    if (this.#body === undefined || this.#body === GONE) return;
     sent.forget(this.#body);
     this.#body.letGo();
   }
 
+  /** @param {Promise<unknown>} promise */
   waitUntil(promise) {
     this.#context.waitUntil(promise);
   }
 
   /** Lets the upstream's response go, whose body nobody reads. */
   discard() {
-    this.#response.body?.cancel().catch(() => {});
+    /** @type {Response} */ (this.#response).body?.cancel().catch(() => {});
   }
 
   /**
@@ -131,6 +154,12 @@ export class Call {
    * response, a line each, or to why there is none: "timeout", "gone", where
    * the body cannot be sent once more, or "unreachable". `replayBytes` is the
    * largest body that is kept for a second send, -1 where there will be none.
+   * @param {string} method
+   * @param {string} url
+   * @param {string} fields
+   * @param {number} timeoutMs
+   * @param {number} replayBytes
+   * @returns {Promise<string>}
    */
   send(method, url, fields, timeoutMs, replayBytes) {
     return new Promise((resolve) => {
@@ -139,14 +168,16 @@ export class Call {
         resolve("timeout");
         this.#attempt?.abort();
       }, timeoutMs);
-      const settle = (head) => {
+      const settle = (/** @type {string} */ head) => {
         clearTimeout(alarm);
         resolve(head);
       };
-      const failed = (error) => settle(error === GONE ? GONE : "unreachable");
+      const failed = (/** @type {unknown} */ error) => settle(error === GONE ? GONE : "unreachable");
       try {
-        const init = { method, headers: new Headers(), redirect: "manual", cache: "no-store" };
-        append(init.headers, fields, 0, fields.length);
+        const headers = new Headers();
+        append(headers, fields, 0, fields.length);
+        /** @type {RequestInit} */
+        const init = { method, headers, redirect: "manual", cache: "no-store" };
         const exchange = isBodiless(method) ? fetch(url, init) : this.#sendBody(url, init, timeoutMs, replayBytes);
         exchange.then((response) => {
           this.#response = response;
@@ -158,6 +189,7 @@ export class Call {
     });
   }
 
+  /** @param {string} url @param {RequestInit} init @param {number} timeoutMs @param {number} replayBytes */
   async #sendBody(url, init, timeoutMs, replayBytes) {
     const attempt = new AbortController();
     this.#attempt = attempt;
@@ -168,22 +200,32 @@ export class Call {
   /**
    * The request's body; null where it has more than `maxBytes`. Rejects where it breaks off, with "late" where it
    * does not come in time, and with "crowded" where too much of others' came meanwhile.
+   *
+   * @param {number} maxBytes
+   * @param {boolean} isProven
    */
   read(maxBytes, isProven) {
     return readBody(this.#request.body, maxBytes, isProven ? proven : unproven, LONGEST_READ_MS);
   }
 
-  /** A key that all spellings of a name have which a server may take for one. */
+  /** A key that all spellings of a name have which a server may take for one. @param {string} name */
   folded(name) {
     return folded(name);
   }
 
-  // `attempt` is aborted where the caller's body breaks off.
+  /**
+   * @param {number} timeoutMs
+   * @param {number} replayBytes
+   * @param {AbortController} attempt aborted where the caller's body breaks off
+   */
   async #nextBody(timeoutMs, replayBytes, attempt) {
     const { body, headers } = this.#request;
     if (body === null) return null;
     if (this.#body === undefined) {
-      const length = headers.has("content-length") ? Number(headers.get("content-length")) : undefined;
+      // What is undefined is neither more than any number nor less.
+      const length = /** @type {number} */ (
+        headers.has("content-length") ? Number(headers.get("content-length")) : undefined
+      );
       if (replayBytes < 0 || length > replayBytes) {
         this.#body = GONE;
         return body;
@@ -206,15 +248,16 @@ export class Call {
   }
 }
 
-/** Whether a request of this method has no body, and changes nothing. */
+/** Whether a request of this method has no body, and changes nothing. @param {string} method */
 const isBodiless = (method) => method === "GET" || method === "HEAD";
 
-/** Whether there is more to be done than to answer. */
+/** Whether there is more to be done than to answer. @param {string} told */
 function isToWait(told) {
   const kind = told.charCodeAt(0);
   return kind === FETCH || kind === WAIT;
 }
 
+/** @param {Headers} headers */
 function fieldLines(headers) {
   let lines = "";
   headers.forEach((value, name) => {
@@ -223,10 +266,13 @@ function fieldLines(headers) {
   return lines;
 }
 
-// By status. The runtime copies a head of its own faster than it takes one over from here.
+/**
+ * By status. The runtime copies a head of its own faster than it takes one over from here.
+ * @type {Map<number, Response>}
+ */
 const emptyAnswers = new Map();
 
-/** An answer that has nothing but the fields that every answer has. */
+/** An answer that has nothing but the fields that every answer has. @param {number} status @param {Broker} broker */
 function emptyAnswer(status, broker) {
   let answer = emptyAnswers.get(status);
   if (answer === undefined) {
@@ -238,7 +284,13 @@ function emptyAnswer(status, broker) {
   return answer;
 }
 
-/** Adds the header fields that `text` has from `at` to `end`, a line each. */
+/**
+ * Adds the header fields that `text` has from `at` to `end`, a line each.
+ * @param {Headers} headers
+ * @param {string} text
+ * @param {number} at
+ * @param {number} end
+ */
 function append(headers, text, at, end) {
   while (at < end) {
     const colon = text.indexOf(":", at);

@@ -15,15 +15,19 @@ const BASES = [
 // The longest spelling of one letter by bases: 🅯 is wc, æ is ae.
 const LONGEST = 3;
 
+/** Made when a name needs it. @type {Intl.Collator} */
 let collator;
 
 /**
  * A key that all spellings of `name` have which some server takes for one name: servers compare without case,
  * accents, width and what cannot be seen, and ß with ss or s. Names that some server tells apart may have one, too.
+ *
+ * @param {string} name
  */
 export function folded(name) {
   if (/^[!-~]*$/.test(name)) return joined(name.toLowerCase());
   collator ??= new Intl.Collator("en", { sensitivity: "base" });
+  /** @type {Map<string, string>} */
   const known = new Map();
   let key = "";
   // Some vowels are written before the consonant that they follow.
@@ -36,7 +40,7 @@ export function folded(name) {
   return joined(key);
 }
 
-/** What `character` counts as: letters, or nothing. */
+/** What `character` counts as: letters, or nothing. @param {string} character */
 function letters(character) {
   if (isNothing(character)) return "";
   const spelling = spelled(character);
@@ -50,12 +54,13 @@ function letters(character) {
   return text;
 }
 
-const isNothing = (character) => /[\p{C}\p{Z}]/u.test(character) || collator.compare(character, "") === 0;
+const isNothing = (/** @type {string} */ character) =>
+  /[\p{C}\p{Z}]/u.test(character) || collator.compare(character, "") === 0;
 
 // To older servers all that is beyond the first plane is one character.
-const plain = (letter) => spelled(letter) ?? (letter.length > 1 ? "\ufffd" : letter);
+const plain = (/** @type {string} */ letter) => spelled(letter) ?? (letter.length > 1 ? "\ufffd" : letter);
 
-/** `letter` as the bases that are equal to it, where there are such. */
+/** `letter` as the bases that are equal to it, where there are such. @param {string} letter */
 function spelled(letter) {
   let spelling = "";
   for (let length = 1; length <= LONGEST; length += 1) {
@@ -74,4 +79,4 @@ function spelled(letter) {
   return undefined;
 }
 
-const joined = (key) => key.replaceAll("l·", "l").replace(/ss+/g, "s");
+const joined = (/** @type {string} */ key) => key.replaceAll("l·", "l").replace(/ss+/g, "s");

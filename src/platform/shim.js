@@ -13,6 +13,7 @@ const LONGEST_ALARM_MS = 300_000;
 const instance = broker.__worker_init_state();
 
 export default {
+  /** @param {Request} request @param {Env} env @param {ExecutionContext} ctx */
   async fetch(request, env, ctx) {
     try {
       return await new Call(broker, request, env, ctx).answer();
@@ -22,10 +23,14 @@ export default {
   },
 };
 
+/** @extends {DurableObject<Env>} */
 export class Keeper extends DurableObject {
+  /** @type {broker.Keeper | undefined} */
   #keeper;
+  /** The instance of the module that has it. @type {number | undefined} */
   #instanceId;
 
+  /** @param {Request} request */
   async fetch(request) {
     try {
       return await this.#current().fetch(request);
@@ -37,6 +42,7 @@ export class Keeper extends DurableObject {
   // A rejection is left to the runtime, which calls again later. It calls no other alarm while
   // one goes on, and one whose instance was aborted would go on for ever.
   async alarm() {
+    /** @type {number | undefined} */
     let timer;
     const overdue = new Promise((_, reject) => {
       timer = setTimeout(() => reject(new Error("the alarm did not end")), LONGEST_ALARM_MS);
@@ -44,7 +50,7 @@ export class Keeper extends DurableObject {
     try {
       return await Promise.race([this.#current().alarm(), overdue]);
     } finally {
-      clearTimeout(timer);
+      clearTimeout(/** @type {number} */ (timer));
     }
   }
 
@@ -57,11 +63,11 @@ export class Keeper extends DurableObject {
       this.#keeper = new broker.Keeper(this.ctx, this.env);
       this.#instanceId = instance.instanceId;
     }
-    return this.#keeper;
+    return /** @type {broker.Keeper} */ (this.#keeper);
   }
 }
 
-/** The answer of last resort. What failed is not told: it may quote the request. */
+/** The answer of last resort. What failed is not told: it may quote the request. @param {string} address */
 function failed(address) {
   const request_id = crypto.randomUUID().replaceAll("-", "");
   console.error(JSON.stringify({ level: "error", event: "panic", request_id }));

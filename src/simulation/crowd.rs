@@ -299,7 +299,7 @@ fn judge(presence: &Presence, deed: &Deed, answered: &Answered) -> Option<String
 
 #[test]
 fn keeps_every_invariant_in_any_schedule_of_people() {
-    run_seeds(number("PORTEIRO_SEEDS").unwrap_or(SEEDS), run);
+    run_seeds("people", number("PORTEIRO_SEEDS").unwrap_or(SEEDS), run);
 }
 
 #[test]

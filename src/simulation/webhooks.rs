@@ -281,7 +281,7 @@ fn recover(traffic: &Traffic) -> Result<(), String> {
 
 #[test]
 fn keeps_every_invariant_in_any_schedule_of_webhooks() {
-    run_seeds(number("PORTEIRO_SEEDS").unwrap_or(SEEDS), run);
+    run_seeds("webhooks", number("PORTEIRO_SEEDS").unwrap_or(SEEDS), run);
 }
 
 #[test]

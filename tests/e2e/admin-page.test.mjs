@@ -6,7 +6,7 @@ import { after, afterEach, before, describe, test } from "node:test";
 import { openPage, pressHard, startBrowser } from "./support/operators-browser.mjs";
 import { house, houseEvents } from "./support/operators-data.mjs";
 import { entryOf, eventOf, NOON, rfc3339, startOperators } from "./support/operators.mjs";
-import { eventually } from "./support/events.mjs";
+import { until } from "./support/until.mjs";
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -290,7 +290,7 @@ describe("the list", () => {
     let release;
     operators.answer(/q=hub$/, { hold: new Promise((resolve) => (release = resolve)) });
     await page.getByRole("searchbox").fill("hub");
-    await eventually(() => operators.asked(/q=hub$/).length, "the first search");
+    await until(() => operators.asked(/q=hub$/).length, "the first search");
     await page.getByRole("searchbox").fill("stock");
     await end("The one connection with “stock” in its id");
     release();
@@ -337,7 +337,7 @@ describe("five thousand connections", () => {
     const { page, end } = await open({ entries: entries() });
     await page.getByRole("button", { name: "Load more" }).click();
     await end("connections loaded");
-    await eventually(() => operators.asked(/after=tenant-0099/).length, "the second page");
+    await until(() => operators.asked(/after=tenant-0099/).length, "the second page");
   });
 
   test("are all looked through for a filter, one page after the other", async () => {
@@ -371,7 +371,7 @@ describe("five thousand connections", () => {
     let release;
     operators.answer(/after=tenant-0499/, { hold: new Promise((resolve) => (release = resolve)) });
     await page.locator("#filter-attention").click();
-    await eventually(() => operators.asked(/after=tenant-0499/).length, "the sixth page");
+    await until(() => operators.asked(/after=tenant-0499/).length, "the sixth page");
     await page.getByRole("button", { name: "Stop" }).click();
     release();
     await page.getByRole("button", { name: "Go on" }).waitFor();
@@ -397,12 +397,12 @@ describe("five thousand connections", () => {
       await page.locator("#rest .block").nth(i).locator(".row").first().waitFor();
     };
     for (const i of [0, 1, 2, 3]) await to(i);
-    await eventually(async () => (await emptied()) >= 2, "emptied blocks");
+    await until(async () => (await emptied()) >= 2, "emptied blocks");
     const before = await heights();
     const uneven = await page.locator(".row").evaluateAll((rows) => new Set(rows.map((row) => row.offsetHeight)).size);
     assert.ok(before.length === 4 && uneven > 1, before.join());
     await page.locator("#reload").click();
-    await eventually(() => ready(page), "the reload");
+    await until(() => ready(page), "the reload");
     assert.deepEqual(await heights(), before);
   });
 
@@ -417,10 +417,7 @@ describe("five thousand connections", () => {
       .locator("#rest .block")
       .nth(60)
       .evaluate((block) => block.scrollIntoView());
-    await eventually(
-      () => page.evaluate(() => document.elementFromPoint(400, 300)?.closest(".row")),
-      "rows in the middle",
-    );
+    await until(() => page.evaluate(() => document.elementFromPoint(400, 300)?.closest(".row")), "rows in the middle");
     const [id] = await page
       .locator(".row")
       .evaluateAll((rows) => rows.filter((one) => one.getBoundingClientRect().top > 200).map((one) => one.dataset.id));
@@ -442,7 +439,7 @@ describe("a reload", () => {
       await page.clock.runFor(29 * SECOND);
       assert.equal(count(), wanted - 1);
       await page.clock.runFor(2 * SECOND);
-      await eventually(() => count() === wanted && ready(page), `reload ${wanted}`);
+      await until(() => count() === wanted && ready(page), `reload ${wanted}`);
     }
     const hide = (isHidden) =>
       page.evaluate((value) => {
@@ -454,9 +451,9 @@ describe("a reload", () => {
     assert.equal(count(), 3);
     await hide(false);
     await page.clock.runFor(1_500);
-    await eventually(() => count() === 4, "the reload on coming back");
+    await until(() => count() === 4, "the reload on coming back");
     await page.getByRole("button", { name: "Reload" }).click();
-    await eventually(() => count() === 5, "the reload by the button");
+    await until(() => count() === 5, "the reload by the button");
   });
 
   test("is made once, however often one asks", async () => {
@@ -466,7 +463,7 @@ describe("a reload", () => {
     await pressHard(page.locator("#reload"), 3);
     await pressHard(page.locator("#reload"), 3);
     release();
-    await eventually(() => ready(page), "the end");
+    await until(() => ready(page), "the end");
     assert.equal(operators.asked(/^GET connections/).length, 2);
   });
 
@@ -544,7 +541,7 @@ describe("what goes wrong", () => {
     });
     operators.answer(/^GET connections/, { hold: new Promise(() => {}) });
     await page.clock.runFor(31 * SECOND);
-    await eventually(() => operators.asked(/^GET connections/).length === 2, "the reload");
+    await until(() => operators.asked(/^GET connections/).length === 2, "the reload");
     await page.clock.runFor(10 * SECOND);
     await page.getByRole("alert").getByText("The broker does not answer. Shown is the state of 12:03:20.").waitFor();
     assert.equal(await page.evaluate(() => window.patience), 60_000);
@@ -631,7 +628,7 @@ describe("refreshing", () => {
     await page.clock.runFor(200);
     await said(wanted);
     await button.click();
-    await eventually(() => operators.asked(/^POST/).length === 2, "the second attempt");
+    await until(() => operators.asked(/^POST/).length === 2, "the second attempt");
   });
 
   test("tells that the broker was not reached", async () => {
@@ -653,11 +650,11 @@ describe("refreshing", () => {
       raw: stale,
     });
     await page.locator("#reload").click();
-    await eventually(() => operators.asked(/^GET connections\?/).length === 2, "the reload");
+    await until(() => operators.asked(/^GET connections\?/).length === 2, "the reload");
     await row("stock").getByRole("button", { name: "Refresh" }).click();
     await row("stock").getByText("97 grants").waitFor();
     release();
-    await eventually(() => ready(page), "the late list");
+    await until(() => ready(page), "the late list");
     end();
     assert.match(await text(row("stock")), /97 grants/);
   });

@@ -9,7 +9,6 @@ import { call } from "./support/client.mjs";
 import { COOKIE } from "./support/person.mjs";
 import { search } from "./support/search.mjs";
 import { startUpstream } from "./support/upstream.mjs";
-import { startWorkerd } from "./support/workerd.mjs";
 
 const ENTRY = `
 import broker from "./index.js";
@@ -74,19 +73,18 @@ before(async () => {
   upstream.connection("refused", { grant: "password", fields: { rules } });
   upstream.connection("people", { users: { ana: "ana's password" } });
   const settings = {
-    tables: {
+    vars: {
       ALLOWED_ORIGINS: [ORIGIN],
       CALLERS,
       CONNECTIONS: upstream.vars,
     },
-    texts: { BACKEND_KEY: CALLER_KEY, SEALING_KEYS: sealingKey("k1"), ...upstream.secrets },
+    secrets: { BACKEND_KEY: CALLER_KEY, SEALING_KEYS: sealingKey("k1"), ...upstream.secrets },
     around: { "main.js": ENTRY },
   };
-  broker = await startWorkerd(settings);
-  mounted = await startWorkerd({
+  broker = await startBroker(settings);
+  mounted = await startBroker({
     ...settings,
-    texts: { ...settings.texts, BASE_PATH: "/broker/" },
-    health: "/broker/healthz",
+    vars: { ...settings.vars, BASE_PATH: "/broker/" },
   });
 });
 

@@ -4,9 +4,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
-import { KEY, sealingKey } from "./support/broker.mjs";
+import { KEY, sealingKey, startBroker } from "./support/broker.mjs";
 import { rawRequest } from "./support/raw.mjs";
-import { startWorkerd } from "./support/workerd.mjs";
 
 const targets = [];
 let upstream;
@@ -20,15 +19,20 @@ before(async () => {
   await once(upstream, "listening");
   const origin = `http://127.0.0.1:${upstream.address().port}`;
   const rules = [{ callers: ["backend"], methods: ["GET"], paths: ["/**"] }];
-  broker = await startWorkerd({
-    tables: {
+  broker = await startBroker({
+    vars: {
       CALLERS: { backend: { kind: "key" } },
       CONNECTIONS: {
         first: { provider: "custom", grant: "static", base_url: `${origin}/first/v1`, rules },
         root: { provider: "custom", grant: "static", base_url: origin, rules },
       },
     },
-    texts: { BACKEND_KEY: KEY, FIRST_TOKEN: "first-token", ROOT_TOKEN: "root-token", SEALING_KEYS: sealingKey("test") },
+    secrets: {
+      BACKEND_KEY: KEY,
+      FIRST_TOKEN: "first-token",
+      ROOT_TOKEN: "root-token",
+      SEALING_KEYS: sealingKey("test"),
+    },
   });
 });
 

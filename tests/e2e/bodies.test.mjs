@@ -6,14 +6,13 @@ import { readFileSync } from "node:fs";
 import { request } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { inRoot } from "../../scripts/lib.mjs";
-import { startWorkerd as startWorkers } from "../../scripts/workerd.mjs";
+import { startWorkerd } from "../../scripts/workerd.mjs";
 import { assertStatus } from "./support/assertions.mjs";
-import { EVERYTHING, KEY, ORIGIN, sealingKey } from "./support/broker.mjs";
+import { EVERYTHING, ORIGIN, startBroker } from "./support/broker.mjs";
 import { call, keepAlive } from "./support/client.mjs";
 import { ADMIN_KEY, accept } from "./support/events.mjs";
 import { startReceiver } from "./support/receiver.mjs";
 import { startUpstream } from "./support/upstream.mjs";
-import { startWorkerd } from "./support/workerd.mjs";
 
 const KIB = 1024;
 /** What an entry counts for besides its bytes. */
@@ -113,9 +112,9 @@ export default { async fetch(request) {
 
   before(async () => {
     const bodies = readFileSync(inRoot("src", "platform", "bodies.js"));
-    runtime = await startWorkers({
+    runtime = await startWorkerd({
       workers: [{ name: "bodies", modules: { "main.js": ENTRY, "bodies.js": bodies } }],
-      errors: "shown",
+      errors: "kept",
     });
     url = runtime.urls.bodies;
   });
@@ -249,13 +248,13 @@ describe("the broker", () => {
       fields: { rules: [{ ...EVERYTHING, callers: ["backend", "anyone"] }] },
     });
     upstream.connection("people", { users: {} });
-    broker = await startWorkerd({
-      tables: {
+    broker = await startBroker({
+      vars: {
         ALLOWED_ORIGINS: [ORIGIN],
         CALLERS: { backend: { kind: "key" } },
         CONNECTIONS: { ...receiver.vars, ...upstream.vars },
       },
-      texts: { BACKEND_KEY: KEY, SEALING_KEYS: sealingKey("k1"), ADMIN_KEY, ...receiver.secrets, ...upstream.secrets },
+      secrets: { ADMIN_KEY, ...receiver.secrets, ...upstream.secrets },
     });
   });
 
@@ -272,8 +271,7 @@ describe("the broker", () => {
   };
 
   const event = async () => {
-    const reached = { vars: {}, call: (target, options) => call(broker.url, target, options) };
-    await accept(reached, inbox);
+    await accept(broker, inbox);
   };
 
   test("takes events while 300 others do not end, lets the others go, and tells each", async (t) => {

@@ -4,12 +4,11 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
-import { KEY, ORIGIN, sealingKey } from "./support/broker.mjs";
+import { KEY, ORIGIN, sealingKey, startBroker } from "./support/broker.mjs";
 import { call } from "./support/client.mjs";
 import { makeKey, startIssuer } from "./support/issuer.mjs";
 import { rawRequest } from "./support/raw.mjs";
 import { startUpstream } from "./support/upstream.mjs";
-import { startWorkerd } from "./support/workerd.mjs";
 
 // Counts every call of a function that the module exports or imports.
 const COUNT = `
@@ -82,8 +81,8 @@ before(async () => {
     request_headers: ["x-twice", "x-latin"],
     response_headers: ["x-latin", "x-empty", "received", "__proto__"],
   };
-  broker = await startWorkerd({
-    tables: {
+  broker = await startBroker({
+    vars: {
       ALLOWED_ORIGINS: [ORIGIN],
       CALLERS: {
         backend: { kind: "key" },
@@ -92,7 +91,7 @@ before(async () => {
       },
       CONNECTIONS: { ...upstream.vars, echo: connection },
     },
-    texts: { BACKEND_KEY: KEY, SEALING_KEYS: sealingKey("k1"), ECHO_TOKEN: "echo-token", ...upstream.secrets },
+    secrets: { BACKEND_KEY: KEY, SEALING_KEYS: sealingKey("k1"), ECHO_TOKEN: "echo-token", ...upstream.secrets },
     around: { "main.js": ENTRY, "count.js": COUNT },
   });
 });

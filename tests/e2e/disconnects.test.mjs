@@ -5,11 +5,10 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ORIGIN, sealingKey } from "./support/broker.mjs";
+import { ORIGIN, sealingKey, startBroker } from "./support/broker.mjs";
 import { call } from "./support/client.mjs";
 import { makeKey, startIssuer } from "./support/issuer.mjs";
 import { startUpstream } from "./support/upstream.mjs";
-import { startWorkerd } from "./support/workerd.mjs";
 
 let upstream, people, plain, issuer, broker;
 
@@ -21,13 +20,13 @@ before(async () => {
     fields: { rules: [{ callers: ["staff"], methods: ["GET", "POST"], paths: ["/**"] }] },
   });
   issuer = await startIssuer({ keys: [makeKey("RS256")], audience: "aud" });
-  broker = await startWorkerd({
-    tables: {
+  broker = await startBroker({
+    vars: {
       ALLOWED_ORIGINS: [ORIGIN],
       CALLERS: { staff: { kind: "jwt", issuer: issuer.issuer, audience: "aud" } },
       CONNECTIONS: upstream.vars,
     },
-    texts: { SEALING_KEYS: sealingKey("k1"), ...upstream.secrets },
+    secrets: { SEALING_KEYS: sealingKey("k1"), ...upstream.secrets },
   });
 });
 
@@ -119,14 +118,14 @@ test("a call that may change something is ended, and logged, though its caller l
   // The token is known then: nothing else is waited for.
   assert.equal((await call(broker.url, plain.api("/echo"), { key: token })).status, 200);
   const seen = slowUpstream("/write", 1_200);
-  const lines = broker.logs.length;
+  const lines = broker.output.length;
   await leave(
     `POST ${plain.api("/write")} HTTP/1.1\r\nHost: b\r\nAuthorization: Bearer ${token}\r\nContent-Length: 2\r\n\r\n{}`,
     400,
   );
   await sleep(2_500);
   assert.deepEqual(seen, { begun: 1, left: 0, answered: 1 });
-  const logged = broker.logs.slice(lines).filter((line) => line.includes('"method":"POST"'));
+  const logged = broker.output.slice(lines).filter((line) => line.includes('"method":"POST"'));
   assert.equal(logged.length, 1, "one line");
   assert.equal(JSON.parse(logged[0]).status, 200);
 });

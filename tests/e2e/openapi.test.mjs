@@ -1,13 +1,12 @@
-// docs/openapi.yaml says what the broker does: whatever is asked of it, made up or provoked.
+// docs/openapi.yaml has the routes, codes and answers of the broker. What schemathesis makes up is asked in tests/drills.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
-import { EVERYTHING, KEY, startBroker } from "./support/broker.mjs";
-import { ADMIN_KEY, eventually, listed } from "./support/events.mjs";
-import { faultsOf, readDocument, schemathesis } from "./support/openapi.mjs";
+import { EVERYTHING, startBroker } from "./support/broker.mjs";
+import { ADMIN_KEY } from "./support/events.mjs";
+import { faultsOf, operationsOf, readDocument } from "./support/openapi.mjs";
 import { COOKIE, login, newAddress } from "./support/person.mjs";
-import { startReceiver } from "./support/receiver.mjs";
 import { send, startUpstream } from "./support/upstream.mjs";
 
 const source = (path) => readFile(new URL(`../../src/broker/${path}`, import.meta.url), "utf8");
@@ -26,16 +25,9 @@ const ROUTES = {
   Nowhere: [],
 };
 
-let document, operations;
-
-before(async () => {
-  document = await readDocument();
-  operations = Object.entries(document.paths).flatMap(([path, item]) =>
-    ["get", "head", "post", "put", "patch", "delete", "options"]
-      .filter((method) => item[method])
-      .map((method) => ({ path, label: `${method.toUpperCase()} ${path}`, ...item[method] })),
-  );
-});
+/** @type {any} */
+const document = await readDocument();
+const operations = operationsOf(document);
 
 describe("the document", () => {
   test("has every code with its status, and no other", async () => {
@@ -50,8 +42,7 @@ describe("the document", () => {
     for (const { content } of Object.values(document.components.responses)) {
       const { $ref, ...schema } = content?.["application/problem+json"]?.schema ?? {};
       const [, rest] = ($ref ? document.components.schemas[$ref.split("/").at(-1)] : schema).allOf ?? [];
-      for (const code of rest ? rest.properties.code.enum : [])
-        [told[code]] = rest.properties.status.enum;
+      for (const code of rest ? rest.properties.code.enum : []) [told[code]] = rest.properties.status.enum;
     }
     const { method_not_allowed: _, ...expected } = statuses;
     assert.deepEqual(told, expected);
@@ -95,123 +86,6 @@ describe("the document", () => {
       for (const name of Object.keys(document.components[kind]))
         assert.ok(text.includes(`"#/components/${kind}/${name}"`), `${kind}/${name}`);
     }
-  });
-});
-
-describe("a broker that anything is asked of", () => {
-  // Those of the document's examples, which are so held to be true.
-  const ANA = { username: "ana@example.com", password: "correct horse battery staple" };
-  const SOMEBODY = { username: "somebody@example.com", password: "another password" };
-  const env = { ADMIN_KEY, CALLER_KEY: KEY, PERSON: SOMEBODY.username, PASSWORD: SOMEBODY.password };
-
-  let upstream, receiver, broker;
-
-  before(async () => {
-    upstream = await startUpstream();
-    receiver = await startReceiver();
-    // Made-up requests have made-up addresses.
-    const takeAnything = async (_, response, record) => {
-      await record.done;
-      send(response, { body: { took: record.bytes } });
-    };
-    const users = Object.fromEntries([ANA, SOMEBODY].map(({ username, password }) => [username, password]));
-    const hubsoft = upstream.connection("hubsoft", { users, strict: true }).otherwise(takeAnything);
-    const guru = upstream.connection("guru", { grant: "static" }).otherwise(takeAnything);
-    const inbox = receiver.inbox("guru", {
-      token: "the-account-token",
-      fields: { base_url: guru.baseUrl },
-      secrets: guru.secrets,
-    });
-    // It wants no event, so that there are some that failed.
-    inbox.always = { status: 410 };
-    broker = await startBroker({
-      vars: { BASE_PATH: "/broker", CONNECTIONS: { guru: inbox.vars, hubsoft: hubsoft.vars } },
-      secrets: { ADMIN_KEY, ...upstream.secrets, ...inbox.secrets },
-    });
-  });
-
-  after(async () => {
-    await broker?.stop();
-    await upstream?.close();
-    await receiver?.close();
-  });
-
-  test("does what the document says", async () => {
-    // One event that failed, so that there is something to list.
-    const example = document.paths["/webhooks/{connection}"].post.requestBody.content["application/json"].example;
-    assert.equal(
-      (await broker.call("/broker/webhooks/guru", { method: "POST", key: null, json: example })).status,
-      202,
-    );
-    const [{ id }] = await eventually(async () => {
-      const all = await listed(broker, "guru", "failed");
-      return all.length && all;
-    }, "the failed event");
-    const { found, said, statuses } = await schemathesis(broker, { ...env, WEBHOOK_ID: id });
-    assert.ok(!found, said);
-    if (process.env.PORTEIRO_OPENAPI_EXAMPLES) console.log(said);
-    // What only ever fails shows little.
-    for (const { label } of operations) {
-      const seen = [...(statuses[label] ?? [])];
-      assert.ok(
-        seen.some((status) => status >= 200 && status < 300),
-        `${label} never succeeded: ${seen}\n${said}`,
-      );
-    }
-  });
-
-  test("is told from a document that is wrong", async () => {
-    const changed = structuredClone(document);
-    const [health, problem, list] = ["/healthz", "/problems/{code}", "/admin/connections/{connection}/webhooks"].map(
-      (path) => changed.paths[path].get,
-    );
-    health.responses = { 203: health.responses["200"] };
-    problem.responses["200"].content = { "text/html": {} };
-    list.responses["200"].headers["X-Total"] = { required: true, schema: { type: "string" } };
-    list.responses["200"].content["application/json"].schema = { required: ["total"] };
-    const { found, said } = await schemathesis(
-      broker,
-      { ...env, WEBHOOK_ID: "none" },
-      {
-        document: changed,
-        options: [
-          "--include-operation-id",
-          "getHealth",
-          "--include-operation-id",
-          "getProblem",
-          "--include-operation-id",
-          "listWebhooks",
-          "-H",
-          `Authorization: Bearer ${ADMIN_KEY}`,
-          "--phases",
-          "coverage",
-        ],
-      },
-    );
-    assert.ok(found, said);
-    for (const fault of [
-      "Undocumented status code",
-      "Undocumented Content-Type",
-      "Missing required response headers",
-      "Response violates schema",
-    ]) {
-      assert.ok(said.includes(fault), `${fault}\n${said}`);
-    }
-  });
-
-  test("answers what the examples say", async () => {
-    const health = document.paths["/healthz"].get.responses["200"].content["application/json"].example;
-    assert.deepEqual((await broker.call("/broker/healthz", { key: null })).json(), health);
-    const page = document.paths["/problems/{code}"].get.responses["200"].content["text/plain"].example;
-    assert.equal((await broker.call("/broker/problems/bad_path", { key: null })).text, page);
-    const {
-      type,
-      request_id: _,
-      ...problem
-    } = document.components.responses.BadRequest.content["application/problem+json"].example;
-    const { type: own, request_id: __, ...answered } = (await broker.call("/broker/api/guru/x?access_token=x")).json();
-    assert.deepEqual(answered, problem);
-    assert.equal(new URL(own).pathname, `/broker${new URL(type).pathname}`);
   });
 });
 

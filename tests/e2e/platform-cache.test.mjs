@@ -5,13 +5,12 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { assertStatus } from "./support/assertions.mjs";
-import { KEY, ORIGIN, sealingKey } from "./support/broker.mjs";
+import { ORIGIN, startBroker } from "./support/broker.mjs";
 import { call } from "./support/client.mjs";
 import { makeKey, startIssuer } from "./support/issuer.mjs";
 import { COOKIE, sessionIdOf } from "./support/person.mjs";
 import { newSecret } from "./support/receiver.mjs";
 import { closeServer, listening } from "./support/servers.mjs";
-import { startWorkerd } from "./support/workerd.mjs";
 
 const AUDIENCE = "https://broker.example.com";
 
@@ -89,8 +88,8 @@ after(async () => {
 async function start(around) {
   const tenant = { provider: "custom", grant: "static", base_url: base, rules };
   const webhook = { token_field: "token", forward_to: `${base}/hook` };
-  return startWorkerd({
-    tables: {
+  return startBroker({
+    vars: {
       ALLOWED_ORIGINS: [ORIGIN],
       CALLERS: {
         backend: { kind: "key" },
@@ -105,9 +104,7 @@ async function start(around) {
         people: { ...tenant, grant: "password", token_url: `${base}/token`, subject: "user", rules: PEOPLES },
       },
     },
-    texts: {
-      BACKEND_KEY: KEY,
-      SEALING_KEYS: sealingKey("k1"),
+    secrets: {
       ONE_BY_FIELD_TOKEN: "one",
       TWO_BY_FIELD_TOKEN: "two",
       ONE_TOKEN: "one",
@@ -198,7 +195,7 @@ describe("what the broker fetches", () => {
       assertStatus(await call(broker.url, "/api/one/plain/a.pdf", { key: issuer.token() }));
       const json = { token: "account-token-of-two", id: 1 };
       assertStatus(await call(broker.url, "/webhooks/two", { method: "POST", key: null, json }), 202);
-      const came = async () => (await fetch(`${broker.outbound}/what-came`)).json();
+      const came = async () => (await fetch(`${broker.outboundUrl}/what-came`)).json();
       const deadline = Date.now() + 10_000;
       while (!(await came()).some(({ pathname }) => pathname === "/hook")) {
         assert.ok(Date.now() < deadline, "the event was not delivered");

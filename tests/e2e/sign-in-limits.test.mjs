@@ -25,7 +25,6 @@ import {
 } from "./support/person.mjs";
 import { files, search } from "./support/search.mjs";
 import { startUpstream } from "./support/upstream.mjs";
-import { startWorkerd } from "./support/workerd.mjs";
 
 const LIMIT = 5;
 const WINDOW_SECONDS = 60;
@@ -212,9 +211,9 @@ describe("people who know their passwords", () => {
 
 describe("where the runtime tells no address", () => {
   test("people sign in, and guesses at a name are counted all the same", async () => {
-    const bare = await startWorkerd({
-      tables: { ALLOWED_ORIGINS: [ORIGIN], CALLERS: { backend: { kind: "key" } }, CONNECTIONS: upstream.vars },
-      texts: { BACKEND_KEY: KEY, SEALING_KEYS: sealingKey("k1"), ...upstream.secrets },
+    const bare = await startBroker({
+      vars: { ALLOWED_ORIGINS: [ORIGIN], CALLERS: { backend: { kind: "key" } }, CONNECTIONS: upstream.vars },
+      secrets: { BACKEND_KEY: KEY, SEALING_KEYS: sealingKey("k1"), ...upstream.secrets },
     });
     try {
       const send = (person, password) =>

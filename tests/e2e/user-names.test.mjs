@@ -88,7 +88,7 @@ before(async () => {
   const names = readFileSync(inRoot("src", "platform", "names.js"));
   runtime = await startWorkerd({
     workers: [{ name: "names", modules: { "main.js": ENTRY, "names.js": names } }],
-    errors: "shown",
+    errors: "kept",
   });
 });
 

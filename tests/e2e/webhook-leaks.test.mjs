@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { startBroker } from "./support/broker.mjs";
-import { delivered, eventually, listed, settled } from "./support/events.mjs";
+import { delivered, listed, settled } from "./support/events.mjs";
+import { until } from "./support/until.mjs";
 import { undocumented } from "./support/log-lines.mjs";
 import { newSecret, startReceiver } from "./support/receiver.mjs";
 import { files, search } from "./support/search.mjs";
@@ -194,8 +195,7 @@ describe("every path of an event through the broker", () => {
     );
     await settled(operator(), c.gone);
     const ended = async (inbox) => (await listed(operator(), inbox.id, "pending"))[0]?.outcome;
-    for (const inbox of [c.refusing, c.waiting])
-      await eventually(() => ended(inbox), `the first attempt of ${inbox.id}`);
+    for (const inbox of [c.refusing, c.waiting]) await until(() => ended(inbox), `the first attempt of ${inbox.id}`);
     for (const id of ["gone", "refusing", "waiting"]) {
       for (const state of ["failed", "pending"])
         await operate(200, `what ${state} at ${id}`, `${id}/webhooks?state=${state}`);

@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 import { assertEveryAnswer, assertProblem, assertStatus, list } from "./support/assertions.mjs";
 import { KEY, ORIGIN, startBroker } from "./support/broker.mjs";
-import { accept, ADMIN_KEY, delivered, eventually, listed, operate, sendAgain, settled } from "./support/events.mjs";
+import { accept, ADMIN_KEY, delivered, listed, operate, sendAgain, settled } from "./support/events.mjs";
+import { until } from "./support/until.mjs";
 import { startReceiver } from "./support/receiver.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 
@@ -95,7 +96,7 @@ describe("the list", () => {
     inbox.answer({ status: 503, headers: { "Retry-After": "3600" }, body: PERSONAL });
     await accept(broker, inbox, event(inbox));
     await delivered(inbox, 2);
-    const [entry] = await eventually(async () => {
+    const [entry] = await until(async () => {
       const all = await listed(broker, "shapes", "pending");
       return all[0]?.outcome && all;
     }, "the end of the first attempt");
@@ -107,7 +108,7 @@ describe("the list", () => {
 
   test("has no status where none came", async () => {
     await accept(broker, c.closed, event(c.closed));
-    const [entry] = await eventually(async () => {
+    const [entry] = await until(async () => {
       const all = await listed(broker, "closed", "pending");
       return all[0]?.outcome && all;
     }, "the end of the first attempt");

@@ -6,7 +6,8 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 import { startBroker } from "./support/broker.mjs";
-import { accept, ADMIN_KEY, delivered, eventually, listed, sendEvent, settled } from "./support/events.mjs";
+import { accept, ADMIN_KEY, delivered, listed, sendEvent, settled } from "./support/events.mjs";
+import { until } from "./support/until.mjs";
 import { startReceiver } from "./support/receiver.mjs";
 
 // A wait is shorter by a tenth at most, and the clocks of the two ends round.
@@ -66,7 +67,7 @@ after(async () => {
 /** The log lines of the attempts of `inbox`, without the times that they took, once there are `count`. */
 async function attempts(inbox, count) {
   const lines = () => broker.logs.filter(({ event, connection }) => event === "webhook" && connection === inbox.id);
-  await eventually(() => lines().length >= count, `line ${count} of ${inbox.id}`);
+  await until(() => lines().length >= count, `line ${count} of ${inbox.id}`);
   return lines().map(({ event, connection, ms, ...rest }) => {
     assert.ok(Number.isInteger(ms) && ms >= 0, `${inbox.id}: ${ms} ms`);
     return rest;
@@ -98,7 +99,7 @@ async function retried(inbox, answer, { outcome = "refused", atLeast = SECOND_AT
 async function waiting(inbox, ...answers) {
   inbox.answer(...answers);
   await accept(broker, inbox);
-  const entry = await eventually(async () => {
+  const entry = await until(async () => {
     const [one] = await listed(broker, inbox.id, "pending");
     return one?.attempts === answers.length && one.status === answers.at(-1).status && one;
   }, `the end of attempt ${answers.length} of ${inbox.id}`);
@@ -253,7 +254,7 @@ describe("Retry-After", { concurrency: true }, () => {
 describe("a receiver that answers 410", { concurrency: true }, () => {
   /** Waits until `inbox` has one failed event and nothing else, and gives its entry. */
   async function failed(inbox) {
-    const [entry, ...more] = await eventually(async () => {
+    const [entry, ...more] = await until(async () => {
       const all = await listed(broker, inbox.id, "failed");
       return all.length && all;
     }, `the failure of ${inbox.id}`);

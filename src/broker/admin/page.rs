@@ -8,6 +8,13 @@ use crate::broker::ports::Ports;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
     img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// The page's script: its modules joined into one, which `scripts/build.mjs` hands over.
+const SCRIPT: &str = match option_env!("PORTEIRO_ADMIN_SCRIPT") {
+    Some(script) => script,
+    // No browser ever loads it from a native build.
+    None => include_str!("page/page.js"),
+};
+
 impl<P: Ports> Asked<'_, '_, P> {
     /// A part of the page; the page itself has no name.
     pub(super) fn page(&self, name: &str) -> Result<Draft<P::Response>, Refused> {
@@ -21,7 +28,7 @@ impl<P: Ports> Asked<'_, '_, P> {
         }
         let (content_type, text) = match name {
             "page.css" => ("text/css; charset=utf-8", include_str!("page/page.css")),
-            "page.js" => ("text/javascript; charset=utf-8", include_str!("page/page.js")),
+            "page.js" => ("text/javascript; charset=utf-8", SCRIPT),
             _ => ("text/html; charset=utf-8", include_str!("page/index.html")),
         };
         let mut draft = Draft::text(200, content_type, String::new());

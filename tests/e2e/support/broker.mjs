@@ -2,31 +2,21 @@
 // Durable Objects on disk, which outlive it. Where `wrangler dev` is a part of what is tested,
 // that runs it.
 
-import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, statfs } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { bareWorkerd } from "./bare-workerd.mjs";
+import { builtModules, startWorkerd } from "../../../scripts/workerd.mjs";
+import { selfSigned } from "./certificate.mjs";
 import { call, KEY } from "./client.mjs";
-import { codeOf, eachLine } from "./servers.mjs";
-import { wranglerDev } from "./wrangler-dev.mjs";
+import { startWranglerDev } from "./wrangler-dev.mjs";
 
-/** @import { ChildProcess } from "node:child_process" */
-/** @import { Readable } from "node:stream" */
+/** @import { Modules } from "../../../scripts/workerd.mjs" */
 /** @import { Answer, CallOptions } from "./client.mjs" */
 
 export { KEY };
-
-const ROOT = new URL("../../../", import.meta.url);
-/** @param {string} path */
-const at = (path) => fileURLToPath(new URL(path, ROOT));
-
-const WORKER = process.env.PORTEIRO_E2E_MAIN ?? at("build/index.js");
 
 const START_LIMIT_MS = 30_000;
 
@@ -68,17 +58,17 @@ export const EVERYTHING = {
  * @property {string} [persistTo] the folder of KV and Durable Objects; a fresh one where absent
  * @property {number} [port]
  * @property {boolean} [https] serves it so, with a certificate that nobody trusts
+ * @property {Modules} [around] modules of which the first is the entry in the place of the broker's index.js
+ * @property {Modules} [outbound] modules of a worker that takes all that the broker fetches
  * @property {object} [wrangler] runs it by `wrangler dev`, whose configuration has these further members
  */
 
 /**
- * What runs a broker: a command, and the address that a line of its output tells once it listens.
+ * A broker that runs: its address, without a path, and its end, after which all that it printed is there.
  *
- * @typedef {object} Runtime
- * @property {string} command
- * @property {string[]} args
- * @property {NodeJS.ProcessEnv} [env]
- * @property {(line: string) => string | undefined} addressIn
+ * Without wrangler there are the id of the process and the address of the worker that takes what it fetches, too.
+ *
+ * @typedef {{ url: string, kill: () => Promise<void>, pid?: number, outbound?: string }} Running
  */
 
 /**
@@ -93,7 +83,7 @@ export const EVERYTHING = {
  * @param {BrokerSettings} [settings]
  */
 export async function startBroker(settings = {}) {
-  const folder = await mkdtemp(join(tmpdir(), "porteiro-e2e-"));
+  const folder = await mkdtemp(join(await stateFolder(), "porteiro-e2e-"));
   const broker = new Broker(folder, settings);
   try {
     await broker.start();
@@ -102,6 +92,16 @@ export async function startBroker(settings = {}) {
     throw error;
   }
   return broker;
+}
+
+// What survives a process need not survive the machine: where the memory has a file system with room, no write waits
+// for a disk. Linux has it, and containers often a small one.
+const IN_MEMORY = "/dev/shm";
+const ROOM_BYTES = 1024 ** 3;
+
+async function stateFolder() {
+  const { bavail, bsize } = await statfs(IN_MEMORY).catch(() => ({ bavail: 0, bsize: 0 }));
+  return bavail * bsize >= ROOM_BYTES ? IN_MEMORY : tmpdir();
 }
 
 export class Broker {
@@ -115,14 +115,14 @@ export class Broker {
   url = "";
   /** @type {Set<(line: string) => void>} */
   #waiting = new Set();
-  /** @type {{ process: ChildProcess, ended: Promise<number | null> } | undefined} */
-  #child;
+  /** @type {Running | undefined} */
+  #running;
 
   /**
    * @param {string} folder
    * @param {BrokerSettings} settings
    */
-  constructor(folder, { vars, secrets, persistTo, port, https, wrangler }) {
+  constructor(folder, { vars, secrets, persistTo, port, https, around, outbound, wrangler }) {
     this.folder = folder;
     this.persistTo = persistTo ?? join(folder, "state");
     /** @type {Vars} */
@@ -131,7 +131,19 @@ export class Broker {
     this.secrets = { BACKEND_KEY: KEY, SEALING_KEYS: sealingKey("k1"), ...secrets };
     this.port = port ?? 0;
     this.https = https ?? false;
+    this.around = around;
+    this.outbound = outbound;
     this.wrangler = wrangler;
+  }
+
+  /** The id of its process. */
+  get pid() {
+    return this.#running?.pid;
+  }
+
+  /** The address of the worker that takes what it fetches. */
+  get outboundUrl() {
+    return this.#running?.outbound;
   }
 
   /** What the Worker logged: each of its JSON lines, parsed. */
@@ -189,50 +201,18 @@ export class Broker {
   }
 
   async start() {
-    if (!existsSync(WORKER)) throw new Error(`there is no build/index.js: run "npm run build" first`);
-    await mkdir(this.persistTo, { recursive: true });
-    /** @type {Runtime} */
-    const { command, args, env, addressIn } = await (this.wrangler ? wranglerDev : bareWorkerd)(this, WORKER);
-    const child = spawn(command, args, {
-      cwd: this.folder,
-      // A group of its own, so that what it starts ends with it.
-      detached: true,
-      // The fourth is workerd's control channel.
-      stdio: ["ignore", "pipe", "pipe", "pipe"],
-      env,
-    });
-    running.add(child);
-    /** @type {Promise<number | null>} */
-    const ended = new Promise((resolve) => child.once("close", resolve));
-    ended.then(() => running.delete(child));
-    this.#child = { process: child, ended };
-
-    /** @type {NodeJS.Timeout | undefined} */
-    let timer;
-    /** @type {Promise<string>} */
-    const address = new Promise((resolve, reject) => {
-      /** @param {string} why */
-      const failed = (why) => reject(new Error(`the broker ${why}:\n${this.output.join("\n")}`));
-      timer = setTimeout(() => failed(`was not ready within ${START_LIMIT_MS} ms`), START_LIMIT_MS);
-      ended.then((code) => failed(`ended with ${code}`));
-      /** @param {string} line */
-      const take = (line) => {
-        this.output.push(line);
-        for (const look of [...this.#waiting]) look(line);
-        listens(line);
-      };
-      /** @param {string} line */
-      const listens = (line) => {
-        const address = addressIn(line);
-        if (address) resolve(address);
-      };
-      const [, stdout, stderr, control] = /** @type {Readable[]} */ (/** @type {unknown[]} */ (child.stdio));
-      eachLine(stdout, take);
-      eachLine(stderr, take);
-      eachLine(control, listens);
-    });
-    this.url = await address.finally(() => clearTimeout(timer));
-    await answers(`${this.url}${this.vars.BASE_PATH ?? ""}/healthz`);
+    /** @param {string} line */
+    const take = (line) => {
+      this.output.push(line);
+      for (const look of [...this.#waiting]) look(line);
+    };
+    try {
+      this.#running = await (this.wrangler ? startWranglerDev : startBare)(this, take);
+    } catch (error) {
+      throw new Error(`the broker did not start:\n${this.output.join("\n")}`, { cause: error });
+    }
+    this.url = this.#running.url;
+    await answers(`${this.url}${(this.vars.BASE_PATH ?? "").replace(/\/$/, "")}/healthz`);
   }
 
   /**
@@ -247,12 +227,10 @@ export class Broker {
     await this.start();
   }
 
-  /** Ends the whole process group at once, as a crash would. */
+  /** Ends its process at once, as a crash would. */
   async kill() {
-    if (!this.#child) return;
-    killGroup(this.#child.process, "SIGKILL");
-    await this.#child.ended;
-    this.#child = undefined;
+    await this.#running?.kill();
+    this.#running = undefined;
   }
 
   /** Ends the broker and deletes what it left. */
@@ -260,6 +238,34 @@ export class Broker {
     await this.kill();
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+/**
+ * @param {Broker} broker
+ * @param {(line: string) => void} take
+ * @returns {Promise<Running>}
+ */
+async function startBare({ vars, secrets, persistTo, port, https, around, outbound }, take) {
+  const certificate = https ? selfSigned("localhost") : undefined;
+  const { urls, stop, pid } = await startWorkerd({
+    workers: [
+      {
+        name: "broker",
+        modules: { ...around, ...builtModules() },
+        vars: { ...vars, ...secrets },
+        keeper: true,
+        port,
+        certificate,
+        ...(outbound && { outbound: "outbound" }),
+      },
+      ...(outbound ? [{ name: "outbound", modules: outbound }] : []),
+    ],
+    kv: { disk: join(persistTo, "kv") },
+    objects: join(persistTo, "do"),
+    onLog: take,
+    errors: "logged",
+  });
+  return { url: urls.broker, kill: stop, pid, outbound: urls.outbound };
 }
 
 /**
@@ -294,27 +300,4 @@ function answers(url) {
     sent.once("error", reject);
     sent.end();
   });
-}
-
-// --- Nothing outlives the tests -------------------------------------------
-
-/** @type {Set<import("node:child_process").ChildProcess>} */
-const running = new Set();
-
-/**
- * @param {import("node:child_process").ChildProcess} child
- * @param {NodeJS.Signals} signal
- */
-function killGroup(child, signal) {
-  if (child.pid === undefined) return;
-  try {
-    process.kill(-child.pid, signal);
-  } catch (error) {
-    if (codeOf(error) !== "ESRCH") throw error;
-  }
-}
-
-process.on("exit", () => running.forEach((child) => killGroup(child, "SIGKILL")));
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
-  process.once(signal, () => process.exit(1));
 }

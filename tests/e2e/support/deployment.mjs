@@ -34,6 +34,7 @@ const LINKED = [
   "build",
   "Cargo.toml",
   "Cargo.lock",
+  "rust-toolchain.toml",
   "package.json",
   "package-lock.json",
 ];

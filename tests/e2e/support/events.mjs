@@ -2,35 +2,15 @@
 
 import assert from "node:assert/strict";
 import { Agent } from "node:http";
-import { setTimeout as sleep } from "node:timers/promises";
 import { assertStatus } from "./assertions.mjs";
+import { PATIENCE, until } from "./until.mjs";
 
 /** @import { Broker } from "./broker.mjs" */
 /** @import { CallOptions } from "./client.mjs" */
 /** @import { Inbox } from "./receiver.mjs" */
 
-/** How long what has to come may take on a slow machine. */
-const PATIENCE = 60_000;
-
 /** The operator's key. A password of Basic may hold a colon. */
 export const ADMIN_KEY = "e2e-admin:key-0123456789abcdefghijklmnop";
-
-/**
- * What `look` gives, as soon as it is something; asked again and again.
- *
- * @template T
- * @param {() => T | Promise<T>} look
- * @param {string} what
- * @param {number} [limit] in milliseconds
- * @returns {Promise<Exclude<T, undefined | null | false | 0 | "">>}
- */
-export async function eventually(look, what, limit = PATIENCE) {
-  for (const end = Date.now() + limit; ; await sleep(30)) {
-    const found = await look();
-    if (found) return /** @type {Exclude<T, undefined | null | false | 0 | "">} */ (found);
-    if (Date.now() > end) throw new Error(`${what} did not come within ${limit} ms`);
-  }
-}
 
 /**
  * @param {Pick<Broker, "vars">} broker
@@ -74,7 +54,7 @@ export async function accept(broker, inbox, body, options) {
  * @param {number} [limit] in milliseconds
  */
 export const delivered = (inbox, count, limit) =>
-  eventually(() => inbox.deliveries.length >= count, `delivery ${count} of ${inbox.id}`, limit);
+  until(() => inbox.deliveries.length >= count, `delivery ${count} of ${inbox.id}`, limit);
 
 /**
  * Asks for `target` below the events of the connection `id`, with the operator's key.
@@ -113,11 +93,25 @@ export async function listed(broker, id, state) {
  * @param {number} [limit] in milliseconds
  */
 export const settled = (broker, inbox, limit) =>
-  eventually(
+  until(
     async () => !(await listed(broker, inbox.id, "pending")).length,
     `the end of what is pending for ${inbox.id}`,
     limit,
   );
+
+/**
+ * Waits until the first attempt at each of the `count` events of `inbox` that wait has failed: the next comes five
+ * seconds after it. Of one that is killed before its end it is not known how it ended, and the next comes after thirty.
+ *
+ * @param {Pick<Broker, "vars" | "call">} broker
+ * @param {Pick<Inbox, "id">} inbox
+ * @param {number} count
+ */
+export const triedInVain = (broker, inbox, count) =>
+  until(async () => {
+    const waiting = await listed(broker, inbox.id, "pending");
+    return waiting.length === count && waiting.every(({ outcome }) => outcome === "unreachable");
+  }, `the first attempts of ${inbox.id}`);
 
 /**
  * Sends what failed once more: one event, or all.

@@ -29,6 +29,19 @@ const { PORTEIRO_OPENAPI_EXAMPLES: EXAMPLES, PORTEIRO_OPENAPI_SEED: SEED } = pro
 export const readDocument = async () => JSON.parse(await python(["read", DOCUMENT]));
 
 /**
+ * The operations of the document, each with its path and a label such as "GET /healthz".
+ *
+ * @param {any} document
+ * @returns {any[]}
+ */
+export const operationsOf = (document) =>
+  Object.entries(document.paths).flatMap(([path, item]) =>
+    ["get", "head", "post", "put", "patch", "delete", "options"]
+      .filter((method) => item[method])
+      .map((method) => ({ path, label: `${method.toUpperCase()} ${path}`, ...item[method] })),
+  );
+
+/**
  * What is wrong with each of `answers`; null where nothing is.
  *
  * @param {Pick<Broker, "url">} broker

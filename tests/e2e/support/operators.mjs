@@ -1,11 +1,12 @@
-// A stand-in for the broker's side of the operators' page: it serves the page as it stands
-// in the source, and the interface behind it over data in memory. It is strict: whatever the
+// A stand-in for the broker's side of the operators' page: it serves the page as the build makes
+// it of the source, and the interface behind it over data in memory. It is strict: whatever the
 // page must not ask is kept as unexpected, and `verify()` fails on it.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { adminScript } from "../../../scripts/build.mjs";
 import { closeServer, listening } from "./servers.mjs";
 
 /** @import { OutgoingHttpHeaders, ServerResponse } from "node:http" */
@@ -53,11 +54,18 @@ import { closeServer, listening } from "./servers.mjs";
 
 /** @typedef {Awaited<ReturnType<typeof startOperators>>} Operators */
 
-/** @type {{ [name: string]: [file: string, type: string] }} */
-const FILES = {
-  "": ["index.html", "text/html; charset=utf-8"],
-  "page.css": ["page.css", "text/css; charset=utf-8"],
-  "page.js": ["page.js", "text/javascript; charset=utf-8"],
+/** @param {string} name */
+const source = (name) => readFileSync(new URL(`../../../src/broker/admin/page/${name}`, import.meta.url));
+
+/**
+ * The page's parts, each as it is served.
+ *
+ * @type {{ [name: string]: [content: Buffer, type: string] }}
+ */
+export const FILES = {
+  "": [source("index.html"), "text/html; charset=utf-8"],
+  "page.css": [source("page.css"), "text/css; charset=utf-8"],
+  "page.js": [Buffer.from(adminScript()), "text/javascript; charset=utf-8"],
 };
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -270,8 +278,7 @@ export async function startOperators({ entries = [], events = {}, base = "", now
     const path = url.pathname.slice(`${base}/admin/`.length);
     const file = FILES[path];
     if (file) {
-      const content = readFileSync(new URL(`../../../src/broker/admin/page/${file[0]}`, import.meta.url));
-      return send(response, 200, content, { "Content-Type": file[1], "Content-Security-Policy": POLICY });
+      return send(response, 200, file[0], { "Content-Type": file[1], "Content-Security-Policy": POLICY });
     }
     const text = `${request.method} ${path}${url.search}`;
     operators.requests.push(text);

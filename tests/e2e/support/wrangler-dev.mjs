@@ -1,43 +1,51 @@
 // The broker under `wrangler dev`, as its users run it. It takes seconds to start and puts a proxy
 // in front, so only tests of which it is a part ask for it.
 
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { compatibility } from "../../../scripts/lib.mjs";
+import { compatibility, inRoot, wrangler } from "../../../scripts/lib.mjs";
+import { codeOf, eachLine } from "./servers.mjs";
 
-/** @import { Broker, Runtime, Secrets } from "./broker.mjs" */
+/** @import { ChildProcess } from "node:child_process" */
+/** @import { Broker, Running, Secrets } from "./broker.mjs" */
 
-/** @param {string} path */
-const at = (path) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
+const WORKER = process.env.PORTEIRO_E2E_MAIN ?? inRoot("build", "index.js");
+
+const START_LIMIT_MS = 30_000;
 
 /**
+ * Starts it; `take` is given every line that wrangler or the Worker prints.
+ *
  * @param {Broker} broker
- * @param {string} worker the path of its module
- * @returns {Promise<Runtime>}
+ * @param {(line: string) => void} take
+ * @returns {Promise<Running>}
  */
-export async function wranglerDev(broker, worker) {
+export async function startWranglerDev(broker, take) {
   const { folder, persistTo, port } = broker;
-  await writeFile(join(folder, "wrangler.json"), JSON.stringify(configuration(broker, worker), undefined, 2));
+  await writeFile(join(folder, "wrangler.json"), JSON.stringify(configuration(broker), undefined, 2));
   await writeFile(join(folder, ".dev.vars"), devVars(broker.secrets));
-  return {
-    command: at("node_modules/.bin/node"),
-    args: [
-      at("node_modules/wrangler/bin/wrangler.js"),
-      "dev",
-      "--ip",
-      "127.0.0.1",
-      "--port",
-      String(port),
-      "--inspector-port",
-      "0",
-      "--persist-to",
-      persistTo,
-      "--show-interactive-dev-session=false",
-      "--log-level",
-      "log",
-    ],
+  const [command, args] = wrangler(
+    "dev",
+    "--ip",
+    "127.0.0.1",
+    "--port",
+    String(port),
+    "--inspector-port",
+    "0",
+    "--persist-to",
+    persistTo,
+    "--show-interactive-dev-session=false",
+    "--log-level",
+    "log",
+  );
+  const child = spawn(command, args, {
+    cwd: folder,
+    // A group of its own, so that workerd and esbuild end with it.
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
     env: {
       PATH: process.env.PATH,
       HOME: folder,
@@ -53,19 +61,43 @@ export async function wranglerDev(broker, worker) {
       // A trace of every request, stored on disk: slow, and of no use here.
       X_LOCAL_OBSERVABILITY: "false",
     },
-    addressIn: (line) => /Ready on (https?:\/\/127\.0\.0\.1:\d+)/.exec(line)?.[1],
+  });
+  running.add(child);
+  const closed = once(child, "close").then(() => running.delete(child));
+  const kill = async () => {
+    killGroup(child);
+    await closed;
   };
+  /** @type {NodeJS.Timeout | undefined} */
+  let timer;
+  /** @type {Promise<string>} */
+  const ready = new Promise((resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`wrangler was not ready within ${START_LIMIT_MS} ms`)), START_LIMIT_MS);
+    closed.then(() => reject(new Error("wrangler ended while it started")));
+    for (const stream of [child.stdout, child.stderr]) {
+      eachLine(stream, (line) => {
+        take(line);
+        const address = /Ready on (https?:\/\/127\.0\.0\.1:\d+)/.exec(line)?.[1];
+        if (address) resolve(address);
+      });
+    }
+  });
+  try {
+    return { url: await ready, kill };
+  } catch (error) {
+    await kill();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
-/**
- * @param {Broker} broker
- * @param {string} worker
- */
-function configuration({ vars, https, wrangler }, worker) {
+/** @param {Broker} broker */
+function configuration({ vars, https, wrangler }) {
   const { date, flags } = compatibility();
   return {
     name: "porteiro",
-    main: worker,
+    main: WORKER,
     compatibility_date: date,
     compatibility_flags: flags,
     kv_namespaces: [{ binding: "TOKENS", id: "tokens" }],
@@ -94,3 +126,20 @@ function devVars(secrets) {
     })
     .join("");
 }
+
+// --- Nothing outlives the tests -------------------------------------------
+
+/** @type {Set<ChildProcess>} */
+const running = new Set();
+
+/** @param {ChildProcess} child */
+function killGroup(child) {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, "SIGKILL");
+  } catch (error) {
+    if (codeOf(error) !== "ESRCH") throw error;
+  }
+}
+
+process.once("exit", () => running.forEach(killGroup));

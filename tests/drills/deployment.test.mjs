@@ -9,10 +9,10 @@ import { fileURLToPath } from "node:url";
 import { healthAddress } from "../../scripts/health.mjs";
 import { wrangler } from "../../scripts/lib.mjs";
 import { problemOf } from "../../scripts/secrets.mjs";
-import { startBroker } from "./support/broker.mjs";
-import { Cloudflare } from "./support/cloudflare.mjs";
-import { Hosts, Project } from "./support/deployment.mjs";
-import { files, search } from "./support/search.mjs";
+import { startBroker } from "../e2e/support/broker.mjs";
+import { Cloudflare } from "../e2e/support/cloudflare.mjs";
+import { Hosts, Project } from "../e2e/support/deployment.mjs";
+import { files, search } from "../e2e/support/search.mjs";
 
 const at = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
@@ -425,7 +425,7 @@ describe("what a deployment relies on", () => {
     const jobs = text.split(/^ {2}(?=\w+:$)/m).slice(1);
     assert.deepEqual(jobs.map((job) => job.split(":")[0]).slice(-3), ["check", "staging", "production"]);
     const runs = [...text.matchAll(/^ +- run: (.+)$/gm)].map(([, run]) => run);
-    assert.equal(runs.length, 4);
+    assert.equal(runs.length, 6);
     for (const run of runs) assert.ok(scripts[run.match(/^npm run (\S+)/)?.[1]], run);
     const [check] = jobs.filter((job) => job.startsWith("check:"));
     assert.doesNotMatch(check, /secrets\./);

@@ -3,8 +3,6 @@
 //
 // https://developers.cloudflare.com/kv/platform/limits/
 
-import { DurableObject } from "cloudflare:workers";
-
 const KEY_BYTES = 512;
 const VALUE_BYTES = 25 * 1024 * 1024;
 const METADATA_BYTES = 1024;
@@ -20,18 +18,16 @@ const seconds = (text) => (/^\d+$/.test(text) ? Number(text) : NaN);
 /**
  * A record.
  *
- * @typedef {object} Row
- * @property {ArrayBuffer} value
- * @property {number | null} expiration
- * @property {string | null} metadata
+ * @typedef {{ value: ArrayBuffer, expiration: number | null, metadata: string | null }} Row
  */
 
-/** One namespace. */
-export class Namespace extends DurableObject {
-  /** @param {DurableObjectState} state @param {unknown} env */
-  constructor(state, env) {
-    super(state, env);
-    this.sql = state.storage.sql;
+/** @typedef {{ exec: (statement: string, ...values: unknown[]) => { toArray: () => any[] } }} Sql */
+
+/** One namespace: a Durable Object. */
+export class Namespace {
+  /** @param {{ storage: { sql: Sql } }} state */
+  constructor({ storage }) {
+    this.sql = storage.sql;
     this.sql.exec(
       "CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, value BLOB NOT NULL, expiration INTEGER, metadata TEXT)",
     );
@@ -59,8 +55,8 @@ export class Namespace extends DurableObject {
   /** @param {string} key @param {string | null} cache */
   #get(key, cache) {
     if (cache !== null && !(seconds(cache) >= SHORTEST_CACHE_SECONDS)) return refusal(400, "cache_ttl is too short");
-    const rows = this.sql.exec("SELECT value, expiration, metadata FROM records WHERE key = ?", key).toArray();
-    const [row] = /** @type {Row[]} */ (/** @type {unknown} */ (rows));
+    /** @type {Row[]} */
+    const [row] = this.sql.exec("SELECT value, expiration, metadata FROM records WHERE key = ?", key).toArray();
     if (!row || (row.expiration !== null && row.expiration <= Date.now() / 1000)) return refusal(404, "no record");
     const headers = new Headers();
     if (row.expiration !== null) headers.set("CF-Expiration", String(row.expiration));
@@ -82,6 +78,6 @@ export class Namespace extends DurableObject {
 }
 
 export default {
-  /** @param {Request} request @param {{ NAMESPACE: DurableObjectNamespace }} env */
+  /** @param {Request} request @param {{ NAMESPACE: any }} env */
   fetch: (request, { NAMESPACE }) => NAMESPACE.get(NAMESPACE.idFromName("tokens")).fetch(request),
 };

@@ -10,14 +10,15 @@ import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Webhook } from "standardwebhooks";
 import { closeServer, listen } from "../../sandbox/provider.mjs";
-import { assertProblem, assertStatus } from "./support/assertions.mjs";
-import { EVERYTHING, sealingKey, startBroker } from "./support/broker.mjs";
-import { call, keepAlive, KEY } from "./support/client.mjs";
-import { ADMIN_KEY, eventually } from "./support/events.mjs";
-import { startFront } from "./support/front.mjs";
-import { Person } from "./support/person.mjs";
-import { newSecret } from "./support/receiver.mjs";
-import { startUpstream } from "./support/upstream.mjs";
+import { assertProblem, assertStatus } from "../e2e/support/assertions.mjs";
+import { EVERYTHING, sealingKey, startBroker } from "../e2e/support/broker.mjs";
+import { call, keepAlive, KEY } from "../e2e/support/client.mjs";
+import { ADMIN_KEY } from "../e2e/support/events.mjs";
+import { until } from "../e2e/support/until.mjs";
+import { startFront } from "../e2e/support/front.mjs";
+import { Person } from "../e2e/support/person.mjs";
+import { newSecret } from "../e2e/support/receiver.mjs";
+import { startUpstream } from "../e2e/support/upstream.mjs";
 
 // Calls under way at once, of each kind.
 const CALLERS = 8;
@@ -121,7 +122,7 @@ class Load {
     const enough = { operator: 3, events: 6 };
     const passed = () =>
       Object.entries(this.counts).every(([name, count]) => count - before[name] >= (enough[name] ?? ENOUGH / 4));
-    await eventually(passed, "the answers to the calls");
+    await until(passed, "the answers to the calls");
     assert.deepEqual(this.failures, {});
   }
 
@@ -327,5 +328,5 @@ const numbers = (lines, member) => [...new Set(lines.map((line) => line[member])
 /** Resolves when all that was sent by now is delivered. */
 function noneWaits() {
   const all = [...sent];
-  return eventually(() => all.every((id) => receiver.got.has(id)), "the delivery of every event");
+  return until(() => all.every((id) => receiver.got.has(id)), "the delivery of every event");
 }

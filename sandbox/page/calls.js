@@ -1,0 +1,85 @@
+// Calls to the broker, and what a browser is given of the answers.
+
+/**
+ * @typedef {{ method?: string, path: string, json?: unknown }} Request
+ * @typedef {object} Answered
+ * @property {undefined} [failed]
+ * @property {number} status
+ * @property {[string, string][]} headers
+ * @property {(name: string) => string | null} header
+ * @property {string} text
+ * @property {any} body the text as JSON: whatever the API answered
+ * @property {number} duration in milliseconds
+ * @typedef {{ failed: true, status?: undefined }} Failed nobody answered
+ * @typedef {Answered | Failed} Result
+ */
+
+export const BROKER = location.port === "8787" ? location.origin : "http://localhost:8787";
+
+const SANDBOX_PREFIXES = /\b(?:gu_ut|gu_at|hs_at|hs_rt|v8_at|v8_rt)_/;
+const TOKEN_SHAPES = [
+  SANDBOX_PREFIXES,
+  /bearer\s+[\w.~+/|=-]{8,}/i,
+  /\beyJ[\w-]{8,}\.[\w-]{8,}/,
+  /"(?:access|refresh|id)_token"/,
+];
+
+/** @param {Request} request @returns {Promise<Result>} */
+export async function call({ method = "GET", path, json }) {
+  const started = performance.now();
+  /** @type {RequestInit} */
+  const init = { method };
+  if (json !== undefined) {
+    init.headers = { "Content-Type": "application/json" };
+    init.body = JSON.stringify(json);
+  }
+  try {
+    const response = await fetch(BROKER + path, init);
+    const text = await response.text();
+    return {
+      status: response.status,
+      headers: [...response.headers],
+      header: (name) => response.headers.get(name),
+      text,
+      body: parse(text),
+      duration: performance.now() - started,
+    };
+  } catch {
+    return { failed: true };
+  }
+}
+
+/** JSON, or undefined. @param {string} text @returns {any} */
+export function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The parameters of each metric of the field Server-Timing. @param {string | null} value */
+export function serverTiming(value) {
+  /** @type {Record<string, Record<string, string>>} */
+  const entries = {};
+  for (const part of (value ?? "").match(/(?:"(?:[^"\\]|\\.)*"|[^,"])+/g) ?? []) {
+    const [name, ...parameters] = (part.match(/(?:"(?:[^"\\]|\\.)*"|[^;"])+/g) ?? []).map((p) => p.trim());
+    entries[name] = Object.fromEntries(
+      parameters.map((parameter) => {
+        const [key, ...rest] = parameter.split("=");
+        return [key.trim().toLowerCase(), rest.join("=").trim().replace(/^"|"$/g, "")];
+      }),
+    );
+  }
+  return entries;
+}
+
+/** All that script can read of an answer. @param {Answered} answer */
+export const receivedText = ({ headers, text }) =>
+  [...headers.map(([name, value]) => `${name}: ${value}`), "", text].join("\n");
+
+/** Whether there is something in it that looks like a token. @param {string} text */
+export const holdsToken = (text) => TOKEN_SHAPES.some((shape) => shape.test(text));
+
+/** @param {Result} result @returns {result is Answered} */
+export const isSuccess = (result) => !result.failed && result.status >= 200 && result.status < 300;

@@ -1,0 +1,185 @@
+// What is shown of an answer.
+
+/** @import { Answered, Failed, Result } from "./calls.js" */
+
+import { BROKER, holdsToken, isSuccess, receivedText, serverTiming } from "./calls.js";
+import { chip, el } from "./dom.js";
+
+/**
+ * @typedef {[main: string, detail: string, value: string, state: string, kind?: string]} Row
+ * @typedef {{ heads: string[], rows: Row[], note: (shown: number) => string, lang?: string }} Table
+ */
+
+const ROWS_SHOWN = 5;
+const BODY_SHOWN = 1200;
+
+const count = new Intl.NumberFormat("en");
+/** @param {string | number} value */
+export const ms = (value) =>
+  `${Number(value) < 10 && Number(value) % 1 ? Number(value).toFixed(1) : Math.round(Number(value))} ms`;
+
+/** How it went, and how it went before. @param {Result} result @param {string[]} previous */
+export function outcomeView(result, previous) {
+  if (result.failed) return [chip("no answer", "bad status")];
+  const timing = serverTiming(result.header("server-timing"));
+  const kind = result.status < 300 ? "good" : result.status < 400 ? "warn" : "bad";
+  const chips = [chip(String(result.status), `${kind} status`), chip(`${ms(result.duration)} in total`)];
+  if (timing.token) {
+    const { desc, dur } = timing.token;
+    const known = ["memory", "kv", "keeper", "grant", "static"].includes(desc);
+    chips.push(chip(`token: ${desc ?? "?"}${dur ? ` ${ms(dur)}` : ""}`, known ? `source-${desc}` : ""));
+  }
+  if (timing.upstream?.dur) chips.push(chip(`upstream ${ms(timing.upstream.dur)}`));
+  const id = result.header("x-request-id");
+  if (id) chips.push(el("p", { class: "meta" }, "X-Request-Id ", el("code", {}, id)));
+  if (previous.length) {
+    const earlier = previous.map((text, i) => [i ? " · " : "", el("span", { class: "whole" }, text)]);
+    chips.push(el("p", { class: "meta" }, "Before: ", earlier.flat()));
+  }
+  return chips;
+}
+
+/** @param {Failed | Pick<Answered, "failed" | "status" | "header" | "body">} result */
+export function problemView(result) {
+  if (result.failed) {
+    return el(
+      "div",
+      { class: "problem" },
+      el("strong", {}, "The broker did not answer"),
+      el("p", {}, "Is it running at ", el("code", {}, BROKER), ", and is this origin one of its ALLOWED_ORIGINS?"),
+    );
+  }
+  const problem = result.header("content-type")?.startsWith("application/problem+json") ? result.body : undefined;
+  if (!problem) {
+    return el(
+      "div",
+      { class: "problem" },
+      el("strong", {}, `The provider answered ${result.status}`),
+      el("p", {}, "Every status but 401 is the provider's own and passes through."),
+    );
+  }
+  return el(
+    "div",
+    { class: "problem" },
+    el("strong", {}, problem.title ?? "Refused"),
+    el("p", {}, el("code", {}, `${problem.status} ${problem.code}`), problem.cause ? ` (${problem.cause})` : ""),
+    problem.detail ? el("p", {}, problem.detail) : undefined,
+    problem.request_id ? el("p", {}, "request ", el("code", {}, problem.request_id)) : undefined,
+  );
+}
+
+/** @param {Table} table */
+export function tableView({ heads, rows, note, lang }) {
+  return [
+    el(
+      "table",
+      {},
+      el(
+        "thead",
+        {},
+        el(
+          "tr",
+          {},
+          heads.map((head) => el("th", { scope: "col" }, head)),
+        ),
+      ),
+      el(
+        "tbody",
+        { lang },
+        rows
+          .slice(0, ROWS_SHOWN)
+          .map(([main, detail, value, state, kind]) =>
+            el(
+              "tr",
+              {},
+              el("td", {}, main, el("small", {}, detail)),
+              el("td", {}, value, el("small", { class: kind }, state)),
+            ),
+          ),
+      ),
+    ),
+    el("p", { class: "more" }, note(Math.min(rows.length, ROWS_SHOWN))),
+  ];
+}
+
+/**
+ * What `view` makes of the body of an answer that is a success.
+ * @param {Result} result
+ * @param {(body: any) => Node[]} view where the body is something else than it knows, it throws
+ */
+export function shown(result, view) {
+  if (!isSuccess(result)) return [problemView(result)];
+  try {
+    return view(result.body);
+  } catch {
+    return [
+      el(
+        "p",
+        { class: "notice" },
+        "The answer is not one that this page can show as a table. It is below, as it came.",
+      ),
+    ];
+  }
+}
+
+/** Whether the browser received a token. @param {Answered} result */
+export function verdictView(result) {
+  const text = receivedText(result);
+  return holdsToken(text)
+    ? el(
+        "p",
+        { class: "verdict alarm", role: "alert" },
+        el("span", {}, "Something that looks like a token reached the browser"),
+      )
+    : el(
+        "p",
+        { class: "verdict" },
+        el(
+          "span",
+          {},
+          "No token in what the browser received",
+          el("small", {}, `${count.format(text.length)} characters of headers and body searched`),
+        ),
+      );
+}
+
+/** @param {Answered} result @param {boolean} open */
+export function receivedView(result, open) {
+  const pretty = result.body === undefined ? result.text : JSON.stringify(result.body, null, 2);
+  const body = el("pre", { tabindex: "0", "aria-label": "Response body" });
+  const cut = pretty.length > BODY_SHOWN;
+  body.textContent = cut ? `${pretty.slice(0, BODY_SHOWN)}\n…` : pretty || "(empty)";
+  const all = cut
+    ? el(
+        "button",
+        {
+          type: "button",
+          class: "plain",
+          onclick: () => {
+            body.textContent = pretty;
+            body.focus();
+            all?.remove();
+          },
+        },
+        `Show all ${count.format(pretty.length)} characters`,
+      )
+    : undefined;
+  return el(
+    "details",
+    { open },
+    el("summary", {}, "What the browser received"),
+    el(
+      "div",
+      { class: "received" },
+      el("h4", {}, `Response headers that script can read (${result.headers.length})`),
+      el(
+        "dl",
+        { class: "headers" },
+        result.headers.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))),
+      ),
+      el("h4", {}, "Body"),
+      body,
+      all,
+    ),
+  );
+}

@@ -1,0 +1,118 @@
+// The secrets for development: read as wrangler reads them, made where they are missing.
+import { randomBytes } from "node:crypto";
+import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { Failure, root, say } from "./lib.mjs";
+
+/** @typedef {Record<string, string>} Vars */
+/** @typedef {Record<string, () => string>} Makers how each secret is made */
+
+/** @param {number} [bytes] */
+const random = (bytes = 24) => randomBytes(bytes).toString("base64url");
+
+/** What every broker needs. @type {Makers} */
+const BROKER = {
+  SEALING_KEYS: () => `dev:${randomBytes(32).toString("base64")}`,
+  ADMIN_KEY: () => random(),
+};
+
+/** The accounts at the sandbox's providers. @type {Makers} */
+const SANDBOX = {
+  GURU_TOKEN: () => random(),
+  GURU_ACCOUNT_TOKEN: () => random(30),
+  GURU_WEBHOOK_SECRET: () => `whsec_${randomBytes(32).toString("base64")}`,
+  HUBSOFT_CLIENT_ID: () => `client-${random(6)}`,
+  HUBSOFT_CLIENT_SECRET: () => random(),
+  HUBSOFT_USERNAME: () => `broker-${random(6)}@example.com`.toLowerCase(),
+  HUBSOFT_PASSWORD: () => random(),
+  HUBSOFT_PEOPLE_CLIENT_ID: () => `client-${random(6)}`,
+  HUBSOFT_PEOPLE_CLIENT_SECRET: () => random(),
+  V8_CLIENT_ID: () => `client-${random(6)}`,
+  V8_USERNAME: () => `broker-${random(6)}@example.com`.toLowerCase(),
+  V8_PASSWORD: () => random(),
+  V8_AUDIENCE: () => `https://audience-${random(6)}.example.com`.toLowerCase(),
+};
+
+const HEAD = "# Secrets for development on this machine only, made at random. Never deployed.\n";
+const SANDBOX_HEAD =
+  "# Secrets of the sandbox, made at random by `npm start`, and the broker's own from ../.dev.vars.\n";
+
+/**
+ * The variables in the text of a `.dev.vars`. wrangler reads the file by this package, at this version.
+ * @param {string} text
+ * @returns {Promise<Vars>}
+ */
+export async function parseVars(text) {
+  // Not at the top: the Node modules are there only once they are set up.
+  const { default: dotenv } = await import("dotenv");
+  return dotenv.parse(text);
+}
+
+/**
+ * The variables in a `.dev.vars`, none where it is not there.
+ * @param {string} file
+ */
+export const readVars = (file) => parseVars(textOf(file));
+
+/** Whether the broker's secrets for development are there. */
+export const hasDevVars = (folder = root) => !missingIn(textOf(path.join(folder, ".dev.vars")), BROKER).length;
+
+/** Makes the broker's secrets for development that are not there. Nothing that is there changes. */
+export async function makeDevVars(folder = root) {
+  const file = path.join(folder, ".dev.vars");
+  const text = textOf(file);
+  const names = missingIn(text, BROKER);
+  if (!names.length) return;
+  const made = Object.fromEntries(names.map((name) => [name, BROKER[name]()]));
+  const start = text === "" ? HEAD : text.endsWith("\n") ? text : `${text}\n`;
+  writeFileSync(file, start + linesOf(made), { mode: 0o600 });
+  say(`\n==> .dev.vars: made ${names.join(" and ")} for development`);
+}
+
+/**
+ * Makes the file from which `npm start` has its secrets, beside the sandbox's configuration, and gives
+ * what is in it: the sandbox's own, which stay, and the broker's of `.dev.vars`.
+ */
+export async function makeSandboxVars(folder = root) {
+  const file = path.join(folder, "sandbox", ".dev.vars");
+  const there = await readVars(file);
+  const own = await readVars(path.join(folder, ".dev.vars"));
+  const vars = Object.fromEntries([
+    ...Object.keys(SANDBOX).map((name) => [name, there[name] || SANDBOX[name]()]),
+    ...Object.keys(BROKER)
+      .filter((name) => name in own)
+      .map((name) => [name, own[name]]),
+  ]);
+  const text = SANDBOX_HEAD + linesOf(vars);
+  const read = await parseVars(text);
+  const wrong = Object.keys(vars).filter((name) => read[name] !== vars[name]);
+  if (wrong.length) throw new Failure(`${wrong.join(", ")} in .dev.vars: no value can hold all three sorts of quotes.`);
+  writeFileSync(file, text, { mode: 0o600 });
+  chmodSync(file, 0o600);
+  return vars;
+}
+
+/** @param {string} file */
+const textOf = (file) => (existsSync(file) ? readFileSync(file, "utf8") : "");
+
+/**
+ * The names in `makers` that stand at the beginning of no line, in whatever form: a line that wrangler
+ * does not read is for the person to mend, and is not to be followed by another value.
+ * @param {string} text
+ * @param {Makers} makers
+ */
+const missingIn = (text, makers) =>
+  Object.keys(makers).filter((name) => !new RegExp(`^[^\\S\\n]*(?:export\\s+)?${name}(?![\\w.-])`, "m").test(text));
+
+/**
+ * @param {Vars} vars
+ * @returns {string}
+ */
+const linesOf = (vars) =>
+  Object.entries(vars)
+    .map(([name, value]) => {
+      // No quote can be escaped: what matters is one that does not occur. In " a \n would be a line's end.
+      const quote = ["'", '"', "`"].find((it) => !value.includes(it) && !(it === '"' && value.includes("\\")));
+      return `${name}=${quote ?? '"'}${value}${quote ?? '"'}\n`;
+    })
+    .join("");

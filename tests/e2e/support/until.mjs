@@ -1,0 +1,23 @@
+// Waiting for a condition: the only way in which a test of tests/e2e/ waits.
+
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** How long what has to come may take on a slow machine. */
+export const PATIENCE = 60_000;
+
+/**
+ * What `look` gives, as soon as it is something; asked again and again.
+ *
+ * @template T
+ * @param {() => T | Promise<T>} look
+ * @param {string} what
+ * @param {number} [limit] in milliseconds
+ * @returns {Promise<Exclude<T, undefined | null | false | 0 | "">>}
+ */
+export async function until(look, what, limit = PATIENCE) {
+  for (const end = Date.now() + limit; ; await sleep(10)) {
+    const found = await look();
+    if (found) return /** @type {Exclude<T, undefined | null | false | 0 | "">} */ (found);
+    if (Date.now() > end) throw new Error(`${what} did not come within ${limit} ms`);
+  }
+}
