@@ -118,9 +118,15 @@ impl From<Code> for Refused {
 
 impl From<BodyFailure> for Refused {
     fn from(failure: BodyFailure) -> Self {
-        // Who was crowded out comes again when others have ended.
-        let retry_after = (failure == BodyFailure::Crowded).then_some(CROWDED_SECONDS);
-        Self { retry_after, ..Self::from(Code::from(failure)) }
+        match failure {
+            BodyFailure::TooLarge => Code::BodyTooLarge.into(),
+            BodyFailure::Gone => Code::BadRequest.into(),
+            BodyFailure::Late => Code::RequestTimeout.into(),
+            // Others end meanwhile.
+            BodyFailure::Crowded => {
+                Self { retry_after: Some(CROWDED_SECONDS), ..Self::from(Code::RateLimited) }
+            }
+        }
     }
 }
 

@@ -3,8 +3,6 @@
 
 use serde::Serialize;
 
-use super::ports::BodyFailure;
-
 /// A public error code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Code {
@@ -60,17 +58,6 @@ pub enum Code {
     TokenEndpointTimeout,
     /// The upstream took too long.
     UpstreamTimeout,
-}
-
-impl From<BodyFailure> for Code {
-    fn from(failure: BodyFailure) -> Self {
-        match failure {
-            BodyFailure::TooLarge => Self::BodyTooLarge,
-            BodyFailure::Gone => Self::BadRequest,
-            BodyFailure::Late => Self::RequestTimeout,
-            BodyFailure::Crowded => Self::RateLimited,
-        }
-    }
 }
 
 impl Code {

@@ -284,13 +284,9 @@ impl Upstream for CallPorts {
 
 impl Inbound for CallPorts {
     async fn body(&self, max_bytes: usize, sender: Sender) -> Result<Zeroizing<Vec<u8>>, BodyFailure> {
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-        let read = self.call.read(max_bytes as f64, sender == Sender::Proven);
-        let body = JsFuture::from(read).await.map_err(|reason| match reason.as_string().as_deref() {
-            Some("late") => BodyFailure::Late,
-            Some("crowded") => BodyFailure::Crowded,
-            _ => BodyFailure::Gone,
-        })?;
+        let max_bytes = u32::try_from(max_bytes).unwrap_or(u32::MAX);
+        let read = self.call.read(max_bytes, sender == Sender::Proven);
+        let body = JsFuture::from(read).await.map_err(|reason| glue::body_failure(&reason))?;
         if body.is_null() {
             return Err(BodyFailure::TooLarge);
         }

@@ -4,6 +4,17 @@ use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use worker::Env;
 
+use crate::broker::ports::BodyFailure;
+
+/// Why [`Call::read`] gave no body, by what it rejected with.
+pub fn body_failure(reason: &JsValue) -> BodyFailure {
+    match reason.as_string().as_deref() {
+        Some("late") => BodyFailure::Late,
+        Some("crowded") => BodyFailure::Crowded,
+        _ => BodyFailure::Gone,
+    }
+}
+
 #[wasm_bindgen(module = "/src/platform/glue.js")]
 extern "C" {
     pub fn variables(env: &Env) -> String;
@@ -57,7 +68,7 @@ extern "C" {
     /// Resolves to a [`Uint8Array`], or null where the body is too large. May reject with a
     /// string, the reason.
     #[wasm_bindgen(method)]
-    pub fn read(this: &Call, max_bytes: f64, is_proven: bool) -> Promise;
+    pub fn read(this: &Call, max_bytes: u32, is_proven: bool) -> Promise;
 
     #[wasm_bindgen(method)]
     pub fn folded(this: &Call, name: &str) -> String;
