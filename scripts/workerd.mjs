@@ -33,6 +33,7 @@ const KEPT_CHARACTERS = 4_000;
  * @property {boolean} [keeper] whether it has a class `Keeper`, and so KEEPER and TOKENS
  * @property {number} [port] default: one that is free
  * @property {{ key: string, cert: string }} [certificate] in PEM: it is served by https with it
+ * @property {string} [outbound] the name of the worker that takes what it fetches; the internet where absent
  */
 
 /**
@@ -221,7 +222,8 @@ function records(kv) {
  * @param {Worker} worker
  * @param {string} objects
  */
-function services({ name, modules, vars = {}, keeper = false }, objects) {
+function services({ name, modules, vars = {}, keeper = false, outbound = "internet" }, objects) {
+  const common = `${compatible}, globalOutbound = ${quote(outbound)}`;
   const embedded = Object.keys(modules).map(
     (module, number) =>
       `(name = "${module}", ${module.endsWith(".wasm") ? "wasm" : "esModule"} = embed "${name}-${number}")`,
@@ -233,13 +235,13 @@ function services({ name, modules, vars = {}, keeper = false }, objects) {
       return `(name = ${quote(key)}, ${said})`;
     });
   if (!keeper) {
-    return `(name = "${name}", worker = (modules = [${embedded}], bindings = [${bindings}], ${compatible})),`;
+    return `(name = "${name}", worker = (modules = [${embedded}], bindings = [${bindings}], ${common})),`;
   }
   bindings.push(`(name = "TOKENS", kvNamespace = "kv")`, `(name = "KEEPER", durableObjectNamespace = "Keeper")`);
   // On disk: objects in memory forget what they stored when they are evicted.
   return `(name = "${name}-objects", disk = (path = ${quote(objectsOf(name, objects))}, writable = true)),
     (name = "${name}", worker = (
-      modules = [${embedded}], bindings = [${bindings}], ${compatible},
+      modules = [${embedded}], bindings = [${bindings}], ${common},
       durableObjectNamespaces = [(className = "Keeper", uniqueKey = "keeper", enableSql = true)],
       durableObjectStorage = (localDisk = "${name}-objects"),
     )),`;

@@ -16,6 +16,7 @@ mod jwt;
 pub mod keeper;
 mod log;
 mod memory;
+mod network;
 mod person;
 pub mod ports;
 mod problem;

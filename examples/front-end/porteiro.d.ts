@@ -19,6 +19,7 @@ export type ProblemCode =
   | "operation_not_allowed"
   | "origin_not_allowed"
   | "rate_limited"
+  | "request_timeout"
   | "token_endpoint_timeout"
   | "token_endpoint_unreachable"
   | "token_response_invalid"

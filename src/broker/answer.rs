@@ -7,6 +7,9 @@ use super::ports::BodyFailure;
 use crate::http::RequestHead;
 use crate::secret::Secret;
 
+/// When to send a body again that others crowded out.
+const CROWDED_SECONDS: u64 = 5;
+
 /// The header fields of every answer.
 pub const COMMON_FIELDS: [(&str, &str); 6] = [
     ("cache-control", "no-store"),
@@ -110,18 +113,23 @@ pub(super) struct Refused {
     pub is_operators: bool,
 }
 
-impl From<BodyFailure> for Code {
-    fn from(failure: BodyFailure) -> Self {
-        match failure {
-            BodyFailure::TooLarge => Self::BodyTooLarge,
-            BodyFailure::Gone => Self::BadRequest,
-        }
-    }
-}
-
 impl From<Code> for Refused {
     fn from(code: Code) -> Self {
         Self { code, cause: None, retry_after: None, wrong_credential: false, allow: "", is_operators: false }
+    }
+}
+
+impl From<BodyFailure> for Refused {
+    fn from(failure: BodyFailure) -> Self {
+        match failure {
+            BodyFailure::TooLarge => Code::BodyTooLarge.into(),
+            BodyFailure::Gone => Code::BadRequest.into(),
+            BodyFailure::Late => Code::RequestTimeout.into(),
+            // Others end meanwhile.
+            BodyFailure::Crowded => {
+                Self { retry_after: Some(CROWDED_SECONDS), ..Self::from(Code::RateLimited) }
+            }
+        }
     }
 }
 

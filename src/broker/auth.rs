@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 use zeroize::Zeroize as _;
 
 use super::answer::{Draft, Refused};
-use super::caller::network;
 use super::cors::Cors;
 use super::log::{self, CallLine};
-use super::ports::{KeeperUnreachable, Ports};
+use super::network::Network;
+use super::ports::{KeeperUnreachable, Ports, Sender};
 use super::refusals::{RefusalsAsk, RefusalsReply};
-use super::session::{self, Credentials, SessionAsk, SessionId, SessionReply, SignIn, clear_cookie};
+use super::session::{
+    self, Account, Credentials, Devices, SessionAsk, SessionId, SessionReply, SignIn, clear_cookie,
+};
 use super::{Broker, Code};
 use crate::config::{Connection, SessionPolicy};
 use crate::http::RequestHead;
@@ -23,6 +25,10 @@ use crate::token::{Nonce, SealingKeys};
 
 /// The largest body of a sign-in, in bytes.
 const MAX_BODY_BYTES: usize = 16 * 1024;
+
+/// The longest user name, in characters: an e-mail address has 254 at most. What
+/// a name costs before anybody is asked has a bound by it.
+const MAX_NAME_CHARS: usize = 256;
 
 /// How long a sign-in waits for others of the same name or address to end.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
@@ -47,7 +53,10 @@ pub(super) async fn sign_in<'a, P: Ports>(
     let policy = config.session.filter(|_| connection.grant.is_for_people()).ok_or(Code::NotFound)?;
     let keys = config.sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
     let credentials = read_credentials(&**ports, head).await?;
-    let turns = Turns::take(ports, keys, connection, &credentials.username, head).await?;
+    let name = Secret::new(ports.folded(credentials.username.expose()));
+    let account = Account { keys, connection: id, name: &name };
+    let devices = Devices::read(&head.headers);
+    let turns = Turns::take(ports, &account, devices.entry(&account), head).await?;
     let request = Request { ports: &**ports, keys, connection, credentials };
     let answered = request.send(SessionId::read(&head.headers)).await;
     turns.give_back(ports, &answered);
@@ -58,6 +67,7 @@ pub(super) async fn sign_in<'a, P: Ports>(
     let mut draft = Draft::text(200, "application/json", body.to_string());
     draft.fields.push("set-cookie", &session.set_cookie(&policy));
     clear_stray(head, &policy, &mut draft);
+    draft.fields.push("set-cookie", &devices.remember(&account, ports.bytes(), &policy));
     Ok(draft)
 }
 
@@ -133,7 +143,7 @@ async fn read_credentials<P: Ports>(ports: &P, head: &RequestHead<'_>) -> Result
     if !media_type.eq_ignore_ascii_case("application/json") {
         return Err(Code::BadRequest.into());
     }
-    let body = ports.body(MAX_BODY_BYTES).await.map_err(Code::from)?;
+    let body = ports.body(MAX_BODY_BYTES, Sender::Unproven).await?;
     let mut members = json::parse(json::without_mark(&body)).map_err(|_| Code::BadRequest)?;
     let mut take = |name| match members.get_mut(name).map(Value::take) {
         Some(Value::String(text)) if !text.is_empty() => Ok(Secret::new(text)),
@@ -144,7 +154,13 @@ async fn read_credentials<P: Ports>(ports: &P, head: &RequestHead<'_>) -> Result
         _ => Err(Code::BadRequest),
     };
     let (username, password) = (take("username"), take("password"));
-    Ok(Credentials { username: username?, password: password? })
+    let credentials = Credentials { username: username?, password: password? };
+    let name = credentials.username.expose();
+    // Some servers take a name to end where such a character is.
+    if name.chars().nth(MAX_NAME_CHARS).is_some() || name.contains('\0') {
+        return Err(Code::BadRequest.into());
+    }
+    Ok(credentials)
 }
 
 /// One sign-in on its way.
@@ -202,37 +218,61 @@ impl<P: Ports> Request<'_, P> {
 }
 
 /// The turns of one sign-in at the counters of refusals.
-struct Turns {
-    name: (String, u64),
-    address: (String, u64),
+#[derive(Default)]
+struct Turns(Vec<Turn>);
+
+struct Turn {
+    counter: String,
+    attempt: u64,
+    /// Whether it counts what the provider may have counted against the account,
+    /// whatever the broker saw.
+    is_accounts: bool,
 }
 
 impl Turns {
-    /// Takes a turn for the user name and one for the address.
+    /// Takes a turn for the network and one for the user name; where the browser
+    /// is known for that name, by its entry `device`, one for the browser instead.
     ///
     /// # Errors
     /// `rate_limited` where there were too many refusals.
     async fn take<P: Ports>(
         ports: &Rc<P>,
-        keys: &SealingKeys,
-        connection: &Connection,
-        username: &Secret,
+        account: &Account<'_>,
+        device: Option<&str>,
         head: &RequestHead<'_>,
     ) -> Result<Self, Refused> {
-        // One after the other: who may try no more makes no counter for a name.
-        let address = keys.blind_name(&["sign-in address", &network(head)]);
-        let address = format!("refusals/{address}");
-        let attempt = begin(&**ports, &address).await?;
-        let username = Secret::new(ports.folded(username.expose()));
-        let name = keys.blind_name(&["sign-in name", &connection.id, username.expose()]);
-        let name = format!("refusals/{name}");
-        match begin(&**ports, &name).await {
-            Ok(second) => Ok(Self { name: (name, second), address: (address, attempt) }),
-            Err(refused) => {
-                end(ports, address, attempt, false);
-                Err(refused)
-            }
+        let Account { keys, connection, name } = *account;
+        let mut turns = Self::default();
+        if let Some(device) = device {
+            let counter = keys.blind_name(&["sign-in device", connection, name.expose(), device]);
+            turns.take_one(ports, &counter, 0, true).await?;
+            return Ok(turns);
         }
+        // One after the other: who may try no more makes no counter for a name.
+        let network = Network::of(head);
+        let counter = keys.blind_name(&["sign-in network", &network.around]);
+        let own = keys.blind_name(&["sign-in address", &network.own]);
+        let part = own.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default();
+        turns.take_one(ports, &counter, part, false).await?;
+        let counter = keys.blind_name(&["sign-in name", connection, name.expose()]);
+        if let Err(refused) = turns.take_one(ports, &counter, 0, true).await {
+            turns.give_back::<P, ()>(ports, &Err(refused));
+            return Err(refused);
+        }
+        Ok(turns)
+    }
+
+    async fn take_one<P: Ports>(
+        &mut self,
+        ports: &Rc<P>,
+        counter: &str,
+        part: u64,
+        is_accounts: bool,
+    ) -> Result<(), Refused> {
+        let counter = format!("refusals/{counter}");
+        let attempt = begin(&**ports, &counter, part).await?;
+        self.0.push(Turn { counter, attempt, is_accounts });
+        Ok(())
     }
 
     /// Tells how the sign-in ended, behind the answer. Until then it counts as
@@ -246,18 +286,17 @@ impl Turns {
             code,
             Some(Code::CredentialsRejected | Code::TokenEndpointTimeout | Code::ConnectionUnavailable)
         );
-        let (name, attempt) = self.name;
-        end(ports, name, attempt, rejected || counted);
-        let (address, attempt) = self.address;
-        end(ports, address, attempt, rejected);
+        for Turn { counter, attempt, is_accounts } in self.0 {
+            end(ports, counter, attempt, rejected || (is_accounts && counted));
+        }
     }
 }
 
-async fn begin<P: Ports>(ports: &P, counter: &str) -> Result<u64, Refused> {
+async fn begin<P: Ports>(ports: &P, counter: &str, part: u64) -> Result<u64, Refused> {
     let limited = |seconds| Refused { retry_after: Some(seconds), ..Refused::from(Code::RateLimited) };
     let asked_at = ports.now();
     loop {
-        match ports.ask_refusals(counter, &RefusalsAsk::Begin).await {
+        match ports.ask_refusals(counter, &RefusalsAsk::Begin { part }).await {
             Ok(RefusalsReply::Begun(attempt)) => return Ok(attempt),
             Ok(RefusalsReply::Busy(_)) if ports.now() < asked_at + LONGEST_WAIT => {
                 ports.pause(LOOK_AGAIN).await;

@@ -4,8 +4,10 @@ use std::rc::Rc;
 
 use super::answer::Refused;
 use super::cors::Cors;
+use super::network::Network;
 use super::person::Person;
 use super::ports::Ports;
+use super::rates::Standing;
 use super::{Broker, Code, jwt};
 use crate::config::{ANYONE, Caller, Config, Connection, RateLimit};
 use crate::http::{PathPattern, RequestHead, RequestPath};
@@ -171,8 +173,18 @@ impl<'a> Proof<'a> {
             Some(Caller::Session) => {
                 self.person.as_ref().map(|person| person.session().to_owned()).unwrap_or_default()
             }
-            Some(Caller::Anyone) => network(head),
+            Some(Caller::Anyone) => Network::of(head).own,
             Some(Caller::Key(_)) | None => String::new(),
+        }
+    }
+
+    /// What is known of who stands behind `caller`: whose counts others' may push
+    /// out.
+    pub fn standing(&self, caller: &str, head: &RequestHead<'_>) -> Standing {
+        match self.kind(caller) {
+            Some(Caller::Anyone) => Standing::Stranger(Network::of(head)),
+            Some(Caller::Jwt(_) | Caller::Session) => Standing::Person,
+            Some(Caller::Key(_)) | None => Standing::Server,
         }
     }
 
@@ -214,19 +226,6 @@ impl<'a> Proof<'a> {
     }
 }
 
-/// The network that a request comes from: its IPv4 address, or the first half
-/// of its IPv6 address, which is one household's or one server's.
-pub(super) fn network(head: &RequestHead<'_>) -> String {
-    let address = head.headers.value("cf-connecting-ip").unwrap_or_default();
-    match address.parse::<std::net::Ipv6Addr>() {
-        Ok(address) => match address.to_ipv4_mapped() {
-            Some(address) => address.to_string(),
-            None => format!("{:x?}/64", address.segments().get(..4).unwrap_or_default()),
-        },
-        Err(_) => address.to_owned(),
-    }
-}
-
 /// The Bearer credential of a request (RFC 6750 §2.1). Other schemes are not
 /// the broker's: a browser sends Basic credentials of a whole site by itself.
 pub(super) fn bearer<'a>(head: &RequestHead<'a>) -> Option<&'a str> {
@@ -246,21 +245,4 @@ fn holder(config: &Config, sent: Fingerprint) -> Option<(&str, Place)> {
         }
     }
     found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tells_networks_apart_as_far_as_one_owner_reaches() {
-        let network = |address: &str| {
-            let head = format!("GET\nhttps://b.example/\ncf-connecting-ip:{address}");
-            super::network(&RequestHead::new(&head))
-        };
-        assert_eq!(network("192.0.2.1"), "192.0.2.1");
-        assert_eq!(network("::ffff:192.0.2.1"), "192.0.2.1");
-        assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::9"));
-        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
-    }
 }

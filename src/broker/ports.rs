@@ -142,10 +142,24 @@ pub trait Inbound {
     ///
     /// # Errors
     /// Why there is none.
-    async fn body(&self, max_bytes: usize) -> Result<zeroize::Zeroizing<Vec<u8>>, BodyFailure>;
+    async fn body(
+        &self,
+        max_bytes: usize,
+        sender: Sender,
+    ) -> Result<zeroize::Zeroizing<Vec<u8>>, BodyFailure>;
     /// A name without what servers differ in minding: case, accents, width,
-    /// spaces, and characters that cannot be seen. It is for counting only.
+    /// spaces, and characters that cannot be seen; letters that collations take
+    /// for one are one. It is for counting only.
     fn folded(&self, name: &str) -> String;
+}
+
+/// What is known of who sends a body before it is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sender {
+    /// They may send it.
+    Proven,
+    /// They may be anybody: all of them have little room together.
+    Unproven,
 }
 
 /// Why a body could not be read.
@@ -155,6 +169,10 @@ pub enum BodyFailure {
     TooLarge,
     /// It broke off.
     Gone,
+    /// It had not ended after a while.
+    Late,
+    /// There was no room for it among others.
+    Crowded,
 }
 
 /// The way to issuers of callers' tokens, and what checks their signatures.

@@ -32,6 +32,8 @@ pub enum Code {
     MethodNotAllowed,
     /// The connection stands in the configuration.
     ConnectionConfigured,
+    /// The body did not come in time.
+    RequestTimeout,
     /// The body is larger than it may be.
     BodyTooLarge,
     /// There were too many before it.
@@ -62,7 +64,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::BadRequest,
         Self::BadPath,
         Self::CallerUnauthenticated,
@@ -75,6 +77,7 @@ impl Code {
         Self::NotFound,
         Self::UnknownConnection,
         Self::MethodNotAllowed,
+        Self::RequestTimeout,
         Self::ConnectionConfigured,
         Self::BodyTooLarge,
         Self::RateLimited,
@@ -215,6 +218,13 @@ impl Code {
                 "Method not allowed",
                 "This address does not know the method.",
                 "Use a method that the Allow header names.",
+            ),
+            Self::RequestTimeout => (
+                408,
+                "request_timeout",
+                "Request timeout",
+                "The request's body did not come in time.",
+                "Send it again, whole, within 15 seconds.",
             ),
             Self::ConnectionConfigured => (
                 409,

@@ -48,7 +48,8 @@ pub(super) async fn pass_on<'a, P: Ports>(
     line.path = Some(permission.pattern.as_str());
     if let Some((number, limit)) = permission.rate_limit {
         let (rule, who) = (number.to_string(), proof.who(permission.caller, head));
-        rates::take(broker, ports, limit, &[id, &rule, permission.caller, &who]).await?;
+        let standing = proof.standing(permission.caller, head);
+        rates::take(broker, ports, limit, &[id, &rule, permission.caller, &who], &standing).await?;
     }
     Cors::check_destination(head)?;
     check_request(head, connection)?;

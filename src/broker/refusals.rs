@@ -1,9 +1,11 @@
 //! Counting refused sign-ins, so that nobody can guess passwords through the
 //! broker, nor lock somebody's account by trying.
 //!
-//! There is one counter for each user name of a connection and one for each
-//! address, an object of its own everywhere. An attempt takes its turn before
-//! the provider is asked; one whose end is not told counts as refused.
+//! There is one counter for each user name of a connection, one for each
+//! network, which counts apart what is within it, and one for each browser that
+//! a person signed in with before: an object of its own everywhere. An attempt
+//! takes its turn before the provider is asked; one whose end is not told counts
+//! as refused.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -18,6 +20,9 @@ use crate::time::UnixTime;
 /// How many refusals are let happen within [`WINDOW`].
 const MOST: usize = 5;
 
+/// How many are let happen in all parts of a counter together.
+const MOST_IN_ALL: usize = 20;
+
 const WINDOW: Duration = Duration::from_mins(1);
 
 /// After how long an attempt whose end is not told has ended: longer than any
@@ -28,7 +33,10 @@ const LONGEST_ATTEMPT: Duration = Duration::from_mins(5);
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum RefusalsAsk {
     /// Whether another attempt may begin.
-    Begin,
+    Begin {
+        /// The part of the counter that it belongs to; 0 where there is one only.
+        part: u64,
+    },
     /// How the attempt of that number ended.
     End {
         /// Its number.
@@ -74,6 +82,8 @@ struct Attempt {
     /// When it began, or was refused.
     at: UnixTime,
     is_under_way: bool,
+    #[serde(default)]
+    part: u64,
 }
 
 impl<P: SessionPorts> Refusals<P> {
@@ -86,7 +96,7 @@ impl<P: SessionPorts> Refusals<P> {
     /// Answers one ask.
     pub async fn answer(&self, ask: RefusalsAsk) -> RefusalsReply {
         let answered = match ask {
-            RefusalsAsk::Begin => self.change(Attempts::begin).await,
+            RefusalsAsk::Begin { part } => self.change(|attempts, now| attempts.begin(part, now)).await,
             RefusalsAsk::End { attempt, refused } => {
                 self.change(|attempts, now| attempts.end(attempt, refused, now)).await
             }
@@ -110,7 +120,7 @@ impl<P: SessionPorts> Refusals<P> {
     }
 
     /// Changes the attempts, durably before anybody learns of it. They hold
-    /// nothing but times.
+    /// nothing but times, and digests of networks.
     async fn change(
         &self,
         change: impl FnOnce(&mut Attempts, UnixTime) -> RefusalsReply,
@@ -153,19 +163,14 @@ impl Attempts {
         self.list.retain(|attempt| now < attempt.counts_until());
     }
 
-    fn begin(&mut self, now: UnixTime) -> RefusalsReply {
-        let seconds_until = |at: UnixTime| (at.since(now) + Duration::from_millis(999)).as_secs().max(1);
-        let refused = self.list.iter().filter(|attempt| !attempt.is_under_way);
-        if refused.clone().count() >= MOST {
-            let oldest = refused.map(|attempt| attempt.at).min().unwrap_or(now);
-            return RefusalsReply::Full(seconds_until(oldest + WINDOW));
-        }
-        if self.list.len() >= MOST {
-            let next = self.list.iter().map(Attempt::counts_until).min().unwrap_or(now);
-            return RefusalsReply::Busy(seconds_until(next));
+    fn begin(&mut self, part: u64, now: UnixTime) -> RefusalsReply {
+        let own = self.list.iter().filter(|attempt| attempt.part == part);
+        let held_up = hold_up(own, MOST, now).or_else(|| hold_up(self.list.iter(), MOST_IN_ALL, now));
+        if let Some(reply) = held_up {
+            return reply;
         }
         self.last += 1;
-        self.list.push(Attempt { number: self.last, at: now, is_under_way: true });
+        self.list.push(Attempt { number: self.last, at: now, is_under_way: true, part });
         RefusalsReply::Begun(self.last)
     }
 
@@ -181,6 +186,25 @@ impl Attempts {
     }
 }
 
+/// What holds up another attempt, of `attempts` there being `most` at a time.
+fn hold_up<'a>(
+    attempts: impl Iterator<Item = &'a Attempt> + Clone,
+    most: usize,
+    now: UnixTime,
+) -> Option<RefusalsReply> {
+    let seconds_until = |at: UnixTime| (at.since(now) + Duration::from_millis(999)).as_secs().max(1);
+    let refused = attempts.clone().filter(|attempt| !attempt.is_under_way);
+    if refused.clone().count() >= most {
+        let oldest = refused.map(|attempt| attempt.at).min().unwrap_or(now);
+        return Some(RefusalsReply::Full(seconds_until(oldest + WINDOW)));
+    }
+    if attempts.clone().count() >= most {
+        let next = attempts.map(Attempt::counts_until).min().unwrap_or(now);
+        return Some(RefusalsReply::Busy(seconds_until(next)));
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,9 +212,13 @@ mod tests {
     const START: UnixTime = UnixTime::from_millis(1_000_000);
 
     fn begin(attempts: &mut Attempts, at: u64) -> RefusalsReply {
+        begin_in(attempts, 0, at)
+    }
+
+    fn begin_in(attempts: &mut Attempts, part: u64, at: u64) -> RefusalsReply {
         let now = START + Duration::from_secs(at);
         attempts.forget_old(now);
-        attempts.begin(now)
+        attempts.begin(part, now)
     }
 
     fn refuse(attempts: &mut Attempts, at: u64) {
@@ -241,5 +269,32 @@ mod tests {
         }
         assert_eq!(begin(&mut attempts, 299), RefusalsReply::Busy(1));
         assert!(matches!(begin(&mut attempts, 300), RefusalsReply::Begun(_)));
+    }
+
+    #[test]
+    fn counts_parts_apart_and_lets_twenty_refusals_happen_in_all_of_them() {
+        let mut attempts = Attempts::default();
+        let mut refused = 0;
+        for part in 1..=40 {
+            while let RefusalsReply::Begun(number) = begin_in(&mut attempts, part, 0) {
+                attempts.end(number, true, START);
+                refused += 1;
+                if part > 3 {
+                    break;
+                }
+            }
+        }
+        assert_eq!(refused, MOST_IN_ALL);
+        let of = |part| attempts.list.iter().filter(|attempt| attempt.part == part).count();
+        assert_eq!([of(1), of(3), of(4), of(8), of(9)], [5, 5, 1, 1, 0]);
+        assert_eq!(begin_in(&mut attempts, 41, 59), RefusalsReply::Full(1));
+        assert!(matches!(begin_in(&mut attempts, 41, 60), RefusalsReply::Begun(_)));
+    }
+
+    #[test]
+    fn reads_what_was_stored_before_there_were_parts() {
+        let stored = r#"{"last":1,"list":[{"number":1,"at":1000000,"is_under_way":false}]}"#;
+        let attempts: Attempts = serde_json::from_str(stored).unwrap();
+        assert_eq!(attempts.list.iter().map(|attempt| attempt.part).collect::<Vec<_>>(), [0]);
     }
 }

@@ -15,6 +15,7 @@
 //! - nothing is written for a session that has ended.
 
 mod cookie;
+mod device;
 mod life;
 mod message;
 mod object;
@@ -24,7 +25,9 @@ mod state;
 mod tests;
 
 pub(super) use cookie::{clear_cookie, has_cookie, has_several_cookies};
+pub(super) use device::{Account, Devices};
 
 pub use cookie::{COOKIE, SessionId};
+pub use device::DEVICE_COOKIE;
 pub use message::{Credentials, Refused, SessionAsk, SessionReply, SignIn};
 pub use object::Session;

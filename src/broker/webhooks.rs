@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::answer::{Draft, Refused};
 use super::deliveries::{DeliveriesAsk, DeliveriesReply, event_record};
 use super::log::CallLine;
-use super::ports::Ports;
+use super::ports::{Ports, Sender};
 use super::registry::{Found, Inlet};
 use super::{Broker, Code};
 use crate::config::Webhook;
@@ -51,10 +51,11 @@ pub(super) async fn receive<'a, P: Ports>(
         Proof::Header(name) => Some(check_field(head, name.as_str(), webhook)?),
         Proof::Member(_) => None,
     };
+    let sender = if by_field.is_some() { Sender::Proven } else { Sender::Unproven };
     let read = match body.take() {
         Some(read) if read.len() > webhook.max_bytes => return Err(Code::BodyTooLarge.into()),
         Some(read) => read,
-        None => ports.body(webhook.max_bytes).await.map_err(Code::from)?,
+        None => ports.body(webhook.max_bytes, sender).await?,
     };
     let event = Event::read(&read, &webhook.proof, &webhook.account_tokens, &webhook.id_members, id);
     // Each copy may be long, and others come in meanwhile.

@@ -2,14 +2,23 @@
 // way, and what is to be done comes back as one; bodies never cross.
 import { writeDataPoint } from "./analytics.js";
 import { veiled } from "./veil.js";
+import { Recorder, readBody, Shelf, Underway, Whole } from "./bodies.js";
+import { folded } from "./names.js";
 
 // Bodies up to this size are read before they are sent, if they may have to be
 // sent again.
 const READ_FIRST = 64 * 1024;
 
-// So much of a body that is too large is read all the same: who is cut off while sending may not
-// see the answer.
-const READ_IN_VAIN = 2 * 1024 * 1024;
+// How long a body that the broker reads for itself may take to come.
+const LONGEST_READ_MS = 15_000;
+
+// What bodies hold of the 128 MiB of an isolate, by kind: what the broker reads for itself, of anybody and of who
+// is proven; what may have to be sent again; what is read first, to be sent.
+const MIB = 1024 * 1024;
+const unproven = new Shelf(8 * MIB);
+const proven = new Shelf(8 * MIB);
+const sent = new Shelf(16 * MIB);
+const readingFirst = new Underway(8 * MIB);
 
 // A body that cannot be sent once more.
 const GONE = "gone";
@@ -27,8 +36,10 @@ export class Call {
   #broker;
   #request;
   #context;
-  /** Undefined where it was not sent yet. @type {ArrayBuffer | Recorder | typeof GONE | undefined} */
+  /** Undefined where it was not sent yet. @type {Whole | Recorder | typeof GONE | undefined} */
   #body;
+  /** What ends the request to the upstream, where that has a body. @type {AbortController | undefined} */
+  #attempt;
   /** The upstream's, once it has answered. @type {Response | undefined} */
   #response;
   /** What the broker has the call wait for. @type {Promise<string> | undefined} */
@@ -79,6 +90,7 @@ export class Call {
 
   /** @param {string} told */
   #respond(told) {
+    if (this.#body !== undefined) this.#letBodyGo();
     let at = 1;
     while (told.charCodeAt(at) === LINE) {
       const end = told.indexOf("\n", at);
@@ -119,6 +131,13 @@ export class Call {
     this.waitUntil(answer.catch(() => {}));
   }
 
+  // It is not sent again.
+  #letBodyGo() {
+    if (this.#body === undefined || this.#body === GONE) return;
+    sent.forget(this.#body);
+    this.#body.letGo();
+  }
+
   /** @param {Promise<unknown>} promise */
   waitUntil(promise) {
     this.#context.waitUntil(promise);
@@ -144,16 +163,21 @@ export class Call {
   send(method, url, fields, timeoutMs, replayBytes) {
     return new Promise((resolve) => {
       // What comes too late ends with the call, whose answer is then the timeout.
-      const alarm = setTimeout(resolve, timeoutMs, "timeout");
+      const alarm = setTimeout(() => {
+        resolve("timeout");
+        this.#attempt?.abort();
+      }, timeoutMs);
       const settle = (/** @type {string} */ head) => {
         clearTimeout(alarm);
         resolve(head);
       };
       const failed = (/** @type {unknown} */ error) => settle(error === GONE ? GONE : "unreachable");
       try {
-        const init = { method, headers: new Headers(), redirect: "manual" };
-        append(init.headers, fields, 0, fields.length);
-        const exchange = isBodiless(method) ? fetch(url, init) : this.#sendBody(url, init, replayBytes);
+        const headers = new Headers();
+        append(headers, fields, 0, fields.length);
+        /** @type {RequestInit} */
+        const init = { method, headers, redirect: "manual", cache: "no-store" };
+        const exchange = isBodiless(method) ? fetch(url, init) : this.#sendBody(url, init, timeoutMs, replayBytes);
         exchange.then((response) => {
           this.#response = response;
           settle(`${response.status}${fieldLines(response.headers)}`);
@@ -164,27 +188,36 @@ export class Call {
     });
   }
 
-  /** @param {string} url @param {RequestInit} init @param {number} replayBytes */
-  async #sendBody(url, init, replayBytes) {
+  /** @param {string} url @param {RequestInit} init @param {number} timeoutMs @param {number} replayBytes */
+  async #sendBody(url, init, timeoutMs, replayBytes) {
     const attempt = new AbortController();
-    const body = await this.#nextBody(replayBytes, attempt);
+    this.#attempt = attempt;
+    const body = await this.#nextBody(timeoutMs, replayBytes, attempt);
     return fetch(url, { ...init, body, signal: attempt.signal });
   }
 
-  /** The request's body; null where it has more than `maxBytes`. Rejects where it breaks off. @param {number} maxBytes */
-  async read(maxBytes) {
-    const chunks = [];
-    let size = 0;
-    for await (const chunk of this.#request.body ?? []) {
-      size += chunk.byteLength;
-      if (size <= maxBytes) chunks.push(chunk);
-      else if (size > maxBytes + READ_IN_VAIN) break;
-    }
-    return size > maxBytes ? null : new Uint8Array(await new Blob(chunks).arrayBuffer());
+  /**
+   * The request's body; null where it has more than `maxBytes`. Rejects where it breaks off, with "late" where it
+   * does not come in time, and with "crowded" where too much of others' came meanwhile.
+   *
+   * @param {number} maxBytes
+   * @param {boolean} isProven
+   */
+  read(maxBytes, isProven) {
+    return readBody(this.#request.body, maxBytes, isProven ? proven : unproven, LONGEST_READ_MS);
   }
 
-  /** @param {number} replayBytes @param {AbortController} attempt aborted where the caller's body breaks off */
-  async #nextBody(replayBytes, attempt) {
+  /** A key that all spellings of a name have which a server may take for one. @param {string} name */
+  folded(name) {
+    return folded(name);
+  }
+
+  /**
+   * @param {number} timeoutMs
+   * @param {number} replayBytes
+   * @param {AbortController} attempt aborted where the caller's body breaks off
+   */
+  async #nextBody(timeoutMs, replayBytes, attempt) {
     const { body, headers } = this.#request;
     if (body === null) return null;
     if (this.#body === undefined) {
@@ -196,75 +229,21 @@ export class Call {
         this.#body = GONE;
         return body;
       }
-      if (length <= READ_FIRST) return (this.#body = await this.#request.arrayBuffer());
-      this.#body = new Recorder(body, replayBytes, () => attempt.abort());
+      if (length <= READ_FIRST && readingFirst.begin(this, length, Date.now() + timeoutMs)) {
+        try {
+          const bytes = await this.#request.arrayBuffer();
+          this.#body = new Whole(bytes, sent);
+          return bytes;
+        } finally {
+          readingFirst.end(this);
+        }
+      }
+      this.#body = new Recorder(body, replayBytes, sent, () => attempt.abort());
       return this.#body.stream(length);
     }
-    if (this.#body instanceof Recorder) this.#body = (await this.#body.whole()) ?? GONE;
-    if (this.#body === GONE) throw GONE;
-    return this.#body;
-  }
-}
-
-/** Passes a body on as it comes and keeps it, as long as it is small enough. */
-class Recorder {
-  #reader;
-  #limit;
-  #cutOff;
-  /** Null once it is too large. @type {Uint8Array<ArrayBuffer>[] | null} */
-  #kept = [];
-  #size = 0;
-  #ended = false;
-  /** @type {Promise<Uint8Array | void>} */
-  #reading = Promise.resolve();
-
-  /** @param {ReadableStream<Uint8Array>} body @param {number} limit @param {() => void} cutOff */
-  constructor(body, limit, cutOff) {
-    this.#reader = body.getReader();
-    this.#limit = limit;
-    this.#cutOff = cutOff;
-  }
-
-  /** The body as a stream of `length` bytes, or of an unknown number. @param {number | undefined} length */
-  stream(length) {
-    const source = new ReadableStream({
-      pull: async (controller) => {
-        const chunk = await this.#read();
-        if (chunk === undefined) controller.close();
-        else controller.enqueue(chunk);
-      },
-    });
-    if (length === undefined) return source;
-    const sized = new FixedLengthStream(length);
-    source.pipeTo(sized.writable).catch(() => {});
-    return sized.readable;
-  }
-
-  /** The whole body, read to its end; nothing where it is too large. */
-  async whole() {
-    while (!this.#ended && this.#kept !== null) await this.#read();
-    return this.#kept === null ? undefined : new Blob(this.#kept).arrayBuffer();
-  }
-
-  // The stream and a second send may both want the next chunk: one at a time.
-  #read() {
-    this.#reading = this.#reading.then(async () => {
-      if (this.#ended) return undefined;
-      // The runtime would end a body that breaks off as if it were whole.
-      const { done, value } = await this.#reader.read().catch((error) => {
-        this.#cutOff();
-        throw error;
-      });
-      if (done) {
-        this.#ended = true;
-        return undefined;
-      }
-      this.#size += value.byteLength;
-      if (this.#size > this.#limit) this.#kept = null;
-      this.#kept?.push(value.slice());
-      return value;
-    });
-    return this.#reading;
+    const whole = this.#body === GONE ? undefined : await this.#body.whole();
+    if (whole === undefined) throw GONE;
+    return whole;
   }
 }
 

@@ -21,7 +21,7 @@ use crate::broker::deliveries::{DeliveriesAsk, DeliveriesReply};
 use crate::broker::keeper::{Ask, OperatorAsk, OperatorReply, Reply};
 use crate::broker::ports::{
     BodyFailure, Cache, CacheFailed, Clock, Document, DocumentUnreachable, Entropy, Inbound, Issuers,
-    KeeperLink, KeeperUnreachable, Log, Ports, RateLimits, SignatureCheck, Upstream, UpstreamAnswer,
+    KeeperLink, KeeperUnreachable, Log, Ports, RateLimits, Sender, SignatureCheck, Upstream, UpstreamAnswer,
     UpstreamCall, UpstreamFailure,
 };
 use crate::broker::refusals::{RefusalsAsk, RefusalsReply};
@@ -283,10 +283,10 @@ impl Upstream for CallPorts {
 }
 
 impl Inbound for CallPorts {
-    async fn body(&self, max_bytes: usize) -> Result<Zeroizing<Vec<u8>>, BodyFailure> {
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-        let body = JsFuture::from(self.call.read(max_bytes as f64)).await;
-        let body = body.map_err(|_| BodyFailure::Gone)?;
+    async fn body(&self, max_bytes: usize, sender: Sender) -> Result<Zeroizing<Vec<u8>>, BodyFailure> {
+        let max_bytes = u32::try_from(max_bytes).unwrap_or(u32::MAX);
+        let read = self.call.read(max_bytes, sender == Sender::Proven);
+        let body = JsFuture::from(read).await.map_err(|reason| glue::body_failure(&reason))?;
         if body.is_null() {
             return Err(BodyFailure::TooLarge);
         }
@@ -294,7 +294,7 @@ impl Inbound for CallPorts {
     }
 
     fn folded(&self, name: &str) -> String {
-        glue::folded(name)
+        self.call.folded(name)
     }
 }
 

@@ -33,6 +33,7 @@ export async function post(url, fields, body, timeoutMs, maxBytes) {
       headers: fields.split("\n").map((line) => line.split(/:(.*)/s, 2)),
       body,
       redirect: "manual",
+      cache: "no-store",
       signal: timer.signal,
     });
     if (maxBytes < 0) response.body?.cancel().catch(() => {});
@@ -56,7 +57,8 @@ export async function post(url, fields, body, timeoutMs, maxBytes) {
  */
 export async function fetchDocument(url, timeoutMs, maxBytes) {
   const headers = { accept: "application/json, application/jwk-set+json, */*;q=0.1", "user-agent": "porteiro" };
-  const response = await fetch(url, { headers, redirect: "manual", signal: AbortSignal.timeout(timeoutMs) });
+  const signal = AbortSignal.timeout(timeoutMs);
+  const response = await fetch(url, { headers, redirect: "manual", cache: "no-store", signal });
   const body = await readUpTo(response, maxBytes);
   if (body.byteLength > maxBytes) throw "too large";
   return { status: response.status, body };
@@ -242,14 +244,6 @@ function signatureParameters(algorithm) {
 /** @param {number} ms @returns {Promise<void>} */
 export function pause(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** A name without case, accents, width, spaces and invisible characters. @param {string} name */
-export function folded(name) {
-  return name
-    .normalize("NFKD")
-    .replace(/[\p{M}\p{C}\p{Z}]/gu, "")
-    .toLowerCase();
 }
 
 /**

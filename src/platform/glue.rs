@@ -4,6 +4,17 @@ use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use worker::Env;
 
+use crate::broker::ports::BodyFailure;
+
+/// Why [`Call::read`] gave no body, by what it rejected with.
+pub fn body_failure(reason: &JsValue) -> BodyFailure {
+    match reason.as_string().as_deref() {
+        Some("late") => BodyFailure::Late,
+        Some("crowded") => BodyFailure::Crowded,
+        _ => BodyFailure::Gone,
+    }
+}
+
 #[wasm_bindgen(module = "/src/platform/glue.js")]
 extern "C" {
     pub fn variables(env: &Env) -> String;
@@ -54,9 +65,13 @@ extern "C" {
         replay_bytes: f64,
     ) -> Promise;
 
-    /// Resolves to a [`Uint8Array`], or null where the body is too large.
+    /// Resolves to a [`Uint8Array`], or null where the body is too large. May reject with a
+    /// string, the reason.
     #[wasm_bindgen(method)]
-    pub fn read(this: &Call, max_bytes: f64) -> Promise;
+    pub fn read(this: &Call, max_bytes: u32, is_proven: bool) -> Promise;
+
+    #[wasm_bindgen(method)]
+    pub fn folded(this: &Call, name: &str) -> String;
 
     /// Resolves to a [`DocumentAnswer`].
     #[wasm_bindgen(js_name = fetchDocument)]
@@ -75,8 +90,6 @@ extern "C" {
     pub fn verify_signature(algorithm: &str, jwk: &str, input: &str, signature: &[u8]) -> Promise;
 
     pub fn pause(ms: f64) -> Promise;
-
-    pub fn folded(name: &str) -> String;
 
     /// Resolves to a boolean.
     #[wasm_bindgen(js_name = takeRate)]

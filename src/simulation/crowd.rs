@@ -194,7 +194,7 @@ impl Crowd {
         let deed = if is(plan.sign_ins) {
             Deed::SignIn { connection, person: PEOPLE[index(world, 3)] }
         } else if is(plan.guesses) {
-            let address = format!("192.0.2.{}", 1 + world.below(4));
+            let address = format!("192.0.2.{}", 1 + world.below(8));
             Deed::Guess { guess: format!("a guess from {address} number {}", world.unique()), address }
         } else if is(plan.sign_outs) {
             Deed::SignOut

@@ -20,6 +20,9 @@ use crate::time::UnixTime;
 /// How many refusals of one name or address may reach the provider in a minute.
 const MOST_REFUSALS: usize = 5;
 
+/// How many of all addresses of a network.
+const MOST_REFUSALS_OF_NETWORK: usize = 20;
+
 /// For how long a session may go on with an ask after whoever asked is gone.
 const AFTERMATH: Duration = Duration::from_secs(30);
 
@@ -280,6 +283,10 @@ impl CrowdWatch {
             self.demand(of_name < MOST_REFUSALS, "few-guesses", "a name is tried too often");
             let few = !is_told || of_address.count() < MOST_REFUSALS;
             self.demand(few, "few-guesses", "an address tries too often");
+            // All addresses are of one network.
+            let of_network = window().filter(|(.., guess)| told.contains(guess));
+            let few = !is_told || of_network.count() < MOST_REFUSALS_OF_NETWORK;
+            self.demand(few, "few-guesses", "a network tries too often");
         }
     }
 }

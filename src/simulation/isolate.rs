@@ -17,8 +17,8 @@ use crate::broker::deliveries::{DeliveriesAsk, DeliveriesReply};
 use crate::broker::keeper::{Ask, OperatorAsk, OperatorReply, Reply};
 use crate::broker::ports::{
     BodyFailure, Cache, CacheFailed, Clock, Document, DocumentUnreachable, Entropy, Inbound, IndexPorts,
-    Issuers, KeeperLink, KeeperUnreachable, Log, Ports, RateLimits, SignatureCheck, StorageFailed, Upstream,
-    UpstreamAnswer, UpstreamCall, UpstreamFailure,
+    Issuers, KeeperLink, KeeperUnreachable, Log, Ports, RateLimits, Sender, SignatureCheck, StorageFailed,
+    Upstream, UpstreamAnswer, UpstreamCall, UpstreamFailure,
 };
 use crate::broker::refusals::{RefusalsAsk, RefusalsReply};
 use crate::broker::registry::{Index, IndexAsk, IndexReply};
@@ -127,7 +127,7 @@ impl KeeperLink for CallPorts {
 }
 
 impl Inbound for CallPorts {
-    async fn body(&self, max_bytes: usize) -> Result<Zeroizing<Vec<u8>>, BodyFailure> {
+    async fn body(&self, max_bytes: usize, _: Sender) -> Result<Zeroizing<Vec<u8>>, BodyFailure> {
         let text = self.text.as_ref().expect("a proxied call's body is not read");
         self.site.world.hop().await;
         if text.len() > max_bytes {

@@ -119,7 +119,7 @@ async function send(target, { method, headers = [], key = KEY, host, body } = {}
   return { status: answer.status, field, code, bytes: answer.body, text: answer.body.toString("latin1") };
 }
 
-describe("over plain http,", () => {
+describe("over plain http", () => {
   for (const host of ["broker.example.com", "192.168.0.7:8787", "localhost.example.com"]) {
     test(`no credential is read on a host that is not this machine: ${host}`, async () => {
       const event = JSON.stringify({ token: "an-account-token", id: 1 });

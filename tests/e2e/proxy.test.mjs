@@ -322,7 +322,9 @@ describe("request headers", () => {
     assertStatus(await raw(plain.api(), { method: "POST", headers: sent, body: "{}" }));
     const { headers } = plain.lastRequest;
     for (const [name, value] of Object.entries(ALLOWED)) assert.equal(headers[name], value, name);
-    const expected = new Set([...Object.keys(ALLOWED), ...SET]);
+    // The runtime says so where nothing is to come from a cache.
+    assert.deepEqual([headers["cache-control"], headers.pragma], ["no-cache", "no-cache"]);
+    const expected = new Set([...Object.keys(ALLOWED), ...SET, "cache-control", "pragma"]);
     assert.deepEqual(
       Object.keys(headers).filter((name) => !expected.has(name)),
       [],

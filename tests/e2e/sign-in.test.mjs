@@ -7,7 +7,7 @@ import { Readable } from "node:stream";
 import { after, before, describe, test } from "node:test";
 import { assertEveryAnswer, assertProblem, assertStatus, list } from "./support/assertions.mjs";
 import { EVERYTHING, ORIGIN, startBroker } from "./support/broker.mjs";
-import { COOKIE, login, Person, sessionIdOf, setCookies } from "./support/person.mjs";
+import { COOKIE, DEVICE_COOKIE, login, Person, sessionIdOf, setCookies } from "./support/person.mjs";
 import { codeOf } from "./support/servers.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 
@@ -161,8 +161,10 @@ describe("a sign-in", () => {
 
   test("sets one cookie that no script reads and that belongs to this host alone", async () => {
     const answer = await new Person(broker, c.plain).signIn(c.plain);
-    const [field, ...more] = setCookies(answer);
+    const [field, device, ...more] = setCookies(answer);
     assert.deepEqual(more, []);
+    // That one is about the browser, and proves nobody: sign-in-devices has more of it.
+    assert.match(device, new RegExp(`^${DEVICE_COOKIE}=`));
     // Word for word: a Domain, an Expires or a Max-Age would be a different cookie.
     assert.match(field, new RegExp(`^${COOKIE}=[A-Za-z0-9_-]{43}; Path=/; Secure; HttpOnly; SameSite=Strict$`));
     assert.ok(!answer.text.includes(sessionIdOf(answer)));

@@ -8,7 +8,7 @@ use crate::broker::Code;
 use crate::broker::answer::{Draft, Refused};
 use crate::broker::deliveries::{DeliveriesAsk, DeliveriesReply};
 use crate::broker::keeper::{OperatorAsk, OperatorReply};
-use crate::broker::ports::Ports;
+use crate::broker::ports::{Ports, Sender};
 use crate::broker::registry::{self, IndexAsk, IndexReply, Registration};
 use crate::config::{WRONG_ID, is_id};
 use crate::json;
@@ -135,7 +135,7 @@ impl<P: Ports> Asked<'_, '_, P> {
 
     /// The registration in the body: a JSON object.
     async fn read_registration(&self) -> Result<Registration, Refused> {
-        let body = self.ports.body(MAX_BODY_BYTES).await.map_err(Code::from)?;
+        let body = self.ports.body(MAX_BODY_BYTES, Sender::Proven).await?;
         let Ok(Value::Object(mut fields)) = json::parse(json::without_mark(&body)) else {
             return Err(Code::BadRequest.into());
         };

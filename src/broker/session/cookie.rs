@@ -42,7 +42,7 @@ impl SessionId {
     /// The id that a request brings: in exactly one cookie, and whole.
     #[must_use]
     pub fn read(headers: &Headers<'_>) -> Option<Self> {
-        let mut values = cookie_values(headers);
+        let mut values = cookie_values(headers, COOKIE);
         let value = values.next().filter(|_| values.next().is_none())?;
         let bytes = zeroize::Zeroizing::new(URL_SAFE_NO_PAD.decode(value).ok()?);
         let handle = bytes.get(..HANDLE_BYTES).filter(|_| bytes.len() == 2 * HANDLE_BYTES)?;
@@ -73,34 +73,35 @@ impl SessionId {
     /// is closed.
     #[must_use]
     pub fn set_cookie(&self, policy: &SessionPolicy) -> String {
-        set_cookie(self.value.expose(), "", policy)
+        set_cookie(COOKIE, self.value.expose(), "", policy)
     }
 }
 
 /// The value of `Set-Cookie` that takes the cookie away.
 pub(in crate::broker) fn clear_cookie(policy: &SessionPolicy) -> String {
-    set_cookie("", "; Max-Age=0", policy)
+    set_cookie(COOKIE, "", "; Max-Age=0", policy)
 }
 
 /// Whether the request brings a cookie of this name, good or not.
 pub(in crate::broker) fn has_cookie(headers: &Headers<'_>) -> bool {
-    cookie_values(headers).next().is_some()
+    cookie_values(headers, COOKIE).next().is_some()
 }
 
 /// Whether the request brings more than one cookie of this name.
 pub(in crate::broker) fn has_several_cookies(headers: &Headers<'_>) -> bool {
-    cookie_values(headers).nth(1).is_some()
+    cookie_values(headers, COOKIE).nth(1).is_some()
 }
 
-fn set_cookie(value: &str, life: &str, policy: &SessionPolicy) -> String {
+/// The value of `Set-Cookie` for the cookie called `name`.
+pub(super) fn set_cookie(name: &str, value: &str, life: &str, policy: &SessionPolicy) -> String {
     let site = if policy.cross_site { "SameSite=None; Partitioned" } else { "SameSite=Strict" };
-    format!("{COOKIE}={value}; Path=/; Secure; HttpOnly; {site}{life}")
+    format!("{name}={value}; Path=/; Secure; HttpOnly; {site}{life}")
 }
 
-/// The values of the cookies of this name (RFC 6265 §4.2.1).
-fn cookie_values<'h>(headers: &'h Headers<'_>) -> impl Iterator<Item = &'h str> {
+/// The values of the cookies called `name` (RFC 6265 §4.2.1).
+pub(super) fn cookie_values<'h>(headers: &Headers<'h>, name: &str) -> impl Iterator<Item = &'h str> {
     let pairs = headers.iter().filter(|(name, _)| *name == "cookie").flat_map(|(_, value)| value.split(';'));
-    pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(name, _)| *name == COOKIE).map(|(_, v)| v)
+    pairs.filter_map(|pair| pair.trim().split_once('=')).filter(move |(own, _)| *own == name).map(|(_, v)| v)
 }
 
 #[cfg(test)]

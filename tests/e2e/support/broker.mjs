@@ -59,13 +59,16 @@ export const EVERYTHING = {
  * @property {number} [port]
  * @property {boolean} [https] serves it so, with a certificate that nobody trusts
  * @property {Modules} [around] modules of which the first is the entry in the place of the broker's index.js
+ * @property {Modules} [outbound] modules of a worker that takes all that the broker fetches
  * @property {object} [wrangler] runs it by `wrangler dev`, whose configuration has these further members
  */
 
 /**
  * A broker that runs: its address, without a path, and its end, after which all that it printed is there.
  *
- * @typedef {{ url: string, kill: () => Promise<void> }} Running
+ * Without wrangler there are the id of the process and the address of the worker that takes what it fetches, too.
+ *
+ * @typedef {{ url: string, kill: () => Promise<void>, pid?: number, outbound?: string }} Running
  */
 
 /**
@@ -119,7 +122,7 @@ export class Broker {
    * @param {string} folder
    * @param {BrokerSettings} settings
    */
-  constructor(folder, { vars, secrets, persistTo, port, https, around, wrangler }) {
+  constructor(folder, { vars, secrets, persistTo, port, https, around, outbound, wrangler }) {
     this.folder = folder;
     this.persistTo = persistTo ?? join(folder, "state");
     /** @type {Vars} */
@@ -129,7 +132,18 @@ export class Broker {
     this.port = port ?? 0;
     this.https = https ?? false;
     this.around = around;
+    this.outbound = outbound;
     this.wrangler = wrangler;
+  }
+
+  /** The id of its process. */
+  get pid() {
+    return this.#running?.pid;
+  }
+
+  /** The address of the worker that takes what it fetches. */
+  get outboundUrl() {
+    return this.#running?.outbound;
   }
 
   /** What the Worker logged: each of its JSON lines, parsed. */
@@ -231,9 +245,9 @@ export class Broker {
  * @param {(line: string) => void} take
  * @returns {Promise<Running>}
  */
-async function startBare({ vars, secrets, persistTo, port, https, around }, take) {
+async function startBare({ vars, secrets, persistTo, port, https, around, outbound }, take) {
   const certificate = https ? selfSigned("localhost") : undefined;
-  const { urls, stop } = await startWorkerd({
+  const { urls, stop, pid } = await startWorkerd({
     workers: [
       {
         name: "broker",
@@ -242,14 +256,16 @@ async function startBare({ vars, secrets, persistTo, port, https, around }, take
         keeper: true,
         port,
         certificate,
+        ...(outbound && { outbound: "outbound" }),
       },
+      ...(outbound ? [{ name: "outbound", modules: outbound }] : []),
     ],
     kv: { disk: join(persistTo, "kv") },
     objects: join(persistTo, "do"),
     onLog: take,
     errors: "logged",
   });
-  return { url: urls.broker, kill: stop };
+  return { url: urls.broker, kill: stop, pid, outbound: urls.outbound };
 }
 
 /**

@@ -19,6 +19,8 @@ import { ORIGIN } from "./broker.mjs";
 /** @typedef {CallOptions & { cookie?: string | null, headers?: { [name: string]: string } }} PersonOptions */
 
 export const COOKIE = "__Host-Http-porteiro";
+/** By which a browser is known that somebody signed in with. */
+export const DEVICE_COOKIE = "__Host-Http-porteiro-device";
 
 /** The cookie's attributes, in lower case and order. */
 export const STRICT = ["httponly", "path=/", "samesite=strict", "secure"];
@@ -33,12 +35,12 @@ export const setCookies = ({ rawHeaders }) =>
   rawHeaders.filter(([name]) => name.toLowerCase() === "set-cookie").map(([, value]) => value);
 
 /**
- * The one cookie that `answer` sets.
+ * The one cookie that `answer` sets, but for the browser's.
  *
  * @param {Pick<Answer, "rawHeaders">} answer
  */
 export function cookieOf(answer) {
-  const all = setCookies(answer);
+  const all = setCookies(answer).filter((field) => !field.startsWith(`${DEVICE_COOKIE}=`));
   assert.equal(all.length, 1, `Set-Cookie: ${JSON.stringify(all)}`);
   const [pair, ...attributes] = all[0].split(";").map((part) => part.trim());
   const at = pair.indexOf("=");
@@ -84,10 +86,10 @@ export const newPassword = () => `senha "de" +&%é€ \\ ${PASSWORD_MARK} ${rand
 
 let addresses = 0;
 
-/** An address that nobody else calls from: refused sign-ins are counted by it. */
+/** An address that nobody else calls from, nor near it: refused sign-ins are counted by it, and around it. */
 export function newAddress() {
   addresses += 1;
-  return `198.18.${addresses >> 8}.${addresses & 255}`;
+  return `198.18.${addresses & 255}.${addresses >> 8}`;
 }
 
 /**
