@@ -14,6 +14,12 @@ import { ADMIN_KEY, accept } from "./support/events.mjs";
 import { startReceiver } from "./support/receiver.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 
+/** @import { IncomingHttpHeaders } from "node:http" */
+/** @import { Workerd } from "../../scripts/workerd.mjs" */
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { Inbox, Receiver } from "./support/receiver.mjs" */
+/** @import { Connection, Upstream } from "./support/upstream.mjs" */
+
 const KIB = 1024;
 /** What an entry counts for besides its bytes. */
 const OVERHEAD = 4 * KIB;
@@ -30,6 +36,7 @@ function begin(url, { method = "POST", headers = {}, length } = {}) {
     agent: false,
     headers: { ...headers, ...(length === undefined ? {} : { "Content-Length": String(length) }) },
   });
+  /** @type {Promise<{ status?: number, headers: IncomingHttpHeaders, text: string }>} */
   const answer = new Promise((resolve, reject) => {
     sent.once("response", async (response) => {
       let text = "";
@@ -42,13 +49,22 @@ function begin(url, { method = "POST", headers = {}, length } = {}) {
   answer.catch(() => {});
   return {
     answer,
+    /** @param {string | Buffer} bytes */
     write: (bytes) => new Promise((resolve) => sent.write(bytes, resolve)),
+    /** @param {string} [bytes] */
     end: (bytes) => sent.end(bytes),
     leave: () => sent.destroy(),
   };
 }
 
-/** Waits until `look` gives something else than undefined. */
+/**
+ * Waits until `look` gives something else than undefined.
+ *
+ * @template T
+ * @param {() => Promise<T | undefined>} look
+ * @param {string} what
+ * @returns {Promise<T>}
+ */
 async function until(look, what) {
   const deadline = Date.now() + 30_000;
   for (;;) {
@@ -59,7 +75,12 @@ async function until(look, what) {
   }
 }
 
-/** Whether `promise` is settled after whatever else the event loop has to do. */
+/**
+ * Whether `promise` is settled after whatever else the event loop has to do.
+ *
+ * @param {Promise<unknown>} promise
+ * @returns {Promise<boolean>}
+ */
 const isOpen = (promise) =>
   Promise.race([
     promise.then(
@@ -108,7 +129,10 @@ export default { async fetch(request) {
   }
 } };`;
 
-  let runtime, url;
+  /** @type {Workerd} */
+  let runtime;
+  /** @type {string} */
+  let url;
 
   before(async () => {
     const bodies = readFileSync(inRoot("src", "platform", "bodies.js"));
@@ -122,9 +146,14 @@ export default { async fetch(request) {
   after(() => runtime?.stop());
 
   const sum = async () => (await fetch(`${url}/sum`)).json();
-  /** Waits until the sum is `expected`, that is until what was sent has arrived. */
+  /**
+   * Waits until the sum is `expected`, that is until what was sent has arrived.
+   *
+   * @param {number} expected
+   */
   const comesTo = (expected) =>
     until(async () => ((await sum()).sum === expected ? true : undefined), `a sum of ${expected}`);
+  /** @param {{ limit?: number }} [options] */
   const read = (options = {}) => begin(`${url}/read?max=${64 * KIB}&limit=${options.limit ?? 600_000}`);
 
   test("gives a body as it came, counted while it is read and no longer", async () => {
@@ -214,6 +243,7 @@ export default { async fetch(request) {
   });
 
   test("passes a body on whole that it could not keep for a second send", async () => {
+    /** @param {number} max */
     const record = (max) => begin(`${url}/record?max=${max}`);
     const kept = record(64 * KIB);
     kept.end("x".repeat(10_000));
@@ -238,7 +268,16 @@ export default { async fetch(request) {
 });
 
 describe("the broker", () => {
-  let upstream, receiver, broker, inbox, uploads;
+  /** @type {Upstream} */
+  let upstream;
+  /** @type {Receiver} */
+  let receiver;
+  /** @type {Broker} */
+  let broker;
+  /** @type {Inbox} */
+  let inbox;
+  /** @type {Connection} */
+  let uploads;
 
   before(async () => {
     upstream = await startUpstream();
@@ -299,6 +338,7 @@ describe("the broker", () => {
       if (status === 429) assert.ok(Number(headers["retry-after"]) >= 1);
       return `${status} ${code}`;
     });
+    /** @param {string} status */
     const count = (status) => statuses.filter((one) => one === status).length;
     const [late, crowded] = [count("408 request_timeout"), count("429 rate_limited")];
     assert.equal(late + crowded, 300, [...new Set(statuses)].join());

@@ -12,6 +12,12 @@ import { COOKIE, sessionIdOf } from "./support/person.mjs";
 import { newSecret } from "./support/receiver.mjs";
 import { closeServer, listening } from "./support/servers.mjs";
 
+/** @import { OutgoingHttpHeaders, Server } from "node:http" */
+/** @import { Modules } from "../../scripts/workerd.mjs" */
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { Issuer } from "./support/issuer.mjs" */
+/** @import { Request } from "./support/servers.mjs" */
+
 const AUDIENCE = "https://broker.example.com";
 
 // Keyed by the address alone. What the extension says is a file is kept, whatever its Vary, unless a field of the
@@ -39,14 +45,22 @@ export default { async fetch(request) {
   return new Response(...copy);
 } };`;
 
-// Put around the broker, it takes the mode away from whatever is fetched.
+/**
+ * Put around the broker, it takes the mode away from whatever is fetched.
+ *
+ * @type {Modules}
+ */
 const WITHOUT_A_MODE = {
   "main.js": `import "./mode.js"; export { default, Keeper } from "./index.js";`,
   "mode.js": `const send = globalThis.fetch;
 globalThis.fetch = (address, { cache, ...init } = {}) => send(address, init);`,
 };
 
-/** Each has a file of its own for whoever asks, and fields by the first segment of the path. */
+/**
+ * Each has a file of its own for whoever asks, and fields by the first segment of the path.
+ *
+ * @type {{ [kind: string]: OutgoingHttpHeaders }}
+ */
 const FIELDS = {
   plain: {},
   public: { "cache-control": "public, max-age=600" },
@@ -59,11 +73,17 @@ const FIELDS = {
 const PEOPLES = [{ callers: ["session"], methods: ["GET"], paths: ["/**"] }];
 const rules = [{ callers: ["backend", "staff"], methods: ["GET", "POST"], paths: ["/**"] }];
 
-let api, issuer, base;
+/** @type {Server} */
+let api;
+/** @type {Issuer} */
+let issuer;
+/** @type {string} */
+let base;
 
 before(async () => {
   issuer = await startIssuer({ keys: [makeKey("RS256")], audience: AUDIENCE });
-  api = createServer(async (request, response) => {
+  api = createServer(async (incoming, response) => {
+    const request = /** @type {Request} */ (incoming);
     let body = "";
     for await (const chunk of request) body += chunk;
     if (request.url === "/token") {
@@ -84,7 +104,11 @@ after(async () => {
   if (api) await closeServer(api);
 });
 
-/** Two tenants at one API, by a field of their own and by Authorization, and people. */
+/**
+ * Two tenants at one API, by a field of their own and by Authorization, and people.
+ *
+ * @param {Modules} around
+ */
 async function start(around) {
   const tenant = { provider: "custom", grant: "static", base_url: base, rules };
   const webhook = { token_field: "token", forward_to: `${base}/hook` };
@@ -123,16 +147,29 @@ async function start(around) {
   });
 }
 
+/** @typedef {(broker: Broker) => Promise<string[]>} Files */
+
+/** @type {(kind: string) => Files} */
 const byField = (kind) => (broker) => tenants(broker, ["one-by-field", "two-by-field"], `/${kind}/own-field.pdf`);
+/** @type {(kind: string) => Files} */
 const byAuthorization = (kind) => (broker) => tenants(broker, ["one", "two"], `/${kind}/authorization.pdf`);
 
+/**
+ * @param {Broker} broker
+ * @param {string[]} ids
+ * @param {string} path
+ */
 async function tenants(broker, ids, path) {
   const files = [];
   for (const id of ids) files.push(assertStatus(await call(broker.url, `/api/${id}${path}`)).text);
   return files;
 }
 
-/** Two people, one after the other at one browser. */
+/**
+ * Two people, one after the other at one browser.
+ *
+ * @type {Files}
+ */
 async function people(broker) {
   const files = [];
   for (const username of ["ana", "bia"]) {
@@ -146,7 +183,11 @@ async function people(broker) {
   return files;
 }
 
-/** By what it is about: what gives the files that two callers get, and whether the rules have one given to both. */
+/**
+ * By what it is about: what gives the files that two callers get, and whether the rules have one given to both.
+ *
+ * @type {{ [what: string]: [files: Files, isShared: boolean] }}
+ */
 const CASES = {
   "a token in a field of its own": [byField("plain"), true],
   "a token in a field that the response varies by": [byField("varied"), true],
@@ -158,10 +199,10 @@ const CASES = {
 };
 
 describe("a file of one caller", () => {
-  for (const [title, around] of [
+  for (const [title, around] of /** @type {[title: string, around: Modules][]} */ ([
     ["is never another's", {}],
     ["would be another's if nothing asked for it fresh", WITHOUT_A_MODE],
-  ]) {
+  ])) {
     test(title, async (t) => {
       const broker = await start(around);
       try {
@@ -195,6 +236,7 @@ describe("what the broker fetches", () => {
       assertStatus(await call(broker.url, "/api/one/plain/a.pdf", { key: issuer.token() }));
       const json = { token: "account-token-of-two", id: 1 };
       assertStatus(await call(broker.url, "/webhooks/two", { method: "POST", key: null, json }), 202);
+      /** @type {() => Promise<{ method: string, pathname: string, passes: boolean }[]>} */
       const came = async () => (await fetch(`${broker.outboundUrl}/what-came`)).json();
       const deadline = Date.now() + 10_000;
       while (!(await came()).some(({ pathname }) => pathname === "/hook")) {

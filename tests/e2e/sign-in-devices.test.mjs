@@ -20,10 +20,23 @@ import {
 } from "./support/person.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 
+/** @import { Agent } from "node:http" */
+/** @import { Broker } from "./support/broker.mjs" */
+/** @import { Answer } from "./support/client.mjs" */
+/** @import { PersonOptions } from "./support/person.mjs" */
+/** @import { Connection, Upstream } from "./support/upstream.mjs" */
+
 const LIMIT = 5;
 const LIMIT_AROUND = 20;
 
-let upstream, broker, plain, other;
+/** @type {Upstream} */
+let upstream;
+/** @type {Broker} */
+let broker;
+/** @type {Connection} */
+let plain;
+/** @type {Connection} */
+let other;
 
 before(async () => {
   upstream = await startUpstream();
@@ -37,10 +50,21 @@ after(async () => {
   await upstream?.close();
 });
 
+/**
+ * @param {Connection} connection
+ * @param {string} username
+ * @param {string} address
+ * @param {PersonOptions} [options]
+ */
 const guess = (connection, username, address, options) =>
   login(broker, connection.id, { username, password: newPassword() }, { address, ...options });
 
-/** How many guesses of `send`, each with its number, reached the token endpoint. */
+/**
+ * How many guesses of `send`, each with its number, reached the token endpoint.
+ *
+ * @param {number} count
+ * @param {(number: number, options: { agent: Agent }) => Promise<Answer>} send
+ */
 async function reached(count, send) {
   const before = plain.tokenRequests.length;
   const agent = keepAlive();
@@ -113,7 +137,11 @@ describe("guesses at spellings of one name", () => {
   });
 });
 
-/** The value of the cookie by which the browser is known. */
+/**
+ * The value of the cookie by which the browser is known.
+ *
+ * @param {Pick<Answer, "rawHeaders">} answer
+ */
 function deviceOf(answer) {
   const [field, ...more] = setCookies(answer).filter((one) => one.startsWith(`${DEVICE_COOKIE}=`));
   assert.deepEqual(more, []);
@@ -122,11 +150,20 @@ function deviceOf(answer) {
   return pair.slice(DEVICE_COOKIE.length + 1);
 }
 
+/**
+ * @param {string} device
+ * @param {string} [cookie]
+ */
 const from = (device, cookie) => ({
   headers: { Cookie: `${DEVICE_COOKIE}=${device}${cookie ? `; ${COOKIE}=${cookie}` : ""}` },
 });
 
-/** Uses up what there is for the name, from anywhere. */
+/**
+ * Uses up what there is for the name, from anywhere.
+ *
+ * @param {Connection} connection
+ * @param {string} name
+ */
 async function crowdOut(connection, name) {
   for (let i = 0; i < LIMIT; i += 1) assertProblem(await guess(connection, name, newAddress()), 401, "login_rejected");
   assertProblem(await guess(connection, name, newAddress()), 429, "rate_limited");

@@ -6,6 +6,8 @@ import { after, before, describe, test } from "node:test";
 import { inRoot } from "../../scripts/lib.mjs";
 import { startWorkerd } from "../../scripts/workerd.mjs";
 
+/** @import { Workerd } from "../../scripts/workerd.mjs" */
+
 // Each row is one name to some server's collation.
 const ROWS = {
   case: ["ana", "ANA", "aNa"],
@@ -82,6 +84,7 @@ export default { async fetch(request) {
   return Response.json(answers[ask](names));
 } };`;
 
+/** @type {Workerd} */
 let runtime;
 
 before(async () => {
@@ -94,6 +97,10 @@ before(async () => {
 
 after(() => runtime?.stop());
 
+/**
+ * @param {string} question
+ * @param {string[]} [names]
+ */
 const ask = async (question, names) => {
   const body = JSON.stringify({ ask: question, names });
   return (await fetch(runtime.urls.names, { method: "POST", body })).json();
