@@ -135,7 +135,7 @@ async function compile(panic) {
     // Its sorting and its decimals may be small and slower: a call has few of either.
     args.push("-Zbuild-std=std,panic_unwind", "-Zbuild-std-features=optimize_for_size");
     folder = path.join(folder, "unwind");
-    Object.assign(env, { RUSTC_BOOTSTRAP: "1", RUSTFLAGS: `${process.env.RUSTFLAGS ?? ""} -Cpanic=unwind`.trim() });
+    Object.assign(env, { RUSTC_BOOTSTRAP: "1", RUSTFLAGS: `${process.env.RUSTFLAGS ?? ""} -Cpanic=unwind ${process.env.XFLAGS ?? ""}`.trim() });
   }
   // The last compilation alone is told, which takes in the code of all the others.
   args.push("--", INLINE);

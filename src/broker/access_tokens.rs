@@ -74,14 +74,14 @@ pub(super) async fn after_refusal<P: Ports>(
     let worked = refused.note_refused() && call.is_first;
     let about = Ask::new(&connection.identity).refusing(generation, worked).calling(call.call);
     if matches!(subject, Subject::Person(_)) {
-        return told(ask(broker, ports, connection, subject, about).await, refused);
+        return told(ask_for_valid(broker, ports, connection, subject, about).await, refused);
     }
     let newer = broker.access_tokens.held(connection, ports.now());
     if let Some(copy) = newer.filter(|copy| copy.access.generation > generation) {
         broker.access_tokens.forget(connection, generation);
         return Ok((copy, Source::Memory));
     }
-    let answered = ask(broker, ports, connection, subject, about).await;
+    let answered = ask_for_valid(broker, ports, connection, subject, about).await;
     if answered.as_ref().is_ok_and(|(copy, _)| copy.access.generation > generation) {
         broker.access_tokens.forget(connection, generation);
     }
@@ -158,20 +158,30 @@ async fn cached<P: Ports>(broker: &Broker, ports: &Rc<P>, connection: &Connectio
     Some(broker.access_tokens.remember(connection, access))
 }
 
-/// An access token from the keeper. One that expired on its way here is asked
-/// for again, once.
+/// An access token from the keeper.
 async fn from_keeper<P: Ports>(
     broker: &Broker,
     ports: &Rc<P>,
     connection: &Rc<Connection>,
     subject: &Subject,
 ) -> Result<(Rc<TokenCopy>, Source), Refused> {
-    let about = Ask::new(&connection.identity);
-    let (copy, source) = ask(broker, ports, connection, subject, about.clone()).await?;
+    ask_for_valid(broker, ports, connection, subject, Ask::new(&connection.identity)).await
+}
+
+/// Asks the keeper. A token that expired on its way here is asked for again,
+/// once, as for a new call.
+async fn ask_for_valid<P: Ports>(
+    broker: &Broker,
+    ports: &Rc<P>,
+    connection: &Rc<Connection>,
+    subject: &Subject,
+    about: Ask,
+) -> Result<(Rc<TokenCopy>, Source), Refused> {
+    let (copy, source) = ask(broker, ports, connection, subject, about).await?;
     if copy.access.lifetime.freshness(ports.now()) > Freshness::Expired {
         return Ok((copy, source));
     }
-    ask(broker, ports, connection, subject, about).await
+    ask(broker, ports, connection, subject, Ask::new(&connection.identity)).await
 }
 
 async fn ask<P: Ports>(
