@@ -1,7 +1,7 @@
 //! Public errors as problem details (RFC 9457): one code for each thing that a
 //! caller can act upon.
 
-use serde::Serialize;
+mod details;
 
 /// A public error code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,18 +117,6 @@ impl Code {
     pub fn page(self) -> String {
         let (status, code, title, detail, advice) = self.entry();
         format!("{code} (HTTP {status}): {title}.\n\n{detail}\n\n{advice}\n")
-    }
-
-    /// The problem details of one occurrence, as JSON. `cause` is the failure
-    /// that a wait follows.
-    #[must_use]
-    pub fn details(self, broker: &str, request_id: &str, cause: Option<Self>) -> String {
-        let (status, code, title, detail, _) = self.entry();
-        let kind = format!("{broker}/problems/{code}");
-        let cause = cause.map(Self::as_str);
-        let details = Details { kind, title, status, code, detail, request_id, cause };
-        // Texts and numbers always serialise.
-        serde_json::to_string(&details).unwrap_or_default()
     }
 
     /// Status, code, title, detail, and what to do about it.
@@ -326,19 +314,6 @@ impl Code {
             ),
         }
     }
-}
-
-#[derive(Serialize)]
-struct Details<'a> {
-    #[serde(rename = "type")]
-    kind: String,
-    title: &'static str,
-    status: u16,
-    code: &'static str,
-    detail: &'static str,
-    request_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<&'static str>,
 }
 
 #[cfg(test)]
