@@ -26,6 +26,13 @@ import { printSize } from "./size.mjs";
  * of the module is copies. At 75 and less, calls are slower.
  */
 const INLINE = "-Cllvm-args=-inlinehint-threshold=100";
+/**
+ * What is told to the compiler for size, all unstable. `Debug` writes nothing: no message shows a value by it. A
+ * panic in a library has no place in its code; one in the broker's own keeps it, for the log.
+ */
+const TERSE = ["-Zfmt-debug=none"];
+const WITHOUT_PLACES = "-Zlocation-detail=none";
+const WITH_PLACES = "-Zlocation-detail=file,line,column";
 /** With `unwind` a panic fails its own request only; with `abort` all that are in flight. */
 const PANIC = "unwind";
 /**
@@ -125,7 +132,8 @@ export async function buildWorker({ panic = PANIC, profiling = false, force = fa
  * @param {string} panic
  */
 async function compile(panic) {
-  const args = ["rustc", "--release", "--lib", "--locked", "--target", wasmTarget];
+  // One kind of library alone: where an rlib is made, too, the libraries are linked without optimising across them.
+  const args = ["rustc", "--release", "--lib", "--crate-type=cdylib", "--locked", "--target", wasmTarget];
   /** @type {NodeJS.ProcessEnv} */
   const env = { ...wasmEnv, PORTEIRO_ADMIN_SCRIPT: adminScript() };
   let folder = process.env.CARGO_TARGET_DIR ?? inRoot("target");
@@ -135,10 +143,15 @@ async function compile(panic) {
     // Its sorting and its decimals may be small and slower: a call has few of either.
     args.push("-Zbuild-std=std,panic_unwind", "-Zbuild-std-features=optimize_for_size");
     folder = path.join(folder, "unwind");
-    Object.assign(env, { RUSTC_BOOTSTRAP: "1", RUSTFLAGS: `${process.env.RUSTFLAGS ?? ""} -Cpanic=unwind ${process.env.XFLAGS ?? ""}`.trim() });
+    const flags = ["-Cpanic=unwind", ...TERSE, WITHOUT_PLACES];
+    Object.assign(env, {
+      RUSTC_BOOTSTRAP: "1",
+      RUSTFLAGS: [process.env.RUSTFLAGS, ...flags].filter(Boolean).join(" "),
+    });
+    args.push("--", INLINE, WITH_PLACES);
+  } else {
+    args.push("--", INLINE);
   }
-  // The last compilation alone is told, which takes in the code of all the others.
-  args.push("--", INLINE);
   await run("cargo", args, { env: { ...env, CARGO_TARGET_DIR: folder } });
   return path.join(folder, wasmTarget, "release", "porteiro.wasm");
 }

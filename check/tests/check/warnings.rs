@@ -157,7 +157,7 @@ fn warns_of_gets_that_act_where_browsers_call() {
     }
     let anyone = "CONNECTIONS.guru.rules[0].callers[0]: is whoever calls";
     check_warnings(&text("'visitor'", "'GET'", "'/a', '/api/v1/**'"), &[(8, anyone), (8, acts)]);
-    check_warnings(&text("'session'", "'POST'", "'/a', '/api/v1/**'"), &[]);
+    check_warnings(&text("'session'", "'PUT'", "'/a', '/api/v1/**'"), &[]);
     check_warnings(&text("'session'", "'GET'", "'/api/v1/integracao/cliente', '/api/v1/*'"), &[]);
 }
 
