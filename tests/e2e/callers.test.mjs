@@ -153,8 +153,9 @@ describe("a rule", () => {
   });
 
   test("cannot be passed by naming another method in a header or the query", async () => {
+    await refused(plain.api("/echo/reports/1?_method=DELETE"), {}, 400, "bad_request");
     for (const name of ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"]) {
-      await allowed("/echo/reports/1?_method=DELETE", { headers: { [name]: "DELETE" } });
+      await allowed("/echo/reports/1", { headers: { [name]: "DELETE" } });
       const { method, headers } = plain.lastRequest;
       assert.deepEqual([method, headers[name.toLowerCase()]], ["GET", undefined]);
     }

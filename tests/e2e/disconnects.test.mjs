@@ -80,7 +80,7 @@ test("the first caller with a token who leaves holds up nobody after them", asyn
   issuer.delay = 1_000;
   const token = issuer.token();
   await leave(
-    `GET ${plain.api("/echo")} HTTP/1.1\r\nHost: b\r\nAuthorization: Bearer ${token}\r\n\r\n`,
+    `GET ${plain.api("/echo")} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\n\r\n`,
     () => issuer.requests.length,
   );
   const began = Date.now();
@@ -97,7 +97,7 @@ test("right sign-ins that nobody waited for do not count as refused", async () =
   const body = JSON.stringify({ username: "ann", password: "right" });
   /** @param {string} address */
   const request = (address) =>
-    `POST /auth/people/login HTTP/1.1\r\nHost: b\r\nOrigin: ${ORIGIN}\r\nContent-Type: application/json\r\n` +
+    `POST /auth/people/login HTTP/1.1\r\nHost: localhost\r\nOrigin: ${ORIGIN}\r\nContent-Type: application/json\r\n` +
     `CF-Connecting-IP: ${address}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
   await Promise.all(
     [1, 2, 3, 4, 5].map((number) => leave(request(`192.0.2.${number}`), () => people.tokenRequests.length === 5)),
@@ -135,7 +135,7 @@ test("a call that only reads ends at the upstream with its caller", async () => 
   const token = issuer.token();
   assert.equal((await call(broker.url, plain.api("/echo"), { key: token })).status, 200);
   const seen = slowUpstream("/read", 4_000);
-  const request = `GET ${plain.api("/read")} HTTP/1.1\r\nHost: b\r\nAuthorization: Bearer ${token}\r\n\r\n`;
+  const request = `GET ${plain.api("/read")} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\n\r\n`;
   // More than the broker keeps before it looks for those that nobody comes back to.
   await Promise.all(Array.from({ length: 100 }, () => leave(request, () => seen.begun === 100)));
   await until(() => seen.left + seen.answered === 100, "the end of the calls");
@@ -150,7 +150,7 @@ test("a call that may change something is ended, and logged, though its caller l
   const seen = slowUpstream("/write", 1_200);
   const lines = broker.output.length;
   await leave(
-    `POST ${plain.api("/write")} HTTP/1.1\r\nHost: b\r\nAuthorization: Bearer ${token}\r\nContent-Length: 2\r\n\r\n{}`,
+    `POST ${plain.api("/write")} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\nContent-Length: 2\r\n\r\n{}`,
     () => seen.begun,
   );
   await until(() => seen.left + seen.answered === 1, "the end of the call");
