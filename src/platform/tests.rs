@@ -65,16 +65,6 @@ async fn verifies_the_signatures_of_the_standards_and_no_others() {
 }
 
 #[wasm_bindgen_test]
-fn folds_names_that_servers_take_for_one() {
-    for name in
-        ["Ann", "a\u{301}nn", "\u{e1}nn", " ann\u{a0}", "\u{ff41}nn", "an\u{ad}n", "\0ann", "ann\u{200b}"]
-    {
-        assert_eq!(glue::folded(name), "ann", "{name:?}");
-    }
-    assert_ne!(glue::folded("anna"), glue::folded("ann"));
-}
-
-#[wasm_bindgen_test]
 fn draws_entropy_that_never_repeats() {
     // Not a divisor of what is drawn at once.
     let drawn: HashSet<[u8; 24]> = (0..10_000).map(|_| runtime::bytes()).collect();
