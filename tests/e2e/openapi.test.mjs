@@ -174,6 +174,9 @@ describe("every problem", () => {
 
   const EVIL = { origin: "https://evil.example" };
   const CROSS_SITE = { headers: { "Sec-Fetch-Site": "cross-site" } };
+  // Plain http, at an address that others can read what is sent to.
+  const INSECURE = { host: "broker.example.com" };
+  const OPERATOR = { ...INSECURE, key: ADMIN_KEY };
   const ANYBODY = { username: "nobody", password: "wrong" };
   const basic = { Authorization: `Basic ${Buffer.from(`operator:${ADMIN_KEY}`).toString("base64")}` };
   /** @type {(body: string) => [target: string, options: CallOptions]} */
@@ -268,6 +271,25 @@ describe("every problem", () => {
     ["getConnection", "unknown_connection", "/admin/connections/none", { key: ADMIN_KEY }],
     ["refreshConnection", "bad_request", "/admin/connections/people/refresh", { key: ADMIN_KEY, method: "POST" }],
     ["getProblem", "not_found", "/problems/none", { key: null }],
+    ["callGet", "insecure_transport", "/api/plain/echo", INSECURE],
+    ["callPut", "insecure_transport", "/api/plain/echo", { ...INSECURE, method: "PUT", body: "x" }],
+    ["callDelete", "insecure_transport", "/api/plain/echo", { ...INSECURE, method: "DELETE" }],
+    ["signIn", "insecure_transport", { json: ANYBODY, ...INSECURE }],
+    ["getSession", "insecure_transport", "/auth/session", INSECURE],
+    ["signOut", "insecure_transport", "/auth/logout", { ...INSECURE, method: "POST" }],
+    ["receiveWebhook", "insecure_transport", "/webhooks/guru", { ...INSECURE, method: "POST", key: null, body: "{}" }],
+    ["getAdminPage", "insecure_transport", "/admin/", { ...INSECURE, key: null }],
+    ["getAdminStyle", "insecure_transport", "/admin/page.css", { ...INSECURE, key: null }],
+    ["getAdminScript", "insecure_transport", "/admin/page.js", { ...INSECURE, key: null }],
+    ["listConnections", "insecure_transport", "/admin/connections", OPERATOR],
+    ["getConnection", "insecure_transport", "/admin/connections/plain", OPERATOR],
+    ["putConnection", "insecure_transport", "/admin/connections/new", { ...OPERATOR, method: "PUT", json: {} }],
+    ["deleteConnection", "insecure_transport", "/admin/connections/plain", { ...OPERATOR, method: "DELETE" }],
+    ["refreshConnection", "insecure_transport", "/admin/connections/plain/refresh", { ...OPERATOR, method: "POST" }],
+    ["deleteToken", "insecure_transport", "/admin/connections/plain/token", { ...OPERATOR, method: "DELETE" }],
+    ["listWebhooks", "insecure_transport", "/admin/connections/guru/webhooks", OPERATOR],
+    ["sendWebhooks", "insecure_transport", "/admin/connections/guru/webhooks/send", { ...OPERATOR, method: "POST" }],
+    ["sendWebhook", "insecure_transport", "/admin/connections/guru/webhooks/x/send", { ...OPERATOR, method: "POST" }],
   ];
 
   test("is as the document says", async () => {

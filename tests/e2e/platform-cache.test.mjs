@@ -11,6 +11,7 @@ import { makeKey, startIssuer } from "./support/issuer.mjs";
 import { COOKIE, sessionIdOf } from "./support/person.mjs";
 import { newSecret } from "./support/receiver.mjs";
 import { closeServer, listening } from "./support/servers.mjs";
+import { until } from "./support/until.mjs";
 
 /** @import { OutgoingHttpHeaders, Server } from "node:http" */
 /** @import { Modules } from "../../scripts/workerd.mjs" */
@@ -238,11 +239,7 @@ describe("what the broker fetches", () => {
       assertStatus(await call(broker.url, "/webhooks/two", { method: "POST", key: null, json }), 202);
       /** @type {() => Promise<{ method: string, pathname: string, passes: boolean }[]>} */
       const came = async () => (await fetch(`${broker.outboundUrl}/what-came`)).json();
-      const deadline = Date.now() + 10_000;
-      while (!(await came()).some(({ pathname }) => pathname === "/hook")) {
-        assert.ok(Date.now() < deadline, "the event was not delivered");
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
+      await until(async () => (await came()).some(({ pathname }) => pathname === "/hook"), "the delivery");
       const seen = await came();
       const { pathname: keys } = new URL(issuer.jwksUrl);
       const expected = ["GET /plain/a.pdf", "POST /plain/a.pdf", "POST /token", `GET ${keys}`, "POST /hook"];

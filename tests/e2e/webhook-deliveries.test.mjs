@@ -258,6 +258,8 @@ describe("a delivery", () => {
     const FIELDS = ["content-type", "webhook-id", "webhook-timestamp", "webhook-signature", "user-agent"];
     // What the runtime adds to whatever is sent.
     const RUNTIME = ["host", "connection", "content-length", "transfer-encoding", "accept-encoding", "cf-worker"];
+    // What has it pass caches by, and not as the sender said.
+    const CACHES = { "cache-control": "no-cache", pragma: "no-cache" };
     const canary = "of-the-sender";
     const headers = {
       "Content-Type": `text/plain; x=${canary}`,
@@ -269,6 +271,8 @@ describe("a delivery", () => {
       "X-Real-IP": "192.0.2.1",
       "CF-Connecting-IP": "192.0.2.1",
       "Accept-Language": canary,
+      "Cache-Control": canary,
+      Pragma: canary,
       "X-Canary": canary,
       traceparent: canary,
       "webhook-id": canary,
@@ -283,9 +287,10 @@ describe("a delivery", () => {
       origin: `https://${canary}.example`,
     });
     assert.deepEqual(
-      Object.keys(seen).filter((name) => ![...FIELDS, ...RUNTIME].includes(name)),
+      Object.keys(seen).filter((name) => ![...FIELDS, ...RUNTIME, ...Object.keys(CACHES)].includes(name)),
       [],
     );
+    for (const [name, value] of Object.entries(CACHES)) assert.equal(seen[name], value, name);
     for (const name of FIELDS) assert.ok(seen[name], name);
     assert.ok(!/of-the-sender|192\.0\.2\.1/.test(JSON.stringify(rawHeaders)), JSON.stringify(rawHeaders));
   });

@@ -17,6 +17,8 @@ import { startReceiver } from "./support/receiver.mjs";
 // A wait is shorter by a tenth at most, and the clocks of the two ends round.
 const SECOND_ATTEMPT_MS = 4_400;
 const THIRD_ATTEMPT_MS = 26_000;
+// Times are told in whole seconds: of two that are four and a half apart, four may be left.
+const SECOND_ATTEMPT_TOLD_MS = 4_000;
 const DAY_MS = 86_400_000;
 
 const DELIVERED = [200, 201, 202, 203, 204, 206, 299];
@@ -245,7 +247,7 @@ describe("a receiver", { concurrency: true }, () => {
 
 describe("Retry-After", { concurrency: true }, () => {
   /**
-   * From the event's acceptance to its second attempt, by the broker's own clock.
+   * From the event's acceptance to its second attempt, as the broker tells both.
    *
    * @param {Inbox} inbox
    * @param {DeliveryReply} answer
@@ -268,13 +270,13 @@ describe("Retry-After", { concurrency: true }, () => {
 
   test("makes no wait shorter", async () => {
     const wait = await waitOf(c["retry-after-short"], { status: 503, headers: { "Retry-After": "0" } });
-    assert.ok(wait >= SECOND_ATTEMPT_MS, `${wait} ms`);
+    assert.ok(wait >= SECOND_ATTEMPT_TOLD_MS, `${wait} ms`);
   });
 
   test("that says nothing makes no difference", async () => {
     const answer = { status: 503, headers: { "Retry-After": "soon, or -5" } };
     const wait = await waitOf(c["retry-after-nonsense"], answer);
-    assert.ok(wait >= SECOND_ATTEMPT_MS && wait < THIRD_ATTEMPT_MS, `${wait} ms`);
+    assert.ok(wait >= SECOND_ATTEMPT_TOLD_MS && wait < THIRD_ATTEMPT_MS, `${wait} ms`);
   });
 
   test("of an hour is an hour", async () => {

@@ -23,6 +23,7 @@ export const keepAlive = () => new Agent({ keepAlive: true, maxSockets: 64 });
  * @typedef {object} CallOptions
  * @property {string} [method]
  * @property {{ [name: string]: string | number } | string[]} [headers] an object, or a flat list of names and values
+ * @property {string} [host] instead of the server's own
  * @property {string | null} [key] the caller's key, sent as Bearer; `null` sends none
  * @property {string} [origin]
  * @property {Buffer | string | import("node:stream").Readable} [body]
@@ -44,7 +45,7 @@ export const keepAlive = () => new Agent({ keepAlive: true, maxSockets: 64 });
 export function call(base, target, options = {}) {
   const { method = "GET", key = KEY, origin, json, agent = false, timeout = 20_000, signal, onResponse } = options;
   const { hostname, port, host } = new URL(base);
-  const fields = ["Host", host];
+  const fields = ["Host", options.host ?? host];
   if (key !== null) fields.push("Authorization", `Bearer ${key}`);
   if (origin !== undefined) fields.push("Origin", origin);
   let body = options.body;
