@@ -30,7 +30,7 @@ pub mod session;
 mod transport;
 mod webhooks;
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 
 pub use answer::{Answer, Body, COMMON_FIELDS};

@@ -25,7 +25,7 @@ mod session;
 mod syntax;
 mod webhook;
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -10,7 +10,7 @@
 mod algorithm;
 mod claims;
 mod key_set;
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 mod token;
 

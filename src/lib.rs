@@ -74,5 +74,6 @@ pub mod webhook;
 #[cfg(target_arch = "wasm32")]
 mod platform;
 
-#[cfg(test)]
+// Tests are compiled natively alone, but for the platform's: it is compiling them that takes time.
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod simulation;

@@ -188,7 +188,7 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use super::*;
 

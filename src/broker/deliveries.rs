@@ -17,7 +17,7 @@ mod message;
 mod object;
 mod record;
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 
 pub use message::{DeliveriesAsk, DeliveriesReply};

@@ -262,7 +262,7 @@ fn record_name(source: &KeySource) -> String {
     format!("issuer-keys/{}", Fingerprint::of(&[kind, address]).to_hex())
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use super::*;
 

@@ -24,7 +24,7 @@ mod sign_in;
 mod state;
 mod wait;
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 
 use std::cell::{Cell, RefCell};

@@ -137,7 +137,7 @@ pub(super) async fn take<P: Ports>(
     if ports.take(limit, &who.to_hex()).await { Ok(()) } else { Err(refused(limit.seconds.into())) }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use super::*;
 

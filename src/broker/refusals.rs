@@ -205,7 +205,7 @@ fn hold_up<'a>(
     None
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use super::*;
 

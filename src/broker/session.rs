@@ -21,7 +21,7 @@ mod message;
 mod object;
 mod state;
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 
 pub(super) use cookie::{clear_cookie, has_cookie, has_several_cookies};

@@ -99,7 +99,7 @@ impl fmt::Debug for ClientAuthentication {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use std::time::Duration;
 

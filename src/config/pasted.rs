@@ -65,7 +65,7 @@ pub(super) fn check_each(list: &str, begins_with_scheme: bool) -> Result<(), &'s
     check(list.trim())
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use super::*;
 

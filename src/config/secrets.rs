@@ -179,7 +179,7 @@ fn prefix(id: &str) -> String {
     id.chars().map(in_name).collect()
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use super::*;
 

@@ -118,7 +118,7 @@ pub(super) fn is_loopback(host: &Host<&str>) -> bool {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use super::*;
 

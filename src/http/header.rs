@@ -49,7 +49,7 @@ pub(super) const fn is_token_byte(b: u8) -> bool {
         )
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use super::*;
 

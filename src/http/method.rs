@@ -43,7 +43,7 @@ impl fmt::Display for Method {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use super::*;
 

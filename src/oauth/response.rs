@@ -280,5 +280,5 @@ fn wipe(value: &mut Value) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;

@@ -36,7 +36,7 @@ fn http_date(text: &str) -> Option<UnixTime> {
     Some(UnixTime::from_millis(0) + since_epoch)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use super::*;
 

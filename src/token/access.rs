@@ -88,7 +88,7 @@ pub struct TokenSet {
     pub scope: Option<String>,
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use super::*;
 

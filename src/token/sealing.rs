@@ -179,7 +179,7 @@ fn associated_data(name: &str, key_id: &str) -> String {
     format!("porteiro.{VERSION}.{key_id}.{name}")
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use super::*;
 

@@ -102,7 +102,7 @@ fn written_once(value: Option<&str>) -> Cow<'_, str> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use std::collections::BTreeSet;
 

@@ -38,7 +38,7 @@ pub fn next_attempt(
     Some((now + varied.max(retry_after.unwrap_or_default())).min(end))
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use super::*;
 

@@ -55,7 +55,7 @@ impl fmt::Debug for SigningKeys {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use super::*;
 

@@ -232,7 +232,7 @@ fn members(text: &str) -> Result<Vec<Member<'_>>, Rejection> {
     Ok(members)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use super::*;
     use crate::json;
