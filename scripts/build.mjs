@@ -139,7 +139,7 @@ async function compile(panic) {
   let folder = process.env.CARGO_TARGET_DIR ?? inRoot("target");
   if (panic === "unwind") {
     // The standard library that rustup brings cannot unwind, so it is built too. This
-    // is unstable, and the one unstable thing here: the compiler stays the stable one.
+    // is unstable: the compiler stays the stable one.
     // Its sorting and its decimals may be small and slower: a call has few of either.
     args.push("-Zbuild-std=std,panic_unwind", "-Zbuild-std-features=optimize_for_size");
     folder = path.join(folder, "unwind");

@@ -4,7 +4,7 @@ import { gzipSync } from "node:zlib";
 import { Failure, inRoot, isMain, runMain, say } from "./lib.mjs";
 
 /** The most that the Worker may weigh, gzipped. */
-const CEILING_KIB = 430;
+const CEILING_KIB = 420;
 
 /** Prints raw and gzipped sizes and gives the gzipped total in bytes. */
 export function printSize() {
