@@ -30,7 +30,8 @@ pub mod session;
 mod transport;
 mod webhooks;
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests;
 
 pub use answer::{Answer, Body, COMMON_FIELDS};

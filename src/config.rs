@@ -25,7 +25,8 @@ mod session;
 mod syntax;
 mod webhook;
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests;
 
 use std::collections::BTreeMap;

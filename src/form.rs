@@ -41,7 +41,8 @@ pub fn parameter(text: &str, name: &str) -> Option<String> {
     pairs.find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
 

@@ -10,7 +10,8 @@
 mod algorithm;
 mod claims;
 mod key_set;
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests;
 mod token;
 

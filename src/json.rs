@@ -94,7 +94,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
 

@@ -75,5 +75,6 @@ pub mod webhook;
 mod platform;
 
 // Tests are compiled natively alone, but for the platform's: it is compiling them that takes time.
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod simulation;

@@ -17,7 +17,8 @@ mod message;
 mod object;
 mod record;
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests;
 
 pub use message::{DeliveriesAsk, DeliveriesReply};

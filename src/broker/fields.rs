@@ -224,7 +224,8 @@ fn is_among(name: &str, further: &[HeaderName]) -> bool {
     further.iter().any(|known| known.as_str() == name)
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
 

@@ -262,7 +262,8 @@ fn record_name(source: &KeySource) -> String {
     format!("issuer-keys/{}", Fingerprint::of(&[kind, address]).to_hex())
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
 

@@ -24,7 +24,8 @@ mod sign_in;
 mod state;
 mod wait;
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests;
 
 use std::cell::{Cell, RefCell};

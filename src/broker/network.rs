@@ -52,7 +52,8 @@ fn canonical(address: IpAddr) -> IpAddr {
     }
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
 

@@ -137,7 +137,8 @@ pub(super) async fn take<P: Ports>(
     if ports.take(limit, &who.to_hex()).await { Ok(()) } else { Err(refused(limit.seconds.into())) }
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
 

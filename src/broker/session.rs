@@ -21,7 +21,8 @@ mod message;
 mod object;
 mod state;
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests;
 
 pub(super) use cookie::{clear_cookie, has_cookie, has_several_cookies};

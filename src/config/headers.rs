@@ -119,7 +119,8 @@ fn covers(pattern: &str, name: &str) -> bool {
         && name.bytes().map(read).zip(start.bytes().map(read)).all(|(one, other)| one == other)
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
 

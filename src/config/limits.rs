@@ -91,7 +91,8 @@ pub(super) const RATE_REQUESTS: Bounds = Bounds {
 pub(super) const RATE_SECONDS: Bounds =
     Bounds { least: 1, most: 86_400, default: 0, what: "must be a whole number from 1 to 86400 (seconds)" };
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
 

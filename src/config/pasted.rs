@@ -65,7 +65,8 @@ pub(super) fn check_each(list: &str, begins_with_scheme: bool) -> Result<(), &'s
     check(list.trim())
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
 

@@ -179,7 +179,8 @@ fn prefix(id: &str) -> String {
     id.chars().map(in_name).collect()
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
 

@@ -30,7 +30,8 @@ fn weight(parameter: &str) -> Option<f32> {
     name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().ok())?
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
 

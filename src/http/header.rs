@@ -49,7 +49,8 @@ pub(super) const fn is_token_byte(b: u8) -> bool {
         )
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
 

@@ -81,7 +81,8 @@ fn is_read_as(name: &[u8], known: &str) -> bool {
     name.len() == known.len() && name.iter().map(read).eq(known.bytes())
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
 

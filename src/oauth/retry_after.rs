@@ -36,7 +36,8 @@ fn http_date(text: &str) -> Option<UnixTime> {
     Some(UnixTime::from_millis(0) + since_epoch)
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
 

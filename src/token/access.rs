@@ -88,7 +88,8 @@ pub struct TokenSet {
     pub scope: Option<String>,
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
 

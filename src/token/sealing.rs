@@ -179,7 +179,8 @@ fn associated_data(name: &str, key_id: &str) -> String {
     format!("porteiro.{VERSION}.{key_id}.{name}")
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
 

@@ -102,7 +102,8 @@ fn written_once(value: Option<&str>) -> Cow<'_, str> {
     }
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use std::collections::BTreeSet;
 

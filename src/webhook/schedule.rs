@@ -38,7 +38,8 @@ pub fn next_attempt(
     Some((now + varied.max(retry_after.unwrap_or_default())).min(end))
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
 

@@ -232,7 +232,8 @@ fn members(text: &str) -> Result<Vec<Member<'_>>, Rejection> {
     Ok(members)
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
     use crate::json;

@@ -124,7 +124,8 @@ pub(super) fn plan(state: &State, ask: &Ask, renewing: bool, now: UnixTime) -> P
     Plan::Renew(Reason::Refused)
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use std::time::Duration;
 

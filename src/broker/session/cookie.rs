@@ -104,7 +104,8 @@ pub(super) fn cookie_values<'h>(headers: &Headers<'h>, name: &str) -> impl Itera
     pairs.filter_map(|pair| pair.trim().split_once('=')).filter(move |(own, _)| *own == name).map(|(_, v)| v)
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
 

@@ -91,7 +91,8 @@ fn is_entry(text: &str) -> bool {
     text.split_once('-').is_some_and(|(number, code)| is_number(number) && is_code(code))
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
 
