@@ -232,6 +232,7 @@ impl Crowd {
         let call = self.call(deed).cookie(cookie);
         let header = cookie.map(|value| format!("{COOKIE}={value}"));
         let visit = Visit::new(header.as_deref(), world.now());
+        self.site.shared.crowd.came(&visit);
         let mut presence =
             Presence { site: Rc::clone(&self.site), visit, since: world.now(), is_answered: false };
         let (calling, browser, deed) = (self.site.calling(isolate, &call), Rc::clone(browser), deed.clone());
@@ -253,6 +254,7 @@ impl Crowd {
         let header = browser.jar().map(|value| format!("{COOKIE}={value}"));
         let now = self.site.shared.world.now();
         let visit = Visit::new(header.as_deref(), now);
+        self.site.shared.crowd.came(&visit);
         let answered = self.site.call(1, &call);
         let presence = Presence { site: Rc::clone(&self.site), visit, since: now, is_answered: true };
         if let Some(what) = judge(&presence, deed, &answered) {

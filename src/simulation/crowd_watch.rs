@@ -27,7 +27,7 @@ const MOST_REFUSALS_OF_NETWORK: usize = 20;
 const AFTERMATH: Duration = Duration::from_secs(30);
 
 /// What is known of a request when it begins.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Visit {
     cookie: Option<String>,
     begun_at: UnixTime,
@@ -59,6 +59,8 @@ struct Seen {
     /// The cookies that were given out, by value.
     cookies: BTreeMap<String, Cookie>,
     sessions: BTreeMap<String, Session>,
+    /// The requests under way that may use a session, each with which.
+    under_way: Vec<(Visit, String)>,
     /// The access tokens that were durable at some time.
     durable: BTreeSet<String>,
     /// By object and connection: the sign-ins whose token sets were durable.
@@ -98,6 +100,17 @@ impl Drop for Flight {
         if let Some(flight) = &self.0 {
             self.1.borrow_mut().remove(flight);
         }
+    }
+}
+
+impl Seen {
+    /// Whether nobody has used `session` for too long when `visit` begins, and
+    /// nobody who began in time is there still.
+    fn is_idle(&self, session: &str, visit: &Visit, limits: Option<(Duration, Duration)>) -> bool {
+        let is_late =
+            |session: &Session| limits.is_some_and(|(idle, _)| visit.begun_at >= session.used_at + idle);
+        self.sessions.get(session).is_some_and(is_late)
+            && !self.under_way.iter().any(|(_, other)| other == session)
     }
 }
 
@@ -223,10 +236,27 @@ impl CrowdWatch {
         }
     }
 
+    /// Somebody comes. A session that has not ended is in use until they leave.
+    pub fn came(&self, visit: &Visit) {
+        let mut seen = self.seen.borrow_mut();
+        let cookie = visit.cookie.as_ref().and_then(|value| seen.cookies.get(value));
+        let Some(session) = cookie.filter(|cookie| cookie.ended_at.is_none()).map(|cookie| &cookie.session)
+        else {
+            return;
+        };
+        if !seen.is_idle(session, visit, self.limits.get()) {
+            let session = session.clone();
+            seen.under_way.push((visit.clone(), session));
+        }
+    }
+
     /// Somebody was served, or ceased to wait: their session may have been used
     /// up to a while after.
     pub fn left(&self, visit: &Visit, served: bool, now: UnixTime) {
         let mut seen = self.seen.borrow_mut();
+        if let Some(place) = seen.under_way.iter().position(|(other, _)| other == visit) {
+            seen.under_way.swap_remove(place);
+        }
         let Some(session) = visit.cookie.as_ref().and_then(|value| seen.cookies.get(value)) else { return };
         let session = session.session.clone();
         if let Some(session) = seen.sessions.get_mut(&session) {
@@ -242,10 +272,9 @@ impl CrowdWatch {
         let cookie = cookie?;
         let lives = cookie.ended_at.is_none_or(|at| visit.begun_at <= at);
         self.demand(lives, "dead-stays-dead", "a call is served with a dead cookie");
-        if let (Some((idle, longest)), Some(session)) =
-            (self.limits.get(), seen.sessions.get(&cookie.session))
-        {
-            self.demand(visit.begun_at < session.used_at + idle, "idle-limit", "an idle session is served");
+        if let (Some((_, longest)), Some(session)) = (self.limits.get(), seen.sessions.get(&cookie.session)) {
+            let is_idle = seen.is_idle(&cookie.session, visit, self.limits.get());
+            self.demand(!is_idle, "idle-limit", "an idle session is served");
             let ends_at = session.signed_in_at + longest + AFTERMATH;
             self.demand(now < ends_at, "absolute-limit", "a session is served past its end");
         }

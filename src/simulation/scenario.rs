@@ -138,7 +138,8 @@ fn rage(site: &Site, plan: &Plan) -> Result<u64, String> {
                     && answered.code() != "upstream_unauthorized"
                     && answered.json()["cause"] != "internal";
                 if wants_token && !is_forbidden {
-                    shared.watch.told_of_no_token(newest.as_deref(), |token| shared.provider.takes(token));
+                    let takes = |token: &str| shared.provider.takes(token);
+                    shared.watch.told_of_no_token(newest.as_deref(), takes, shared.world.now());
                 }
                 ended.borrow_mut().push(answered);
             });

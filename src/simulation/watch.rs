@@ -142,11 +142,17 @@ impl Watch {
     }
 
     /// A call is told that no token can be had. `before` is the newest token that
-    /// there was when it began, and `takes` tells what the upstream takes.
-    pub fn told_of_no_token(&self, before: Option<&str>, takes: impl Fn(&str) -> bool) {
-        let newest = self.newest().filter(|newest| Some(newest.as_str()) == before);
-        let works = newest
-            .is_some_and(|token| takes(&token) && !self.seen.borrow().refused_for_itself.contains(&token));
+    /// there was when it began, and `takes` tells what the upstream takes. That
+    /// takes it a little longer than its life is told to be, which counts from
+    /// the request for it.
+    pub fn told_of_no_token(&self, before: Option<&str>, takes: impl Fn(&str) -> bool, now: UnixTime) {
+        let seen = self.seen.borrow();
+        let works = seen.newest.as_ref().is_some_and(|(token, lifetime)| {
+            Some(token.as_str()) == before
+                && now < lifetime.expires_at
+                && takes(token)
+                && !seen.refused_for_itself.contains(token)
+        });
         self.demand(
             !works,
             "use-what-works",
