@@ -106,14 +106,15 @@ pub fn status_without_token(connection: Option<&Connection>, state: &str) -> Sta
 impl State {
     /// How `connection` is, whose state this is.
     fn status(&self, connection: &Connection, now: UnixTime) -> Status {
-        let usable = self.current(now).filter(|_| !self.is_refused() || self.works());
+        let works = self.works() && !self.is_dead();
+        let usable = self.current(now).filter(|_| !self.is_refused() || works);
         let wait = self.waiting(now);
         let refused = self.upstream_refuses(now);
         let is_static = connection.grant.endpoint().is_none();
         let state = match wait {
             _ if self.credentials_are_rejected() => "rejected",
             Some(_) => "waiting",
-            None if (refused.is_some() || self.is_refused()) && !self.works() => "rejected",
+            None if (refused.is_some() || self.is_refused()) && !works => "rejected",
             None if is_static || usable.is_some() => "ready",
             None => "cold",
         };

@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn takes_a_token_for_dead_that_nothing_was_done_with_for_long() {
-        let call = |path| Fingerprint::of(&[path]);
+        let call = |path: &str| Fingerprint::of(&[path]);
         let mut one_address = waiting(holding(1, false), 500);
         check(&mut one_address, &ask().refusing(1, true).calling(call("/a")), false, 0, "use");
         for seconds in (0..300).step_by(10) {
@@ -239,15 +239,31 @@ mod tests {
         }
         assert!(!one_address.is_dead());
         let mut alive = one_address.clone();
-        check(&mut one_address, &ask().refusing(1, false).calling(call("/a")), false, 300, "wait");
-        assert!(one_address.is_dead());
+        check(&mut one_address, &ask().refusing(1, false).calling(call("/a")), false, 300, "use");
+        assert!(one_address.is_dead() && !alive.is_dead());
         alive.note(&ask().confirming(1), START);
         check(&mut alive, &ask().refusing(1, false).calling(call("/a")), false, 300, "use");
+        assert!(!alive.is_dead());
         let mut three = waiting(holding(1, false), 500);
-        check(&mut three, &ask().refusing(1, true).calling(call("/a")), false, 0, "use");
-        check(&mut three, &ask().refusing(1, false).calling(call("/b")), false, 0, "use");
-        check(&mut three, &ask().refusing(1, false).calling(call("/c")), false, 0, "wait");
-        check(&mut three, &ask().refusing(1, true).calling(call("/c")), false, 0, "use");
+        for (path, seconds) in [("/a", 0), ("/b", 0), ("/c", 0), ("/d", 14), ("/a", 15), ("/b", 29)] {
+            let first = (path, seconds) == ("/a", 0);
+            let about = ask().refusing(1, first).calling(call(path));
+            check(&mut three, &about, false, seconds, "use");
+            assert!(!three.is_dead(), "{path} at {seconds} s");
+        }
+        check(&mut three, &ask().refusing(1, false).calling(call("/a")), false, 30, "wait");
+        assert!(three.is_dead());
+        check(&mut three, &ask().refusing(1, true).calling(call("/c")), false, 30, "use");
+        // What was refused at once long ago, and once now, may have worked between.
+        let mut at_once = waiting(holding(1, false), 500);
+        for (count, seconds) in [(20, 0), (1, 400)] {
+            for number in 0..count {
+                let path = format!("/{number}");
+                let about = ask().refusing(1, seconds == 0 && number == 0).calling(call(&path));
+                check(&mut at_once, &about, false, seconds, "use");
+            }
+        }
+        assert!(!at_once.is_dead());
     }
 
     #[test]

@@ -67,30 +67,56 @@ struct Held {
 /// memory only: a keeper that begins anew gives the benefit of it.
 #[derive(Clone, Debug, Default)]
 struct Doubt {
-    since: Option<UnixTime>,
     refusals: u8,
     /// The calls that were refused, each once.
     calls: Vec<Fingerprint>,
-    is_strong: bool,
+    /// When calls were refused, as far apart as counts.
+    moments: Vec<UnixTime>,
+    /// Whether there were many refusals over long.
+    is_long: bool,
 }
 
 /// So many calls of different addresses that are refused tell that a token is
 /// dead: one address may be one that the account may not use.
 const DEAD_AFTER_CALLS: usize = 3;
 
-/// So do so many refusals of one address, over so long.
+/// So do so many refusals of one address, over so long, where nothing but a
+/// person's sign-in depends on it.
 const DEAD_AFTER: (u8, Duration) = (10, Duration::from_mins(5));
+
+/// Neither tells it before refusals came at so many moments, so far apart. A
+/// page calls much at once, and what works of that may have been begun before
+/// there was a doubt, so that nobody tells of it: it is told the next time.
+const DEAD_AFTER_MOMENTS: (usize, Duration) = (3, Duration::from_secs(15));
 
 impl Doubt {
     fn add(&mut self, call: Option<Fingerprint>, now: UnixTime) {
-        let since = *self.since.get_or_insert(now);
         self.refusals = self.refusals.saturating_add(1);
-        if let Some(call) = call.filter(|call| !self.is_strong && !self.calls.contains(call)) {
+        let is_news = |call: &Fingerprint| self.calls.len() < DEAD_AFTER_CALLS && !self.calls.contains(call);
+        if let Some(call) = call.filter(is_news) {
             self.calls.push(call);
         }
+        let (moments, apart) = DEAD_AFTER_MOMENTS;
+        if self.moments.len() < moments && self.moments.last().is_none_or(|last| now >= *last + apart) {
+            self.moments.push(now);
+        }
         let (refusals, span) = DEAD_AFTER;
-        self.is_strong |= self.calls.len() >= DEAD_AFTER_CALLS;
-        self.is_strong |= self.refusals >= refusals && now >= since + span;
+        let lasts_long = self.moments.first().is_some_and(|first| now >= *first + span);
+        self.is_long |= self.refusals >= refusals && lasts_long;
+    }
+
+    fn has_lasted(&self) -> bool {
+        self.moments.len() >= DEAD_AFTER_MOMENTS.0
+    }
+
+    /// Whether several addresses tell that the token is dead.
+    fn is_strong(&self) -> bool {
+        self.has_lasted() && self.calls.len() >= DEAD_AFTER_CALLS
+    }
+
+    /// Whether they do, or a single one that nothing else was called beside.
+    fn is_enough(&self) -> bool {
+        self.is_strong() || (self.has_lasted() && self.is_long)
     }
 }
 
@@ -143,16 +169,18 @@ impl State {
         self.held.as_ref().is_some_and(|held| held.refused)
     }
 
-    /// Whether the token held is known to have worked, and not to be dead: that
-    /// it was refused may be about the call.
+    /// Whether the token held is known to have worked, and several addresses do
+    /// not tell that it is dead: that it was refused may be about the call. One
+    /// address tells nothing, however often: isolates that the token works for
+    /// do not say so.
     pub fn works(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| held.worked && !held.doubt.is_strong)
+        self.held.as_ref().is_some_and(|held| held.worked && !held.doubt.is_strong())
     }
 
     /// Whether the token held is dead, for all that is known: the upstream takes
     /// it for nothing.
     pub fn is_dead(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| held.refused && held.doubt.is_strong)
+        self.held.as_ref().is_some_and(|held| held.refused && held.doubt.is_enough())
     }
 
     /// The failure that is waited out, and until when.

@@ -546,6 +546,26 @@ fn fails_one_call_alone_for_a_401_about_it_while_no_other_token_can_be_had() {
 }
 
 #[test]
+fn fails_refused_calls_alone_where_no_isolate_tells_that_others_work() {
+    for (why, site) in without_token_endpoint() {
+        println!("{why}");
+        // Isolate 1 tells once that the token works, and has no cause to later.
+        check_refused(&site, 1, &forbidden());
+        assert_eq!(site.call(1, &get()).status, 200, "{why}");
+        for path in ["a", "b", "c", "d"] {
+            check_refused(&site, 2, &Call::get(&format!("/api/acme/things/forbidden-{path}")));
+        }
+        assert_eq!(site.call(2, &get()).status, 200, "{why}");
+        for round in 0..16 {
+            check_refused(&site, 2, &forbidden());
+            let answered = site.call(1, &get());
+            assert_eq!((answered.status, answered.token_source()), (200, "memory"), "{why}, round {round}");
+            wait(&site, 30);
+        }
+    }
+}
+
+#[test]
 fn is_not_brought_down_by_a_401_that_meets_a_keeper_that_cannot_be_asked() {
     let site = site(HOUR);
     check(&site, 200, "grant", 1);
@@ -560,9 +580,12 @@ fn tells_of_the_wait_once_nothing_works_and_renews_after_it() {
     check(&site, 200, "grant", 1);
     site.shared.provider.revoke_everything();
     site.shared.provider.knows_credentials.set(false);
-    for path in ["a", "b"] {
-        // It may have been about the call.
-        check_refused(&site, 1, &Call::get(&format!("/api/acme/things/{path}")));
+    for _ in 0..2 {
+        for path in ["a", "b", "c"] {
+            // It may have been about the call.
+            check_refused(&site, 1, &Call::get(&format!("/api/acme/things/{path}")));
+        }
+        wait(&site, 15);
     }
     assert_eq!(site.call(1, &get()).code(), "connection_unavailable");
     assert_eq!(site.call(1, &get()).json()["cause"], "credentials_rejected");

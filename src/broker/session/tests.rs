@@ -531,6 +531,42 @@ fn signs_nobody_out_for_a_401_about_one_call() {
 }
 
 #[test]
+fn signs_nobody_out_for_a_page_full_of_calls_that_they_may_not_make() {
+    let site = Site::for_people(11, WITHOUT_REFRESH);
+    let ana = sign_in(&site, "acme", "ana", None);
+    let both = sign_in(&site, "bolt", "ana", Some(&ana));
+    let load = || {
+        let forbidden = (0..12).map(|number| format!("forbidden/{number}"));
+        let paths: Vec<String> = forbidden.chain(["one".to_owned(), "two".to_owned()]).collect();
+        let call = |path: &String| {
+            let call = Call::from_page("GET", &format!("/api/acme/things/{path}"));
+            begin(&site, &call.cookie(Some(&both)))
+        };
+        let begun: Vec<_> = paths.iter().map(call).collect();
+        wait(&site, Duration::from_secs(5));
+        begun.iter().map(|slot| outcome(slot.borrow().as_ref().expect("an answer"))).collect::<Vec<_>>()
+    };
+    // A page that is loaded again, at once or much later.
+    for seconds in [0, 0, 15, 30, 15, 400, 15, 60, 400] {
+        wait(&site, Duration::from_secs(seconds));
+        let outcomes = load();
+        assert!(outcomes[..12].iter().all(|outcome| outcome == "upstream_unauthorized"), "{outcomes:?}");
+        assert_eq!(outcomes[12..], ["ana@example.com", "ana@example.com"]);
+        assert_eq!(connections(&site, &both), ["acme", "bolt"], "after {seconds} s");
+    }
+    site.shared.provider.sign_out("ana@example.com", "acme");
+    let loads: Vec<_> = (0..3)
+        .map(|_| {
+            wait(&site, Duration::from_secs(15));
+            load()
+        })
+        .collect();
+    assert_eq!(loads[0][12..], ["upstream_unauthorized", "upstream_unauthorized"]);
+    assert_eq!(loads[2].last().map(String::as_str), Some("caller_unauthenticated"), "{loads:?}");
+    assert_eq!(connections(&site, &both), ["bolt"]);
+}
+
+#[test]
 fn signs_a_person_out_whose_token_is_dead_and_cannot_be_renewed() {
     let site = Site::for_people(11, WITHOUT_REFRESH);
     let both = sign_in(&site, "acme", "ana", None);
@@ -545,11 +581,14 @@ fn signs_a_person_out_whose_token_is_dead_and_cannot_be_renewed() {
     assert!(codes[..10].iter().all(|code| code == "upstream_unauthorized"), "{codes:?}");
     assert_eq!(codes[11], "caller_unauthenticated");
     assert_eq!(connections(&site, &both), ["bolt"]);
-    // Three addresses tell as much.
+    // Three addresses tell as much, and sooner.
     let ana = sign_in(&site, "acme", "ana", Some(&both));
     site.shared.provider.sign_out("ana@example.com", "acme");
     let call = |path: &str| Call::from_page("GET", &format!("/api/acme/things/{path}")).cookie(Some(&ana));
-    let codes = ["a", "b", "c"].map(|path| outcome(&site.call(1, &call(path))));
+    let codes = ["a", "b", "c"].map(|path| {
+        wait(&site, Duration::from_secs(15));
+        outcome(&site.call(1, &call(path)))
+    });
     assert_eq!(codes, ["upstream_unauthorized", "upstream_unauthorized", "caller_unauthenticated"]);
     assert_eq!(connections(&site, &ana), ["bolt"]);
 }
