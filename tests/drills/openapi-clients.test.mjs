@@ -11,7 +11,7 @@ import { ensurePython } from "../../scripts/python.mjs";
 
 const DOCUMENT = fileURLToPath(new URL("../../docs/openapi.yaml", import.meta.url));
 
-const CALLS = fileURLToPath(new URL("support/openapi/client.py", import.meta.url));
+const CALLS = fileURLToPath(new URL("../e2e/support/openapi/client.py", import.meta.url));
 
 /** @param {string} command
  * @param {string[]} args

@@ -215,11 +215,23 @@ async function startReceiver() {
 }
 
 /**
- * Has `provider` end all its tokens, and sees calls pass with a new one; the parameters that obtained it.
+ * When each provider ended its tokens.
+ *
+ * @type {{ [id: string]: number[] }}
+ */
+const ended = {};
+
+/**
+ * Has `provider` end all its tokens, and sees calls pass with a new one; the parameters that obtained it. The third
+ * time within a minute would begin a backoff.
  *
  * @param {Connection} provider
  */
 async function renewed(provider) {
+  const times = (ended[provider.id] ??= []);
+  const [beforeLast = 0] = times.slice(-2, -1);
+  await sleep(Math.max(beforeLast + 61_000 - Date.now(), 0));
+  times.push(Date.now());
   const { length } = provider.granted;
   provider.revoke();
   provider.forgetRefreshTokens();
