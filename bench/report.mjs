@@ -1,4 +1,4 @@
-// What a measurement leaves: all figures in a file, and the tables in docs/performance.md.
+// What a measurement leaves: all figures in a file, and the tables in docs/explain/performance.md.
 import { readFileSync, writeFileSync } from "node:fs";
 import { Failure, inRoot } from "../scripts/lib.mjs";
 
@@ -45,7 +45,7 @@ export function writeReport(results) {
   const text = readFileSync(page, "utf8");
   const [before, rest] = text.split(BEGIN);
   const after = rest?.split(END)[1];
-  if (after === undefined) throw new Failure(`docs/performance.md must have the lines ${BEGIN} and ${END}.`);
+  if (after === undefined) throw new Failure(`docs/explain/performance.md must have the lines ${BEGIN} and ${END}.`);
   writeFileSync(page, `${before}${BEGIN}\n${report(results)}\n${END}${after}`);
 }
 

@@ -1,5 +1,5 @@
 // Measures the broker: `npm run bench`. It needs Linux, `nginx` and `wrk`, and takes about ten minutes;
-// ROUNDS and SECONDS make it longer or shorter. docs/performance.md tells what is measured and gets the
+// ROUNDS and SECONDS make it longer or shorter. docs/explain/performance.md tells what is measured and gets the
 // tables; the rounds themselves are in bench/results.json.
 import { spawnSync } from "node:child_process";
 import { Failure, runMain, say, seconds, step } from "../scripts/lib.mjs";
@@ -48,7 +48,9 @@ async function main() {
     };
     writeResults("results", results);
     writeReport(results);
-    say(`\n${report(results)}\n\nWritten to docs/performance.md and bench/results.json, after ${seconds(began)}.`);
+    say(
+      `\n${report(results)}\n\nWritten to docs/explain/performance.md and bench/results.json, after ${seconds(began)}.`,
+    );
   } finally {
     await upstream.stop();
     await hubsoft.close();

@@ -76,17 +76,19 @@ describe("the example front end", () => {
     const types = await read("examples/front-end/porteiro.d.ts");
     const union = /type ProblemCode =([^;]+);/.exec(types)?.[1] ?? "";
     const known = [...union.matchAll(/"(\w+)"/g)].map(([, code]) => code).sort();
-    const documented = [...(await read("docs/errors.md")).matchAll(/^\| [45]\d\d \| `(\w+)` \|/gm)]
+    const documented = [...(await read("docs/reference/errors.md")).matchAll(/^\| [45]\d\d \| `(\w+)` \|/gm)]
       .map(([, code]) => code)
       .sort();
     assert.deepEqual(known, documented);
   });
 });
 
-describe("docs/front-end.md", () => {
+describe("docs/guides/front-end.md", () => {
   test("shows code that is in the example, word for word", async () => {
     const app = (await read("examples/front-end/app.js")).replace(/^\s*\/\*\*[\s\S]*?\*\/\n/gm, "");
-    const blocks = [...(await read("docs/front-end.md")).matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(([, code]) => code);
+    const blocks = [...(await read("docs/guides/front-end.md")).matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(
+      ([, code]) => code,
+    );
     assert.ok(blocks.length > 0);
     for (const code of blocks) {
       // An empty line in the page may stand for what the example has between.

@@ -40,7 +40,7 @@ const PATIENCE_MS = 10_000;
  */
 
 /**
- * @typedef {object} Report as docs/checking.md has it
+ * @typedef {object} Report as docs/guides/check.md has it
  * @property {Finding[]} problems
  * @property {Finding[]} warnings
  * @property {Secret[]} secrets
@@ -62,7 +62,7 @@ const options = {
 const withValue = new Set(["config", "environment"]);
 
 /**
- * What is wrong in the file `config`: `{ problems, warnings, secrets }`, as docs/checking.md has it. An
+ * What is wrong in the file `config`: `{ problems, warnings, secrets }`, as docs/guides/check.md has it. An
  * `environment` of "" is the top level alone, none all of them. `secretNames` tells which secrets are set.
  * @param {Options & { secretNames?: SecretNames }} [asked]
  * @returns {Promise<Report>}

@@ -25,7 +25,7 @@ export async function sayHealth(targets, to, within = WITHIN_MS) {
 }
 
 const OPEN =
-  "is answered over plain http, too, where others can read what is sent: have it redirected (Always Use HTTPS). docs/deployment.md#https says how.";
+  "is answered over plain http, too, where others can read what is sent: have it redirected (Always Use HTTPS). docs/start/deploy.md#https says how.";
 
 /**
  * Whether plain `http` is answered at the address, and not by a redirect to `https`.

@@ -1,5 +1,5 @@
 // One data point for each proxied call, for a Worker that has a dataset of Analytics Engine.
-// docs/observability.md tells what the columns mean. Queries go by their numbers: a new column
+// docs/guides/observe.md tells what the columns mean. Queries go by their numbers: a new column
 // comes behind the others.
 
 // All blobs of a point together may have 16 KB.

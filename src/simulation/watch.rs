@@ -1,6 +1,6 @@
 //! The invariants of token life, checked as things happen.
 //!
-//! Each is named; `docs/token-life.md` lists them.
+//! Each is named; `docs/explain/token-life.md` lists them.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

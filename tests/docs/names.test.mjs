@@ -16,7 +16,7 @@ const { scripts } = JSON.parse(read("package.json"));
 const below = (/** @type {string} */ name) => [
   "",
   path.posix.dirname(name),
-  ...(name === "docs/standards.md" ? ["src", "tests"] : []),
+  ...(name === "docs/explain/standards.md" ? ["src", "tests"] : []),
 ];
 
 const isThere = (/** @type {string} */ name, /** @type {string} */ place) =>
@@ -66,7 +66,7 @@ describe("the documentation", () => {
     test(`${name} names what is there`, () => assert.deepEqual(missing(name), []));
   }
 
-  const page = read("docs/standards.md");
+  const page = read("docs/explain/standards.md");
   /** @type {Record<string, [string, string]>} */
   const wrong = {
     "a page": ["[a](none.md)", "none.md"],
@@ -82,7 +82,7 @@ describe("the documentation", () => {
   };
   for (const [what, [text, found]] of Object.entries(wrong)) {
     test(`would be seen to name what is not there: ${what}`, () => {
-      assert.deepEqual(missing("docs/standards.md", `${page}\n${text}\n`), [found]);
+      assert.deepEqual(missing("docs/explain/standards.md", `${page}\n${text}\n`), [found]);
     });
   }
 });

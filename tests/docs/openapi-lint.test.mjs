@@ -1,4 +1,4 @@
-// docs/openapi.yaml passes the linter's recommended rules, but for what .redocly.lint-ignore.yaml names.
+// docs/reference/openapi.yaml passes the linter's recommended rules, but for what .redocly.lint-ignore.yaml names.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -35,7 +35,7 @@ function lint(cwd, args) {
   });
 }
 
-describe("docs/openapi.yaml", () => {
+describe("docs/reference/openapi.yaml", () => {
   const folder = mkdtempSync(path.join(tmpdir(), "porteiro-lint-"));
   after(() => rmSync(folder, { recursive: true }));
 
@@ -46,7 +46,7 @@ describe("docs/openapi.yaml", () => {
     assert.deepEqual(totals, { errors: 0, warnings: 0, ignored: 2 });
   });
 
-  const document = read("docs/openapi.yaml");
+  const document = read("docs/reference/openapi.yaml");
   /** @type {Record<string, [string, string]>} */
   const wrong = {
     "operation-summary": ["      summary: Ends the person's session\n", ""],

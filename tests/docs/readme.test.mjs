@@ -105,9 +105,12 @@ describe("README.md and README.pt-BR.md", () => {
       "another status": ["| 429 |", "| 430 |"],
       "another code word": ["`misconfigured`", "`unconfigured`"],
       "another version": ["1.91", "1.92"],
-      "a link more": ["[docs/calls.md](docs/calls.md)", "[docs/calls.md](docs/calls.md) [docs/logs.md](docs/logs.md)"],
-      "a link less": ["[docs/calls.md](docs/calls.md)", "docs/calls.md"],
-      "a link elsewhere": ["(docs/registry.md)", "(docs/logs.md)"],
+      "a link more": [
+        "[docs/reference/calls.md](docs/reference/calls.md)",
+        "[docs/reference/calls.md](docs/reference/calls.md) [docs/reference/logs.md](docs/reference/logs.md)",
+      ],
+      "a link less": ["[docs/reference/calls.md](docs/reference/calls.md)", "docs/reference/calls.md"],
+      "a link elsewhere": ["(docs/guides/register.md)", "(docs/reference/logs.md)"],
       "another heading of its own as a target": [/\]\(#[^)]+\)/, `](#${anchors(document)[1]})`],
       "an address elsewhere": ["<http://localhost:8791>", "<http://localhost:8792>"],
     };
@@ -127,9 +130,9 @@ describe("README.md and README.pt-BR.md", () => {
     });
 
     test(`a broken link in ${name} is noticed`, () => {
-      assert.deepEqual(broken(name, changed("(docs/calls.md)", "(docs/none.md)")), ["docs/none.md"]);
+      assert.deepEqual(broken(name, changed("(docs/reference/calls.md)", "(docs/none.md)")), ["docs/none.md"]);
       assert.deepEqual(broken(name, changed(/\]\(#[^)]+\)/, "](#none)")), ["#none"]);
-      assert.deepEqual(broken(name, changed(/#a-last-resort\)/, "#none)")), ["docs/sessions.md#none"]);
+      assert.deepEqual(broken(name, changed(/#a-last-resort\)/, "#none)")), ["docs/guides/people-sign-in.md#none"]);
     });
   }
 });

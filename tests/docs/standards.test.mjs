@@ -1,4 +1,4 @@
-// docs/standards.md names tests that there are, in each of its rows.
+// docs/explain/standards.md names tests that there are, in each of its rows.
 
 import assert from "node:assert/strict";
 import { existsSync, globSync } from "node:fs";
@@ -10,7 +10,7 @@ import { readTests, rustTests } from "./titles.mjs";
 /** @typedef {import("./titles.mjs").Title} Title */
 /** @typedef {{ clause: string, done: string, tests: string }} Row */
 
-const PAGE = "docs/standards.md";
+const PAGE = "docs/explain/standards.md";
 const HEAD = ["clause", "what is done", "tests"];
 
 /** The rows of the tables that name tests.
@@ -162,7 +162,7 @@ function wrong(document, readFile = read) {
   return rows(document).flatMap((row) => check(row, source).faults.map((fault) => `${row.clause}: ${fault}`));
 }
 
-describe("docs/standards.md", () => {
+describe("docs/explain/standards.md", () => {
   const page = read(PAGE);
 
   test("names tests that there are, in each row", () => {

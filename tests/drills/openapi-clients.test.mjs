@@ -1,4 +1,4 @@
-// A client that is generated of docs/openapi.yaml has all of its operations.
+// A client that is generated of docs/reference/openapi.yaml has all of its operations.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -9,7 +9,7 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { ensurePython } from "../../scripts/python.mjs";
 
-const DOCUMENT = fileURLToPath(new URL("../../docs/openapi.yaml", import.meta.url));
+const DOCUMENT = fileURLToPath(new URL("../../docs/reference/openapi.yaml", import.meta.url));
 
 const CALLS = fileURLToPath(new URL("../e2e/support/openapi/client.py", import.meta.url));
 

@@ -1,5 +1,5 @@
 // Every secret follows another while calls come in all the time, by the
-// procedures of docs/rotation.md; not one call fails. The secrets are enforced
+// procedures of docs/guides/rotate.md; not one call fails. The secrets are enforced
 // by whoever checks them: the broker, the provider, the receiver.
 
 import assert from "node:assert/strict";

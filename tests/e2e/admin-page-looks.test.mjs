@@ -1,5 +1,5 @@
 // Whether everybody can use the operators' page: by keyboard alone, on a phone, in the dark,
-// with eyes that need contrast, and with ears. It takes the pictures of docs/admin.md, too.
+// with eyes that need contrast, and with ears. It takes the pictures of docs/reference/admin.md, too.
 
 import assert from "node:assert/strict";
 import { mkdtemp, stat, writeFile } from "node:fs/promises";
@@ -32,7 +32,7 @@ before(async () => {
   browser = await startBrowser();
   operators = await startOperators();
   folder = PICTURES
-    ? fileURLToPath(new URL("../../docs/images/", import.meta.url))
+    ? fileURLToPath(new URL("../../docs/reference/images/", import.meta.url))
     : await mkdtemp(join(tmpdir(), "porteiro-admin-"));
 });
 

@@ -58,8 +58,8 @@ const IN_QUERY = canary("query");
 const IN_BODY = canary("body");
 const IN_FIELD = canary("field");
 
-/** The columns as docs/observability.md tells them: what is in each. */
-const documentation = await readFile(new URL("../../docs/observability.md", import.meta.url), "utf8");
+/** The columns as docs/guides/observe.md tells them: what is in each. */
+const documentation = await readFile(new URL("../../docs/guides/observe.md", import.meta.url), "utf8");
 const COLUMNS = [...documentation.matchAll(/^\| `([a-z]+)(\d+)` \| `(\w+)` \|/gm)].map(([, kind, number, name]) => ({
   kind: /** @type {"index" | "blob" | "double"} */ (kind),
   number: Number(number),

@@ -290,7 +290,7 @@ describe("every path of an event through the broker", () => {
   });
 });
 
-test("every line of it is one that docs/logs.md tells of", () => {
+test("every line of it is one that docs/reference/logs.md tells of", () => {
   assert.deepEqual(undocumented(broker.logs.filter(({ event: kind }) => kind !== undefined)), []);
 });
 

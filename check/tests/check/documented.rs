@@ -101,7 +101,7 @@ fn finds_nothing_wrong_with_any_documented_configuration() {
 
 #[test]
 fn knows_every_documented_variable() {
-    let page = read(&in_root("docs/configuration.md"));
+    let page = read(&in_root("docs/reference/configuration.md"));
     let table = page.split("\n## Variables\n").nth(1).unwrap().split("\n## ").next().unwrap();
     let mut names: Vec<&str> = table
         .lines()

@@ -1,4 +1,4 @@
-// The receivers of docs/webhooks.md, as they stand there, each in a process of its own.
+// The receivers of docs/guides/webhooks.md, as they stand there, each in a process of its own.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -30,12 +30,12 @@ const LANGUAGES = {
 };
 
 /**
- * The blocks of code in docs/webhooks.md in this language.
+ * The blocks of code in docs/guides/webhooks.md in this language.
  *
  * @param {string} language
  */
 export async function documented(language) {
-  const page = await readFile(at("docs/webhooks.md"), "utf8");
+  const page = await readFile(at("docs/guides/webhooks.md"), "utf8");
   return [...page.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, "gm"))].map(([, code]) => code);
 }
 
@@ -50,7 +50,7 @@ export async function startReceiver(language, env) {
   const code = (await documented(language)).find(
     (block) => block.includes(`# ${file}:`) || block.includes(`// ${file}:`),
   );
-  if (!code) throw new Error(`docs/webhooks.md has no ${file}`);
+  if (!code) throw new Error(`docs/guides/webhooks.md has no ${file}`);
   const folder = await mkdtemp(join(tmpdir(), "porteiro-receiver-"));
   await writeFile(join(folder, file), code);
   // As if its package had been installed beside it.

@@ -1,4 +1,4 @@
-// What docs/logs.md says of log lines, and what the code writes.
+// What docs/reference/logs.md says of log lines, and what the code writes.
 
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL("../../../", import.meta.url));
 
 /** The sections of the page that have examples: { title, examples: [text], members: Set }, the members of every line among them. */
 export function sections() {
-  const all = readFileSync(join(root, "docs/logs.md"), "utf8")
+  const all = readFileSync(join(root, "docs/reference/logs.md"), "utf8")
     .split(/^## /m)
     .slice(1)
     .map((text) => ({
@@ -17,7 +17,7 @@ export function sections() {
       members: new Set(membersOf(text)),
     }));
   const common = all.find(({ title }) => title === "Every line")?.members;
-  if (!common) throw new Error("docs/logs.md does not say what stands on every line");
+  if (!common) throw new Error("docs/reference/logs.md does not say what stands on every line");
   return all
     .filter(({ examples }) => examples.length > 0)
     .map((section) => ({ ...section, own: section.members, members: section.members.union(common) }));

@@ -1,4 +1,4 @@
-// docs/openapi.yaml, and the two ways in which the broker is held to it: requests that
+// docs/reference/openapi.yaml, and the two ways in which the broker is held to it: requests that
 // schemathesis makes up from it, and answers that a test provoked.
 
 import { spawn } from "node:child_process";
@@ -16,7 +16,7 @@ import { ensurePython } from "../../../scripts/python.mjs";
 /** @param {string} path */
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 
-const DOCUMENT = at("../../../docs/openapi.yaml");
+const DOCUMENT = at("../../../docs/reference/openapi.yaml");
 
 /** How many requests schemathesis draws for each operation, and from which seed. */
 const { PORTEIRO_OPENAPI_EXAMPLES: EXAMPLES, PORTEIRO_OPENAPI_SEED: SEED } = process.env;

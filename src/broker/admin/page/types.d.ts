@@ -1,6 +1,6 @@
 // What the broker says of connections and events, and what the page keeps of it.
 
-/** A connection, as docs/openapi.yaml has it; a newer broker may know other states and codes. */
+/** A connection, as docs/reference/openapi.yaml has it; a newer broker may know other states and codes. */
 export interface Entry {
   id: string;
   provider: string | null;

@@ -1,4 +1,4 @@
-"""Imports all of a client that was generated of docs/openapi.yaml, and prints the call that each operation makes.
+"""Imports all of a client that was generated of docs/reference/openapi.yaml, and prints the call that each operation makes.
 
 python client.py FOLDER  prints [[METHOD, ADDRESS], …] of the package `client` in it
 """

@@ -1,4 +1,4 @@
-"""Reads docs/openapi.yaml, and holds answers of the broker to it.
+"""Reads docs/reference/openapi.yaml, and holds answers of the broker to it.
 
 python document.py read DOCUMENT             prints it as JSON, once it and its examples are known to be valid
 python document.py check DOCUMENT < ANSWERS  prints what is wrong with each answer, null where nothing is
