@@ -21,7 +21,7 @@ import { Failure, inRoot } from "../scripts/lib.mjs";
  * @property {Awaited<ReturnType<typeof import("./connections.mjs").connections>>} connections
  */
 
-const page = inRoot("docs", "performance.md");
+const page = inRoot("docs", "explain", "performance.md");
 const [BEGIN, END] = ["<!-- bench:begin -->", "<!-- bench:end -->"];
 
 /**
