@@ -14,21 +14,12 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap()
 }
 
-/// The Markdown files below `folder`.
-fn below(folder: &Path) -> Vec<PathBuf> {
-    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    paths
-        .flat_map(|path| match path.extension() {
-            _ if path.is_dir() => below(&path),
-            Some(extension) if extension == "md" => vec![path],
-            _ => Vec::new(),
-        })
-        .collect()
-}
-
 /// The documents of the repository.
 fn documents() -> Vec<PathBuf> {
-    [below(&in_root("docs")), vec![in_root("README.md"), in_root("SECURITY.md")]].concat()
+    let within = |folder: PathBuf| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let documents = within(in_root("docs")).filter(|path| path.is_dir()).flat_map(within);
+    let documents = documents.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    documents.chain([in_root("README.md"), in_root("SECURITY.md")]).collect()
 }
 
 #[test]
