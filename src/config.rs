@@ -44,9 +44,8 @@ pub use secrets::{is_id, secret_name};
 
 use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern};
 use crate::jose::{Algorithm, Expectation};
-use crate::oauth::TokenTypes;
 use crate::secret::{Fingerprint, Secret};
-use crate::token::SealingKeys;
+use crate::token::{SealingKeys, TokenTypes};
 use crate::webhook::{AccountTokens, Proof, SigningKeys};
 
 /// The whole configuration.

@@ -3,6 +3,7 @@
 mod accept;
 mod address;
 mod challenge;
+mod field_lines;
 mod head;
 mod header;
 mod method;
@@ -15,6 +16,7 @@ mod trace;
 pub use accept::leaves_open;
 pub use address::{AddressError, EndpointUrl, check_document_url};
 pub use challenge::says_invalid_token;
+pub use field_lines::{FieldLines, has_control};
 pub use head::{Headers, RequestHead};
 pub use header::{HeaderName, is_field_value};
 pub use method::Method;

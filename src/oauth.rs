@@ -8,5 +8,5 @@ mod response;
 mod retry_after;
 
 pub use request::TokenRequest;
-pub use response::{MAX_RESPONSE_BYTES, Refusal, TokenResponse, TokenType, TokenTypes, read};
+pub use response::{MAX_RESPONSE_BYTES, Refusal, TokenResponse, read};
 pub use retry_after::retry_after;

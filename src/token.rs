@@ -7,12 +7,12 @@
 //! |---|---|---|---|
 //! | KV `TOKENS` | `access-token/service/{connection}` | sealed: the [`AccessToken`] | until the token expires |
 //! | KV `TOKENS` | `issuer-keys/{digest}` | sealed: the keys of an issuer of callers' tokens | 24 hours |
-//! | KV `TOKENS` | `connection/{connection}` | sealed: a [`Registration`](crate::broker::registry::Registration) | 30 days after it was last written |
+//! | KV `TOKENS` | `connection/{connection}` | sealed: a [`Registration`](crate::protocol::Registration) | 30 days after it was last written |
 //! | object `service/{connection}` | `connection` | sealed: the same | until it is removed |
-//! | object `service/{connection}` | `state` | sealed: the keeper's [`State`](crate::broker::keeper::State) | until it is replaced |
-//! | object `session/{digest}` | `session` | sealed: the [session](crate::broker::session)'s own record | until the session ends |
-//! | object `session/{digest}` | `session/{connection}` | sealed: the [`State`](crate::broker::keeper::State) of the keeper of a person's token set | until the session ends |
-//! | object `refusals/{keyed digest}` | `refusals` | not sealed: numbers and times of [refused sign-ins](crate::broker::refusals) | four minutes after the last |
+//! | object `service/{connection}` | `state` | sealed: the keeper's [`State`](crate::objects::keeper::State) | until it is replaced |
+//! | object `session/{digest}` | `session` | sealed: the [session](crate::objects::session)'s own record | until the session ends |
+//! | object `session/{digest}` | `session/{connection}` | sealed: the [`State`](crate::objects::keeper::State) of the keeper of a person's token set | until the session ends |
+//! | object `refusals/{keyed digest}` | `refusals` | not sealed: numbers and times of [refused sign-ins](crate::objects::refusals) | four minutes after the last |
 //! | object `index` | a table of `ids` | not sealed: the names of registered connections | until they are removed |
 //! | each of these objects that has an alarm | `role` | not sealed: what the object is | as long as the rest |
 //!
@@ -31,7 +31,9 @@
 mod access;
 mod record;
 mod sealing;
+mod token_type;
 
 pub use access::{AccessToken, Freshness, Lifetime, TokenSet};
 pub use record::{AccessTokenRecord, TokenSetRecord, open, seal};
 pub use sealing::{Nonce, SealError, SealingKeys, SealingKeysError, key_id};
+pub use token_type::{TokenType, TokenTypes};

@@ -6,20 +6,35 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each part of the crate, and what it may name besides itself.
-const PARTS: [(&str, &[&str]); 13] = [
-    (
-        "platform",
-        &["broker", "config", "jose", "oauth", "token", "webhook", "http", "json", "form", "secret", "time"],
-    ),
+const PARTS: [(&str, &[&str]); 16] = [
+    ("platform", &["edge", "objects", "ports", "protocol", "config", "oauth", "token", "http", "time"]),
     (
         "simulation",
-        &["broker", "config", "jose", "oauth", "token", "webhook", "http", "json", "form", "secret", "time"],
+        &[
+            "edge", "objects", "ports", "protocol", "config", "oauth", "token", "webhook", "jose", "http",
+            "secret", "time",
+        ],
     ),
-    ("broker", &["config", "jose", "oauth", "token", "webhook", "http", "json", "form", "secret", "time"]),
-    ("config", &["jose", "oauth", "token", "webhook", "http", "form", "secret", "time"]),
+    (
+        "edge",
+        &[
+            "ports", "protocol", "config", "jose", "oauth", "token", "webhook", "http", "json", "form",
+            "secret", "time",
+        ],
+    ),
+    (
+        "objects",
+        &[
+            "ports", "protocol", "config", "oauth", "token", "webhook", "http", "json", "form", "secret",
+            "time",
+        ],
+    ),
+    ("ports", &["protocol", "config", "jose", "oauth", "http", "time"]),
+    ("protocol", &["config", "oauth", "token", "webhook", "secret", "time"]),
+    ("oauth", &["config", "token", "http", "form", "secret", "time"]),
+    ("config", &["jose", "token", "webhook", "http", "form", "secret", "time"]),
     ("jose", &["json", "time"]),
-    ("oauth", &["config", "http", "form", "secret", "time"]),
-    ("token", &["oauth", "http", "form", "secret", "time"]),
+    ("token", &["secret", "time"]),
     ("webhook", &["http", "json", "secret", "time"]),
     ("http", &["form", "secret", "time"]),
     ("json", &[]),

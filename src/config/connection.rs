@@ -9,8 +9,8 @@ use super::limits::{Bounds, DEFAULT_EXPIRES_IN, EXPIRY_SKEW, REPLAY_BYTES, TIMEO
 use super::provider::{Preset, Provider};
 use super::reader::Reader;
 use super::secrets::Secrets;
-use super::webhook::Webhooks;
-use super::{Connection, TokenHeader, headers, rules, syntax, webhook};
+use super::webhook::{self, Webhooks};
+use super::{Connection, TokenHeader, headers, rules, syntax};
 use crate::http::{EndpointUrl, HeaderName};
 
 /// The fields of a connection besides [`grant::FIELDS`].

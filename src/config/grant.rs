@@ -6,8 +6,7 @@ use super::limits::TOKEN_TIMEOUT_MS;
 use super::provider::{Preset, TokenUrl};
 use super::reader::Reader;
 use super::secrets::Secrets;
-use super::syntax;
-use super::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint};
+use super::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint, syntax};
 use crate::http::{EndpointUrl, is_field_value};
 
 /// The fields of a connection that are about token requests.

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::caller::ANYONE;
-use super::connection;
 use super::problem::Problem;
 use super::reader::Reader;
 use super::secrets::{Secrets, is_id};
-use super::{Config, Connection, Variables, Webhook};
+use super::{Config, Connection, Variables, Webhook, connection};
 use crate::secret::Fingerprint;
 
 /// The secrets that a connection can have, as a registration names them.

@@ -9,6 +9,7 @@ use crate::config::MAX_LIFETIME;
 use crate::form;
 use crate::http::is_field_value;
 use crate::secret::Secret;
+use crate::token::{TokenType, TokenTypes};
 
 /// The longest token response that is read.
 pub const MAX_RESPONSE_BYTES: usize = 64 * 1024;
@@ -27,24 +28,6 @@ pub struct TokenResponse {
     pub refresh_token: Option<Secret>,
     /// The granted scope, where the response tells it; else it is as asked.
     pub scope: Option<String>,
-}
-
-/// How an access token is used (RFC 6749 §7.1). Bearer (RFC 6750) is the only
-/// type known; it is recognised whatever its case.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TokenType {
-    /// Whoever bears the token may use it.
-    Bearer,
-}
-
-impl TokenType {
-    /// The authentication scheme, as RFC 6750 writes it.
-    #[must_use]
-    pub const fn scheme(self) -> &'static str {
-        match self {
-            Self::Bearer => "Bearer",
-        }
-    }
 }
 
 /// Why a token endpoint's answer grants nothing.
@@ -74,15 +57,6 @@ pub enum Refusal {
     Failed,
     /// The answer is neither a token response nor an error response.
     Invalid,
-}
-
-/// Which types of token count.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TokenTypes {
-    /// Bearer alone: the type decides how the token is used.
-    Bearer,
-    /// Whatever the provider calls it: the connection says how it is used.
-    Any,
 }
 
 /// Reads the answer of a token endpoint.

@@ -17,17 +17,16 @@ use worker::Env;
 use zeroize::Zeroizing;
 
 use super::{glue, kv, runtime};
-use crate::broker::deliveries::{DeliveriesAsk, DeliveriesReply};
-use crate::broker::keeper::{Ask, OperatorAsk, OperatorReply, Reply};
-use crate::broker::ports::{
+use crate::config::RateLimit;
+use crate::ports::{
     BodyFailure, Cache, CacheFailed, Clock, Document, DocumentUnreachable, Entropy, Inbound, Issuers,
     KeeperLink, KeeperUnreachable, Log, Ports, RateLimits, Sender, SignatureCheck, Upstream, UpstreamAnswer,
     UpstreamCall, UpstreamFailure,
 };
-use crate::broker::refusals::{RefusalsAsk, RefusalsReply};
-use crate::broker::registry::{IndexAsk, IndexReply};
-use crate::broker::session::{SessionAsk, SessionReply};
-use crate::config::RateLimit;
+use crate::protocol::{
+    DeliveriesAsk, DeliveriesReply, IndexAsk, IndexReply, OperatorAsk, OperatorReply, RefusalsAsk,
+    RefusalsReply, SessionAsk, SessionReply, TokenAsk, TokenReply,
+};
 use crate::time::UnixTime;
 
 /// The runtime as one call sees it.
@@ -60,7 +59,7 @@ pub enum Letter<'a> {
         /// The connection.
         connection: Cow<'a, str>,
         /// The ask.
-        ask: Cow<'a, Ask>,
+        ask: Cow<'a, TokenAsk>,
     },
     /// The same, from an operator.
     Operator {
@@ -213,7 +212,7 @@ impl Cache for CallPorts {
 }
 
 impl KeeperLink for CallPorts {
-    async fn ask(&self, connection: &str, ask: &Ask) -> Result<Reply, KeeperUnreachable> {
+    async fn ask(&self, connection: &str, ask: &TokenAsk) -> Result<TokenReply, KeeperUnreachable> {
         let letter = Letter::Service { connection: connection.into(), ask: Cow::Borrowed(ask) };
         self.send_letter(&service_name(connection), &letter).await
     }

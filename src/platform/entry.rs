@@ -20,7 +20,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::call::CallPorts;
 use super::waiting::Waiting;
 use super::{glue, isolate, runtime};
-use crate::broker::{self, Answer, Body};
+use crate::edge::{self, Answer, Body};
 use crate::http::RequestHead;
 use crate::time::UnixTime;
 
@@ -40,7 +40,7 @@ struct Running {
 /// The header fields of every answer, a line each.
 #[wasm_bindgen(js_name = commonFields)]
 pub fn common_fields() -> String {
-    broker::COMMON_FIELDS.map(|(name, value)| format!("{name}:{value}")).join("\n")
+    edge::COMMON_FIELDS.map(|(name, value)| format!("{name}:{value}")).join("\n")
 }
 
 /// Begins the call number `id`, a whole number that no other call has, whose
@@ -61,7 +61,7 @@ pub fn begin(id: f64, call: glue::Call, head: String, now: f64) -> String {
     let own = Rc::clone(&ports);
     let answer = async move {
         let head = RequestHead::new(&head);
-        broker::answer(&broker, &own, &head).await
+        edge::answer(&broker, &own, &head).await
     };
     advance(id, Running { answer: answer.boxed_local(), ports }, runtime::at(now))
 }

@@ -4,7 +4,7 @@ use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use worker::Env;
 
-use crate::broker::ports::BodyFailure;
+use crate::ports::BodyFailure;
 
 /// Why [`Call::read`] gave no body, by what it rejected with.
 pub fn body_failure(reason: &JsValue) -> BodyFailure {

@@ -7,7 +7,7 @@ use wasm_bindgen::JsValue;
 
 use super::glue;
 use super::object::ObjectPorts;
-use crate::broker::ports::{IndexPorts, StorageFailed};
+use crate::ports::{IndexPorts, StorageFailed};
 
 /// The table of ids.
 pub struct ObjectIds {

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use worker::Env;
 
 use super::{glue, runtime};
-use crate::broker::ports::Log;
-use crate::broker::{Broker, report};
 use crate::config::{Config, Variables};
+use crate::edge::Broker;
+use crate::ports::{Log, report};
 
 thread_local! {
     static BROKER: OnceCell<Rc<Broker>> = const { OnceCell::new() };

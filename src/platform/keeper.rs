@@ -16,12 +16,13 @@ use super::ids::ObjectIds;
 use super::isolate;
 use super::object::{ObjectPorts, ROLE};
 use super::records::ObjectRecords;
-use crate::broker::deliveries::Deliveries;
-use crate::broker::keeper;
-use crate::broker::ports::StorageFailed;
-use crate::broker::refusals::Refusals;
-use crate::broker::registry::Index;
-use crate::broker::session::Session;
+use crate::objects::deliveries::Deliveries;
+use crate::objects::index::Index;
+use crate::objects::keeper;
+use crate::objects::refusals::Refusals;
+use crate::objects::session::Session;
+use crate::ports::StorageFailed;
+use crate::protocol::SERVICE;
 
 /// How soon the alarm of an object comes again that this version does not know.
 const LOOK_AGAIN: Duration = Duration::from_hours(1);
@@ -145,7 +146,7 @@ impl Keeper {
         Ok(match role {
             Role::Service(connection) => {
                 let ports = ports("state");
-                Core::Service(keeper::Keeper::new(ports, config, connection.clone(), keeper::SERVICE))
+                Core::Service(keeper::Keeper::new(ports, config, connection.clone(), SERVICE))
             }
             Role::Session(name) => Core::Session(Session::new(ports("session"), config, name.clone())),
             Role::Refusals => Core::Refusals(Refusals::new(ports("refusals"))),

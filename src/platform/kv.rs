@@ -3,7 +3,7 @@
 use wasm_bindgen_futures::JsFuture;
 use worker::Env;
 
-use crate::broker::ports::CacheFailed;
+use crate::ports::CacheFailed;
 use crate::time::UnixTime;
 
 use super::{glue, runtime};

@@ -13,12 +13,12 @@ use zeroize::Zeroizing;
 
 use super::call::{Letter, send_letter, service_name};
 use super::{glue, kv, runtime};
-use crate::broker::keeper::{OperatorAsk, OperatorReply};
-use crate::broker::ports::{
+use crate::oauth::{MAX_RESPONSE_BYTES, TokenRequest};
+use crate::ports::{
     Cache, CacheFailed, Clock, Entropy, KeeperPorts, Log, PostFailure, SessionPorts, StorageFailed,
     TokenAnswer,
 };
-use crate::oauth::{MAX_RESPONSE_BYTES, TokenRequest};
+use crate::protocol::{OperatorAsk, OperatorReply};
 use crate::time::UnixTime;
 
 /// The storage key of what the object is, which an alarm does not tell.

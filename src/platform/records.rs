@@ -8,11 +8,11 @@ use wasm_bindgen::JsValue;
 
 use super::glue;
 use super::object::{ObjectPorts, post};
-use crate::broker::deliveries::{List, Record};
-use crate::broker::ports::{
+use crate::ports::{
     Clock, Delivery, DeliveryAnswer, DeliveryPorts, Entropy, KeeperPorts as _, Log, PostFailure,
     StorageFailed,
 };
+use crate::protocol::{EventRecord, List};
 use crate::time::UnixTime;
 
 /// The runtime as whoever delivers webhooks sees it.
@@ -52,21 +52,21 @@ impl Log for ObjectRecords {
 }
 
 impl DeliveryPorts for ObjectRecords {
-    async fn record(&self, id: &str) -> Result<Option<Record>, StorageFailed> {
+    async fn record(&self, id: &str) -> Result<Option<EventRecord>, StorageFailed> {
         let Some(found) = self.records.find(id).map_err(failed)? else { return Ok(None) };
         let (row, event) = found.split_once('\n').ok_or(StorageFailed)?;
-        let mut record: Record = read(row)?;
+        let mut record: EventRecord = read(row)?;
         record.event = Some(event.to_owned()).filter(|event| !event.is_empty());
         Ok(Some(record))
     }
 
-    async fn put_record(&self, record: &Record) -> Result<(), StorageFailed> {
+    async fn put_record(&self, record: &EventRecord) -> Result<(), StorageFailed> {
         let (list, due) = (record.list.as_str(), millis(record.due));
         self.records.put(&record.id, list, due, &row(record)?, record.event.as_deref()).map_err(failed)?;
         self.ports.sync().await
     }
 
-    async fn update_record(&self, record: &Record) -> Result<(), StorageFailed> {
+    async fn update_record(&self, record: &EventRecord) -> Result<(), StorageFailed> {
         let (list, due) = (record.list.as_str(), millis(record.due));
         self.records.update(&record.id, list, due, &row(record)?, record.event.is_some()).map_err(failed)?;
         self.ports.sync().await
@@ -77,7 +77,7 @@ impl DeliveryPorts for ObjectRecords {
         list: List,
         after: Option<(UnixTime, &str)>,
         most: usize,
-    ) -> Result<Vec<Record>, StorageFailed> {
+    ) -> Result<Vec<EventRecord>, StorageFailed> {
         let (due, id) = after.map_or((-1.0, ""), |(at, id)| (millis(at), id));
         let most = u32::try_from(most).unwrap_or(u32::MAX);
         read(&self.records.list(list.as_str(), due, id, most).map_err(failed)?)
@@ -124,7 +124,7 @@ impl DeliveryPorts for ObjectRecords {
 }
 
 /// A record as it is written, but for its event.
-fn row(record: &Record) -> Result<String, StorageFailed> {
+fn row(record: &EventRecord) -> Result<String, StorageFailed> {
     serde_json::to_string(record).map_err(|_| StorageFailed)
 }
 

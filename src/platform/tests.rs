@@ -11,7 +11,7 @@ use worker::web_sys::Headers;
 
 use super::call::CallPorts;
 use super::{glue, runtime};
-use crate::broker::ports::{Clock as _, Log as _};
+use crate::ports::{Clock as _, Log as _};
 use crate::time::UnixTime;
 
 #[wasm_bindgen_test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::world::World;
-use crate::broker::ports::CacheFailed;
+use crate::ports::CacheFailed;
 use crate::time::UnixTime;
 
 /// How long a location may go on reading what it has read.

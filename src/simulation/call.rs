@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::site::Site;
-use crate::broker::COMMON_FIELDS;
-use crate::broker::session::COOKIE;
+use crate::edge::COMMON_FIELDS;
+use crate::edge::people::cookie::COOKIE;
 use crate::http::Headers;
 
 /// A request to the broker.

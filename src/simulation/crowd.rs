@@ -18,7 +18,7 @@ use super::provider::Grants;
 use super::scenario::{number, run_seeds};
 use super::site::Site;
 use super::world::World;
-use crate::broker::session::COOKIE;
+use crate::edge::people::cookie::COOKIE;
 use crate::time::UnixTime;
 
 /// Seeds run where nothing else is asked for.

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::object::refresh_token;
 use super::provider::{Person, Provider};
-use crate::broker::session::{COOKIE, SessionId};
+use crate::edge::people::cookie::{COOKIE, SessionId};
 use crate::http::Headers;
 use crate::oauth::TokenRequest;
 use crate::time::UnixTime;

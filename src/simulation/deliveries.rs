@@ -15,8 +15,9 @@ use serde::de::DeserializeOwned;
 use super::delivery_watch::DeliveryWatch;
 use super::site::Shared;
 use super::world::Process;
-use crate::broker::deliveries::{Deliveries, DeliveriesAsk, DeliveriesReply, List, Record};
-use crate::broker::ports::KeeperUnreachable;
+use crate::objects::deliveries::Deliveries;
+use crate::ports::KeeperUnreachable;
+use crate::protocol::{DeliveriesAsk, DeliveriesReply, EventRecord, List};
 use crate::time::UnixTime;
 
 /// All of them, by connection.
@@ -72,11 +73,11 @@ struct Object {
 
 type Busy = Rc<()>;
 
-type Table = BTreeMap<String, Record>;
+type Table = BTreeMap<String, EventRecord>;
 
 enum Write {
-    Put(Record),
-    Update(Record),
+    Put(EventRecord),
+    Update(EventRecord),
     Forget { list: List, until: UnixTime },
     Clear,
     Alarm(UnixTime),
@@ -132,9 +133,9 @@ impl DeliveryObjects {
     }
 
     /// The records that are durable, by their times.
-    pub fn stored(&self, connection: &str, list: List) -> Vec<Record> {
+    pub fn stored(&self, connection: &str, list: List) -> Vec<EventRecord> {
         self.change(connection, |object| {
-            let mut records: Vec<Record> =
+            let mut records: Vec<EventRecord> =
                 object.durable.values().filter(|record| record.list == list).cloned().collect();
             records.sort_by(|one, other| (one.due, &one.id).cmp(&(other.due, &other.id)));
             records

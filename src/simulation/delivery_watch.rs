@@ -7,8 +7,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::broker::deliveries::{List, Outcome, Record};
-use crate::broker::ports::DeliveryAnswer;
+use crate::ports::DeliveryAnswer;
+use crate::protocol::{DeliveryOutcome, EventRecord, List};
 use crate::time::UnixTime;
 
 /// How many deliveries may be under way at once for one connection.
@@ -147,7 +147,7 @@ impl DeliveryWatch {
     }
 
     /// A record became durable; `body` is the event in it, where it opens.
-    pub fn stored(&self, record: &Record, body: Option<&str>, now: UnixTime) {
+    pub fn stored(&self, record: &EventRecord, body: Option<&str>, now: UnixTime) {
         let mut seen = self.seen.borrow_mut();
         if let Some(body) = body {
             self.name(&mut seen, &record.id, body);
@@ -158,7 +158,7 @@ impl DeliveryWatch {
         let before = event.list.map(|(list, _)| list);
         // What does not open is stored anew where it comes again.
         let is_anew = event.is_unopened && record.attempts == 0;
-        event.is_unopened = record.outcome == Some(Outcome::Unopened);
+        event.is_unopened = record.outcome == Some(DeliveryOutcome::Unopened);
         match (before, record.list) {
             (None | Some(List::Failed), List::Pending) => {
                 event.round = Round { began_at: Some(now), ..Round::default() };
@@ -191,7 +191,7 @@ impl DeliveryWatch {
     }
 
     /// A record was deleted.
-    pub fn forgotten(&self, record: &Record, now: UnixTime) {
+    pub fn forgotten(&self, record: &EventRecord, now: UnixTime) {
         let mut seen = self.seen.borrow_mut();
         let Some(event) = seen.event(&record.id) else { return };
         let (days, since) = match event.list {

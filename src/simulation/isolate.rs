@@ -13,17 +13,17 @@ use super::deliveries::DeliveryObjects;
 use super::objects::Objects;
 use super::site::{Shared, bearer};
 use super::world::Process;
-use crate::broker::deliveries::{DeliveriesAsk, DeliveriesReply};
-use crate::broker::keeper::{Ask, OperatorAsk, OperatorReply, Reply};
-use crate::broker::ports::{
+use crate::config::RateLimit;
+use crate::objects::index::Index;
+use crate::ports::{
     BodyFailure, Cache, CacheFailed, Clock, Document, DocumentUnreachable, Entropy, Inbound, IndexPorts,
     Issuers, KeeperLink, KeeperUnreachable, Log, Ports, RateLimits, Sender, SignatureCheck, StorageFailed,
     Upstream, UpstreamAnswer, UpstreamCall, UpstreamFailure,
 };
-use crate::broker::refusals::{RefusalsAsk, RefusalsReply};
-use crate::broker::registry::{Index, IndexAsk, IndexReply};
-use crate::broker::session::{SessionAsk, SessionReply};
-use crate::config::RateLimit;
+use crate::protocol::{
+    DeliveriesAsk, DeliveriesReply, IndexAsk, IndexReply, OperatorAsk, OperatorReply, RefusalsAsk,
+    RefusalsReply, SessionAsk, SessionReply, TokenAsk, TokenReply,
+};
 use crate::time::UnixTime;
 
 /// The ports of one call.
@@ -74,7 +74,7 @@ impl Cache for CallPorts {
 }
 
 impl KeeperLink for CallPorts {
-    async fn ask(&self, connection: &str, ask: &Ask) -> Result<Reply, KeeperUnreachable> {
+    async fn ask(&self, connection: &str, ask: &TokenAsk) -> Result<TokenReply, KeeperUnreachable> {
         self.site.asks.set(self.site.asks.get() + 1);
         self.site.world.hop().await;
         let reply = Shared::ask(&self.site, connection, ask.clone()).await?;

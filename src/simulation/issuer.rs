@@ -9,8 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::world::World;
-use crate::broker::ports::{Document, DocumentUnreachable, SignatureCheck};
 use crate::jose::Algorithm;
+use crate::ports::{Document, DocumentUnreachable, SignatureCheck};
 use crate::secret::Fingerprint;
 
 /// The issuers' documents.

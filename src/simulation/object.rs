@@ -9,10 +9,10 @@ use std::pin::pin;
 
 use super::site::Shared;
 use super::world::Process;
-use crate::broker::ports::{
+use crate::oauth::TokenRequest;
+use crate::ports::{
     Cache, CacheFailed, Clock, Entropy, KeeperPorts, Log, PostFailure, StorageFailed, TokenAnswer,
 };
-use crate::oauth::TokenRequest;
 use crate::time::UnixTime;
 
 /// The keys of a keeper's storage.

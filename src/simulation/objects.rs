@@ -14,9 +14,10 @@ use serde::de::DeserializeOwned;
 
 use super::site::{PROVIDER, Shared};
 use super::world::Process;
-use crate::broker::ports::{KeeperUnreachable, StorageFailed};
-use crate::broker::refusals::{Refusals, RefusalsAsk, RefusalsReply};
-use crate::broker::session::{Session, SessionAsk, SessionReply};
+use crate::objects::refusals::Refusals;
+use crate::objects::session::Session;
+use crate::ports::{KeeperUnreachable, StorageFailed};
+use crate::protocol::{RefusalsAsk, RefusalsReply, SessionAsk, SessionReply};
 use crate::time::UnixTime;
 
 /// All of them, by name.

@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::world::World;
-use crate::broker::ports::TokenAnswer;
 use crate::oauth::TokenRequest;
+use crate::ports::TokenAnswer;
 use crate::time::UnixTime;
 use wire::{answer, connection, fields, knows, refused};
 

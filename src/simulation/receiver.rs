@@ -12,7 +12,7 @@ use sha2::Sha256;
 
 use super::delivery_watch::DeliveryWatch;
 use super::world::World;
-use crate::broker::ports::{Delivery, DeliveryAnswer};
+use crate::ports::{Delivery, DeliveryAnswer};
 use crate::time::UnixTime;
 
 /// How the receiver treats a delivery.

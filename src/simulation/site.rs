@@ -17,10 +17,10 @@ use super::provider::{Grants, Provider};
 use super::receiver::Receiver;
 use super::watch::Watch;
 use super::world::{Process, World};
-use crate::broker::ports::UpstreamCall;
-use crate::broker::{self, Body, Broker};
 use crate::config::Config;
+use crate::edge::{self, Body, Broker};
 use crate::http::{Headers, RequestHead};
+use crate::ports::UpstreamCall;
 
 /// The provider's process; isolates count from 1, lives of the keeper from 1000.
 pub const PROVIDER: Process = 0;
@@ -194,7 +194,7 @@ impl Site {
             head.extend(["\n", name, ":", value]);
         }
         async move {
-            let answer = broker::answer(&broker, &ports, &RequestHead::new(&head)).await;
+            let answer = edge::answer(&broker, &ports, &RequestHead::new(&head)).await;
             let veiled = matches!(answer.body, Body::Veiled(..));
             let body = match answer.body {
                 Body::Empty => String::new(),

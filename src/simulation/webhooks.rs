@@ -14,7 +14,7 @@ use super::scenario::{number, run_seeds};
 use super::sender::Event;
 use super::site::{PROVIDER, Site};
 use super::world::World;
-use crate::broker::deliveries::List;
+use crate::protocol::List;
 
 /// Seeds run where nothing else is asked for.
 const SEEDS: u64 = 300;

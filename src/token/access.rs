@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::oauth::TokenType;
+use super::token_type::TokenType;
 use crate::secret::Secret;
 use crate::time::UnixTime;
 

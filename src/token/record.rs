@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::sealing::Nonce;
+use super::token_type::TokenType;
 use super::{AccessToken, Lifetime, SealError, SealingKeys, TokenSet};
-use crate::oauth::TokenType;
 use crate::secret::{Fingerprint, Secret};
 
 /// The written form of an [`AccessToken`], with the account that it belongs to.

@@ -17,7 +17,7 @@ import { send, startUpstream } from "./support/upstream.mjs";
 /** @typedef {PersonOptions & { connection?: string }} SignIn */
 
 /** @param {string} path */
-const source = (path) => readFile(new URL(`../../src/broker/${path}`, import.meta.url), "utf8");
+const source = (path) => readFile(new URL(`../../src/edge/${path}`, import.meta.url), "utf8");
 /** @param {Iterable<string>} items */
 const sorted = (items) => [...new Set(items)].sort();
 

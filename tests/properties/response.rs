@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use porteiro::config::MAX_LIFETIME;
-use porteiro::oauth::{MAX_RESPONSE_BYTES, Refusal, TokenResponse, TokenTypes};
+use porteiro::oauth::{MAX_RESPONSE_BYTES, Refusal, TokenResponse};
+use porteiro::token::TokenTypes;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

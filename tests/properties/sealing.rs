@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use porteiro::secret::{Fingerprint, Secret};
 use porteiro::time::UnixTime;
+use porteiro::token::{self, TokenType};
 use porteiro::token::{AccessToken, AccessTokenRecord, Lifetime, Nonce, SealError, SealingKeys};
-use porteiro::{oauth::TokenType, token};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

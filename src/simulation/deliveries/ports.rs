@@ -10,11 +10,10 @@ use futures_channel::oneshot;
 use futures_util::future::{Either, LocalBoxFuture, select};
 
 use super::{Busy, DeliveryObjects, Mishap, Object, RecordPorts, Table, Write};
-use crate::broker::deliveries::{List, Record, event_record};
-use crate::broker::keeper::{OperatorAsk, OperatorReply};
-use crate::broker::ports::{
+use crate::ports::{
     Clock, Delivery, DeliveryAnswer, DeliveryPorts, Entropy, Log, PostFailure, StorageFailed,
 };
+use crate::protocol::{EventRecord, List, OperatorAsk, OperatorReply, event_record};
 use crate::simulation::receiver::Post;
 use crate::simulation::site::{PROVIDER, Shared};
 use crate::time::UnixTime;
@@ -143,7 +142,7 @@ impl RecordPorts {
     }
 
     /// The event that a record holds, where it opens.
-    fn body_of(&self, record: &Record) -> Option<String> {
+    fn body_of(&self, record: &EventRecord) -> Option<String> {
         let config = self.site.config();
         let name = event_record(&self.connection, &record.id);
         let opened = config.sealing_keys.as_ref()?.open(&name, record.event.as_ref()?).ok()?;
@@ -158,7 +157,7 @@ impl Write {
             Self::Update(record) => {
                 if let Some(known) = table.get_mut(&record.id) {
                     let event = record.event.as_ref().and(known.event.take());
-                    *known = Record { event, ..record.clone() };
+                    *known = EventRecord { event, ..record.clone() };
                 }
             }
             Self::Forget { list, until } => {
@@ -173,7 +172,7 @@ impl Write {
 }
 
 /// Some of the records of `list` whose time has come.
-fn over(table: &Table, list: List, until: UnixTime) -> Vec<Record> {
+fn over(table: &Table, list: List, until: UnixTime) -> Vec<EventRecord> {
     let over = table.values().filter(|record| record.list == list && record.due <= until);
     over.take(SOON_DELETED).cloned().collect()
 }
@@ -197,15 +196,15 @@ impl Log for RecordPorts {
 }
 
 impl DeliveryPorts for RecordPorts {
-    async fn record(&self, id: &str) -> Result<Option<Record>, StorageFailed> {
+    async fn record(&self, id: &str) -> Result<Option<EventRecord>, StorageFailed> {
         self.read(|object| object.seen.get(id).cloned()).await
     }
 
-    async fn put_record(&self, record: &Record) -> Result<(), StorageFailed> {
+    async fn put_record(&self, record: &EventRecord) -> Result<(), StorageFailed> {
         self.write(Write::Put(record.clone())).await
     }
 
-    async fn update_record(&self, record: &Record) -> Result<(), StorageFailed> {
+    async fn update_record(&self, record: &EventRecord) -> Result<(), StorageFailed> {
         self.write(Write::Update(record.clone())).await
     }
 
@@ -214,15 +213,15 @@ impl DeliveryPorts for RecordPorts {
         list: List,
         after: Option<(UnixTime, &str)>,
         most: usize,
-    ) -> Result<Vec<Record>, StorageFailed> {
+    ) -> Result<Vec<EventRecord>, StorageFailed> {
         let read = |object: &Object| {
             let of_list = object.seen.values().filter(|record| record.list == list);
-            let mut found: Vec<&Record> = of_list
+            let mut found: Vec<&EventRecord> = of_list
                 .filter(|record| after.is_none_or(|after| (record.due, &*record.id) > after))
                 .collect();
             found.sort_by(|one, other| (one.due, &one.id).cmp(&(other.due, &other.id)));
             let first = found.into_iter().take(most);
-            first.map(|record| Record { event: None, ..record.clone() }).collect()
+            first.map(|record| EventRecord { event: None, ..record.clone() }).collect()
         };
         self.read(read).await
     }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 
 use super::{ObjectPorts, Objects, Write};
-use crate::broker::ports::{
+use crate::oauth::TokenRequest;
+use crate::ports::{
     Cache, CacheFailed, Clock, Entropy, KeeperPorts, Log, PostFailure, SessionPorts, StorageFailed,
     TokenAnswer,
 };
-use crate::oauth::TokenRequest;
 use crate::simulation::object::send_token_request;
 use crate::time::UnixTime;
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use crate::broker::ports::TokenAnswer;
+use crate::ports::TokenAnswer;
 
 /// Whether `sent` is one of `secrets`, or none is asked for.
 pub(super) fn knows(secrets: &RefCell<Vec<&'static str>>, sent: Option<&String>) -> bool {

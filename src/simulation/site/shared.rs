@@ -8,9 +8,10 @@ use futures_channel::oneshot;
 use serde_json::Value;
 
 use super::{PROVIDER, bearer};
-use crate::broker::keeper::{Ask, Keeper, OperatorAsk, OperatorReply, Reply, SERVICE};
-use crate::broker::ports::{KeeperUnreachable, UpstreamCall};
 use crate::config::Config;
+use crate::objects::keeper::Keeper;
+use crate::ports::{KeeperUnreachable, UpstreamCall};
+use crate::protocol::{OperatorAsk, OperatorReply, SERVICE, TokenAsk, TokenReply};
 use crate::simulation::cache::Cache;
 use crate::simulation::crowd_watch::{CrowdWatch, Visit};
 use crate::simulation::deliveries::DeliveryObjects;
@@ -203,7 +204,11 @@ impl Shared {
     }
 
     /// Asks the keeper that lives now, or a new one.
-    pub async fn ask(site: &Rc<Self>, connection: &str, ask: Ask) -> Result<Reply, KeeperUnreachable> {
+    pub async fn ask(
+        site: &Rc<Self>,
+        connection: &str,
+        ask: TokenAsk,
+    ) -> Result<TokenReply, KeeperUnreachable> {
         let (process, keeper) = Self::keeper(site, connection);
         let (sender, receiver) = oneshot::channel();
         site.world.spawn(process, async move {

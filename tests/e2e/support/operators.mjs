@@ -65,7 +65,7 @@ import { closeServer, listening } from "./servers.mjs";
 /** @typedef {Awaited<ReturnType<typeof startOperators>>} Operators */
 
 /** @param {string} name */
-const source = (name) => readFileSync(new URL(`../../../src/broker/admin/page/${name}`, import.meta.url));
+const source = (name) => readFileSync(new URL(`../../../src/edge/admin/page/${name}`, import.meta.url));
 
 /**
  * The page's parts, each as it is served.

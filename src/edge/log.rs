@@ -1,0 +1,160 @@
+//! Log lines: one JSON object each. None holds a token, a secret, a body, a
+//! query or a concrete path.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::Code;
+use super::proxy::memory::Source;
+use crate::ports::Log;
+
+/// The line of one request.
+#[derive(Debug, Serialize)]
+pub(super) struct CallLine<'a> {
+    event: &'static str,
+    /// Whether a refusal is told of.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    audit: bool,
+    pub request_id: &'a str,
+    /// The trace that the caller began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller: Option<&'a str>,
+    /// Which of the caller's keys was sent, where it has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<usize>,
+    pub method: &'a str,
+    /// The path pattern of the rule that allowed the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<&'a str>,
+    pub status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    /// Why a token that was sent proves no caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_ms: Option<u64>,
+    /// Which account token proved an event, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account_token: Option<usize>,
+    /// The webhook id of an event that was accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_id: Option<String>,
+    /// Whether the call was sent again after the upstream refused the token.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
+}
+
+impl<'a> CallLine<'a> {
+    /// The line of a request of which no more is known yet.
+    pub const fn new(request_id: &'a str, method: &'a str) -> Self {
+        Self {
+            event: "call",
+            audit: false,
+            request_id,
+            trace_id: None,
+            connection: None,
+            caller: None,
+            key: None,
+            method,
+            path: None,
+            status: 0,
+            code: None,
+            reason: None,
+            token: None,
+            token_ms: None,
+            upstream_ms: None,
+            account_token: None,
+            webhook_id: None,
+            replayed: false,
+        }
+    }
+
+    /// Notes the broker's own error that is the answer. Where it refuses who
+    /// asks, the line is one of the audit.
+    pub const fn note_code(&mut self, code: Code) {
+        self.code = Some(code.as_str());
+        self.audit = matches!(code.status(), 401 | 403 | 429);
+    }
+
+    /// Notes where the token came from, and how long that took.
+    pub fn note_token(&mut self, source: Source, took: Duration) {
+        self.token = Some(source.as_str());
+        self.token_ms = Some(self.token_ms.unwrap_or_default().saturating_add(millis(took)));
+    }
+
+    /// Notes how long the upstream took to send response headers.
+    pub fn note_upstream(&mut self, took: Duration) {
+        self.upstream_ms = Some(self.upstream_ms.unwrap_or_default().saturating_add(millis(took)));
+    }
+
+    /// The value of `Server-Timing`, where a token was obtained.
+    pub fn server_timing(&self) -> Option<String> {
+        let mut timing = format!(r#"token;desc="{}";dur={}"#, self.token?, self.token_ms.unwrap_or_default());
+        if let Some(upstream) = self.upstream_ms {
+            timing.push_str(", upstream;dur=");
+            timing.push_str(&upstream.to_string());
+        }
+        Some(timing)
+    }
+
+    pub fn write(&self, log: &impl Log) {
+        if let Ok(line) = serde_json::to_string(self) {
+            log.line(&line);
+        }
+    }
+}
+
+/// The line of one sign-in: `outcome` is `granted`, or the code of the failure.
+pub(super) fn write_sign_in(log: &impl Log, request_id: &str, connection: &str, outcome: &str) {
+    let line = json!({
+        "event": "sign_in",
+        "audit": true,
+        "request_id": request_id,
+        "connection": connection,
+        "outcome": outcome,
+    });
+    log.line(&line.to_string());
+}
+
+/// The line of one sign-out that ended a session.
+pub(super) fn write_sign_out(log: &impl Log, request_id: &str) {
+    let line = json!({ "event": "sign_out", "audit": true, "request_id": request_id, "outcome": "ended" });
+    log.line(&line.to_string());
+}
+
+/// The line of one thing that the operator did: `outcome` is `done`, or the code
+/// of the failure.
+pub(super) fn write_admin(
+    log: &impl Log,
+    request_id: &str,
+    action: &str,
+    connection: Option<&str>,
+    outcome: &str,
+) {
+    let mut line = json!({
+        "event": "admin",
+        "audit": true,
+        "request_id": request_id,
+        "action": action,
+        "outcome": outcome,
+    });
+    if let (Some(connection), Some(members)) = (connection, line.as_object_mut()) {
+        members.insert("connection".to_owned(), connection.into());
+    }
+    log.line(&line.to_string());
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,225 @@
+//! Which header fields pass, both ways: allow-lists, never lists of exceptions.
+
+use percent_encoding::percent_decode_str;
+
+use crate::config::Connection;
+use crate::http::{FieldLines, HeaderName, Headers, TRACEPARENT, has_control, leaves_open};
+
+/// Whether the request field `name` goes to the upstream.
+pub(in crate::edge) fn goes_upstream(name: &str, further: &[HeaderName]) -> bool {
+    matches!(
+        name,
+        "accept"
+            | "accept-language"
+            | "content-type"
+            | "content-language"
+            // Without it a compressed body would arrive unlabelled.
+            | "content-encoding"
+            | "range"
+            | "prefer"
+            | "idempotency-key"
+    ) || name.starts_with("if-")
+        || is_among(name, further)
+}
+
+/// Whether the response field `name` comes back as it is. `Location` and
+/// `Vary` come back changed.
+fn comes_back(name: &str, further: &[HeaderName]) -> bool {
+    matches!(
+        name,
+        "content-type"
+            | "content-length"
+            | "content-encoding"
+            | "content-language"
+            | "content-disposition"
+            | "content-range"
+            | "content-location"
+            | "etag"
+            | "last-modified"
+            | "retry-after"
+            | "link"
+            | "accept-ranges"
+            | "date"
+            // What belongs to `Prefer` and to methods that pass.
+            | "preference-applied"
+            | "allow"
+            | "accept-patch"
+            | "accept-post"
+    ) || name.starts_with("ratelimit")
+        || name.starts_with("x-ratelimit-")
+        || is_among(name, further)
+}
+
+/// The fields of the request to the upstream: those of the caller that may
+/// pass and that `Connection` does not name (RFC 9110 §7.6.1), the token, and
+/// the broker's own.
+/// `callers` are the fields that callers' own tokens come in, `traceparent` is
+/// the value of that field in parts.
+pub(in crate::edge) fn upstream_fields(
+    headers: &Headers<'_>,
+    connection: &Connection,
+    callers: &[HeaderName],
+    token: &str,
+    traceparent: &[&str],
+) -> FieldLines {
+    let mut lines = FieldLines::with_room();
+    let hop_by_hop = headers.value("connection").unwrap_or_default();
+    let own = connection.token_header.name.as_str();
+    let mut default_accept = connection.default_accept.as_deref();
+    for (name, value) in headers.iter() {
+        let passes = goes_upstream(name, &connection.request_headers)
+            && name != own
+            && !is_among(name, callers)
+            && !hop_by_hop.split(',').any(|named| named.trim().eq_ignore_ascii_case(name));
+        if !passes {
+            continue;
+        }
+        if name == "accept"
+            && let Some(default) = default_accept
+        {
+            if leaves_open(value, default) {
+                continue;
+            }
+            default_accept = None;
+        }
+        lines.push(name, value);
+    }
+    if let Some(accept) = default_accept {
+        lines.push("accept", accept);
+    }
+    lines.push(own, token);
+    lines.push_sound(TRACEPARENT, traceparent);
+    lines.push("via", "1.1 porteiro");
+    lines.push("user-agent", concat!("porteiro/", env!("CARGO_PKG_VERSION")));
+    lines
+}
+
+/// The fields of the upstream's response that the caller gets, but for
+/// `Location` and `Vary`. One that tells the `token` which was just sent is left
+/// out, and an address that the runtime could not read.
+pub(in crate::edge) fn caller_fields(
+    headers: &Headers<'_>,
+    connection: &Connection,
+    token: &str,
+) -> FieldLines {
+    let mut lines = FieldLines::with_room();
+    for (name, value) in headers.iter() {
+        let passes = comes_back(name, &connection.response_headers)
+            && !tells(value, token)
+            && !(matches!(name, "link" | "content-location") && is_mangled(value));
+        if passes {
+            lines.push(name, value);
+        }
+    }
+    lines
+}
+
+/// From how many bytes a token is no word that stands somewhere by chance.
+const TELLING: usize = 8;
+
+/// Whether `token` stands in `value`, as it is or percent-encoded: an echo or a
+/// page for debugging hands it back.
+pub(in crate::edge) fn tells(value: &str, token: &str) -> bool {
+    if token.len() < TELLING || value.len() < token.len() {
+        return false;
+    }
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    value.contains(token)
+        || (value.contains('%') && {
+            let once = decoded(value);
+            once.contains(token) || decoded(&once).contains(token)
+        })
+}
+
+/// Whether `value` had bytes that are no UTF-8: the runtime has put another
+/// character in their place.
+pub(in crate::edge) fn is_mangled(value: &str) -> bool {
+    value.contains(char::REPLACEMENT_CHARACTER)
+}
+
+/// Whether a field of the caller that goes to the upstream has a control
+/// character: what a server makes of one nobody knows.
+pub(in crate::edge) fn has_stray_control(headers: &Headers<'_>, connection: &Connection) -> bool {
+    headers.iter().any(|(name, value)| has_control(value) && goes_upstream(name, &connection.request_headers))
+}
+
+/// Whether the body of an answer is one in which pages for debugging come, which
+/// may tell `token`: the `status` is an error's, and the type a text's, or none.
+pub(in crate::edge) fn may_tell(status: u16, headers: &Headers<'_>, token: &str) -> bool {
+    if status < 400 || token.len() < TELLING {
+        return false;
+    }
+    let media_type = headers.value("content-type").unwrap_or_default().to_ascii_lowercase();
+    let media_type = media_type.split(';').next().unwrap_or_default().trim();
+    media_type.is_empty()
+        || media_type.starts_with("text/")
+        || ["json", "html", "xml", "yaml", "javascript", "urlencoded"]
+            .iter()
+            .any(|text| media_type.contains(text))
+}
+
+/// Whether a request that can have no body comes with one (RFC 9110 §9.3.1):
+/// the runtime sends none.
+pub(in crate::edge) fn has_stray_body(method: &str, headers: &Headers<'_>) -> bool {
+    let length = headers.value("content-length").unwrap_or("0");
+    matches!(method, "GET" | "HEAD") && (length != "0" || headers.value("transfer-encoding").is_some())
+}
+
+/// Whether the request already went through a broker (RFC 9110 §7.6.3).
+pub(in crate::edge) fn is_loop(headers: &Headers<'_>) -> bool {
+    headers
+        .value("via")
+        .is_some_and(|via| via.split(',').any(|hop| hop.split_whitespace().nth(1) == Some("porteiro")))
+}
+
+fn is_among(name: &str, further: &[HeaderName]) -> bool {
+    further.iter().any(|known| known.as_str() == name)
+}
+
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_token_as_it_is_and_percent_encoded() {
+        let token = "12|a+b/c=d.e";
+        for value in [
+            token,
+            "Bearer 12|a+b/c=d.e",
+            "<https://a.example/?t=12%7Ca%2Bb%2Fc%3Dd.e>; rel=next",
+            "12%7ca%2bb%2fc%3dd%2Ee",
+            "12%257Ca%252Bb%252Fc%253Dd.e",
+        ] {
+            assert!(tells(value, token), "{value}");
+        }
+        for value in ["", "12|a+b/c=d.", "12|A+b/c=d.e", "%", "12%7"] {
+            assert!(!tells(value, token), "{value}");
+        }
+        assert!(!tells("a short one", "short"), "it may stand there by chance");
+    }
+
+    #[test]
+    fn looks_at_texts_of_errors_only() {
+        let looks = |status, media_type: &str| {
+            may_tell(status, &Headers::new(&format!("content-type:{media_type}")), "a token of some length")
+        };
+        for text in [
+            "text/html; charset=utf-8",
+            "text/plain",
+            "application/json",
+            "Application/Problem+JSON",
+            "application/xhtml+xml",
+            "application/xml",
+            "application/x-www-form-urlencoded",
+            "",
+        ] {
+            assert!(looks(400, text) && looks(599, text) && !looks(200, text) && !looks(302, text), "{text}");
+        }
+        for other in ["image/png", "application/octet-stream", "application/pdf", "video/mp4"] {
+            assert!(!looks(500, other), "{other}");
+        }
+        assert!(may_tell(500, &Headers::new(""), "a token of some length"));
+        assert!(!may_tell(500, &Headers::new(""), "short"));
+    }
+}

@@ -1,0 +1,78 @@
+//! The log lines of objects: one JSON object each. None holds a token, a secret or
+//! a body.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::ports::Log;
+use crate::protocol::{EventRecord, List};
+
+/// The line of one secret of `connection` in whose place another has come:
+/// `what` is `sealing_key`, `credentials` or `refresh_token`.
+pub(super) fn write_rotation(log: &impl Log, what: &str, connection: &str) {
+    let line = json!({ "event": "rotation", "audit": true, "connection": connection, "what": what });
+    log.line(&line.to_string());
+}
+
+/// The line of one token request.
+#[derive(Debug)]
+pub(super) struct GrantLine<'a> {
+    pub connection: &'a str,
+    pub grant: &'static str,
+    pub outcome: &'static str,
+    pub took: Duration,
+    pub narrowed: bool,
+}
+
+impl GrantLine<'_> {
+    pub fn write(&self, log: &impl Log) {
+        let mut line = json!({
+            "event": "grant",
+            "audit": true,
+            "connection": self.connection,
+            "grant": self.grant,
+            "outcome": self.outcome,
+            "grant_ms": millis(self.took),
+        });
+        if let (true, Some(members)) = (self.narrowed, line.as_object_mut()) {
+            members.insert("scope".to_owned(), "narrowed".into());
+        }
+        log.line(&line.to_string());
+    }
+}
+
+/// The line of one attempt to deliver a webhook.
+pub(super) struct DeliveryLine<'a> {
+    pub connection: &'a str,
+    pub record: &'a EventRecord,
+    pub took: Duration,
+}
+
+impl DeliveryLine<'_> {
+    pub fn write(&self, log: &impl Log) {
+        let Self { connection, record, took } = self;
+        let mut line = json!({
+            "event": "webhook",
+            "connection": connection,
+            "webhook_id": record.id,
+            "attempt": record.attempts,
+            "outcome": record.outcome,
+            "ms": millis(*took),
+        });
+        if let Some(members) = line.as_object_mut() {
+            if let Some(status) = record.status {
+                members.insert("status".to_owned(), status.into());
+            }
+            if record.list == List::Failed {
+                members.insert("level".to_owned(), "error".into());
+                members.insert("failed".to_owned(), true.into());
+            }
+        }
+        log.line(&line.to_string());
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
