@@ -16,7 +16,8 @@ fn read(path: &Path) -> String {
 
 /// The documents of the repository.
 fn documents() -> Vec<PathBuf> {
-    let documents = fs::read_dir(in_root("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let within = |folder: PathBuf| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let documents = within(in_root("docs")).filter(|path| path.is_dir()).flat_map(within);
     let documents = documents.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     documents.chain([in_root("README.md"), in_root("SECURITY.md")]).collect()
 }
