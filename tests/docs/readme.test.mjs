@@ -95,7 +95,7 @@ describe("README.md and README.pt-BR.md", () => {
       "another language of a code block": ["\n```js\n", "\n```ts\n"],
       "another command": ["npm start ", "npm run begin "],
       "another value": ['audience = "https://broker.acme.example"', 'audience = "https://other.acme.example"'],
-      "another text in a program": ["`Bearer ${accessToken}`", "`Token ${accessToken}`"],
+      "another text in a program": ["Authorization: `Bearer ", "Authorization: `Token "],
       "a comment more": ['kind = "jwt"', 'kind = "jwt" # one'],
       "a comment less": [/\nnpm start {3}#.+/, "\nnpm start"],
       "another arrow of the diagram": ["K->>T:", "K->>A:"],
