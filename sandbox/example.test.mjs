@@ -83,10 +83,10 @@ describe("the example front end", () => {
   });
 });
 
-describe("docs/guides/front-end.md", () => {
+describe("docs/guides/people-sign-in.md", () => {
   test("shows code that is in the example, word for word", async () => {
     const app = (await read("examples/front-end/app.js")).replace(/^\s*\/\*\*[\s\S]*?\*\/\n/gm, "");
-    const blocks = [...(await read("docs/guides/front-end.md")).matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(
+    const blocks = [...(await read("docs/guides/people-sign-in.md")).matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(
       ([, code]) => code,
     );
     assert.ok(blocks.length > 0);

@@ -86,11 +86,11 @@ async function signIn() {
   if (output(command, whoami, { env: toolEnv(), stdio: ["ignore", "pipe", "ignore"] })) return;
   if (!atTerminal()) {
     throw new Failure(
-      "wrangler is not signed in, and nobody is here to do it: set CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID. docs/start/deploy.md says what the token must be allowed.",
+      "wrangler is not signed in, and nobody is here to do it: set CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID. docs/guides/release.md says what the token must be allowed.",
     );
   }
   say(
-    "\nwrangler is not signed in yet. Without a browser on this machine, stop here and set CLOUDFLARE_API_TOKEN: see docs/start/deploy.md.",
+    "\nwrangler is not signed in yet. Without a browser on this machine, stop here and set CLOUDFLARE_API_TOKEN: see docs/guides/release.md.",
   );
   await step("wrangler login", () => run(...wrangler("login"), { stdin: "inherit" }));
 }

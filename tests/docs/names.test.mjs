@@ -70,7 +70,7 @@ describe("the documentation", () => {
   /** @type {Record<string, [string, string]>} */
   const wrong = {
     "a page": ["[a](none.md)", "none.md"],
-    "a heading": ["[a](sessions.md#none)", "sessions.md#none"],
+    "a heading": ["[a](security.md#none)", "security.md#none"],
     "a heading of its own": ["[a](#none)", "#none"],
     "a picture": ["![a](images/none.png)", "images/none.png"],
     "a source file": ["`src/none.rs`", "src/none.rs"],

@@ -62,7 +62,7 @@ let browser;
 
 before(async () => {
   const executablePath = await ensureChromium();
-  docs = rowsOfTheDocs(await readFile(new URL("../../docs/guides/front-end.md", import.meta.url), "utf8"));
+  docs = rowsOfTheDocs(await readFile(new URL("../../docs/guides/people-sign-in.md", import.meta.url), "utf8"));
   hubsoft = await startHubsoft({
     people,
     credentials: { client_secret: secret(), password: secret() },
