@@ -57,10 +57,12 @@ function refuseYankedCrates() {
   const manifest = (...parts) => readFileSync(inRoot(...parts, "Cargo.toml"), "utf8");
   // Each alone: no package may need one that is not in a registry.
   const worker = manifest().replace(/^members = .*\n/m, "");
-  const checker = manifest("check")
-    .replace(/^porteiro = .*\n/m, "")
-    .replace("[lints]\nworkspace = true\n", "[workspace]\n");
-  const said = [worker, checker].map((text) => packaging(folder, text));
+  const others = ["check", "simulation"].map((member) =>
+    manifest(member)
+      .replace(/^porteiro = .*\n/m, "")
+      .replace("[lints]\nworkspace = true\n", "[workspace]\n"),
+  );
+  const said = [worker, ...others].map((text) => packaging(folder, text));
   rmSync(folder, { recursive: true, force: true });
   const yanked = said.flatMap(({ stderr }) => stderr.split("\n")).filter((line) => line.includes("is yanked"));
   if (yanked.length) throw new Failure(`A crate in Cargo.lock is yanked:\n${yanked.join("\n")}`);

@@ -52,7 +52,7 @@ export const features = [
 ].map((name) => `--enable-${name}`);
 
 /** The classes that the entry uses. */
-const CLASSES = ["Keeper"];
+const CLASSES = ["BrokerObject"];
 
 const outputs = ["index.js", "index_bg.wasm"];
 const build = inRoot("build");
@@ -158,7 +158,7 @@ async function compile(panic) {
 
 /** The modules of the operators' page as one. */
 export function adminScript() {
-  const page = inRoot("src", "broker", "admin", "page", "page.js");
+  const page = inRoot("src", "edge", "admin", "page", "page.js");
   const options = ["--bundle", "--format=esm", "--target=es2022", "--charset=utf8", "--minify", "--log-level=warning"];
   const script = output(bin("esbuild"), [page, ...options], { stdio: ["ignore", "pipe", "inherit"] });
   if (!script) throw new Failure("esbuild did not join the modules of the operators' page.");

@@ -16,13 +16,16 @@ import { Failure, filesUnder, inRoot, isMain, root, runMain, say, seconds } from
 const PATCHES = inRoot("simulation", "faults");
 
 /** What the copy is made of. */
-const SOURCES = ["src", "tests/data", "check/src", "check/Cargo.toml", "Cargo.toml", "Cargo.lock"];
+const SOURCES = [
+  ...["src", "simulation/src", "simulation/tests", "simulation/Cargo.toml", "tests/data"],
+  ...["check/src", "check/Cargo.toml", "Cargo.toml", "Cargo.lock"],
+];
 
 /** The tests that run the simulation, by the name that a patch gives them. */
 const SCENARIOS = new Map([
-  ["tokens", "simulation::scenario::keeps_every_invariant_in_any_schedule"],
-  ["people", "simulation::crowd::keeps_every_invariant_in_any_schedule_of_people"],
-  ["webhooks", "simulation::webhooks::keeps_every_invariant_in_any_schedule_of_webhooks"],
+  ["tokens", "scenarios::tokens::keeps_every_invariant_in_any_schedule"],
+  ["people", "scenarios::people::keeps_every_invariant_in_any_schedule_of_people"],
+  ["webhooks", "scenarios::webhooks::keeps_every_invariant_in_any_schedule_of_webhooks"],
 ]);
 
 const WORK = path.resolve(process.env.CARGO_TARGET_DIR ?? inRoot("target"), "faults");
@@ -84,7 +87,7 @@ export function checkFaults(faults = readFaults()) {
 export function compileFaults(faults = readFaults()) {
   const rows = faults.map((fault) => {
     const start = performance.now();
-    const problem = plant(fault) ?? cargo("check", "--profile", "test").problem;
+    const problem = plant(fault) ?? cargo("check", "--profile=test").problem;
     return tell({ ...fault, asExpected: !problem, result: problem ?? "compiles" }, start);
   });
   finish(rows, "compile");
@@ -124,7 +127,7 @@ function tell(row, start) {
 function finish(rows, what) {
   const width = Math.max(...rows.map(({ name }) => name.length));
   const line = (/** @type {Row} */ row) =>
-    `${mark(row)} ${row.name.padEnd(width)}  ${row.scenario.padEnd(8)}  ${(row.seeds ?? "").padStart(6)}  ${row.result.split("\n")[0]}`;
+    `${mark(row)} ${row.name.padEnd(width)}  ${row.scenario.padEnd(13)}  ${(row.seeds ?? "").padStart(6)}  ${row.result.split("\n")[0]}`;
   say(`\n${rows.map(line).join("\n")}`);
   const wrong = rows.filter(({ asExpected }) => !asExpected);
   if (!wrong.length) return;
@@ -239,11 +242,11 @@ function examine(fault) {
 }
 
 /**
- * Compiles the library's tests of the copy: the program, or what hinders it.
+ * Compiles the simulation's tests of the copy: the program, or what hinders it.
  * @param {string[]} how
  */
 function cargo(...how) {
-  const args = [...how, "--locked", "--lib", "--message-format=json"];
+  const args = [...how, "--locked", "--package=porteiro-simulation", "--test=broker", "--message-format=json"];
   const { status, error, stdout, stderr } = spawnSync("cargo", args, {
     cwd: COPY,
     env: { ...process.env, ...BUILD },

@@ -1,17 +1,18 @@
-//! What the operator configured, as types that cannot hold a wrong mix.
+//! The operator's configuration, as types that cannot hold an invalid combination.
 //!
-//! [`Config::read`] turns the Worker's variables and secrets into these types
-//! once for each isolate. It reports every problem at once, each by the name
-//! of the variable or field, never by its value; what is broken is left out
-//! and the rest works.
+//! [`Config::read`] turns the Worker's variables and secrets into these types once for each
+//! isolate. It reports every problem at once, each by the name of the variable or field, never by
+//! its value. A broken entry does not affect the others.
 
 mod caller;
+mod configured;
 mod connection;
 mod grant;
 mod headers;
 mod identity;
 mod jwt;
 mod keys;
+mod kinds;
 mod limits;
 mod pasted;
 mod problem;
@@ -34,6 +35,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 pub use caller::ANYONE;
+pub use configured::Configured;
 pub use headers::is_override;
 pub use keys::Keys;
 pub use limits::MAX_LIFETIME;
@@ -48,32 +50,33 @@ use crate::secret::{Fingerprint, Secret};
 use crate::token::{SealingKeys, TokenTypes};
 use crate::webhook::{AccountTokens, Proof, SigningKeys};
 
+/// The callers by name.
+pub type Callers = BTreeMap<String, Configured<Caller>>;
+
 /// The whole configuration.
 #[derive(Debug)]
 pub struct Config {
     /// The origins of the front ends.
     pub allowed_origins: Vec<Origin>,
-    /// Where the broker is mounted: empty, or a path that begins with `/` and
-    /// does not end with it.
+    /// The path that the broker is mounted at: empty, or beginning with `/` and not ending with it.
     pub base_path: String,
-    /// The callers by name. `None` stands for one that is configured but not
-    /// usable: nobody can prove to be it.
-    pub callers: BTreeMap<String, Option<Caller>>,
-    /// The connections by id. `None` stands for one that is configured but
-    /// broken: its calls are answered 503 `misconfigured`.
-    pub connections: BTreeMap<String, Option<Rc<Connection>>>,
-    /// How webhooks come in, by connection. `None` stands for those that are
-    /// configured but not usable: their sender is asked to come again.
-    pub webhooks: BTreeMap<String, Option<Rc<Webhook>>>,
-    /// The header fields that callers' tokens come in; they never go upstream.
+    /// The callers by name. A broken caller cannot be authenticated.
+    pub callers: Callers,
+    /// The connections by id. Calls of a broken one are answered 503
+    /// `misconfigured`.
+    pub connections: BTreeMap<String, Configured<Rc<Connection>>>,
+    /// The webhooks by connection. Events of a broken webhook are answered 503, so that their
+    /// sender retries.
+    pub webhooks: BTreeMap<String, Configured<Rc<Webhook>>>,
+    /// The header fields that carry callers' tokens; they are never forwarded.
     pub token_fields: Vec<HeaderName>,
-    /// How sessions are kept; nothing where no caller is one.
+    /// The session policy; `None` where no caller is a session.
     pub session: Option<SessionPolicy>,
-    /// What encrypts at rest; without it nothing is stored and no call served.
-    pub sealing_keys: Option<SealingKeys>,
-    /// The operators' keys; without one nobody is an operator.
+    /// The keys for encryption at rest; without them nothing is stored and no call is served.
+    pub sealing_keys: Option<Rc<SealingKeys>>,
+    /// The operators' keys; without one the admin interface refuses every request.
     pub admin_keys: Option<Keys>,
-    /// Whether there is an operator's key, right or wrong.
+    /// Whether `ADMIN_KEY` is set, valid or not.
     pub has_admin_key: bool,
 }
 
@@ -85,46 +88,46 @@ impl Config {
     }
 }
 
-/// Who may call, and how it is proven.
+/// A caller, by the way it is authenticated.
 #[derive(Clone, Debug)]
 pub enum Caller {
-    /// A server that knows one of these keys.
+    /// A server that sends one of these keys.
     Key(Keys),
-    /// Whoever has a token of an issuer elsewhere.
+    /// The holder of a token of an external issuer.
     Jwt(Rc<JwtCaller>),
-    /// Whoever is signed in here.
+    /// A person who is signed in at the broker.
     Session,
-    /// Whoever calls from an allowed origin.
+    /// Any page of an allowed origin.
     Anyone,
 }
 
-/// A caller that is proven by a JSON Web Token (RFC 7519).
+/// A caller that is authenticated by a JSON Web Token (RFC 7519).
 #[derive(Debug)]
 pub struct JwtCaller {
-    /// Where the issuer's keys are.
+    /// The source of the issuer's keys.
     pub keys: KeySource,
-    /// The signature algorithms that count.
+    /// The accepted signature algorithms.
     pub algorithms: Vec<Algorithm>,
     /// The header field that carries the token: a Bearer credential in
     /// `Authorization`, the bare token in any other.
     pub header: HeaderName,
-    /// What the token must say.
+    /// The claims that the token must have.
     pub expectation: Expectation,
 }
 
-/// Where an issuer's keys are.
+/// The source of an issuer's keys.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum KeySource {
-    /// Where the issuer's own metadata says (RFC 8414).
+    /// The address in the issuer's metadata (RFC 8414).
     Issuer(String),
-    /// In the JWK set at this address (RFC 7517 §5).
+    /// The JWK set at this address (RFC 7517 §5).
     Document(String),
 }
 
-/// How sessions are kept.
+/// The policy of sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionPolicy {
-    /// How long a session lasts that nobody uses.
+    /// How long an unused session lasts.
     pub idle: Duration,
     /// How long a session lasts at most.
     pub longest: Duration,
@@ -132,102 +135,101 @@ pub struct SessionPolicy {
     pub cross_site: bool,
 }
 
-/// One configured relation to one provider.
+/// One account at one provider, with the rules for calling it.
 #[derive(Debug)]
 pub struct Connection {
-    /// Its name in paths, rules and secrets.
+    /// The connection's id in paths, and in the names of secrets.
     pub id: String,
     /// The kind of API.
     pub provider: Provider,
-    /// Where proxied paths are appended.
+    /// The address that proxied paths are appended to.
     pub base_url: EndpointUrl,
-    /// How a token is obtained.
+    /// The grant that obtains a token.
     pub grant: Grant,
-    /// What its token sets belong to: [`Grant::identity`], and of a registered
-    /// connection also its address.
+    /// The identity of the connection's account: [`Grant::identity`], for a registered connection
+    /// together with its address.
     pub identity: Fingerprint,
     /// The header that carries the token to the upstream.
     pub token_header: TokenHeader,
-    /// The life of a token whose response does not tell it.
+    /// The life of a token whose response omits `expires_in`.
     pub default_expires_in: Duration,
-    /// How long before its expiry a token counts as expired for new calls, at
-    /// most; a tenth of the token's life where that is less.
+    /// How long before its expiry a token counts as expired for new calls, but at most a tenth of
+    /// the token's life.
     pub expiry_skew: Duration,
-    /// How long the upstream may take to send response headers.
+    /// The time limit for the upstream's response headers.
     pub timeout: Duration,
-    /// The largest request body, in bytes, that can be replayed after a 401.
+    /// The largest request body, in bytes, that is buffered for a replay.
     pub replay_bytes: usize,
-    /// The `Accept` of a call whose caller prefers no type.
+    /// The `Accept` field of a call whose caller prefers no type.
     pub default_accept: Option<String>,
-    /// Request headers let through besides the standard ones.
+    /// Request headers forwarded besides the standard ones.
     pub request_headers: Vec<HeaderName>,
-    /// Response headers let through besides the standard ones.
+    /// Response headers forwarded besides the standard ones.
     pub response_headers: Vec<HeaderName>,
-    /// What is allowed; never empty.
+    /// The rules; never empty.
     pub rules: Vec<Rule>,
 }
 
 impl Connection {
-    /// Which types of token count: whatever the provider calls it, where the
-    /// connection says how a token is put on a call.
+    /// The accepted token types: any, where the connection names the scheme that a token is sent
+    /// with.
     #[must_use]
     pub const fn token_types(&self) -> TokenTypes {
         if self.token_header.scheme.is_some() { TokenTypes::Any } else { TokenTypes::Bearer }
     }
 }
 
-/// How a connection's webhooks come in and where they go.
+/// The webhook of a connection: how events are authenticated, and where they are delivered.
 #[derive(Debug)]
 pub struct Webhook {
-    /// Where an event carries its account token.
+    /// The place of the account token in an event.
     pub proof: Proof,
-    /// The account tokens that count.
+    /// The accepted account tokens.
     pub account_tokens: AccountTokens,
-    /// The members that make an event unique, where the first is there; none
-    /// stands for all of it but the account token.
+    /// The members that identify an event, if it has the first of them. If empty, the whole event
+    /// except the account token identifies it.
     pub id_members: Vec<String>,
     /// The address of the application's own receiver.
     pub forward_to: String,
     /// The largest event, in bytes.
     pub max_bytes: usize,
-    /// The status by which an event is acknowledged: 2xx. Not every sender takes
-    /// each for success.
+    /// The status that acknowledges an event: 2xx. Senders differ in which of them they accept.
     pub accepted_status: u16,
-    /// What signs deliveries.
+    /// The keys that sign deliveries.
     pub signing_keys: SigningKeys,
 }
 
-/// How a token is obtained.
+/// The grant that obtains a token.
 #[derive(Debug)]
 pub enum Grant {
-    /// The token itself is configured; nothing is ever requested.
+    /// The token itself is configured; no token request is made.
     Static {
         /// The token.
         token: Secret,
     },
     /// Resource owner password credentials (RFC 6749 §4.3).
     Password {
-        /// Where and how to ask.
+        /// The token endpoint.
         endpoint: TokenEndpoint,
-        /// The account.
+        /// The account's user name.
         username: Secret,
-        /// Its password.
+        /// The account's password.
         password: Secret,
     },
-    /// The same with the credentials of each person who signs in, which are
-    /// used once and never kept.
+    /// The same with the credentials of each person who signs in, which are used once and never
+    /// stored.
     SignIn {
-        /// Where and how to ask.
+        /// The token endpoint.
         endpoint: TokenEndpoint,
     },
     /// Client credentials (RFC 6749 §4.4).
     ClientCredentials {
-        /// Where and how to ask.
+        /// The token endpoint.
         endpoint: TokenEndpoint,
     },
     /// A refresh token obtained elsewhere (RFC 6749 §6).
     RefreshToken {
-        /// Where and how to ask.
+        /// The token endpoint.
         endpoint: TokenEndpoint,
         /// The first refresh token; later ones come from the provider.
         refresh_token: Secret,
@@ -235,7 +237,7 @@ pub enum Grant {
 }
 
 impl Grant {
-    /// The endpoint that grants are sent to; a static token has none.
+    /// The token endpoint of the grant; a static token has none.
     #[must_use]
     pub const fn endpoint(&self) -> Option<&TokenEndpoint> {
         match self {
@@ -265,39 +267,39 @@ impl Grant {
     }
 }
 
-/// Where grants are sent and what every token request carries.
+/// A token endpoint, and the contents of every token request to it.
 pub struct TokenEndpoint {
     /// The token endpoint.
     pub url: EndpointUrl,
-    /// How the request body is written.
+    /// The encoding of the request body.
     pub encoding: BodyEncoding,
-    /// How the client proves itself.
+    /// The client's authentication.
     pub client: ClientAuthentication,
-    /// The API that the token is for, where the provider asks for it.
+    /// The audience of the token, if the provider requires one.
     pub audience: Option<String>,
-    /// The scope asked for, tokens separated by spaces.
+    /// The requested scope, tokens separated by spaces.
     pub scope: Option<String>,
     /// The resource indicator (RFC 8707).
     pub resource: Option<String>,
     /// Further parameters, in the order of their names.
     pub params: Vec<(String, String)>,
-    /// How long the token endpoint may take to answer.
+    /// The time limit for the token endpoint's response.
     pub timeout: Duration,
 }
 
 /// The encoding of a token request's body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BodyEncoding {
-    /// `application/x-www-form-urlencoded`, as RFC 6749 demands.
+    /// `application/x-www-form-urlencoded`, as RFC 6749 requires.
     Form,
-    /// A JSON object, as some providers demand.
+    /// A JSON object, as some providers require.
     Json,
 }
 
 /// Client authentication at the token endpoint (RFC 6749 §2.3): exactly one
 /// method.
 pub enum ClientAuthentication {
-    /// No secret; the client names itself where it has a name.
+    /// No secret; the client sends its id if it has one.
     None {
         /// The client's id.
         client_id: Option<String>,
@@ -315,31 +317,31 @@ pub enum ClientAuthentication {
         client_id: String,
         /// The client's secret.
         client_secret: Secret,
-        /// What is done to both before they are joined.
+        /// The encoding of both before they are joined.
         encoding: BasicEncoding,
     },
 }
 
-/// How id and secret are written in HTTP Basic credentials.
+/// The encoding of id and secret in HTTP Basic credentials.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BasicEncoding {
-    /// Form-encoded, as RFC 6749 §2.3.1 demands.
+    /// Form-encoded, as RFC 6749 §2.3.1 requires.
     Form,
-    /// As they are, as many token endpoints read them.
+    /// Not encoded, as many token endpoints expect.
     None,
 }
 
-/// Where and how the token is put on an upstream call.
+/// The header field that carries the token upstream.
 #[derive(Debug)]
 pub struct TokenHeader {
     /// The field's name.
     pub name: HeaderName,
-    /// What stands before the token. `None` stands for the token's own type;
-    /// an empty text for nothing.
+    /// The scheme before the token. `None` stands for the token's own type, an empty text for no
+    /// scheme.
     pub scheme: Option<String>,
 }
 
-/// Which callers may use which methods and paths.
+/// A rule: which callers may use which methods on which paths.
 #[derive(Debug)]
 pub struct Rule {
     /// Names of callers.
@@ -348,20 +350,20 @@ pub struct Rule {
     pub methods: Vec<Method>,
     /// Paths below the connection.
     pub paths: Vec<PathPattern>,
-    /// How many calls each caller may make by it.
+    /// The rate limit of each caller under this rule.
     pub rate_limit: Option<RateLimit>,
 }
 
 /// A number of calls in a span of time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RateLimit {
-    /// How many calls, at least 1.
+    /// The number of calls, at least 1.
     pub requests: u32,
-    /// In how many seconds, at least 1.
+    /// The length of the window in seconds, at least 1.
     pub seconds: u32,
 }
 
-/// The names of all variables that are no secrets.
+/// The names of all variables that are not secrets.
 pub const VARIABLES: [&str; 7] = [
     "ALLOWED_ORIGINS",
     "BASE_PATH",

@@ -4,8 +4,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What is escaped: everything but letters, digits and `*-._`. A space becomes
-/// `+` afterwards.
+/// The escaped characters: all except letters, digits and `*-._`. A space becomes `+` afterwards.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_').remove(b' ');
 
 /// Appends `text`, encoded, to `out`.
@@ -19,7 +18,7 @@ pub fn encode_into(out: &mut String, text: &str) {
     }
 }
 
-/// The form of `fields` in their order: `name=value&name=value`.
+/// Encodes `fields` in their order: `name=value&name=value`.
 #[must_use]
 pub fn encode<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut out = String::new();
@@ -34,7 +33,7 @@ pub fn encode<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Strin
     out
 }
 
-/// The value of the first parameter of the query `text` that is called `name`.
+/// The value of the first parameter called `name` in the query `text`.
 #[must_use]
 pub fn parameter(text: &str, name: &str) -> Option<String> {
     let mut pairs = url::form_urlencoded::parse(text.as_bytes());

@@ -1,4 +1,4 @@
-//! The parts of HTTP that the broker reasons about, each validated once.
+//! The parts of HTTP that the broker interprets, each validated once.
 
 mod accept;
 mod address;

@@ -1,11 +1,10 @@
 //! JSON Web Tokens that callers send (RFC 7515, RFC 7517, RFC 7519, with the
 //! advice of RFC 8725).
 //!
-//! There is no cryptography here. An [`UnverifiedToken`] is read, its issuer's
-//! [`KeySet`] offers the [keys](KeySet::candidates) that may have signed it,
-//! the platform verifies the signature with one of them, and only then do the
-//! [`Claims`] say anything. Keys that a token itself brings or points to
-//! (`jwk`, `jku`, `x5c`, `x5u`) are never looked at.
+//! The cryptography is the platform's. An [`UnverifiedToken`] is parsed, its issuer's [`KeySet`]
+//! offers the [candidate keys](KeySet::candidates), the platform verifies the signature with one of
+//! them, and only then are the [`Claims`] trusted. Keys in the token itself or referenced by it
+//! (`jwk`, `jku`, `x5c`, `x5u`) are ignored.
 
 mod algorithm;
 mod claims;
@@ -21,40 +20,40 @@ use serde_json::{Map, Value};
 
 pub use algorithm::{Algorithm, KeyType};
 pub use claims::{Claims, Expectation, TOLERANCE};
-pub use key_set::{Key, KeySet, MAX_CANDIDATES, MAX_KEYS};
+pub use key_set::{KeySet, MAX_CANDIDATES, MAX_KEYS, VerifyingKey};
 pub use token::{MAX_TOKEN_BYTES, UnverifiedToken};
 
-/// Why a token proves nobody. Nothing of the token is in it.
+/// Why a token is invalid. The reason holds no part of the token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Invalid {
-    /// It is not three parts of base64url, or too long.
+    /// The token is not three parts of base64url, or too long.
     Format,
-    /// Its header is not one of a signed token, or asks for an extension.
+    /// The header is not that of a signed token, or requires an extension.
     Header,
-    /// Its algorithm is unknown or not allowed.
+    /// The algorithm is unknown or not allowed.
     Algorithm,
-    /// No key of the issuer fits it.
+    /// No key of the issuer matches the token.
     UnknownKey,
-    /// Its signature is wrong.
+    /// The signature is wrong.
     Signature,
-    /// Its claims are no object, lack a needed one, or have one of a wrong type.
+    /// The claims are no object, lack a required claim, or have one of a wrong type.
     Claims,
-    /// It is of another issuer.
+    /// The token is of another issuer.
     Issuer,
-    /// It is for somebody else.
+    /// The token is for another audience.
     Audience,
-    /// It has expired.
+    /// The token has expired.
     Expired,
-    /// It is not valid yet.
+    /// The token is not valid yet.
     NotYetValid,
-    /// It was issued in the future.
+    /// The token was issued in the future.
     IssuedInFuture,
-    /// A claim is not as it has to be.
+    /// A required claim is missing or has another value.
     RequiredClaim,
 }
 
 impl Invalid {
-    /// The reason as the log writes it.
+    /// The reason in log lines.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -74,16 +73,15 @@ impl Invalid {
     }
 }
 
-/// A member is there, but is no text.
+/// A member is not a text.
 struct NoText;
 
-/// The text that a member is, where it is there.
+/// The text of a member, if present.
 fn text<'m>(members: &'m Map<String, Value>, name: &str) -> Result<Option<&'m str>, NoText> {
     members.get(name).map(|value| value.as_str().ok_or(NoText)).transpose()
 }
 
-/// The bytes that a base64url text stands for: no padding, no other alphabet,
-/// no bits left over (RFC 7515 §2).
+/// Decodes base64url strictly: no padding, no other alphabet, no trailing bits (RFC 7515 §2).
 fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }

@@ -1,19 +1,19 @@
-//! JSON texts in which no member comes twice (RFC 8259 §4, RFC 7515 §4).
+//! JSON texts without duplicate members (RFC 8259 §4, RFC 7515 §4).
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// What was read is not JSON, or has an object with two members of one name.
+/// The text is not JSON, or has an object with two members of one name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NotJson;
 
-/// Reads one JSON text. Objects whose members are not unique are refused at
-/// any depth: readers differ in which of the two they take.
+/// Reads one JSON text. Objects with duplicate members are refused at any depth: parsers differ in
+/// which member they return.
 ///
 /// # Errors
-/// [`NotJson`], also where something follows the text or it nests too deep.
+/// [`NotJson`], also for trailing characters and for too deep nesting.
 pub fn parse(bytes: &[u8]) -> Result<Value, NotJson> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let Unambiguous(value) = Deserialize::deserialize(&mut deserializer).map_err(|_| NotJson)?;
@@ -21,15 +21,14 @@ pub fn parse(bytes: &[u8]) -> Result<Value, NotJson> {
     Ok(value)
 }
 
-/// The text without a byte order mark at its beginning, which a reader may
-/// ignore (RFC 8259 §8.1). It is for texts that others write as they are, not
-/// for what is signed or compared byte by byte.
+/// The text without a leading byte order mark, which a parser may ignore (RFC 8259 §8.1). Not for
+/// texts that are signed or compared byte by byte.
 #[must_use]
 pub fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
 }
 
-/// A value without objects that name a member twice.
+/// A value without duplicate members.
 struct Unambiguous(Value);
 
 impl<'de> Deserialize<'de> for Unambiguous {

@@ -1,65 +1,71 @@
 //! Porteiro ("doorman"): a serverless OAuth token broker.
 //!
-//! Browser front ends call it instead of APIs whose makers forbid calling
-//! them from a front end. It runs the grants, keeps the tokens sealed, checks
-//! who calls and what they may do, puts the token on the call and streams the
-//! answer back.
+//! Browser front ends call the broker instead of APIs that forbid calls from a front end. The
+//! broker runs the grants, stores tokens sealed, authenticates and authorizes callers, adds the
+//! token to each call and streams the response back.
 //!
 //! This page is the map.
 //!
 //! # One call
 //!
 //! ```text
-//! page ── fetch ──▶ platform::entry ──▶ edge::answer
+//! page ── fetch ──▶ platform::entry ──▶ edge::answer      (an isolate)
 //!                                         │  route, origin, path, caller, rule
-//!                                         │  access token: memory │ KV │ keeper,
-//!                                         │  a person's: their session
-//!                                         ▼
-//!                                       upstream (token put on, fields filtered)
+//!                                         │  access token: memory │ KV │ message
+//!                                         │                              ▼
+//!                                         │            objects::keeper or session
+//!                                         ▼            (a Durable Object)
+//!                                       upstream (token added, fields filtered)
 //!                                         │  401? the keeper renews, one replay
 //!                                         ▼
 //! page ◀── streamed body, filtered fields, problem details on every error
 //! ```
 //!
-//! # Code map
+//! # Where the code runs
 //!
-//! Dependencies point down; `tests/architecture.rs` keeps it so.
+//! Dependencies point down, with none between `edge` and `objects`: `tests/architecture.rs`
+//! enforces it.
 //!
-//! | part | what it knows |
-//! |---|---|
-//! | `platform` | Workers: entry points, fetch, KV, the Durable Object, environment, clock, entropy, log.  `shim.js`, the entry, outlives its module's failures. |
-//! | [`edge`] | what a call means, in an isolate: route, caller, rule, access token, proxy decisions, public errors. It remembers copies only |
-//! | [`objects`] | what there is one of each, everywhere: the [keeper](objects::keeper), the one writer of a token set, the [session](objects::session) of a person, the counter of [refused sign-ins](objects::refusals), the [deliveries](objects::deliveries) of webhooks, the [index](objects::index) of registered connections |
-//! | [`ports`] | what both want from outside |
-//! | [`protocol`] | what they say to each other, and what is stored |
-//! | [`config`] | the operator's variables and secrets as types that cannot hold a wrong mix; every problem at once, by name |
-//! | [`jose`] | callers' JSON Web Tokens and their issuers' keys, but for the cryptography |
-//! | [`oauth`] | token requests and token responses as pure pairs |
-//! | [`token`] | what is kept: token sets, their freshness, sealed records (its doc is the storage schema) |
-//! | [`webhook`] | what proves an event's sender, what is handed on, its signature |
-//! | [`http`] | methods, origins, addresses, paths, heads, traces, each validated once |
-//! | [`json`], [`form`], [`secret`], [`time`] | JSON without doubled members; the form encoding; texts never to be seen; instants |
+//! | part | runs in | contents |
+//! |---|---|---|
+//! | `platform` | both | the border to JavaScript, compiled for wasm only: it decides nothing. `wire` is the text that crosses it; `shim.js` outlives failures of its module |
+//! | [`edge`] | an isolate | the handling of one request: route, caller, rule, token, upstream, answer. An isolate holds copies only |
+//! | [`objects`] | a Durable Object | the objects, each once worldwide and the only writer of its data: [keeper](objects::keeper), [session](objects::session), [counter](objects::refusals), [delivery queue](objects::deliveries), [index](objects::index). Keeper and session share [`token_set`](objects::token_set) |
+//! | [`ports`] | both | the resources that both use: one trait for each |
+//! | [`protocol`] | both | the messages between the two, and the stored records: types without behaviour |
+//! | [`oauth`] | both | token requests and token responses, as pure functions |
+//! | [`config`] | both | the operator's variables and secrets as types that cannot hold an invalid combination; every problem at once, by name |
+//! | [`token`] | both | token sets, their freshness, sealed records (its page is the storage schema) |
+//! | [`jose`] | both | callers' JSON Web Tokens and their issuers' keys, without the cryptography |
+//! | [`webhook`] | both | the authentication of an event's sender, the event as delivered, its signature and schedule |
+//! | [`http`], [`json`], [`form`], [`secret`], [`time`] | both | values, validated once |
 //!
-//! `simulation`, compiled for tests only, is everything around the broker:
-//! virtual time, isolates, storage, a provider, a receiver.
+//! `simulation/` is a crate for tests: virtual time, isolates, Durable Objects that are evicted and
+//! restarted, a provider, a receiver.
+//!
+//! # Why the hot path does without `worker`
+//!
+//! The `worker` crate wraps each JavaScript object: every header field and every `await` would
+//! cross the border, which costs more than all of a warm call's decisions. So a warm call crosses
+//! twice, with its head and with the upstream's, each as one text. It creates no promise in
+//! between, and bodies do not cross. The objects, where no call is hot, use `worker`.
 //!
 //! # Invariants
 //!
-//! - Nothing below `platform` knows JavaScript, a clock or entropy: they come in
-//!   through the [ports](ports), so that all of it runs natively.
-//! - Heads cross to JavaScript as one text each; proxied bodies never.
-//! - Only the keeper runs grants, and only the keeper writes a token set or a
-//!   registration. An isolate copies, but for a person's.
-//! - A session lives where its object says so, asked on every call.
-//! - A webhook is stored, without its proof, before it is acknowledged.
-//! - Nothing secret is written but under a seal. A [`secret::Secret`] has no
-//!   `Display`, no `Serialize` and no `==`.
-//! - No error holds a body. Public errors are one table, [`edge::Code`].
-//! - Header fields pass by allow-list, both ways.
-//! - The address that a call goes to is the connection's `base_url` with the
-//!   checked path behind it: the upstream's origin cannot change.
-//! - Nothing panics on input: no `unwrap`, no `expect`, no indexing outside
-//!   tests.
+//! - No code below `platform` uses JavaScript, a clock or entropy directly: the [ports] provide
+//!   them, so all of it runs natively.
+//! - Only the keeper runs a connection's grants and writes its token set and its registration; only
+//!   the session does so for a person. Isolates hold copies, but never of a person's token.
+//! - A session lives if its object says so, which is asked on every call.
+//! - A webhook is stored, without its account token, before it is acknowledged.
+//! - An object's locks are taken in one order, checked in every debug build.
+//! - Secrets are stored only sealed. A [`secret::Secret`] has no `Display`, no `Serialize` and no
+//!   `==`.
+//! - No error holds a body. The public errors are one table, [`edge::Code`].
+//! - Header fields pass by allow-lists, in both directions.
+//! - A call goes to the connection's `base_url` followed by the checked path: the upstream's origin
+//!   cannot change.
+//! - No input causes a panic: no `unwrap`, no `expect`, no indexing outside tests.
 
 pub mod config;
 pub mod edge;
@@ -78,8 +84,3 @@ pub mod webhook;
 
 #[cfg(target_arch = "wasm32")]
 mod platform;
-
-// Tests are compiled natively alone, but for the platform's: it is compiling them that takes time.
-#[cfg(test)]
-#[cfg(not(target_arch = "wasm32"))]
-mod simulation;

@@ -1,7 +1,7 @@
-//! Token requests and token responses, as pure pairs.
+//! Token requests and token responses, as pure functions.
 //!
-//! No routes, no storage, no clock: a request is built from the configuration,
-//! a response is read from its status, its headers and its bytes.
+//! A request is built from the configuration, a response is read from its status and body; no
+//! storage, no clock.
 
 mod request;
 mod response;

@@ -1,13 +1,118 @@
-//! What there is one of each, everywhere: the objects that alone write what
-//! they keep. Each lives in a Durable Object.
+//! The objects, each a Durable Object that exists once worldwide and is the only writer of its
+//! data.
 //!
-//! An object knows no request, no header and no public error. It takes in other
-//! messages while it waits for storage or for a provider: what must be done one
-//! at a time is under a lock.
+//! An object knows no request, no header and no public error. It accepts further messages while it
+//! waits for storage or for a provider: locks serialise what must not interleave.
 
 pub mod deliveries;
 pub mod index;
 pub mod keeper;
+mod lock;
 mod log;
 pub mod refusals;
 pub mod session;
+pub mod token_set;
+
+use std::rc::Rc;
+
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::ports::{ObjectPorts, StorageFailed};
+use crate::protocol::{Envelope, ObjectKind};
+use deliveries::Deliveries;
+use index::Index;
+use keeper::Keeper;
+use refusals::Refusals;
+use session::Session;
+
+/// The storage key of the [`ObjectKind`], as JSON, of an object that uses the alarm: an alarm event
+/// does not carry it.
+pub const KIND: &str = "role";
+
+/// An object of any kind.
+#[allow(missing_debug_implementations, reason = "it holds token sets")]
+pub enum Object<P> {
+    /// The keeper of a connection's own token set.
+    Keeper(Rc<Keeper<P>>),
+    /// The session of a person.
+    Session(Rc<Session<P>>),
+    /// A counter of refused sign-ins.
+    Refusals(Rc<Refusals<P>>),
+    /// The delivery queue of a connection's webhooks.
+    Deliveries(Rc<Deliveries<P>>),
+    /// The index of registered connections.
+    Index(Rc<Index<P>>),
+}
+
+impl<P> Clone for Object<P> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Keeper(keeper) => Self::Keeper(Rc::clone(keeper)),
+            Self::Session(session) => Self::Session(Rc::clone(session)),
+            Self::Refusals(refusals) => Self::Refusals(Rc::clone(refusals)),
+            Self::Deliveries(deliveries) => Self::Deliveries(Rc::clone(deliveries)),
+            Self::Index(index) => Self::Index(Rc::clone(index)),
+        }
+    }
+}
+
+impl<P: ObjectPorts> Object<P> {
+    /// Instantiates the object `kind`, over the storage in `ports`.
+    #[must_use]
+    pub fn open(kind: &ObjectKind, ports: Rc<P>, config: Rc<Config>) -> Self {
+        match kind {
+            ObjectKind::Service(connection) => Self::Keeper(Keeper::new(ports, config, connection.clone())),
+            ObjectKind::Session(name) => Self::Session(Session::new(ports, config, name.clone())),
+            ObjectKind::Refusals => Self::Refusals(Refusals::new(ports)),
+            ObjectKind::Deliveries(connection) => {
+                Self::Deliveries(Deliveries::new(ports, config, connection.clone()))
+            }
+            ObjectKind::Index => Self::Index(Rc::new(Index::new(ports))),
+        }
+    }
+
+    /// Answers a message, in wire form; `None` where the message is addressed to another kind of
+    /// object.
+    pub async fn answer(&self, envelope: &Envelope) -> Option<String> {
+        lock::task(self.reply(envelope)).await
+    }
+
+    async fn reply(&self, envelope: &Envelope) -> Option<String> {
+        match (envelope, self) {
+            (Envelope::Service { ask, .. }, Self::Keeper(keeper)) => written(&keeper.answer(ask).await),
+            (Envelope::Operator { ask, .. }, Self::Keeper(keeper)) => {
+                written(&keeper.serve_operator(ask).await)
+            }
+            (Envelope::Session { ask, .. }, Self::Session(session)) => written(&session.answer(ask).await),
+            (Envelope::Refusals { ask }, Self::Refusals(refusals)) => written(&refusals.answer(*ask).await),
+            (Envelope::Deliveries { ask, .. }, Self::Deliveries(deliveries)) => {
+                written(&deliveries.answer(ask).await)
+            }
+            (Envelope::Index { ask }, Self::Index(index)) => written(&index.answer(ask).await),
+            _ => None,
+        }
+    }
+
+    /// Handles the object's alarm.
+    ///
+    /// # Errors
+    /// [`StorageFailed`]: the platform retries the alarm.
+    pub async fn alarm(&self) -> Result<(), StorageFailed> {
+        let serving = async {
+            match self {
+                Self::Keeper(keeper) => keeper.alarm().await,
+                Self::Session(session) => return session.alarm().await,
+                Self::Refusals(refusals) => return refusals.alarm().await,
+                Self::Deliveries(deliveries) => return deliveries.alarm().await,
+                Self::Index(_) => {}
+            }
+            Ok(())
+        };
+        lock::task(serving).await
+    }
+}
+
+fn written(answer: &impl Serialize) -> Option<String> {
+    serde_json::to_string(answer).ok()
+}

@@ -1,4 +1,8 @@
-//! What the broker wants from outside, all of it.
+//! The resources that the broker uses: one trait for each.
+//!
+//! Isolates and objects depend on these traits alone, so all of the broker runs natively:
+//! `platform` implements them over the Workers runtime, the simulation over virtual time and seeded
+//! randomness.
 #![expect(async_fn_in_trait, reason = "a Worker has one thread: nothing needs to be Send")]
 
 pub mod report;
@@ -6,44 +10,36 @@ pub mod report;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
+use zeroize::Zeroizing;
 
 use crate::config::RateLimit;
 use crate::http::Headers;
 use crate::jose::Algorithm;
-use crate::oauth::TokenRequest;
-use crate::protocol::Cause;
-use crate::protocol::{
-    DeliveriesAsk, DeliveriesReply, EventRecord, IndexAsk, IndexReply, List, OperatorAsk, OperatorReply,
-    RefusalsAsk, RefusalsReply, SessionAsk, SessionReply, TokenAsk, TokenReply,
-};
+use crate::protocol::{Cause, EventRecord, List, Message};
 use crate::time::UnixTime;
 
-/// The clock.
-pub trait Clock {
-    /// The present moment.
+/// The runtime itself: its clock, its entropy, its log, its tasks.
+pub trait Host {
+    /// The current time.
     fn now(&self) -> UnixTime;
-}
-
-/// Entropy.
-pub trait Entropy {
-    /// Random bytes from a cryptographic generator, never the same twice.
+    /// Bytes from a cryptographically secure generator, fresh on every call.
     fn bytes<const N: usize>(&self) -> [u8; N];
+    /// Writes one line to the log, which is a JSON object.
+    fn log(&self, line: &str);
+    /// Runs `task` to completion in the background, also after the response is sent or the caller
+    /// disconnects.
+    fn spawn(&self, task: LocalBoxFuture<'static, ()>);
+    /// Sleeps for `span`.
+    async fn sleep(&self, span: Duration);
 }
 
-/// The log.
-pub trait Log {
-    /// Writes one line, which is a JSON object.
-    fn line(&self, line: &str);
-}
-
-/// The replicated cache of sealed records: eventually consistent, and allowed
-/// to fail.
+/// The replicated cache of sealed records: eventually consistent, and fallible.
 pub trait Cache {
-    /// The record called `name`, where one is known here.
+    /// The record called `name`; `None` where this location has none.
     async fn read(&self, name: &str) -> Result<Option<String>, CacheFailed>;
     /// Stores a record until `expires_at`.
     async fn write(&self, name: &str, record: &str, expires_at: UnixTime) -> Result<(), CacheFailed>;
-    /// Deletes a record, where there is one.
+    /// Deletes a record; deleting an absent one succeeds.
     async fn delete(&self, name: &str) -> Result<(), CacheFailed>;
 }
 
@@ -51,44 +47,145 @@ pub trait Cache {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CacheFailed;
 
-/// The way to the objects of which there is one each everywhere.
-pub trait KeeperLink {
-    /// Asks the keeper of `connection`'s own token set.
-    async fn ask(&self, connection: &str, ask: &TokenAsk) -> Result<TokenReply, KeeperUnreachable>;
-    /// Asks the same for an operator.
-    async fn ask_operator(
-        &self,
-        connection: &str,
-        ask: &OperatorAsk,
-    ) -> Result<OperatorReply, KeeperUnreachable>;
-    /// Asks the index of registered connections.
-    async fn ask_index(&self, ask: &IndexAsk) -> Result<IndexReply, KeeperUnreachable>;
-    /// Asks the session called `name`.
-    async fn ask_session(&self, name: &str, ask: &SessionAsk) -> Result<SessionReply, KeeperUnreachable>;
-    /// Asks whoever counts the refused sign-ins called `name`.
-    async fn ask_refusals(&self, name: &str, ask: &RefusalsAsk) -> Result<RefusalsReply, KeeperUnreachable>;
-    /// Asks whoever delivers `connection`'s webhooks.
-    async fn ask_deliveries(
-        &self,
-        connection: &str,
-        ask: &DeliveriesAsk,
-    ) -> Result<DeliveriesReply, KeeperUnreachable>;
+/// An object's own storage: texts by key, and one alarm.
+pub trait Storage {
+    /// The text stored under `key`.
+    async fn get(&self, key: &str) -> Result<Option<String>, StorageFailed>;
+    /// Stores `text` under `key`; durable on return.
+    async fn put(&self, key: &str, text: &str) -> Result<(), StorageFailed>;
+    /// Deletes all texts and the alarm; durable on return.
+    async fn clear(&self) -> Result<(), StorageFailed>;
+    /// Schedules the object's alarm for `at`; it survives the object's eviction. An object has one
+    /// alarm: a later call replaces it.
+    async fn set_alarm(&self, at: UnixTime) -> Result<(), StorageFailed>;
 }
 
-/// The object did not answer, or not in its own words.
+/// An object's storage failed. The operation may have taken effect all the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct KeeperUnreachable;
+pub struct StorageFailed;
 
-/// The way to the upstream, for one call of a caller.
+/// The event table of a delivery queue.
+pub trait EventTable {
+    /// The record called `id`.
+    async fn record(&self, id: &str) -> Result<Option<EventRecord>, StorageFailed>;
+    /// Inserts or replaces a record; durable on return.
+    async fn put_record(&self, record: &EventRecord) -> Result<(), StorageFailed>;
+    /// Updates a record whose event is unchanged or deleted; durable on return.
+    async fn update_record(&self, record: &EventRecord) -> Result<(), StorageFailed>;
+    /// Up to `most` records of `list` whose time and id follow `after`, ordered by time and id;
+    /// without their events.
+    async fn records(
+        &self,
+        list: List,
+        after: Option<(UnixTime, &str)>,
+        most: usize,
+    ) -> Result<Vec<EventRecord>, StorageFailed>;
+    /// Deletes records of `list` that are due by `until`, a bounded number per call.
+    async fn forget(&self, list: List, until: UnixTime) -> Result<(), StorageFailed>;
+    /// The number of records of `list`.
+    async fn count(&self, list: List) -> Result<u64, StorageFailed>;
+    /// Deletes every record, durably.
+    async fn clear_records(&self) -> Result<(), StorageFailed>;
+    /// The earliest time of all records.
+    async fn earliest(&self) -> Result<Option<UnixTime>, StorageFailed>;
+}
+
+/// The id table of the index.
+pub trait IdTable {
+    /// Adds `id`, durably; true where the table did not hold it before.
+    async fn add(&self, id: &str) -> Result<bool, StorageFailed>;
+    /// Removes `id`, durably; true where the table held it.
+    async fn remove(&self, id: &str) -> Result<bool, StorageFailed>;
+    /// Up to `most` ids that follow `after`, in byte order.
+    async fn ids(&self, after: &str, most: usize) -> Result<Vec<String>, StorageFailed>;
+}
+
+/// HTTP requests of the broker's own: to token endpoints, issuers, and receivers of webhooks.
+pub trait Http {
+    /// Sends a request, without following redirects.
+    async fn send(&self, request: &HttpRequest<'_>) -> Result<HttpAnswer, HttpFailure>;
+}
+
+/// A request of the broker's own.
+#[derive(Debug)]
+pub struct HttpRequest<'a> {
+    /// The method.
+    pub method: &'static str,
+    /// The absolute address.
+    pub url: &'a str,
+    /// The header fields, as [`Headers`] writes them. They may hold a secret.
+    pub fields: &'a str,
+    /// The body, if any. It may hold a secret.
+    pub body: Option<&'a str>,
+    /// The time limit for the response, including its body where that is read.
+    pub timeout: Duration,
+    /// How many bytes of the response body are read, rounded up to a whole chunk; `None` reads no
+    /// body.
+    pub max_bytes: Option<usize>,
+}
+
+/// The response to a request of the broker's own. It has no `Debug`: the body may hold tokens.
+#[allow(missing_debug_implementations, reason = "the body may hold tokens")]
+pub struct HttpAnswer {
+    /// The status.
+    pub status: u16,
+    /// The value of `Retry-After`, if the server sent one.
+    pub retry_after: Option<String>,
+    /// The part of the body that was read.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+/// Why a server sent no response.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HttpFailure {
+    /// The server could not be reached, or it closed the connection early.
+    Unreachable,
+    /// The server did not respond in time.
+    Timeout,
+}
+
+impl From<HttpFailure> for Cause {
+    fn from(failure: HttpFailure) -> Self {
+        match failure {
+            HttpFailure::Unreachable => Self::Unreachable,
+            HttpFailure::Timeout => Self::Timeout,
+        }
+    }
+}
+
+/// Messages to objects, each of which exists once worldwide.
+pub trait Objects {
+    /// Sends `envelope` to the object called `name` and returns its answer, both in wire form.
+    async fn exchange(&self, name: &str, envelope: &str) -> Result<String, ObjectUnreachable>;
+
+    /// Sends `message` to its object and returns the reply.
+    async fn ask<M: Message>(&self, message: M) -> Result<M::Reply, ObjectUnreachable> {
+        let name = message.object();
+        let envelope = serde_json::to_string(&message.into_envelope()).map_err(|_| ObjectUnreachable)?;
+        let answer = self.exchange(&name, &envelope).await?;
+        let answer = serde_json::from_slice(answer.as_bytes()).map_err(|_| ObjectUnreachable)?;
+        M::reply(answer).ok_or(ObjectUnreachable)
+    }
+}
+
+/// The object could not be reached, failed to serve the message, or sent the answer of another
+/// message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ObjectUnreachable;
+
+/// Requests to the upstream, for one call of a caller.
 pub trait Upstream {
-    /// The upstream's response, its body not yet read.
+    /// The upstream's response, with its body unread.
     type Response;
 
-    /// Sends the caller's request on. The body is the caller's; the first send
-    /// streams it, a second one sends the same bytes again.
-    async fn send(&self, call: &UpstreamCall<'_>) -> Result<UpstreamAnswer<Self::Response>, UpstreamFailure>;
+    /// Forwards the caller's request. The first send streams the caller's body, a second one
+    /// replays the same bytes.
+    async fn pass_on(
+        &self,
+        call: &UpstreamCall<'_>,
+    ) -> Result<UpstreamAnswer<Self::Response>, UpstreamFailure>;
 
-    /// Lets a response go whose body nobody reads.
+    /// Cancels a response whose body will not be read.
     fn discard(&self, response: Self::Response);
 }
 
@@ -101,14 +198,14 @@ pub struct UpstreamCall<'a> {
     pub url: &'a str,
     /// The header fields, as [`Headers`] writes them. They hold the token.
     pub fields: &'a str,
-    /// How long the response headers may take.
+    /// The time limit for the response headers.
     pub timeout: Duration,
-    /// The largest body, in bytes, that is kept for a second send; none where
-    /// there will be no second.
+    /// The largest body, in bytes, that is buffered for a replay; `None` where the call is not
+    /// replayed.
     pub replay_bytes: Option<usize>,
 }
 
-/// The head of an upstream's response, and a handle to the rest.
+/// The head of an upstream's response, and a handle to its body.
 #[derive(Debug)]
 pub struct UpstreamAnswer<R> {
     /// The status.
@@ -127,237 +224,88 @@ impl<R> UpstreamAnswer<R> {
     }
 }
 
-/// Why an upstream did not answer.
+/// Why a call got no response from the upstream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum UpstreamFailure {
-    /// It could not be reached, or it broke off.
+    /// The server could not be reached, or it closed the connection early.
     Unreachable,
-    /// It sent no response headers in time.
+    /// The upstream sent no response headers in time.
     Timeout,
-    /// A second send was asked for, and the body is too large to be sent again.
+    /// The call was to be replayed, and its body was too large to be buffered.
     BodyGone,
 }
 
-/// The caller's request, where the broker itself is whom it is for.
+/// The body of a request that the broker itself serves.
 pub trait Inbound {
-    /// Its body.
+    /// Reads the request body, up to `max_bytes`.
     ///
     /// # Errors
-    /// Why there is none.
-    async fn body(
-        &self,
-        max_bytes: usize,
-        sender: Sender,
-    ) -> Result<zeroize::Zeroizing<Vec<u8>>, BodyFailure>;
-    /// A name without what servers differ in minding: case, accents, width,
-    /// spaces, and characters that cannot be seen; letters that collations take
-    /// for one are one. It is for counting only.
+    /// [`BodyFailure`] where the body cannot be read.
+    async fn body(&self, max_bytes: usize, sender: Sender) -> Result<Zeroizing<Vec<u8>>, BodyFailure>;
+    /// `name` without the differences that some servers ignore: case, accents, width, spaces,
+    /// invisible characters, and letters that collations treat as equal. It is for counting only.
     fn folded(&self, name: &str) -> String;
 }
 
-/// What is known of who sends a body before it is read.
+/// Whether the sender of a body is authenticated before the body is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sender {
-    /// They may send it.
+    /// The sender is authenticated.
     Proven,
-    /// They may be anybody: all of them have little room together.
+    /// The sender is unknown: all such bodies share a small buffer budget.
     Unproven,
 }
 
 /// Why a body could not be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BodyFailure {
-    /// It is larger than it may be.
+    /// The body exceeds the limit.
     TooLarge,
-    /// It broke off.
+    /// The sender closed the connection early.
     Gone,
-    /// It had not ended after a while.
+    /// The body was not complete in time.
     Late,
-    /// There was no room for it among others.
+    /// Other bodies use up the buffer budget.
     Crowded,
 }
 
-/// The way to issuers of callers' tokens, and what checks their signatures.
-pub trait Issuers {
-    /// Fetches a JSON document by `GET`, without following redirects.
-    async fn fetch_document(&self, url: &str) -> Result<Document, DocumentUnreachable>;
-    /// Whether a signature is right.
+/// The verification of signatures.
+pub trait Verifier {
+    /// Whether the signature is valid.
     async fn verify(&self, check: &SignatureCheck<'_>) -> bool;
-    /// Waits for `span`.
-    async fn pause(&self, span: Duration);
 }
 
-/// A document that an issuer publishes.
-#[derive(Debug)]
-pub struct Document {
-    /// The status.
-    pub status: u16,
-    /// The body.
-    pub body: Vec<u8>,
-}
-
-/// A document did not come, not in time, or was too large.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct DocumentUnreachable;
-
-/// A signature to be checked (RFC 7515 §5.2).
+/// A signature to verify (RFC 7515 §5.2).
 #[derive(Debug)]
 pub struct SignatureCheck<'a> {
     /// The algorithm.
     pub algorithm: Algorithm,
     /// The public key as a JWK (RFC 7517 §4).
     pub jwk: &'a str,
-    /// What was signed.
+    /// The signing input.
     pub input: &'a str,
     /// The signature.
     pub signature: &'a [u8],
 }
 
-/// The platform's own rate limits, where they are bound.
+/// The platform's rate limits, where they are bound.
 pub trait RateLimits {
-    /// Takes one of `limit`'s calls for `who`; whether there was one left.
-    async fn take(&self, limit: RateLimit, who: &str) -> bool;
+    /// Counts one call of `key` against `limit`; true where the call is allowed.
+    async fn take(&self, limit: RateLimit, key: &str) -> bool;
 }
 
-/// All that serving a call needs from outside.
-pub trait Ports:
-    Clock + Entropy + Log + Cache + KeeperLink + Upstream + Inbound + Issuers + RateLimits + 'static
+/// All the ports that a request in an isolate uses.
+pub trait EdgePorts:
+    Host + Cache + Http + Objects + Upstream + Inbound + Verifier + RateLimits + 'static
 {
-    /// Runs `task` behind the answer.
-    fn spawn(&self, task: LocalBoxFuture<'static, ()>);
 }
 
-/// What a keeper has besides clock, entropy, log and cache: its own storage and
-/// the way to the token endpoint.
-pub trait KeeperPorts: Clock + Entropy + Log + Cache {
-    /// The keeper's sealed state, where there is one.
-    async fn load(&self) -> Result<Option<String>, StorageFailed>;
-    /// Replaces the sealed state; durable when done.
-    async fn store(&self, state: &str) -> Result<(), StorageFailed>;
-    /// The sealed registration of the keeper's connection, where there is one.
-    async fn load_connection(&self) -> Result<Option<String>, StorageFailed>;
-    /// Replaces the sealed registration; durable when done.
-    async fn store_connection(&self, registration: &str) -> Result<(), StorageFailed>;
-    /// Deletes all that is stored, everywhere below too, and the alarm.
-    async fn clear(&self) -> Result<(), StorageFailed>;
-    /// Has the keeper's [`alarm`](super::keeper::Keeper::alarm) called at `at`,
-    /// whatever ends meanwhile. There is one alarm; the last one set counts.
-    async fn set_alarm(&self, at: UnixTime) -> Result<(), StorageFailed>;
-    /// Sends a token request.
-    async fn request_token(
-        &self,
-        request: &TokenRequest,
-        timeout: Duration,
-    ) -> Result<TokenAnswer, PostFailure>;
-    /// Runs `task` to its end, whoever waits for it or leaves.
-    fn spawn(&self, task: LocalBoxFuture<'static, ()>);
+impl<P: Host + Cache + Http + Objects + Upstream + Inbound + Verifier + RateLimits + 'static> EdgePorts
+    for P
+{
 }
 
-/// What a session has: the same for itself and for each of its token sets.
-pub trait SessionPorts: KeeperPorts + Sized {
-    /// The same with a storage of its own, called `key`, below this one's.
-    #[must_use]
-    fn below(&self, key: &str) -> Self;
-}
+/// All the ports that an object uses.
+pub trait ObjectPorts: Host + Cache + Storage + EventTable + IdTable + Http + Objects + 'static {}
 
-/// What the index of registered connections needs: a table of ids.
-pub trait IndexPorts {
-    /// Adds `id`, durably; whether it was not there.
-    async fn add(&self, id: &str) -> Result<bool, StorageFailed>;
-    /// Removes `id`, durably; whether it was there.
-    async fn remove(&self, id: &str) -> Result<bool, StorageFailed>;
-    /// The first ids that follow `after`, in the order of their bytes.
-    async fn ids(&self, after: &str, most: usize) -> Result<Vec<String>, StorageFailed>;
-}
-
-/// What delivering webhooks needs: a table of records, an alarm, and the way to
-/// the receiver.
-pub trait DeliveryPorts: Clock + Entropy + Log {
-    /// The record called `id`.
-    async fn record(&self, id: &str) -> Result<Option<EventRecord>, StorageFailed>;
-    /// Adds or replaces a record; durable when done.
-    async fn put_record(&self, record: &EventRecord) -> Result<(), StorageFailed>;
-    /// Replaces a record whose event is as it was, or gone; durable when done.
-    async fn update_record(&self, record: &EventRecord) -> Result<(), StorageFailed> {
-        self.put_record(record).await
-    }
-    /// The first records of `list` by their time, up to `most`, whose time and id
-    /// come after `after`; without their events.
-    async fn records(
-        &self,
-        list: List,
-        after: Option<(UnixTime, &str)>,
-        most: usize,
-    ) -> Result<Vec<EventRecord>, StorageFailed>;
-    /// Deletes records of `list` whose time has come, as many as are soon deleted.
-    async fn forget(&self, list: List, until: UnixTime) -> Result<(), StorageFailed>;
-    /// How many records of `list` there are.
-    async fn count(&self, list: List) -> Result<u64, StorageFailed>;
-    /// Deletes every record, durably.
-    async fn clear(&self) -> Result<(), StorageFailed>;
-    /// The registration of the connection, sealed, as its keeper has it.
-    async fn registration(&self) -> Result<Option<String>, StorageFailed>;
-    /// The earliest time of any record.
-    async fn earliest(&self) -> Result<Option<UnixTime>, StorageFailed>;
-    /// As [`KeeperPorts::set_alarm`].
-    async fn set_alarm(&self, at: UnixTime) -> Result<(), StorageFailed>;
-    /// As [`KeeperPorts::spawn`].
-    fn spawn(&self, task: LocalBoxFuture<'static, ()>);
-    /// Sends a delivery.
-    async fn deliver(&self, delivery: &Delivery<'_>) -> Result<DeliveryAnswer, PostFailure>;
-}
-
-/// A delivery: a `POST` to the receiver.
-#[derive(Debug)]
-pub struct Delivery<'a> {
-    /// The receiver.
-    pub url: &'a str,
-    /// The header fields, as [`Headers`] writes them.
-    pub fields: &'a str,
-    /// The body.
-    pub body: &'a str,
-    /// How long the response headers may take.
-    pub timeout: Duration,
-}
-
-/// A receiver's answer.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DeliveryAnswer {
-    /// The status.
-    pub status: u16,
-    /// The value of `Retry-After`, where it came.
-    pub retry_after: Option<String>,
-}
-
-/// The keeper's storage failed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct StorageFailed;
-
-/// A token endpoint's answer. It has no `Debug`: the body holds tokens.
-#[allow(missing_debug_implementations, reason = "the body holds tokens")]
-pub struct TokenAnswer {
-    /// The status.
-    pub status: u16,
-    /// The value of `Retry-After`, where it came.
-    pub retry_after: Option<String>,
-    /// The body, cut a little after [`MAX_RESPONSE_BYTES`](crate::oauth::MAX_RESPONSE_BYTES).
-    pub body: zeroize::Zeroizing<Vec<u8>>,
-}
-
-/// Why a token endpoint or a receiver did not answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PostFailure {
-    /// It could not be reached, or it broke off.
-    Unreachable,
-    /// It did not answer in time.
-    Timeout,
-}
-
-impl From<PostFailure> for Cause {
-    fn from(failure: PostFailure) -> Self {
-        match failure {
-            PostFailure::Unreachable => Self::Unreachable,
-            PostFailure::Timeout => Self::Timeout,
-        }
-    }
-}
+impl<P: Host + Cache + Storage + EventTable + IdTable + Http + Objects + 'static> ObjectPorts for P {}

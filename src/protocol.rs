@@ -1,13 +1,14 @@
-//! What isolates and objects say to each other, and what they store: types
-//! that serde writes, without behaviour.
+//! The messages between isolates and objects, and the records that objects store: serde types
+//! without behaviour.
 //!
-//! No token, secret or password stands in it but under seal. The wire forms
-//! are read by other versions of the broker while one follows another: a
-//! variant or a field is added, never renamed.
+//! Tokens, secrets and passwords occur in them only sealed. During a deployment, two versions of
+//! the broker read each other's wire forms: a variant or a field may be added, never renamed.
 
 mod deliveries;
+mod envelope;
 mod event;
 mod index;
+mod message;
 mod operator;
 mod refusals;
 mod registration;
@@ -15,8 +16,19 @@ mod session;
 mod token;
 
 pub use deliveries::{DeliveriesAsk, DeliveriesReply};
+pub use envelope::{Envelope, ObjectKind};
 pub use event::{DeliveryOutcome, EventRecord, List, event_record};
 pub use index::{IndexAsk, IndexReply};
+pub use message::Message;
+pub use message::deliveries::{AcceptEvent, ClearEvents, CountEvents, ListEvents, SendAgain, Undelivered};
+pub use message::index::{AddToIndex, ListIndex, RemoveFromIndex};
+pub use message::operator::{
+    ConnectionStatus, Declined, DropTokenSet, ObtainTokenSet, ReadRegistration, ReadStatus,
+    RegisterConnection, RegistrationOutcome, RemoveConnection,
+};
+pub use message::refusals::{Admission, BeginAttempt, EndAttempt};
+pub use message::session::{EndSession, ListSignIns, LivingSession, SignInPerson, UseSession};
+pub use message::token::ObtainToken;
 pub use operator::{OperatorAsk, OperatorReply, Status, status_without_token};
 pub use refusals::{RefusalsAsk, RefusalsReply};
 pub use registration::{Registration, registration_record};

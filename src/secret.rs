@@ -1,4 +1,4 @@
-//! Text that must never be seen: passwords, keys, tokens.
+//! Secret texts: passwords, keys, tokens.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -30,7 +30,7 @@ use zeroize::Zeroizing;
 /// let a = porteiro::secret::Secret::new("x".to_owned());
 /// let b: &str = a.as_ref();
 /// ```
-/// What it does allow:
+/// These uses are allowed:
 ///
 /// ```
 /// let secret = porteiro::secret::Secret::new("hunter2".to_owned());
@@ -41,19 +41,19 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes `text` into keeping.
+    /// Wraps `text`.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// The secret itself, for the one place that must have it.
+    /// The secret text, for the one place that needs it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The digest by which this secret is recognised.
+    /// The digest by which this secret is compared.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&[self.expose()])
@@ -68,15 +68,15 @@ impl fmt::Debug for Secret {
 
 /// A SHA-256 digest that stands for one or more secret texts.
 ///
-/// Equality takes the same time wherever two digests differ. The digest of a
-/// guessable text can be guessed too: it stays in memory or under seal.
+/// Equality takes constant time. The digest of a guessable text can be guessed, too: it stays in
+/// memory or sealed.
 ///
-/// It is written as 64 hexadecimal digits.
+/// Serialised, a digest is 64 hexadecimal digits.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Fingerprint([u8; 32]);
 
-/// A text is no digest in hexadecimal digits.
+/// The text is not a digest in hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NotHex;
 
@@ -110,8 +110,8 @@ impl TryFrom<String> for Fingerprint {
 }
 
 impl Fingerprint {
-    /// The digest of `parts`, each preceded by its length so that moving a
-    /// border between two parts changes the digest.
+    /// The digest of `parts`, each preceded by its length, so that the digest depends on the
+    /// boundaries between parts.
     #[must_use]
     pub fn of(parts: &[&str]) -> Self {
         let mut hash = Sha256::new();
@@ -124,7 +124,7 @@ impl Fingerprint {
 }
 
 impl Fingerprint {
-    /// Takes over a digest made elsewhere.
+    /// Wraps an existing digest.
     #[must_use]
     pub const fn from_digest(digest: [u8; 32]) -> Self {
         Self(digest)
@@ -141,7 +141,7 @@ impl Fingerprint {
     }
 }
 
-/// Where a secret stands in the list of those that count.
+/// The place of a secret in the list of accepted ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
     number: usize,
@@ -149,7 +149,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place of `presented` among `known`. All are compared, whichever it is.
+    /// The place of `presented` among `known`. All are compared, so the time does not depend on the
+    /// match.
     pub fn find(known: impl ExactSizeIterator<Item = Fingerprint>, presented: Fingerprint) -> Option<Self> {
         let of = known.len();
         let mut found = None;
@@ -161,7 +162,7 @@ impl Place {
         found
     }
 
-    /// Its number, from 1; nothing where it is the only one.
+    /// The number in the list, from 1; `None` in a list of one.
     #[must_use]
     pub fn number(self) -> Option<usize> {
         (self.of > 1).then_some(self.number)

@@ -1,7 +1,7 @@
-//! Instants on the Unix clock, as the platform hands them in.
+//! Instants on the Unix clock, passed in by the platform.
 //!
-//! Nothing outside the platform reads a clock: time is an argument everywhere.
-//! Spans are [`std::time::Duration`].
+//! Only the platform reads a clock: everywhere else the time is an argument. Spans are
+//! [`std::time::Duration`].
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub struct UnixTime(u64);
 
 impl UnixTime {
-    /// The instant that lies `millis` milliseconds after the epoch.
+    /// The instant `millis` milliseconds after the epoch.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
@@ -26,14 +26,14 @@ impl UnixTime {
         self.0
     }
 
-    /// The instant as RFC 3339 writes it, to the second.
+    /// The instant in RFC 3339 format, to the second.
     #[must_use]
     pub fn to_rfc3339(self) -> String {
         let time = std::time::UNIX_EPOCH + Duration::from_millis(self.0);
         humantime::format_rfc3339_seconds(time).to_string()
     }
 
-    /// The span from `earlier` to this instant, zero where `earlier` is the later one.
+    /// The span from `earlier` to this instant; zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

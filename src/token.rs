@@ -1,5 +1,4 @@
-//! What the broker keeps: token sets, how long each is good for, and the seal
-//! that hides them at rest.
+//! Token sets, the freshness of their access tokens, and the sealing of records at rest.
 //!
 //! # Storage schema
 //!
@@ -9,24 +8,23 @@
 //! | KV `TOKENS` | `issuer-keys/{digest}` | sealed: the keys of an issuer of callers' tokens | 24 hours |
 //! | KV `TOKENS` | `connection/{connection}` | sealed: a [`Registration`](crate::protocol::Registration) | 30 days after it was last written |
 //! | object `service/{connection}` | `connection` | sealed: the same | until it is removed |
-//! | object `service/{connection}` | `state` | sealed: the keeper's [`State`](crate::objects::keeper::State) | until it is replaced |
+//! | object `service/{connection}` | `state` | sealed: the [`State`](crate::objects::token_set::State) of the connection's own token set | until it is replaced |
 //! | object `session/{digest}` | `session` | sealed: the [session](crate::objects::session)'s own record | until the session ends |
-//! | object `session/{digest}` | `session/{connection}` | sealed: the [`State`](crate::objects::keeper::State) of the keeper of a person's token set | until the session ends |
-//! | object `refusals/{keyed digest}` | `refusals` | not sealed: numbers and times of [refused sign-ins](crate::objects::refusals) | four minutes after the last |
+//! | object `session/{digest}` | `session/{connection}` | sealed: the [`State`](crate::objects::token_set::State) of a person's token set | until the session ends |
+//! | object `refusals/{keyed digest}` | `refusals` | not sealed: numbers and times of [refused sign-ins](crate::objects::refusals) | six minutes after the last |
 //! | object `index` | a table of `ids` | not sealed: the names of registered connections | until they are removed |
-//! | each of these objects that has an alarm | `role` | not sealed: what the object is | as long as the rest |
+//! | each of these objects that has an alarm | `role` | not sealed: the [kind](crate::protocol::ObjectKind) of the object | as long as the rest |
 //!
-//! The objects are Durable Objects of the class bound as `KEEPER`. A session's
-//! digest is of half of its cookie; a counter's is of connection and user name
-//! or of an address, under a key that is made from the first sealing key.
+//! The objects are Durable Objects of the class bound as `KEEPER`. A session's digest is of the
+//! handle in its cookie; a counter's is of connection and user name, of a network, or of a known
+//! browser, under a key derived from the first sealing key.
 //!
-//! A record is bound to a name by its associated data: a KV record to its own,
-//! a session's to that of its object, a keeper's state to
-//! `keeper/{subject}/{connection}`, and a person's credentials on their way to
-//! the session to `sign-in/{subject}`. The subject is `service`, or the name
-//! of the session's object. A record that does not open, or that belongs to
-//! another account than the one configured, counts as absent. The refresh token
-//! never leaves the keeper, and a person's access token is in no KV.
+//! Associated data binds a record to a name: a KV record to its own, a session's record to that of
+//! its object, a token set's state to `keeper/{subject}/{connection}`, and a person's credentials,
+//! for transport to the session, to `sign-in/{subject}`. The subject is `service`, or the name of
+//! the session's object. A record that does not open, or that belongs to another account than the
+//! one configured, counts as absent. A refresh token leaves its object only for the token endpoint,
+//! and a person's access token is never in KV.
 
 mod access;
 mod record;

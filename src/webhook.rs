@@ -1,8 +1,8 @@
-//! Webhooks in: what proves an event's sender, and what is handed on of it.
+//! Webhooks: the authentication of an event's sender, the event without its account token, and the
+//! schedule and signature of deliveries.
 //!
-//! The sender puts an account token into every event. It proves that whoever
-//! sent the event knows the token, and nothing else: neither that the event is
-//! whole nor that it is new.
+//! The provider puts an account token into every event. It proves only that the sender knows the
+//! token: neither the integrity nor the freshness of the event.
 
 mod event;
 mod proof;
@@ -10,7 +10,7 @@ mod schedule;
 mod signature;
 mod text;
 
-pub use event::{Event, Rejection};
-pub use proof::{AccountTokens, Proof};
+pub use event::Event;
+pub use proof::{AccountTokens, EventRejection, Proof};
 pub use schedule::{LONGEST, next_attempt};
 pub use signature::SigningKeys;

@@ -1,6 +1,6 @@
 //! What is allowed and seldom meant.
 
-use porteiro::config::{Caller, Config, Connection, KeySource, Provider, Rule, Variables, shown};
+use porteiro::config::{Caller, Config, Configured, Connection, KeySource, Provider, Rule, Variables, shown};
 use porteiro::http::{Method, Origin, PathPattern, RequestPath};
 use serde_json::Value;
 
@@ -35,11 +35,11 @@ pub(crate) fn check(
     }
     let callers = structure(variables, "CALLERS");
     for (id, caller) in &config.callers {
-        warnings.caller(&format!("CALLERS.{}", shown(id)), callers.get(id), caller.as_ref());
+        warnings.caller(&format!("CALLERS.{}", shown(id)), callers.get(id), caller.usable());
     }
     let connections = structure(variables, "CONNECTIONS");
     for (id, connection) in &config.connections {
-        if let Some(connection) = connection {
+        if let Some(connection) = connection.usable() {
             warnings.connection(
                 &format!("CONNECTIONS.{}", shown(id)),
                 connections.get(id),
@@ -49,7 +49,7 @@ pub(crate) fn check(
         }
     }
     for (id, webhook) in &config.webhooks {
-        if let Some(webhook) = webhook {
+        if let Some(webhook) = webhook.usable() {
             warnings.address(&format!("CONNECTIONS.{}.webhook.forward_to", shown(id)), &webhook.forward_to);
         }
     }
@@ -97,9 +97,14 @@ impl Warnings<'_, '_> {
                 );
             }
         }
-        let is_page =
-            |name: &String| matches!(config.callers.get(name), Some(Some(Caller::Anyone | Caller::Session)));
-        let rules = config.connections.values().flatten().flat_map(|connection| &connection.rules);
+        let is_page = |name: &String| {
+            matches!(config.callers.get(name), Some(Configured::Usable(Caller::Anyone | Caller::Session)))
+        };
+        let rules = config
+            .connections
+            .values()
+            .filter_map(Configured::usable)
+            .flat_map(|connection| &connection.rules);
         let has_pages = rules.flat_map(|rule| &rule.callers).any(is_page);
         if has_pages && origins.is_empty() && config.base_path.is_empty() {
             self.add(
@@ -162,8 +167,9 @@ impl Warnings<'_, '_> {
 
     /// Warns where whoever made a browser call can have something done by a link.
     fn acting_get(&mut self, path: &str, rule: &Rule, config: &Config) {
-        let by_browser =
-            |name: &String| matches!(config.callers.get(name), Some(Some(Caller::Anyone | Caller::Session)));
+        let by_browser = |name: &String| {
+            matches!(config.callers.get(name), Some(Configured::Usable(Caller::Anyone | Caller::Session)))
+        };
         if !rule.methods.iter().any(|method| method.allows("GET")) || !rule.callers.iter().any(by_browser) {
             return;
         }
@@ -177,7 +183,8 @@ impl Warnings<'_, '_> {
     }
 
     fn rule(&mut self, path: &str, rule: &Rule, config: &Config) {
-        let is_anyone = |name: &String| matches!(config.callers.get(name), Some(Some(Caller::Anyone)));
+        let is_anyone =
+            |name: &String| matches!(config.callers.get(name), Some(Configured::Usable(Caller::Anyone)));
         for (at, _) in rule.callers.iter().enumerate().filter(|(_, name)| is_anyone(name)) {
             self.add(
                 &format!("{path}.callers[{at}]"),

@@ -1,17 +1,13 @@
-//! Reading who may call.
+//! Reading callers.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::problem::Problem;
 use super::reader::Reader;
 use super::secrets::Secrets;
-use super::{Caller, Keys, Variables, jwt};
+use super::{Caller, Callers, Configured, Keys, Variables, jwt};
 
-/// The callers by name, as in [`super::Config::callers`].
-pub(super) type Callers = BTreeMap<String, Option<Caller>>;
-
-/// The secret that a caller's key must not share its name with.
+/// A variable name that no caller's key may have: the operators' key.
 const RESERVED: &str = "ADMIN_KEY";
 
 const MIN_KEY_BYTES: usize = 32;
@@ -48,7 +44,7 @@ impl Kind {
     }
 }
 
-/// Reads one caller; `None` where any of it is wrong.
+/// Reads one caller; `None` where any of its fields is wrong.
 pub(super) fn read(secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>) -> Option<Caller> {
     const MESSAGE: &str = "must be key, jwt, cloudflare-access, session or anyone";
     let before = reader.count();
@@ -78,15 +74,15 @@ fn read_key(secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>) -> Option<Keys> 
     keys.map_err(|message| reader.report_variable(variable, message)).ok()
 }
 
-/// Makes callers that share a key unusable: which of them calls cannot be told.
+/// Marks callers that share a key as broken: the key does not identify one of them.
 pub(super) fn drop_ambiguous(callers: &mut Callers, variables: &Variables, problems: &mut Vec<Problem>) {
-    let all: Vec<Keys> = callers.values().filter_map(|caller| keys_of(caller.as_ref()).cloned()).collect();
+    let all: Vec<Keys> = callers.values().filter_map(|caller| keys_of(caller.usable()).cloned()).collect();
     for (id, caller) in callers {
-        let Some(own) = keys_of(caller.as_ref()) else { continue };
+        let Some(own) = keys_of(caller.usable()) else { continue };
         if all.iter().filter(|keys| keys.share(own)).count() > 1 {
             let variable = Secrets::new(variables, id).variable("KEY");
             problems.push(Problem::new(variable, "must differ from every other caller's key"));
-            *caller = None;
+            *caller = Configured::Broken;
         }
     }
 }
@@ -98,11 +94,11 @@ fn keys_of(caller: Option<&Caller>) -> Option<&Keys> {
     }
 }
 
-/// The name of the caller that a rule names. `anyone` and `session` need no
-/// configuration and are added where there is none.
+/// Resolves the name of a caller in a rule. `anyone` and `session` need no configuration and are
+/// added if absent.
 ///
 /// # Errors
-/// What to write instead.
+/// The problem, and what to write instead.
 pub(super) fn resolve(name: &str, callers: &mut Callers) -> Result<String, &'static str> {
     if !callers.contains_key(name) {
         let caller = match name {
@@ -110,7 +106,7 @@ pub(super) fn resolve(name: &str, callers: &mut Callers) -> Result<String, &'sta
             SESSION => Caller::Session,
             _ => return Err("must be the name of a caller in CALLERS, or anyone or session"),
         };
-        callers.insert(name.to_owned(), Some(caller));
+        callers.insert(name.to_owned(), Configured::Usable(caller));
     }
     Ok(name.to_owned())
 }

@@ -3,14 +3,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::caller::Callers;
-use super::grant::{self, GrantKind};
+use super::grant;
+use super::kinds::GrantKind;
 use super::limits::{Bounds, DEFAULT_EXPIRES_IN, EXPIRY_SKEW, REPLAY_BYTES, TIMEOUT_MS};
 use super::provider::{Preset, Provider};
 use super::reader::Reader;
 use super::secrets::Secrets;
 use super::webhook::{self, Webhooks};
-use super::{Connection, TokenHeader, headers, rules, syntax};
+use super::{Callers, Connection, TokenHeader, headers, rules, syntax};
 use crate::http::{EndpointUrl, HeaderName};
 
 /// The fields of a connection besides [`grant::FIELDS`].
@@ -30,8 +30,7 @@ const FIELDS: &[&str] = &[
     "webhook",
 ];
 
-/// Reads the connection called `id`; `None` where anything that its calls
-/// depend on is wrong.
+/// Reads the connection called `id`; `None` where any field is wrong, except those of its webhook.
 pub(super) fn read(
     id: &str,
     secrets: &Secrets<'_>,
@@ -114,7 +113,7 @@ fn read_token_header(
     } else {
         HeaderName::parse("authorization")
     };
-    // A configured token comes without a type of its own.
+    // A configured token has no token type.
     let bearer = || (kind == Some(GrantKind::Static)).then_some("Bearer");
     let scheme = reader
         .parse("scheme", syntax::scheme)
@@ -122,8 +121,7 @@ fn read_token_header(
     Some(TokenHeader { name: name?, scheme })
 }
 
-/// The media types to ask for in the caller's place; an empty text stands for
-/// none.
+/// The default `Accept` field; an empty text stands for none.
 fn read_default_accept(reader: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Option<String> {
     if reader.has("default_accept") {
         return reader.parse("default_accept", syntax::media_ranges).flatten();
@@ -131,8 +129,7 @@ fn read_default_accept(reader: &mut Reader<'_, '_>, preset: Option<&Preset>) -> 
     preset.and_then(|preset| preset.accept).map(str::to_owned)
 }
 
-/// Seconds of a token's life; a static token has none, which is reported with
-/// the grant.
+/// A number of seconds of a token's life; for a static token, the grant reports the field.
 fn read_lifetime(
     name: &str,
     bounds: &Bounds,
@@ -145,8 +142,7 @@ fn read_lifetime(
     })
 }
 
-/// Whether each person has a token set of their own; nothing where it cannot
-/// be known.
+/// Whether each person has a token set of their own; `None` where the field is wrong.
 fn read_subject(reader: &mut Reader<'_, '_>, kind: Option<GrantKind>) -> Option<bool> {
     const MESSAGE: &str = "must be service or user";
     if !reader.has("subject") {

@@ -1,7 +1,8 @@
-//! Reading how a connection obtains its token.
+//! Reading the grant of a connection.
 
 use std::time::Duration;
 
+use super::kinds::{ClientMethod, GrantKind};
 use super::limits::TOKEN_TIMEOUT_MS;
 use super::provider::{Preset, TokenUrl};
 use super::reader::Reader;
@@ -9,7 +10,7 @@ use super::secrets::Secrets;
 use super::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint, syntax};
 use crate::http::{EndpointUrl, is_field_value};
 
-/// The fields of a connection that are about token requests.
+/// The fields of a connection that configure token requests.
 pub(super) const FIELDS: &[&str] = &[
     "token_url",
     "body",
@@ -38,15 +39,6 @@ const OWN_PARAMS: &[&str] = &[
     "resource",
 ];
 
-/// Which grant, before anything is known about its credentials.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum GrantKind {
-    Static,
-    Password,
-    ClientCredentials,
-    RefreshToken,
-}
-
 const GRANTS: &[(&str, GrantKind)] = &[
     ("static", GrantKind::Static),
     ("password", GrantKind::Password),
@@ -56,21 +48,13 @@ const GRANTS: &[(&str, GrantKind)] = &[
 
 const ENCODINGS: &[(&str, BodyEncoding)] = &[("form", BodyEncoding::Form), ("json", BodyEncoding::Json)];
 
-/// How the client proves itself, before its credentials are known.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum ClientMethod {
-    None,
-    Post,
-    Basic,
-}
-
 const CLIENT_METHODS: &[(&str, ClientMethod)] =
     &[("none", ClientMethod::None), ("post", ClientMethod::Post), ("basic", ClientMethod::Basic)];
 
 const BASIC_ENCODINGS: &[(&str, BasicEncoding)] =
     &[("form", BasicEncoding::Form), ("none", BasicEncoding::None)];
 
-/// Reads which grant a connection uses; `None` where it cannot be known.
+/// Reads the kind of a connection's grant; `None` where it is wrong or missing.
 pub(super) fn read_kind(reader: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Option<GrantKind> {
     const MESSAGE: &str = "must be static, password, client_credentials or refresh_token";
     if reader.has("grant") {
@@ -83,10 +67,9 @@ pub(super) fn read_kind(reader: &mut Reader<'_, '_>, preset: Option<&Preset>) ->
     preset.grant
 }
 
-/// Reads the grant of a connection at `base_url`. Where the provider is not
-/// known there is no preset; where that or the kind is not known, only the
-/// form of each field is checked. `for_people` tells that the credentials are
-/// those of each person; nothing, that it is not known.
+/// Reads the grant of a connection at `base_url`. An unknown provider has no preset; without a
+/// preset or a kind, only the form of each field is checked. `for_people` says that the credentials
+/// are those of each person; `None` says that this is unknown.
 pub(super) fn read(
     reader: &mut Reader<'_, '_>,
     secrets: &Secrets<'_>,
@@ -130,7 +113,7 @@ fn read_static(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<Gra
         }
     }
     let token = match reader.value("scheme").and_then(serde_json::Value::as_str) {
-        // The token is all that its field holds, a scheme of its own among it.
+        // The secret is the whole field value, including a scheme.
         Some("") => secrets.required("TOKEN", reader)?,
         scheme => secrets.token("TOKEN", scheme, reader)?,
     };
@@ -214,8 +197,8 @@ fn read_client(
     })
 }
 
-/// What to report where neither a field nor the secret of its name is set. A
-/// field that is there but wrong has been reported already.
+/// The problem to report where neither a field nor the secret of its name is set. A wrong field was
+/// already reported.
 fn missing(reader: &Reader<'_, '_>, field: &str, required: bool) -> Option<&'static str> {
     (required && !reader.has(field))
         .then_some("is missing: set this secret, or the connection's field of that name")

@@ -1,25 +1,22 @@
-//! Which header fields no configuration can let through, and why.
+//! The header fields that no configuration can forward, and why.
 //!
-//! Each list is one text, names separated by spaces; one that ends in `*`
-//! stands for all names that begin like it.
+//! Each list is one text of names separated by spaces; a name that ends in `*` is a prefix.
 
 use crate::http::HeaderName;
 
-/// Fields about the way between two neighbours only (RFC 9110 §7.6.1).
+/// Hop-by-hop fields (RFC 9110 §7.6.1).
 const HOP_BY_HOP: &str = "connection http2-settings keep-alive proxy-* te trailer transfer-encoding upgrade";
 
-/// Fields that say where a request goes and where it ends: the runtime sets
-/// them.
+/// Fields of routing and framing, which the runtime sets.
 const FRAMING: &str = "content-length expect host";
 
-/// Fields about where a call came from and by whom: the broker tells the
-/// upstream none of it.
+/// Fields that identify the client of a call: the broker does not disclose it to the upstream.
 const ORIGIN_OF_CALL: &str = "\
     access-control-* cdn-loop cf-* cookie cookie2 forwarded origin referer sec-* true-client-ip \
     user-agent via x-forwarded-* x-real-ip";
 
-/// Fields of traces: the broker writes the first itself, and what the others say
-/// of the operator's own systems is for no provider.
+/// Trace fields: the broker writes `traceparent` itself, and the others may disclose details of the
+/// operator's systems to the provider.
 const TRACE: &str = "traceparent tracestate baggage";
 
 /// The caller's own credential, consumed by the broker.
@@ -28,19 +25,17 @@ const CREDENTIALS: &str = "authorization";
 /// Fields that a browser sends by itself.
 const PAGE: &str = "access-control-* cookie cookie2 origin referer sec-* user-agent via";
 
-/// Fields that make a server take another method or path for the one sent:
-/// they would go around the rules.
+/// Fields that override the method or the path at some servers, and so would bypass the rules.
 const OVERRIDES: &str = "\
     http-method* method-override x-http-destinationurl x-http-method* x-http-override x-http-path-override \
     x-method* x-original-host x-original-method x-original-path x-original-uri x-original-url \
     x-override-* x-rewrite-* x-tunnel-* x-tunneled-*";
 
-/// Fields that a browser sends with a call's body and conditions; a token in
-/// their place would replace them.
+/// Fields that describe a call's body, preferences and conditions; a token header of that name
+/// would replace them.
 const REPRESENTATION: &str = "accept accept-* content-* date if-* range";
 
-/// Fields that would act on the broker's own origin, in the browser or in a
-/// cache before it.
+/// Response fields that would act on the broker's own origin, in the browser or in a cache.
 const BROKERS_ORIGIN: &str = "\
     accept-ch access-control-* activate-storage-access alt-svc authentication-info cache-control \
     cdn-cache-control clear-site-data cloudflare-cdn-cache-control content-security-policy \
@@ -56,36 +51,36 @@ const BROKERS_ORIGIN: &str = "\
 /// Fields that the broker itself sets on its answers.
 const BROKERS_OWN: &str = "location server-timing vary x-request-id";
 
-/// The field that carries the token upstream.
+/// Checks the name of the field that carries the token upstream.
 ///
 /// # Errors
-/// What to write instead.
+/// The problem, and what to write instead.
 pub(super) fn token_field(name: &str) -> Result<HeaderName, &'static str> {
     checked(name, &[HOP_BY_HOP, FRAMING, ORIGIN_OF_CALL, TRACE, OVERRIDES, REPRESENTATION, "set-cookie"])
 }
 
-/// The field in which a caller sends its own credential.
+/// Checks the name of the field in which a caller sends its credential.
 ///
 /// # Errors
-/// What to write instead.
+/// The problem, and what to write instead.
 pub(super) fn credential_field(name: &str) -> Result<HeaderName, &'static str> {
     checked(name, &[HOP_BY_HOP, FRAMING, TRACE, OVERRIDES, REPRESENTATION, PAGE])
 }
 
-/// A field let through to the upstream; `token` is the one that carries the
-/// token, as far as that is known.
+/// Checks the name of a further field forwarded to the upstream; `token` is the field that carries
+/// the token, if known.
 ///
 /// # Errors
-/// What to write instead.
+/// The problem, and what to write instead.
 pub(super) fn request_field(name: &str, token: Option<&HeaderName>) -> Result<HeaderName, &'static str> {
     let token = token.map_or("authorization", HeaderName::as_str);
     checked(name, &[HOP_BY_HOP, FRAMING, ORIGIN_OF_CALL, TRACE, CREDENTIALS, OVERRIDES, token])
 }
 
-/// A field let through from the upstream.
+/// Checks the name of a further field forwarded from the upstream.
 ///
 /// # Errors
-/// What to write instead.
+/// The problem, and what to write instead.
 pub(super) fn response_field(name: &str) -> Result<HeaderName, &'static str> {
     checked(name, &[HOP_BY_HOP, BROKERS_ORIGIN, BROKERS_OWN])
 }
@@ -98,8 +93,7 @@ fn checked(name: &str, forbidden: &[&str]) -> Result<HeaderName, &'static str> {
     Ok(name)
 }
 
-/// Whether a field called `name` makes a server take another method or path for the
-/// one sent.
+/// Whether the field `name` overrides the method or the path at some servers.
 #[must_use]
 pub fn is_override(name: &HeaderName) -> bool {
     is_among(OVERRIDES, name.as_str())

@@ -1,4 +1,4 @@
-//! Telling whether a grant is still the one that a token set came from.
+//! The identity of a grant's account, and the digest of its credentials.
 
 use std::fmt;
 
@@ -6,10 +6,9 @@ use super::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpo
 use crate::secret::Fingerprint;
 
 impl Grant {
-    /// The fingerprint of what its token sets belong to: the account, the
-    /// client, the token endpoint and what is asked for. It stays when a
-    /// password or a client secret changes, and when the scope's words change
-    /// places.
+    /// The fingerprint of the account that token sets belong to: user name, static token or first
+    /// refresh token, client, token endpoint, and the requested scope and targets. It does not
+    /// depend on passwords and client secrets, nor on the order of the scope's tokens.
     #[must_use]
     pub fn identity(&self) -> Fingerprint {
         let account = match self {
@@ -34,8 +33,8 @@ impl Grant {
         Fingerprint::of(&parts)
     }
 
-    /// The fingerprint of all that its token requests are made of, secrets
-    /// included: when it changes, a request that was refused may succeed.
+    /// The fingerprint of all contents of the token requests, including secrets: after a change, a
+    /// refused request may succeed.
     #[must_use]
     pub fn credentials(&self) -> Fingerprint {
         let (account, password) = match self {
@@ -59,7 +58,7 @@ impl Grant {
 }
 
 impl ClientAuthentication {
-    /// The method, the client's id and its secret, empty where there is none.
+    /// The method, the client's id and its secret; empty texts where absent.
     fn parts(&self) -> (&str, &str, &str) {
         match self {
             Self::None { client_id } => ("none", client_id.as_deref().unwrap_or_default(), ""),
@@ -76,8 +75,8 @@ impl ClientAuthentication {
 }
 
 impl TokenEndpoint {
-    /// What the token is asked for besides its scope: audience, resource and
-    /// further parameters, names and values in turn.
+    /// The requested targets besides the scope: audience, resource and further parameters, names
+    /// and values alternating.
     fn targets(&self) -> impl Iterator<Item = &str> {
         let fixed = [&self.audience, &self.resource];
         let fixed = fixed.map(|target| target.as_deref().unwrap_or_default());
@@ -85,7 +84,7 @@ impl TokenEndpoint {
     }
 }
 
-// A client's id and its audience may have come from secrets.
+// The client's id and the audience may come from secrets.
 
 impl fmt::Debug for TokenEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,10 +1,9 @@
-//! Reading callers that prove themselves by a token of an issuer elsewhere.
+//! Reading callers that authenticate by a token of an external issuer.
 
 use serde_json::Value;
 
-use super::caller::Callers;
 use super::reader::Reader;
-use super::{Caller, JwtCaller, KeySource, headers, syntax};
+use super::{Caller, Callers, Configured, JwtCaller, KeySource, headers, syntax};
 use crate::http::HeaderName;
 use crate::jose::{Algorithm, Expectation};
 
@@ -19,7 +18,7 @@ const DEFAULT_ALGORITHMS: [Algorithm; 2] = [Algorithm::RS256, Algorithm::ES256];
 pub(super) fn read(reader: &mut Reader<'_, '_>) -> Option<JwtCaller> {
     let audience = read_audience(reader);
     let jwks_url = reader.parse("jwks_url", syntax::document_url);
-    // Some issuers are no address: their keys must be told.
+    // An issuer that is not an address needs `jwks_url`.
     let parse_issuer = if reader.has("jwks_url") { syntax::filled } else { syntax::issuer };
     let issuer = read_required(reader, "issuer", "is missing: write the issuer's address", parse_issuer);
     let algorithms = read_algorithms(reader);
@@ -34,8 +33,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Option<JwtCaller> {
     Some(JwtCaller { keys, algorithms, header, expectation: Expectation { issuer, audience, claims } })
 }
 
-/// Reads a caller of kind `cloudflare-access`: the same, with what Cloudflare
-/// Access is known to do.
+/// Reads a caller of kind `cloudflare-access`: a `jwt` caller preset for Cloudflare Access.
 pub(super) fn read_access(reader: &mut Reader<'_, '_>) -> Option<JwtCaller> {
     let missing = "is missing: write the team's domain, as acme.cloudflareaccess.com";
     let issuer = read_required(reader, "team_domain", missing, syntax::team_domain);
@@ -49,11 +47,11 @@ pub(super) fn read_access(reader: &mut Reader<'_, '_>) -> Option<JwtCaller> {
     })
 }
 
-/// The header fields that callers' tokens come in, each once.
+/// The distinct header fields that carry callers' tokens.
 pub(super) fn fields(callers: &Callers) -> Vec<HeaderName> {
     let mut fields = Vec::new();
     for caller in callers.values() {
-        if let Some(Caller::Jwt(caller)) = caller
+        if let Configured::Usable(Caller::Jwt(caller)) = caller
             && !fields.contains(&caller.header)
         {
             fields.push(caller.header.clone());
@@ -74,7 +72,7 @@ fn read_required<T>(
     reader.parse(name, parse)
 }
 
-/// The audiences of which a token must be for one.
+/// The accepted audiences.
 fn read_audience(reader: &mut Reader<'_, '_>) -> Vec<String> {
     const MESSAGE: &str = "must be the audience of the caller's tokens, or an array of several";
     match reader.value("audience") {
@@ -96,8 +94,7 @@ fn read_algorithms(reader: &mut Reader<'_, '_>) -> Vec<Algorithm> {
     reader.list("algorithms", true, MESSAGE, |name| Algorithm::parse(name).ok_or(NAME))
 }
 
-/// The claims that a token must have, each with the values of which it must
-/// have one.
+/// The required claims, each with its accepted values.
 fn read_claims(reader: &mut Reader<'_, '_>) -> Vec<(String, Vec<Value>)> {
     const MESSAGE: &str = "must be a text, a number, true or false, or an array of several";
     let Some(mut table) = reader.table("claims") else { return Vec::new() };

@@ -1,10 +1,9 @@
-//! Lists of keys by which somebody is recognised.
+//! Lists of keys that authenticate a caller or an operator.
 
 use crate::http::is_field_value;
 use crate::secret::{Fingerprint, Place, Secret};
 
-/// The keys of one caller, or of the operators, as their fingerprints: several
-/// while one follows another.
+/// The keys of one caller, or of the operators, as fingerprints; several during a rotation.
 #[derive(Clone, Debug)]
 pub struct Keys(Vec<Fingerprint>);
 
@@ -12,8 +11,8 @@ impl Keys {
     /// Reads keys separated by commas.
     ///
     /// # Errors
-    /// What to write instead, `too_short` where one has fewer than `least`
-    /// characters; nothing of the list is kept.
+    /// The problem, and what to write instead: `too_short` where a key has fewer than `least`
+    /// characters.
     pub(super) fn parse(text: &Secret, least: usize, too_short: &'static str) -> Result<Self, &'static str> {
         let mut keys = Vec::new();
         for key in text.expose().split(',').map(|entry| entry.trim_matches(' ')) {
@@ -35,13 +34,13 @@ impl Keys {
         if keys.is_empty() { Err("must hold at least one key") } else { Ok(Self(keys)) }
     }
 
-    /// The place of the key whose digest is `sent`. All are compared.
+    /// The place of the key whose digest is `sent`. All keys are compared.
     #[must_use]
     pub fn place(&self, sent: Fingerprint) -> Option<Place> {
         Place::find(self.0.iter().copied(), sent)
     }
 
-    /// Whether one of them is another one's, too.
+    /// Whether both lists have a key in common.
     pub(super) fn share(&self, others: &Self) -> bool {
         self.0.iter().any(|key| others.0.contains(key))
     }

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-/// The longest life that a token is believed to have.
+/// The longest accepted life of a token.
 pub const MAX_LIFETIME: Duration = Duration::from_hours(366 * 24);
 
-/// What a configured number may be.
+/// The bounds of a configured number.
 pub(super) struct Bounds {
     pub least: u64,
     pub most: u64,
-    /// What counts where the field is absent.
+    /// The value of an absent field.
     pub default: u64,
-    /// What to write instead of anything else.
+    /// The message for a value out of bounds.
     pub what: &'static str,
 }
 
@@ -51,7 +51,7 @@ pub(super) const REPLAY_BYTES: Bounds = Bounds {
     what: "must be a whole number from 0 to 10485760 (bytes)",
 };
 
-/// Bytes of a webhook: what an object's record can hold when it is sealed.
+/// Bytes of a webhook: limited by what an object's record can hold once sealed.
 pub(super) const WEBHOOK_BYTES: Bounds = Bounds {
     least: 1,
     most: 1024 * 1024,

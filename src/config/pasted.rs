@@ -1,19 +1,18 @@
-//! Secrets that were copied together with something else.
+//! Secrets that were pasted together with surrounding text.
 
 const BREAKS: &str = "looks pasted wrong: it begins or ends with a line break; set it again without";
 const BLANKS: &str = "looks pasted wrong: it begins or ends with a blank; set it again without";
 const QUOTES: &str = "looks pasted wrong: it stands in quotes; set it again without them";
 const SCHEME: &str = "looks pasted wrong: it begins with its scheme; set it again without that word";
 
-/// Words that stand before a credential in its header field, and in documentation
-/// before one to be copied.
+/// Schemes that precede a credential in its header field, and in documentation that operators copy
+/// from.
 const SCHEMES: [&str; 4] = ["Bearer", "Basic", "Token", "ApiKey"];
 
-/// Fails where more stands around `text` than a secret has that a provider gave
-/// out: a blank, a line break, quotes.
+/// Fails where blanks, line breaks or quotes surround `text`, a secret issued by a provider.
 ///
 /// # Errors
-/// What looks wrong, and what to do.
+/// The problem, and what to do.
 pub(super) fn check(text: &str) -> Result<(), &'static str> {
     check_password(text)?;
     let is_blank = |c: char| c.is_whitespace() || matches!(c, '\u{FEFF}' | '\u{200B}');
@@ -25,7 +24,7 @@ fn ends(text: &str) -> [Option<char>; 2] {
     [text.chars().next(), text.chars().next_back()]
 }
 
-/// The same for a password, which somebody chose: a blank may belong to it.
+/// The same for a password that a person chose: it may begin or end with a blank.
 pub(super) fn check_password(text: &str) -> Result<(), &'static str> {
     let ends = ends(text);
     if ends.into_iter().flatten().any(char::is_control) {
@@ -43,8 +42,7 @@ pub(super) fn check_password(text: &str) -> Result<(), &'static str> {
     if is_quoted { Err(QUOTES) } else { Ok(()) }
 }
 
-/// Fails where `text` begins with a word that goes before a token in its field:
-/// one that is usual, or its `own`.
+/// Fails where `text` begins with a scheme: a common one, or the connection's `own`.
 pub(super) fn check_scheme(text: &str, own: Option<&str>) -> Result<(), &'static str> {
     let Some((word, _)) = text.split_once(' ') else { return Ok(()) };
     let word = word.trim_end_matches(':');
@@ -52,8 +50,7 @@ pub(super) fn check_scheme(text: &str, own: Option<&str>) -> Result<(), &'static
     if is_scheme { Err(SCHEME) } else { Ok(()) }
 }
 
-/// The same for each of several, separated by commas; blanks around them do not
-/// count.
+/// The same for each entry of a comma-separated list; blanks around entries are ignored.
 pub(super) fn check_each(list: &str, begins_with_scheme: bool) -> Result<(), &'static str> {
     for one in list.split(',').map(str::trim) {
         check(one)?;
@@ -61,7 +58,7 @@ pub(super) fn check_each(list: &str, begins_with_scheme: bool) -> Result<(), &'s
             check_scheme(one, None)?;
         }
     }
-    // Quotes may stand around all of them.
+    // Quotes may surround the whole list.
     check(list.trim())
 }
 

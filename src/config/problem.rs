@@ -1,8 +1,8 @@
-//! What the operator has to put right.
+//! Configuration problems.
 
 use std::fmt;
 
-/// One mistake in the configuration.
+/// One problem of the configuration.
 ///
 /// Invariant: it holds names and fixed text, never a configured value.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,14 +28,13 @@ impl Problem {
         &self.field
     }
 
-    /// What is wrong with it and what to write instead.
+    /// The problem, and what to write instead.
     #[must_use]
     pub const fn message(&self) -> &'static str {
         self.message
     }
 
-    /// Whether nothing is wrong but that a secret, which [`Problem::field`]
-    /// names, has not been given.
+    /// Whether the problem is a missing secret, named by [`Problem::field`].
     #[must_use]
     pub const fn is_missing_secret(&self) -> bool {
         self.is_missing_secret
@@ -48,8 +47,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// `name` as it may stand in a log line and in [`Problem::field`]: its first 64
-/// characters, control characters escaped.
+/// `name` as shown in log lines and in [`Problem::field`]: the first 64 characters, control
+/// characters escaped.
 #[must_use]
 pub fn shown(name: &str) -> String {
     let mut out = String::new();

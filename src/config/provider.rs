@@ -1,18 +1,18 @@
-//! The providers that the broker knows, with what their makers document.
+//! The presets of known providers, as their makers document them.
 
 use super::BodyEncoding;
-use super::grant::{ClientMethod, GrantKind};
+use super::kinds::{ClientMethod, GrantKind};
 
 /// A kind of API and how it authenticates.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Provider {
     /// Digital Manager Guru.
     Guru,
-    /// `HubSoft`; every customer has a server of their own.
+    /// `HubSoft`; each customer has a server of its own.
     Hubsoft,
     /// V8 Digital.
     V8,
-    /// Any other API, all spelled out in the configuration.
+    /// Any other API, configured without presets.
     Custom,
 }
 
@@ -31,7 +31,7 @@ impl Provider {
         }
     }
 
-    /// What counts where the configuration says nothing.
+    /// The defaults of the provider's connections.
     pub(super) const fn preset(self) -> &'static Preset {
         match self {
             Self::Guru => &GURU,
@@ -42,43 +42,41 @@ impl Provider {
     }
 }
 
-/// What a provider's connections are like unless their fields say otherwise.
+/// The defaults of a provider's connections.
 pub(super) struct Preset {
-    /// Required of the configuration where there is none.
+    /// A required field where `None`.
     pub base_url: Option<&'static str>,
-    /// Required of the configuration where there is none.
+    /// A required field where `None`.
     pub grant: Option<GrantKind>,
-    /// The token endpoint; required of the configuration where there is none.
+    /// The token endpoint; a required field where `None`.
     pub token_url: Option<TokenUrl>,
     pub body: BodyEncoding,
     pub client_auth: ClientMethod,
-    /// Whether the client must name itself even where it has no secret.
+    /// Whether a client without a secret still sends its id.
     pub needs_client_id: bool,
     pub needs_audience: bool,
     pub scope: Option<&'static str>,
     /// `None` stands for the token's own type.
     pub scheme: Option<&'static str>,
-    /// What is asked for where the caller asks for nothing in particular.
+    /// The `Accept` field of calls whose caller prefers no type.
     pub accept: Option<&'static str>,
-    /// The member of a webhook that carries the account token; required of the
-    /// configuration where there is none.
+    /// The member of an event that carries the account token; a required field where `None`.
     pub token_member: Option<&'static str>,
-    /// The status by which a webhook is acknowledged; `None` stands for the one
-    /// of all senders.
+    /// The status that acknowledges a webhook; `None` stands for the general default.
     pub accepted_status: Option<u64>,
 }
 
-/// Where a provider's token endpoint is.
+/// The address of a provider's token endpoint.
 #[derive(Clone, Copy)]
 pub(super) enum TokenUrl {
-    /// At this path below the base address.
+    /// This path below the base address.
     Below(&'static str),
-    /// At this address, wherever the API is.
+    /// This address, independent of the base address.
     At(&'static str),
 }
 
-/// Laravel answers 401 for a dead token only where JSON is asked for before all
-/// else; otherwise it redirects to a login page, or fails with 500.
+/// Laravel answers 401 to a dead token only if `Accept` prefers JSON; otherwise it redirects to a
+/// login page, or fails with 500.
 const LARAVEL: Option<&str> = Some("application/json");
 
 const GURU: Preset = Preset {
@@ -87,7 +85,7 @@ const GURU: Preset = Preset {
     scheme: Some("Bearer"),
     accept: LARAVEL,
     token_member: Some("api_token"),
-    // Its documentation names no other for success.
+    // Guru's documentation names no other status for success.
     accepted_status: Some(200),
     ..CUSTOM
 };

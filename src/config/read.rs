@@ -2,21 +2,23 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde_json::Value;
 
 use super::problem::shown;
 use super::reader::Reader;
 use super::secrets::{self, Owners, Secrets, is_id};
-use super::{Config, Keys, Problem, Variables, caller, connection, jwt, pasted, session, syntax, webhook};
+use super::{
+    Config, Configured, Keys, Problem, Variables, caller, connection, jwt, pasted, session, syntax, webhook,
+};
 use crate::http::Origin;
 use crate::secret::Secret;
 use crate::token::{SealingKeys, SealingKeysError};
 
 impl Config {
-    /// Reads the Worker's variables and secrets, together with every problem
-    /// in them, in a fixed order. A table or an array may also come as a JSON
-    /// text.
+    /// Reads the Worker's variables and secrets; returns the configuration and every problem, in a
+    /// fixed order. A table or an array may also be given as a JSON text.
     #[must_use]
     pub fn read(variables: &Variables) -> (Self, Vec<Problem>) {
         let mut problems = Vec::new();
@@ -32,10 +34,10 @@ impl Config {
         });
         webhook::drop_ambiguous(&mut webhooks, &connections, &mut problems);
         let session = session::read(variables, &callers, &mut problems);
-        let sealing_keys = read_sealing_keys(variables, &mut problems);
+        let sealing_keys = read_sealing_keys(variables, &mut problems).map(Rc::new);
         let token_fields = jwt::fields(&callers);
         let admin_keys = read_admin_keys(variables, &mut problems);
-        // One that is wrong makes nobody an operator, and takes no connection away.
+        // An invalid key admits no operator, but registered connections keep working.
         let has_admin_key = variables.get("ADMIN_KEY").is_some_and(|key| key != "");
         let config = Self {
             allowed_origins,
@@ -52,21 +54,20 @@ impl Config {
         (config, problems)
     }
 
-    /// Whether connections can be registered at run time: by the operator.
+    /// Whether the operator can register connections at run time.
     #[must_use]
     pub const fn takes_registrations(&self) -> bool {
         self.has_admin_key && self.sealing_keys.is_some()
     }
 }
 
-/// Reads the tables in the table called `name`, by id. `None` stands for one
-/// that cannot be used; one whose id is wrong is left out.
+/// Reads the tables in the table called `name`, by id. A table with an invalid id is left out.
 fn read_entries<T>(
     variables: &Variables,
     name: &str,
     problems: &mut Vec<Problem>,
     mut read: impl FnMut(&str, &Secrets<'_>, &mut Reader<'_, '_>) -> Option<T>,
-) -> BTreeMap<String, Option<T>> {
+) -> BTreeMap<String, Configured<T>> {
     let mut entries = BTreeMap::new();
     let Some(value) = structure(variables, name) else { return entries };
     let Some(tables) = value.as_object() else {
@@ -84,7 +85,7 @@ fn read_entries<T>(
         }
         let Some(fields) = value.as_object() else {
             problems.push(Problem::new(path, "must be a table"));
-            entries.insert(id.clone(), None);
+            entries.insert(id.clone(), Configured::Broken);
             continue;
         };
         let mut reader = Reader::new(path, fields, problems);
@@ -93,12 +94,12 @@ fn read_entries<T>(
         if is_ambiguous {
             reader.report_table("must have another name: its secrets have the same names as another one's");
         }
-        entries.insert(id.clone(), entry.filter(|_| !is_ambiguous));
+        entries.insert(id.clone(), entry.filter(|_| !is_ambiguous).into());
     }
     entries
 }
 
-/// The table or array called `name`, read from its text where it is JSON.
+/// The table or array called `name`, parsed if given as JSON text.
 fn structure<'v>(variables: &'v Variables, name: &str) -> Option<Cow<'v, Value>> {
     let value = variables.get(name)?;
     let parsed = value.as_str().and_then(|text| serde_json::from_slice(text.as_bytes()).ok());
@@ -150,7 +151,7 @@ fn read_sealing_keys(variables: &Variables, problems: &mut Vec<Problem>) -> Opti
     keys.map_err(|problem| problems.push(problem)).ok()
 }
 
-/// The operators' keys, which need not be there.
+/// Reads the operators' keys, which are optional.
 fn read_admin_keys(variables: &Variables, problems: &mut Vec<Problem>) -> Option<Keys> {
     const NAME: &str = "ADMIN_KEY";
     let keys = secrets::find(variables, NAME).and_then(|keys| {

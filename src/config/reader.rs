@@ -1,8 +1,7 @@
-//! Reading one table, field by field, without stopping at a problem.
+//! Reading one table field by field, past every problem.
 //!
-//! Every method that finds a wrong value reports it and goes on as if the
-//! field were absent; whoever reads compares [`Reader::count`] before and
-//! after to know whether what was read can be used.
+//! Every method reports a wrong value and continues as if the field were absent. To learn whether a
+//! table is valid, compare [`Reader::count`] before and after reading it.
 
 use serde_json::Value;
 
@@ -10,7 +9,7 @@ use super::Variables;
 use super::limits::Bounds;
 use super::problem::{Problem, shown};
 
-/// One table of the configuration and its place there.
+/// One table of the configuration, with its path.
 pub(super) struct Reader<'c, 'p> {
     path: String,
     fields: &'c Variables,
@@ -18,32 +17,32 @@ pub(super) struct Reader<'c, 'p> {
 }
 
 impl<'c, 'p> Reader<'c, 'p> {
-    /// Reads `fields`, which stand at `path`; problems go to `problems`.
+    /// A reader of the table `fields` at `path`, which adds to `problems`.
     pub(super) const fn new(path: String, fields: &'c Variables, problems: &'p mut Vec<Problem>) -> Self {
         Self { path, fields, problems }
     }
 
-    /// How many problems there are by now, elsewhere in the configuration too.
+    /// The number of problems so far in the whole configuration.
     pub(super) const fn count(&self) -> usize {
         self.problems.len()
     }
 
-    /// Reports the table itself.
+    /// Reports a problem of the table itself.
     pub(super) fn report_table(&mut self, message: &'static str) {
         self.problems.push(Problem::new(self.path.clone(), message));
     }
 
-    /// Reports the field called `name`.
+    /// Reports a problem of the field called `name`.
     pub(super) fn report(&mut self, name: &str, message: &'static str) {
         self.report_variable(format!("{}.{}", self.path, shown(name)), message);
     }
 
-    /// Reports a variable or secret of the Worker.
+    /// Reports a problem of a variable or secret of the Worker.
     pub(super) fn report_variable(&mut self, variable: String, message: &'static str) {
         self.problems.push(Problem::new(variable, message));
     }
 
-    /// Reports a secret that was not given.
+    /// Reports a missing secret.
     pub(super) fn report_missing_secret(&mut self, variable: String, message: &'static str) {
         self.problems.push(Problem::missing_secret(variable, message));
     }
@@ -52,7 +51,7 @@ impl<'c, 'p> Reader<'c, 'p> {
         self.report_variable(format!("{}.{name}[{at}]", self.path), message);
     }
 
-    /// Whether the field is there, right or wrong.
+    /// Whether the field is present, valid or not.
     pub(super) fn has(&self, name: &str) -> bool {
         self.fields.contains_key(name)
     }
@@ -69,7 +68,7 @@ impl<'c, 'p> Reader<'c, 'p> {
         }
     }
 
-    /// The field called `name`, whatever it holds.
+    /// The field called `name`, of any type.
     pub(super) fn value(&self, name: &str) -> Option<&'c Value> {
         self.fields.get(name)
     }
@@ -83,7 +82,7 @@ impl<'c, 'p> Reader<'c, 'p> {
         text
     }
 
-    /// A text that `parse` takes.
+    /// A text, parsed by `parse`.
     pub(super) fn parse<T>(
         &mut self,
         name: &str,
@@ -98,7 +97,7 @@ impl<'c, 'p> Reader<'c, 'p> {
         }
     }
 
-    /// One of the words that `choices` list.
+    /// One of the words in `choices`.
     pub(super) fn choice<T: Copy>(
         &mut self,
         name: &str,
@@ -113,7 +112,7 @@ impl<'c, 'p> Reader<'c, 'p> {
         choice
     }
 
-    /// A whole number within `bounds`, their default where there is none.
+    /// A whole number within `bounds`; their default where the field is absent.
     pub(super) fn number(&mut self, name: &str, bounds: &Bounds) -> u64 {
         let Some(value) = self.fields.get(name) else { return bounds.default };
         match value.as_u64() {
@@ -140,7 +139,7 @@ impl<'c, 'p> Reader<'c, 'p> {
         }
     }
 
-    /// An array of texts that `parse` takes, as [`Reader::array`].
+    /// An array, as [`Reader::array`], of texts parsed by `parse`.
     pub(super) fn list<T>(
         &mut self,
         name: &str,

@@ -1,4 +1,4 @@
-//! Reading a connection that is registered at run time.
+//! Reading registered connections.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -7,10 +7,10 @@ use super::caller::ANYONE;
 use super::problem::Problem;
 use super::reader::Reader;
 use super::secrets::{Secrets, is_id};
-use super::{Config, Connection, Variables, Webhook, connection};
+use super::{Config, Configured, Connection, Variables, Webhook, connection};
 use crate::secret::Fingerprint;
 
-/// The secrets that a connection can have, as a registration names them.
+/// The secrets of a connection, by their names in a registration.
 const SECRETS: [&str; 9] = [
     "client_id",
     "client_secret",
@@ -23,26 +23,26 @@ const SECRETS: [&str; 9] = [
     "webhook_secret",
 ];
 
-/// What to write in the place of a name that no connection can have.
+/// The message for an invalid id.
 pub const WRONG_ID: &str = "must have 1 to 64 letters, digits, - and _ and begin with a letter or digit";
 
-/// A connection that was registered at run time.
+/// A registered connection.
 #[derive(Clone, Debug)]
 pub struct Registered {
     /// The connection.
     pub connection: Rc<Connection>,
-    /// How its webhooks come in, where they do.
+    /// The connection's webhook, if it has one.
     pub webhook: Option<Rc<Webhook>>,
 }
 
 impl Config {
-    /// Reads a connection that is registered as `id`: the `fields` are those of
-    /// a configured one, and `secrets` holds its secrets by the names of their
-    /// variables, in lower case and without the connection's. It is wrong where
-    /// any of it is: there is somebody to be told at once.
+    /// Reads a connection registered as `id`: `fields` are those of a configured connection,
+    /// `secrets` its secrets by their variables' names, in lower case and without the connection's
+    /// prefix. Unlike a configured connection, it is refused for any problem, since the operator
+    /// receives the answer at once.
     ///
     /// # Errors
-    /// Every problem, by the field, or as `secrets.password`.
+    /// Every problem, by its field or by `secrets.` and the secret's name.
     pub fn read_registered(
         &self,
         id: &str,
@@ -74,7 +74,7 @@ impl Config {
         }
         let read =
             connection::read(id, &Secrets::new(&variables, id), &mut reader, &mut callers, &mut webhooks);
-        // The configuration's callers are those that calls are checked against.
+        // Calls are checked only against callers of the configuration.
         if callers.keys().any(|name| name != ANYONE && !self.callers.contains_key(name)) {
             reader.report(
                 "rules",
@@ -83,11 +83,11 @@ impl Config {
         }
         match (read, problems.is_empty()) {
             (Some(mut connection), true) => {
-                // A token goes to the address only that it was obtained for.
+                // A token is sent only to the address that it was obtained for.
                 if let Some(own) = Rc::get_mut(&mut connection) {
                     own.identity = Fingerprint::of(&[&own.identity.to_hex(), own.base_url.as_base()]);
                 }
-                Ok(Registered { connection, webhook: webhooks.remove(id).flatten() })
+                Ok(Registered { connection, webhook: webhooks.remove(id).and_then(Configured::into_usable) })
             }
             _ => Err(problems.into_iter().map(|problem| problem.within(path, &own)).collect()),
         }
@@ -95,8 +95,8 @@ impl Config {
 }
 
 impl Problem {
-    /// The same where the fields of `path` are all that there is, and the
-    /// variables that begin with `own` are its secrets.
+    /// Renames the problem's field for a registration: fields without `path`, variables with the
+    /// prefix `own` as `secrets`.
     fn within(self, path: &str, own: &str) -> Self {
         let field = self.field();
         let below = field.strip_prefix(path).and_then(|field| field.strip_prefix('.'));

@@ -1,16 +1,15 @@
-//! Reading what is allowed on a connection.
+//! Reading the rules of a connection.
 
-use super::caller::{self, Callers};
+use super::caller;
 use super::limits::{RATE_REQUESTS, RATE_SECONDS};
 use super::reader::Reader;
-use super::{Caller, RateLimit, Rule, syntax};
+use super::{Caller, Callers, Configured, RateLimit, Rule, syntax};
 
 const FIELDS: &[&str] = &["callers", "methods", "paths", "rate_limit"];
 
-/// Reads the rules of a connection. The kinds of callers that need no
-/// configuration may be named without any: those named are added to `callers`.
-/// `for_people` tells that each person has a token set of their own, so that
-/// nobody but a session can call.
+/// Reads the rules of a connection. Rules may name the callers that need no configuration; these
+/// are added to `callers`. `for_people` says that each person has a token set of their own, so that
+/// only sessions can call.
 pub(super) fn read(reader: &mut Reader<'_, '_>, callers: &mut Callers, for_people: bool) -> Vec<Rule> {
     const ITEM: &str = "must be a table of callers, methods and paths";
     let before = reader.count();
@@ -21,7 +20,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, callers: &mut Callers, for_peopl
             rules.push(read_rule(&mut rule, callers, for_people));
         }
     }
-    let is_usable = |name: &String| callers.get(name).is_some_and(Option::is_some);
+    let is_usable = |name: &String| callers.get(name).is_some_and(Configured::is_usable);
     if reader.count() == before && !rules.iter().flat_map(|rule| &rule.callers).any(is_usable) {
         reader.report("rules", "name no caller that can be used");
     }
@@ -33,7 +32,11 @@ fn read_rule(reader: &mut Reader<'_, '_>, callers: &mut Callers, for_people: boo
     let rule = Rule {
         callers: reader.list("callers", true, "must be an array of at least one caller's name", |name| {
             let name = caller::resolve(name, callers)?;
-            let fits = !for_people || matches!(callers.get(&name), Some(None | Some(Caller::Session)));
+            let fits = !for_people
+                || matches!(
+                    callers.get(&name),
+                    Some(Configured::Broken | Configured::Usable(Caller::Session))
+                );
             if fits { Ok(name) } else { Err(NO_SESSION) }
         }),
         methods: reader.list("methods", true, "must be an array of at least one method", syntax::method),

@@ -1,4 +1,4 @@
-//! The Worker's secrets, by the name of the connection or caller they are for.
+//! The Worker's secrets, by the connection or caller that they belong to.
 
 use std::collections::BTreeMap;
 
@@ -25,8 +25,7 @@ impl<'c> Secrets<'c> {
         format!("{}_{field}", self.prefix)
     }
 
-    /// The secret called `field`; its absence is reported, and what was pasted
-    /// along with it.
+    /// The secret called `field`; reports a missing secret, and text pasted around it.
     pub(super) fn required(&self, field: &str, reader: &mut Reader<'_, '_>) -> Option<Secret> {
         let secret = self.find(field, Some(MISSING), reader)?;
         self.sound(field, secret, pasted::check, reader)
@@ -38,7 +37,7 @@ impl<'c> Secrets<'c> {
         self.sound(field, secret, pasted::check_password, reader)
     }
 
-    /// The same for a token, before which no scheme stands.
+    /// The same for a token, which must not begin with a scheme.
     pub(super) fn token(
         &self,
         field: &str,
@@ -49,8 +48,7 @@ impl<'c> Secrets<'c> {
         self.sound(field, secret, |text| pasted::check_scheme(text, scheme), reader)
     }
 
-    /// The same for a secret that can be empty where it is there
-    /// (RFC 6749 appendix A.2).
+    /// The same for a secret that may be set to an empty text (RFC 6749 appendix A.2).
     pub(super) fn possibly_empty(&self, field: &str, reader: &mut Reader<'_, '_>) -> Option<Secret> {
         if self.variables.get(&self.variable(field)).is_some_and(|value| value == "") {
             return Some(Secret::new(String::new()));
@@ -58,14 +56,14 @@ impl<'c> Secrets<'c> {
         self.token(field, None, reader)
     }
 
-    /// Several secrets in one, separated by commas; where they `are_bare`, no
-    /// scheme stands before one.
+    /// Several secrets in one, separated by commas; where they `are_bare`, none may begin with a
+    /// scheme.
     pub(super) fn list(&self, field: &str, are_bare: bool, reader: &mut Reader<'_, '_>) -> Option<Secret> {
         let secret = self.find(field, Some(MISSING), reader)?;
         self.sound(field, secret, |text| pasted::check_each(text, are_bare), reader)
     }
 
-    /// `secret`, where `check` finds nothing to be reported.
+    /// `secret`, unless `check` finds a problem, which is reported.
     fn sound(
         &self,
         field: &str,
@@ -82,8 +80,8 @@ impl<'c> Secrets<'c> {
         }
     }
 
-    /// What `parse` makes of the secrets called `field`, as [`Secrets::list`]; its
-    /// absence is reported, and `message` where it has another form.
+    /// The secrets called `field`, as [`Secrets::list`], parsed by `parse`; reports `message` where
+    /// they do not parse.
     pub(super) fn parsed<T>(
         &self,
         field: &str,
@@ -99,8 +97,8 @@ impl<'c> Secrets<'c> {
         parsed
     }
 
-    /// The secret called `field`, else `value`, which is the field of that
-    /// name; `missing` is reported where there is neither.
+    /// The secret called `field`, else `value`, the field of that name; reports `missing` where
+    /// both are absent.
     pub(super) fn or_field(
         &self,
         field: &str,
@@ -132,14 +130,14 @@ impl<'c> Secrets<'c> {
 /// The secret in the variable called `name`; an empty one counts as absent.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The problem, and what to write instead.
 pub(super) fn find(variables: &Variables, name: &str) -> Result<Option<Secret>, &'static str> {
     let Some(value) = variables.get(name) else { return Ok(None) };
     let text = value.as_str().ok_or("must be a text")?;
     Ok((!text.is_empty()).then(|| Secret::new(text.to_owned())))
 }
 
-/// Whether `id` can name a connection or caller.
+/// Whether `id` is a valid id of a connection or caller.
 #[must_use]
 pub fn is_id(id: &str) -> bool {
     id.len() <= 64
@@ -147,7 +145,7 @@ pub fn is_id(id: &str) -> bool {
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
-/// How many ids there are for each name of secrets.
+/// The number of ids for each prefix of secrets' names.
 pub(super) struct Owners(BTreeMap<String, usize>);
 
 impl Owners {
@@ -160,7 +158,7 @@ impl Owners {
         Self(counts)
     }
 
-    /// How many ids have the secrets that `id` has or would have.
+    /// The number of ids whose secrets have the names of `id`'s.
     pub(super) fn of(&self, id: &str) -> usize {
         self.0.get(&prefix(id)).copied().unwrap_or_default()
     }
@@ -173,7 +171,7 @@ pub fn secret_name(id: &str, field: &str) -> String {
     format!("{}_{field}", prefix(id))
 }
 
-/// What the names of an id's secrets begin with.
+/// The prefix of the names of an id's secrets.
 fn prefix(id: &str) -> String {
     let in_name = |c: char| if c == '-' { '_' } else { c.to_ascii_uppercase() };
     id.chars().map(in_name).collect()

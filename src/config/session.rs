@@ -1,14 +1,13 @@
-//! Reading how long sessions last, and where their cookie goes.
+//! Reading the session policy.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::caller::Callers;
 use super::limits::{Bounds, SESSION_IDLE, SESSION_MAX};
-use super::{Caller, Problem, SessionPolicy, Variables};
+use super::{Caller, Callers, Configured, Problem, SessionPolicy, Variables};
 
-/// Reads the variables about sessions; nothing where no caller is one.
+/// Reads the variables about sessions; `None` where no caller is a session.
 pub(super) fn read(
     variables: &Variables,
     callers: &Callers,
@@ -19,10 +18,10 @@ pub(super) fn read(
         longest: read_seconds(variables, "SESSION_MAX_SECONDS", &SESSION_MAX, problems),
         cross_site: read_cross_site(variables, problems),
     };
-    callers.values().any(|caller| matches!(caller, Some(Caller::Session))).then_some(policy)
+    callers.values().any(|caller| matches!(caller, Configured::Usable(Caller::Session))).then_some(policy)
 }
 
-/// A number, or the text of one: a dashboard knows texts only.
+/// A number, or a text with one, since the dashboard has only texts.
 fn read_seconds(variables: &Variables, name: &str, bounds: &Bounds, problems: &mut Vec<Problem>) -> Duration {
     let number = match variables.get(name) {
         None => Some(bounds.default),

@@ -1,4 +1,4 @@
-//! The forms that single values must have; each check says what to write.
+//! The syntax of single values; the error of each check says what to write.
 
 use url::Url;
 
@@ -24,8 +24,7 @@ const fn address_problem(error: AddressError) -> &'static str {
     }
 }
 
-/// An issuer of tokens, kept as it is written: it is compared exactly
-/// (RFC 8414 §2, RFC 9207 §2.4).
+/// An issuer of tokens, unchanged, since issuers are compared exactly (RFC 8414 §2, RFC 9207 §2.4).
 pub(super) fn issuer(text: &str) -> Checked<String> {
     address(text).map(|_| text.to_owned())
 }
@@ -44,7 +43,7 @@ pub(super) fn team_domain(text: &str) -> Checked<String> {
     } else {
         format!("https://{text}.cloudflareaccess.com")
     };
-    // An origin alone: nothing may follow.
+    // An origin only, without a path.
     Origin::parse(&address)
         .filter(|_| !text.is_empty() && !text.starts_with('.'))
         .map(|_| address)
@@ -59,7 +58,7 @@ pub(super) fn origin(text: &str) -> Checked<Origin> {
     )
 }
 
-/// Where the broker is mounted; one slash at the end is dropped.
+/// The path that the broker is mounted at; a trailing slash is dropped.
 pub(super) fn base_path(text: &str) -> Checked<String> {
     let as_sent = text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#') && is_in_uri(b));
     match RequestPath::parse(text) {
@@ -68,19 +67,18 @@ pub(super) fn base_path(text: &str) -> Checked<String> {
     }
 }
 
-/// A text that says something.
+/// A text that is not empty.
 pub(super) fn filled(text: &str) -> Checked<String> {
     if text.is_empty() { Err("must not be empty") } else { Ok(text.to_owned()) }
 }
 
-/// The same for one that a provider has given out.
+/// The same for a text issued by a provider, which may be pasted wrong.
 pub(super) fn copied(text: &str) -> Checked<String> {
     pasted::check(text)?;
     filled(text)
 }
 
-/// The media ranges of an `Accept` field (RFC 9110 §12.5.1), or an empty text for
-/// no such field.
+/// The media ranges of an `Accept` field (RFC 9110 §12.5.1); `None` for an empty text.
 pub(super) fn media_ranges(text: &str) -> Checked<Option<String>> {
     let is_range = |item: &str| {
         let range = item.split(';').next().unwrap_or_default().trim();
@@ -117,7 +115,7 @@ pub(super) fn resource(text: &str) -> Checked<String> {
     }
 }
 
-/// What stands before the token in its header field (RFC 9110 §11.1).
+/// The scheme before the token in its header field (RFC 9110 §11.1).
 pub(super) fn scheme(text: &str) -> Checked<String> {
     if text.is_empty() || HeaderName::parse(text).is_some() {
         Ok(text.to_owned())
@@ -132,14 +130,14 @@ pub(super) fn method(text: &str) -> Checked<Method> {
     if method.is_never_allowed() { Err("is a method that is never allowed") } else { Ok(method) }
 }
 
-/// The paths that a rule allows.
+/// A path pattern of a rule.
 pub(super) fn path_pattern(text: &str) -> Checked<PathPattern> {
     PathPattern::parse(text).ok_or(
         "must be a path that begins with /, * standing for one whole segment and ** for any number at its end",
     )
 }
 
-/// Whether a URI may have the byte as it is (RFC 3986 §2).
+/// Whether the byte may occur unescaped in a URI (RFC 3986 §2).
 const fn is_in_uri(b: u8) -> bool {
     b.is_ascii_graphic() && !matches!(b, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}')
 }

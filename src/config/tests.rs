@@ -109,7 +109,7 @@ fn check(changes: &[(&str, Value)], expected: &[&str], broken: &[&str]) {
     let found: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(found, expected, "{changes:?}");
     let unusable: Vec<&String> =
-        config.connections.iter().filter(|(_, c)| c.is_none()).map(|(id, _)| id).collect();
+        config.connections.iter().filter(|(_, c)| !c.is_usable()).map(|(id, _)| id).collect();
     assert_eq!(unusable, broken, "{changes:?}");
 }
 
@@ -155,9 +155,9 @@ fn finds_nothing_wrong_with_the_documented_example() {
     });
     let (config, problems) = read(&all);
     assert_eq!(problems, []);
-    assert!(config.connections.values().all(Option::is_some));
-    assert_eq!(config.connections["hubsoft"].as_ref().unwrap().rules[0].callers, ["staff", "backend"]);
-    assert!(config.callers["staff"].is_some() && config.callers["backend"].is_some());
+    assert!(config.connections.values().all(Configured::is_usable));
+    assert_eq!(config.connections["hubsoft"].usable().unwrap().rules[0].callers, ["staff", "backend"]);
+    assert!(config.callers["staff"].is_usable() && config.callers["backend"].is_usable());
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn reads_every_field() {
     let (mut config, _) = read(&sound());
     assert_eq!(config.allowed_origins[0].as_str(), "https://app.example.com");
     assert_eq!(config.base_path, "/broker");
-    let api = config.connections.remove("api").unwrap().unwrap();
+    let api = config.connections.remove("api").unwrap().into_usable().unwrap();
     assert_eq!((api.id.as_str(), api.provider), ("api", Provider::Custom));
     assert_eq!(api.base_url.as_base(), "https://api.example.com/v2");
     assert_eq!(api.token_header.name.as_str(), "x-api-key");
@@ -217,13 +217,13 @@ fn writes_basic_credentials_as_they_are_where_it_is_asked_to() {
     };
     let (config, problems) = with("id", "basic");
     assert_eq!(problems, []);
-    let endpoint = config.connections["api"].as_ref().unwrap().grant.endpoint().unwrap();
+    let endpoint = config.connections["api"].usable().unwrap().grant.endpoint().unwrap();
     let is_bare =
         matches!(&endpoint.client, ClientAuthentication::Basic { encoding: BasicEncoding::None, .. });
     assert!(is_bare, "{:?}", endpoint.client);
     for (client_id, client_auth) in [("id:1", "basic"), ("id", "post")] {
         let (config, problems) = with(client_id, client_auth);
-        assert!(config.connections["api"].is_none());
+        assert!(!config.connections["api"].is_usable());
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems[0].to_string().contains("basic_encoding"), "{}", problems[0]);
     }
@@ -234,7 +234,7 @@ fn prefers_the_secret_to_the_field_of_its_name() {
     let all = changed(&[("API_CLIENT_ID", json!("secret id")), ("API_AUDIENCE", json!("secret audience"))]);
     let (config, problems) = read(&all);
     assert_eq!(problems, []);
-    let endpoint = config.connections["api"].as_ref().unwrap().grant.endpoint().unwrap();
+    let endpoint = config.connections["api"].usable().unwrap().grant.endpoint().unwrap();
     assert_eq!(endpoint.audience.as_deref(), Some("secret audience"));
     assert!(
         matches!(&endpoint.client, ClientAuthentication::Basic { client_id, .. } if client_id == "secret id")
@@ -244,7 +244,7 @@ fn prefers_the_secret_to_the_field_of_its_name() {
 #[test]
 fn keeps_passwords_byte_for_byte() {
     let (config, _) = read(&sound());
-    let Grant::Password { password, username, .. } = &config.connections["hubsoft"].as_ref().unwrap().grant
+    let Grant::Password { password, username, .. } = &config.connections["hubsoft"].usable().unwrap().grant
     else {
         panic!("not a password grant")
     };

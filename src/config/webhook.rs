@@ -1,4 +1,4 @@
-//! Reading how a connection's webhooks come in and where they go.
+//! Reading the webhook of a connection.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -7,18 +7,17 @@ use super::limits::{ACCEPTED_STATUS, Bounds, WEBHOOK_BYTES};
 use super::provider::Preset;
 use super::reader::Reader;
 use super::secrets::{Owners, Secrets};
-use super::{Problem, Webhook, headers, syntax};
+use super::{Configured, Problem, Webhook, headers, syntax};
 use crate::webhook::{AccountTokens, Proof, SigningKeys};
 
 const FIELDS: &[&str] =
     &["token_field", "token_header", "id_field", "forward_to", "max_bytes", "accepted_status"];
 
 /// Webhooks by connection, as in [`super::Config::webhooks`].
-pub(super) type Webhooks = BTreeMap<String, Option<Rc<Webhook>>>;
+pub(super) type Webhooks = BTreeMap<String, Configured<Rc<Webhook>>>;
 
-/// Reads the table `webhook` of the connection called `id` into `webhooks`. It
-/// breaks nothing else, nor does anything else of the connection break it: what
-/// is sent to a front end's API and what comes from it are two things.
+/// Reads the table `webhook` of the connection called `id` into `webhooks`. Problems of the webhook
+/// do not break the connection's calls, nor the reverse.
 pub(super) fn read(
     id: &str,
     secrets: &Secrets<'_>,
@@ -29,11 +28,11 @@ pub(super) fn read(
     if reader.has("webhook") {
         let before = reader.count();
         let read = reader.table("webhook").and_then(|mut table| read_table(&mut table, secrets, preset));
-        webhooks.insert(id.to_owned(), read.filter(|_| reader.count() == before).map(Rc::new));
+        webhooks.insert(id.to_owned(), read.filter(|_| reader.count() == before).map(Rc::new).into());
     }
 }
 
-/// Drops the webhooks whose secrets are another connection's, too.
+/// Marks webhooks as broken whose secrets have the names of another connection's.
 pub(super) fn drop_ambiguous<T>(
     webhooks: &mut Webhooks,
     connections: &BTreeMap<String, T>,
@@ -44,11 +43,11 @@ pub(super) fn drop_ambiguous<T>(
         if owners.of(&format!("{id}_account")) > 0 {
             let message = "must be a connection of another name: its account token is another one's token";
             problems.push(Problem::new(format!("CONNECTIONS.{id}.webhook"), message));
-            *webhook = None;
+            *webhook = Configured::Broken;
         }
-        // Reported with the connections.
+        // This problem was reported with the connections.
         if owners.of(id) > 1 {
-            *webhook = None;
+            *webhook = Configured::Broken;
         }
     }
 }
@@ -65,7 +64,7 @@ fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>, preset: Option<
     let bounds = Bounds { default: usual, ..ACCEPTED_STATUS };
     let accepted_status = u16::try_from(table.number("accepted_status", &bounds)).ok();
     table.only(FIELDS);
-    // In any other field than this one the scheme is a part of the token.
+    // In a field other than `Authorization`, a scheme is part of the token.
     let are_bare = !matches!(&proof, Some(Proof::Header(name)) if name.as_str() != "authorization");
     let tokens = secrets.parsed(
         "ACCOUNT_TOKEN",
@@ -102,7 +101,7 @@ fn read_proof(table: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Option<Pro
         (false, true) => table.parse("token_header", headers::credential_field).map(Proof::Header),
         (false, false) => {
             let default = preset.and_then(|preset| preset.token_member);
-            // Of an unknown provider nothing is expected.
+            // For an unknown provider a missing member is not a problem of its own.
             if default.is_none() && preset.is_some() {
                 table.report(
                     "token_field",
@@ -114,8 +113,8 @@ fn read_proof(table: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Option<Pro
     }
 }
 
-/// One name, or an array of them. No provider presets any: whatever member is
-/// left out, a change of it alone is an event, too.
+/// One name, or an array of names. There is no preset: a change of any member may be an event of
+/// its own.
 fn read_id_members(table: &mut Reader<'_, '_>) -> Vec<String> {
     const NAMES: &str = "must be the name of a member, or an array of names";
     if table.value("id_field").is_some_and(serde_json::Value::is_array) {

@@ -1,92 +1,84 @@
-//! What the operator asks.
+//! The admin interface.
 
 mod connections;
 mod page;
 mod registrations;
 mod webhooks;
 
-use std::rc::Rc;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::Code;
 use super::answer::{Draft, Refused};
+use super::context::Context;
 use super::cors::has_sound_origin;
-use super::log::{self, CallLine};
-use super::{Broker, Code};
+use super::log;
 use crate::config::{Config, is_id};
 use crate::form;
 use crate::http::RequestHead;
-use crate::ports::Ports;
+use crate::ports::EdgePorts;
 use crate::secret::Secret;
 
 const READING: &str = "GET, HEAD";
 
-/// One request of the operator.
-struct Asked<'a, 'l, P> {
-    broker: &'a Rc<Broker>,
-    ports: &'a Rc<P>,
-    head: &'a RequestHead<'a>,
-    line: &'a mut CallLine<'l>,
-}
+/// One request to the admin interface.
+struct AdminRequest<'c, 'a, P>(&'c Context<'a, P>);
 
-/// Answers the operator; `path` is what follows `/admin/`.
-pub(super) async fn answer<P: Ports>(
-    broker: &Rc<Broker>,
-    ports: &Rc<P>,
-    head: &RequestHead<'_>,
+/// Answers a request to the admin interface; `path` is the part of the address after `/admin/`.
+pub(super) async fn answer<P: EdgePorts>(
+    context: &Context<'_, P>,
     path: &str,
-    line: &mut CallLine<'_>,
 ) -> Result<Draft<P::Response>, Refused> {
-    check_operator(head, broker.config())?;
+    let head = context.head;
+    check_operator(head, context.config())?;
     let segments: Vec<&str> = path.split('/').collect();
-    let mut asked = Asked { broker, ports, head, line };
+    let request = AdminRequest(context);
     match segments.as_slice() {
-        [name @ ("" | "page.css" | "page.js")] => asked.page(name),
-        ["connections"] => asked.list().await,
+        [name @ ("" | "page.css" | "page.js")] => request.page(name),
+        ["connections"] => request.list().await,
         ["connections", "", ..] => Err(Code::NotFound.into()),
         ["connections", id] => match head.method {
-            "PUT" => asked.put(id).await,
-            "DELETE" => asked.delete(id).await,
-            _ => asked.show(id).await,
+            "PUT" => request.put(id).await,
+            "DELETE" => request.delete(id).await,
+            _ => request.show(id).await,
         },
-        ["connections", id, "refresh"] => asked.refresh(id).await,
-        ["connections", id, "token"] => asked.drop_token(id).await,
-        ["connections", id, "webhooks"] => asked.webhooks(id).await,
-        ["connections", id, "webhooks", "send"] => asked.send_again(id, None).await,
-        ["connections", id, "webhooks", webhook, "send"] => asked.send_again(id, Some(webhook)).await,
+        ["connections", id, "refresh"] => request.refresh(id).await,
+        ["connections", id, "token"] => request.drop_token(id).await,
+        ["connections", id, "webhooks"] => request.webhooks(id).await,
+        ["connections", id, "webhooks", "send"] => request.send_again(id, None).await,
+        ["connections", id, "webhooks", webhook, "send"] => request.send_again(id, Some(webhook)).await,
         _ => Err(Code::NotFound.into()),
     }
 }
 
-impl<P: Ports> Asked<'_, '_, P> {
-    /// Refuses a request whose method is none of `allow`, which `Allow` lists.
-    fn allow(&self, allow: &'static str) -> Result<(), Refused> {
-        Refused::other_methods(self.head, allow)
+impl<P: EdgePorts> AdminRequest<'_, '_, P> {
+    /// Refuses a request whose method is not in `allow`, the value of `Allow`.
+    fn check_method(&self, allow: &'static str) -> Result<(), Refused> {
+        Refused::check_method(self.0.head, allow)
     }
 
     /// The value of the query's parameter `name`.
     fn parameter(&self, name: &str) -> Option<String> {
-        form::parameter(self.head.query()?, name)
+        form::parameter(self.0.head.query()?, name)
     }
 
-    /// Writes the line of what was done to `connection`, or why it was not.
-    fn note<T>(&self, action: &str, connection: &str, done: Result<T, Refused>) -> Result<T, Refused> {
+    /// Writes the log line of `action` on `connection`: done, or the error code.
+    fn log_action<T>(&self, action: &str, connection: &str, done: Result<T, Refused>) -> Result<T, Refused> {
         let outcome = done.as_ref().map_or_else(|refused| refused.code.as_str(), |_| "done");
-        // A name that no connection can have may be anything.
+        // An invalid id may hold any text: keep it out of the log.
         let known = is_id(connection).then_some(connection);
-        log::write_admin(&**self.ports, self.line.request_id, action, known, outcome);
+        log::write_admin(&*self.0.edge.ports, self.0.request_id, action, known, outcome);
         done
     }
 }
 
-/// Fails where the request does not prove the operator: by the key as a Bearer
-/// token, or as the password of Basic, which a browser sends by itself, so that
-/// it counts only from the broker's own pages.
+/// Fails unless the request carries an operator's key: as a Bearer token, or as the password of
+/// Basic credentials. A browser adds Basic credentials to any request by itself, so they count only
+/// on requests of the broker's own pages.
 fn check_operator(head: &RequestHead<'_>, config: &Config) -> Result<(), Refused> {
     let unproven = |wrong_credential| Refused {
         wrong_credential,
-        is_operators: true,
+        needs_operator_key: true,
         ..Refused::from(Code::CallerUnauthenticated)
     };
     let authorization = head.headers.value("authorization").ok_or_else(|| unproven(false))?;
@@ -108,7 +100,7 @@ fn check_operator(head: &RequestHead<'_>, config: &Config) -> Result<(), Refused
     if is_basic && !is_own_page { Err(Code::CrossSiteRequest.into()) } else { Ok(()) }
 }
 
-/// The password of Basic credentials (RFC 7617 §2), whoever is the user.
+/// The password of Basic credentials (RFC 7617 §2); the user name is ignored.
 fn password(credential: &str) -> Option<Secret> {
     let decoded = Secret::new(String::from_utf8(STANDARD.decode(credential).ok()?).ok()?);
     decoded.expose().split_once(':').map(|(_, password)| Secret::new(password.to_owned()))

@@ -1,20 +1,20 @@
-//! Answers to callers, and the header fields that each of them has.
+//! Answers to callers, and the header fields common to all of them.
 
 use super::Code;
 use super::cors::Cors;
 use crate::http::{FieldLines, RequestHead};
-use crate::ports::BodyFailure;
+use crate::ports::{BodyFailure, ObjectUnreachable};
+use crate::protocol::Declined;
 use crate::secret::Secret;
 
-/// When to send a body again that others crowded out.
+/// `Retry-After` of a body refused because other bodies use up the buffer budget.
 const CROWDED_SECONDS: u64 = 5;
 
 /// The header fields of every answer.
 pub const COMMON_FIELDS: [(&str, &str); 6] = [
     ("cache-control", "no-store"),
     ("x-content-type-options", "nosniff"),
-    // Whatever an upstream sends, it is data here, never a page of the
-    // broker's own origin.
+    // An upstream's response is data: it must never act as a page of the broker's origin.
     ("content-security-policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox"),
     ("cross-origin-resource-policy", "same-origin"),
     ("referrer-policy", "no-referrer"),
@@ -38,23 +38,23 @@ pub struct Answer<R> {
 pub enum Body<R> {
     /// None.
     Empty,
-    /// A text of the broker's own.
+    /// A text that the broker wrote.
     Text(String),
-    /// A part of the broker's own page: a text whose policy takes the place of the
-    /// one in [`COMMON_FIELDS`].
+    /// A file of the operators' page, with a policy of its own instead of the one in
+    /// [`COMMON_FIELDS`].
     Page(&'static str),
     /// The upstream's, streamed.
     Upstream(R),
-    /// The same, but that this token is struck out in the first part of it.
+    /// The same, with this token redacted in the first part of the stream.
     Veiled(R, Secret),
 }
 
-/// What is to be answered, but for the fields that every answer has.
+/// An answer before the common header fields are added.
 #[derive(Debug)]
 pub(super) struct Draft<R> {
     pub status: u16,
     pub fields: FieldLines,
-    /// What the answer varies by, besides the origin.
+    /// The value of `Vary` besides `Origin`.
     pub vary: Option<String>,
     pub body: Body<R>,
 }
@@ -65,14 +65,14 @@ impl<R> Draft<R> {
         Self { status, fields: FieldLines::default(), vary: None, body: Body::Empty }
     }
 
-    /// An answer with a text of the broker's own.
+    /// An answer with a text that the broker wrote.
     pub fn text(status: u16, content_type: &str, text: String) -> Self {
         let mut fields = FieldLines::default();
         fields.push("content-type", content_type);
         Self { status, fields, vary: None, body: Body::Text(text) }
     }
 
-    /// The whole answer to the request that `head` begins.
+    /// Completes the answer to the request with this `head`.
     pub fn finish(self, head: &RequestHead<'_>, request_id: &str, cors: &Cors<'_>) -> Answer<R> {
         let Self { status, mut fields, vary, body } = self;
         fields.push("x-request-id", request_id);
@@ -95,26 +95,32 @@ impl<R> Draft<R> {
     }
 }
 
-/// Why a request is not served.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refused {
     pub code: Code,
-    /// The failure that a wait follows.
+    /// The failure that the connection backs off from.
     pub cause: Option<Code>,
-    /// Seconds after which to call again.
+    /// The value of `Retry-After`, in seconds.
     pub retry_after: Option<u64>,
-    /// Whether a credential was sent that is none.
+    /// Whether the request carried an invalid credential.
     pub wrong_credential: bool,
-    /// The methods that the address knows, where it does not know this one.
+    /// The value of `Allow` where the method is not allowed; else empty.
     pub allow: &'static str,
-    /// Whether the credential that is missing is the operator's, which a browser
-    /// asks for.
-    pub is_operators: bool,
+    /// Whether the operator's key is missing: the answer has the browser ask for it.
+    pub needs_operator_key: bool,
 }
 
 impl From<Code> for Refused {
     fn from(code: Code) -> Self {
-        Self { code, cause: None, retry_after: None, wrong_credential: false, allow: "", is_operators: false }
+        Self {
+            code,
+            cause: None,
+            retry_after: None,
+            wrong_credential: false,
+            allow: "",
+            needs_operator_key: false,
+        }
     }
 }
 
@@ -124,7 +130,7 @@ impl From<BodyFailure> for Refused {
             BodyFailure::TooLarge => Code::BodyTooLarge.into(),
             BodyFailure::Gone => Code::BadRequest.into(),
             BodyFailure::Late => Code::RequestTimeout.into(),
-            // Others end meanwhile.
+            // Other bodies end meanwhile and free the buffer budget.
             BodyFailure::Crowded => {
                 Self { retry_after: Some(CROWDED_SECONDS), ..Self::from(Code::RateLimited) }
             }
@@ -132,8 +138,28 @@ impl From<BodyFailure> for Refused {
     }
 }
 
+impl From<ObjectUnreachable> for Refused {
+    fn from(_: ObjectUnreachable) -> Self {
+        Self::unavailable(Code::Internal, 1)
+    }
+}
+
+/// The public error of an operator's ask that a keeper declined.
+impl From<Declined> for Refused {
+    fn from(declined: Declined) -> Self {
+        match declined {
+            Declined::Unknown => Code::UnknownConnection.into(),
+            Declined::NothingToDo => Code::BadRequest.into(),
+            Declined::Misconfigured => Code::Misconfigured.into(),
+            Declined::Failed { cause, retry_after } => {
+                Self { retry_after: Some(retry_after), ..Self::from(Code::from(cause)) }
+            }
+        }
+    }
+}
+
 impl Refused {
-    /// Something fails for a while, because of `cause`.
+    /// A temporary failure because of `cause`.
     pub const fn unavailable(cause: Code, retry_after: u64) -> Self {
         Self {
             code: Code::ConnectionUnavailable,
@@ -141,19 +167,19 @@ impl Refused {
             retry_after: Some(retry_after),
             wrong_credential: false,
             allow: "",
-            is_operators: false,
+            needs_operator_key: false,
         }
     }
 
-    /// Refuses a request whose method is none of `allow`, which `Allow` lists.
-    pub fn other_methods(head: &RequestHead<'_>, allow: &'static str) -> Result<(), Self> {
+    /// Refuses a request whose method is not in `allow`, the value of `Allow`.
+    pub fn check_method(head: &RequestHead<'_>, allow: &'static str) -> Result<(), Self> {
         if allow.split(", ").any(|method| method == head.method) {
             return Ok(());
         }
         Err(Self { allow, ..Self::from(Code::MethodNotAllowed) })
     }
 
-    /// The answer that says so, as problem details.
+    /// The answer, as problem details.
     pub fn draft<R>(&self, broker: &str, request_id: &str) -> Draft<R> {
         let details = self.code.details(broker, request_id, self.cause);
         let mut draft = Draft::text(self.code.status(), "application/problem+json", details);
@@ -162,9 +188,9 @@ impl Refused {
         }
         if self.code.status() == 401 {
             let error = if self.wrong_credential { r#", error="invalid_token""# } else { "" };
-            if self.is_operators {
-                // Chromium looks at the first challenge of a line only, and the runtime
-                // makes one line of both.
+            if self.needs_operator_key {
+                // Chromium reads only the first challenge of a field line, and the runtime joins
+                // both into one line.
                 draft.fields.push("www-authenticate", r#"Basic realm="porteiro", charset="UTF-8""#);
             }
             draft.fields.push("www-authenticate", &format!(r#"Bearer realm="porteiro"{error}"#));

@@ -1,42 +1,45 @@
-//! Who calls, and which rule lets them.
+//! Authentication of callers, and the rule that authorizes a call.
 
-pub(super) mod issuer_keys;
-pub(super) mod jwt;
+pub(super) mod bearers;
+mod issuer_keys;
+mod jwt;
+pub(super) mod key_sets;
 pub(super) mod person;
 
 use std::rc::Rc;
 
+use super::Code;
 use super::answer::Refused;
-use super::cors::Cors;
+use super::context::Context;
 use super::network::Network;
 use super::proxy::rates::Standing;
-use super::{Broker, Code};
-use crate::config::{ANYONE, Caller, Config, Connection, RateLimit};
+use crate::config::{ANYONE, Caller, Config, Configured, Connection, RateLimit};
 use crate::http::{PathPattern, RequestHead, RequestPath};
 use crate::jose::Invalid;
-use crate::ports::Ports;
+use crate::ports::{EdgePorts, ObjectUnreachable};
 use crate::secret::{Fingerprint, Place};
+use bearers::Bearer;
 use person::Person;
 
-/// What is proven about who calls.
+/// The authenticated callers of a request.
 #[derive(Debug)]
-pub(super) struct Proof<'a> {
+pub(super) struct CallerProof<'a> {
     config: &'a Config,
-    /// The caller whose key was sent, and which of its keys that is.
+    /// The caller whose key was sent, and the place of that key in its list.
     key: Option<(&'a str, Place)>,
-    /// Whom the tokens prove that were sent.
-    bearers: Vec<Rc<jwt::Bearer>>,
-    /// Who is signed in.
+    /// The verified tokens of the request.
+    bearers: Vec<Rc<Bearer>>,
+    /// The signed-in person.
     person: Option<Rc<Person>>,
-    /// Whether the call comes from a page that may call.
+    /// Whether the request comes from a page of an allowed origin.
     from_known_page: bool,
 }
 
-/// Nobody is proven.
+/// The request authenticates no caller.
 #[derive(Debug)]
 pub(super) struct Unproven {
     pub refused: Refused,
-    /// Why a token that was sent proves nobody.
+    /// Why a token in the request is invalid.
     pub reason: Option<Invalid>,
 }
 
@@ -46,7 +49,13 @@ impl From<Refused> for Unproven {
     }
 }
 
-/// What a rule allows a caller.
+impl From<ObjectUnreachable> for Unproven {
+    fn from(failure: ObjectUnreachable) -> Self {
+        Refused::from(failure).into()
+    }
+}
+
+/// The permission that a rule gives a caller.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Permission<'a> {
     pub caller: &'a str,
@@ -57,60 +66,54 @@ pub(super) struct Permission<'a> {
     pub rate_limit: Option<(usize, RateLimit)>,
 }
 
-impl<'a> Proof<'a> {
-    /// Proves who calls `connection`.
+impl<'a> CallerProof<'a> {
+    /// Authenticates the callers of a call to `connection`.
     ///
     /// # Errors
-    /// `caller_unauthenticated` where nobody is proven, or where a credential
-    /// was sent that is none; `operation_not_allowed` where all that is proven is
-    /// a person whom the connection does not know.
-    pub async fn read<P: Ports>(
-        broker: &'a Rc<Broker>,
-        ports: &Rc<P>,
-        head: &RequestHead<'_>,
-        cors: &Cors<'_>,
+    /// `caller_unauthenticated` where the request authenticates no caller or carries an invalid
+    /// credential; `operation_not_allowed` where it authenticates only a person, and no rule of the
+    /// connection names `session`.
+    pub async fn read<P: EdgePorts>(
+        context: &Context<'a, P>,
         connection: &Connection,
         path: RequestPath<'_>,
     ) -> Result<Self, Unproven> {
-        let config = broker.config();
+        let (config, head) = (context.config(), context.head);
+        let person = |wants_token| Person::read(&*context.edge.ports, head, connection, wants_token);
         let mut proof = Self {
             config,
             key: None,
             bearers: Vec::new(),
             person: None,
-            from_known_page: cors.is_known_page(),
+            from_known_page: context.cors.is_known_page(),
         };
-        proof.read_credentials(broker, ports, head).await?;
+        proof.read_credentials(context).await?;
         if proof.asks_for_person(connection) {
             let wants_token = connection.grant.is_for_people()
                 && connection.rules.iter().any(|rule| {
                     rule.methods.iter().any(|allowed| allowed.allows(head.method))
                         && rule.paths.iter().any(|pattern| pattern.matches(path))
                 });
-            proof.person = Person::read(&**ports, head, connection, wants_token).await?;
+            proof.person = person(wants_token).await?;
         }
         let mut callers = connection.rules.iter().flat_map(|rule| &rule.callers);
         if proof.is_named() || proof.person.is_some() || callers.any(|caller| proof.covers(caller)) {
             return Ok(proof);
         }
-        // Who is signed in is somebody, also where no rule lets them: a page that is
-        // told otherwise signs them in again for ever.
+        // A signed-in person without permission gets 403, not 401: on 401 a page would send the
+        // person through the sign-in again and again.
         let is_unasked = config.session.is_some() && !proof.asks_for_person(connection);
-        if is_unasked && Person::read(&**ports, head, connection, false).await?.is_some() {
+        if is_unasked && person(false).await?.is_some() {
             return Err(Refused::from(Code::OperationNotAllowed).into());
         }
         Err(Refused::from(Code::CallerUnauthenticated).into())
     }
 
-    /// Reads the credentials that callers send deliberately: one that is wrong
-    /// is not made good by anything else.
-    async fn read_credentials<P: Ports>(
-        &mut self,
-        broker: &'a Rc<Broker>,
-        ports: &Rc<P>,
-        head: &RequestHead<'_>,
-    ) -> Result<(), Unproven> {
-        // A token is long: its digest is made once.
+    /// Reads the credentials that callers send deliberately: an invalid one fails the request,
+    /// unless another one is valid. A session does not make up for it.
+    async fn read_credentials<P: EdgePorts>(&mut self, context: &Context<'a, P>) -> Result<(), Unproven> {
+        let head = context.head;
+        // Tokens are long: hash each once.
         let bearer = bearer(head).map(|sent| (sent, Fingerprint::of(&[sent])));
         self.key = bearer.and_then(|(_, digest)| holder(self.config, digest));
         let mut wrong = bearer.is_some() && self.key.is_none();
@@ -122,7 +125,7 @@ impl<'a> Proof<'a> {
                 _ => head.headers.value(name).map(|sent| (sent, Fingerprint::of(&[sent]))),
             };
             let Some((token, digest)) = token else { continue };
-            match jwt::prove(broker, ports, (number, name), token, digest).await {
+            match jwt::prove(context.edge, (number, name), token, digest).await {
                 Ok(bearer) => self.bearers.push(bearer),
                 Err(invalid) => (wrong, reason) = (true, Some(invalid)),
             }
@@ -134,10 +137,10 @@ impl<'a> Proof<'a> {
         Ok(())
     }
 
-    /// The permission that a rule of `connection` gives.
+    /// The permission that the first matching rule of `connection` gives.
     ///
     /// # Errors
-    /// `operation_not_allowed` where none does.
+    /// `operation_not_allowed` where no rule matches.
     pub fn permission(
         &self,
         connection: &'a Connection,
@@ -160,14 +163,14 @@ impl<'a> Proof<'a> {
             .ok_or_else(|| Code::OperationNotAllowed.into())
     }
 
-    /// Who is signed in.
+    /// The signed-in person.
     pub const fn person(&self) -> Option<&Rc<Person>> {
         self.person.as_ref()
     }
 
-    /// Who stands behind `caller`, told apart from everybody else who is the
-    /// same caller.
-    pub fn who(&self, caller: &str, head: &RequestHead<'_>) -> String {
+    /// The key by which calls of `caller` are counted: it tells apart the persons, sessions and
+    /// networks that share the caller's name.
+    pub fn rate_key(&self, caller: &str, head: &RequestHead<'_>) -> String {
         match self.kind(caller) {
             Some(Caller::Jwt(_)) => {
                 let bearer =
@@ -182,26 +185,26 @@ impl<'a> Proof<'a> {
         }
     }
 
-    /// What is known of who stands behind `caller`: whose counts others' may push
-    /// out.
+    /// The standing of the party behind `caller`: counts of one standing never evict those of
+    /// another.
     pub fn standing(&self, caller: &str, head: &RequestHead<'_>) -> Standing {
         match self.kind(caller) {
-            Some(Caller::Anyone) => Standing::Stranger(Network::of(head)),
+            Some(Caller::Anyone) => Standing::Anonymous(Network::of(head)),
             Some(Caller::Jwt(_) | Caller::Session) => Standing::Person,
             Some(Caller::Key(_)) | None => Standing::Server,
         }
     }
 
-    /// What is known of the caller called `name`, where it can be used: a registered
-    /// connection may name anyone where the configuration does not.
+    /// The caller called `name`, if usable. A registered connection may name `anyone` even if the
+    /// configuration does not.
     fn kind(&self, name: &str) -> Option<&'a Caller> {
         match self.config.callers.get(name) {
-            Some(caller) => caller.as_ref(),
+            Some(caller) => caller.usable(),
             None => (name == ANYONE).then_some(&Caller::Anyone),
         }
     }
 
-    /// Whether the caller is a server of the operator's own, with its key.
+    /// Whether the request carries the key of a server caller.
     pub const fn has_key(&self) -> bool {
         self.key.is_some()
     }
@@ -211,8 +214,9 @@ impl<'a> Proof<'a> {
     }
 
     fn asks_for_person(&self, connection: &Connection) -> bool {
-        let is_session =
-            |caller: &String| matches!(self.config.callers.get(caller), Some(Some(Caller::Session)));
+        let is_session = |caller: &String| {
+            matches!(self.config.callers.get(caller), Some(Configured::Usable(Caller::Session)))
+        };
         self.config.session.is_some()
             && connection.rules.iter().flat_map(|rule| &rule.callers).any(is_session)
     }
@@ -230,19 +234,19 @@ impl<'a> Proof<'a> {
     }
 }
 
-/// The Bearer credential of a request (RFC 6750 §2.1). Other schemes are not
-/// the broker's: a browser sends Basic credentials of a whole site by itself.
+/// The Bearer credential of a request (RFC 6750 §2.1). Other schemes are ignored: a browser adds
+/// the Basic credentials of a site by itself.
 pub(super) fn bearer<'a>(head: &RequestHead<'a>) -> Option<&'a str> {
     let (scheme, credential) = head.headers.value("authorization")?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| credential.trim())
 }
 
-/// The caller that has a key of the digest `sent`. Every key is compared,
-/// whichever matches.
+/// The caller that has a key of the digest `sent`. All keys are compared, so the time does not
+/// depend on the match.
 fn holder(config: &Config, sent: Fingerprint) -> Option<(&str, Place)> {
     let mut found = None;
     for (name, caller) in &config.callers {
-        if let Some(Caller::Key(keys)) = caller
+        if let Configured::Usable(Caller::Key(keys)) = caller
             && let Some(place) = keys.place(sent)
         {
             found = Some((name.as_str(), place));

@@ -1,4 +1,4 @@
-//! Log lines: one JSON object each. None holds a token, a secret, a body, a
+//! The log lines of requests: one JSON object each. No line holds a token, a secret, a body, a
 //! query or a concrete path.
 
 use std::time::Duration;
@@ -8,24 +8,24 @@ use serde_json::json;
 
 use super::Code;
 use super::proxy::memory::Source;
-use crate::ports::Log;
+use crate::ports::Host;
 
 /// The line of one request.
 #[derive(Debug, Serialize)]
 pub(super) struct CallLine<'a> {
     event: &'static str,
-    /// Whether a refusal is told of.
+    /// Whether the line belongs to the audit (401, 403, 429).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     audit: bool,
     pub request_id: &'a str,
-    /// The trace that the caller began.
+    /// The caller's trace id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<&'a str>,
-    /// Which of the caller's keys was sent, where it has several.
+    /// The number of the key that was sent, if the caller has several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<usize>,
     pub method: &'a str,
@@ -35,7 +35,7 @@ pub(super) struct CallLine<'a> {
     pub status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
-    /// Why a token that was sent proves no caller.
+    /// Why a token in the request is invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,19 +44,19 @@ pub(super) struct CallLine<'a> {
     pub token_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_ms: Option<u64>,
-    /// Which account token proved an event, where there are several.
+    /// The number of the account token that authenticated an event, if there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account_token: Option<usize>,
-    /// The webhook id of an event that was accepted.
+    /// The webhook id of an accepted event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_id: Option<String>,
-    /// Whether the call was sent again after the upstream refused the token.
+    /// Whether the call was replayed after the upstream refused the token.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
 }
 
 impl<'a> CallLine<'a> {
-    /// The line of a request of which no more is known yet.
+    /// The line of a new request.
     pub const fn new(request_id: &'a str, method: &'a str) -> Self {
         Self {
             event: "call",
@@ -80,25 +80,24 @@ impl<'a> CallLine<'a> {
         }
     }
 
-    /// Notes the broker's own error that is the answer. Where it refuses who
-    /// asks, the line is one of the audit.
+    /// Records the error code of the answer. A refusal makes the line part of the audit.
     pub const fn note_code(&mut self, code: Code) {
         self.code = Some(code.as_str());
         self.audit = matches!(code.status(), 401 | 403 | 429);
     }
 
-    /// Notes where the token came from, and how long that took.
+    /// Records where the token came from, and how long obtaining it took.
     pub fn note_token(&mut self, source: Source, took: Duration) {
         self.token = Some(source.as_str());
         self.token_ms = Some(self.token_ms.unwrap_or_default().saturating_add(millis(took)));
     }
 
-    /// Notes how long the upstream took to send response headers.
+    /// Records how long the upstream took to send response headers.
     pub fn note_upstream(&mut self, took: Duration) {
         self.upstream_ms = Some(self.upstream_ms.unwrap_or_default().saturating_add(millis(took)));
     }
 
-    /// The value of `Server-Timing`, where a token was obtained.
+    /// The value of `Server-Timing`, if the call used a token.
     pub fn server_timing(&self) -> Option<String> {
         let mut timing = format!(r#"token;desc="{}";dur={}"#, self.token?, self.token_ms.unwrap_or_default());
         if let Some(upstream) = self.upstream_ms {
@@ -108,15 +107,15 @@ impl<'a> CallLine<'a> {
         Some(timing)
     }
 
-    pub fn write(&self, log: &impl Log) {
+    pub fn write(&self, host: &impl Host) {
         if let Ok(line) = serde_json::to_string(self) {
-            log.line(&line);
+            host.log(&line);
         }
     }
 }
 
-/// The line of one sign-in: `outcome` is `granted`, or the code of the failure.
-pub(super) fn write_sign_in(log: &impl Log, request_id: &str, connection: &str, outcome: &str) {
+/// Writes the line of one sign-in: `outcome` is `granted`, or the error code.
+pub(super) fn write_sign_in(host: &impl Host, request_id: &str, connection: &str, outcome: &str) {
     let line = json!({
         "event": "sign_in",
         "audit": true,
@@ -124,19 +123,18 @@ pub(super) fn write_sign_in(log: &impl Log, request_id: &str, connection: &str, 
         "connection": connection,
         "outcome": outcome,
     });
-    log.line(&line.to_string());
+    host.log(&line.to_string());
 }
 
-/// The line of one sign-out that ended a session.
-pub(super) fn write_sign_out(log: &impl Log, request_id: &str) {
+/// Writes the line of a sign-out that ended a session.
+pub(super) fn write_sign_out(host: &impl Host, request_id: &str) {
     let line = json!({ "event": "sign_out", "audit": true, "request_id": request_id, "outcome": "ended" });
-    log.line(&line.to_string());
+    host.log(&line.to_string());
 }
 
-/// The line of one thing that the operator did: `outcome` is `done`, or the code
-/// of the failure.
+/// Writes the line of one action of the operator: `outcome` is `done`, or the error code.
 pub(super) fn write_admin(
-    log: &impl Log,
+    host: &impl Host,
     request_id: &str,
     action: &str,
     connection: Option<&str>,
@@ -152,7 +150,7 @@ pub(super) fn write_admin(
     if let (Some(connection), Some(members)) = (connection, line.as_object_mut()) {
         members.insert("connection".to_owned(), connection.into());
     }
-    log.line(&line.to_string());
+    host.log(&line.to_string());
 }
 
 fn millis(span: Duration) -> u64 {

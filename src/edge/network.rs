@@ -1,4 +1,4 @@
-//! Where a request comes from, as far as that tells one stranger from another.
+//! The network of a request, by which anonymous callers are told apart.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,16 +7,15 @@ use crate::http::RequestHead;
 /// The network that a request comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Network {
-    /// The IPv4 address, or the first half of the IPv6 address, which is one
-    /// household's or one server's.
+    /// The IPv4 address, or the /64 of the IPv6 address: one household or one server.
     pub own: String,
-    /// The network around that one: the first 24 bits of an IPv4 address, or the
-    /// first 48 of an IPv6 address, which anybody is given who asks for them.
+    /// The surrounding network: the /24 of an IPv4 address, or the /48 of an IPv6 address, the size
+    /// that providers assign to one customer.
     pub around: String,
 }
 
 impl Network {
-    /// The network that the runtime names; an empty one where it names none.
+    /// The network of the address in `CF-Connecting-IP`; empty without that field.
     pub fn of(head: &RequestHead<'_>) -> Self {
         let address = head.headers.value("cf-connecting-ip").unwrap_or_default();
         match address.parse().map(canonical) {
@@ -37,8 +36,7 @@ impl Network {
     }
 }
 
-/// An IPv4 address that is written, or translated, as an IPv6 address is the
-/// IPv4 address (RFC 4291 §2.5.5.2, RFC 6052 §2.1).
+/// Unwraps an IPv4 address that is mapped or translated to IPv6 (RFC 4291 §2.5.5.2, RFC 6052 §2.1).
 fn canonical(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
     if let Some(v4) = v6.to_ipv4_mapped() {

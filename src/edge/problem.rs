@@ -1,5 +1,5 @@
-//! Public errors as problem details (RFC 9457): one code for each thing that a
-//! caller can act upon.
+//! Public errors as problem details (RFC 9457): one code for each condition that a caller can act
+//! upon.
 
 mod details;
 
@@ -8,39 +8,39 @@ use crate::protocol::Cause;
 /// A public error code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Code {
-    /// The request cannot be understood.
+    /// The request is malformed, or cannot be forwarded as it is.
     BadRequest,
-    /// The path could be read as another one.
+    /// A server could read the path as another one.
     BadPath,
-    /// No caller is proven.
+    /// The request authenticates no caller.
     CallerUnauthenticated,
-    /// The person's credentials are refused.
+    /// The provider refused the person's credentials.
     LoginRejected,
-    /// The event does not prove its sender.
+    /// The event does not authenticate its sender.
     WebhookRejected,
-    /// The page's origin may not call.
+    /// The page's origin is not allowed.
     OriginNotAllowed,
-    /// No rule allows it.
+    /// No rule allows the call.
     OperationNotAllowed,
-    /// Another site may have made the browser send it.
+    /// Another site may have caused the browser to send the request.
     CrossSiteRequest,
-    /// A credential came over a connection that others can read.
+    /// The request carried a credential over plain `http`.
     InsecureTransport,
-    /// Nothing is at this address.
+    /// The address does not exist.
     NotFound,
-    /// No connection has this name.
+    /// The connection does not exist.
     UnknownConnection,
-    /// The address knows other methods only.
+    /// The address does not allow this method.
     MethodNotAllowed,
-    /// The connection stands in the configuration.
+    /// The connection is configured, and cannot be registered.
     ConnectionConfigured,
-    /// The body did not come in time.
+    /// The request body was not complete in time.
     RequestTimeout,
-    /// The body is larger than it may be.
+    /// The request body exceeds the limit.
     BodyTooLarge,
-    /// There were too many before it.
+    /// The request exceeds a rate limit.
     RateLimited,
-    /// Something unforeseen happened.
+    /// An internal error.
     Internal,
     /// The provider refused the credentials.
     CredentialsRejected,
@@ -52,9 +52,9 @@ pub enum Code {
     UpstreamUnauthorized,
     /// The upstream could not be reached.
     UpstreamUnreachable,
-    /// The upstream redirected to another place.
+    /// The upstream redirected outside the connection.
     UpstreamRedirect,
-    /// The connection waits after a failure.
+    /// The connection backs off after a failure.
     ConnectionUnavailable,
     /// The configuration is broken.
     Misconfigured,
@@ -96,32 +96,32 @@ impl Code {
         Self::UpstreamTimeout,
     ];
 
-    /// The code as it is written.
+    /// The code in wire form.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.entry().1
     }
 
-    /// The HTTP status that goes with it.
+    /// The code's HTTP status.
     #[must_use]
     pub const fn status(self) -> u16 {
         self.entry().0
     }
 
-    /// The code that is written `text`.
+    /// The code whose wire form is `text`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|code| code.as_str() == text)
     }
 
-    /// The page behind the problem's `type`: what happened and what to do.
+    /// The text behind the problem's `type` address: what happened and what to do.
     #[must_use]
     pub fn page(self) -> String {
         let (status, code, title, detail, advice) = self.entry();
         format!("{code} (HTTP {status}): {title}.\n\n{detail}\n\n{advice}\n")
     }
 
-    /// Status, code, title, detail, and what to do about it.
+    /// The code's status, name, title, detail and advice.
     #[expect(clippy::too_many_lines, reason = "it is one table")]
     const fn entry(self) -> (u16, &'static str, &'static str, &'static str, &'static str) {
         match self {

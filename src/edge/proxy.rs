@@ -1,4 +1,4 @@
-//! Proxied calls: the checks, the token, the upstream, and what comes back.
+//! Proxied calls: the checks, the token, the upstream's response, and the answer.
 
 pub(super) mod fields;
 pub(super) mod memory;
@@ -7,76 +7,106 @@ pub(super) mod tokens;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
+use super::Code;
 use super::answer::{Body, Draft, Refused};
-use super::caller::Proof;
+use super::caller::CallerProof;
 use super::caller::person::Subject;
-use super::connections::Found;
+use super::connections::held::Found;
+use super::context::Context;
 use super::cors::Cors;
-use super::log::CallLine;
-use super::{Broker, Code};
-use crate::config::{Config, Connection, Grant};
+use crate::config::{Connection, Grant, RateLimit};
 use crate::http::{RequestHead, RequestPath, Trace, carries_token, overrides_method, says_invalid_token};
 use crate::jose::Invalid;
-use crate::ports::{Ports, UpstreamAnswer, UpstreamCall, UpstreamFailure, report};
+use crate::ports::{EdgePorts, UpstreamAnswer, UpstreamCall, UpstreamFailure, report};
 use crate::secret::{Fingerprint, Secret};
+use crate::time::UnixTime;
 use crate::token::AccessToken;
 use memory::Source;
-use tokens::RefusedCall;
+use rates::Standing;
+use tokens::{RefusedCall, Tokens};
 
-/// Passes a call on to its upstream, and the upstream's answer back.
-pub(super) async fn pass_on<'a, P: Ports>(
-    broker: &'a Rc<Broker>,
-    ports: &Rc<P>,
-    head: &RequestHead<'a>,
-    cors: &Cors<'_>,
+/// Forwards a call to its upstream, and the upstream's response to the caller.
+pub(super) async fn pass_on<'a, P: EdgePorts>(
+    context: &Context<'a, P>,
     found: Result<&'a Found, Refused>,
     path: &str,
-    line: &mut CallLine<'a>,
 ) -> Result<Draft<P::Response>, Refused> {
-    let config = broker.config();
+    let Context { edge, head, cors, .. } = context;
     let trace = Trace::read(&head.headers);
-    line.trace_id = trace.map(Trace::id);
-    cors.check_cookie(head, config)?;
+    context.note(|line| line.trace_id = trace.map(Trace::id));
+    cors.check_cookie(head, context.config())?;
     let path = RequestPath::parse(path).map_err(|_| Code::BadPath)?;
     let Found { id, connection, .. } = found?;
-    line.connection = Some(id);
-    let connection = connection.as_ref().ok_or(Code::Misconfigured)?;
-    let proof = Proof::read(broker, ports, head, cors, connection, path).await.map_err(|unproven| {
-        line.reason = unproven.reason.map(Invalid::as_str);
+    context.note(|line| line.connection = Some(id));
+    let connection = connection.usable().ok_or(Code::Misconfigured)?;
+    let proof = CallerProof::read(context, connection, path).await.map_err(|unproven| {
+        context.note(|line| line.reason = unproven.reason.map(Invalid::as_str));
         unproven.refused
     })?;
     let permission = proof.permission(connection, head.method, path)?;
-    line.caller = Some(permission.caller);
-    line.key = permission.key;
-    line.path = Some(permission.pattern.as_str());
+    context.note(|line| {
+        line.caller = Some(permission.caller);
+        line.key = permission.key;
+        line.path = Some(permission.pattern.as_str());
+    });
     if let Some((number, limit)) = permission.rate_limit {
-        let (rule, who) = (number.to_string(), proof.who(permission.caller, head));
+        let (rule, rate_key) = (number.to_string(), proof.rate_key(permission.caller, head));
         let standing = proof.standing(permission.caller, head);
-        rates::take(broker, ports, limit, &[id, &rule, permission.caller, &who], &standing).await?;
+        take_rate(context, limit, &[id, &rule, permission.caller, &rate_key], &standing).await?;
     }
     Cors::check_destination(head)?;
     check_request(head, connection)?;
-    let url = upstream_url(connection, path, head);
-    // Whoever else calls has nothing recorded at the operator's expense.
+    // Only a caller with a key may have its traces sampled: sampling costs the operator.
     let trace = trace.map(|trace| if proof.has_key() { trace } else { trace.unsampled() });
-    let trace = trace.unwrap_or_else(|| Trace::new(line.request_id));
-    let call = Call { ports, head, config, connection, url: &url, trace, sent: RefCell::default() };
+    let trace = trace.unwrap_or_else(|| Trace::new(context.request_id));
+    let url = upstream_url(connection, path, head);
+    let call = ProxiedCall { context, connection, url, trace, sent: RefCell::default() };
     let answer = match &connection.grant {
-        Grant::Static { token } => call.send_static(broker, token, line).await?,
+        Grant::Static { token } => {
+            call.send_static(token, &Tokens::of(edge, connection, Subject::Service)).await?
+        }
         Grant::SignIn { .. } => {
             let person = proof.person().ok_or(Code::CallerUnauthenticated)?;
-            call.send_with_access_token(broker, &Subject::Person(Rc::clone(person)), line).await?
+            call.send_with(&Tokens::of(edge, connection, Subject::Person(Rc::clone(person)))).await?
         }
         Grant::Password { .. } | Grant::ClientCredentials { .. } | Grant::RefreshToken { .. } => {
-            call.send_with_access_token(broker, &Subject::Service, line).await?
+            call.send_with(&Tokens::of(edge, connection, Subject::Service)).await?
         }
     };
-    call.hand_back(answer, config.base_path.as_str())
+    call.hand_back(answer)
 }
 
-/// Whether the upstream refuses the token: by 401, or by another 4xx that says
-/// in plain words that the token is invalid (RFC 6750 §3.1).
+/// Counts one call against `limit`. `parts` identify the counter: connection, rule, caller, and
+/// last the party behind the caller.
+///
+/// # Errors
+/// `rate_limited` where the limit is used up.
+async fn take_rate<P: EdgePorts>(
+    context: &Context<'_, P>,
+    limit: RateLimit,
+    parts: &[&str],
+    standing: &Standing,
+) -> Result<(), Refused> {
+    let around = match (standing, parts.split_last()) {
+        (Standing::Anonymous(network), Some((_, of))) => {
+            Some(Fingerprint::of(&[of, &[network.around.as_str()]].concat()))
+        }
+        _ => None,
+    };
+    let key = Fingerprint::of(parts);
+    let refused = |seconds| Refused { retry_after: Some(seconds), ..Refused::from(Code::RateLimited) };
+    let edge = context.edge;
+    edge.isolate
+        .rates
+        .take(key, limit, around, standing, edge.now())
+        .map_err(|left| refused((left + Duration::from_millis(999)).as_secs().max(1)))?;
+    if edge.ports.take(limit, &key.to_hex()).await { Ok(()) } else { Err(refused(limit.seconds.into())) }
+}
+
+/// Whether the upstream refuses the token: by 401, or by another 4xx with the error `invalid_token`
+/// (RFC 6750 §3.1).
 fn refuses_token<R>(answer: &UpstreamAnswer<R>) -> bool {
     let is_plain = || {
         let headers = answer.headers();
@@ -86,8 +116,8 @@ fn refuses_token<R>(answer: &UpstreamAnswer<R>) -> bool {
     answer.status == 401 || ((400..500).contains(&answer.status) && is_plain())
 }
 
-/// Fails where an upstream could take the request for another one than a rule
-/// allowed, or where it cannot be passed on as it is.
+/// Fails where an upstream could read the request as another one than the rule allowed, or where
+/// the request cannot be forwarded as it is.
 fn check_request(head: &RequestHead<'_>, connection: &Connection) -> Result<(), Code> {
     let is_other = |query| carries_token(query) || overrides_method(query);
     let is_refused = head.query().is_some_and(is_other)
@@ -109,78 +139,72 @@ fn upstream_url(connection: &Connection, path: RequestPath<'_>, head: &RequestHe
     url
 }
 
-/// One call on its way.
-struct Call<'c, P> {
-    ports: &'c Rc<P>,
-    head: &'c RequestHead<'c>,
-    config: &'c Config,
-    connection: &'c Rc<Connection>,
-    url: &'c str,
+/// One proxied call.
+struct ProxiedCall<'c, 'a, P> {
+    context: &'c Context<'a, P>,
+    connection: &'c Connection,
+    url: String,
     trace: Trace<'c>,
-    /// The value of the field that carried the token last.
+    /// The value of the token's header field that was sent last.
     sent: RefCell<Option<Secret>>,
 }
 
-impl<P: Ports> Call<'_, P> {
-    /// Sends the call with a static token. One that is refused stays refused.
+impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
+    /// Sends the call with a static token. A refused static token cannot be renewed.
     async fn send_static(
         &self,
-        broker: &Rc<Broker>,
         token: &Secret,
-        line: &mut CallLine<'_>,
+        tokens: &Tokens<P>,
     ) -> Result<UpstreamAnswer<P::Response>, Refused> {
-        line.note_token(Source::Static, std::time::Duration::ZERO);
-        let answer = self.send(&self.header_value("Bearer", token), None, line).await?;
+        let ports = &self.context.edge.ports;
+        self.context.note(|line| line.note_token(Source::Static, Duration::ZERO));
+        let answer = self.send(&self.header_value("Bearer", token), None).await?;
         if !refuses_token(&answer) {
             return Ok(answer);
         }
-        self.ports.discard(answer.response);
-        report::static_token_refused(&**self.ports, &self.connection.id);
-        tokens::report_static_refusal(broker, self.ports, self.connection);
+        ports.discard(answer.response);
+        report::static_token_refused(&**ports, &self.connection.id);
+        tokens.report_static_refusal();
         Err(Code::UpstreamUnauthorized.into())
     }
 
-    /// Sends the call with an access token, and once more where the upstream
-    /// refuses it: with another one, or with the same where no other can be had
-    /// and it is known to work. Where that other one was not obtained for this
-    /// refusal, it may have died with the first: once more with a new one then.
-    async fn send_with_access_token(
-        &self,
-        broker: &Rc<Broker>,
-        subject: &Subject,
-        line: &mut CallLine<'_>,
-    ) -> Result<UpstreamAnswer<P::Response>, Refused> {
-        let asked_at = self.ports.now();
-        let (mut copy, source) = tokens::current(broker, self.ports, self.connection, subject).await?;
-        line.note_token(source, self.ports.now().since(asked_at));
+    /// Sends the call with an access token, and replays it if the upstream refuses the token: with
+    /// another token, or with the same one if no other can be obtained and it is known to work. If
+    /// that other token was not newly granted, it may be revoked like the first: the call is then
+    /// replayed once more with a new one.
+    async fn send_with(&self, tokens: &Tokens<P>) -> Result<UpstreamAnswer<P::Response>, Refused> {
+        let ports = &self.context.edge.ports;
+        let asked_at = ports.now();
+        let (mut copy, source) = tokens.current().await?;
+        self.note_token(source, asked_at);
         let replay_bytes = Some(self.connection.replay_bytes);
-        let answer = self.send(&self.access_header_value(&copy.access), replay_bytes, line).await?;
+        let answer = self.send(&self.access_header_value(&copy.access), replay_bytes).await?;
         if !refuses_token(&answer) {
             copy.note_worked();
             if copy.settle_doubt() {
-                tokens::confirm(broker, self.ports, self.connection, subject, &copy);
+                tokens.confirm(&copy);
             }
             return Ok(answer);
         }
-        self.ports.discard(answer.response);
+        ports.discard(answer.response);
         for is_first in [true, false] {
             let refused = RefusedCall { call: self.fingerprint(), is_first };
-            let asked_at = self.ports.now();
-            let (next, source) =
-                tokens::after_refusal(broker, self.ports, self.connection, subject, &copy, &refused).await?;
-            line.note_token(source, self.ports.now().since(asked_at));
+            let asked_at = ports.now();
+            let (next, source) = tokens.after_refusal(&copy, refused).await?;
+            self.note_token(source, asked_at);
             let is_same = next.access.generation == copy.access.generation;
             copy = next;
-            let answer = self.send(&self.access_header_value(&copy.access), replay_bytes, line).await;
-            line.replayed = !matches!(&answer, Err(refused) if refused.code == Code::UpstreamUnauthorized);
+            let answer = self.send(&self.access_header_value(&copy.access), replay_bytes).await;
+            let is_gone = matches!(&answer, Err(refused) if refused.code == Code::UpstreamUnauthorized);
+            self.context.note(|line| line.replayed = !is_gone);
             let answer = answer?;
             if !refuses_token(&answer) {
                 if copy.note_worked() | copy.settle_doubt() {
-                    tokens::confirm(broker, self.ports, self.connection, subject, &copy);
+                    tokens.confirm(&copy);
                 }
                 return Ok(answer);
             }
-            self.ports.discard(answer.response);
+            ports.discard(answer.response);
             if is_same {
                 return Err(Code::UpstreamUnauthorized.into());
             }
@@ -188,41 +212,46 @@ impl<P: Ports> Call<'_, P> {
                 break;
             }
         }
-        tokens::report_refusal(broker, self.ports, self.connection, subject, &copy, self.fingerprint());
+        tokens.report_refusal(&copy, self.fingerprint());
         Err(Code::UpstreamUnauthorized.into())
     }
 
-    /// What tells this call from those of other addresses.
+    fn note_token(&self, source: Source, asked_at: UnixTime) {
+        let took = self.context.edge.now().since(asked_at);
+        self.context.note(|line| line.note_token(source, took));
+    }
+
+    /// The digest of the call's method and address, without its query.
     fn fingerprint(&self) -> Fingerprint {
         let address = self.url.split('?').next().unwrap_or_default();
-        Fingerprint::of(&[self.head.method, address])
+        Fingerprint::of(&[self.context.head.method, address])
     }
 
     async fn send(
         &self,
         token: &Secret,
         replay_bytes: Option<usize>,
-        line: &mut CallLine<'_>,
     ) -> Result<UpstreamAnswer<P::Response>, Refused> {
-        let is_replay = line.upstream_ms.is_some();
+        let Context { edge, head, request_id, line, .. } = self.context;
+        let is_replay = line.borrow().upstream_ms.is_some();
         let fields = fields::upstream_fields(
-            &self.head.headers,
+            &head.headers,
             self.connection,
-            &self.config.token_fields,
+            &self.context.config().token_fields,
             token.expose(),
-            &self.trace.traceparent(line.request_id, is_replay),
+            &self.trace.traceparent(request_id, is_replay),
         );
         let call = UpstreamCall {
-            method: self.head.method,
-            url: self.url,
+            method: head.method,
+            url: &self.url,
             fields: fields.as_str(),
             timeout: self.connection.timeout,
             replay_bytes,
         };
         self.sent.replace(Some(token.clone()));
-        let sent_at = self.ports.now();
-        let answer = self.ports.send(&call).await;
-        line.note_upstream(self.ports.now().since(sent_at));
+        let sent_at = edge.now();
+        let answer = edge.ports.pass_on(&call).await;
+        self.context.note(|line| line.note_upstream(edge.now().since(sent_at)));
         answer.map_err(|failure| match failure {
             UpstreamFailure::Unreachable => Code::UpstreamUnreachable.into(),
             UpstreamFailure::Timeout => Code::UpstreamTimeout.into(),
@@ -241,38 +270,35 @@ impl<P: Ports> Call<'_, P> {
         }
     }
 
-    /// What the caller gets of the upstream's answer.
-    fn hand_back(
-        &self,
-        answer: UpstreamAnswer<P::Response>,
-        base_path: &str,
-    ) -> Result<Draft<P::Response>, Refused> {
+    /// The answer to the caller, from the upstream's response.
+    fn hand_back(&self, answer: UpstreamAnswer<P::Response>) -> Result<Draft<P::Response>, Refused> {
+        let ports = &self.context.edge.ports;
         if !(200..600).contains(&answer.status) {
-            self.ports.discard(answer.response);
+            ports.discard(answer.response);
             return Err(Code::UpstreamUnreachable.into());
         }
         let sent = self.sent.take().unwrap_or_else(|| Secret::new(String::new()));
-        let token = bare(sent.expose());
+        let token = without_scheme(sent.expose());
         let headers = answer.headers();
         let mut fields = fields::caller_fields(&headers, self.connection, token);
-        let vary = headers.value("vary").filter(|vary| !fields::tells(vary, token)).map(str::to_owned);
+        let vary = headers.value("vary").filter(|vary| !fields::discloses(vary, token)).map(str::to_owned);
         if let Some(location) = headers.value("location") {
             let redirects = (300..400).contains(&answer.status) && answer.status != 304;
-            let is_safe = !fields::is_mangled(location) && !fields::tells(location, token);
-            let within = is_safe.then(|| self.connection.base_url.path_within(self.url, location)).flatten();
+            let is_safe = !fields::is_mangled(location) && !fields::discloses(location, token);
+            let within = is_safe.then(|| self.connection.base_url.path_within(&self.url, location)).flatten();
             match within {
                 Some(path) => {
-                    let (own, id) = (self.head.own_origin(), &self.connection.id);
-                    fields.push("location", &format!("{own}{base_path}/api/{id}{path}"));
+                    let (own, id) = (self.context.address(), &self.connection.id);
+                    fields.push("location", &format!("{own}/api/{id}{path}"));
                 }
                 None if redirects => {
-                    self.ports.discard(answer.response);
+                    ports.discard(answer.response);
                     return Err(Code::UpstreamRedirect.into());
                 }
                 None => {}
             }
         }
-        let body = if fields::may_tell(answer.status, &headers, token) {
+        let body = if fields::may_disclose(answer.status, &headers, token) {
             Body::Veiled(answer.response, Secret::new(token.to_owned()))
         } else {
             Body::Upstream(answer.response)
@@ -281,7 +307,7 @@ impl<P: Ports> Call<'_, P> {
     }
 }
 
-/// The token in the value of its field, without a scheme.
-fn bare(value: &str) -> &str {
+/// The token in a header field value, without its scheme.
+fn without_scheme(value: &str) -> &str {
     value.split_once(' ').map_or(value, |(_, token)| token)
 }

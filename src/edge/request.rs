@@ -1,42 +1,42 @@
-//! One request, from its head to its answer.
+//! The handling of one request, from its head to its answer.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use super::answer::{Answer, Draft, Refused};
-use super::connections::{self, Found};
+use super::connections::held::Found;
+use super::context::{Context, Edge};
 use super::cors::{self, Cors};
+use super::isolate::Isolate;
 use super::log::CallLine;
 use super::route::Route;
-use super::{Broker, Code, admin, people, proxy, transport, webhooks};
+use super::{Code, admin, connections, people, proxy, transport, webhooks};
 use crate::http::{Method, RequestHead};
-use crate::ports::Ports;
+use crate::ports::{EdgePorts, report};
 
 /// Answers one request and writes its log line.
-pub async fn answer<P: Ports>(
-    broker: &Rc<Broker>,
+pub async fn answer<P: EdgePorts>(
+    isolate: &Rc<Isolate>,
     ports: &Rc<P>,
     head: &RequestHead<'_>,
 ) -> Answer<P::Response> {
+    let edge = Edge { isolate: Rc::clone(isolate), ports: Rc::clone(ports) };
     let request_id = request_id(ports.bytes());
-    let route = Route::read(head.path(), &broker.config().base_path);
-    let named = Named::read(broker, ports, &route).await;
+    let route = Route::read(head.path(), &edge.config().base_path);
+    let named = NamedConnection::read(&edge, &route).await;
     let method = Method::parse(head.method);
-    let mut line = CallLine::new(&request_id, method.as_ref().map_or("other", Method::as_str));
-    let cors = if route.is_for_pages() { Cors::read(head, broker.config()) } else { Cors::none() };
-    let served = serve(broker, ports, head, route, &named, &cors, &mut line).await;
+    let line = CallLine::new(&request_id, method.as_ref().map_or("other", Method::as_str));
+    let cors = if route.is_for_pages() { Cors::read(head, edge.config()) } else { Cors::none() };
+    let context = Context { edge: &edge, head, cors, request_id: &request_id, line: RefCell::new(line) };
+    let served = serve(&context, route, &named).await;
     let mut draft = served.unwrap_or_else(|refused| {
-        line.note_code(refused.code);
+        context.note(|line| line.note_code(refused.code));
         if refused.code == Code::Internal {
-            crate::ports::report::internal(
-                &**ports,
-                &request_id,
-                "a record or an answer was not as it must be",
-            );
+            report::internal(&**ports, &request_id, "a record or an answer was not as it must be");
         }
-        let address = format!("{}{}", head.own_origin(), broker.config().base_path);
-        refused.draft(&address, &request_id)
+        refused.draft(&context.address(), &request_id)
     });
+    let mut line = context.line.borrow_mut();
     if let Some(timing) = line.server_timing() {
         draft.fields.push("server-timing", &timing);
     }
@@ -45,16 +45,13 @@ pub async fn answer<P: Ports>(
     draft.finish(head, &request_id, &cors)
 }
 
-async fn serve<'a, P: Ports>(
-    broker: &'a Rc<Broker>,
-    ports: &Rc<P>,
-    head: &RequestHead<'a>,
+async fn serve<'a, P: EdgePorts>(
+    context: &Context<'a, P>,
     route: Route<'_>,
-    named: &'a Named,
-    cors: &Cors<'_>,
-    line: &mut CallLine<'a>,
+    named: &'a NamedConnection,
 ) -> Result<Draft<P::Response>, Refused> {
-    let config = broker.config();
+    let Context { edge, head, cors, .. } = context;
+    let config = context.config();
     if route.is_for_pages() && cors::is_preflight(head) {
         cors.check()?;
         let mut draft = Draft::empty(204);
@@ -65,71 +62,70 @@ async fn serve<'a, P: Ports>(
     transport::check(head, config, &route)?;
     match route {
         Route::Health => {
-            Refused::other_methods(head, "GET, HEAD")?;
+            Refused::check_method(head, "GET, HEAD")?;
             let health = concat!(r#"{"status":"ok","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
             Ok(Draft::text(200, "application/json", health.to_owned()))
         }
         Route::Problem(code) => {
             let code = Code::parse(code).ok_or(Code::NotFound)?;
-            Refused::other_methods(head, "GET, HEAD")?;
+            Refused::check_method(head, "GET, HEAD")?;
             Ok(Draft::text(200, "text/plain; charset=utf-8", code.page()))
         }
         _ if config.sealing_keys.is_none() => Err(Code::Misconfigured.into()),
         Route::Api { connection, path } => {
             cors.check()?;
-            let served = proxy::pass_on(broker, ports, head, cors, named.found(), path, line).await;
-            match served {
-                Err(refused) if refused.code == Code::Misconfigured && named.may_be_old() => {
-                    // Its keeper knows it otherwise: it was registered anew, or removed.
-                    let found = named.read_anew(broker, &**ports, connection).await;
-                    proxy::pass_on(broker, ports, head, cors, found, path, line).await
+            match proxy::pass_on(context, named.found(), path).await {
+                Err(refused) if refused.code == Code::Misconfigured && named.may_be_stale() => {
+                    // The keeper knows another registration: the connection was registered again,
+                    // or removed.
+                    let found = named.reread(edge, connection).await;
+                    proxy::pass_on(context, found, path).await
                 }
                 served => served,
             }
         }
         Route::SignIn { connection } => {
             cors.check()?;
-            people::sign_in(broker, ports, head, cors, connection, line).await
+            people::sign_in(context, connection).await
         }
         Route::Session => {
             cors.check()?;
-            people::session(broker, ports, head, cors).await
+            people::session(context).await
         }
         Route::SignOut => {
             cors.check()?;
-            people::sign_out(broker, ports, head, cors, line).await
+            people::sign_out(context).await
         }
         Route::Webhook { connection } => {
             let mut body = None;
-            let received = webhooks::receive(broker, ports, head, named.found(), &mut body, line).await;
-            match received {
-                Err(refused) if named.may_be_old() && webhooks::may_be_otherwise(refused.code) => {
-                    if !connections::may_read_anew(broker, &**ports, connection) {
+            match webhooks::receive(context, named.found(), &mut body).await {
+                Err(refused) if named.may_be_stale() && webhooks::may_succeed_after_reread(refused.code) => {
+                    if !connections::may_reread(edge, connection) {
                         return Err(refused);
                     }
-                    let found = named.read_anew(broker, &**ports, connection).await;
-                    webhooks::receive(broker, ports, head, found, &mut body, line).await
+                    let found = named.reread(edge, connection).await;
+                    webhooks::receive(context, found, &mut body).await
                 }
                 received => received,
             }
         }
-        Route::Admin(path) => admin::answer(broker, ports, head, path, line).await,
+        Route::Admin(path) => admin::answer(context, path).await,
         Route::Nowhere => Err(Code::NotFound.into()),
     }
 }
 
 /// The connection that a request names.
-struct Named {
+struct NamedConnection {
     first: Option<Result<Found, Refused>>,
-    /// What its keeper said when the first proved old.
-    anew: OnceCell<Result<Found, Refused>>,
+    /// The keeper's answer, read when the first copy proved stale.
+    reread: OnceCell<Result<Found, Refused>>,
 }
 
-impl Named {
-    async fn read<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>, route: &Route<'_>) -> Self {
+impl NamedConnection {
+    async fn read<P: EdgePorts>(edge: &Edge<P>, route: &Route<'_>) -> Self {
         let first = match route {
             Route::Api { connection, .. } | Route::Webhook { connection } => {
-                Some(connections::find(broker, ports, connection).await)
+                Some(connections::find(edge, connection).await)
             }
             Route::SignIn { .. }
             | Route::Session
@@ -139,7 +135,7 @@ impl Named {
             | Route::Problem(_)
             | Route::Nowhere => None,
         };
-        Self { first, anew: OnceCell::new() }
+        Self { first, reread: OnceCell::new() }
     }
 
     fn found(&self) -> Result<&Found, Refused> {
@@ -149,13 +145,13 @@ impl Named {
         }
     }
 
-    fn may_be_old(&self) -> bool {
-        self.found().is_ok_and(|found| found.version.is_some() && found.connection.is_some())
+    fn may_be_stale(&self) -> bool {
+        self.found().is_ok_and(|found| found.version.is_some() && found.connection.is_usable())
     }
 
-    async fn read_anew<P: Ports>(&self, broker: &Broker, ports: &P, id: &str) -> Result<&Found, Refused> {
-        let found = connections::read_anew(broker, ports, id).await;
-        self.anew.get_or_init(|| found).as_ref().map_err(|refused| *refused)
+    async fn reread<P: EdgePorts>(&self, edge: &Edge<P>, id: &str) -> Result<&Found, Refused> {
+        let found = connections::reread(edge, id).await;
+        self.reread.get_or_init(|| found).as_ref().map_err(|refused| *refused)
     }
 }
 

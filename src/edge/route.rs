@@ -1,9 +1,9 @@
-//! What an address below the broker's means.
+//! The routes below the broker's address.
 
-/// Where a request goes.
+/// The route of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Route<'a> {
-    /// A proxied call: the connection, and the path below it as it was sent.
+    /// A proxied call: the connection, and the path below it, unparsed.
     Api { connection: &'a str, path: &'a str },
     /// A person's sign-in to a connection.
     SignIn { connection: &'a str },
@@ -13,13 +13,13 @@ pub(super) enum Route<'a> {
     SignOut,
     /// An event of a connection's provider.
     Webhook { connection: &'a str },
-    /// What the operator asks: the path below `/admin/`.
+    /// The admin interface: the path below `/admin/`.
     Admin(&'a str),
-    /// Whether the broker is alive.
+    /// The health check.
     Health,
-    /// The page that explains an error code.
+    /// The explanation of an error code.
     Problem(&'a str),
-    /// Nothing.
+    /// No route.
     Nowhere,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Route<'a> {
                 Self::Api { connection, path }
             }
             "webhooks" => match rest.strip_suffix('/').unwrap_or(rest) {
-                // Some senders give up an event for good where they meet a 404.
+                // A trailing slash is accepted: some senders drop an event for good on a 404.
                 connection if !connection.is_empty() && !connection.contains('/') => {
                     Self::Webhook { connection }
                 }
@@ -58,7 +58,7 @@ impl<'a> Route<'a> {
 }
 
 impl Route<'_> {
-    /// Whether pages of front ends may call it.
+    /// Whether pages of front ends may call the route.
     pub const fn is_for_pages(&self) -> bool {
         !matches!(self, Self::Webhook { .. } | Self::Admin(_))
     }

@@ -1,4 +1,4 @@
-//! What a request may carry over a connection that others can read.
+//! The check that no credential comes over plain `http`.
 
 use super::Code;
 use super::caller::bearer;
@@ -7,10 +7,9 @@ use super::route::Route;
 use crate::config::Config;
 use crate::http::{HeaderName, RequestHead, is_private};
 
-/// Fails where a credential is read that came in plain `http` over a network:
-/// whoever sees it there is from then on whom it proves. A browser sends what is
-/// here under the operators' address by itself once it was asked, so that nothing
-/// there is answered.
+/// Fails where the broker would read a credential that came over plain `http` from a network, where
+/// an eavesdropper can copy it. The admin interface is not served at all over plain `http`: once
+/// asked, a browser sends the operator's key by itself.
 pub(super) fn check(head: &RequestHead<'_>, config: &Config, route: &Route<'_>) -> Result<(), Code> {
     if is_private(head.own_origin()) {
         return Ok(());
@@ -23,7 +22,7 @@ pub(super) fn check(head: &RequestHead<'_>, config: &Config, route: &Route<'_>) 
     };
     let is_read = match route {
         Route::Api { .. } | Route::Session | Route::SignOut => carries_one(),
-        // The body is one, or holds one.
+        // The body is or contains a credential.
         Route::SignIn { .. } | Route::Webhook { .. } => head.method == "POST",
         Route::Admin(_) => true,
         Route::Health | Route::Problem(_) | Route::Nowhere => false,

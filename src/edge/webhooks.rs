@@ -1,51 +1,41 @@
-//! Webhooks in: an event of a connection's provider.
-
-use std::rc::Rc;
+//! Incoming webhooks: events of a connection's provider.
 
 use zeroize::Zeroizing;
 
+use super::Code;
 use super::answer::{Draft, Refused};
-use super::connections::{Found, Inlet};
-use super::log::CallLine;
-use super::{Broker, Code};
+use super::connections::held::Found;
+use super::context::Context;
 use crate::config::Webhook;
 use crate::http::RequestHead;
-use crate::ports::{Ports, Sender};
-use crate::protocol::{DeliveriesAsk, DeliveriesReply, event_record};
+use crate::ports::{EdgePorts, Sender};
+use crate::protocol::{AcceptEvent, event_record};
 use crate::secret::{Fingerprint, Place, Secret};
 use crate::token::Nonce;
-use crate::webhook::{Event, Proof, Rejection};
+use crate::webhook::{Event, EventRejection, Proof};
 
-/// Whether an event that was refused so may be taken by a newer registration of
-/// its connection.
-pub(super) const fn may_be_otherwise(code: Code) -> bool {
+/// Whether a newer registration of the connection may accept an event that was refused with `code`.
+pub(super) const fn may_succeed_after_reread(code: Code) -> bool {
     matches!(code, Code::WebhookRejected | Code::Misconfigured | Code::NotFound)
 }
 
-/// Takes an event in: it is proven, stored without its proof, and then
-/// acknowledged. Who delivers it comes to that later, and looks whether what
-/// proved it counts there. The `body` that was read stays where a registered
-/// connection may have to be read anew.
+/// Receives an event: authenticates it, has the delivery queue store it without its account token,
+/// and then acknowledges it. The delivery queue checks the account token against the connection as
+/// it knows it. `body` keeps the bytes that were read, for a second call after the registration is
+/// read again.
 ///
 /// # Errors
-/// `misconfigured` also where who delivers knows the connection otherwise.
-pub(super) async fn receive<'a, P: Ports>(
-    broker: &'a Rc<Broker>,
-    ports: &Rc<P>,
-    head: &RequestHead<'_>,
+/// [`Refused`]; `misconfigured` also where the delivery queue does not accept the account token.
+pub(super) async fn receive<'a, P: EdgePorts>(
+    context: &Context<'a, P>,
     found: Result<&'a Found, Refused>,
     body: &mut Option<Zeroizing<Vec<u8>>>,
-    line: &mut CallLine<'a>,
 ) -> Result<Draft<P::Response>, Refused> {
-    Refused::other_methods(head, "POST")?;
-    let config = broker.config();
+    let (head, ports, config) = (context.head, &context.edge.ports, context.config());
+    Refused::check_method(head, "POST")?;
     let Found { id, webhook, version, .. } = found?;
-    line.connection = Some(id);
-    let webhook = match webhook {
-        Inlet::None => return Err(Code::NotFound.into()),
-        Inlet::Unusable => return Err(Code::Misconfigured.into()),
-        Inlet::Open(webhook) => webhook,
-    };
+    context.note(|line| line.connection = Some(id));
+    let webhook = webhook.as_ref().ok_or(Code::NotFound)?.usable().ok_or(Code::Misconfigured)?;
     let keys = config.sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
     let by_field = match &webhook.proof {
         Proof::Header(name) => Some(check_field(head, name.as_str(), webhook)?),
@@ -58,32 +48,28 @@ pub(super) async fn receive<'a, P: Ports>(
         None => ports.body(webhook.max_bytes, sender).await?,
     };
     let event = Event::read(&read, &webhook.proof, &webhook.account_tokens, &webhook.id_members, id);
-    // Each copy may be long, and others come in meanwhile.
+    // Free the body before the next wait: events may be large, and others arrive meanwhile.
     *body = version.map(|_| read);
     let Event { id: webhook_id, body: event, token } = event.map_err(|rejection| match rejection {
-        Rejection::NotJson => Code::BadRequest,
-        Rejection::NotProven => Code::WebhookRejected,
+        EventRejection::NotJson => Code::BadRequest,
+        EventRejection::NotProven => Code::WebhookRejected,
     })?;
     let (place, proof) = by_field.or(token).ok_or(Code::WebhookRejected)?;
-    line.account_token = place.number();
+    context.note(|line| line.account_token = place.number());
     let name = event_record(id, &webhook_id);
     let sealed = keys.seal(&name, event.as_bytes(), &Nonce(ports.bytes())).map_err(|_| Code::Internal)?;
     drop(event);
-    line.webhook_id = Some(webhook_id.clone());
-    let ask = DeliveriesAsk::Accept { id: webhook_id, event: sealed, proof };
-    match ports.ask_deliveries(id, &ask).await {
-        Ok(DeliveriesReply::Accepted) => Ok(Draft::empty(webhook.accepted_status)),
-        Ok(DeliveriesReply::NotProven) => Err(Code::Misconfigured.into()),
-        // The sender comes again.
-        _ => Err(Refused::unavailable(Code::Internal, 1)),
-    }
+    context.note(|line| line.webhook_id = Some(webhook_id.clone()));
+    // If this fails, the sender retries.
+    let accepted = ports.ask(AcceptEvent { connection: id, id: webhook_id, event: sealed, proof }).await?;
+    if accepted { Ok(Draft::empty(webhook.accepted_status)) } else { Err(Code::Misconfigured.into()) }
 }
 
 /// The place and the digest of the account token in the header field called
 /// `name`.
 ///
 /// # Errors
-/// `webhook_rejected` where it does not prove the sender.
+/// `webhook_rejected` where the token is none of the connection's.
 fn check_field(head: &RequestHead<'_>, name: &str, webhook: &Webhook) -> Result<(Place, Fingerprint), Code> {
     let value = head.headers.value(name).unwrap_or_default();
     let token = match value.split_once(' ') {

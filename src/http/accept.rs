@@ -1,9 +1,8 @@
-//! What a client prefers by its `Accept` (RFC 9110 §12.5.1).
+//! The preference in an `Accept` field (RFC 9110 §12.5.1).
 
-/// Whether `accept` leaves it to the server to answer in `types`, the first of
-/// the types to ask for instead: the range that it prefers is a wildcard which
-/// they are among. Of ranges of one weight the first counts, as it does to
-/// Symfony and Laravel.
+/// Whether `accept` may be replaced by `types`: the range that it prefers is a wildcard that covers
+/// the first of `types`. Among ranges of equal weight the first is preferred, as in Symfony and
+/// Laravel.
 #[must_use]
 pub fn leaves_open(accept: &str, types: &str) -> bool {
     let mut preferred: Option<(&str, f32)> = None;
@@ -24,7 +23,7 @@ pub fn leaves_open(accept: &str, types: &str) -> bool {
     }
 }
 
-/// The weight that a parameter gives, where it is that one.
+/// The weight, if the parameter is `q`.
 fn weight(parameter: &str) -> Option<f32> {
     let (name, value) = parameter.split_once('=')?;
     name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().ok())?

@@ -6,24 +6,24 @@ use url::{Host, Url};
 
 /// The absolute address of a token endpoint or of an upstream.
 ///
-/// It is `https`, or `http` on a loopback host; it has neither credentials nor
-/// a query nor a fragment.
+/// The scheme is `https`, or `http` on a loopback host; the address has neither credentials nor a
+/// query nor a fragment.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EndpointUrl {
     url: Url,
     base: String,
 }
 
-/// Why an address cannot be used.
+/// Why an address is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AddressError {
-    /// It is not an absolute URL with an ASCII host.
+    /// The address is not an absolute URL with an ASCII host.
     NotAbsolute,
-    /// It is neither `https` nor `http` on a loopback host.
+    /// The address is neither `https` nor `http` on a loopback host.
     NotSecure,
-    /// It carries a user name or a password.
+    /// The address has a user name or a password.
     HasCredentials,
-    /// It carries a query or a fragment.
+    /// The address has a query or a fragment.
     HasQuery,
 }
 
@@ -31,7 +31,7 @@ impl EndpointUrl {
     /// Reads an address.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// [`AddressError`]: why the address is refused.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let url = parse_secure(text)?;
         if url.query().is_some() {
@@ -47,16 +47,15 @@ impl EndpointUrl {
         self.url.as_str()
     }
 
-    /// The address without a trailing slash: `{base}/{path}` can never change
-    /// its origin.
+    /// The address without a trailing slash: no path in `{base}/{path}` can change the origin.
     #[must_use]
     pub fn as_base(&self) -> &str {
         &self.base
     }
 
-    /// What follows this address in `location`, resolved against `current`
-    /// (RFC 9110 §10.2.2): `/path?query#fragment`, or nothing where it leads
-    /// elsewhere. `current` is the address that answered.
+    /// The part of `location` below this address, `/path?query#fragment`; `None` where `location`
+    /// is outside. It is resolved against `current`, the address of the response (RFC 9110
+    /// §10.2.2).
     #[must_use]
     pub fn path_within(&self, current: &str, location: &str) -> Option<String> {
         let target = Url::parse(current).ok()?.join(location).ok()?;
@@ -76,11 +75,10 @@ impl EndpointUrl {
     }
 }
 
-/// Checks an address that documents are fetched from: as an [`EndpointUrl`],
-/// but it may have a query.
+/// Checks the address of a document: as an [`EndpointUrl`], with an optional query.
 ///
 /// # Errors
-/// What is wrong with it.
+/// [`AddressError`]: why the address is refused.
 pub fn check_document_url(text: &str) -> Result<(), AddressError> {
     parse_secure(text).map(drop)
 }
@@ -108,8 +106,7 @@ impl fmt::Debug for EndpointUrl {
     }
 }
 
-/// Whether `host` is this machine: `localhost`, a name below it, `127.0.0.0/8`
-/// or `::1`.
+/// Whether `host` is loopback: `localhost`, a name below it, `127.0.0.0/8` or `::1`.
 pub(super) fn is_loopback(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),

@@ -1,17 +1,17 @@
-//! Challenges (RFC 9110 §11.2, §11.3, §11.6.1): what `WWW-Authenticate` says.
+//! The challenges of `WWW-Authenticate` (RFC 9110 §11.2, §11.3, §11.6.1).
 
-/// Whether a `WWW-Authenticate` field says that the token itself is invalid:
-/// a challenge of the scheme Bearer with `error="invalid_token"` (RFC 6750 §3.1).
+/// Whether a `WWW-Authenticate` field has a challenge of the scheme Bearer with
+/// `error="invalid_token"` (RFC 6750 §3.1).
 #[must_use]
 pub fn says_invalid_token(value: &str) -> bool {
     let mut rest = Rest(value);
     let mut is_bearer = false;
-    // A list of challenges, whose parameters are separated by the same commas.
+    // Commas separate challenges as well as their parameters.
     loop {
         rest.skip(|b| matches!(b, b' ' | b'\t' | b','));
         let name = rest.token();
         if name.is_empty() {
-            // What is no challenge is left out, up to the next comma.
+            // Skip what is not a challenge, up to the next comma.
             if rest.0.is_empty() {
                 return false;
             }
@@ -35,7 +35,7 @@ pub fn says_invalid_token(value: &str) -> bool {
     }
 }
 
-/// What has not been read yet.
+/// The unread rest of the value.
 struct Rest<'a>(&'a str);
 
 impl<'a> Rest<'a> {
@@ -54,8 +54,7 @@ impl<'a> Rest<'a> {
         self.take(super::header::is_token_byte)
     }
 
-    /// Skips credentials that are one text (`token68`) behind a scheme: what
-    /// would else be taken for a parameter's name.
+    /// Skips a `token68` after a scheme, which would otherwise read as a parameter's name.
     fn skip_token68(&mut self) {
         let before = self.0;
         self.skip(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'));
@@ -66,7 +65,7 @@ impl<'a> Rest<'a> {
         }
     }
 
-    /// A parameter's value: a token, or what stands between quotes.
+    /// A parameter's value: a token or a quoted string.
     fn value(&mut self) -> std::borrow::Cow<'a, str> {
         let Some(quoted) = self.0.strip_prefix('"') else {
             return self.take(|b| b != b',' && !is_blank(b)).into();

@@ -1,21 +1,20 @@
-//! Header fields of a message that is being written.
+//! Header fields of a message to be sent.
 
 use super::Headers;
 
-/// Header fields of a message to come, a line each.
+/// Header fields of a message to be sent, one per line.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FieldLines(String);
 
 impl FieldLines {
-    /// None yet, with room for a usual head.
+    /// No fields, with capacity for a typical head.
     #[must_use]
     pub fn with_room() -> Self {
         Self(String::with_capacity(1024))
     }
 
-    /// Adds a field. A line break in the value would be another field, and no
-    /// other control character stands in one (RFC 9110 §5.5): such a field is
-    /// left out.
+    /// Adds a field. A field whose value has a control character is dropped (RFC 9110 §5.5): a line
+    /// break would begin another field.
     pub fn push(&mut self, name: &str, value: &str) {
         debug_assert!(!value.contains(['\r', '\n']), "a field value has no line break");
         if !has_control(value) {
@@ -23,7 +22,7 @@ impl FieldLines {
         }
     }
 
-    /// Adds a field whose value, in parts, has no line break.
+    /// Adds a field whose value, given in parts, has no line break.
     pub fn push_sound(&mut self, name: &str, value: &[&str]) {
         if !self.0.is_empty() {
             self.0.push('\n');
@@ -54,7 +53,7 @@ impl FieldLines {
     }
 }
 
-/// Whether a field value has a control character that cannot stand in one (RFC 9110 §5.5).
+/// Whether a field value has a forbidden control character (RFC 9110 §5.5).
 #[must_use]
 pub fn has_control(value: &str) -> bool {
     value.bytes().any(|b| b.is_ascii_control() && b != b'\t')

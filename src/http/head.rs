@@ -1,8 +1,7 @@
-//! Heads of requests and responses, as one text each.
+//! Heads of requests and responses, each as one text.
 //!
-//! A head crosses the border to the platform in one piece: a line for each
-//! field, `name:value`, names in lower case. Field values hold no line breaks,
-//! so that no escaping is needed.
+//! A head crosses the border to the platform as one text: one line per field, `name:value`, names
+//! in lower case. Field values have no line breaks, so no escaping is needed.
 
 /// The header fields of a request or response.
 #[derive(Clone, Debug)]
@@ -34,12 +33,11 @@ impl<'a> Headers<'a> {
     }
 }
 
-/// So many fields have room at once.
+/// The initial capacity of a head, in fields.
 const USUAL: usize = 24;
 
-/// What stands before the first ASCII byte `at`, and behind it. For short lines
-/// this costs less than the standard library's search, which is made for long
-/// texts.
+/// Splits `text` at the first ASCII byte `at`. For short lines this is faster than the standard
+/// library's search, which is optimised for long texts.
 fn split_at(text: &str, at: u8) -> Option<(&str, &str)> {
     let (before, behind) = text.split_at_checked(text.bytes().position(|b| b == at)?)?;
     Some((before, behind.get(1..)?))
@@ -48,16 +46,16 @@ fn split_at(text: &str, at: u8) -> Option<(&str, &str)> {
 /// A request's head.
 #[derive(Clone, Debug)]
 pub struct RequestHead<'a> {
-    /// The method as it was sent.
+    /// The method as sent.
     pub method: &'a str,
-    /// The absolute address as it was sent: `scheme://authority/path?query`.
+    /// The absolute address as sent: `scheme://authority/path?query`.
     pub url: &'a str,
     /// The header fields.
     pub headers: Headers<'a>,
 }
 
 impl<'a> RequestHead<'a> {
-    /// Reads a head: the method, the address, then the fields, a line each.
+    /// Reads a head: the method, the address and the fields, one per line.
     #[must_use]
     pub fn new(text: &'a str) -> Self {
         let (method, rest) = text.split_once('\n').unwrap_or((text, ""));
@@ -71,14 +69,14 @@ impl<'a> RequestHead<'a> {
         self.split_url().0
     }
 
-    /// The path as it was sent, beginning with `/`.
+    /// The path as sent, beginning with `/`.
     #[must_use]
     pub fn path(&self) -> &'a str {
         let (_, target) = self.split_url();
         target.split_once('?').map_or(target, |(path, _)| path)
     }
 
-    /// The query as it was sent, without its `?`; none where there is no `?`.
+    /// The query as sent, without its `?`; `None` where there is no `?`.
     #[must_use]
     pub fn query(&self) -> Option<&'a str> {
         self.split_url().1.split_once('?').map(|(_, query)| query)

@@ -5,7 +5,7 @@
 pub struct HeaderName(String);
 
 impl HeaderName {
-    /// Reads a field name; its case is not kept.
+    /// Reads a field name and converts it to lower case.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         (!name.is_empty() && name.len() <= 128 && name.bytes().all(is_token_byte))
@@ -19,8 +19,8 @@ impl HeaderName {
     }
 }
 
-/// Whether `value` can stand in a header field: visible ASCII, spaces and tabs
-/// inside it, so that it cannot end the field (RFC 9110 §5.5).
+/// Whether `value` is a valid field value: visible ASCII, with spaces and tabs only inside (RFC
+/// 9110 §5.5).
 #[must_use]
 pub fn is_field_value(value: &str) -> bool {
     !value.is_empty()

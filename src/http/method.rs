@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// A request method as it was sent; methods are case-sensitive (RFC 9110 §9.1).
+/// A request method; methods are case-sensitive (RFC 9110 §9.1).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Method(String);
 
 impl Method {
-    /// The method called `name`, if that is a token in capital letters.
+    /// The method called `name`, if it is a token in capital letters.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         let valid = !name.is_empty()
@@ -22,15 +22,14 @@ impl Method {
         &self.0
     }
 
-    /// Whether no rule can ever allow it: `TRACE` shows a call's headers, and
-    /// `CONNECT` opens a tunnel.
+    /// Whether no rule can allow the method: `TRACE` echoes a call's headers, and `CONNECT` opens a
+    /// tunnel.
     #[must_use]
     pub fn is_never_allowed(&self) -> bool {
         matches!(self.as_str(), "TRACE" | "CONNECT" | "TRACK")
     }
 
-    /// Whether a rule for this method allows a call by `method`; `HEAD` goes
-    /// wherever `GET` may.
+    /// Whether a rule for this method allows `method`; a rule for `GET` allows `HEAD`.
     #[must_use]
     pub fn allows(&self, method: &str) -> bool {
         self.0 == method || (method == "HEAD" && self.0 == "GET")

@@ -13,9 +13,9 @@ use super::address::is_loopback;
 pub struct Origin(String);
 
 impl Origin {
-    /// Reads an origin exactly as a browser would send it: scheme, host in
-    /// lower case and port where it is not the scheme's own; `https`, or
-    /// `http` on a loopback host. No path, no trailing slash, never `null`.
+    /// Reads an origin in the exact form that browsers send: scheme, host in lower case, and port
+    /// unless it is the scheme's default; `https`, or `http` on a loopback host. No path, no
+    /// trailing slash, not `null`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let url = Url::parse(text).ok()?;
@@ -28,7 +28,7 @@ impl Origin {
         (secure && url.origin().ascii_serialization() == text).then(|| Self(text.to_owned()))
     }
 
-    /// The origin as browsers write it.
+    /// The origin in the form that browsers send.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -41,8 +41,8 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Whether nobody between can read what is sent to `origin`, as the runtime
-/// writes it: `https`, or this machine (W3C Secure Contexts §3.1).
+/// Whether requests to `origin`, in the runtime's notation, are safe from eavesdropping: `https`,
+/// or a loopback host (W3C Secure Contexts §3.1).
 #[must_use]
 pub fn is_private(origin: &str) -> bool {
     let Some(authority) = origin.strip_prefix("http://") else { return origin.starts_with("https://") };

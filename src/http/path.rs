@@ -1,15 +1,15 @@
-//! Paths of calls, and the patterns of rules.
+//! Paths of calls, and path patterns of rules.
 
 use super::reading::{LEFT_OUT, readings};
 
-/// The path of a call below its connection, known to be harmless.
+/// The checked path of a call below its connection.
 ///
-/// Its text is what was sent, byte for byte: it begins with `/`, and no
-/// segment of it is empty or can be taken by a server for a step upwards.
+/// The text is the path as sent, byte for byte: it begins with `/`, and no server reads a segment
+/// as empty or as a step upwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RequestPath<'a>(&'a str);
 
-/// A path that could be read as another path by a server behind the broker.
+/// A path that a server behind the broker could read as another path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BadPath;
 
@@ -17,12 +17,10 @@ impl<'a> RequestPath<'a> {
     /// Checks `path`, which is empty or begins with `/`; an empty one is `/`.
     ///
     /// # Errors
-    /// [`BadPath`] for dot segments, empty segments, `\`, control characters,
-    /// and encoded slashes, backslashes or control characters, however they
-    /// are written, however often they are encoded, and by whatever character
-    /// that becomes one of them; and for an encoded `?` or `#` with a segment
-    /// behind it, where a server that decodes first would end the path. A
-    /// trailing slash is no empty segment.
+    /// [`BadPath`] for dot segments, empty segments, `\`, control characters, and encoded slashes,
+    /// backslashes or control characters, in every notation and depth of encoding, and for every
+    /// character that normalises to one of them; and for an encoded `?` or `#` followed by a
+    /// segment, where a server that decodes first would end the path. A trailing slash is allowed.
     pub fn parse(path: &'a str) -> Result<Self, BadPath> {
         let path = if path.is_empty() { "/" } else { path };
         let inner = path.strip_prefix('/').ok_or(BadPath)?;
@@ -37,20 +35,20 @@ impl<'a> RequestPath<'a> {
         Ok(Self(path))
     }
 
-    /// The path as it was sent.
+    /// The path as sent.
     #[must_use]
     pub const fn as_str(self) -> &'a str {
         self.0
     }
 
-    /// The segments, a trailing slash not counted.
+    /// The segments, without the empty one after a trailing slash.
     pub fn segments(self) -> impl Iterator<Item = &'a str> {
         self.0.split('/').filter(|segment| !segment.is_empty())
     }
 }
 
-/// Whether a server could take `segment` for something else than one plain
-/// segment; `is_last` tells that none follows.
+/// Whether a server could read `segment` as anything but one plain segment; `is_last` says that no
+/// segment follows.
 fn is_dangerous(segment: &str, is_last: bool) -> bool {
     let is_never_part = |b: u8| matches!(b, b'\\' | b'?' | b'#') || b.is_ascii_control();
     if segment.is_empty() || segment.bytes().any(is_never_part) {
@@ -62,7 +60,7 @@ fn is_dangerous(segment: &str, is_last: bool) -> bool {
     let own_name = segment.split(';').next().unwrap_or_default();
     let is_dangerous_as = |reading: &Vec<u8>| {
         let name = reading.split(|b| matches!(b, b';' | b'?' | b'#')).next().unwrap_or_default();
-        // More than two dots are a name, where nobody made them of anything else.
+        // Three or more dots are a name, if sent in plain form.
         let is_name = name.len() > 2 && name == own_name.as_bytes() && name.iter().all(|b| *b == b'.');
         (is_step(name) && !is_name)
             || reading.iter().any(|b| {
@@ -72,16 +70,15 @@ fn is_dangerous(segment: &str, is_last: bool) -> bool {
     readings(segment.as_bytes()).map_or(true, |readings| readings.iter().any(is_dangerous_as))
 }
 
-/// Whether a server could take `name` for no segment, this one or the one above
-/// it: some trim a segment, cut it at `;` (path parameters), read `+` as a blank
-/// or leave out what they cannot read before they look.
+/// Whether a server could read `name` as an empty, a `.` or a `..` segment: some servers first trim
+/// a segment, cut it at `;` (path parameters), read `+` as a blank, or drop undecodable bytes.
 fn is_step(name: &[u8]) -> bool {
     let is_nothing = |b: &u8| matches!(*b, b'.' | b' ' | b'+' | LEFT_OUT);
     name.iter().all(|b| *b == b' ') || (name.contains(&b'.') && name.iter().all(is_nothing))
 }
 
-/// Which paths a rule allows: segments compared exactly, `*` for one segment,
-/// a trailing `**` for any number of them, none included.
+/// A path pattern of a rule: segments are compared exactly, `*` matches one segment, a trailing
+/// `**` any number, including none.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PathPattern {
     text: String,
@@ -90,9 +87,8 @@ pub struct PathPattern {
 }
 
 impl PathPattern {
-    /// Reads a pattern. It begins with `/`, has no empty segment but for a
-    /// trailing slash, and `*` stands for whole segments only, `**` at the end
-    /// only.
+    /// Reads a pattern. It begins with `/` and has no empty segment except after a trailing slash;
+    /// `*` must be a whole segment, `**` the last one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.contains(['?', '#']) {
@@ -108,13 +104,13 @@ impl PathPattern {
         whole.then(|| Self { text: text.to_owned(), segments, open })
     }
 
-    /// The pattern as it was written.
+    /// The pattern as configured.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether `path` is one of those allowed.
+    /// Whether the pattern matches `path`.
     #[must_use]
     pub fn matches(&self, path: RequestPath<'_>) -> bool {
         let mut segments = path.segments();

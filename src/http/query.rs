@@ -1,9 +1,8 @@
-//! Names of a query's parameters, as other servers read them.
+//! The names of query parameters, as upstream servers read them.
 
 use super::reading::{LEFT_OUT, readings};
 
-/// Parameters by which a server takes another method for the one sent, as their
-/// frameworks call them.
+/// Parameters that override the method in common frameworks.
 const METHODS: &[&str] = &[
     "_method",
     "_httpmethod",
@@ -13,22 +12,22 @@ const METHODS: &[&str] = &[
     "x_method_override",
 ];
 
-/// Whether a parameter of the query carries a Bearer token (RFC 6750 §2.3),
-/// however its name is written.
+/// Whether a parameter of the query carries a Bearer token (RFC 6750 §2.3), in any notation of its
+/// name.
 #[must_use]
 pub fn carries_token(query: &str) -> bool {
     names_one(query, &["access_token"])
 }
 
-/// Whether a parameter of the query names another method: for Symfony, Laravel,
-/// Rails and others `POST /a?_method=DELETE` is a `DELETE`.
+/// Whether a parameter of the query overrides the method: Symfony, Laravel, Rails and others read
+/// `POST /a?_method=DELETE` as a `DELETE`.
 #[must_use]
 pub fn overrides_method(query: &str) -> bool {
     names_one(query, METHODS)
 }
 
-/// Whether the query has a parameter that somebody reads as one of `names`. `;`
-/// separates parameters for some.
+/// Whether a server could read a parameter of the query as one of `names`. Some servers also
+/// separate parameters at `;`.
 fn names_one(query: &str, names: &[&str]) -> bool {
     query.split(['&', ';']).any(|field| {
         let name = field.split('=').next().unwrap_or_default();
@@ -48,7 +47,7 @@ fn is_read_as_one(name: &str, names: &[&str]) -> bool {
         let is_blank =
             |b: &u8| matches!(*b, b'+' | LEFT_OUT) || b.is_ascii_whitespace() || b.is_ascii_control();
         let is_bracket = |b: &u8| matches!(*b, b'[' | b']');
-        // Some readers know no character zero, some take `=` or `;` for what it was.
+        // Some servers end a name at a NUL character, and some decode `=` or `;` before they split.
         let mut whole = reading.split(is_end).next().unwrap_or_default();
         while let [first, rest @ ..] = whole
             && is_blank(first)
@@ -67,12 +66,13 @@ fn is_read_as_one(name: &str, names: &[&str]) -> bool {
             inner = rest;
         }
         let first = inner.split(is_bracket).next().unwrap_or_default();
-        // PHP knows no name with one of these; readers of nested names know the first.
+        // PHP drops or converts brackets; parsers of nested names use the first part.
         [whole, first, inner].iter().any(|name| names.iter().any(|known| is_read_as(name, known)))
     })
 }
 
-/// Whether `name` is `known`, its case not minded, nor what PHP makes an underscore of.
+/// Whether `name` equals `known`, ignoring case and treating the characters that PHP converts as
+/// `_`.
 fn is_read_as(name: &[u8], known: &str) -> bool {
     let read = |b: &u8| match *b {
         b' ' | b'+' | b'.' | b'[' | b'-' => b'_',

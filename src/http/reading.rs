@@ -1,26 +1,25 @@
-//! Texts of an address as another server may read them: decoded once more,
-//! decoded leniently, normalised.
+//! The readings of a part of an address by upstream servers: decoded repeatedly, decoded leniently,
+//! normalised.
 
-/// How often a text is decoded at most: nobody encodes it oftener.
+/// The largest number of decoding rounds; no client encodes a text more often.
 const MOST_ROUNDS: usize = 8;
 
-/// What stands for a byte that is no UTF-8, and which some servers leave out.
+/// A placeholder for a byte that is not UTF-8, which some servers drop.
 pub(super) const LEFT_OUT: u8 = 0xFF;
 
 /// The lengths of `%XX` and of `%uXXXX`.
 const SHORT: usize = 3;
 const LONG: usize = 6;
 
-/// A text that no two servers need agree on.
+/// A text that servers may read differently.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Ambiguous;
 
-/// What `text` is after each round of decoding, the first of them being the text
-/// as it is, each normalised; until nothing is left to decode.
+/// The readings of `text`: itself and the result of each decoding round, all normalised, until
+/// nothing is left to decode.
 ///
 /// # Errors
-/// [`Ambiguous`] where a round holds an overlong form of a character, or where
-/// there are too many.
+/// [`Ambiguous`] where a reading has an overlong form of a character, or after too many rounds.
 pub(super) fn readings(text: &[u8]) -> Result<Vec<Vec<u8>>, Ambiguous> {
     let mut rounds = vec![normalised(text)?];
     while let Some(last) = rounds.last().filter(|last| last.contains(&b'%')) {
@@ -36,8 +35,7 @@ pub(super) fn readings(text: &[u8]) -> Result<Vec<Vec<u8>>, Ambiguous> {
     Ok(rounds)
 }
 
-/// One round of percent-decoding, `%uXXXX` among it, which is no standard's and
-/// some servers know.
+/// One round of percent-decoding, including the non-standard `%uXXXX` of some servers.
 fn decoded(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -48,7 +46,7 @@ fn decoded(bytes: &[u8]) -> Vec<u8> {
             continue;
         };
         match u8::try_from(c) {
-            // A byte of UTF-8, or of whatever it is.
+            // A byte of UTF-8 or of another encoding.
             Ok(byte) if length == SHORT => out.push(byte),
             _ => {
                 let c = char::from_u32(c).unwrap_or(char::REPLACEMENT_CHARACTER);
@@ -60,7 +58,7 @@ fn decoded(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What the escape stands for that `text` begins with, and how long that is.
+/// The character code and the length of the escape at the start of `text`.
 fn escape(text: &[u8]) -> Option<(u32, usize)> {
     match *text {
         [b'%', b'u' | b'U', a, b, c, d, ..] => number(&[a, b, c, d]).map(|unit| (unit, LONG)),
@@ -73,9 +71,8 @@ fn number(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |number, digit| Some(number * 16 + char::from(*digit).to_digit(16)?))
 }
 
-/// The ASCII that a server makes of it which normalises Unicode (NFKC, or the
-/// best fit of a code page). Other characters stay; a byte that is none becomes
-/// [`LEFT_OUT`].
+/// Maps characters to the ASCII that a normalising server reads (NFKC, or the best fit of a code
+/// page). Other characters are unchanged; a byte that is not UTF-8 becomes [`LEFT_OUT`].
 fn normalised(bytes: &[u8]) -> Result<Vec<u8>, Ambiguous> {
     if bytes.is_ascii() {
         return Ok(bytes.to_vec());
@@ -97,19 +94,19 @@ fn normalised(bytes: &[u8]) -> Result<Vec<u8>, Ambiguous> {
     Ok(out)
 }
 
-/// Whether two bytes begin an overlong UTF-8 form of an ASCII character, which
-/// lenient decoders take for that character (RFC 3629 §10).
+/// Whether two bytes begin an overlong UTF-8 form of an ASCII character, which lenient decoders
+/// accept as that character (RFC 3629 §10).
 fn is_overlong(pair: &[u8]) -> bool {
     matches!(pair, [0xC0 | 0xC1, 0x80..=0xBF] | [0xE0, 0x80..=0x9F] | [0xF0, 0x80..=0x8F])
 }
 
-/// Whether [`ascii`] stands for the character.
+/// Whether normalisation maps or drops the character.
 const fn is_special(c: char) -> bool {
     is_ignorable(c) || !ascii(c).is_empty()
 }
 
-/// What stands for `c` in ASCII, as far as it matters where a path is taken
-/// apart or a name is compared; nothing where it is left out.
+/// The ASCII that `c` normalises to, for characters that matter in paths and parameter names; else
+/// empty.
 const fn ascii(c: char) -> &'static str {
     match c {
         '\u{2024}' | '\u{FE52}' | '\u{FF0E}' | '\u{FF61}' | '\u{3002}' => ".",
@@ -130,7 +127,7 @@ const fn ascii(c: char) -> &'static str {
     }
 }
 
-/// A letter or digit of the full width.
+/// The ASCII of a full-width letter or digit.
 const fn wide(c: char) -> &'static str {
     const ASCII: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let at = match c {
@@ -155,7 +152,7 @@ const fn is_blank(c: char) -> bool {
     )
 }
 
-/// Characters without a width, which some normalisations leave out.
+/// Zero-width characters, which some normalisations drop.
 const fn is_ignorable(c: char) -> bool {
     matches!(
         c,

@@ -1,8 +1,8 @@
-//! Traces that calls belong to (W3C Trace Context).
+//! Traces of calls (W3C Trace Context).
 
 use super::Headers;
 
-/// The header field that tells of a trace.
+/// The header field of a trace.
 pub const TRACEPARENT: &str = "traceparent";
 
 /// The trace that a call belongs to.
@@ -13,14 +13,14 @@ pub struct Trace<'a> {
 }
 
 impl<'a> Trace<'a> {
-    /// A new trace, which nobody records yet. `id` is 32 hexadecimal digits.
+    /// A new, unsampled trace. `id` is 32 hexadecimal digits.
     #[must_use]
     pub const fn new(id: &'a str) -> Self {
         Self { id, is_sampled: false }
     }
 
-    /// The trace that a request's one `traceparent` tells of; nothing where that
-    /// is not sound.
+    /// The trace in a request's `traceparent`; `None` where the field is invalid, or not the only
+    /// one.
     #[must_use]
     pub fn read(headers: &Headers<'a>) -> Option<Self> {
         let mut values = headers.iter().filter(|(name, _)| *name == TRACEPARENT).map(|(_, value)| value);
@@ -28,13 +28,13 @@ impl<'a> Trace<'a> {
         if values.next().is_some() { None } else { Self::parse(value) }
     }
 
-    /// Reads a field value (§3.2.2, and §3.2.4 for versions to come).
+    /// Reads a field value (§3.2.2, and §3.2.4 for later versions).
     fn parse(value: &'a str) -> Option<Self> {
         let mut parts = value.splitn(5, '-');
         let (version, id, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let has_sound_end = match parts.next() {
             None => true,
-            // Several fields of the name come as one.
+            // The runtime joins several fields of this name by commas.
             Some(more) => version != "00" && !more.contains(','),
         };
         let is_sound = has_sound_end
@@ -49,27 +49,27 @@ impl<'a> Trace<'a> {
         Some(Self { id, is_sampled: flags & 1 == 1 })
     }
 
-    /// Its id: 32 hexadecimal digits.
+    /// The trace's id: 32 hexadecimal digits.
     #[must_use]
     pub const fn id(self) -> &'a str {
         self.id
     }
 
-    /// The same, where nobody is asked to record it.
+    /// The same trace, unsampled.
     #[must_use]
     pub const fn unsampled(self) -> Self {
         Self::new(self.id)
     }
 
-    /// The value of `traceparent`, in parts, for a request of the call
-    /// `request_id`, which is 32 hexadecimal digits: its first half is the id of
-    /// the first request, its second half that of the replay.
+    /// The value of `traceparent`, in parts, for a request of the call `request_id`, 32 hexadecimal
+    /// digits: the first half is the parent id of the first request, the second half that of the
+    /// replay.
     #[must_use]
     pub fn traceparent(self, request_id: &'a str, is_replay: bool) -> [&'a str; 5] {
         let (first, second) = request_id.split_at_checked(16).unwrap_or_default();
         let parent = if is_replay { second } else { first };
         let end = if self.is_sampled { "-01" } else { "-00" };
-        // Zeros alone are no id.
+        // An id of zeros is invalid.
         let id = if is_zero(self.id) { "00000000000000000000000000000001" } else { self.id };
         ["00-", id, "-", if is_zero(parent) { "0000000000000001" } else { parent }, end]
     }

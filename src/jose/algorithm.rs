@@ -4,8 +4,7 @@ use std::ops::RangeInclusive;
 
 /// A signature algorithm of asymmetric keys (RFC 7518 §3.1, RFC 8037 §3.1).
 ///
-/// `none` and the `HS` algorithms are not among them, so that nothing can
-/// choose them.
+/// `none` and the `HS` algorithms have no variant, so no token can select them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
@@ -31,7 +30,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// All of them.
+    /// Every algorithm.
     pub const ALL: [Self; 10] = [
         Self::RS256,
         Self::RS384,
@@ -45,8 +44,7 @@ impl Algorithm {
         Self::EdDSA,
     ];
 
-    /// Reads the name of an algorithm, exactly as RFC 7518 writes it. Ed25519 has
-    /// two names (RFC 9864 §2.2).
+    /// Reads the exact name of an algorithm in RFC 7518. Ed25519 has two names (RFC 9864 §2.2).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text {
@@ -55,7 +53,7 @@ impl Algorithm {
         }
     }
 
-    /// Its name.
+    /// The algorithm's name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -72,7 +70,7 @@ impl Algorithm {
         }
     }
 
-    /// The only type of key that fits it.
+    /// The type of key that the algorithm uses.
     #[must_use]
     pub const fn key_type(self) -> KeyType {
         match self {
@@ -84,8 +82,8 @@ impl Algorithm {
         }
     }
 
-    /// How long its signatures are: as long as an RSA modulus may be, or twice
-    /// a coordinate (RFC 7518 §3.4, RFC 8032 §5.1.6).
+    /// The length of the algorithm's signatures: that of an RSA modulus, or twice a coordinate (RFC
+    /// 7518 §3.4, RFC 8032 §5.1.6).
     pub(super) const fn signature_bytes(self) -> RangeInclusive<usize> {
         match self.key_type() {
             KeyType::Rsa => 256..=1024,
@@ -96,7 +94,7 @@ impl Algorithm {
     }
 }
 
-/// A type of public key: `kty`, and `crv` where it has one (RFC 7518 §6.1).
+/// A type of public key: `kty`, and `crv` if it has a curve (RFC 7518 §6.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyType {
     /// RSA, with a modulus of 2048 to 8192 bits.

@@ -1,4 +1,4 @@
-//! What a token claims, and what it has to.
+//! The claims of a token, and the expected ones.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,45 +9,45 @@ use super::{Invalid, text};
 use crate::json;
 use crate::time::UnixTime;
 
-/// How far the clocks of issuers may be off, either way (RFC 7519 §4.1.4).
+/// The tolerated clock skew of issuers, in both directions (RFC 7519 §4.1.4).
 pub const TOLERANCE: Duration = Duration::from_mins(1);
 
-/// The first second that no claim can mean: 10000-01-01T00:00:00Z.
+/// The first second after the latest valid date: 10000-01-01T00:00:00Z.
 const END_OF_TIME: f64 = 253_402_300_800.0;
 
 /// The claims of a token (RFC 7519 §4).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Claims {
-    /// Who issued it: `iss`.
+    /// The issuer: `iss`.
     pub issuer: String,
-    /// Whom it is about, where it tells: `sub`.
+    /// The subject, if present: `sub`.
     pub subject: Option<String>,
-    /// Whom it is for: `aud`.
+    /// The audiences: `aud`.
     pub audience: Vec<String>,
-    /// When it expires: `exp`.
+    /// The time of expiry: `exp`.
     pub expires_at: UnixTime,
-    /// From when it is valid, where it tells: `nbf`.
+    /// The start of validity, if present: `nbf`.
     pub not_before: Option<UnixTime>,
-    /// When it was issued, where it tells: `iat`.
+    /// The time of issue, if present: `iat`.
     pub issued_at: Option<UnixTime>,
-    /// Every claim as it is written, those above too.
+    /// All claims, including those above.
     pub members: Map<String, Value>,
 }
 
-/// What a token has to claim.
+/// The expected claims of a token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Expectation {
-    /// The issuer, exactly.
+    /// The issuer, compared exactly.
     pub issuer: String,
-    /// The audiences, any of which will do.
+    /// The accepted audiences.
     pub audience: Vec<String>,
-    /// Claims by name, and for each the values any of which will do.
+    /// Further claims by name, each with its accepted values.
     pub claims: Vec<(String, Vec<Value>)>,
 }
 
 impl Claims {
-    /// Reads claims: `iss`, `aud` and `exp` are needed, and every registered
-    /// claim is of its type.
+    /// Reads claims: `iss`, `aud` and `exp` are required, and every registered claim must have its
+    /// type.
     ///
     /// # Errors
     /// [`Invalid::Claims`].
@@ -74,7 +74,7 @@ impl Claims {
     /// Checks the claims at `now`.
     ///
     /// # Errors
-    /// The first that is not as expected.
+    /// [`Invalid`]: the first claim that is not as expected.
     pub fn meets(&self, expectation: &Expectation, now: UnixTime) -> Result<(), Invalid> {
         let claims = &expectation.claims;
         let checks = [
@@ -88,7 +88,7 @@ impl Claims {
         checks.into_iter().find(|(met, _)| !met).map_or(Ok(()), |(_, reason)| Err(reason))
     }
 
-    /// Whether a claim is one of `values`, or holds one where it is an array.
+    /// Whether a claim equals one of `values`, or as an array contains one.
     fn has(&self, name: &str, values: &[Value]) -> bool {
         let Some(claim) = self.members.get(name) else { return false };
         values.iter().any(|value| match (claim, value) {
@@ -105,7 +105,7 @@ impl fmt::Debug for Claims {
     }
 }
 
-/// Whether a scope has every name of another that has some (RFC 8693 §4.2).
+/// Whether a scope contains every token of another, non-empty one (RFC 8693 §4.2).
 fn covers(granted: &str, needed: &str) -> bool {
     let names = |scope| str::split(scope, ' ').filter(|name| !name.is_empty());
     names(needed).next().is_some() && names(needed).all(|name| names(granted).any(|held| held == name))
@@ -119,8 +119,8 @@ fn audience(claim: &Value) -> Option<Vec<String>> {
     }
 }
 
-/// Seconds since the epoch, whole or not (RFC 7519 §2), to the nearest
-/// millisecond and up to the year 9999.
+/// Seconds since the epoch, possibly fractional (RFC 7519 §2), rounded to the millisecond, up to
+/// the year 9999.
 fn numeric_date(claim: &Value) -> Option<UnixTime> {
     let seconds = claim.as_f64().filter(|seconds| *seconds < END_OF_TIME)?;
     let half = Duration::from_micros(500);

@@ -9,90 +9,89 @@ use super::token::UnverifiedToken;
 use super::{decode, text};
 use crate::json;
 
-/// How many keys of a set are considered.
+/// The largest number of keys read from a set.
 pub const MAX_KEYS: usize = 100;
 
-/// How many keys are tried on a token.
+/// The largest number of keys tried for a token.
 pub const MAX_CANDIDATES: usize = 4;
 
-/// The public keys by which an issuer signs (RFC 7517 §5).
+/// The public keys of an issuer (RFC 7517 §5).
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct KeySet(pub(super) Vec<Key>);
+pub struct KeySet(pub(super) Vec<VerifyingKey>);
 
 /// A public key that verifies signatures (RFC 7517 §4).
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Key {
+pub struct VerifyingKey {
     kid: Option<String>,
     algorithm: Option<Algorithm>,
     kind: KeyType,
-    /// The members that make up the key, made anew.
+    /// The public members of the key, re-encoded.
     material: Vec<(&'static str, String)>,
 }
 
 impl KeySet {
-    /// Reads a JWK set. Keys that cannot be used here are left out, as
-    /// RFC 7517 §5 has it; none where the text is no set.
+    /// Reads a JWK set. Unusable keys are skipped (RFC 7517 §5); `None` where the text is no set.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let set = json::parse(json::without_mark(bytes)).ok()?;
         let keys = set.get("keys")?.as_array()?;
-        Some(Self(keys.iter().take(MAX_KEYS).filter_map(Key::read).collect()))
+        Some(Self(keys.iter().take(MAX_KEYS).filter_map(VerifyingKey::read).collect()))
     }
 
-    /// The set as a JWK set that has nothing but what is used here.
-    /// [`KeySet::parse`] reads it to an equal set.
+    /// The set as a JWK set of the usable keys and their used members. [`KeySet::parse`] reads it
+    /// back to an equal set.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let keys = self.0.iter().map(Key::to_value).collect();
+        let keys = self.0.iter().map(VerifyingKey::to_value).collect();
         Value::Object(Map::from_iter([("keys".to_owned(), Value::Array(keys))])).to_string()
     }
 
-    /// The keys that may have signed `token`: of its `kid` where it has one, of
-    /// the type its algorithm asks for, and meant for no other algorithm.
-    pub fn candidates(&self, token: &UnverifiedToken<'_>) -> impl Iterator<Item = &Key> {
+    /// The keys that may have signed `token`: those with its `kid` if it has one, of the type that
+    /// its algorithm uses, and not reserved for another algorithm.
+    pub fn candidates(&self, token: &UnverifiedToken<'_>) -> impl Iterator<Item = &VerifyingKey> {
         self.0.iter().filter(|key| key.fits(token)).take(MAX_CANDIDATES)
     }
 
-    /// Whether a key is called `kid`.
+    /// Whether the set has a key with this `kid`.
     #[must_use]
     pub fn has_kid(&self, kid: &str) -> bool {
         self.0.iter().any(|key| key.kid() == Some(kid))
     }
 
-    /// How many keys can be used.
+    /// The number of usable keys.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether no key can be used.
+    /// Whether the set has no usable key.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-impl Key {
-    /// Its name within the set, where it has one.
+impl VerifyingKey {
+    /// The key's id within the set, if it has one.
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
-    /// The only algorithm it is meant for, where it tells one.
+    /// The algorithm that the key is reserved for, if any.
     #[must_use]
     pub const fn algorithm(&self) -> Option<Algorithm> {
         self.algorithm
     }
 
-    /// Its type.
+    /// The key's type.
     #[must_use]
     pub const fn key_type(&self) -> KeyType {
         self.kind
     }
 
-    /// The key as a JWK of nothing but its public members: `kty` with `n` and
-    /// `e`, or with `crv`, `x` and, on a P curve, `y`.
+    /// The key as a JWK of its public members only: `kty` with `n` and `e`, or with `crv`, `x` and,
+    /// on a P curve, `y`.
     #[must_use]
     pub fn jwk(&self) -> String {
         Value::Object(self.members().collect()).to_string()
@@ -114,8 +113,8 @@ impl Key {
             && self.kind == token.algorithm().key_type()
     }
 
-    /// Reads a JWK; none where it is not of a known type, is not for verifying
-    /// or is not sound.
+    /// Reads a JWK; `None` where its type is unknown, it does not verify signatures, or it is
+    /// malformed.
     fn read(jwk: &Value) -> Option<Self> {
         let jwk = jwk.as_object()?;
         // Some servers write absent members as null or empty.
@@ -187,8 +186,7 @@ fn is_exponent(bytes: &[u8]) -> bool {
     bytes.len() <= 4 && bytes != [1] && bytes.last().is_some_and(|last| last % 2 == 1)
 }
 
-/// A number without zeros in front, which some issuers write although
-/// RFC 7518 §2 forbids them.
+/// Strips leading zeros, which some issuers write although RFC 7518 §2 forbids them.
 fn without_zeros(mut bytes: Vec<u8>) -> Vec<u8> {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     bytes.drain(..zeros);

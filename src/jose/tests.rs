@@ -743,7 +743,7 @@ fn tries_keys_of_the_type_that_the_algorithm_asks_for() {
         let header = format!(r#"{{"alg":"{}"}}"#, algorithm.as_str());
         let text = token(&header, CLAIMS, *algorithm.signature_bytes().start());
         let token = UnverifiedToken::parse(&text).unwrap();
-        let types: Vec<KeyType> = keys.candidates(&token).map(Key::key_type).collect();
+        let types: Vec<KeyType> = keys.candidates(&token).map(VerifyingKey::key_type).collect();
         assert_eq!(types, [algorithm.key_type()], "{}", algorithm.as_str());
     }
     let wrong_curve = set(&[and(ec("P-384", 48), "kid", "k")]);

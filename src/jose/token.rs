@@ -1,4 +1,4 @@
-//! Tokens as they come.
+//! Unverified tokens.
 
 use std::fmt;
 
@@ -9,23 +9,22 @@ use super::claims::Claims;
 use super::{Invalid, decode, text};
 use crate::json;
 
-/// The longest token that is read.
+/// The largest token that is read, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
-/// A member that says which others must be understood: none is (RFC 7515
-/// §4.1.11). Members that nobody here understands are ignored (§4), among them
-/// those of encryption and nesting: what is no signed set of claims is none
-/// whatever its header says.
+/// The member that lists critical extensions; the broker supports none (RFC 7515 §4.1.11). Other
+/// unknown members are ignored (§4), including those of encryption and nesting: the claims are
+/// checked regardless of the header.
 const CRITICAL: &str = "crit";
 
-/// A member that changes what is signed (RFC 7797 §3).
+/// The member that changes the signing input (RFC 7797 §3).
 const UNENCODED: &str = "b64";
 
-/// The types of a token that says who calls (RFC 7519 §5.1, RFC 9068 §2.1).
+/// The accepted types of a caller's token (RFC 7519 §5.1, RFC 9068 §2.1).
 const TYPES: [&str; 4] = ["JWT", "application/jwt", "at+jwt", "application/at+jwt"];
 
-/// A signed token in its compact form (RFC 7515 §7.1) whose signature was not
-/// verified: anybody may have written it.
+/// A signed token in compact form (RFC 7515 §7.1) whose signature is not verified: it may be
+/// forged.
 #[derive(Clone)]
 pub struct UnverifiedToken<'t> {
     algorithm: Algorithm,
@@ -36,10 +35,10 @@ pub struct UnverifiedToken<'t> {
 }
 
 impl<'t> UnverifiedToken<'t> {
-    /// Reads a token. Whether its algorithm is allowed is for the caller to say.
+    /// Reads a token. It does not check whether the algorithm is allowed.
     ///
     /// # Errors
-    /// What is wrong with its form.
+    /// [`Invalid`]: the fault of its form.
     pub fn parse(token: &'t str) -> Result<Self, Invalid> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Invalid::Format);
@@ -59,38 +58,38 @@ impl<'t> UnverifiedToken<'t> {
         Ok(Self { algorithm, kid, signing_input, signature, claims: Claims::parse(&claims)? })
     }
 
-    /// The algorithm it claims to be signed with.
+    /// The algorithm in the header.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// The name of the key it claims to be signed with, where it tells one.
+    /// The key id in the header, if any.
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
-    /// What the signature is made over (RFC 7515 §5.2).
+    /// The signing input (RFC 7515 §5.2).
     #[must_use]
     pub const fn signing_input(&self) -> &'t str {
         self.signing_input
     }
 
-    /// The signature, as WebCrypto takes it too.
+    /// The signature, in the format of WebCrypto.
     #[must_use]
     pub fn signature(&self) -> &[u8] {
         &self.signature
     }
 
-    /// What the token claims, to find whose keys to verify it with.
+    /// The unverified claims, which select the issuer's keys.
     #[must_use]
     pub const fn unproven_claims(&self) -> &Claims {
         &self.claims
     }
 
-    /// What the token claims, for the one who has verified the signature with
-    /// one of the issuer's [candidates](super::KeySet::candidates).
+    /// The claims. Call this only after the signature was verified with one of the issuer's
+    /// [candidate keys](super::KeySet::candidates).
     #[must_use]
     pub fn into_proven_claims(self) -> Claims {
         self.claims
@@ -104,7 +103,7 @@ impl fmt::Debug for UnverifiedToken<'_> {
 }
 
 fn read_header(header: &Map<String, Value>) -> Result<(Algorithm, Option<String>), Invalid> {
-    // Some issuers write what they do not use as null.
+    // Some issuers write unused members as null.
     let is_there = |name: &&str| header.get(*name).is_some_and(|value| !value.is_null());
     let member = |name| match header.get(name) {
         Some(Value::Null) => Ok(None),

@@ -16,15 +16,15 @@ pub struct TokenRequest {
     pub url: String,
     /// The value of `Content-Type`.
     pub content_type: &'static str,
-    /// The value of `Authorization`, where the client proves itself by Basic.
+    /// The value of `Authorization`, if the client authenticates by Basic.
     pub authorization: Option<Secret>,
     /// The body.
     pub body: Secret,
 }
 
 impl TokenRequest {
-    /// The request that obtains a token set anew by `grant`; a static token has
-    /// none, and for a person's only [`TokenRequest::sign_in`] does.
+    /// The request that obtains a new token set by `grant`; `None` for a static token, and for the
+    /// grant of persons, which needs [`TokenRequest::sign_in`].
     #[must_use]
     pub fn acquire(grant: &Grant) -> Option<Self> {
         match grant {
@@ -47,8 +47,8 @@ impl TokenRequest {
         Self::build(endpoint, "password", &own, &Ask::Anew)
     }
 
-    /// The request that renews a token set with its refresh token. It asks for
-    /// what was granted before: scope and audience are not repeated.
+    /// The request that renews a token set with its refresh token. It repeats neither scope nor
+    /// audience, and so asks for the granted ones.
     #[must_use]
     pub fn refresh(endpoint: &TokenEndpoint, refresh_token: &Secret) -> Self {
         Self::build(endpoint, "refresh_token", &[("refresh_token", refresh_token.expose())], &Ask::Again)
@@ -57,7 +57,7 @@ impl TokenRequest {
     fn build(endpoint: &TokenEndpoint, grant_type: &str, own: &[(&str, &str)], ask: &Ask) -> Self {
         let mut fields = vec![("grant_type", grant_type)];
         let mut authorization = None;
-        // JSON token requests name the client first, as the makers document them.
+        // In JSON token requests the client comes first, as the makers document them.
         let client_first = endpoint.encoding == BodyEncoding::Json;
         let mut client = Vec::new();
         match &endpoint.client {
@@ -97,14 +97,14 @@ impl TokenRequest {
     }
 }
 
-/// What a token request asks for.
+/// Whether a token request names scope and targets: a new grant does, a refresh does not.
 enum Ask {
     Anew,
     Again,
 }
 
-/// Basic credentials: both parts form-encoded before they are joined, as
-/// RFC 6749 §2.3.1 has it, or as RFC 7617 §2 alone would have them.
+/// Basic credentials: both parts form-encoded before they are joined (RFC 6749 §2.3.1), or not
+/// encoded (RFC 7617 §2).
 fn basic(client_id: &str, client_secret: &Secret, encoding: BasicEncoding) -> Secret {
     let mut pair = Zeroizing::new(String::new());
     match encoding {

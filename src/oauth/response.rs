@@ -11,49 +11,46 @@ use crate::http::is_field_value;
 use crate::secret::Secret;
 use crate::token::{TokenType, TokenTypes};
 
-/// The longest token response that is read.
+/// The largest token response that is read, in bytes.
 pub const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
-/// What a token endpoint granted.
+/// A token response.
 #[derive(Debug)]
 pub struct TokenResponse {
     /// The access token.
     pub access_token: Secret,
-    /// Its type.
+    /// The token's type.
     pub token_type: TokenType,
-    /// Its life from when the response was made; none where the response does
-    /// not tell it.
+    /// The token's life, counted from the response; `None` where the response omits it.
     pub expires_in: Option<Duration>,
-    /// The refresh token, where one came.
+    /// The refresh token, if the response has one.
     pub refresh_token: Option<Secret>,
-    /// The granted scope, where the response tells it; else it is as asked.
+    /// The granted scope; `None` where it is as requested.
     pub scope: Option<String>,
 }
 
-/// Why a token endpoint's answer grants nothing.
+/// Why a token endpoint granted nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
-    /// The grant itself is dead: `invalid_grant`.
+    /// The grant is invalid: `invalid_grant`.
     Grant,
     /// The client is refused: `invalid_client`, `unauthorized_client`.
     Client,
-    /// The client asks for what it cannot have: `invalid_scope`,
-    /// `invalid_target`, `unsupported_grant_type`.
+    /// The request is not permitted to this client: `invalid_scope`, `invalid_target`,
+    /// `unsupported_grant_type`.
     Setup,
-    /// Somebody or something is refused: `access_denied`, or 401 or 403 without
-    /// a known error code.
+    /// Access is denied to client or account: `access_denied`, or 401 or 403 without a known error
+    /// code.
     Denied,
-    /// The request is refused for another reason, or for none that can be read:
-    /// another 4xx.
+    /// The request is refused with an unknown or no error code: another 4xx.
     Request,
-    /// There is no token endpoint at that address, or it takes no such request:
-    /// 404, 405, 415 and the like without a known error code.
+    /// The address is no token endpoint, or does not accept such requests: 404, 405, 415 and the
+    /// like without a known error code.
     Address,
-    /// The endpoint declined to try: 408, 425, 429 or 503. The request had no
+    /// The token endpoint did not process the request: 408, 425, 429 or 503. The request had no
     /// effect.
     Busy,
-    /// The endpoint failed: another 5xx. Whether the request had an effect is
-    /// not known.
+    /// The token endpoint failed: another 5xx. The request may have had an effect.
     Failed,
     /// The answer is neither a token response nor an error response.
     Invalid,
@@ -61,13 +58,12 @@ pub enum Refusal {
 
 /// Reads the answer of a token endpoint.
 ///
-/// Redirects count as invalid: a token endpoint does not move. Unknown members
-/// are ignored, whatever their bytes; nothing of an error's text is kept. The
-/// code of an error counts wherever it can be read: whatever the status, but
-/// for those by which the endpoint declines to try, and however it is written.
+/// Redirects are invalid: a token endpoint does not move. Unknown members are ignored, even with
+/// invalid bytes; an error's text is discarded. A known error code is recognised in any notation
+/// and with any status except 408, 425 and 429.
 ///
 /// # Errors
-/// Why nothing was granted.
+/// [`Refusal`]: why nothing was granted.
 pub fn read(status: u16, body: &[u8], types: TokenTypes) -> Result<TokenResponse, Refusal> {
     match status {
         408 | 425 | 429 => return Err(Refusal::Busy),
@@ -79,7 +75,7 @@ pub fn read(status: u16, body: &[u8], types: TokenTypes) -> Result<TokenResponse
         return Err(if is_granted { Refusal::Invalid } else { by_status(status) });
     }
     let text = Zeroizing::new(String::from_utf8_lossy(body).into_owned());
-    // Some servers write a byte order mark, which RFC 8259 §8.1 lets us ignore.
+    // Some servers send a byte order mark, which RFC 8259 §8.1 permits to ignore.
     let text = text.trim_start_matches('\u{feff}');
     let mut parsed = parse(text);
     let granted = parsed.as_ref().filter(|_| is_granted).map(|response| granted(response, types));
@@ -87,7 +83,7 @@ pub fn read(status: u16, body: &[u8], types: TokenTypes) -> Result<TokenResponse
         Some(Ok(_)) => None,
         _ => error(parsed.as_ref(), text),
     };
-    // Some servers answer 200 whatever they say.
+    // Some servers answer 200 even to errors.
     let says_error = parsed.as_ref().and_then(|body| body.get("error")).is_some_and(|error| !is_empty(error));
     parsed.iter_mut().for_each(wipe);
     match (granted, refused) {
@@ -99,9 +95,8 @@ pub fn read(status: u16, body: &[u8], types: TokenTypes) -> Result<TokenResponse
     }
 }
 
-/// Reads one JSON text. Where it is none, once more without what is wrong in
-/// some that servers put together from texts of others: a character that was
-/// cut in two, and control characters.
+/// Parses a JSON text; if that fails, once more with two common faults of servers repaired:
+/// truncated surrogate pairs and raw control characters.
 fn parse(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok().or_else(|| {
         let mended = Zeroizing::new(mended(text));
@@ -109,8 +104,7 @@ fn parse(text: &str) -> Option<Value> {
     })
 }
 
-/// The text with U+FFFD for each control character within a string, and for
-/// each half of a surrogate pair.
+/// The text with each control character in a string, and each lone surrogate, replaced by U+FFFD.
 fn mended(text: &str) -> String {
     const UNKNOWN: char = '\u{fffd}';
     let unit = |at: usize| {
@@ -142,7 +136,7 @@ fn mended(text: &str) -> String {
 
 fn granted(response: &Value, types: TokenTypes) -> Result<TokenResponse, Refusal> {
     let text = |name| response.get(name).and_then(Value::as_str);
-    // What could not be read whole is of no use.
+    // A token with a replaced character is unusable.
     let whole = |name| text(name).filter(|text| !text.is_empty() && !text.contains('\u{fffd}'));
     let access_token = text("access_token").filter(|token| is_field_value(token)).ok_or(Refusal::Invalid)?;
     match (types, response.get("token_type")) {
@@ -159,9 +153,9 @@ fn granted(response: &Value, types: TokenTypes) -> Result<TokenResponse, Refusal
     })
 }
 
-/// The life that `expires_in` tells, at most the longest that can be true; none
-/// where it tells none. Numbers and numeric texts are taken. Less than a second
-/// is no life: some servers write 0 or -1 for a token that does not expire.
+/// The life in `expires_in`, capped at [`MAX_LIFETIME`]; `None` where it is not a number. Numeric
+/// texts are accepted. Less than a second counts as absent: some servers send 0 or -1 for a token
+/// that does not expire.
 fn lifetime(value: &Value) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,
@@ -184,8 +178,8 @@ const fn by_status(status: u16) -> Refusal {
     }
 }
 
-/// What an error code means: those of RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2
-/// and RFC 8628 §3.5, and GitHub's.
+/// The refusal of an error code: those of RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2 and RFC 8628
+/// §3.5, and GitHub's.
 fn meaning(code: &str) -> Option<Refusal> {
     const KNOWN: &[(&str, Refusal)] = &[
         ("invalid_grant", Refusal::Grant),
@@ -203,8 +197,8 @@ fn meaning(code: &str) -> Option<Refusal> {
     KNOWN.iter().find(|(known, _)| code.eq_ignore_ascii_case(known)).map(|(_, refusal)| *refusal)
 }
 
-/// The refusal whose code an answer tells: in the member `error`, in one that
-/// stands within that or for it, in a form, or as a word anywhere.
+/// The refusal of an error code in an answer: in the member `error`, in a member within it or used
+/// instead of it, in a form, or as a word anywhere in the text.
 fn error(parsed: Option<&Value>, text: &str) -> Option<Refusal> {
     let told = parsed.and_then(|body| within(body, 0)).or_else(|| {
         let in_form = form::parameter(text.trim(), "error").filter(|_| parsed.is_none());
@@ -216,7 +210,7 @@ fn error(parsed: Option<&Value>, text: &str) -> Option<Refusal> {
     })
 }
 
-/// The members that some servers tell an error's code in.
+/// The members in which servers send an error's code.
 const CODES: [&str; 7] = ["error", "error_code", "errorCode", "code", "errors", "type", "name"];
 
 fn within(value: &Value, depth: u8) -> Option<Refusal> {
@@ -232,7 +226,7 @@ fn within(value: &Value, depth: u8) -> Option<Refusal> {
 
 const DEEPEST: u8 = 4;
 
-/// Whether a member `error` says that there is none.
+/// Whether the value of a member `error` means no error.
 fn is_empty(error: &Value) -> bool {
     match error {
         Value::Null | Value::Bool(false) => true,
@@ -243,8 +237,7 @@ fn is_empty(error: &Value) -> bool {
     }
 }
 
-/// Overwrites the texts of a parsed response, so that no token stays in
-/// memory that was freed.
+/// Overwrites the texts of a parsed response, so that no token remains in freed memory.
 fn wipe(value: &mut Value) {
     match value {
         Value::String(text) => text.zeroize(),

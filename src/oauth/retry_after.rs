@@ -4,16 +4,15 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crate::time::UnixTime;
 
-/// The longest wait that another server may impose.
+/// The longest accepted wait.
 const LONGEST: Duration = Duration::from_hours(24);
 
-/// How long to wait from `now` according to the value of a `Retry-After`
-/// field; none where it says nothing that can be read. At most a day. Of
-/// several, which come joined by commas, the longest counts.
+/// The wait from `now` in the value of a `Retry-After` field, at most a day; `None` where the value
+/// is invalid. Of several values, joined by commas, the longest counts.
 #[must_use]
 pub fn retry_after(value: &str, now: UnixTime) -> Option<Duration> {
     let parts: Vec<&str> = value.split(',').collect();
-    // A date has a comma of its own.
+    // An HTTP date contains a comma.
     let pairs = value.match_indices(',').zip(&parts).filter_map(|((comma, _), first)| {
         let second = value.get(comma + 1..)?.split(',').next()?;
         value.get(comma - first.len()..comma + 1 + second.len())
@@ -23,7 +22,7 @@ pub fn retry_after(value: &str, now: UnixTime) -> Option<Duration> {
 
 fn wait(value: &str, now: UnixTime) -> Option<Duration> {
     let wait = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-        // More digits than a number holds is a long time, too.
+        // A number that overflows is a long wait.
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
         http_date(value)?.since(now)

@@ -1,106 +1,104 @@
-//! Delivering a connection's webhooks to the application's receiver.
+//! The delivery queue of a connection: it delivers the connection's webhooks to the application's
+//! receiver.
 //!
-//! There is one object for each connection everywhere, so that an event that
-//! comes several times, at once or later, is delivered once. It stores an event
-//! durably before that is acknowledged, and delivers it by alarm, whatever ends
-//! meanwhile.
+//! One object per connection worldwide deduplicates events that arrive several times, concurrently
+//! or later. An event is durable before it is acknowledged; the alarm has it delivered even if the
+//! object is evicted meanwhile.
 //!
 //! Invariants:
-//! - an event is known by its webhook id until a week after it was delivered;
-//! - before an attempt is made, the time of the next one is stored: where the
-//!   object ends in between, the event is tried again then;
-//! - the alarm is never later than the earliest thing to do, but for the moment
-//!   in which it is being done.
+//! - the queue knows the webhook id of an event until a week after its delivery;
+//! - the time of the next attempt is stored before an attempt is made: if the object is evicted
+//!   during the attempt, the event is retried then;
+//! - the alarm is never later than the earliest due time, except while the due work is in progress.
 
 mod attempt;
 mod record;
-
-#[cfg(test)]
-#[cfg(not(target_arch = "wasm32"))]
-mod tests;
+mod settings;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::lock::Mutex;
 
+use super::lock::{Lock, Rank, task};
 use super::log::DeliveryLine;
 use crate::config::{Config, Webhook};
-use crate::ports::{DeliveryPorts, StorageFailed, report};
-use crate::protocol::{DeliveriesAsk, DeliveriesReply, DeliveryOutcome, EventRecord, List, Registration};
+use crate::ports::{ObjectPorts, StorageFailed, report};
+use crate::protocol::{
+    DeliveriesAsk, DeliveriesReply, DeliveryOutcome, EventRecord, List, ReadRegistration, Registration,
+};
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 use crate::webhook::LONGEST;
-use attempt::{Configured, TIMEOUT};
+use settings::{DeliverySettings, TIMEOUT};
 
-/// How many deliveries are on their way at once.
-const MOST_AT_ONCE: u32 = 5;
+/// The largest number of concurrent deliveries.
+const MAX_WORKERS: u32 = 5;
 
-/// How many attempts are made between two events of the object: on a free plan
-/// it may make 50 requests for each.
-const MOST_ATTEMPTS: u32 = 40;
+/// How many attempts are made for one message or alarm: on a free plan the platform allows 50
+/// requests for each.
+const MAX_ATTEMPTS: u32 = 40;
 
-/// How soon the alarm looks after what is being done at this moment.
-const LOOK_AFTER: Duration = Duration::from_secs(1);
+/// How soon the alarm checks on due work in progress.
+const PROGRESS_CHECK: Duration = Duration::from_secs(1);
 
-/// How many events are read at once when all are sent again.
+/// How many events are read at once.
 const PAGE: usize = 50;
 
-/// How soon the alarm comes again that could not do its work.
-const LOOK_AGAIN: Duration = Duration::from_mins(1);
+/// How soon the alarm is retried after a failure.
+const ALARM_RETRY: Duration = Duration::from_mins(1);
 
-/// Whoever delivers the webhooks of one connection.
-#[allow(missing_debug_implementations, reason = "its ports have none")]
+/// The delivery queue of one connection's webhooks.
+#[allow(missing_debug_implementations, reason = "the ports have no Debug")]
 pub struct Deliveries<P> {
-    ports: P,
+    ports: Rc<P>,
     config: Rc<Config>,
     connection: String,
-    /// How the webhooks of a registered connection come in.
+    /// The webhook of a registered connection.
     registered: RefCell<Option<Rc<Webhook>>>,
-    /// Who may change what is stored now.
-    writing: Mutex<()>,
-    /// Who may set the alarm now.
-    arming: Mutex<()>,
-    /// When the alarm comes, as far as this life knows.
+    /// Held while records are written.
+    writing: Lock,
+    /// Held while the alarm is set.
+    arming: Lock,
+    /// The time of the alarm, as far as this instance has set it.
     armed_for: Cell<Option<UnixTime>>,
-    /// How many hands deliver now.
-    hands: Cell<u32>,
-    /// How many attempts they may still make before the next event.
-    left: Cell<u32>,
+    /// The number of busy workers.
+    workers: Cell<u32>,
+    /// How many attempts are left for this message or alarm.
+    attempts_left: Cell<u32>,
 }
 
-/// A hand at work; it counts until it is dropped, however it ends.
-struct Hand<'a>(&'a Cell<u32>);
+/// A busy worker; dropping it decrements the count, also after a panic.
+struct Worker<'a>(&'a Cell<u32>);
 
-impl<'a> Hand<'a> {
-    fn new(hands: &'a Cell<u32>) -> Self {
-        hands.set(hands.get() + 1);
-        Self(hands)
+impl<'a> Worker<'a> {
+    fn new(workers: &'a Cell<u32>) -> Self {
+        workers.set(workers.get() + 1);
+        Self(workers)
     }
 }
 
-impl Drop for Hand<'_> {
+impl Drop for Worker<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get().saturating_sub(1));
     }
 }
 
-impl<P: DeliveryPorts + 'static> Deliveries<P> {
-    /// Whoever delivers the webhooks of `connection`, as `config` has it.
+impl<P: ObjectPorts> Deliveries<P> {
+    /// The delivery queue of `connection`, configured by `config`.
     #[must_use]
-    pub fn new(ports: P, config: Rc<Config>, connection: String) -> Rc<Self> {
+    pub fn new(ports: Rc<P>, config: Rc<Config>, connection: String) -> Rc<Self> {
         Rc::new(Self {
             ports,
             config,
             connection,
             registered: RefCell::default(),
-            writing: Mutex::new(()),
-            arming: Mutex::new(()),
+            writing: Lock::new(Rank::WritingEvents),
+            arming: Lock::new(Rank::Arming),
             armed_for: Cell::new(None),
-            hands: Cell::new(0),
-            left: Cell::new(MOST_ATTEMPTS),
+            workers: Cell::new(0),
+            attempts_left: Cell::new(MAX_ATTEMPTS),
         })
     }
 
@@ -114,49 +112,49 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
             }
             DeliveriesAsk::Count => self.count().await,
             DeliveriesAsk::Clear => {
-                let _turn = self.writing.lock().await;
-                self.ports.clear().await.map(|()| DeliveriesReply::Cleared)
+                let _guard = self.writing.lock().await;
+                self.ports.clear_records().await.map(|()| DeliveriesReply::Cleared)
             }
             DeliveriesAsk::SendAgain { id: Some(id) } => self.send_again(id).await,
             DeliveriesAsk::SendAgain { id: None } => self.send_all_again().await,
         };
-        // Also where nothing changed, or not all of it: somebody may have stored
-        // something before, and have failed at this.
-        self.left.set(MOST_ATTEMPTS);
+        // Set the alarm even if this ask changed nothing: an earlier ask may have stored an event
+        // and failed to set it.
+        self.attempts_left.set(MAX_ATTEMPTS);
         let armed = self.arm().await;
         if matches!(ask, DeliveriesAsk::SendAgain { .. }) {
-            // What was read before is good still.
+            // If this fails, the previous registration still applies.
             let _ = self.read_registration().await;
         }
-        self.begin();
+        self.start_worker();
         answered.and_then(|reply| armed.map(|()| reply)).unwrap_or_else(|StorageFailed| {
-            report::storage_failed(&self.ports, "webhooks");
+            report::storage_failed(&*self.ports, "webhooks");
             DeliveriesReply::Unavailable
         })
     }
 
-    /// Begins the attempts whose time has come, and forgets what may be. They go
-    /// on behind it: one that takes long holds up no other.
+    /// Starts the attempts that are due, and deletes expired records. The attempts run in the
+    /// background: a slow one delays no other.
     ///
     /// # Errors
-    /// [`StorageFailed`]: the alarm is to come again.
+    /// [`StorageFailed`]: the platform retries the alarm.
     pub async fn alarm(self: &Rc<Self>) -> Result<(), StorageFailed> {
         self.armed_for.set(None);
-        self.left.set(MOST_ATTEMPTS);
-        // Where its keeper cannot be asked, what was read before is good still.
+        self.attempts_left.set(MAX_ATTEMPTS);
+        // If the keeper cannot be asked, the previous registration still applies.
         let _ = self.read_registration().await;
-        let done = match (self.forget().await, self.configured()) {
-            (Ok(()), None) => self.wait_for_configuration().await,
+        let done = match (self.forget().await, self.settings()) {
+            (Ok(()), None) => self.expire_pending().await,
             (forgotten, _) => forgotten.map(|()| true),
         };
-        self.begin();
+        self.start_worker();
         match done {
             Ok(true) if self.arm().await.is_ok() => return Ok(()),
             Ok(false) => {}
-            Ok(true) | Err(StorageFailed) => report::storage_failed(&self.ports, "webhooks"),
+            Ok(true) | Err(StorageFailed) => report::storage_failed(&*self.ports, "webhooks"),
         }
         self.armed_for.set(None);
-        self.ports.set_alarm(self.ports.now() + LOOK_AGAIN).await
+        self.ports.set_alarm(self.ports.now() + ALARM_RETRY).await
     }
 
     async fn forget(&self) -> Result<(), StorageFailed> {
@@ -166,14 +164,13 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
         Ok(())
     }
 
-    /// Until the webhook is configured again nothing is tried, and nothing is
-    /// lost: when its time is over an event is the operator's. Whether none is
-    /// left to be delivered.
-    async fn wait_for_configuration(&self) -> Result<bool, StorageFailed> {
+    /// Fails the events whose time for attempts is over. While the webhook is misconfigured no
+    /// attempt is made and no event is lost. True where no event is pending.
+    async fn expire_pending(&self) -> Result<bool, StorageFailed> {
         let mut last: Option<(UnixTime, String)> = None;
         let mut is_empty = true;
         loop {
-            let _turn = self.writing.lock().await;
+            let _guard = self.writing.lock().await;
             let after = last.as_ref().map(|(at, id)| (*at, id.as_str()));
             let page = self.ports.records(List::Pending, after, PAGE).await?;
             let Some(end) = page.last() else { return Ok(is_empty) };
@@ -184,7 +181,7 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
                     is_empty = false;
                 } else if let Some(mut record) = self.ports.record(&pending.id).await? {
                     (record.outcome, record.status) = (Some(DeliveryOutcome::Misconfigured), None);
-                    record.failed(now);
+                    record.mark_failed(now);
                     self.log(&record, Duration::ZERO);
                     self.ports.update_record(&record).await?;
                 }
@@ -193,18 +190,19 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
     }
 
     fn log(&self, record: &EventRecord, took: Duration) {
-        DeliveryLine { connection: &self.connection, record, took }.write(&self.ports);
+        DeliveryLine { connection: &self.connection, record, took }.write(&*self.ports);
     }
 
-    fn configured(&self) -> Option<Configured<'_>> {
+    /// The current delivery settings; `None` while the webhook is misconfigured.
+    fn settings(&self) -> Option<DeliverySettings> {
         let webhook = match self.config.webhooks.get(&self.connection) {
-            Some(configured) => Rc::clone(configured.as_ref()?),
+            Some(configured) => Rc::clone(configured.usable()?),
             None => self.registered.borrow().clone()?,
         };
-        Some(Configured { webhook, keys: self.config.sealing_keys.as_ref()? })
+        Some(DeliverySettings { webhook, keys: self.config.sealing_keys.clone()? })
     }
 
-    /// Reads how the webhooks of a registered connection come in.
+    /// Reads the webhook of a registered connection from its keeper.
     async fn read_registration(&self) -> Result<(), StorageFailed> {
         let is_configured = self.config.connections.contains_key(&self.connection);
         let Some(keys) =
@@ -212,7 +210,7 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
         else {
             return Ok(());
         };
-        let record = self.ports.registration().await?;
+        let record = self.ports.ask(ReadRegistration(&self.connection)).await.map_err(|_| StorageFailed)?;
         let registration = record.and_then(|record| Registration::open(&record, &self.connection, keys).ok());
         let read =
             registration.and_then(|registration| registration.read(&self.connection, &self.config).ok());
@@ -232,23 +230,23 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
         event: &str,
         proof: Fingerprint,
     ) -> Result<DeliveriesReply, StorageFailed> {
-        let _turn = self.writing.lock().await;
-        // Whoever proved it may hold a connection that was removed or registered anew
-        // meanwhile. What is proven to one is not for the receiver of the next.
+        let _guard = self.writing.lock().await;
+        // The isolate may hold a connection that was removed or registered again meanwhile. An
+        // event authenticated for the old registration must not reach the receiver of the new one.
         self.read_registration().await?;
-        let counts = |configured: Configured<'_>| configured.webhook.account_tokens.place(proof).is_some();
-        if !self.configured().is_some_and(counts) {
+        let counts = |settings: DeliverySettings| settings.webhook.account_tokens.place(proof).is_some();
+        if !self.settings().is_some_and(counts) {
             return Ok(DeliveriesReply::NotProven);
         }
         match self.ports.record(id).await? {
-            // Whoever sends it once more wants it delivered, and brings anew what
-            // may not have opened.
+            // The provider sent the event again: retry the failed event, and replace a record that
+            // did not open.
             Some(mut known)
                 if known.list == List::Failed
                     || (known.list == List::Pending && known.outcome == Some(DeliveryOutcome::Unopened)) =>
             {
                 known.event = Some(event.to_owned());
-                known.send_again(self.ports.now());
+                known.requeue(self.ports.now());
                 self.ports.put_record(&known).await?;
             }
             Some(_) => {}
@@ -261,10 +259,10 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
     }
 
     async fn send_again(&self, id: &str) -> Result<DeliveriesReply, StorageFailed> {
-        let _turn = self.writing.lock().await;
+        let _guard = self.writing.lock().await;
         let failed = self.ports.record(id).await?.filter(|record| record.list == List::Failed);
         let Some(mut record) = failed else { return Ok(DeliveriesReply::Unknown) };
-        record.send_again(self.ports.now());
+        record.requeue(self.ports.now());
         self.ports.put_record(&record).await?;
         Ok(DeliveriesReply::SentAgain)
     }
@@ -277,7 +275,7 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
             let page = self.ports.records(List::Failed, after, PAGE).await?;
             let Some(end) = page.last() else { return Ok(DeliveriesReply::SentAgain) };
             last = Some((end.due, end.id.clone()));
-            // One that fails again meanwhile is let be.
+            // Skip events that fail again meanwhile.
             for record in page.iter().filter(|record| record.since < now) {
                 self.send_again(&record.id).await?;
             }
@@ -285,18 +283,19 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
         }
     }
 
-    /// Sets the alarm for the earliest thing to do, or a little before. One at a
-    /// time: the last one to read is the last one to set.
+    /// Sets the alarm for the earliest due time, or a little later while due work is in progress;
+    /// an earlier alarm is kept. Calls are serialised, so that the alarm set last is from the
+    /// latest read.
     async fn arm(&self) -> Result<(), StorageFailed> {
-        let _turn = self.arming.lock().await;
+        let _guard = self.arming.lock().await;
         let Some(earliest) = self.ports.earliest().await? else { return Ok(()) };
         let now = self.ports.now();
-        // What is to be done now is being done: the alarm is for where that ends.
-        // Where no hand is free, the next one that is comes to it.
-        let soonest = match (self.left.get(), self.hands.get()) {
+        // Work that is due now is in progress: the alarm covers an eviction. If all workers are
+        // busy, the first to finish takes it.
+        let soonest = match (self.attempts_left.get(), self.workers.get()) {
             (0, _) => now,
-            (_, MOST_AT_ONCE..) => now + TIMEOUT,
-            _ => now + LOOK_AFTER,
+            (_, MAX_WORKERS..) => now + TIMEOUT,
+            _ => now + PROGRESS_CHECK,
         };
         let at = earliest.max(soonest);
         if self.armed_for.get().is_none_or(|armed_for| armed_for <= now || armed_for > at) {
@@ -306,40 +305,40 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
         Ok(())
     }
 
-    /// Has another hand deliver, where one is free.
-    fn begin(self: &Rc<Self>) {
-        if self.hands.get() < MOST_AT_ONCE && self.left.get() > 0 && self.configured().is_some() {
+    /// Starts another worker, unless all are busy.
+    fn start_worker(self: &Rc<Self>) {
+        if self.workers.get() < MAX_WORKERS && self.attempts_left.get() > 0 && self.settings().is_some() {
             let deliveries = Rc::clone(self);
-            self.ports.spawn(async move { deliveries.deliver_all().await }.boxed_local());
+            self.ports.spawn(task(async move { deliveries.run_worker().await }).boxed_local());
         }
     }
 
-    /// Makes one attempt after the other while there are any to make.
-    async fn deliver_all(self: Rc<Self>) {
-        if self.hands.get() >= MOST_AT_ONCE {
+    /// Makes attempts, one after another, while events are due.
+    async fn run_worker(self: Rc<Self>) {
+        if self.workers.get() >= MAX_WORKERS {
             return;
         }
-        let hand = Hand::new(&self.hands);
-        while self.configured().is_some() && self.left.get() > 0 {
-            let attempted = match self.take().await {
+        let worker = Worker::new(&self.workers);
+        while self.settings().is_some() && self.attempts_left.get() > 0 {
+            let attempted = match self.take_due().await {
                 Ok(None) => break,
                 Ok(Some(record)) => {
-                    self.begin();
-                    // As it is by now: the event may be of one that was registered since.
-                    match self.configured() {
-                        Some(configured) => self.attempt(record, configured).await,
+                    self.start_worker();
+                    // Read the settings again: the connection may have been registered meanwhile.
+                    match self.settings() {
+                        Some(settings) => self.attempt(record, settings).await,
                         None => break,
                     }
                 }
                 Err(failed) => Err(failed),
             };
             if attempted.is_err() {
-                report::storage_failed(&self.ports, "webhooks");
+                report::storage_failed(&*self.ports, "webhooks");
                 break;
             }
         }
-        drop(hand);
-        // Where this fails, the alarm that is set comes, and sets the next one.
+        drop(worker);
+        // If this fails, the alarm already set fires and sets the next one.
         let _ = self.arm().await;
     }
 }

@@ -1,22 +1,24 @@
-//! The index of registered connections: which there are, in the order of their
-//! ids. What they are stands with their keepers.
+//! The index of registered connections: their ids, in order. The registrations themselves are in
+//! the keepers.
 
-use crate::ports::{IndexPorts, StorageFailed};
+use std::rc::Rc;
+
+use crate::ports::{ObjectPorts, StorageFailed};
 use crate::protocol::{IndexAsk, IndexReply};
 
-/// How many ids are read at once.
+/// The number of ids in one read.
 const PAGE: usize = 1_000;
 
-/// The index.
-#[derive(Debug)]
+/// The index object.
+#[allow(missing_debug_implementations, reason = "the ports have no Debug")]
 pub struct Index<P> {
-    ports: P,
+    ports: Rc<P>,
 }
 
-impl<P: IndexPorts> Index<P> {
-    /// The index whose storage `ports` have.
+impl<P: ObjectPorts> Index<P> {
+    /// The index over the storage in `ports`.
     #[must_use]
-    pub const fn new(ports: P) -> Self {
+    pub const fn new(ports: Rc<P>) -> Self {
         Self { ports }
     }
 

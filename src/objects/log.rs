@@ -1,18 +1,17 @@
-//! The log lines of objects: one JSON object each. None holds a token, a secret or
-//! a body.
+//! The log lines of objects: one JSON object each. No line holds a token, a secret or a body.
 
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::ports::Log;
+use crate::ports::Host;
 use crate::protocol::{EventRecord, List};
 
-/// The line of one secret of `connection` in whose place another has come:
-/// `what` is `sealing_key`, `credentials` or `refresh_token`.
-pub(super) fn write_rotation(log: &impl Log, what: &str, connection: &str) {
+/// Writes the line of a rotated secret of `connection`: `what` is `sealing_key`, `credentials` or
+/// `refresh_token`.
+pub(super) fn write_rotation(host: &impl Host, what: &str, connection: &str) {
     let line = json!({ "event": "rotation", "audit": true, "connection": connection, "what": what });
-    log.line(&line.to_string());
+    host.log(&line.to_string());
 }
 
 /// The line of one token request.
@@ -26,7 +25,7 @@ pub(super) struct GrantLine<'a> {
 }
 
 impl GrantLine<'_> {
-    pub fn write(&self, log: &impl Log) {
+    pub fn write(&self, host: &impl Host) {
         let mut line = json!({
             "event": "grant",
             "audit": true,
@@ -38,7 +37,7 @@ impl GrantLine<'_> {
         if let (true, Some(members)) = (self.narrowed, line.as_object_mut()) {
             members.insert("scope".to_owned(), "narrowed".into());
         }
-        log.line(&line.to_string());
+        host.log(&line.to_string());
     }
 }
 
@@ -50,7 +49,7 @@ pub(super) struct DeliveryLine<'a> {
 }
 
 impl DeliveryLine<'_> {
-    pub fn write(&self, log: &impl Log) {
+    pub fn write(&self, host: &impl Host) {
         let Self { connection, record, took } = self;
         let mut line = json!({
             "event": "webhook",
@@ -69,7 +68,7 @@ impl DeliveryLine<'_> {
                 members.insert("failed".to_owned(), true.into());
             }
         }
-        log.line(&line.to_string());
+        host.log(&line.to_string());
     }
 }
 

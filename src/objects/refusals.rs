@@ -1,64 +1,67 @@
-//! Counting refused sign-ins, so that nobody can guess passwords through the
-//! broker, nor lock somebody's account by trying.
+//! The counters of refused sign-ins. They keep attackers from guessing passwords through the
+//! broker, and from having the provider lock a person's account.
 //!
-//! There is one counter for each user name of a connection, one for each
-//! network, which counts apart what is within it, and one for each browser that
-//! a person signed in with before: an object of its own everywhere. An attempt
-//! takes its turn before the provider is asked; one whose end is not told counts
-//! as refused.
+//! There is one counter, an object of its own, for each user name of a connection, for each
+//! network, divided into parts by address, and for each browser that a person signed in with
+//! before. An attempt is counted before the provider is asked; an attempt whose outcome is never
+//! reported counts as refused.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::lock::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::ports::{KeeperPorts, SessionPorts, StorageFailed};
+use super::lock::{Lock, Rank};
+use crate::ports::{ObjectPorts, StorageFailed};
 use crate::protocol::{RefusalsAsk, RefusalsReply};
 use crate::time::UnixTime;
 
-/// How many refusals are let happen within [`WINDOW`].
-const MOST: usize = 5;
+/// How many refusals a part of a counter allows within [`WINDOW`].
+const MAX_REFUSALS: usize = 5;
 
-/// How many are let happen in all parts of a counter together.
-const MOST_IN_ALL: usize = 20;
+/// How many refusals all parts of a counter allow together.
+const MAX_REFUSALS_IN_ALL: usize = 20;
 
 const WINDOW: Duration = Duration::from_mins(1);
 
-/// After how long an attempt whose end is not told has ended: longer than any
-/// two token requests may take.
+/// An attempt whose outcome is never reported counts as over after this long, which exceeds the
+/// time limits of two token requests.
 const LONGEST_ATTEMPT: Duration = Duration::from_mins(5);
 
-/// One counter.
-#[allow(missing_debug_implementations, reason = "its ports have none")]
+/// The storage key of the attempts.
+const REFUSALS: &str = "refusals";
+
+/// A counter of refused sign-ins.
+#[allow(missing_debug_implementations, reason = "the ports have no Debug")]
 pub struct Refusals<P> {
-    ports: P,
+    ports: Rc<P>,
     attempts: RefCell<Option<Attempts>>,
-    writing: Mutex<()>,
+    /// Held while the attempts change.
+    counting: Lock,
 }
 
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
 struct Attempts {
     last: u64,
-    list: Vec<Attempt>,
+    list: Vec<SignInAttempt>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Attempt {
+struct SignInAttempt {
     number: u64,
-    /// When it began, or was refused.
+    /// When the attempt began, or was refused.
     at: UnixTime,
     is_under_way: bool,
     #[serde(default)]
     part: u64,
 }
 
-impl<P: SessionPorts> Refusals<P> {
-    /// The counter whose storage `ports` have.
+impl<P: ObjectPorts> Refusals<P> {
+    /// The counter over the storage in `ports`.
     #[must_use]
-    pub fn new(ports: P) -> Rc<Self> {
-        Rc::new(Self { ports, attempts: RefCell::new(None), writing: Mutex::new(()) })
+    pub fn new(ports: Rc<P>) -> Rc<Self> {
+        Rc::new(Self { ports, attempts: RefCell::new(None), counting: Lock::new(Rank::Counting) })
     }
 
     /// Answers one ask.
@@ -72,14 +75,14 @@ impl<P: SessionPorts> Refusals<P> {
         answered.unwrap_or(RefusalsReply::Unavailable)
     }
 
-    /// Forgets all, where nothing has happened for long.
+    /// Deletes the counter where no attempt counts any more.
     ///
     /// # Errors
-    /// [`StorageFailed`]: the alarm is to come again.
+    /// [`StorageFailed`]: the platform retries the alarm.
     pub async fn alarm(&self) -> Result<(), StorageFailed> {
-        let _turn = self.writing.lock().await;
+        let _guard = self.counting.lock().await;
         let now = self.ports.now();
-        let attempts = self.counting(now).await?;
+        let attempts = self.current_attempts(now).await?;
         if !attempts.list.is_empty() {
             return self.ports.set_alarm(now + LONGEST_ATTEMPT).await;
         }
@@ -87,19 +90,19 @@ impl<P: SessionPorts> Refusals<P> {
         self.ports.clear().await
     }
 
-    /// Changes the attempts, durably before anybody learns of it. They hold
-    /// nothing but times, and digests of networks.
+    /// Changes the attempts, durably before the reply. A record holds only times, and digests of
+    /// networks.
     async fn change(
         &self,
         change: impl FnOnce(&mut Attempts, UnixTime) -> RefusalsReply,
     ) -> Result<RefusalsReply, StorageFailed> {
-        let _turn = self.writing.lock().await;
+        let _guard = self.counting.lock().await;
         let now = self.ports.now();
-        let mut attempts = self.counting(now).await?;
+        let mut attempts = self.current_attempts(now).await?;
         let reply = change(&mut attempts, now);
         if matches!(reply, RefusalsReply::Begun(_) | RefusalsReply::Noted) {
             let text = serde_json::to_string(&attempts).map_err(|_| StorageFailed)?;
-            self.ports.store(&text).await?;
+            self.ports.put(REFUSALS, &text).await?;
             self.ports.set_alarm(now + LONGEST_ATTEMPT + WINDOW).await?;
         }
         self.attempts.replace(Some(attempts));
@@ -107,38 +110,39 @@ impl<P: SessionPorts> Refusals<P> {
     }
 
     /// The attempts that count at `now`.
-    async fn counting(&self, now: UnixTime) -> Result<Attempts, StorageFailed> {
+    async fn current_attempts(&self, now: UnixTime) -> Result<Attempts, StorageFailed> {
         let known = self.attempts.borrow().clone();
         let mut attempts = if let Some(attempts) = known {
             attempts
         } else {
-            let stored = KeeperPorts::load(&self.ports).await?;
+            let stored = self.ports.get(REFUSALS).await?;
             stored.and_then(|text| serde_json::from_slice(text.as_bytes()).ok()).unwrap_or_default()
         };
-        attempts.forget_old(now);
+        attempts.drop_expired(now);
         Ok(attempts)
     }
 }
 
-impl Attempt {
+impl SignInAttempt {
     fn counts_until(&self) -> UnixTime {
         self.at + if self.is_under_way { LONGEST_ATTEMPT } else { WINDOW }
     }
 }
 
 impl Attempts {
-    fn forget_old(&mut self, now: UnixTime) {
+    fn drop_expired(&mut self, now: UnixTime) {
         self.list.retain(|attempt| now < attempt.counts_until());
     }
 
     fn begin(&mut self, part: u64, now: UnixTime) -> RefusalsReply {
         let own = self.list.iter().filter(|attempt| attempt.part == part);
-        let held_up = hold_up(own, MOST, now).or_else(|| hold_up(self.list.iter(), MOST_IN_ALL, now));
-        if let Some(reply) = held_up {
+        let exceeded = exceeded_limit(own, MAX_REFUSALS, now)
+            .or_else(|| exceeded_limit(self.list.iter(), MAX_REFUSALS_IN_ALL, now));
+        if let Some(reply) = exceeded {
             return reply;
         }
         self.last += 1;
-        self.list.push(Attempt { number: self.last, at: now, is_under_way: true, part });
+        self.list.push(SignInAttempt { number: self.last, at: now, is_under_way: true, part });
         RefusalsReply::Begun(self.last)
     }
 
@@ -154,9 +158,9 @@ impl Attempts {
     }
 }
 
-/// What holds up another attempt, of `attempts` there being `most` at a time.
-fn hold_up<'a>(
-    attempts: impl Iterator<Item = &'a Attempt> + Clone,
+/// The reply that refuses another attempt, if `attempts` already use up the limit `most`.
+fn exceeded_limit<'a>(
+    attempts: impl Iterator<Item = &'a SignInAttempt> + Clone,
     most: usize,
     now: UnixTime,
 ) -> Option<RefusalsReply> {
@@ -167,7 +171,7 @@ fn hold_up<'a>(
         return Some(RefusalsReply::Full(seconds_until(oldest + WINDOW)));
     }
     if attempts.clone().count() >= most {
-        let next = attempts.map(Attempt::counts_until).min().unwrap_or(now);
+        let next = attempts.map(SignInAttempt::counts_until).min().unwrap_or(now);
         return Some(RefusalsReply::Busy(seconds_until(next)));
     }
     None
@@ -186,7 +190,7 @@ mod tests {
 
     fn begin_in(attempts: &mut Attempts, part: u64, at: u64) -> RefusalsReply {
         let now = START + Duration::from_secs(at);
-        attempts.forget_old(now);
+        attempts.drop_expired(now);
         attempts.begin(part, now)
     }
 
@@ -253,7 +257,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(refused, MOST_IN_ALL);
+        assert_eq!(refused, MAX_REFUSALS_IN_ALL);
         let of = |part| attempts.list.iter().filter(|attempt| attempt.part == part).count();
         assert_eq!([of(1), of(3), of(4), of(8), of(9)], [5, 5, 1, 1, 0]);
         assert_eq!(begin_in(&mut attempts, 41, 59), RefusalsReply::Full(1));

@@ -1,91 +1,80 @@
-//! Sessions: people who are signed in here.
+//! Sessions of signed-in persons.
 //!
-//! A session is an object of its own, of which there is one everywhere: its
-//! truth is neither in an isolate nor in the replicated cache, so that a
-//! sign-out counts everywhere at once. Every call of a session asks it, and the
-//! answer brings the access token along: one way there and back.
+//! A session is an object of its own, once worldwide: neither isolates nor the replicated cache
+//! hold a copy, so a sign-out takes effect everywhere at once. Every call asks the session, and its
+//! answer includes the access token: one round trip.
 //!
-//! The cookie's 256 random bits are a handle, which names the object, and a
-//! proof, which changes with every sign-in. The object knows the cookie by its
-//! digest only.
+//! The cookie's 256 random bits are a handle, which names the object, and a proof, which changes
+//! with every sign-in. The object stores only a digest of the cookie.
 //!
 //! Invariants:
-//! - a person's user name and password exist for one token request;
-//! - a person's tokens are in no isolate's memory and in no cache;
-//! - nothing is written for a session that has ended.
+//! - a person's user name and password are used for one token request and not stored;
+//! - a person's tokens are neither held in an isolate's memory nor cached;
+//! - a session that has ended writes nothing.
 
 mod life;
 mod state;
-
-#[cfg(test)]
-#[cfg(not(target_arch = "wasm32"))]
-mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::lock::Mutex;
-
-use super::keeper::{Keeper, SignInFailure};
+use super::lock::{Lock, Rank};
+use super::token_set::{Account, LiveTokenSet};
 use crate::config::Config;
-use crate::ports::{SessionPorts, StorageFailed};
-use crate::protocol::{Credentials, SessionAsk, SessionReply, SignIn, TokenAsk, TokenReply};
+use crate::ports::{ObjectPorts, StorageFailed};
+use crate::protocol::{Credentials, SessionAsk, SessionReply, SignIn, SignInRefusal, TokenAsk, TokenReply};
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
-use state::State;
+use state::SessionState;
 
-/// How soon an alarm comes again that could do nothing.
-const LOOK_AGAIN: Duration = Duration::from_hours(1);
+/// How soon the alarm fires again while the sealing keys are missing.
+const ALARM_RETRY: Duration = Duration::from_hours(1);
+
+/// The storage key of the session's own record.
+const SESSION: &str = "session";
 
 /// One session.
 #[allow(missing_debug_implementations, reason = "it holds token sets")]
 pub struct Session<P> {
-    ports: P,
+    ports: Rc<P>,
     config: Rc<Config>,
     name: String,
-    known: RefCell<Known>,
-    /// When the session was last used; what is stored lags behind.
+    record: RefCell<Record>,
+    /// When the session was last used; the stored time lags behind.
     used_at: Cell<UnixTime>,
-    keepers: RefCell<Vec<Personal<P>>>,
-    /// Who may sign in now.
-    signing_in: Mutex<()>,
-    /// Who may write the record now.
-    writing: Mutex<()>,
-    /// How often the session ended.
+    token_sets: RefCell<Vec<Rc<LiveTokenSet<P>>>>,
+    /// Held while a person signs in.
+    signing_in: Lock,
+    /// Held while the record is written.
+    writing: Lock,
+    /// How many times the session has ended.
     ends: Cell<u64>,
 }
 
-/// What is known of the session's own record.
-enum Known {
-    /// It has not been read.
+/// The session's record, as far as loaded.
+enum Record {
+    /// Not read yet.
     Unread,
-    /// There is none.
-    Nobody,
-    /// There is one.
-    Somebody(State),
+    /// No record is stored.
+    Absent,
+    /// The record.
+    Present(SessionState),
 }
 
-/// The keeper of a person's token set, and what cuts it off.
-struct Personal<P> {
-    connection: String,
-    keeper: Rc<Keeper<P>>,
-    cut_off: Rc<Cell<bool>>,
-}
-
-impl<P: SessionPorts + 'static> Session<P> {
-    /// The session called `name` (see [`super::SessionId::name`]).
+impl<P: ObjectPorts> Session<P> {
+    /// The session whose object is called `name`.
     #[must_use]
-    pub fn new(ports: P, config: Rc<Config>, name: String) -> Rc<Self> {
+    pub fn new(ports: Rc<P>, config: Rc<Config>, name: String) -> Rc<Self> {
         Rc::new(Self {
             ports,
             config,
             name,
-            known: RefCell::new(Known::Unread),
+            record: RefCell::new(Record::Unread),
             used_at: Cell::new(UnixTime::from_millis(0)),
-            keepers: RefCell::new(Vec::new()),
-            signing_in: Mutex::new(()),
-            writing: Mutex::new(()),
+            token_sets: RefCell::default(),
+            signing_in: Lock::new(Rank::SigningIn),
+            writing: Lock::new(Rank::WritingSession),
             ends: Cell::new(0),
         })
     }
@@ -101,15 +90,15 @@ impl<P: SessionPorts + 'static> Session<P> {
         answered.unwrap_or(SessionReply::Unavailable)
     }
 
-    /// Ends the session where its time has come, or where nobody can use it:
-    /// nothing of it stays stored.
+    /// Ends the session if it has expired or the configuration has no sessions, and deletes its
+    /// storage.
     ///
     /// # Errors
-    /// [`StorageFailed`]: the alarm is to come again.
+    /// [`StorageFailed`]: the platform retries the alarm.
     pub async fn alarm(self: &Rc<Self>) -> Result<(), StorageFailed> {
         if self.config.sealing_keys.is_none() {
-            // What the keys would open must not be lost with them.
-            return self.ports.set_alarm(self.ports.now() + LOOK_AGAIN).await;
+            // The operator may restore the keys: do not delete what they open.
+            return self.ports.set_alarm(self.ports.now() + ALARM_RETRY).await;
         }
         match (self.living(None).await?, self.config.session) {
             (Some(state), Some(policy)) => {
@@ -131,16 +120,19 @@ impl<P: SessionPorts + 'static> Session<P> {
             return Ok(SessionReply::Living { token: Some(TokenReply::SignedOut) });
         }
         let ends = self.ends.get();
-        let keeper = self.keeper(connection);
-        let reply = keeper.answer(ask).await;
-        // While the keeper asked the token endpoint it may have ended, or the
-        // person have signed in anew, which cuts this keeper off.
+        let tokens = self.tokens(connection);
+        let reply = match Account::configured(&self.config, connection) {
+            Some(account) => tokens.answer(&account, ask).await.unwrap_or(TokenReply::Unavailable),
+            None => TokenReply::Misconfigured,
+        };
+        // During the token request the session may have ended, or the person may have signed in
+        // again, which cuts this token set off.
         let has_token = matches!(reply, TokenReply::Token { .. });
         if ends != self.ends.get() || (!has_token && self.living(Some(proof)).await?.is_none()) {
             return Ok(SessionReply::Nobody);
         }
         if reply == TokenReply::SignedOut {
-            self.leave(connection, &keeper, proof).await?;
+            self.remove_sign_in(&tokens, proof).await?;
         }
         Ok(SessionReply::Living { token: Some(reply) })
     }
@@ -160,14 +152,15 @@ impl<P: SessionPorts + 'static> Session<P> {
         Ok(SessionReply::Connections(connections))
     }
 
-    /// When the sign-in to `connection` ends at the latest; nothing where it has.
+    /// The latest end of the sign-in to `connection`; `None` where it has ended.
     async fn expires_at(
         self: &Rc<Self>,
         connection: &str,
-        state: &State,
+        state: &SessionState,
     ) -> Result<Option<UnixTime>, StorageFailed> {
         let Some(policy) = self.config.session else { return Ok(None) };
-        let ends_at = self.keeper(connection).sign_in_ends_at().await?;
+        let Some(account) = Account::configured(&self.config, connection) else { return Ok(None) };
+        let ends_at = self.tokens(connection).sign_in_ends_at(&account).await?;
         Ok(ends_at.map(|ends_at| ends_at.min(state.longest(&policy))))
     }
 
@@ -175,13 +168,13 @@ impl<P: SessionPorts + 'static> Session<P> {
         let (Some(policy), Some(keys)) = (self.config.session, &self.config.sealing_keys) else {
             return Ok(SessionReply::Nobody);
         };
-        // What another one under way ends may be there still, if that fails.
-        let _turn = self.writing.lock().await;
+        // Wait for a concurrent sign-out: if it fails, its record is still stored.
+        let _guard = self.writing.lock().await;
         self.read(keys).await?;
-        let is_own = match &*self.known.borrow() {
-            Known::Unread => return Err(StorageFailed),
-            Known::Nobody => false,
-            Known::Somebody(state) => {
+        let is_own = match &*self.record.borrow() {
+            Record::Unread => return Err(StorageFailed),
+            Record::Absent => false,
+            Record::Present(state) => {
                 state.proof == proof && state.lives(self.used_at.get(), &policy, self.ports.now())
             }
         };
@@ -196,26 +189,25 @@ impl<P: SessionPorts + 'static> Session<P> {
         let (Some(policy), Some(keys)) = (self.config.session, &self.config.sealing_keys) else {
             return Ok(SessionReply::Nobody);
         };
-        // An isolate of another version may know another provider by that name.
-        let known = self.config.connections.get(&ask.connection).and_then(Option::as_ref);
-        if known.is_none_or(|connection| connection.identity != ask.identity) {
-            return Ok(SignInFailure::Misconfigured.into());
-        }
-        // One at a time: each finds the cookie that the one before it left.
-        let _turn = self.signing_in.lock().await;
+        // An isolate of another version may know the connection with another provider.
+        let known = Account::configured(&self.config, &ask.connection);
+        let Some(account) = known.filter(|account| account.connection.identity == ask.identity) else {
+            return Ok(SessionReply::Refused(SignInRefusal::Misconfigured));
+        };
+        // Serialised: each sign-in sees the cookie set by the one before it.
+        let _guard = self.signing_in.lock().await;
         let before = self.living(ask.proof).await?;
         match (&before, ask.proof) {
             (None, Some(_)) => return Ok(SessionReply::Nobody),
-            // Two sessions never have one handle: this is no sign-in of the broker's.
+            // Handles are random and never collide: this sign-in is not the broker's.
             (Some(_), None) => return Err(StorageFailed),
             (Some(_), Some(_)) | (None, None) => {}
         }
         let credentials = Credentials::open(&ask.credentials, &self.name, keys).map_err(|_| StorageFailed)?;
-        let personal = self.personal(&ask.connection);
+        let tokens = self.new_tokens(&ask.connection);
         let ends = self.ends.get();
         let granted = async {
-            // The cookie of who was signed in before must not find the next one's
-            // token set.
+            // The cookie of the previous sign-in must not reach the new token set.
             if before.as_ref().is_some_and(|state| state.connections.contains(&ask.connection)) {
                 self.commit(keys, |state| {
                     let mut state = state?.clone();
@@ -224,33 +216,31 @@ impl<P: SessionPorts + 'static> Session<P> {
                 })
                 .await?;
             }
-            // From here on a renewal for them counts no more. Not before: where
-            // storage fails they go on.
+            // From here on, renewals for the previous sign-in write nothing. Not earlier: if
+            // storage fails, that sign-in continues.
             self.cut_off(&ask.connection);
-            // Whatever happens to what is stored next, it does not stay for ever.
+            // Set the alarm before anything is stored, so that it is deleted eventually.
             self.ports.set_alarm(self.ports.now() + policy.idle.min(policy.longest)).await
         };
-        let obtained = personal.keeper.sign_in(&credentials.username, &credentials.password, granted).await;
-        drop(credentials);
-        if let Err(failure) = obtained {
-            // One that was cut off in vain is read anew.
-            self.keepers.borrow_mut().retain(|personal| !personal.cut_off.get());
+        if let Err(failure) = tokens.sign_in(&account, credentials, granted).await {
+            // Drop token sets that were cut off: the next use loads them from storage.
+            self.token_sets.borrow_mut().retain(|tokens| !tokens.is_cut_off());
             return Ok(failure.into());
         }
         if ends != self.ends.get() {
-            // Somebody signed out meanwhile, and what the keeper stored may be gone.
-            personal.cut_off.set(true);
+            // The person signed out meanwhile, and storage may be cleared.
+            tokens.cut_off();
             self.end(|_| true).await?;
             return Ok(SessionReply::Nobody);
         }
-        self.keepers.borrow_mut().retain(|personal| personal.connection != ask.connection);
-        self.keepers.borrow_mut().push(personal);
+        self.token_sets.borrow_mut().retain(|other| other.connection() != ask.connection);
+        self.token_sets.borrow_mut().push(tokens);
         let now = self.ports.now();
         self.used_at.set(now);
         let state = self
             .commit(keys, |before| {
                 let before = before.filter(|state| state.lives(state.longest(&policy), &policy, now));
-                Some(State::after_sign_in(before, ask.next_proof, &ask.connection, now))
+                Some(SessionState::after_sign_in(before, ask.next_proof, &ask.connection, now))
             })
             .await?;
         let state = state.ok_or(StorageFailed)?;
@@ -259,28 +249,24 @@ impl<P: SessionPorts + 'static> Session<P> {
         Ok(SessionReply::SignedIn { expires_at })
     }
 
-    fn keeper(&self, connection: &str) -> Rc<Keeper<P>> {
-        let mut keepers = self.keepers.borrow_mut();
-        if let Some(personal) = keepers.iter().find(|personal| personal.connection == connection) {
-            return Rc::clone(&personal.keeper);
+    fn tokens(&self, connection: &str) -> Rc<LiveTokenSet<P>> {
+        let mut token_sets = self.token_sets.borrow_mut();
+        if let Some(tokens) = token_sets.iter().find(|tokens| tokens.connection() == connection) {
+            return Rc::clone(tokens);
         }
-        let personal = self.personal(connection);
-        let keeper = Rc::clone(&personal.keeper);
-        keepers.push(personal);
-        keeper
+        let tokens = self.new_tokens(connection);
+        token_sets.push(Rc::clone(&tokens));
+        tokens
     }
 
-    fn personal(&self, connection: &str) -> Personal<P> {
-        let cut_off = Rc::new(Cell::new(false));
-        let (ports, config) = (self.ports.below(connection), Rc::clone(&self.config));
-        let keeper = Keeper::of_person(ports, config, connection.to_owned(), &self.name, Rc::clone(&cut_off));
-        Personal { connection: connection.to_owned(), keeper, cut_off }
+    fn new_tokens(&self, connection: &str) -> Rc<LiveTokenSet<P>> {
+        LiveTokenSet::of_person(Rc::clone(&self.ports), connection.to_owned(), &self.name)
     }
 
-    /// Keeps who was signed in to `connection` from writing anything more.
+    /// Cuts the token set of the sign-in to `connection` off from storage.
     fn cut_off(&self, connection: &str) {
-        for personal in self.keepers.borrow().iter().filter(|personal| personal.connection == connection) {
-            personal.cut_off.set(true);
+        for tokens in self.token_sets.borrow().iter().filter(|tokens| tokens.connection() == connection) {
+            tokens.cut_off();
         }
     }
 }

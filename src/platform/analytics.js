@@ -1,19 +1,19 @@
 // One data point for each proxied call, for a Worker that has a dataset of Analytics Engine.
-// docs/guides/observe.md tells what the columns mean. Queries go by their numbers: a new column
+// docs/guides/observe.md says what the columns mean. Queries name columns by number: a new column
 // comes behind the others.
 
-// All blobs of a point together may have 16 KB.
+// Analytics Engine takes 16 KB in all blobs of a point together.
 const LONGEST_PATH = 2000;
 
 /**
- * Writes the point of the call whose log line is `text`; of other lines none. It never fails.
+ * Writes the data point of the call whose log line is `text`; nothing for other lines. Never throws.
  * @param {AnalyticsEngineDataset} dataset
  * @param {string} text
  */
 export function writeDataPoint(dataset, text) {
   try {
     const line = JSON.parse(text);
-    // A preflight that is let through is no call yet.
+    // A preflight that passes is no call yet.
     if (line.event !== "call" || (line.connection ?? line.code) === undefined) return;
     const { connection = "", caller = "", method, path = "", code = "", token = "", reason = "" } = line;
     const { status, token_ms = 0, upstream_ms, replayed, request_id } = line;
@@ -24,6 +24,6 @@ export function writeDataPoint(dataset, text) {
       doubles: [status, token_ms, upstream_ms ?? 0, sent],
     });
   } catch {
-    // What is counted is worth less than the call.
+    // A data point is worth less than the call.
   }
 }

@@ -1,18 +1,17 @@
-// What an isolate keeps of bodies in memory. Anybody may begin to send one, and need not end it: what all of them
-// hold together has a bound, and what is read before anything is done has a deadline.
+// The request bodies that an isolate holds in memory. Anybody may begin to send a body and never end it: all bodies
+// together have a bound, and a body that the broker reads before it does anything has a deadline.
 
-// So much of a body that is too large is read all the same: who is cut off while sending may not
-// see the answer.
+// How much of a body is read beyond its limit: a caller that is cut off while it sends may not see the answer.
 const READ_IN_VAIN = 2 * 1024 * 1024;
 
 // What a body costs besides its bytes.
 const OVERHEAD = 4 * 1024;
 
-/** What is told when there is no more room for it. @typedef {{ letGo(): void }} Held */
+/** A body that frees its memory when the shelf tells it to. @typedef {{ letGo(): void }} Held */
 
 /**
- * The bodies of one kind that an isolate holds. When they come to more than `most` bytes, the oldest are let go of:
- * those that nobody ends. One whose call was cut off, and who told nobody, goes in the same way.
+ * The bodies of one kind that an isolate holds. When they come to more than `most` bytes, the shelf lets the oldest
+ * go: bodies that no caller ends, and those of calls that the runtime cut off without a word.
  */
 export class Shelf {
   #most;
@@ -31,7 +30,7 @@ export class Shelf {
   }
 
   /**
-   * Notes that `body` holds `bytes`. It is told to `letGo` where that is too much.
+   * Notes that `body` holds `bytes`, and lets the oldest bodies go where that is too much.
    *
    * @param {Held} body
    * @param {number} bytes
@@ -53,7 +52,7 @@ export class Shelf {
   }
 }
 
-/** Calls whose bodies are being read, none of which can be let go of before it ends by itself. */
+/** The calls whose bodies are being read by the runtime, which cannot let one go before it has ended. */
 export class Underway {
   #most;
   /** @type {Map<unknown, { bytes: number, until: number }>} */
@@ -77,7 +76,7 @@ export class Underway {
    * @param {number} until
    */
   begin(call, bytes, until) {
-    // Not every end is told.
+    // The runtime cuts some calls off without a word: they have ended when their time is over.
     if (this.#sum + bytes > this.#most) {
       const now = Date.now();
       for (const [other, { until }] of this.#calls) if (until <= now) this.end(other);
@@ -101,7 +100,7 @@ const BLOCK = 16 * 1024;
 
 /**
  * Bytes that come in pieces, in blocks that are filled one after the other. A piece as the runtime hands it over may
- * hold a buffer many times its size, and one large buffer that grows leaves as much behind.
+ * hold a buffer many times its size, and one large buffer that grows leaves as much garbage behind.
  */
 class Blocks {
   /** @type {Uint8Array[]} */
@@ -121,7 +120,7 @@ class Blocks {
     return this.#capacity;
   }
 
-  /** Room for more, which is lent to who fills it, from its beginning. */
+  /** Room for more bytes. The reader fills it from its beginning, and gives it back to `take`. */
   room() {
     if (this.#filled === this.#last.byteLength) {
       if (this.#filled > 0) this.#full.push(this.#last);
@@ -132,7 +131,7 @@ class Blocks {
     return this.#last.subarray(this.#filled);
   }
 
-  /** Takes back what was lent: `piece` is what of it was filled. @param {Uint8Array} piece */
+  /** Takes the room back, of which `piece` was filled. @param {Uint8Array} piece */
   take(piece) {
     this.#last = new Uint8Array(piece.buffer);
     this.#filled += piece.byteLength;
@@ -164,7 +163,7 @@ class Blocks {
 
 /** A body that the broker reads for itself. */
 class Reading {
-  /** Undefined once it is too large, or ended. @type {Blocks | undefined} */
+  /** Undefined once the body is too large, or the reading has ended. @type {Blocks | undefined} */
   #blocks = new Blocks();
   #size = 0;
   #maxBytes;
@@ -179,7 +178,7 @@ class Reading {
     shelf.note(this, OVERHEAD);
   }
 
-  /** Rejects with the reason why it is read no more. */
+  /** Rejects with the reason why the body is read no further. */
   get ended() {
     return this.#ended.promise;
   }
@@ -245,7 +244,7 @@ export async function readBody(stream, maxBytes, shelf, limitMs) {
   try {
     return await Promise.race([reading.read(reader), reading.ended]);
   } catch (error) {
-    // Who sends too much is told so, however long it took.
+    // A caller that sends too much is told so, however long it took.
     if (error === "late" && reading.isTooLarge) return null;
     throw error;
   } finally {
@@ -270,19 +269,19 @@ export class Whole {
     this.#bytes = undefined;
   }
 
-  /** The body, unless it was let go of. */
+  /** The body, unless the shelf let it go. */
   whole() {
     return this.#bytes;
   }
 }
 
-/** Passes a body on as it comes and keeps it, as long as it is small enough and there is room. */
+/** Passes a body on as it comes, and keeps it as long as it is small enough and the shelf has room. */
 export class Recorder {
   #reader;
   #limit;
   #shelf;
   #cutOff;
-  /** Undefined once it was let go of. @type {Blocks | undefined} */
+  /** Undefined once the shelf let it go. @type {Blocks | undefined} */
   #kept = new Blocks();
   #ended = false;
   /** @type {Promise<Uint8Array | void>} */
@@ -308,9 +307,9 @@ export class Recorder {
 
   /** The body as a stream of `length` bytes, or of an unknown number. @param {number | undefined} length */
   stream(length) {
-    // One of the runtime's own: it keeps whatever passes from a stream of JavaScript's until that has ended.
+    // A stream of the runtime's own: the runtime keeps all that passes through a JavaScript stream until that ends.
     const { readable, writable } = length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
-    // Who reads it learns of a failure, and nobody else need.
+    // The stream tells its reader of a failure.
     this.#passOn(writable.getWriter()).catch(() => {});
     return readable;
   }
@@ -325,13 +324,13 @@ export class Recorder {
     }
   }
 
-  /** The whole body, read to its end; nothing where it was let go of. */
+  /** The whole body, read to its end; undefined where the shelf let it go. */
   async whole() {
     while (!this.#ended && this.#kept !== undefined) await this.#read();
     return this.#kept?.whole();
   }
 
-  // The stream and a second send may both want the next chunk: one at a time.
+  // The stream and a second send may both want the next chunk: each waits for the other.
   #read() {
     this.#reading = this.#reading.then(async () => {
       if (this.#ended) return undefined;

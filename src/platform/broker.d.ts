@@ -1,4 +1,4 @@
-// What wasm-bindgen makes of this crate, as far as the shim uses it: `entry.rs`, `keeper.rs`, and the function
+// What wasm-bindgen makes of this crate, as far as the shim uses it: `entry.rs`, `durable_object.rs`, and the function
 // that its option --experimental-reset-state-function adds. `scripts/build.mjs` puts the module in place of "broker".
 
 declare module "broker" {
@@ -14,7 +14,7 @@ declare module "broker" {
 
   export function resume(id: number, head: string, now: number): string | undefined;
 
-  export class Keeper {
+  export class BrokerObject {
     constructor(state: DurableObjectState, env: Env);
     fetch(request: Request): Promise<Response>;
     alarm(): Promise<Response>;

@@ -1,34 +1,43 @@
-// One caller's request, from the shim's side. A head crosses the border to Rust as one text each
-// way, and what is to be done comes back as one; bodies never cross.
+// One caller's request, from the shim's side. The texts of wire.js cross the border to Rust; bodies never do.
 import { writeDataPoint } from "./analytics.js";
-import { veiled } from "./veil.js";
 import { Recorder, readBody, Shelf, Underway, Whole } from "./bodies.js";
 import { folded } from "./names.js";
+import { veiled } from "./veil.js";
+import {
+  FETCH,
+  GONE,
+  PAGE,
+  TEXT,
+  TIMEOUT,
+  UNREACHABLE,
+  UPSTREAM,
+  VEILED,
+  WAIT,
+  append,
+  kindOf,
+  readAnswer,
+  readFetch,
+  requestHead,
+  upstreamHead,
+} from "./wire.js";
 
-// Bodies up to this size are read before they are sent, if they may have to be
-// sent again.
+// Bodies up to this size are read before they are sent, if they may have to be sent again.
 const READ_FIRST = 64 * 1024;
 
-// How long a body that the broker reads for itself may take to come.
+// How long the caller may take to send a body that the broker reads for itself.
 const LONGEST_READ_MS = 15_000;
 
-// What bodies hold of the 128 MiB of an isolate, by kind: what the broker reads for itself, of anybody and of who
-// is proven; what may have to be sent again; what is read first, to be sent.
+// How much of an isolate's 128 MiB the bodies may hold, by kind: those that the broker reads for itself, of anybody
+// and of proven senders; those that may have to be sent again; those that are read before they are sent.
 const MIB = 1024 * 1024;
 const unproven = new Shelf(8 * MIB);
 const proven = new Shelf(8 * MIB);
 const sent = new Shelf(16 * MIB);
 const readingFirst = new Underway(8 * MIB);
 
-// A body that cannot be sent once more.
-const GONE = "gone";
-
-// What the broker says is to be done, by the first letter.
-const [FETCH, WAIT, UPSTREAM, VEILED, TEXT, PAGE, LINE] = [..."FWUVTP{"].map((letter) => letter.charCodeAt(0));
-
 const encoder = new TextEncoder();
 
-// Calls are told apart by numbers that no instance of the module ever sees again.
+// The number of the last call. No instance of the module sees a number twice.
 let calls = 0;
 
 /** A caller's request, its way to the upstream, and the upstream's response. */
@@ -36,13 +45,13 @@ export class Call {
   #broker;
   #request;
   #context;
-  /** Undefined where it was not sent yet. @type {Whole | Recorder | typeof GONE | undefined} */
+  /** Undefined before the first send, GONE where there can be no second. @type {Whole | Recorder | typeof GONE | undefined} */
   #body;
-  /** What ends the request to the upstream, where that has a body. @type {AbortController | undefined} */
+  /** Ends the request to the upstream, where that has a body. @type {AbortController | undefined} */
   #attempt;
-  /** The upstream's, once it has answered. @type {Response | undefined} */
+  /** The upstream's response, once there is one. @type {Response | undefined} */
   #response;
-  /** What the broker has the call wait for. @type {Promise<string> | undefined} */
+  /** The answer that the broker has the call wait for. @type {Promise<string> | undefined} */
   #answer;
 
   /**
@@ -58,61 +67,54 @@ export class Call {
     this.env = env;
   }
 
-  /** What the broker answers, or a promise of it. */
+  /** The broker's answer, or a promise of it. */
   answer() {
     const { method, url, headers } = this.#request;
     const id = ++calls;
-    const told = this.#broker.begin(id, this, `${method}\n${url}${fieldLines(headers)}`, Date.now());
-    if (!isToWait(told)) return this.#respond(told);
+    const told = this.#broker.begin(id, this, requestHead(method, url, headers), Date.now());
+    const kind = kindOf(told);
+    if (kind !== FETCH && kind !== WAIT) return this.#respond(told);
     const answer = /** @type {Promise<Response>} */ (this.#pursue(id, told));
-    // What may change something is ended also where who asked is gone. What only reads ends with
-    // its caller.
+    // A call that may change something goes on to its end when its caller leaves; one that only reads ends with its
+    // caller.
     if (!isBodiless(method)) this.waitUntil(answer.catch(() => {}));
     return answer;
   }
 
-  // No async function here or below: what a call costs is counted in promises, too.
+  // No async function here or below: each of their promises costs a call time.
   /**
    * @param {number} id
    * @param {string} told what is to be done
    * @returns {Response | Promise<Response>}
    */
   #pursue(id, told) {
-    const kind = told.charCodeAt(0);
+    const kind = kindOf(told);
     if (kind === WAIT) return /** @type {Promise<string>} */ (this.#answer).then((told) => this.#respond(told));
     if (kind !== FETCH) return this.#respond(told);
-    const [timeout, replay, method, url] = told.slice(1).split("\n", 4);
-    const fields = told.slice(5 + timeout.length + replay.length + method.length + url.length);
-    const sent = this.send(method, url, fields, Number(timeout), Number(replay));
-    // A call that the module does not know any more is told nothing, and fails.
-    return sent.then((head) => this.#pursue(id, /** @type {string} */ (this.#broker.resume(id, head, Date.now()))));
+    // A call that the module no longer knows gets undefined, and fails.
+    return this.send(told).then((head) =>
+      this.#pursue(id, /** @type {string} */ (this.#broker.resume(id, head, Date.now()))),
+    );
   }
 
   /** @param {string} told */
   #respond(told) {
     if (this.#body !== undefined) this.#letBodyGo();
-    let at = 1;
-    while (told.charCodeAt(at) === LINE) {
-      const end = told.indexOf("\n", at);
-      this.log(told.slice(at, end));
-      at = end + 1;
-    }
-    const status = Number(told.slice(at, at + 3));
-    const end = told.indexOf("\n\n", at + 4);
-    const kind = told.charCodeAt(0);
+    const { kind, lines, status, fields, text } = readAnswer(told);
+    for (const line of lines) this.log(line);
     // The runtime would give a string a type of its own.
     const isText = kind === TEXT || kind === PAGE;
     /** @type {BodyInit | null} */
-    let body = isText ? encoder.encode(told.slice(end + 2)) : null;
+    let body = isText ? encoder.encode(text) : null;
     if (kind === UPSTREAM) body = /** @type {Response} */ (this.#response).body;
-    else if (kind === VEILED) body = veiled(/** @type {Response} */ (this.#response), told.slice(end + 2));
+    else if (kind === VEILED) body = veiled(/** @type {Response} */ (this.#response), text);
     const response = new Response(body, emptyAnswer(status, this.#broker));
     if (kind === PAGE) response.headers.delete("content-security-policy");
-    append(response.headers, told, at + 4, end);
+    append(response.headers, fields);
     return response;
   }
 
-  /** Writes a line to the log, and a proxied call's to the dataset, where there is one. @param {string} line */
+  /** Writes a line to the log; a proxied call's line to the dataset, too, where there is one. @param {string} line */
   log(line) {
     console.log(line);
     const { ANALYTICS } = this.env;
@@ -124,14 +126,14 @@ export class Call {
     return new URL(this.#request.url).pathname.startsWith(`${basePath}/api/`);
   }
 
-  /** Has what the promise `answer` resolves to be the answer. @param {Promise<string>} answer */
+  /** Has the call wait for `answer`. @param {Promise<string>} answer */
   waitFor(answer) {
     this.#answer = answer;
-    // Others may wait for what it waits for, and a task that never ends is never freed.
+    // Other calls may wait for the same, and a task that never ends is never freed.
     this.waitUntil(answer.catch(() => {}));
   }
 
-  // It is not sent again.
+  /** Frees the caller's body, which is not sent again. */
   #letBodyGo() {
     if (this.#body === undefined || this.#body === GONE) return;
     sent.forget(this.#body);
@@ -143,44 +145,38 @@ export class Call {
     this.#context.waitUntil(promise);
   }
 
-  /** Lets the upstream's response go, whose body nobody reads. */
+  /** Ends the upstream's response, whose body the broker does not want. */
   discard() {
     /** @type {Response} */ (this.#response).body?.cancel().catch(() => {});
   }
 
   /**
-   * Sends the request on. Resolves to the status and the header fields of the
-   * response, a line each, or to why there is none: "timeout", "gone", where
-   * the body cannot be sent once more, or "unreachable". `replayBytes` is the
-   * largest body that is kept for a second send, -1 where there will be none.
-   * @param {string} method
-   * @param {string} url
-   * @param {string} fields
-   * @param {number} timeoutMs
-   * @param {number} replayBytes
+   * Sends the request on, as `told` says. Resolves to the upstream's head, or to why there is none.
+   * @param {string} told
    * @returns {Promise<string>}
    */
-  send(method, url, fields, timeoutMs, replayBytes) {
+  send(told) {
     return new Promise((resolve) => {
-      // What comes too late ends with the call, whose answer is then the timeout.
+      const { method, url, fields, timeoutMs, replayBytes } = readFetch(told);
+      // A response that comes later ends with the call, which is answered with the timeout.
       const alarm = setTimeout(() => {
-        resolve("timeout");
+        resolve(TIMEOUT);
         this.#attempt?.abort();
       }, timeoutMs);
       const settle = (/** @type {string} */ head) => {
         clearTimeout(alarm);
         resolve(head);
       };
-      const failed = (/** @type {unknown} */ error) => settle(error === GONE ? GONE : "unreachable");
+      const failed = (/** @type {unknown} */ error) => settle(error === GONE ? GONE : UNREACHABLE);
       try {
         const headers = new Headers();
-        append(headers, fields, 0, fields.length);
+        append(headers, fields);
         /** @type {RequestInit} */
         const init = { method, headers, redirect: "manual", cache: "no-store" };
         const exchange = isBodiless(method) ? fetch(url, init) : this.#sendBody(url, init, timeoutMs, replayBytes);
         exchange.then((response) => {
           this.#response = response;
-          settle(`${response.status}${fieldLines(response.headers)}`);
+          settle(upstreamHead(response.status, response.headers));
         }, failed);
       } catch (error) {
         failed(error);
@@ -198,7 +194,7 @@ export class Call {
 
   /**
    * The request's body; null where it has more than `maxBytes`. Rejects where it breaks off, with "late" where it
-   * does not come in time, and with "crowded" where too much of others' came meanwhile.
+   * does not come in time, and with "crowded" where other bodies took its room meanwhile.
    *
    * @param {number} maxBytes
    * @param {boolean} isProven
@@ -207,12 +203,13 @@ export class Call {
     return readBody(this.#request.body, maxBytes, isProven ? proven : unproven, LONGEST_READ_MS);
   }
 
-  /** A key that all spellings of a name have which a server may take for one. @param {string} name */
+  /** The key that a name shares with every spelling that a server may take for it. @param {string} name */
   folded(name) {
     return folded(name);
   }
 
   /**
+   * The body for the next send. Rejects with GONE where it cannot be sent again.
    * @param {number} timeoutMs
    * @param {number} replayBytes
    * @param {AbortController} attempt aborted where the caller's body breaks off
@@ -221,7 +218,7 @@ export class Call {
     const { body, headers } = this.#request;
     if (body === null) return null;
     if (this.#body === undefined) {
-      // What is undefined is neither more than any number nor less.
+      // An undefined length is neither more than any number nor less.
       const length = /** @type {number} */ (
         headers.has("content-length") ? Number(headers.get("content-length")) : undefined
       );
@@ -250,53 +247,19 @@ export class Call {
 /** Whether a request of this method has no body, and changes nothing. @param {string} method */
 const isBodiless = (method) => method === "GET" || method === "HEAD";
 
-/** Whether there is more to be done than to answer. @param {string} told */
-function isToWait(told) {
-  const kind = told.charCodeAt(0);
-  return kind === FETCH || kind === WAIT;
-}
-
-/** @param {Headers} headers */
-function fieldLines(headers) {
-  let lines = "";
-  headers.forEach((value, name) => {
-    lines += `\n${name}:${value}`;
-  });
-  return lines;
-}
-
 /**
- * By status. The runtime copies a head of its own faster than it takes one over from here.
+ * Answers by status: the runtime copies the head of a response faster than it builds one.
  * @type {Map<number, Response>}
  */
 const emptyAnswers = new Map();
 
-/** An answer that has nothing but the fields that every answer has. @param {number} status @param {Broker} broker */
+/** An answer with the common fields alone. @param {number} status @param {Broker} broker */
 function emptyAnswer(status, broker) {
   let answer = emptyAnswers.get(status);
   if (answer === undefined) {
-    const fields = broker.commonFields();
     answer = new Response(null, { status });
-    append(answer.headers, fields, 0, fields.length);
+    append(answer.headers, broker.commonFields());
     emptyAnswers.set(status, answer);
   }
   return answer;
-}
-
-/**
- * Adds the header fields that `text` has from `at` to `end`, a line each.
- * @param {Headers} headers
- * @param {string} text
- * @param {number} at
- * @param {number} end
- */
-function append(headers, text, at, end) {
-  while (at < end) {
-    const colon = text.indexOf(":", at);
-    const name = text.slice(at, colon);
-    const lineEnd = text.indexOf("\n", colon);
-    at = lineEnd < 0 || lineEnd > end ? end : lineEnd;
-    headers.append(name, text.slice(colon + 1, at));
-    at += 1;
-  }
 }

@@ -1,6 +1,7 @@
-// What the broker has done on JavaScript's own objects, but for calls: those are in call.js.
+// The functions that Rust calls, by glue.rs; what it calls on a call is in call.js. This file imports nothing:
+// wasm-bindgen copies it to where its imports would not be found.
 
-/** The variables and secrets of the Worker as JSON; its bindings are left out. @param {Env} env */
+/** The variables and secrets of the Worker as JSON, without its bindings. @param {Env} env */
 export function variables(env) {
   const plain = Object.entries(env).filter(([, value]) => {
     const prototype = value === null ? null : Object.getPrototypeOf(Object(value));
@@ -15,21 +16,22 @@ export function hasBinding(env, name) {
 }
 
 /**
- * Sends a `POST` whose answer's body is read up to a little more than
- * `maxBytes`, or not at all where that is negative. Rejects with "timeout", or
- * anything else where nobody was reached.
+ * Sends a request of the broker's own. The answer's body is read up to a little more than `maxBytes`, or not at all
+ * where that is negative. Rejects with "timeout" where all that is read has not come in time, with something else
+ * where the server could not be reached.
+ * @param {string} method
  * @param {string} url
  * @param {string} fields a line each
- * @param {string} body
+ * @param {string | undefined} body
  * @param {number} timeoutMs
  * @param {number} maxBytes
  */
-export async function post(url, fields, body, timeoutMs, maxBytes) {
+export async function send(method, url, fields, body, timeoutMs, maxBytes) {
   const timer = new AbortController();
   const alarm = setTimeout(() => timer.abort(), timeoutMs);
   try {
     const response = await fetch(url, {
-      method: "POST",
+      method,
       headers: fields.split("\n").map((line) => line.split(/:(.*)/s, 2)),
       body,
       redirect: "manual",
@@ -50,141 +52,14 @@ export async function post(url, fields, body, timeoutMs, maxBytes) {
 }
 
 /**
- * Fetches a document; rejects where it does not come in time, or is larger than `maxBytes`.
- * @param {string} url
- * @param {number} timeoutMs
- * @param {number} maxBytes
- */
-export async function fetchDocument(url, timeoutMs, maxBytes) {
-  const headers = { accept: "application/json, application/jwk-set+json, */*;q=0.1", "user-agent": "porteiro" };
-  const signal = AbortSignal.timeout(timeoutMs);
-  const response = await fetch(url, { headers, redirect: "manual", cache: "no-store", signal });
-  const body = await readUpTo(response, maxBytes);
-  if (body.byteLength > maxBytes) throw "too large";
-  return { status: response.status, body };
-}
-
-/**
- * What the object called `name` answers to `letter`; rejects where it does not.
+ * What the object called `name` answers to `envelope`; rejects where it does not.
  * @param {Env} env
  * @param {string} name
- * @param {string} letter
+ * @param {string} envelope
  */
-export async function askObject(env, name, letter) {
-  const response = await env.KEEPER.getByName(name).fetch("https://keeper/", { method: "POST", body: letter });
+export async function exchange(env, name, envelope) {
+  const response = await env.KEEPER.getByName(name).fetch("https://keeper/", { method: "POST", body: envelope });
   return response.text();
-}
-
-/** A table of records in the storage of an object, each of which is in a list and has its time there. */
-export class Records {
-  #sql;
-
-  /** @param {DurableObjectState} state */
-  constructor(state) {
-    this.#sql = state.storage.sql;
-    this.#sql.exec(`
-      CREATE TABLE IF NOT EXISTS records (
-        id TEXT PRIMARY KEY, list TEXT NOT NULL, due INTEGER NOT NULL, row TEXT NOT NULL, event TEXT
-      );
-      CREATE INDEX IF NOT EXISTS by_time ON records (list, due, id);
-    `);
-  }
-
-  /** The row, and the event behind a line break. @param {string} id */
-  find(id) {
-    const [found] = this.#sql.exec("SELECT row, event FROM records WHERE id = ?", id);
-    return found && `${found.row}\n${found.event ?? ""}`;
-  }
-
-  /**
-   * @param {string} id
-   * @param {string} list
-   * @param {number} due
-   * @param {string} row
-   * @param {string} [event]
-   */
-  put(id, list, due, row, event) {
-    this.#sql.exec("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)", id, list, due, row, event ?? null);
-  }
-
-  /**
-   * Changes a record and leaves its event, which may be long, as it is, or takes it away.
-   * @param {string} id
-   * @param {string} list
-   * @param {number} due
-   * @param {string} row
-   * @param {boolean} keepsEvent
-   */
-  update(id, list, due, row, keepsEvent) {
-    const event = keepsEvent ? "" : ", event = NULL";
-    this.#sql.exec(`UPDATE records SET list = ?, due = ?, row = ?${event} WHERE id = ?`, list, due, row, id);
-  }
-
-  /**
-   * The rows as a JSON array.
-   * @param {string} list
-   * @param {number} due
-   * @param {string} id
-   * @param {number} most
-   */
-  list(list, due, id, most) {
-    const rows = this.#sql.exec(
-      "SELECT row FROM records WHERE list = ? AND (due, id) > (?, ?) ORDER BY due, id LIMIT ?",
-      list,
-      due,
-      id,
-      most,
-    );
-    return `[${Array.from(rows, ({ row }) => row)}]`;
-  }
-
-  clear() {
-    this.#sql.exec("DELETE FROM records");
-  }
-
-  /** How many records the list has. @param {string} list */
-  count(list) {
-    return this.#sql.exec("SELECT count(*) AS count FROM records WHERE list = ?", list).one().count;
-  }
-
-  /** @param {string} list @param {number} until */
-  forget(list, until) {
-    const old = "SELECT id FROM records WHERE list = ? AND due <= ? LIMIT 1000";
-    this.#sql.exec(`DELETE FROM records WHERE id IN (${old})`, list, until);
-  }
-
-  earliest() {
-    const first = "SELECT min(due) AS due FROM records WHERE list = ";
-    const lists = ["pending", "failed", "delivered"].map((list) => `${first}'${list}'`);
-    return this.#sql.exec(`SELECT min(due) AS due FROM (${lists.join(" UNION ALL ")})`).one().due ?? undefined;
-  }
-}
-
-/** A table of ids in the storage of an object. */
-export class Ids {
-  #sql;
-
-  /** @param {DurableObjectState} state */
-  constructor(state) {
-    this.#sql = state.storage.sql;
-    this.#sql.exec("CREATE TABLE IF NOT EXISTS ids (id TEXT PRIMARY KEY) WITHOUT ROWID");
-  }
-
-  /** Whether it was not there. @param {string} id */
-  add(id) {
-    return this.#sql.exec("INSERT OR IGNORE INTO ids VALUES (?) RETURNING id", id).toArray().length > 0;
-  }
-
-  /** Whether it was there. @param {string} id */
-  remove(id) {
-    return this.#sql.exec("DELETE FROM ids WHERE id = ? RETURNING id", id).toArray().length > 0;
-  }
-
-  /** The first ids that follow `after`, separated by line breaks. @param {string} after @param {number} most */
-  list(after, most) {
-    const rows = this.#sql.exec("SELECT id FROM ids WHERE id > ? ORDER BY id LIMIT ?", after, most);
-    return Array.from(rows, ({ id }) => id).join("\n");
-  }
 }
 
 /** The record called `name`, or null. @param {Env} env @param {string} name */
@@ -202,7 +77,7 @@ export function writeRecord(env, name, record, lifeSeconds) {
   return env.TOKENS.put(name, record, { expirationTtl: lifeSeconds });
 }
 
-/** Keys that signatures were verified with, by their texts. @type {Map<string, CryptoKey>} */
+/** Imported keys, by algorithm and JWK. @type {Map<string, CryptoKey>} */
 const verifyingKeys = new Map();
 const MOST_KEYS = 200;
 
@@ -242,12 +117,13 @@ function signatureParameters(algorithm) {
 }
 
 /** @param {number} ms @returns {Promise<void>} */
-export function pause(ms) {
+export function sleep(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /**
- * Takes one call of the rate limit bound as `name`; true where there was one left, or no such limit.
+ * Counts a call of `who` against the rate limit bound as `name`. True where it is within the limit, or no such limit
+ * is bound.
  * @param {Env} env
  * @param {string} name
  * @param {string} who

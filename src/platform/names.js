@@ -1,7 +1,7 @@
 // Names of people, as servers compare them.
 
-// One of each kind of characters that are one letter to a collation and are not joined by case, width and accents
-// already, in the collation's order. tests/e2e/user-names.test.mjs tells those that are missing.
+// The base letters: one of each set of characters that a collation takes for one letter and that case, width and
+// accents do not join already, in the collation's order. tests/e2e/user-names.test.mjs finds those that are missing.
 const BASES = [
   ..."'\u{22}/〱〳0123456789aɑb\u{1de9}cdeəᴈfʩgɢhiᴉjklʟ\u{1dec}mᴍnɴopqrʀsʃtuvwʍxyz\u{1dd2}ιабвгдеєжзиі",
   ..."\u{2df8}клмнопрстуꙋфхѡцчшщъыьѣю\u{2dfc}ѥѧѫѭѳⰰⰱⰲⰳⰴⰵⰶⰸⰹⰺⰻⰼⰽⰾⰿⱀⱁⱂⱃⱄⱅⱆⱇⱈⱋⱌⱍⱎⱏⱐⱑⱓⱔⱖⱗⱘⱙⱚ𐍐𐍓𐍗𐍝𐍡ךםןףץءامن",
@@ -12,15 +12,15 @@ const BASES = [
   ..."⻡⻣⻤⻧⻫⻭⻯⻱",
 ];
 
-// The longest spelling of one letter by bases: 🅯 is wc, æ is ae.
+// The most base letters that spell one letter: 🅯 is wc, æ is ae.
 const LONGEST = 3;
 
-/** Made when a name needs it. @type {Intl.Collator} */
+/** Made for the first name that needs it. @type {Intl.Collator} */
 let collator;
 
 /**
- * A key that all spellings of `name` have which some server takes for one name: servers compare without case,
- * accents, width and what cannot be seen, and ß with ss or s. Names that some server tells apart may have one, too.
+ * The key of `name`. All spellings that some server takes for one name have one key: servers ignore case, accents,
+ * width and invisible characters, and compare ß with ss or s. Names that other servers tell apart may share a key.
  *
  * @param {string} name
  */
@@ -40,7 +40,7 @@ export function folded(name) {
   return joined(key);
 }
 
-/** What `character` counts as: letters, or nothing. @param {string} character */
+/** The letters that `character` counts as: none where it is invisible. @param {string} character */
 function letters(character) {
   if (isNothing(character)) return "";
   const spelling = spelled(character);
@@ -57,10 +57,10 @@ function letters(character) {
 const isNothing = (/** @type {string} */ character) =>
   /[\p{C}\p{Z}]/u.test(character) || collator.compare(character, "") === 0;
 
-// To older servers all that is beyond the first plane is one character.
+// Older servers take every character beyond the first plane for the same.
 const plain = (/** @type {string} */ letter) => spelled(letter) ?? (letter.length > 1 ? "\ufffd" : letter);
 
-/** `letter` as the bases that are equal to it, where there are such. @param {string} letter */
+/** The base letters that spell `letter`, where there are any. @param {string} letter */
 function spelled(letter) {
   let spelling = "";
   for (let length = 1; length <= LONGEST; length += 1) {
@@ -73,7 +73,7 @@ function spelled(letter) {
     if (low === 0) return undefined;
     spelling += BASES[low - 1];
     if (collator.compare(spelling, letter) === 0) return spelling;
-    // Only what is Latin, or numbers, is several of them.
+    // Only Latin letters and numbers are spelled by several base letters.
     if (!/^[!-~]/.test(spelling)) return undefined;
   }
   return undefined;

@@ -1,11 +1,14 @@
-//! Clock, entropy and log of the runtime.
+//! Clock, timers, entropy and log of the runtime.
 
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
+use wasm_bindgen_futures::JsFuture;
 
+use super::glue;
 use crate::time::UnixTime;
 
 /// The present moment. The runtime's clock moves only with I/O.
@@ -21,8 +24,21 @@ pub fn at(millis: f64) -> UnixTime {
     UnixTime::from_millis(millis as u64)
 }
 
-/// Random bytes from the platform's cryptographic generator. They are drawn
-/// many at a time, since each draw crosses the border.
+/// What JavaScript calls `span`: its milliseconds.
+pub fn millis(span: Duration) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let millis = span.as_millis() as f64;
+    millis
+}
+
+/// Waits for `span`.
+pub async fn sleep(span: Duration) {
+    // A timer does not fail.
+    let _ = JsFuture::from(glue::sleep(millis(span))).await;
+}
+
+/// Random bytes from the platform's cryptographic generator. Many are drawn at
+/// a time, since each draw crosses the border.
 pub fn bytes<const N: usize>() -> [u8; N] {
     const { assert!(N <= DRAWN) };
     POOL.with_borrow_mut(|pool| {
@@ -36,7 +52,7 @@ pub fn bytes<const N: usize>() -> [u8; N] {
         }
         pool.left -= N;
         let mut bytes = [0; N];
-        // What was given is kept nowhere.
+        // Bytes that were given out are kept nowhere.
         if let Some(drawn) = pool.bytes.get_mut(pool.left..pool.left + N) {
             bytes.swap_with_slice(drawn);
         }
@@ -44,12 +60,12 @@ pub fn bytes<const N: usize>() -> [u8; N] {
     })
 }
 
-/// So many random bytes are drawn at once.
+/// How many random bytes are drawn at once.
 const DRAWN: usize = 1024;
 
 struct Pool {
     bytes: [u8; DRAWN],
-    /// How many of them, from the first, were not given yet.
+    /// How many of the bytes, from the first, were not given out yet.
     left: usize,
 }
 
@@ -57,14 +73,15 @@ thread_local! {
     static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; DRAWN], left: 0 }) };
 }
 
-/// A background task whose panic ends itself and nothing else.
+/// Runs a background task, whose panic ends the task and nothing else.
 pub async fn contained(task: LocalBoxFuture<'static, ()>) {
     if AssertUnwindSafe(task).catch_unwind().await.is_err() {
         log(r#"{"event":"panic","level":"error","where":"background"}"#);
     }
 }
 
-/// Has a panic told by its place in the code only: its message may quote a value.
+/// Logs the place of each panic in the code, not its message, which may quote a
+/// value.
 pub fn hide_panic_messages() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();

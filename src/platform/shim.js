@@ -1,13 +1,13 @@
-// The Worker's entry: hands each event to the module, and outlives its failures.
+// The Worker's entry: it hands each event to the module, and outlives the module's failures.
 //
 // A panic rejects the promise of its own event and nothing else. An abort (stack
-// overflow, out of memory) ends the instance of the module: the next call into it
-// makes a new one, and every object of the old one is stale from then on.
+// overflow, out of memory) ends the instance of the module: the next call into the
+// module makes a new instance, and every object of the old one is stale from then on.
 import { DurableObject } from "cloudflare:workers";
 import * as broker from "broker";
 import { Call } from "./call.js";
 
-// Longer than two token requests may take, and what is stored between them.
+// An alarm may make two token requests, and store between them: this is longer.
 const LONGEST_ALARM_MS = 300_000;
 
 const instance = broker.__worker_init_state();
@@ -23,11 +23,14 @@ export default {
   },
 };
 
-/** @extends {DurableObject<Env>} */
+/**
+ * The Durable Object of every kind of object, under the name that deployments have stored their objects by.
+ * @extends {DurableObject<Env>}
+ */
 export class Keeper extends DurableObject {
-  /** @type {broker.Keeper | undefined} */
-  #keeper;
-  /** The instance of the module that has it. @type {number | undefined} */
+  /** @type {broker.BrokerObject | undefined} */
+  #object;
+  /** The instance of the module that the object is of. @type {number | undefined} */
   #instanceId;
 
   /** @param {Request} request */
@@ -39,8 +42,8 @@ export class Keeper extends DurableObject {
     }
   }
 
-  // A rejection is left to the runtime, which calls again later. It calls no other alarm while
-  // one goes on, and one whose instance was aborted would go on for ever.
+  // A rejection is left to the runtime, which calls again later. The runtime calls no other alarm while
+  // one goes on, and an alarm whose instance was aborted would go on for ever.
   async alarm() {
     /** @type {number | undefined} */
     let timer;
@@ -54,20 +57,20 @@ export class Keeper extends DurableObject {
     }
   }
 
-  /** The keeper of the module's present instance. */
+  /** The object of the module's present instance. */
   #current() {
-    // An instance that ended is replaced by the next call that needs no object of it. Had the
-    // keeper's own method been that call, it would use an address of the old instance in the new.
+    // An aborted instance is replaced by the next call into the module. That must be this call, which needs no
+    // object: a method of the object would use an address of the old instance in the new one.
     broker.__worker_init_state();
     if (this.#instanceId !== instance.instanceId) {
-      this.#keeper = new broker.Keeper(this.ctx, this.env);
+      this.#object = new broker.BrokerObject(this.ctx, this.env);
       this.#instanceId = instance.instanceId;
     }
-    return /** @type {broker.Keeper} */ (this.#keeper);
+    return /** @type {broker.BrokerObject} */ (this.#object);
   }
 }
 
-/** The answer of last resort. What failed is not told: it may quote the request. @param {string} address */
+/** The answer of last resort. It does not quote the error, which may quote the request. @param {string} address */
 function failed(address) {
   const request_id = crypto.randomUUID().replaceAll("-", "");
   console.error(JSON.stringify({ level: "error", event: "panic", request_id }));

@@ -9,9 +9,9 @@ use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::wasm_bindgen_test;
 use worker::web_sys::Headers;
 
-use super::call::CallPorts;
+use super::request::CallPorts;
 use super::{glue, runtime};
-use crate::ports::{Clock as _, Log as _};
+use crate::ports::Host as _;
 use crate::time::UnixTime;
 
 #[wasm_bindgen_test]
@@ -81,11 +81,11 @@ fn keeps_time_and_log_lines_for_the_shim_only_while_it_polls() {
     let log = js_sys::Function::new_with_args("line", "this.logged = line");
     js_sys::Reflect::set(&call, &"log".into(), &log).unwrap();
     let ports = CallPorts::new(JsValue::from(call.clone()).unchecked_into());
-    let (now, ()) = ports.in_shim(began, || (ports.now(), ports.line("{}")));
+    let (now, ()) = ports.in_shim(began, || (ports.now(), ports.log("{}")));
     assert_eq!((now, ports.take_lines().as_str()), (began, "{}\n"));
     // A task that the call spawned goes on later, when nobody takes lines over.
     assert!(ports.now() > UnixTime::from_millis(1_760_000_000_000));
-    ports.line(r#"{"event":"test"}"#);
+    ports.log(r#"{"event":"test"}"#);
     assert_eq!(ports.take_lines(), "");
     let logged = js_sys::Reflect::get(&call, &"logged".into()).unwrap();
     assert_eq!(logged.as_string().as_deref(), Some(r#"{"event":"test"}"#));

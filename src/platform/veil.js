@@ -1,15 +1,14 @@
-// Strikes the token of a call out of an upstream's error, where pages for debugging hand it back.
+// Strikes the token of a call out of an upstream's error, where a debugging page quotes the request.
 
-// So much of a body is looked at: a page for debugging has the request at its beginning.
+// How much of a body is searched: a debugging page has the request at its beginning.
 const LOOKED_AT = 64 * 1024;
 
 // Bytes as characters, and back.
 const decoder = new TextDecoder("latin1");
 
 /**
- * The body of `response` with every character of `token` in its first part replaced by an
- * asterisk, however it is written there, so that the rest stays as it is. The number of bytes
- * stays, too.
+ * The body of `response`, in whose first part an asterisk stands for each byte of `token`, however the token is
+ * escaped there. The number of bytes stays the same.
  *
  * @param {Pick<Response, "body" | "headers">} response
  * @param {string} token
@@ -22,9 +21,9 @@ export function veiled({ body, headers }, token) {
   return looking.pipeThrough(new FixedLengthStream(Number(length)));
 }
 
-/** Holds the first part back until it is whole. */
+/** Holds the first part of a body back until it is whole, and strikes the token out of it. */
 class Veil {
-  /** @type {string | undefined} Until it was looked for. */
+  /** Undefined once the first part has passed. @type {string | undefined} */
   #token;
   /** @type {Uint8Array[]} */
   #held = [];
@@ -65,7 +64,7 @@ class Veil {
 
 const STRUCK_OUT = "*".charCodeAt(0);
 
-// One character that is escaped for an address, perhaps more than once, for JSON or for HTML.
+// One escaped character: for an address, perhaps more than once; for JSON; for HTML.
 const ESCAPED =
   /%(?:25){0,4}([\da-f]{2})|\\{1,4}(?:u00([\da-f]{2})|([^\w\s]))|&(?:#x0{0,6}([\da-f]{1,2})|#0{0,6}(\d{1,3})|([a-z]{2,6}));/iy;
 
@@ -84,7 +83,7 @@ const NAMED = {
 };
 
 /**
- * Where `token` stands in `text`, each of its characters as it is or escaped: beginnings and ends.
+ * The beginnings and ends of `token` in `text`, whether its characters are escaped there or not.
  *
  * @param {string} text
  * @param {string} token
@@ -100,7 +99,7 @@ function* places(text, token) {
 }
 
 /**
- * The end of `token`, where it begins at `at`.
+ * The end of `token` in `text` if it begins at `at`, else undefined.
  *
  * @param {string} text
  * @param {string} token

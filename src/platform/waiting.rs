@@ -2,24 +2,26 @@
 
 use crate::time::UnixTime;
 
-/// So many calls wait before those are looked for that nobody comes back to.
+/// How many calls wait before abandoned ones are looked for.
 const FEW: usize = 64;
 
-/// So many calls wait at most, with some 5 KiB each.
+/// How many calls wait at most, with some 5 KiB each.
 const MOST: usize = 4096;
 
 /// Calls that wait, by number, each until its end.
 ///
-/// The runtime drops what still runs of a call that only reads when its caller
-/// leaves: nobody comes back for it. Such calls are found by their ends, so
-/// that at most twice as many are kept as have not come to theirs. Where more
-/// than [`MOST`] would wait, as callers bring about who leave again and again,
-/// the older half goes, and a caller who is still there has an internal error.
+/// When the caller of a call that only reads leaves, the runtime drops the
+/// shim's half of the call, and this half is abandoned. Abandoned calls are
+/// found by their ends, so that at most twice as many calls are kept as have not
+/// reached theirs. Where more than [`MOST`] would wait, because callers leave
+/// again and again, the older half goes, and a caller of these who is still
+/// there gets an internal error.
 #[derive(Debug)]
 pub struct Waiting<T> {
-    /// By their numbers. Most come with the highest number yet, and few wait.
+    /// In the order of their numbers. Most come with the highest number yet, and
+    /// few wait.
     calls: Vec<Entry<T>>,
-    /// How many there may be before the abandoned ones are looked for.
+    /// How many there may be before abandoned ones are looked for.
     most: usize,
 }
 
@@ -31,12 +33,12 @@ struct Entry<T> {
 }
 
 impl<T> Waiting<T> {
-    /// None that waits.
+    /// No call waits.
     pub const fn new() -> Self {
         Self { calls: Vec::new(), most: FEW }
     }
 
-    /// Keeps `call` until `end`, and lets those go whose end is before `now`.
+    /// Keeps `call` until `end`, and drops calls whose end is before `now`.
     pub fn keep(&mut self, number: u64, call: T, end: UnixTime, now: UnixTime) {
         if self.calls.len() >= self.most {
             self.calls.retain(|entry| now <= entry.end);
@@ -50,7 +52,7 @@ impl<T> Waiting<T> {
         }
     }
 
-    /// Gives the call `number` back, where it waits.
+    /// Takes the call `number` out, where it waits.
     pub fn take(&mut self, number: u64) -> Option<T> {
         let at = self.place(number).ok()?;
         Some(self.calls.remove(at).call)

@@ -1,5 +1,4 @@
-//! What an isolate asks the delivery queue of a connection, and what that
-//! answers.
+//! Messages to the delivery queue of a connection, and their replies.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,62 +6,62 @@ use super::{EventRecord, List};
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 
-/// An ask.
+/// What the delivery queue is asked to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum DeliveriesAsk {
-    /// To deliver an event, unless it is known.
+    /// Store and deliver an event, unless the queue already knows it.
     Accept {
-        /// Its webhook id.
+        /// The event's webhook id.
         id: String,
         /// The event, sealed under [`event_record`](super::event_record).
         event: String,
-        /// The digest of the account token that proved it: who delivers looks
-        /// whether that is one of the connection's, as it is known there.
+        /// The digest of the account token that authenticated the event: the queue checks it
+        /// against the account tokens of the connection as the queue knows it.
         proof: Fingerprint,
     },
-    /// For the events of a list.
+    /// List a page of events.
     List {
         /// The list.
         list: List,
-        /// The time and the id of the last one that is not asked for.
+        /// The time and the id that the page follows.
         after: Option<(UnixTime, String)>,
-        /// How many at most.
+        /// The largest number of events.
         most: usize,
     },
-    /// How many events are not delivered.
+    /// The numbers of undelivered events.
     Count,
-    /// To forget all events: their connection is removed.
+    /// Delete all events: their connection is removed.
     Clear,
-    /// To deliver an event that had failed, or all of them.
+    /// Deliver a failed event again; without an id, all of them.
     SendAgain {
-        /// Its webhook id.
+        /// The event's webhook id.
         id: Option<String>,
     },
 }
 
-/// An answer.
+/// What the delivery queue answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum DeliveriesReply {
-    /// The event is stored, or was before.
+    /// The event is stored, now or from before.
     Accepted,
-    /// The account token that proved it is none of the connection's, which was
-    /// registered anew meanwhile, or removed: the event is not stored.
+    /// The account token is none of the connection's, which was registered again or removed
+    /// meanwhile: the event is not stored.
     NotProven,
     /// The records of the list, without their events.
     Listed(Vec<EventRecord>),
-    /// The numbers of events to be delivered, and of those that failed.
+    /// The numbers of undelivered events, by list.
     Counted {
-        /// To be delivered.
+        /// Events still to be delivered.
         pending: u64,
-        /// Failed.
+        /// Events that failed for good.
         failed: u64,
     },
-    /// They are forgotten.
+    /// All events are deleted.
     Cleared,
-    /// They will be.
+    /// The events are queued again.
     SentAgain,
-    /// There is no such event that had failed.
+    /// No failed event has this id.
     Unknown,
-    /// The object's storage failed.
+    /// The delivery queue's storage failed.
     Unavailable,
 }

@@ -1,23 +1,23 @@
-//! What is stored of an event.
+//! The stored record of an event.
 
 use serde::{Deserialize, Serialize};
 
 use crate::time::UnixTime;
 
-/// What an event waits for.
+/// The state of an event.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum List {
-    /// To be delivered: its time is that of the next attempt.
+    /// To be delivered; the event's time is that of the next attempt.
     Pending,
-    /// For the operator: its time is when it is deleted.
+    /// Failed for good, kept for the operator; the event's time is when it is deleted.
     Failed,
-    /// For nothing, it was delivered: its time is when it is forgotten.
+    /// Delivered; the event's time is when its id is deleted.
     Delivered,
 }
 
 impl List {
-    /// Its name in storage and towards operators.
+    /// The list's name in storage and in the admin interface.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -28,56 +28,56 @@ impl List {
     }
 }
 
-/// One event.
+/// The record of one event.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct EventRecord {
-    /// Its webhook id.
+    /// The event's webhook id.
     pub id: String,
-    /// What it waits for.
+    /// The list that the event is in.
     pub list: List,
-    /// Its time.
+    /// The event's time, whose meaning depends on the list.
     pub due: UnixTime,
-    /// When it was accepted.
+    /// When the broker accepted the event.
     pub accepted_at: UnixTime,
-    /// When its attempts began.
+    /// When the current series of attempts began.
     pub since: UnixTime,
-    /// How many attempts have begun.
+    /// How many attempts were started.
     pub attempts: u32,
-    /// How the last attempt ended, where one has.
+    /// The outcome of the last attempt, if any has ended.
     pub outcome: Option<DeliveryOutcome>,
-    /// The status that the receiver answered last, where it did.
+    /// The HTTP status of the last attempt, if the receiver responded.
     pub status: Option<u16>,
-    /// The sealed event (see [`event_record`]); none once it was delivered. It is
-    /// stored beside the rest, which is read without it.
+    /// The sealed event (see [`event_record`]); `None` once delivered. It has a column of its own,
+    /// so that lists are read without it.
     #[serde(skip)]
     pub event: Option<String>,
 }
 
-/// How an attempt ended.
+/// The outcome of an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryOutcome {
-    /// The receiver took it.
+    /// The receiver answered 2xx.
     Delivered,
-    /// The receiver answered something else than a 2xx.
+    /// The receiver answered neither 2xx nor 410.
     Refused,
-    /// The receiver answered 410: it wants no more of it.
+    /// The receiver answered 410: the event is not sent again.
     Gone,
     /// The receiver did not answer in time.
     Timeout,
-    /// The receiver could not be reached, or broke off.
+    /// The receiver could not be reached, or closed the connection early.
     Unreachable,
     /// The stored event does not open under the sealing keys.
     Unopened,
-    /// None was made: the webhook was not configured correctly for a day.
+    /// No attempt was made: the webhook was misconfigured for a day.
     Misconfigured,
-    /// Another version of the broker knows.
+    /// An outcome of another version of the broker.
     #[serde(other)]
     Unknown,
 }
 
 impl EventRecord {
-    /// An event that was just accepted.
+    /// The record of an event accepted at `now`.
     #[must_use]
     pub const fn new(id: String, event: String, now: UnixTime) -> Self {
         Self {
@@ -94,7 +94,7 @@ impl EventRecord {
     }
 }
 
-/// The name that the event `id` of `connection` is sealed under.
+/// The record name under which the event `id` of `connection` is sealed.
 #[must_use]
 pub fn event_record(connection: &str, id: &str) -> String {
     format!("webhook/{connection}/{id}")

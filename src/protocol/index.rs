@@ -1,22 +1,21 @@
-//! What an isolate asks the index of registered connections, and what that
-//! answers.
+//! Messages to the index of registered connections, and their replies.
 
 use serde::{Deserialize, Serialize};
 
-/// What the index is asked.
+/// What the index is asked to do.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum IndexAsk {
-    /// To hold an id.
+    /// Add an id.
     Add(String),
-    /// To hold it no more.
+    /// Remove an id.
     Remove(String),
-    /// For the ids that follow `after` and contain `part`, up to `most`.
+    /// List up to `most` ids that follow `after` and contain `part`.
     List {
-        /// The id before the first.
+        /// The id that the page follows.
         after: String,
-        /// What each contains.
+        /// The text that each id contains.
         part: String,
-        /// How many at most.
+        /// The largest number of ids.
         most: usize,
     },
 }
@@ -24,10 +23,10 @@ pub enum IndexAsk {
 /// What the index answers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum IndexReply {
-    /// It holds the id, or holds it no more; whether that is news.
+    /// The id is added or removed; true where that changed the index.
     Changed(bool),
     /// The ids.
     Listed(Vec<String>),
-    /// Its storage failed.
+    /// The index's storage failed.
     Unavailable,
 }

@@ -1,4 +1,4 @@
-//! What an operator asks of a keeper, and what it answers.
+//! An operator's messages to a keeper, and their replies.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -6,72 +6,72 @@ use serde_json::{Value, json};
 use super::Cause;
 use crate::config::Connection;
 
-/// What an operator asks of a keeper.
+/// What an operator asks a keeper to do.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum OperatorAsk {
-    /// How the connection is.
+    /// The status of the connection.
     Tell,
-    /// To obtain a token set now, whatever is waited out.
+    /// Obtain a token set now, regardless of any wait.
     Refresh,
-    /// To drop the token set.
+    /// Drop the token set.
     Drop,
-    /// The registration, sealed, where the connection is registered.
+    /// Read the sealed registration.
     Registration,
-    /// To register the connection, as this sealed record has it.
+    /// Register the connection from this sealed record.
     Register(String),
-    /// To forget the connection and all that belongs to it.
+    /// Remove the connection and all its data.
     Remove,
 }
 
-/// What a keeper answers an operator.
+/// A keeper's answer to an operator.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum OperatorReply {
-    /// How the connection is.
+    /// The status of the connection.
     Told {
-        /// In an operator's words.
+        /// The status as the admin interface shows it.
         status: Status,
-        /// Whether it takes webhooks.
+        /// Whether the connection takes webhooks.
         takes_webhooks: bool,
-        /// The newest generation of its tokens; 0 where there was none.
+        /// The newest generation of the connection's tokens; 0 before the first.
         generation: u64,
     },
-    /// No token set could be obtained.
+    /// The token endpoint gave no token set.
     Failed {
-        /// Why.
+        /// The cause.
         cause: Cause,
-        /// When to come again, in seconds.
+        /// Seconds until the next attempt.
         retry_after: u64,
     },
-    /// The token set is gone; its token was of this generation, or an older one.
+    /// The token set is dropped; this is the newest generation it can have had.
     Dropped(u64),
-    /// The sealed registration, where there is one.
+    /// The sealed registration; `None` where the connection is not registered.
     Registration(Option<String>),
     /// The connection is registered.
     Registered {
-        /// Whether it is new.
+        /// Whether the connection was unknown before.
         is_new: bool,
     },
-    /// It is not registered: these fields are wrong.
+    /// The connection is not registered: these fields are wrong, each with a message.
     Problems(Vec<(String, String)>),
-    /// It is forgotten.
+    /// The connection is removed.
     Removed,
-    /// There is no such connection.
+    /// The keeper knows no such connection.
     Unknown,
-    /// It cannot be used as it is registered.
+    /// The registration is unusable under this configuration.
     Misconfigured,
-    /// There is nothing to obtain or drop: each person has a token set of their
-    /// own. Or it is configured, and cannot be registered or removed.
+    /// The ask does not apply: the connection's token sets belong to persons, or the connection is
+    /// configured and cannot be registered or removed.
     NothingToDo,
     /// The keeper's storage, seal or cache failed.
     Unavailable,
 }
 
-/// How a connection is, as an operator is told: the members `provider`, `grant`,
-/// `subject`, `state`, `obtained_at`, `expires_at`, `grants`, `last_error`,
-/// `retry_at` and `sealing_key`.
+/// The status of a connection in the admin interface, a JSON object with the members `provider`,
+/// `grant`, `subject`, `state`, `obtained_at`, `expires_at`, `grants`, `last_error`, `retry_at` and
+/// `sealing_key`.
 pub type Status = serde_json::Map<String, Value>;
 
-/// The status of a connection that has no token set, or not of its own.
+/// The status of a connection that has no token set of its own.
 #[must_use]
 pub fn status_without_token(connection: Option<&Connection>, state: &str) -> Status {
     let provider = connection.map(|connection| connection.provider.as_str());

@@ -1,35 +1,34 @@
-//! What an isolate asks a counter of refused sign-ins, and what that answers.
+//! Messages to a counter of refused sign-ins, and their replies.
 
 use serde::{Deserialize, Serialize};
 
-/// What a counter is asked.
+/// What a counter is asked to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum RefusalsAsk {
-    /// Whether another attempt may begin.
+    /// Admit another attempt.
     Begin {
-        /// The part of the counter that it belongs to; 0 where there is one only.
+        /// The part of the counter that the attempt belongs to; 0 in an undivided counter.
         part: u64,
     },
-    /// How the attempt of that number ended.
+    /// Record the outcome of an attempt.
     End {
-        /// Its number.
+        /// The number of the attempt.
         attempt: u64,
-        /// Whether it was refused.
+        /// Whether the provider refused the attempt.
         refused: bool,
     },
 }
 
-/// What a counter answers.
+/// A counter's answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum RefusalsReply {
-    /// It may begin; its number.
+    /// The attempt is admitted, under this number.
     Begun(u64),
-    /// Perhaps, when those that are on their way have ended, which takes so many
-    /// seconds at most.
+    /// Attempts in flight use up the limit; the next of them ends within this many seconds.
     Busy(u64),
-    /// Not before so many seconds, at least 1.
+    /// Refusals use up the limit, for this many seconds, at least 1.
     Full(u64),
-    /// It is noted.
+    /// The outcome is recorded.
     Noted,
     /// The counter's storage failed.
     Unavailable,

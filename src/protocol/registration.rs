@@ -1,4 +1,4 @@
-//! The written form of a registered connection, before it is sealed.
+//! The record of a registered connection, before it is sealed.
 
 use std::fmt;
 
@@ -7,18 +7,17 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Config, Problem, Registered, Variables};
 use crate::token::{Nonce, SealError, SealingKeys, open, seal};
 
-/// The fields that tell where secrets are sent.
+/// The fields that determine where secrets are sent.
 const DESTINATIONS: [&str; 3] = ["provider", "base_url", "token_url"];
 
-/// A connection as it was registered. It exists only on its way into and out of
-/// a seal.
+/// A connection as registered. It exists in memory only to be sealed or used; stored, it is sealed.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Registration {
-    /// Tells it from those before it; it only grows.
+    /// Orders the registrations of one connection; it only increases.
     pub version: u64,
     /// The fields of the connection.
     pub fields: Variables,
-    /// Its secrets, by name.
+    /// The connection's secrets, by name.
     pub secrets: Variables,
 }
 
@@ -45,19 +44,19 @@ impl Registration {
         open(sealed, &registration_record(connection), keys)
     }
 
-    /// The connection called `id`, as `config` lets it be.
+    /// Reads the registration as the connection called `id`, under the rules of `config`.
     ///
     /// # Errors
-    /// Every problem, as [`Config::read_registered`] has them.
+    /// Every problem, as [`Config::read_registered`] reports them.
     pub fn read(&self, id: &str, config: &Config) -> Result<Registered, Vec<Problem>> {
         config.read_registered(id, &self.fields, &self.secrets)
     }
 
-    /// Takes over the secrets of the registration `before` that this one does not
-    /// name, where they are sent to the same place: nobody learns a secret by
-    /// naming another address. What is null is none, or empty, but for a client's
-    /// secret (RFC 6749 appendix A.2).
-    pub fn settle_secrets(&mut self, before: Option<&Self>) {
+    /// Inherits from the registration `before` the secrets that this one does not name, if every
+    /// destination is unchanged: a registration cannot have a kept secret sent to another address.
+    /// A secret that is null or empty counts as absent; only a client's secret may be empty (RFC
+    /// 6749 appendix A.2).
+    pub fn inherit_secrets(&mut self, before: Option<&Self>) {
         let is_same = |before: &&Self| {
             DESTINATIONS.iter().all(|name| self.fields.get(*name) == before.fields.get(*name))
         };

@@ -1,5 +1,4 @@
-//! What an isolate asks a session, and what that answers. Cookies stand in it as
-//! digests.
+//! Messages to a session, and their replies. They carry the digest of a cookie, never the cookie.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,27 +7,26 @@ use crate::secret::{Fingerprint, Secret};
 use crate::time::UnixTime;
 use crate::token::{Nonce, SealError, SealingKeys, open, seal};
 
-/// What a session is asked.
+/// What a session is asked to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum SessionAsk {
-    /// To sign a person in.
+    /// Sign the person in to a connection.
     SignIn(SignIn),
-    /// To let a call go on, and for a connection's access token where one is
-    /// wanted.
+    /// Check that the session lives, and obtain a connection's access token if the call needs one.
     Use {
-        /// The cookie's proof.
+        /// The digest of the cookie.
         proof: Fingerprint,
-        /// The connection, and the ask to the keeper of its token set.
+        /// The connection, and the ask for its access token.
         token: Option<(String, TokenAsk)>,
     },
-    /// Which connections the person is signed in to.
+    /// List the connections that the person is signed in to.
     List {
-        /// The cookie's proof.
+        /// The digest of the cookie.
         proof: Fingerprint,
     },
-    /// To end.
+    /// End the session.
     SignOut {
-        /// The cookie's proof.
+        /// The digest of the cookie.
         proof: Fingerprint,
     },
 }
@@ -38,21 +36,21 @@ pub enum SessionAsk {
 pub struct SignIn {
     /// The connection.
     pub connection: String,
-    /// What its token sets belong to: a password goes to the provider only that it
-    /// was typed for.
+    /// The identity of the connection's account: the session sends a password only to the provider
+    /// that the person typed it for.
     pub identity: Fingerprint,
-    /// The proof of the session that goes on; none where it is to begin.
+    /// The cookie's digest of a session that continues; `None` for a new session.
     pub proof: Option<Fingerprint>,
-    /// The proof from then on.
+    /// The digest of the cookie that the sign-in sets.
     pub next_proof: Fingerprint,
     /// The sealed [`Credentials`].
     pub credentials: String,
 }
 
-/// What a session answers.
+/// A session's answer.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SessionReply {
-    /// The person is signed in until then at the latest.
+    /// The person is signed in.
     SignedIn {
         /// When the sign-in ends at the latest.
         expires_at: UnixTime,
@@ -61,13 +59,12 @@ pub enum SessionReply {
     Refused(SignInRefusal),
     /// The session lives.
     Living {
-        /// What the keeper answered, where it was asked.
+        /// The reply to the token ask, if there was one.
         token: Option<TokenReply>,
     },
-    /// The connections that the person is signed in to, and until when at the
-    /// latest.
+    /// The connections that the person is signed in to, each with the latest end of the sign-in.
     Connections(Vec<(String, UnixTime)>),
-    /// There is no such session, or none any more.
+    /// The session does not exist, or it has ended.
     Nobody,
     /// The session has ended.
     SignedOut,
@@ -75,20 +72,20 @@ pub enum SessionReply {
     Unavailable,
 }
 
-/// Why a person was not signed in, as it is written.
+/// Why a person was not signed in, in wire form.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum SignInRefusal {
-    /// As [`SignInFailure::Rejected`].
+    /// The token endpoint refused the person's credentials.
     Rejected,
-    /// As [`SignInFailure::ClientRejected`].
+    /// The token endpoint refused the client's credentials.
     ClientRejected,
-    /// As [`SignInFailure::Failed`].
+    /// The token endpoint gave no token for another cause.
     Failed(Cause),
-    /// As [`SignInFailure::Misconfigured`].
+    /// The connection is not configured for people.
     Misconfigured,
 }
 
-/// A person's own credentials, on their way to one token request.
+/// A person's credentials, for one token request.
 #[derive(Debug)]
 pub struct Credentials {
     /// The user name.
@@ -114,7 +111,7 @@ impl Credentials {
         seal(&written, &record_name(session), keys, nonce)
     }
 
-    /// Opens what was sealed for the session called `session`.
+    /// Opens credentials that were sealed for the session called `session`.
     ///
     /// # Errors
     /// [`SealError`] where it does not open.

@@ -1,4 +1,4 @@
-//! What an isolate asks the keeper of a token set, and what that answers.
+//! The ask for an access token, and its reply.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,42 +19,42 @@ pub struct TokenAsk {
 pub struct RefusedToken {
     /// The generation of the token.
     pub generation: u64,
-    /// Whether the asker saw the upstream take it, and not refuse it since.
+    /// Whether the isolate saw the upstream accept the token, and not refuse it since.
     pub worked: bool,
-    /// What was called, as far as refusals are told apart by it.
+    /// The digest of the method and address that were called: refusals are counted by it.
     #[serde(default)]
     pub call: Option<Fingerprint>,
 }
 
 impl TokenAsk {
-    /// Asks for a token of the account `identity`.
+    /// An ask for a token of the account `identity`.
     #[must_use]
     pub const fn new(identity: &Fingerprint) -> Self {
         Self { identity: *identity, refused: None, waits_for_renewal: false, works: None }
     }
 
-    /// Tells that the upstream refused the token of `generation`, and whether
-    /// it took that token before, and did not refuse it since.
+    /// Reports that the upstream refused the token of `generation`; `worked` says that it accepted
+    /// that token before, and did not refuse it since.
     #[must_use]
     pub const fn refusing(self, generation: u64, worked: bool) -> Self {
         Self { refused: Some(RefusedToken { generation, worked, call: None }), ..self }
     }
 
-    /// Tells what was called, where a token was refused.
+    /// Adds the call whose token was refused.
     #[must_use]
     pub fn calling(self, call: Fingerprint) -> Self {
         Self { refused: self.refused.map(|refused| RefusedToken { call: Some(call), ..refused }), ..self }
     }
 
-    /// Tells that the upstream takes the token of `generation`, which replaced a
-    /// refused one or was refused itself.
+    /// Reports that the upstream accepts the token of `generation`, which replaced a refused one or
+    /// was refused itself.
     #[must_use]
     pub const fn confirming(self, generation: u64) -> Self {
         Self { works: Some(generation), ..self }
     }
 
-    /// Asks to have the renewal of an ageing token waited for, since nobody
-    /// waits behind this ask.
+    /// Asks for the renewed token where the held one ages: this ask runs in the background, so no
+    /// call waits for it.
     #[must_use]
     pub const fn waiting_for_renewal(self) -> Self {
         Self { waits_for_renewal: true, ..self }
@@ -66,80 +66,77 @@ impl TokenAsk {
         self.identity
     }
 
-    /// The token that the upstream refused, where it did.
+    /// The token that the upstream refused, if the ask reports one.
     #[must_use]
     pub const fn refused(&self) -> Option<RefusedToken> {
         self.refused
     }
 
-    /// The generation that the upstream is known to take, where that is told.
+    /// The generation that the upstream accepts, if the ask reports one.
     #[must_use]
     pub const fn works(&self) -> Option<u64> {
         self.works
     }
 
-    /// Whether the renewal of an ageing token is waited for.
+    /// Whether the reply waits for the renewal of an ageing token.
     #[must_use]
     pub const fn waits_for_renewal(&self) -> bool {
         self.waits_for_renewal
     }
 }
 
-/// What a keeper answers.
+/// The reply to a [`TokenAsk`].
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TokenReply {
     /// An access token.
     Token {
         /// The sealed record.
         record: String,
-        /// Whether a grant was waited for.
+        /// Whether the reply waited for a grant.
         granted: bool,
-        /// Whether the upstream refused it, and is not known to have taken it
-        /// since.
+        /// Whether the upstream refused the token, and is not known to have accepted it since.
         #[serde(default)]
         in_doubt: bool,
     },
-    /// The token endpoint was just asked and gave none.
+    /// The token endpoint was just asked and gave no token.
     Failed {
-        /// Why.
+        /// The cause.
         cause: Cause,
-        /// When to come again, in seconds, at least 1.
+        /// Seconds until the next attempt, at least 1.
         retry_after: u64,
     },
-    /// A failure is being waited out; nobody was asked.
+    /// The token set waits after a failure; the token endpoint was not asked.
     Waiting {
-        /// The failure.
+        /// The cause of the failure.
         cause: Cause,
-        /// When to come again, in seconds, at least 1.
+        /// Seconds until the next attempt, at least 1.
         retry_after: u64,
     },
-    /// The upstream refuses even a token just obtained; there will be no other
-    /// for a while.
+    /// The upstream refuses even a token just obtained; no other is obtained during the back-off.
     UpstreamRefuses,
-    /// There is no token set and nothing to make a grant with: the person signs
-    /// in again.
+    /// There is no token set and no credential for a grant: the person has to sign in again.
     SignedOut,
-    /// The keeper does not know the connection as the asker does.
+    /// The keeper knows the connection with another account, or not at all.
     Misconfigured,
-    /// The keeper's own storage failed.
+    /// The object's storage failed.
     Unavailable,
 }
 
 /// Why the token endpoint gave no token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Cause {
-    /// It refused the credentials.
+    /// The token endpoint refused the credentials.
     CredentialsRejected,
-    /// It could not be reached or is out of order.
+    /// The token endpoint could not be reached or is out of order.
     Unreachable,
-    /// It took too long.
+    /// The token endpoint took too long.
     Timeout,
-    /// Its answer was no token response.
+    /// The token endpoint's answer was no token response.
     ResponseInvalid,
 }
 
 impl Cause {
-    /// Its error code, as logs and operators are told it.
+    /// The cause's error code in logs and in the admin interface.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -8,50 +8,49 @@ use super::token_type::TokenType;
 use crate::secret::Secret;
 use crate::time::UnixTime;
 
-/// An access token and all that is needed to use it.
+/// An access token with its type and lifetime.
 #[derive(Clone, Debug)]
 pub struct AccessToken {
-    /// Tells this token from those before and after it; it only grows.
+    /// Orders the tokens of a subject; it only increases.
     pub generation: u64,
     /// The token.
     pub token: Secret,
-    /// How it is used.
+    /// The token's type.
     pub token_type: TokenType,
-    /// Its life.
+    /// The token's lifetime.
     pub lifetime: Lifetime,
 }
 
-/// The moments of an access token's life, in their order.
+/// The times of an access token's life, in order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Lifetime {
     /// Just before the token request was sent.
     pub obtained_at: UnixTime,
-    /// From when it is worth having another one ready.
+    /// From when the token is renewed in advance.
     pub refresh_at: UnixTime,
-    /// From when it counts as expired for new calls, where a better one can be had.
+    /// From when the token counts as expired for new calls, if another one can be obtained.
     pub stale_at: UnixTime,
-    /// When it expires.
+    /// When the token expires.
     pub expires_at: UnixTime,
 }
 
-/// How good an access token is at a moment.
+/// The freshness of an access token at a time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Freshness {
-    /// It has expired.
+    /// The token has expired.
     Expired,
-    /// Valid, but to be used only where no better one can be had.
+    /// Valid, but used only if no other token can be obtained.
     Stale,
-    /// Good for use, and worth refreshing behind the call.
+    /// Usable, and due for a renewal in the background.
     Ageing,
-    /// Good for use.
+    /// Usable.
     Fresh,
 }
 
 impl Lifetime {
-    /// The moments of a token that was asked for at `obtained_at` and lives for
-    /// `life`. `jitter`, from 0 to 255, spreads the moment from which it is
-    /// refreshed: a fifth of its life before the end, at most six hours, give
-    /// or take a quarter of that.
+    /// The lifetime of a token requested at `obtained_at` that lives for `life`. It is renewed a
+    /// fifth of its life before the end, at most six hours, plus or minus a quarter of that by
+    /// `jitter`, from 0 to 255.
     #[must_use]
     pub fn new(obtained_at: UnixTime, life: Duration, skew: Duration, jitter: u8) -> Self {
         let skew = skew.min(life / 10);
@@ -62,7 +61,7 @@ impl Lifetime {
         Self { obtained_at, refresh_at: (expires_at - lead).min(stale_at), stale_at, expires_at }
     }
 
-    /// How good the token is at `now`.
+    /// The freshness of the token at `now`.
     #[must_use]
     pub fn freshness(&self, now: UnixTime) -> Freshness {
         if now >= self.expires_at {
@@ -77,14 +76,14 @@ impl Lifetime {
     }
 }
 
-/// What one token response yields.
+/// The result of one token response.
 #[derive(Clone, Debug)]
 pub struct TokenSet {
     /// The access token.
     pub access: AccessToken,
-    /// The refresh token, where there is one.
+    /// The refresh token, if the provider issued one.
     pub refresh_token: Option<Secret>,
-    /// The granted scope, where the response told it.
+    /// The granted scope, if the response has it.
     pub scope: Option<String>,
 }
 

@@ -1,7 +1,7 @@
-//! The written forms of what is kept, before they are sealed.
+//! The stored forms of tokens, before they are sealed.
 //!
-//! A [`Secret`] cannot be serialised. These are the only forms in which one may
-//! be written, and they exist only on their way into and out of a seal.
+//! A [`Secret`] cannot be serialised. Only these forms expose one to serde, and only between
+//! sealing and opening.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use super::token_type::TokenType;
 use super::{AccessToken, Lifetime, SealError, SealingKeys, TokenSet};
 use crate::secret::{Fingerprint, Secret};
 
-/// The written form of an [`AccessToken`], with the account that it belongs to.
+/// The stored form of an [`AccessToken`], with the identity of its account.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct AccessTokenRecord {
     identity: Fingerprint,
@@ -35,8 +35,8 @@ impl AccessTokenRecord {
         seal(&Self::new(access, identity), name, keys, nonce)
     }
 
-    /// Opens what was sealed under `name`; nothing where it belongs to another
-    /// account than `identity`.
+    /// Opens a record sealed under `name`; `None` where it belongs to another account than
+    /// `identity`.
     ///
     /// # Errors
     /// [`SealError`] where it does not open.
@@ -70,7 +70,7 @@ impl AccessTokenRecord {
     }
 }
 
-/// The written form of a [`TokenSet`].
+/// The stored form of a [`TokenSet`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TokenSetRecord {
     access: AccessTokenRecord,
@@ -80,7 +80,7 @@ pub struct TokenSetRecord {
 }
 
 impl TokenSetRecord {
-    /// Writes `set`, which belongs to `identity`.
+    /// The stored form of `set`, which belongs to `identity`.
     #[must_use]
     pub fn new(set: &TokenSet, identity: &Fingerprint) -> Self {
         Self {
@@ -90,17 +90,17 @@ impl TokenSetRecord {
         }
     }
 
-    /// The token set that was written.
+    /// The token set in the record.
     #[must_use]
     pub fn into_token_set(self) -> TokenSet {
         TokenSet { access: self.access.into_token(), refresh_token: self.refresh_token, scope: self.scope }
     }
 }
 
-/// Writes `record` as JSON and seals it under `name`.
+/// Serialises `record` as JSON and seals it under `name`.
 ///
 /// # Errors
-/// [`SealError`] where it cannot be written or sealed.
+/// [`SealError`] where it cannot be serialised or sealed.
 pub fn seal<T: Serialize>(
     record: &T,
     name: &str,
@@ -111,7 +111,7 @@ pub fn seal<T: Serialize>(
     keys.seal(name, &plain, nonce)
 }
 
-/// Opens what [`seal`] made under `name`.
+/// Opens a record that [`seal`] made under `name`.
 ///
 /// # Errors
 /// [`SealError`] where it does not open or is no such record.

@@ -1,11 +1,10 @@
 //! Authenticated encryption at rest.
 //!
-//! A sealed text is `{version}.{key id}.{data}`, where the version is `1` and
-//! the data is base64url (no padding) of a 24-byte nonce and the
-//! XChaCha20-Poly1305 ciphertext with its 16-byte tag. The record's name, the
-//! version and the key id are the associated data, so that a record moved to
-//! another name does not open. The nonce is long enough to be drawn at random
-//! for any number of records (draft-irtf-cfrg-xchacha §2.1).
+//! A sealed text is `{version}.{key id}.{data}`, where the version is `1` and the data is base64url
+//! (no padding) of a 24-byte nonce and the XChaCha20-Poly1305 ciphertext with its 16-byte tag. The
+//! associated data are the record's name, the version and the key id, so a record moved to another
+//! name does not open. The nonce is long enough to be random for any number of records
+//! (draft-irtf-cfrg-xchacha §2.1).
 
 use std::fmt;
 
@@ -26,13 +25,13 @@ const NONCE_BYTES: usize = 24;
 #[derive(Debug)]
 pub struct Nonce(pub [u8; NONCE_BYTES]);
 
-/// The keys that seal and open records: the first seals, all of them open.
+/// The keys of records: the first one seals, all of them open.
 pub struct SealingKeys {
-    first: Key,
-    others: Vec<Key>,
+    first: SealingKey,
+    others: Vec<SealingKey>,
 }
 
-struct Key {
+struct SealingKey {
     id: String,
     cipher: XChaCha20Poly1305,
     names: Hmac<Sha256>,
@@ -41,7 +40,7 @@ struct Key {
 /// Why a text is not a list of sealing keys.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SealingKeysError {
-    /// There is no key.
+    /// The list is empty.
     Empty,
     /// An entry is not `id:base64`, the id being 1 to 32 letters, digits, `-` or `_`.
     NotAKey,
@@ -51,15 +50,14 @@ pub enum SealingKeysError {
     DuplicateId,
 }
 
-/// Why a sealed record could not be opened or made.
+/// Why a record could not be sealed or opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SealError {
-    /// It is not a sealed record of a known version.
+    /// The text is not a sealed record of a known version.
     Format,
-    /// It was sealed with a key that is not at hand.
+    /// The record was sealed with an unknown key.
     UnknownKey,
-    /// It was changed, moved from another name, or sealed with another key of
-    /// the same id.
+    /// The record was modified, moved from another name, or sealed with another key of the same id.
     Forged,
 }
 
@@ -67,9 +65,9 @@ impl SealingKeys {
     /// Reads `id:base64-of-32-bytes`, comma-separated.
     ///
     /// # Errors
-    /// What is wrong with the list; nothing of it is kept.
+    /// [`SealingKeysError`]: why the list is refused.
     pub fn parse(text: &Secret) -> Result<Self, SealingKeysError> {
-        let mut keys: Vec<Key> = Vec::new();
+        let mut keys: Vec<SealingKey> = Vec::new();
         for entry in text.expose().split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
             let (id, encoded) = entry.split_once(':').ok_or(SealingKeysError::NotAKey)?;
             let valid = (1..=32).contains(&id.len())
@@ -84,7 +82,7 @@ impl SealingKeys {
             let cipher =
                 XChaCha20Poly1305::new_from_slice(&bytes).map_err(|_| SealingKeysError::WrongLength)?;
             let names = name_key(&bytes).ok_or(SealingKeysError::WrongLength)?;
-            keys.push(Key { id: id.to_owned(), cipher, names });
+            keys.push(SealingKey { id: id.to_owned(), cipher, names });
         }
         let mut keys = keys.into_iter();
         let first = keys.next().ok_or(SealingKeysError::Empty)?;
@@ -106,21 +104,20 @@ impl SealingKeys {
         Ok(format!("{VERSION}.{}.{}", key.id, URL_SAFE_NO_PAD.encode(data)))
     }
 
-    /// The id of the key that seals.
+    /// The id of the sealing key.
     #[must_use]
     pub fn sealing_id(&self) -> &str {
         &self.first.id
     }
 
-    /// Whether `sealed` was sealed with the key that seals now.
+    /// Whether `sealed` was sealed with the current key.
     #[must_use]
     pub fn is_current(&self, sealed: &str) -> bool {
         key_id(sealed) == Some(self.sealing_id())
     }
 
-    /// A digest of `parts` under the first key, as 64 hexadecimal digits: a name
-    /// for what must not be told, such as who signs in. Nobody without the key
-    /// can guess what it stands for.
+    /// A keyed digest of `parts` under the first key, as 64 hexadecimal digits: a name that does
+    /// not reveal its parts, such as a user name. Without the key the parts cannot be guessed.
     #[must_use]
     pub fn blind_name(&self, parts: &[&str]) -> String {
         let mut mac = self.first.names.clone();
@@ -131,10 +128,10 @@ impl SealingKeys {
         Fingerprint::from_digest(mac.finalize().into_bytes().into()).to_hex()
     }
 
-    /// Opens what was sealed for `name` under any of the keys.
+    /// Opens a record that was sealed under `name` with any of the keys.
     ///
     /// # Errors
-    /// Why it does not open; such a record counts as absent.
+    /// [`SealError`]; such a record counts as absent.
     pub fn open(&self, name: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let (version, rest) = sealed.split_once('.').ok_or(SealError::Format)?;
         let (id, encoded) = rest.split_once('.').ok_or(SealError::Format)?;
@@ -162,13 +159,13 @@ impl fmt::Debug for SealingKeys {
     }
 }
 
-/// The id of the key that a sealed record names.
+/// The key id in a sealed record.
 #[must_use]
 pub fn key_id(sealed: &str) -> Option<&str> {
     sealed.split('.').nth(1)
 }
 
-/// The key of blind names: another one than the sealing key itself.
+/// Derives the key of blind names from a sealing key.
 fn name_key(sealing_key: &[u8]) -> Option<Hmac<Sha256>> {
     let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(sealing_key).ok()?;
     mac.update(b"porteiro.blind-names");

@@ -1,15 +1,15 @@
-//! How access tokens are used.
+//! The types of access tokens.
 
-/// How an access token is used (RFC 6749 §7.1). Bearer (RFC 6750) is the only
-/// type known; it is recognised whatever its case.
+/// The type of an access token (RFC 6749 §7.1). Bearer (RFC 6750), compared case-insensitively, is
+/// the only known type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TokenType {
-    /// Whoever bears the token may use it.
+    /// A Bearer token (RFC 6750): possession suffices to use it.
     Bearer,
 }
 
 impl TokenType {
-    /// The authentication scheme, as RFC 6750 writes it.
+    /// The authentication scheme, in the spelling of RFC 6750.
     #[must_use]
     pub const fn scheme(self) -> &'static str {
         match self {
@@ -18,11 +18,11 @@ impl TokenType {
     }
 }
 
-/// Which types of token count.
+/// The token types that a connection accepts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TokenTypes {
-    /// Bearer alone: the type decides how the token is used.
+    /// Bearer only: the type determines the scheme.
     Bearer,
-    /// Whatever the provider calls it: the connection says how it is used.
+    /// Any type: the connection determines the scheme.
     Any,
 }

@@ -1,47 +1,36 @@
-//! Reading an event.
+//! Reading and authenticating an event.
 
 use std::borrow::Cow;
 
+use super::proof::{AccountTokens, EventRejection, Proof};
 use super::text::{Text, decoded, exact};
-use super::{AccountTokens, Proof};
 use crate::json;
 use crate::secret::{Fingerprint, Place, Secret};
 
-/// An event whose sender is proven, without the proof.
+/// An authenticated event, without its account token.
 #[derive(Debug)]
 pub struct Event {
-    /// Its webhook id: the same whenever it comes, and another one than any other
-    /// event's.
+    /// The event's webhook id: stable across repeated events, and unique to the event.
     pub id: String,
-    /// The text as it came, but for the account token.
+    /// The text as received, except for the account token.
     pub body: String,
-    /// The place of the account token and its digest, where a member carried it.
+    /// The place and the digest of the account token, if a member carried it.
     pub token: Option<(Place, Fingerprint)>,
 }
 
-/// Why an event is not taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Rejection {
-    /// It is not JSON.
-    NotJson,
-    /// It does not prove its sender, or has two members of one name: which of
-    /// them counts is another reader's choice.
-    NotProven,
-}
-
 impl Event {
-    /// Reads the event that came to `connection` as `body`. Where its sender is
-    /// proven by a member, that is looked at before anything else of it.
+    /// Reads the event `body` of `connection`. If a member carries the account token, it is checked
+    /// before any other part of the event.
     ///
     /// # Errors
-    /// Why it is not taken.
+    /// [`EventRejection`]: why the event is rejected.
     pub fn read(
         body: &[u8],
         proof: &Proof,
         tokens: &AccountTokens,
         id_members: &[String],
         connection: &str,
-    ) -> Result<Self, Rejection> {
+    ) -> Result<Self, EventRejection> {
         let text = Text::read(json::without_mark(body))?;
         let member = match proof {
             Proof::Member(name) => Some(name.as_str()),
@@ -50,9 +39,9 @@ impl Event {
         let mut token = None;
         if let Some(name) = member {
             let presented = text.member(name).filter(|value| value.starts_with('"'));
-            let presented = presented.ok_or(Rejection::NotProven)?;
+            let presented = presented.ok_or(EventRejection::NotProven)?;
             let presented = Secret::new(decoded(presented).into_owned()).fingerprint();
-            let place = tokens.place(presented).ok_or(Rejection::NotProven)?;
+            let place = tokens.place(presented).ok_or(EventRejection::NotProven)?;
             token = Some((place, presented));
         }
         let body = text.without(member, tokens);
@@ -61,10 +50,9 @@ impl Event {
     }
 }
 
-/// The webhook id of an event: a digest of the members that make it unique
-/// where the first of them is there, else of the `whole` but for the account
-/// token. The connection goes into it, because one receiver may get the events
-/// of several.
+/// The webhook id of an event: a digest of the connection and of the members that identify the
+/// event, if it has the first of them; else of the `whole` event without its account token. The
+/// connection is included because one receiver may serve several.
 fn webhook_id(
     connection: &str,
     text: &Text<'_>,
@@ -91,8 +79,8 @@ fn webhook_id(
     format!("msg_{id}")
 }
 
-/// A value in one way of writing, as far as it is a string. A number stays as
-/// it is written: it may be more than any reader can count with.
+/// A string in its canonical notation. Other values keep their notation: a number may exceed every
+/// numeric type.
 fn written_once(value: Option<&str>) -> Cow<'_, str> {
     match value {
         Some(string) if string.contains('\\') && string.starts_with('"') => {
@@ -118,11 +106,11 @@ mod tests {
         Event::read(body.as_bytes(), &proof, &tokens, &[], "guru").unwrap().id
     }
 
-    fn read(body: &str) -> Result<Event, Rejection> {
+    fn read(body: &str) -> Result<Event, EventRejection> {
         read_by(body, &["id"], "guru")
     }
 
-    fn read_by(body: &str, id_members: &[&str], connection: &str) -> Result<Event, Rejection> {
+    fn read_by(body: &str, id_members: &[&str], connection: &str) -> Result<Event, EventRejection> {
         let tokens = AccountTokens::parse(&Secret::new("right,next".to_owned())).unwrap();
         let id_members: Vec<String> = id_members.iter().map(|name| (*name).to_owned()).collect();
         Event::read(body.as_bytes(), &Proof::Member("t".to_owned()), &tokens, &id_members, connection)
@@ -169,14 +157,14 @@ mod tests {
             r#"{"t":"right","\u0074":"wrong"}"#,
             r#"{"t":"right","a":{"b":1,"b":1}}"#,
         ] {
-            assert_eq!(read(body).unwrap_err(), Rejection::NotProven, "{body}");
+            assert_eq!(read(body).unwrap_err(), EventRejection::NotProven, "{body}");
         }
     }
 
     #[test]
     fn tells_what_is_no_json() {
         for body in ["", " ", "{", r#"{"t":"right""#, r#"{"t":"right"}x"#, "t=right", "\u{feff}"] {
-            assert_eq!(read(body).unwrap_err(), Rejection::NotJson, "{body}");
+            assert_eq!(read(body).unwrap_err(), EventRejection::NotJson, "{body}");
         }
     }
 

@@ -1,26 +1,26 @@
-//! The account token, by which a sender is recognised.
+//! The account token, which authenticates a sender.
 
 use crate::http::HeaderName;
 use crate::secret::{Fingerprint, Place, Secret};
 
-/// From how many bytes a text is no word that stands somewhere by chance.
+/// The length in bytes from which a token does not occur in a text by chance.
 const TELLING: usize = 8;
 
-/// Where an event carries its account token.
+/// The place of the account token in an event.
 #[derive(Debug)]
 pub enum Proof {
-    /// In this member of the event.
+    /// This member of the event.
     Member(String),
-    /// In this header field.
+    /// This header field.
     Header(HeaderName),
 }
 
-/// The account tokens that count: several while one follows another.
+/// The accepted account tokens; several during a rotation.
 #[derive(Debug)]
 pub struct AccountTokens(Vec<Secret>);
 
 impl AccountTokens {
-    /// Reads tokens separated by commas; nothing where there is none.
+    /// Reads tokens separated by commas; `None` where the list is empty.
     #[must_use]
     pub fn parse(text: &Secret) -> Option<Self> {
         let tokens: Vec<Secret> = text
@@ -33,31 +33,40 @@ impl AccountTokens {
         (!tokens.is_empty()).then_some(Self(tokens))
     }
 
-    /// The place among them of the one whose digest is `presented`. All are
-    /// compared, by digests of one length: the time tells nothing of where they
-    /// differ.
+    /// The place of the token whose digest is `presented`. All tokens are compared by digest, so
+    /// the time does not depend on where they differ.
     #[must_use]
     pub fn place(&self, presented: Fingerprint) -> Option<Place> {
         Place::find(self.0.iter().map(Secret::fingerprint), presented)
     }
 
-    /// Whether one of them stands in `text`.
+    /// Whether `text` contains one of the tokens.
     pub(super) fn stand_in(&self, text: &str) -> bool {
         self.telling().any(|token| text.contains(token))
     }
 
-    /// `text` with each of them replaced by what stands for any.
+    /// `text` with every token replaced by a placeholder.
     pub(super) fn taken_out(&self, text: &str) -> String {
         let mut tokens: Vec<&str> = self.telling().collect();
-        // One may be the beginning of another.
+        // A token may be a prefix of another: replace the longest first.
         tokens.sort_unstable_by_key(|token| std::cmp::Reverse(token.len()));
         tokens.into_iter().fold(text.to_owned(), |text, token| text.replace(token, "[account token]"))
     }
 
-    /// Those that are no text which may stand anywhere by chance.
+    /// The tokens long enough not to occur in a text by chance.
     fn telling(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(Secret::expose).filter(|token| token.len() >= TELLING)
     }
+}
+
+/// Why an event is rejected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EventRejection {
+    /// The event is not JSON.
+    NotJson,
+    /// The event does not authenticate its sender, or an object has two members of one name, which
+    /// parsers read differently.
+    NotProven,
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! When a delivery is tried again.
+//! The schedule of delivery attempts.
 
 use std::time::Duration;
 
 use crate::time::UnixTime;
 
-/// For how long deliveries of one event are tried.
+/// How long deliveries of one event are retried.
 pub const LONGEST: Duration = Duration::from_hours(24);
 
-/// The waits after the first attempts; each later one is the last of them.
+/// The waits after the first attempts; later waits equal the last one.
 const WAITS: [Duration; 5] = [
     Duration::from_secs(5),
     Duration::from_secs(30),
@@ -16,10 +16,9 @@ const WAITS: [Duration; 5] = [
     Duration::from_hours(1),
 ];
 
-/// When to try next, `attempts` having failed since `since`; nothing where it
-/// is over. A wait varies by a tenth each way with `jitter`. `retry_after`, the
-/// receiver's own wish, makes it longer only, and never moves an attempt beyond
-/// [`LONGEST`].
+/// The time of the next attempt after `attempts` failed ones since `since`; `None` after
+/// [`LONGEST`]. `jitter` varies a wait by a tenth each way. The receiver's `retry_after` only
+/// lengthens a wait, and not beyond [`LONGEST`].
 #[must_use]
 pub fn next_attempt(
     attempts: u32,

@@ -13,13 +13,12 @@ use crate::time::UnixTime;
 
 const PREFIX: &str = "whsec_";
 
-/// The keys that sign deliveries: several while one follows another, each of
-/// which then signs.
+/// The keys that sign deliveries; during a rotation each of several signs.
 pub struct SigningKeys(Vec<Hmac<Sha256>>);
 
 impl SigningKeys {
-    /// Reads secrets of the form `whsec_` and base64 of 24 to 64 bytes,
-    /// separated by commas; nothing where one has another form or there is none.
+    /// Reads secrets of the form `whsec_` and base64 of 24 to 64 bytes, separated by commas; `None`
+    /// where one has another form or the list is empty.
     #[must_use]
     pub fn parse(text: &Secret) -> Option<Self> {
         let entries = text.expose().split(',').map(str::trim).filter(|entry| !entry.is_empty());

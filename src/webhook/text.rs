@@ -1,17 +1,16 @@
-//! A JSON text, read without changing a byte of it: no number is rounded and
-//! nothing is put in another order.
+//! A JSON text that keeps its bytes: numbers are not rounded and members not reordered.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde::de::IgnoredAny;
 
-use super::{AccountTokens, Rejection};
+use super::proof::{AccountTokens, EventRejection};
 
-/// What stands for a string in which an account token stood.
+/// The replacement of a string that contained an account token.
 const REMOVED: &str = r#""[account token]""#;
 
-/// How deep objects and arrays may nest: what common readers take, too.
+/// The deepest accepted nesting of objects and arrays, which common parsers accept, too.
 const DEEPEST: usize = 127;
 
 /// A JSON text (RFC 8259), and the members of its outermost object.
@@ -23,9 +22,9 @@ pub(super) struct Text<'a> {
 /// A member of the outermost object.
 struct Member<'a> {
     name: Cow<'a, str>,
-    /// Where its name begins, and where its value ends.
+    /// The byte range from the start of the name to the end of the value.
     span: (usize, usize),
-    /// Where the comma or the brace is that follows.
+    /// The position of the comma or brace that follows.
     closed_at: usize,
     value: &'a str,
 }
@@ -34,28 +33,28 @@ impl<'a> Text<'a> {
     /// Reads one JSON text.
     ///
     /// # Errors
-    /// [`Rejection::NotJson`], also where it nests too deep;
-    /// [`Rejection::NotProven`] where an object at any
-    /// depth has two members of one name: readers differ in which they take.
-    pub fn read(bytes: &'a [u8]) -> Result<Self, Rejection> {
-        let text = std::str::from_utf8(bytes).map_err(|_| Rejection::NotJson)?;
-        serde_json::from_slice::<IgnoredAny>(bytes).map_err(|_| Rejection::NotJson)?;
+    /// [`EventRejection::NotJson`], also where the text nests too deep;
+    /// [`EventRejection::NotProven`] where an object at any depth has two members of one
+    /// name, which parsers read differently.
+    pub fn read(bytes: &'a [u8]) -> Result<Self, EventRejection> {
+        let text = std::str::from_utf8(bytes).map_err(|_| EventRejection::NotJson)?;
+        serde_json::from_slice::<IgnoredAny>(bytes).map_err(|_| EventRejection::NotJson)?;
         Ok(Self { text, members: members(text)? })
     }
 
-    /// The value of a member of the outermost object, as it is written.
+    /// The value of a member of the outermost object, in its notation.
     pub fn member(&self, name: &str) -> Option<&'a str> {
         self.members.iter().find(|member| member.name == name).map(|member| member.value)
     }
 
-    /// The text without the member called `name`, and without the strings in
-    /// which one of `tokens` stands.
+    /// The text without the member called `name`, and with strings that contain one of `tokens`
+    /// replaced.
     pub fn without(&self, name: Option<&str>, tokens: &AccountTokens) -> String {
         self.rewritten(name, tokens, |_| REMOVED.to_owned())
     }
 
-    /// The same, but only the tokens are taken out of those strings: what tells
-    /// an event from another, whichever token it carries.
+    /// The same, with only the tokens replaced within those strings: the identity of an event,
+    /// independent of the token that it carries.
     pub fn identity(&self, name: Option<&str>, tokens: &AccountTokens) -> String {
         self.rewritten(name, tokens, |string| {
             let text = decoded(string);
@@ -64,8 +63,8 @@ impl<'a> Text<'a> {
         })
     }
 
-    /// The text without the member called `name`, and with what `replace` makes of
-    /// each string in which one of `tokens` stands.
+    /// The text without the member called `name`, and with each string that contains one of
+    /// `tokens` replaced by `replace`.
     fn rewritten(
         &self,
         name: Option<&str>,
@@ -90,7 +89,7 @@ impl<'a> Text<'a> {
         out
     }
 
-    /// What has to go for the member number `at` to be gone, with a comma.
+    /// The byte range to remove for the member number `at`, including one comma.
     fn removal(&self, at: usize) -> (usize, usize) {
         let member = |at: usize| self.members.get(at);
         let (start, end) = member(at).map(|member| member.span).unwrap_or_default();
@@ -102,8 +101,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// Whether one of `tokens` stands in a string, also as a part of a JSON text in
-/// it in which slashes are escaped.
+/// Whether a string contains one of `tokens`, also within nested JSON with escaped slashes.
 fn reveals(string: &str, tokens: &AccountTokens) -> bool {
     if !string.contains('\\') {
         return tokens.stand_in(string);
@@ -112,15 +110,13 @@ fn reveals(string: &str, tokens: &AccountTokens) -> bool {
     tokens.stand_in(&decoded) || (decoded.contains('\\') && tokens.stand_in(&decoded.replace('\\', "")))
 }
 
-/// What a string says, which is given with its quotes, told apart from whatever
-/// else a string can say.
+/// The text of a quoted string, distinct for distinct strings.
 pub(super) fn exact(string: &str) -> Cow<'_, str> {
-    // One with half a surrogate pair stays as it is written.
+    // A string with a lone surrogate keeps its notation.
     Some(decoded(string)).filter(|text| !text.contains('\u{fffd}')).unwrap_or(Cow::Borrowed(string))
 }
 
-/// The text of a string that is given with its quotes. Half a surrogate pair,
-/// which JSON lets stand alone, is no character.
+/// The text of a quoted string. A lone surrogate, which JSON permits, becomes U+FFFD.
 pub(super) fn decoded(string: &str) -> Cow<'_, str> {
     let inner = string.get(1..string.len().saturating_sub(1)).unwrap_or_default();
     if !inner.contains('\\') {
@@ -152,7 +148,7 @@ pub(super) fn decoded(string: &str) -> Cow<'_, str> {
     Cow::Owned(String::from_utf16_lossy(&units))
 }
 
-/// Where the strings of a JSON text begin and end, their quotes included.
+/// The byte ranges of the strings of a JSON text, including their quotes.
 fn strings(text: &str) -> impl Iterator<Item = (usize, usize)> {
     let mut from = 0;
     std::iter::from_fn(move || {
@@ -162,7 +158,7 @@ fn strings(text: &str) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// Where the string ends that begins at `start`.
+/// The end of the string that begins at `start`.
 fn string_end(text: &str, start: usize) -> usize {
     let mut is_escaped = false;
     let rest = text.bytes().enumerate().skip(start + 1);
@@ -177,14 +173,14 @@ fn string_end(text: &str, start: usize) -> usize {
     text.len()
 }
 
-/// The members of the outermost object of a JSON text, in their order.
-fn members(text: &str) -> Result<Vec<Member<'_>>, Rejection> {
+/// The members of the outermost object of a JSON text, in order.
+fn members(text: &str) -> Result<Vec<Member<'_>>, EventRejection> {
     let bytes = text.as_bytes();
     let mut members = Vec::new();
-    // The names in each object that is open; none for an array.
+    // The names in each open object; `None` for an array.
     let mut open: Vec<Option<BTreeSet<Cow<'_, str>>>> = Vec::new();
     let (mut at, mut is_name) = (0, false);
-    // The outermost member that is being read: its name, its start, its value's.
+    // The outermost member being read: its name, its start, and its value's start.
     let mut reading: Option<(Cow<'_, str>, usize, usize)> = None;
     while let Some(b) = bytes.get(at) {
         let ends_member = open.len() == 1 && matches!(b, b',' | b'}');
@@ -199,7 +195,7 @@ fn members(text: &str) -> Result<Vec<Member<'_>>, Rejection> {
                 if is_name && let Some(Some(names)) = open.last_mut() {
                     let name = exact(text.get(at..end).unwrap_or_default());
                     if !names.insert(name.clone()) {
-                        return Err(Rejection::NotProven);
+                        return Err(EventRejection::NotProven);
                     }
                     if open.len() == 1 {
                         reading = Some((name, at, end));
@@ -225,7 +221,7 @@ fn members(text: &str) -> Result<Vec<Member<'_>>, Rejection> {
             _ => {}
         }
         if open.len() > DEEPEST {
-            return Err(Rejection::NotJson);
+            return Err(EventRejection::NotJson);
         }
         at += 1;
     }
@@ -297,7 +293,7 @@ mod tests {
             assert!(Text::read(text.as_bytes()).is_ok());
         }
         for text in [arrays(128), objects(128), arrays(100_000), "[".repeat(1_000_000)] {
-            assert_eq!(Text::read(text.as_bytes()).err(), Some(Rejection::NotJson));
+            assert_eq!(Text::read(text.as_bytes()).err(), Some(EventRejection::NotJson));
         }
     }
 
@@ -339,7 +335,7 @@ mod tests {
             r#"{"😀":1,"\ud83d\ude00":2}"#,
             r#"{"":1,"":2}"#,
         ] {
-            assert_eq!(Text::read(text.as_bytes()).err(), Some(Rejection::NotProven), "{text}");
+            assert_eq!(Text::read(text.as_bytes()).err(), Some(EventRejection::NotProven), "{text}");
         }
         assert!(Text::read(br#"{"a":{"a":{"a":["a","a"]}},"A":"a","b":"a"}"#).is_ok());
     }

@@ -76,7 +76,8 @@ function sources(readFile) {
   return {
     /** The tests in a Rust file, by its name in the page; nothing where there is no such file. */
     rust: (/** @type {string} */ name) => {
-      const place = `${name.startsWith("properties/") ? "tests" : "src"}/${name}`;
+      const folder = { properties: "tests/", simulation: "" }[name.split("/")[0]] ?? "src/";
+      const place = `${folder}${name}`;
       return existsSync(path.join(root, place)) ? rustIn(place, readOnce(place, "")) : undefined;
     },
     /** The tests in the one file of that name, as patterns of their whole names. */

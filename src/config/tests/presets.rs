@@ -5,7 +5,7 @@ use super::*;
 fn connection(id: &str, changes: &[(&str, Value)]) -> Rc<Connection> {
     let (mut config, problems) = read(&changed(changes));
     assert_eq!(problems, [], "{changes:?}");
-    config.connections.remove(id).unwrap().unwrap()
+    config.connections.remove(id).unwrap().into_usable().unwrap()
 }
 
 fn token_header(connection: &Connection) -> (&str, Option<&str>) {

@@ -194,7 +194,7 @@ fn needs_what_no_preset_tells() {
         let (config, problems) = read(&all);
         let found: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(found, [format!("CONNECTIONS.{id}.{field}: {message}")]);
-        assert!(config.connections[id].is_none());
+        assert!(!config.connections[id].is_usable());
     }
 }
 
@@ -324,8 +324,8 @@ fn reports_all_problems_at_once_in_a_fixed_order() {
             "SEALING_KEYS",
         ]
     );
-    assert!(config.connections["fixed"].is_some() && config.connections["renewed"].is_some());
-    assert!(config.callers["backend"].is_some());
+    assert!(config.connections["fixed"].is_usable() && config.connections["renewed"].is_usable());
+    assert!(config.callers["backend"].is_usable());
 }
 
 #[test]
@@ -424,7 +424,7 @@ fn takes_an_empty_client_secret_that_is_there() {
         check(&[(name, json!(""))], &[], &[]);
     }
     let (config, _) = read(&changed(&[("HUBSOFT_CLIENT_SECRET", json!(""))]));
-    let connection = config.connections["hubsoft"].as_ref().unwrap();
+    let connection = config.connections["hubsoft"].usable().unwrap();
     let ClientAuthentication::Post { client_secret, .. } = &connection.grant.endpoint().unwrap().client
     else {
         panic!("another method")

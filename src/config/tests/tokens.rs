@@ -19,13 +19,13 @@ fn with(field: &str, value: Value) -> Value {
 fn check_caller(caller: Value, problem: &str) {
     let changes = [("CALLERS/web", caller)];
     check(&changes, &[&format!("CALLERS.web.{problem}")], &[]);
-    assert!(read(&changed(&changes)).0.callers["web"].is_none());
+    assert!(!read(&changed(&changes)).0.callers["web"].is_usable());
 }
 
 fn read_caller(caller: Value) -> Rc<JwtCaller> {
     let (mut config, problems) = read(&changed(&[("CALLERS/web", caller)]));
     assert_eq!(problems, []);
-    let Some(Some(Caller::Jwt(caller))) = config.callers.remove("web") else {
+    let Some(Configured::Usable(Caller::Jwt(caller))) = config.callers.remove("web") else {
         panic!("not a token's caller")
     };
     caller

@@ -1,28 +1,28 @@
 //! The operators' page.
 
-use super::{Asked, READING};
+use super::{AdminRequest, READING};
 use crate::edge::answer::{Body, Draft, Refused};
-use crate::ports::Ports;
+use crate::ports::EdgePorts;
 
-/// What the page may load and do: its own parts, and this interface.
+/// The page's policy: it loads its own files and calls this interface, nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
     img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The page's script: its modules joined into one, which `scripts/build.mjs` hands over.
+/// The page's script: its modules, bundled into one file by `scripts/build.mjs`.
 const SCRIPT: &str = match option_env!("PORTEIRO_ADMIN_SCRIPT") {
     Some(script) => script,
-    // No browser ever loads it from a native build.
+    // A native build never serves the page.
     None => include_str!("page/page.js"),
 };
 
-impl<P: Ports> Asked<'_, '_, P> {
-    /// A part of the page; the page itself has no name.
+impl<P: EdgePorts> AdminRequest<'_, '_, P> {
+    /// A file of the page; the page itself has an empty name.
     pub(in crate::edge) fn page(&self, name: &str) -> Result<Draft<P::Response>, Refused> {
-        self.allow(READING)?;
-        if name.is_empty() && !self.head.path().ends_with('/') {
-            // The page's own parts stand below it.
+        self.check_method(READING)?;
+        if name.is_empty() && !self.0.head.path().ends_with('/') {
+            // The page refers to its files by relative addresses.
             let mut draft = Draft::empty(308);
-            let address = format!("{}{}/", self.head.own_origin(), self.head.path());
+            let address = format!("{}{}/", self.0.head.own_origin(), self.0.head.path());
             draft.fields.push("location", &address);
             return Ok(draft);
         }
@@ -33,7 +33,8 @@ impl<P: Ports> Asked<'_, '_, P> {
         };
         let mut draft = Draft::text(200, content_type, String::new());
         draft.fields.push("content-security-policy", POLICY);
-        // Other answers have none: a document with this and a sandbox is a network error.
+        // Only the page has this field: a document with both it and a sandbox policy is a network
+        // error.
         draft.fields.push("cross-origin-opener-policy", "same-origin");
         draft.body = Body::Page(text);
         Ok(draft)

@@ -1,20 +1,20 @@
-//! Webhooks that were not delivered.
+//! Undelivered webhooks.
 
 use serde_json::json;
 
-use super::{Asked, READING};
+use super::{AdminRequest, READING};
 use crate::edge::Code;
 use crate::edge::answer::{Draft, Refused};
-use crate::edge::connections::{self, Inlet};
-use crate::ports::Ports;
-use crate::protocol::{DeliveriesAsk, DeliveriesReply, EventRecord, List};
+use crate::edge::connections;
+use crate::ports::EdgePorts;
+use crate::protocol::{EventRecord, List, ListEvents, SendAgain};
 use crate::time::UnixTime;
 
-/// How many entries a page of a list has.
+/// The number of entries on a page.
 const PAGE: usize = 100;
 
-impl<P: Ports> Asked<'_, '_, P> {
-    /// A page of the webhooks that failed, or are still to be delivered.
+impl<P: EdgePorts> AdminRequest<'_, '_, P> {
+    /// A page of the failed or pending webhooks.
     pub(in crate::edge) async fn webhooks(&self, connection: &str) -> Result<Draft<P::Response>, Refused> {
         self.takes_webhooks(connection, READING).await?;
         let list = match self.parameter("state").as_deref() {
@@ -23,42 +23,34 @@ impl<P: Ports> Asked<'_, '_, P> {
             Some(_) => return Err(Code::BadRequest.into()),
         };
         let after = self.parameter("after").as_deref().map(read_cursor).transpose()?;
-        match self.ports.ask_deliveries(connection, &DeliveriesAsk::List { list, after, most: PAGE }).await {
-            Ok(DeliveriesReply::Listed(records)) => {
-                let next = records.get(PAGE - 1).map(|last| format!("{}.{}", last.due.as_millis(), last.id));
-                let webhooks: Vec<_> = records.iter().map(entry).collect();
-                let page = json!({ "webhooks": webhooks, "next": next });
-                Ok(Draft::text(200, "application/json", page.to_string()))
-            }
-            _ => Err(Refused::unavailable(Code::Internal, 1)),
-        }
+        let records = self.0.edge.ports.ask(ListEvents { connection, list, after, most: PAGE }).await?;
+        let next = records.get(PAGE - 1).map(|last| format!("{}.{}", last.due.as_millis(), last.id));
+        let webhooks: Vec<_> = records.iter().map(entry).collect();
+        let page = json!({ "webhooks": webhooks, "next": next });
+        Ok(Draft::text(200, "application/json", page.to_string()))
     }
 
-    /// Has what failed sent again: all of it, or one.
+    /// Has failed webhooks sent again: all of them, or one.
     pub(in crate::edge) async fn send_again(
         &self,
         connection: &str,
         webhook: Option<&str>,
     ) -> Result<Draft<P::Response>, Refused> {
-        self.allow("POST")?;
+        self.check_method("POST")?;
         let sent = async {
             self.takes_webhooks(connection, "POST").await?;
-            let ask = DeliveriesAsk::SendAgain { id: webhook.map(str::to_owned) };
-            match self.ports.ask_deliveries(connection, &ask).await {
-                Ok(DeliveriesReply::SentAgain) => Ok(Draft::empty(202)),
-                Ok(DeliveriesReply::Unknown) => Err(Code::NotFound.into()),
-                _ => Err(Refused::unavailable(Code::Internal, 1)),
-            }
+            let again = SendAgain { connection, id: webhook.map(str::to_owned) };
+            let is_known = self.0.edge.ports.ask(again).await?;
+            if is_known { Ok(Draft::empty(202)) } else { Err(Refused::from(Code::NotFound)) }
         };
-        self.note("send_again", connection, sent.await)
+        self.log_action("send_again", connection, sent.await)
     }
 
-    /// Fails where `connection` takes no webhooks, or the method is none of
-    /// `allow`.
+    /// Fails where `connection` takes no webhooks, or the method is not in `allow`.
     async fn takes_webhooks(&self, connection: &str, allow: &'static str) -> Result<(), Refused> {
-        let found = connections::find(self.broker, self.ports, connection).await?;
-        self.allow(allow)?;
-        if matches!(found.webhook, Inlet::None) { Err(Code::NotFound.into()) } else { Ok(()) }
+        let found = connections::find(self.0.edge, connection).await?;
+        self.check_method(allow)?;
+        if found.webhook.is_some() { Ok(()) } else { Err(Code::NotFound.into()) }
     }
 }
 

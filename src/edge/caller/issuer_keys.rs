@@ -1,202 +1,110 @@
 //! The keys of the issuers of callers' tokens: from memory, else the cache,
 //! else the issuer.
 //!
-//! They count as fresh for [`FRESH`]. After that they are fetched again; while
-//! the issuer cannot be reached the old ones serve, up to [`USABLE`] after they
-//! were fetched. A key that is not known has them fetched again, too, at most
-//! once in [`PAUSE`]: otherwise any stranger could make the broker ask.
+//! Keys are fresh for ten minutes, then fetched again; while the issuer is unreachable, stale keys
+//! serve until a day after their fetch. A token with an unknown key id also causes a fetch, at most
+//! once a minute: otherwise anyone could have the broker flood the issuer.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::key_sets::{KnownKeys, Step, USABLE};
 use crate::config::KeySource;
-use crate::edge::Broker;
+use crate::edge::context::Edge;
 use crate::http::check_document_url;
 use crate::jose::KeySet;
 use crate::json;
-use crate::ports::{Document, Ports, report};
+use crate::ports::{EdgePorts, HttpAnswer, HttpRequest, report};
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 use crate::token::{Nonce, open, seal};
 
-/// How long keys are fresh.
-const FRESH: Duration = Duration::from_mins(10);
+/// How often a request polls for the end of another request's fetch.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long keys serve while the issuer cannot be reached.
-const USABLE: Duration = Duration::from_hours(24);
+/// The time limit for a document of an issuer.
+const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an issuer whose keys are known is left alone after an attempt.
-const PAUSE: Duration = Duration::from_mins(1);
+/// The largest document of an issuer, in bytes.
+const MAX_DOCUMENT_BYTES: usize = 512 * 1024;
 
-/// The same where no keys are known.
-const SHORT_PAUSE: Duration = Duration::from_secs(2);
+/// The header fields of a document request.
+const DOCUMENT_FIELDS: &str =
+    "accept:application/json, application/jwk-set+json, */*;q=0.1\nuser-agent:porteiro";
 
-/// After how long a fetch by another request counts as given up.
-const LONGEST_FETCH: Duration = Duration::from_secs(15);
-
-/// How often a request looks whether another one's fetch is done.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
-
-/// The key sets that an isolate knows, by where they come from.
-#[derive(Debug, Default)]
-pub(in crate::edge) struct IssuerKeys(RefCell<Vec<(KeySource, Entry)>>);
-
-#[derive(Clone, Debug, Default)]
-struct Entry {
-    known: Option<Known>,
-    looked_in_cache: bool,
-    /// When they were last fetched because a key was not among those known.
-    searched_at: Option<UnixTime>,
-    /// When the issuer last gave none.
-    failed_at: Option<UnixTime>,
-    /// Since when a request is fetching.
-    fetching_since: Option<UnixTime>,
-}
-
-#[derive(Clone, Debug)]
-struct Known {
-    keys: Rc<KeySet>,
-    fetched_at: UnixTime,
-}
-
-/// What to do about an issuer's keys.
-enum Step {
-    Use(Option<Rc<KeySet>>),
-    /// Another request fetches them.
-    Wait,
-    LookInCache,
-    Fetch,
-}
-
-impl Entry {
-    fn step(&self, kid: Option<&str>, now: UnixTime) -> Step {
-        let (suits, fresh) = (self.suits(kid, now), self.is_fresh(now));
-        if suits && fresh {
-            return Step::Use(self.usable(now));
-        }
-        if self.fetching_since.is_some_and(|since| now < since + LONGEST_FETCH) {
-            return if suits { Step::Use(self.usable(now)) } else { Step::Wait };
-        }
-        let knows = self.usable(now).is_some();
-        if !knows && !self.looked_in_cache {
-            return Step::LookInCache;
-        }
-        let lately = |at: Option<UnixTime>, pause| at.is_some_and(|at| now < at + pause);
-        let failed_lately = lately(self.failed_at, if knows { PAUSE } else { SHORT_PAUSE });
-        let searched_lately = fresh && lately(self.searched_at, PAUSE);
-        if failed_lately || searched_lately { Step::Use(self.usable(now)) } else { Step::Fetch }
-    }
-
-    fn usable(&self, now: UnixTime) -> Option<Rc<KeySet>> {
-        let known = self.known.as_ref().filter(|known| now < known.fetched_at + USABLE)?;
-        Some(Rc::clone(&known.keys))
-    }
-
-    fn is_fresh(&self, now: UnixTime) -> bool {
-        self.known.as_ref().is_some_and(|known| now < known.fetched_at + FRESH)
-    }
-
-    fn suits(&self, kid: Option<&str>, now: UnixTime) -> bool {
-        self.usable(now).is_some_and(|keys| kid.is_none_or(|kid| keys.has_kid(kid)))
-    }
-
-    fn begin_fetch(&mut self, kid: Option<&str>, now: UnixTime) {
-        self.fetching_since = Some(now);
-        if self.is_fresh(now) && !self.suits(kid, now) {
-            self.searched_at = Some(now);
-        }
-    }
-
-    /// Takes over what a fetch that began at `began_at` brought; tells what can
-    /// be used now.
-    fn end_fetch(
-        &mut self,
-        fetched: Option<Rc<KeySet>>,
-        began_at: UnixTime,
-        now: UnixTime,
-    ) -> Option<Rc<KeySet>> {
-        self.fetching_since = None;
-        match fetched {
-            Some(keys) => self.known = Some(Known { keys, fetched_at: began_at }),
-            None => self.failed_at = Some(now),
-        }
-        self.usable(now)
-    }
-}
-
-impl IssuerKeys {
-    fn change<T>(&self, source: &KeySource, change: impl FnOnce(&mut Entry) -> T) -> T {
-        let mut entries = self.0.borrow_mut();
-        if let Some((_, entry)) = entries.iter_mut().find(|(known, _)| known == source) {
-            return change(entry);
-        }
-        let mut entry = Entry::default();
-        let changed = change(&mut entry);
-        entries.push((source.clone(), entry));
-        changed
-    }
-}
-
-/// The keys of the issuer at `source`, `kid` among them where it has that key.
-/// None where no keys can be had; that is logged as about `caller`.
-pub(in crate::edge) async fn obtain<P: Ports>(
-    broker: &Rc<Broker>,
-    ports: &Rc<P>,
+/// The issuer's keys from `source`, with the key `kid` if the issuer has it. `None` where no keys
+/// can be fetched; the log line names `caller`.
+pub(in crate::edge) async fn obtain<P: EdgePorts>(
+    edge: &Edge<P>,
     source: &KeySource,
     kid: Option<&str>,
     caller: &str,
 ) -> Option<Rc<KeySet>> {
+    let known = &edge.isolate.key_sets;
     loop {
-        let now = ports.now();
-        match broker.issuer_keys.change(source, |entry| entry.step(kid, now)) {
+        let now = edge.now();
+        match known.change(source, |entry| entry.step(kid, now)) {
             Step::Use(keys) => return keys,
-            Step::Wait => ports.pause(LOOK_AGAIN).await,
+            Step::Wait => edge.ports.sleep(POLL_INTERVAL).await,
             Step::LookInCache => {
-                broker.issuer_keys.change(source, |entry| entry.fetching_since = Some(now));
-                let cached = cached(broker, ports, source).await;
-                broker.issuer_keys.change(source, |entry| {
+                known.change(source, |entry| entry.fetching_since = Some(now));
+                let cached = cached(edge, source).await;
+                known.change(source, |entry| {
                     (entry.looked_in_cache, entry.fetching_since) = (true, None);
                     entry.known = cached;
                 });
             }
             Step::Fetch => {
-                broker.issuer_keys.change(source, |entry| entry.begin_fetch(kid, now));
-                let fetched = fetch(&**ports, source).await.map(Rc::new);
+                known.change(source, |entry| entry.begin_fetch(kid, now));
+                let fetched = fetch(&*edge.ports, source).await.map(Rc::new);
                 match &fetched {
-                    Some(keys) => cache(broker, ports, source, keys, now),
-                    None => report::issuer_unreachable(&**ports, caller),
+                    Some(keys) => cache(edge, source, keys, now),
+                    None => report::issuer_unreachable(&*edge.ports, caller),
                 }
-                let ended_at = ports.now();
-                return broker.issuer_keys.change(source, |entry| entry.end_fetch(fetched, now, ended_at));
+                let ended_at = edge.now();
+                return known.change(source, |entry| entry.end_fetch(fetched, now, ended_at));
             }
         }
     }
 }
 
 /// Fetches the keys from the issuer.
-async fn fetch<P: Ports>(ports: &P, source: &KeySource) -> Option<KeySet> {
+async fn fetch<P: EdgePorts>(ports: &P, source: &KeySource) -> Option<KeySet> {
     let url = match source {
         KeySource::Document(url) => url.clone(),
         KeySource::Issuer(issuer) => discover(ports, issuer).await?,
     };
-    let document = ports.fetch_document(&url).await.ok()?;
+    let document = document(ports, &url).await?;
     (document.status == 200).then_some(())?;
-    // An issuer without keys is out of order: the old ones are better than none.
+    // An empty key set is a fault of the issuer: keep the previous keys.
     KeySet::parse(&document.body).filter(|keys| !keys.is_empty())
 }
 
-/// Where the issuer's metadata says that its keys are (RFC 8414 §3, `OpenID`
-/// Connect Discovery §4). Metadata of another issuer counts for nothing.
-async fn discover<P: Ports>(ports: &P, issuer: &str) -> Option<String> {
-    let mut document = ports.fetch_document(&openid_metadata(issuer)).await.ok()?;
-    if document.status == 404 {
-        document = ports.fetch_document(&oauth_metadata(issuer)?).await.ok()?;
+/// Fetches a document of an issuer; `None` where the issuer is unreachable or slow, or the document
+/// is too large.
+async fn document<P: EdgePorts>(ports: &P, url: &str) -> Option<HttpAnswer> {
+    let request = HttpRequest {
+        method: "GET",
+        url,
+        fields: DOCUMENT_FIELDS,
+        body: None,
+        timeout: DOCUMENT_TIMEOUT,
+        max_bytes: Some(MAX_DOCUMENT_BYTES),
+    };
+    ports.send(&request).await.ok().filter(|answer| answer.body.len() <= MAX_DOCUMENT_BYTES)
+}
+
+/// The `jwks_uri` of the issuer's metadata (RFC 8414 §3, `OpenID` Connect Discovery §4). Metadata
+/// that names another issuer is ignored.
+async fn discover<P: EdgePorts>(ports: &P, issuer: &str) -> Option<String> {
+    let mut found = document(ports, &openid_metadata(issuer)).await?;
+    if found.status == 404 {
+        found = document(ports, &oauth_metadata(issuer)?).await?;
     }
-    let Document { status: 200, body } = document else { return None };
+    let HttpAnswer { status: 200, body, .. } = found else { return None };
     let metadata: Value = json::parse(json::without_mark(&body)).ok()?;
     let text = |name| metadata.get(name).and_then(Value::as_str);
     text("issuer").filter(|named| *named == issuer)?;
@@ -207,8 +115,7 @@ fn openid_metadata(issuer: &str) -> String {
     format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
 }
 
-/// The well-known part stands between the host and the issuer's path
-/// (RFC 8414 §3.1).
+/// The well-known segment goes between the host and the issuer's path (RFC 8414 §3.1).
 fn oauth_metadata(issuer: &str) -> Option<String> {
     let (scheme, rest) = issuer.split_once("://")?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -217,41 +124,42 @@ fn oauth_metadata(issuer: &str) -> Option<String> {
     Some(format!("{scheme}://{host}/.well-known/oauth-authorization-server{slash}{path}"))
 }
 
-/// Keys as they are cached: under seal, so that nobody can slip in their own.
+/// The cached record of an issuer's keys. It is sealed, so that write access to the cache is not
+/// enough to add a key.
 #[derive(Serialize, Deserialize)]
-struct Record {
+struct KeysRecord {
     fetched_at: UnixTime,
     keys: String,
 }
 
-async fn cached<P: Ports>(broker: &Broker, ports: &Rc<P>, source: &KeySource) -> Option<Known> {
-    let keys = broker.config.sealing_keys.as_ref()?;
+async fn cached<P: EdgePorts>(edge: &Edge<P>, source: &KeySource) -> Option<KnownKeys> {
+    let Edge { isolate, ports } = edge;
+    let keys = isolate.config().sealing_keys.as_ref()?;
     let name = record_name(source);
     let Ok(sealed) = ports.read(&name).await else {
         report::cache_failed(&**ports, "read");
         return None;
     };
-    let Ok(record) = open::<Record>(&sealed?, &name, keys) else {
+    let Ok(record) = open::<KeysRecord>(&sealed?, &name, keys) else {
         report::unopened_record(&**ports, &name);
         return None;
     };
     let keys = Rc::new(KeySet::parse(record.keys.as_bytes())?);
-    Some(Known { keys, fetched_at: record.fetched_at })
+    Some(KnownKeys { keys, fetched_at: record.fetched_at })
 }
 
-/// Copies keys into the cache, behind the answer.
-fn cache<P: Ports>(broker: &Broker, ports: &Rc<P>, source: &KeySource, keys: &KeySet, now: UnixTime) {
-    let Some(sealing_keys) = &broker.config.sealing_keys else { return };
+/// Copies keys into the cache in the background.
+fn cache<P: EdgePorts>(edge: &Edge<P>, source: &KeySource, keys: &KeySet, now: UnixTime) {
+    let Some(sealing_keys) = &edge.config().sealing_keys else { return };
     let name = record_name(source);
-    let record = Record { fetched_at: now, keys: keys.to_text() };
-    let nonce = Nonce(ports.bytes());
+    let record = KeysRecord { fetched_at: now, keys: keys.to_text() };
+    let nonce = Nonce(edge.ports.bytes());
     let Ok(sealed) = seal(&record, &name, sealing_keys, &nonce) else { return };
-    let behind = Rc::clone(ports);
-    ports.spawn(Box::pin(async move {
-        if behind.write(&name, &sealed, now + USABLE).await.is_err() {
-            report::cache_failed(&*behind, "write");
+    edge.in_background(|Edge { ports, .. }| async move {
+        if ports.write(&name, &sealed, now + USABLE).await.is_err() {
+            report::cache_failed(&*ports, "write");
         }
-    }));
+    });
 }
 
 fn record_name(source: &KeySource) -> String {

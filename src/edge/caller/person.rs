@@ -1,60 +1,47 @@
-//! A person who is signed in, as one call sees them.
+//! The signed-in person behind a call.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::config::Connection;
-use crate::edge::Code;
-use crate::edge::answer::Refused;
 use crate::edge::people::cookie::SessionId;
 use crate::http::RequestHead;
-use crate::ports::{KeeperUnreachable, Ports};
-use crate::protocol::{SessionAsk, SessionReply, TokenAsk, TokenReply};
+use crate::ports::{EdgePorts, ObjectUnreachable};
+use crate::protocol::{LivingSession, TokenAsk, TokenReply, UseSession};
 
-/// Whose access token a call uses.
+/// The subject whose access token a call uses.
 #[derive(Clone, Debug)]
 pub(in crate::edge) enum Subject {
-    /// The connection's own.
+    /// The connection itself.
     Service,
-    /// A person's.
+    /// A signed-in person.
     Person(Rc<Person>),
 }
 
-/// A person who is signed in.
+/// A signed-in person.
 #[derive(Debug)]
 pub(in crate::edge) struct Person {
     id: SessionId,
-    /// What the keeper of the person's token set answered when the session was
-    /// asked whether it lives.
+    /// The token reply that came with the session's first answer.
     token: RefCell<Option<TokenReply>>,
 }
 
 impl Person {
-    /// Asks the session of a request's cookie whether it lives, and for the
-    /// person's access token for `connection` where the call `wants_token`.
+    /// Asks the session named by the request's cookie whether it lives, and for the person's access
+    /// token for `connection` if the call `wants_token`.
     ///
     /// # Errors
-    /// `connection_unavailable` where the session cannot be asked.
-    pub async fn read<P: Ports>(
+    /// [`ObjectUnreachable`] where the session cannot be reached.
+    pub async fn read<P: EdgePorts>(
         ports: &P,
         head: &RequestHead<'_>,
         connection: &Connection,
         wants_token: bool,
-    ) -> Result<Option<Rc<Self>>, Refused> {
+    ) -> Result<Option<Rc<Self>>, ObjectUnreachable> {
         let Some(id) = SessionId::read(&head.headers) else { return Ok(None) };
         let token = wants_token.then(|| (connection.id.clone(), TokenAsk::new(&connection.identity)));
-        match ports.ask_session(id.name(), &SessionAsk::Use { proof: id.proof(), token }).await {
-            Ok(SessionReply::Living { token }) => Ok(Some(Rc::new(Self { id, token: RefCell::new(token) }))),
-            Ok(SessionReply::Nobody) => Ok(None),
-            Ok(
-                SessionReply::SignedIn { .. }
-                | SessionReply::Refused(_)
-                | SessionReply::Connections(_)
-                | SessionReply::SignedOut
-                | SessionReply::Unavailable,
-            )
-            | Err(KeeperUnreachable) => Err(Refused::unavailable(Code::Internal, 1)),
-        }
+        let living = ports.ask(UseSession { session: id.name(), proof: id.proof(), token }).await?;
+        Ok(living.map(|LivingSession { token }| Rc::new(Self { id, token: RefCell::new(token) })))
     }
 
     /// The name of the person's session.
@@ -62,27 +49,22 @@ impl Person {
         self.id.name()
     }
 
-    /// Asks the keeper of the person's token set. The answer that came with the
-    /// session's is the first one.
-    pub async fn ask<P: Ports>(
+    /// Asks for the person's access token for `connection`. The first call returns the reply that
+    /// came with the session's answer.
+    pub async fn ask<P: EdgePorts>(
         &self,
         ports: &P,
-        connection: &Connection,
+        connection: &str,
         ask: TokenAsk,
-    ) -> Result<TokenReply, KeeperUnreachable> {
+    ) -> Result<TokenReply, ObjectUnreachable> {
         if let Some(reply) = self.token.take() {
             return Ok(reply);
         }
-        let token = Some((connection.id.clone(), ask));
-        match ports.ask_session(self.session(), &SessionAsk::Use { proof: self.id.proof(), token }).await? {
-            SessionReply::Living { token: Some(reply) } => Ok(reply),
-            SessionReply::Nobody => Ok(TokenReply::SignedOut),
-            SessionReply::Living { token: None }
-            | SessionReply::SignedIn { .. }
-            | SessionReply::Refused(_)
-            | SessionReply::Connections(_)
-            | SessionReply::SignedOut
-            | SessionReply::Unavailable => Err(KeeperUnreachable),
+        let token = Some((connection.to_owned(), ask));
+        let used = UseSession { session: self.session(), proof: self.id.proof(), token };
+        match ports.ask(used).await? {
+            Some(LivingSession { token }) => token.ok_or(ObjectUnreachable),
+            None => Ok(TokenReply::SignedOut),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The cookie by which a browser is known.
+//! The session's cookie.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,14 +7,14 @@ use crate::config::SessionPolicy;
 use crate::http::Headers;
 use crate::secret::{Fingerprint, Secret};
 
-/// The cookie's name. Browsers take it only from an answer, over a secure
+/// The cookie's name. By its prefix, browsers accept it only in a `Set-Cookie` field, over a secure
 /// connection, for this host alone (RFC 6265bis §4.1.3).
 pub const COOKIE: &str = "__Host-Http-porteiro";
 
 const HANDLE_BYTES: usize = 16;
 
-/// What a session's cookie says: 16 random bytes that name the session and 16
-/// that prove it, in base64url without padding, 43 characters.
+/// The value of a session's cookie: a handle of 16 random bytes that names the session, and a proof
+/// of 16 random bytes; base64url without padding, 43 characters.
 #[derive(Clone, Debug)]
 pub struct SessionId {
     value: Secret,
@@ -22,14 +22,14 @@ pub struct SessionId {
 }
 
 impl SessionId {
-    /// A session that is not there yet.
+    /// The id of a new session.
     #[must_use]
     pub fn new(random: [u8; 32]) -> Self {
         let (handle, _) = random.split_at(HANDLE_BYTES);
         Self::build(&random, handle)
     }
 
-    /// The same session under another id.
+    /// The same session's id with a new proof.
     #[must_use]
     pub fn rotated(&self, random: [u8; 32]) -> Option<Self> {
         let mut bytes = zeroize::Zeroizing::new(URL_SAFE_NO_PAD.decode(self.value.expose()).ok()?);
@@ -39,7 +39,8 @@ impl SessionId {
         Some(Self::build(&bytes, handle))
     }
 
-    /// The id that a request brings: in exactly one cookie, and whole.
+    /// Reads the id from the request; `None` unless it has exactly one cookie of this name,
+    /// well-formed.
     #[must_use]
     pub fn read(headers: &Headers<'_>) -> Option<Self> {
         let mut values = cookie_values(headers, COOKIE);
@@ -57,37 +58,36 @@ impl SessionId {
         }
     }
 
-    /// The name of the session's object. It tells nothing of the cookie.
+    /// The name of the session's object: a digest, which does not reveal the cookie.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What the object knows the cookie by.
+    /// The digest by which the session knows the cookie.
     #[must_use]
     pub fn proof(&self) -> Fingerprint {
         self.value.fingerprint()
     }
 
-    /// The value of `Set-Cookie` that gives the cookie to a browser, until it
-    /// is closed.
+    /// The value of `Set-Cookie` that sets the cookie until the browser closes.
     #[must_use]
     pub fn set_cookie(&self, policy: &SessionPolicy) -> String {
         set_cookie(COOKIE, self.value.expose(), "", policy)
     }
 }
 
-/// The value of `Set-Cookie` that takes the cookie away.
+/// The value of `Set-Cookie` that deletes the cookie.
 pub(in crate::edge) fn clear_cookie(policy: &SessionPolicy) -> String {
     set_cookie(COOKIE, "", "; Max-Age=0", policy)
 }
 
-/// Whether the request brings a cookie of this name, good or not.
+/// Whether the request has a session's cookie, valid or not.
 pub(in crate::edge) fn has_cookie(headers: &Headers<'_>) -> bool {
     cookie_values(headers, COOKIE).next().is_some()
 }
 
-/// Whether the request brings more than one cookie of this name.
+/// Whether the request has more than one session's cookie.
 pub(in crate::edge) fn has_several_cookies(headers: &Headers<'_>) -> bool {
     cookie_values(headers, COOKIE).nth(1).is_some()
 }

@@ -1,9 +1,8 @@
-//! Browsers that somebody signed in with before.
+//! Known browsers: those that a person signed in with before.
 //!
-//! Whoever knows a person's user name can have sign-ins of that name refused
-//! until no more are let through. A browser that the person signed in with has a
-//! count of its own, so that this keeps nobody out. It proves nothing else: it
-//! is no session, and opens none.
+//! An attacker who knows a user name can fail sign-ins until the counter of that name refuses
+//! further attempts. A browser that the person signed in with before has a counter of its own, so
+//! this does not lock the person out. The device cookie authenticates nothing else.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,26 +16,26 @@ use crate::token::SealingKeys;
 /// The cookie's name.
 pub const DEVICE_COOKIE: &str = "__Host-Http-porteiro-device";
 
-/// How long a browser is known, in seconds: as long as browsers keep a cookie.
+/// How long a browser is known, in seconds: the longest life that browsers give a cookie.
 const LIFE_SECONDS: u32 = 400 * 24 * 60 * 60;
 
-/// How many people of one browser are known.
-const MOST: usize = 8;
+/// The largest number of accounts for which one browser is known.
+const MAX_ENTRIES: usize = 8;
 
-/// How many hexadecimal digits of the code authenticate an entry.
+/// The length of an entry's code, in hexadecimal digits.
 const CODE_DIGITS: usize = 32;
 
-/// Whom a browser is known by: a person's user name at a connection.
+/// A person's user name at a connection, for which a browser may be known.
 #[derive(Debug)]
-pub(in crate::edge) struct Account<'a> {
+pub(in crate::edge) struct SignInAccount<'a> {
     pub keys: &'a SealingKeys,
     pub connection: &'a str,
     /// The user name, folded.
     pub name: &'a Secret,
 }
 
-impl Account<'_> {
-    /// What authenticates the entry that begins with `number`.
+impl SignInAccount<'_> {
+    /// The code that authenticates the entry with this `number`.
     fn code(&self, number: &str) -> Option<String> {
         let code = self.keys.blind_name(&["device", self.connection, self.name.expose(), number]);
         code.get(..CODE_DIGITS).map(str::to_owned)
@@ -44,44 +43,48 @@ impl Account<'_> {
 
     fn owns(&self, entry: &str) -> bool {
         let Some((number, code)) = entry.split_once('-') else { return false };
-        // Digests take the same time wherever two codes differ.
+        // Comparing digests takes the same time wherever the codes differ.
         self.code(number).is_some_and(|own| Fingerprint::of(&[&own]) == Fingerprint::of(&[code]))
     }
 }
 
-/// The entries of the cookie that a browser sends: each a number, and a code of
-/// the number and the account that only the broker can make.
+/// The entries of the device cookie: each a random number, and a keyed digest of the number and the
+/// account.
 #[derive(Debug)]
 pub(in crate::edge) struct Devices<'h>(Vec<&'h str>);
 
 impl<'h> Devices<'h> {
-    /// What a request brings, good or not. A browser may keep two cookies of the
-    /// name, one of them partitioned.
+    /// Reads the entries of a request, authentic or not. A browser may send two such cookies, one
+    /// of them partitioned.
     pub fn read(headers: &Headers<'h>) -> Self {
         let entries = cookie_values(headers, DEVICE_COOKIE).take(2);
-        Self(entries.flat_map(|value| value.split('.').take(MOST)).filter(|entry| is_entry(entry)).collect())
+        Self(
+            entries
+                .flat_map(|value| value.split('.').take(MAX_ENTRIES))
+                .filter(|entry| is_entry(entry))
+                .collect(),
+        )
     }
 
-    /// The entry of `account`, which names the browser for it.
-    pub fn entry(&self, account: &Account<'_>) -> Option<&'h str> {
+    /// The authentic entry of `account`, by which its sign-ins from this browser are counted.
+    pub fn entry(&self, account: &SignInAccount<'_>) -> Option<&'h str> {
         self.0.iter().copied().find(|entry| account.owns(entry))
     }
 
-    /// The value of `Set-Cookie` by which the browser is known for `account`
-    /// too, from now on.
-    pub fn remember(&self, account: &Account<'_>, random: [u8; 16], policy: &SessionPolicy) -> String {
+    /// The value of `Set-Cookie` that makes the browser known for `account`, too.
+    pub fn remember(&self, account: &SignInAccount<'_>, random: [u8; 16], policy: &SessionPolicy) -> String {
         let own = self.entry(account).map(str::to_owned).or_else(|| {
             let number = URL_SAFE_NO_PAD.encode(random).replace('-', "~");
             let code = account.code(&number)?;
             Some(format!("{number}-{code}"))
         });
         let others = self.0.iter().copied().filter(|entry| own.as_deref() != Some(*entry));
-        let entries: Vec<&str> = own.as_deref().into_iter().chain(others).take(MOST).collect();
+        let entries: Vec<&str> = own.as_deref().into_iter().chain(others).take(MAX_ENTRIES).collect();
         set_cookie(DEVICE_COOKIE, &entries.join("."), &format!("; Max-Age={LIFE_SECONDS}"), policy)
     }
 }
 
-/// Whether it has the form of an entry: nothing else is given back to a browser.
+/// Whether `text` has the form of an entry: anything else is not echoed to the browser.
 fn is_entry(text: &str) -> bool {
     let is_number = |text: &str| {
         text.len() == 22
@@ -110,7 +113,7 @@ mod tests {
     /// The cookie's value after a sign-in of `name` with what `cookie` says.
     fn signed_in(keys: &SealingKeys, connection: &str, name: &str, random: u8, cookie: &str) -> String {
         let name = Secret::new(name.to_owned());
-        let account = Account { keys, connection, name: &name };
+        let account = SignInAccount { keys, connection, name: &name };
         let head = format!("cookie:{DEVICE_COOKIE}={cookie}");
         let set = Devices::read(&Headers::new(&head)).remember(&account, [random; 16], &POLICY);
         let (pair, attributes) = set.split_once("; ").unwrap();
@@ -121,7 +124,7 @@ mod tests {
     fn knows(keys: &SealingKeys, connection: &str, name: &str, cookie: &str) -> bool {
         let name = Secret::new(name.to_owned());
         let head = format!("cookie:a=b; {DEVICE_COOKIE}={cookie}");
-        let account = Account { keys, connection, name: &name };
+        let account = SignInAccount { keys, connection, name: &name };
         Devices::read(&Headers::new(&head)).entry(&account).is_some()
     }
 

@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::Code;
 
 impl Code {
-    /// The problem details of one occurrence, as JSON. `cause` is the failure
-    /// that a wait follows.
+    /// The problem details of one occurrence, as JSON. `cause` is the failure that the connection
+    /// backs off from.
     #[must_use]
     pub fn details(self, broker: &str, request_id: &str, cause: Option<Self>) -> String {
         let (status, code, title, detail, _) = self.entry();

@@ -1,11 +1,11 @@
-//! Which header fields pass, both ways: allow-lists, never lists of exceptions.
+//! The header fields that pass in each direction: allow-lists, never deny-lists.
 
 use percent_encoding::percent_decode_str;
 
 use crate::config::Connection;
 use crate::http::{FieldLines, HeaderName, Headers, TRACEPARENT, has_control, leaves_open};
 
-/// Whether the request field `name` goes to the upstream.
+/// Whether the request field `name` is forwarded to the upstream.
 pub(in crate::edge) fn goes_upstream(name: &str, further: &[HeaderName]) -> bool {
     matches!(
         name,
@@ -13,7 +13,7 @@ pub(in crate::edge) fn goes_upstream(name: &str, further: &[HeaderName]) -> bool
             | "accept-language"
             | "content-type"
             | "content-language"
-            // Without it a compressed body would arrive unlabelled.
+            // Without this field a compressed body would arrive unlabelled.
             | "content-encoding"
             | "range"
             | "prefer"
@@ -22,9 +22,9 @@ pub(in crate::edge) fn goes_upstream(name: &str, further: &[HeaderName]) -> bool
         || is_among(name, further)
 }
 
-/// Whether the response field `name` comes back as it is. `Location` and
-/// `Vary` come back changed.
-fn comes_back(name: &str, further: &[HeaderName]) -> bool {
+/// Whether the response field `name` is forwarded unchanged to the caller. `Location` and `Vary`
+/// are rewritten.
+fn goes_downstream(name: &str, further: &[HeaderName]) -> bool {
     matches!(
         name,
         "content-type"
@@ -40,7 +40,7 @@ fn comes_back(name: &str, further: &[HeaderName]) -> bool {
             | "link"
             | "accept-ranges"
             | "date"
-            // What belongs to `Prefer` and to methods that pass.
+            // Response fields of `Prefer`, and of methods that are forwarded.
             | "preference-applied"
             | "allow"
             | "accept-patch"
@@ -50,11 +50,9 @@ fn comes_back(name: &str, further: &[HeaderName]) -> bool {
         || is_among(name, further)
 }
 
-/// The fields of the request to the upstream: those of the caller that may
-/// pass and that `Connection` does not name (RFC 9110 §7.6.1), the token, and
-/// the broker's own.
-/// `callers` are the fields that callers' own tokens come in, `traceparent` is
-/// the value of that field in parts.
+/// The fields of the request to the upstream: the caller's allowed fields that `Connection` does
+/// not name (RFC 9110 §7.6.1), the token, and the broker's own. `callers` are the fields that carry
+/// callers' tokens; `traceparent` is that field's value in parts.
 pub(in crate::edge) fn upstream_fields(
     headers: &Headers<'_>,
     connection: &Connection,
@@ -94,9 +92,9 @@ pub(in crate::edge) fn upstream_fields(
     lines
 }
 
-/// The fields of the upstream's response that the caller gets, but for
-/// `Location` and `Vary`. One that tells the `token` which was just sent is left
-/// out, and an address that the runtime could not read.
+/// The fields of the upstream's response that are forwarded to the caller, except `Location` and
+/// `Vary`. A field that discloses the `token` just sent is dropped, and so is an address that is
+/// not UTF-8.
 pub(in crate::edge) fn caller_fields(
     headers: &Headers<'_>,
     connection: &Connection,
@@ -104,8 +102,8 @@ pub(in crate::edge) fn caller_fields(
 ) -> FieldLines {
     let mut lines = FieldLines::with_room();
     for (name, value) in headers.iter() {
-        let passes = comes_back(name, &connection.response_headers)
-            && !tells(value, token)
+        let passes = goes_downstream(name, &connection.response_headers)
+            && !discloses(value, token)
             && !(matches!(name, "link" | "content-location") && is_mangled(value));
         if passes {
             lines.push(name, value);
@@ -114,13 +112,13 @@ pub(in crate::edge) fn caller_fields(
     lines
 }
 
-/// From how many bytes a token is no word that stands somewhere by chance.
-const TELLING: usize = 8;
+/// The length in bytes from which a token does not occur in a text by chance.
+const MIN_TOKEN_BYTES: usize = 8;
 
-/// Whether `token` stands in `value`, as it is or percent-encoded: an echo or a
-/// page for debugging hands it back.
-pub(in crate::edge) fn tells(value: &str, token: &str) -> bool {
-    if token.len() < TELLING || value.len() < token.len() {
+/// Whether `value` contains `token`, plain or percent-encoded once or twice: echo services and
+/// debug pages send request fields back.
+pub(in crate::edge) fn discloses(value: &str, token: &str) -> bool {
+    if token.len() < MIN_TOKEN_BYTES || value.len() < token.len() {
         return false;
     }
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
@@ -131,22 +129,20 @@ pub(in crate::edge) fn tells(value: &str, token: &str) -> bool {
         })
 }
 
-/// Whether `value` had bytes that are no UTF-8: the runtime has put another
-/// character in their place.
+/// Whether `value` was not UTF-8: the runtime replaces such bytes by U+FFFD.
 pub(in crate::edge) fn is_mangled(value: &str) -> bool {
     value.contains(char::REPLACEMENT_CHARACTER)
 }
 
-/// Whether a field of the caller that goes to the upstream has a control
-/// character: what a server makes of one nobody knows.
+/// Whether a field to be forwarded has a control character, which servers interpret differently.
 pub(in crate::edge) fn has_stray_control(headers: &Headers<'_>, connection: &Connection) -> bool {
     headers.iter().any(|(name, value)| has_control(value) && goes_upstream(name, &connection.request_headers))
 }
 
-/// Whether the body of an answer is one in which pages for debugging come, which
-/// may tell `token`: the `status` is an error's, and the type a text's, or none.
-pub(in crate::edge) fn may_tell(status: u16, headers: &Headers<'_>, token: &str) -> bool {
-    if status < 400 || token.len() < TELLING {
+/// Whether a response may be a debug page that discloses `token`: an error status with a textual or
+/// absent media type.
+pub(in crate::edge) fn may_disclose(status: u16, headers: &Headers<'_>, token: &str) -> bool {
+    if status < 400 || token.len() < MIN_TOKEN_BYTES {
         return false;
     }
     let media_type = headers.value("content-type").unwrap_or_default().to_ascii_lowercase();
@@ -158,14 +154,13 @@ pub(in crate::edge) fn may_tell(status: u16, headers: &Headers<'_>, token: &str)
             .any(|text| media_type.contains(text))
 }
 
-/// Whether a request that can have no body comes with one (RFC 9110 §9.3.1):
-/// the runtime sends none.
+/// Whether a GET or HEAD request has a body (RFC 9110 §9.3.1), which the runtime would not forward.
 pub(in crate::edge) fn has_stray_body(method: &str, headers: &Headers<'_>) -> bool {
     let length = headers.value("content-length").unwrap_or("0");
     matches!(method, "GET" | "HEAD") && (length != "0" || headers.value("transfer-encoding").is_some())
 }
 
-/// Whether the request already went through a broker (RFC 9110 §7.6.3).
+/// Whether the request already passed through a broker (RFC 9110 §7.6.3).
 pub(in crate::edge) fn is_loop(headers: &Headers<'_>) -> bool {
     headers
         .value("via")
@@ -191,18 +186,22 @@ mod tests {
             "12%7ca%2bb%2fc%3dd%2Ee",
             "12%257Ca%252Bb%252Fc%253Dd.e",
         ] {
-            assert!(tells(value, token), "{value}");
+            assert!(discloses(value, token), "{value}");
         }
         for value in ["", "12|a+b/c=d.", "12|A+b/c=d.e", "%", "12%7"] {
-            assert!(!tells(value, token), "{value}");
+            assert!(!discloses(value, token), "{value}");
         }
-        assert!(!tells("a short one", "short"), "it may stand there by chance");
+        assert!(!discloses("a short one", "short"), "it may stand there by chance");
     }
 
     #[test]
     fn looks_at_texts_of_errors_only() {
         let looks = |status, media_type: &str| {
-            may_tell(status, &Headers::new(&format!("content-type:{media_type}")), "a token of some length")
+            may_disclose(
+                status,
+                &Headers::new(&format!("content-type:{media_type}")),
+                "a token of some length",
+            )
         };
         for text in [
             "text/html; charset=utf-8",
@@ -219,7 +218,7 @@ mod tests {
         for other in ["image/png", "application/octet-stream", "application/pdf", "video/mp4"] {
             assert!(!looks(500, other), "{other}");
         }
-        assert!(may_tell(500, &Headers::new(""), "a token of some length"));
-        assert!(!may_tell(500, &Headers::new(""), "short"));
+        assert!(may_disclose(500, &Headers::new(""), "a token of some length"));
+        assert!(!may_disclose(500, &Headers::new(""), "short"));
     }
 }

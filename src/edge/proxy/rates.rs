@@ -1,55 +1,47 @@
-//! Limits of rules: how many calls each caller may make.
+//! The rate limits of rules, per caller.
 //!
-//! An isolate counts for itself, in windows that begin with a caller's first
-//! call. Where the platform's rate limit is bound, it is asked besides: it
-//! counts for a whole location.
+//! Each isolate counts by itself, in windows that begin with a caller's first call. A bound rate
+//! limit of the platform is asked in addition: it counts per location.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
 use std::time::Duration;
 
 use crate::config::RateLimit;
-use crate::edge::answer::Refused;
+use crate::edge::bounded::Bounded;
 use crate::edge::network::Network;
-use crate::edge::{Broker, Code};
-use crate::ports::Ports;
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 
-/// How many callers of one standing an isolate counts. When there are more,
-/// those go whose windows are over, else those whose windows are over first.
-const MOST_COUNTED: usize = 10_000;
+/// The largest number of callers of one standing that an isolate counts. A full map evicts the
+/// windows that have ended, else those that end first.
+const MAX_COUNTERS: usize = 10_000;
 
-/// How many of them go at a time, at least.
-const MAKES_ROOM_FOR: usize = MOST_COUNTED / 16;
+/// The limit of a surrounding network, as a multiple of one network's.
+const SURROUNDING_FACTOR: u32 = 16;
 
-/// How many times a network's calls the network around it has.
-const AROUND: u32 = 16;
-
-/// Whose calls are counted. Strangers can be as many as they like: their counts
-/// push out none of anybody's who is proven.
+/// The class of a caller, by its authentication. Each class has maps of its own: anonymous callers,
+/// of which there can be any number, never evict the counts of authenticated ones.
 #[derive(Debug)]
 pub(in crate::edge) enum Standing {
-    /// A server of the operator's, by its key.
+    /// A server, by its key.
     Server,
     /// A person, by a token or a session.
     Person,
-    /// Anybody, by the network.
-    Stranger(Network),
+    /// An anonymous caller, by its network.
+    Anonymous(Network),
 }
 
-/// What an isolate has counted.
+/// The counts of an isolate.
 #[derive(Debug, Default)]
 pub(in crate::edge) struct Rates {
     servers: Windows,
     people: Windows,
-    strangers: Windows,
+    anonymous: Windows,
     networks: Windows,
 }
 
-#[derive(Debug, Default)]
-struct Windows(RefCell<HashMap<Fingerprint, Window>>);
+#[derive(Debug)]
+struct Windows(RefCell<Bounded<Fingerprint, Window>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Window {
@@ -57,84 +49,50 @@ struct Window {
     left: u32,
 }
 
+impl Default for Windows {
+    fn default() -> Self {
+        Self(RefCell::new(Bounded::new(MAX_COUNTERS)))
+    }
+}
+
 impl Windows {
-    /// Takes one of the calls that `who` has; where there is none, the time
-    /// until there is.
-    fn take(&self, who: Fingerprint, limit: RateLimit, now: UnixTime) -> Result<(), Duration> {
+    /// Counts one call of `key`; where the limit is used up, the error is the time until the window
+    /// ends.
+    fn take(&self, key: Fingerprint, limit: RateLimit, now: UnixTime) -> Result<(), Duration> {
         let mut windows = self.0.borrow_mut();
-        if windows.len() >= MOST_COUNTED && !windows.contains_key(&who) {
-            make_room(&mut windows, now);
-        }
         let ends_at = now + Duration::from_secs(limit.seconds.into());
-        let window = windows.entry(who).or_insert(Window { ends_at, left: limit.requests });
-        if now >= window.ends_at {
-            *window = Window { ends_at, left: limit.requests };
-        }
+        let whole = Window { ends_at, left: limit.requests };
+        let window = match windows.get_mut(&key).filter(|window| now < window.ends_at) {
+            Some(window) => window,
+            None => windows.insert(key, whole, ends_at, now),
+        };
         window.left = window.left.checked_sub(1).ok_or_else(|| window.ends_at.since(now))?;
         Ok(())
     }
 }
 
-fn make_room(windows: &mut HashMap<Fingerprint, Window>, now: UnixTime) {
-    windows.retain(|_, window| now < window.ends_at);
-    let excess = (windows.len() + MAKES_ROOM_FOR).saturating_sub(MOST_COUNTED);
-    if excess == 0 {
-        return;
-    }
-    let mut ends: Vec<(UnixTime, Fingerprint)> =
-        windows.iter().map(|(who, window)| (window.ends_at, *who)).collect();
-    ends.sort_unstable_by_key(|(ends_at, _)| *ends_at);
-    for (_, who) in ends.iter().take(excess) {
-        windows.remove(who);
-    }
-}
-
 impl Rates {
-    fn take(
+    /// Counts one call of `key` against `limit`; where the limit is used up, the error is the time
+    /// until the window ends. `around` is the surrounding network of an anonymous caller.
+    pub fn take(
         &self,
-        who: Fingerprint,
+        key: Fingerprint,
         limit: RateLimit,
         around: Option<Fingerprint>,
         standing: &Standing,
         now: UnixTime,
     ) -> Result<(), Duration> {
         match standing {
-            Standing::Server => self.servers.take(who, limit, now),
-            Standing::Person => self.people.take(who, limit, now),
-            Standing::Stranger(_) => {
-                self.strangers.take(who, limit, now)?;
-                let limit = RateLimit { requests: limit.requests.saturating_mul(AROUND), ..limit };
+            Standing::Server => self.servers.take(key, limit, now),
+            Standing::Person => self.people.take(key, limit, now),
+            Standing::Anonymous(_) => {
+                self.anonymous.take(key, limit, now)?;
+                let limit =
+                    RateLimit { requests: limit.requests.saturating_mul(SURROUNDING_FACTOR), ..limit };
                 around.map_or(Ok(()), |around| self.networks.take(around, limit, now))
             }
         }
     }
-}
-
-/// Takes one of the calls that `limit` gives the caller that `who` is made of,
-/// the last of which tells one of the callers of that name from another.
-///
-/// # Errors
-/// `rate_limited` where there is none left.
-pub(in crate::edge) async fn take<P: Ports>(
-    broker: &Broker,
-    ports: &Rc<P>,
-    limit: RateLimit,
-    who: &[&str],
-    standing: &Standing,
-) -> Result<(), Refused> {
-    let around = match (standing, who.split_last()) {
-        (Standing::Stranger(network), Some((_, of))) => {
-            Some(Fingerprint::of(&[of, &[network.around.as_str()]].concat()))
-        }
-        _ => None,
-    };
-    let who = Fingerprint::of(who);
-    let refused = |seconds| Refused { retry_after: Some(seconds), ..Refused::from(Code::RateLimited) };
-    broker
-        .rates
-        .take(who, limit, around, standing, ports.now())
-        .map_err(|left| refused((left + Duration::from_millis(999)).as_secs().max(1)))?;
-    if ports.take(limit, &who.to_hex()).await { Ok(()) } else { Err(refused(limit.seconds.into())) }
 }
 
 #[cfg(test)]
@@ -150,7 +108,7 @@ mod tests {
     }
 
     fn network() -> Standing {
-        Standing::Stranger(Network { own: String::new(), around: String::new() })
+        Standing::Anonymous(Network { own: String::new(), around: String::new() })
     }
 
     #[test]
@@ -169,10 +127,10 @@ mod tests {
     #[test]
     fn counts_no_more_callers_than_it_may() {
         let rates = Windows::default();
-        for number in 0..3 * MOST_COUNTED {
+        for number in 0..3 * MAX_COUNTERS {
             assert_eq!(rates.take(stranger(number), LIMIT, START), Ok(()));
         }
-        assert!(rates.0.borrow().len() <= MOST_COUNTED);
+        assert!(rates.0.borrow().len() <= MAX_COUNTERS);
     }
 
     #[test]
@@ -185,7 +143,7 @@ mod tests {
                 assert_eq!(taken.is_ok(), expected, "{standing:?}");
             }
         }
-        for number in 0..2 * MOST_COUNTED {
+        for number in 0..2 * MAX_COUNTERS {
             let around = Some(stranger(number));
             assert_eq!(rates.take(stranger(number), LIMIT, around, &network(), START), Ok(()));
         }
@@ -201,18 +159,18 @@ mod tests {
         let used_up = |rates: &Windows, who| {
             while rates.take(who, LIMIT, later).is_ok() {}
         };
-        for number in 0..MOST_COUNTED - 1 {
+        for number in 0..MAX_COUNTERS - 1 {
             assert_eq!(rates.take(stranger(number), LIMIT, START), Ok(()));
         }
         let one = Fingerprint::of(&["one"]);
         used_up(&rates, one);
-        for number in 0..MOST_COUNTED / 2 {
-            assert_eq!(rates.take(stranger(MOST_COUNTED + number), LIMIT, later), Ok(()));
+        for number in 0..MAX_COUNTERS / 2 {
+            assert_eq!(rates.take(stranger(MAX_COUNTERS + number), LIMIT, later), Ok(()));
         }
         assert!(rates.take(one, LIMIT, later).is_err(), "older windows were there");
         let even_later = START + Duration::from_secs(12);
-        for number in 0..MOST_COUNTED / 4 {
-            assert_eq!(rates.take(stranger(2 * MOST_COUNTED + number), LIMIT, even_later), Ok(()));
+        for number in 0..MAX_COUNTERS / 4 {
+            assert_eq!(rates.take(stranger(2 * MAX_COUNTERS + number), LIMIT, even_later), Ok(()));
         }
         assert!(rates.take(one, LIMIT, even_later).is_err(), "windows that were over were there");
     }

@@ -1,250 +1,224 @@
-//! Access tokens as an isolate sees them: from memory, else the cache, else
-//! the keeper. A person's come from their session's keeper each time.
+//! Access tokens, as an isolate obtains them: from memory, else the cache, else the keeper. A
+//! person's token comes from their session on every call.
 //!
-//! Memory and cache only copy what the keeper wrote; each copy tells its own
-//! expiry, so that a stale one is recognised. An upstream that refuses a copy
-//! sends its generation to the keeper, which alone knows whether a newer one
-//! is there.
+//! Memory and cache hold copies of what the keeper wrote; each copy has its expiry, so an isolate
+//! recognises a stale one. When the upstream refuses a copy, the isolate reports its generation to
+//! the keeper, which alone knows whether there is a newer token.
 
 use std::rc::Rc;
 
 use super::memory::{Source, TokenCopy};
 use crate::config::Connection;
+use crate::edge::Code;
 use crate::edge::answer::Refused;
 use crate::edge::caller::person::Subject;
-use crate::edge::{Broker, Code};
-use crate::ports::{KeeperUnreachable, Ports, report};
-use crate::protocol::{SERVICE, TokenAsk, TokenReply, access_token_record};
+use crate::edge::context::Edge;
+use crate::ports::{EdgePorts, ObjectUnreachable, report};
+use crate::protocol::{ObtainToken, SERVICE, TokenAsk, TokenReply, access_token_record};
 use crate::secret::Fingerprint;
 use crate::token::{AccessTokenRecord, Freshness};
 
-/// An access token of `subject` for a new call.
-///
-/// # Errors
-/// Why none can be had.
-pub(in crate::edge) async fn current<P: Ports>(
-    broker: &Rc<Broker>,
-    ports: &Rc<P>,
-    connection: &Rc<Connection>,
-    subject: &Subject,
-) -> Result<(Rc<TokenCopy>, Source), Refused> {
-    if matches!(subject, Subject::Person(_)) {
-        return from_keeper(broker, ports, connection, subject).await;
-    }
-    let now = ports.now();
-    let (copy, source) = match broker.access_tokens.held(connection, now) {
-        Some(copy) => (copy, Source::Memory),
-        None => match cached(broker, ports, connection).await {
-            Some(copy) => (copy, Source::Cache),
-            None => return from_keeper(broker, ports, connection, subject).await,
-        },
-    };
-    if broker.access_tokens.takes_turn_behind(&connection.id, &copy.access, now) {
-        renew_behind(broker, ports, connection);
-    }
-    Ok((copy, source))
+/// The access tokens of one subject for one connection.
+pub(in crate::edge) struct Tokens<P> {
+    edge: Edge<P>,
+    connection: Rc<Connection>,
+    subject: Subject,
 }
 
+/// A copy of an access token, and its source.
+pub(in crate::edge) type Obtained = (Rc<TokenCopy>, Source);
+
 /// A call whose token the upstream refused.
+#[derive(Clone, Copy)]
 pub(in crate::edge) struct RefusedCall {
-    /// What tells it from calls of other addresses.
+    /// The digest of the call's method and address.
     pub call: Fingerprint,
-    /// Whether that the token worked before counts. Not where a call was sent
-    /// again: an address that the account may not use answers 401 to every
-    /// token, and must not cause a grant each time.
+    /// Whether this is the call's first refusal. Only then is it reported that the token worked
+    /// before: an address that the account may not use answers 401 to every token, and must not
+    /// cause a grant on each replay.
     pub is_first: bool,
 }
 
-/// An access token of `subject` after the upstream refused `refused`: another
-/// one, or the same where no other can be had and it is known to have worked.
-/// What is refused is forgotten only where there is a better one: the refusal
-/// may be about the call.
-///
-/// # Errors
-/// Why none can be had.
-pub(in crate::edge) async fn after_refusal<P: Ports>(
-    broker: &Rc<Broker>,
-    ports: &Rc<P>,
-    connection: &Rc<Connection>,
-    subject: &Subject,
-    refused: &TokenCopy,
-    call: &RefusedCall,
-) -> Result<(Rc<TokenCopy>, Source), Refused> {
-    let generation = refused.access.generation;
-    let worked = refused.note_refused() && call.is_first;
-    let about = TokenAsk::new(&connection.identity).refusing(generation, worked).calling(call.call);
-    if matches!(subject, Subject::Person(_)) {
-        return told(ask_for_valid(broker, ports, connection, subject, about).await, refused);
+impl<P> Clone for Tokens<P> {
+    fn clone(&self) -> Self {
+        Self {
+            edge: self.edge.clone(),
+            connection: Rc::clone(&self.connection),
+            subject: self.subject.clone(),
+        }
     }
-    let newer = broker.access_tokens.held(connection, ports.now());
-    if let Some(copy) = newer.filter(|copy| copy.access.generation > generation) {
-        broker.access_tokens.forget(connection, generation);
-        return Ok((copy, Source::Memory));
-    }
-    let answered = ask_for_valid(broker, ports, connection, subject, about).await;
-    if answered.as_ref().is_ok_and(|(copy, _)| copy.access.generation > generation) {
-        broker.access_tokens.forget(connection, generation);
-    }
-    told(answered, refused)
 }
 
-/// What the call is told that met a refusal of `refused`. Where the keeper could
-/// not be asked the call alone fails, since the token is known to work.
-fn told<T>(answered: Result<T, Refused>, refused: &TokenCopy) -> Result<T, Refused> {
+impl<P: EdgePorts> Tokens<P> {
+    /// The access tokens of `subject` for `connection`.
+    pub fn of(edge: &Edge<P>, connection: &Rc<Connection>, subject: Subject) -> Self {
+        Self { edge: edge.clone(), connection: Rc::clone(connection), subject }
+    }
+
+    /// An access token for a new call.
+    ///
+    /// # Errors
+    /// [`Refused`]: why no token can be obtained.
+    pub async fn current(&self) -> Result<Obtained, Refused> {
+        if self.is_for_person() {
+            return self.ask_for_valid(self.about()).await;
+        }
+        let now = self.edge.now();
+        let held = &self.edge.isolate.access_tokens;
+        let (copy, source) = match held.held(&self.connection, now) {
+            Some(copy) => (copy, Source::Memory),
+            None => match self.cached().await {
+                Some(copy) => (copy, Source::Cache),
+                None => return self.ask_for_valid(self.about()).await,
+            },
+        };
+        if held.claim_renewal(&self.connection.id, &copy.access, now) {
+            // Renew the ageing token in the background, so that no call waits for it.
+            self.ask_in_background(self.about().waiting_for_renewal());
+        }
+        Ok((copy, source))
+    }
+
+    /// An access token after the upstream refused `refused`: another one, or the same if no other
+    /// can be obtained and it is known to have worked. The isolate drops the refused token only if
+    /// there is a newer one: the refusal may be about the call.
+    ///
+    /// # Errors
+    /// [`Refused`]: why no token can be obtained.
+    pub async fn after_refusal(
+        &self,
+        refused: &TokenCopy,
+        RefusedCall { call, is_first }: RefusedCall,
+    ) -> Result<Obtained, Refused> {
+        let generation = refused.access.generation;
+        let worked = refused.note_refused() && is_first;
+        let about = self.about().refusing(generation, worked).calling(call);
+        if self.is_for_person() {
+            return map_unreachable_keeper(self.ask_for_valid(about).await, refused);
+        }
+        let (held, now) = (&self.edge.isolate.access_tokens, self.edge.now());
+        let newer = held.held(&self.connection, now);
+        if let Some(copy) = newer.filter(|copy| copy.access.generation > generation) {
+            held.forget(&self.connection, generation, now);
+            return Ok((copy, Source::Memory));
+        }
+        let answered = self.ask_for_valid(about).await;
+        if answered.as_ref().is_ok_and(|(copy, _)| copy.access.generation > generation) {
+            held.forget(&self.connection, generation, now);
+        }
+        map_unreachable_keeper(answered, refused)
+    }
+
+    /// Reports to the keeper, in the background, that the upstream refused even `refused`, which
+    /// was just obtained.
+    pub fn report_refusal(&self, refused: &TokenCopy, call: Fingerprint) {
+        refused.note_refused();
+        self.ask_in_background(self.about().refusing(refused.access.generation, false).calling(call));
+    }
+
+    /// Reports to the keeper, in the background, that the upstream refuses a static token; once for
+    /// each isolate, since only another token changes that.
+    pub fn report_static_refusal(&self) {
+        if self.edge.isolate.access_tokens.note_refusal(&self.connection, self.edge.now()) {
+            self.ask_in_background(self.about().refusing(0, false));
+        }
+    }
+
+    /// Reports to the keeper, in the background, that the upstream accepts `copy`, which replaced a
+    /// refused token or was refused itself.
+    pub fn confirm(&self, copy: &TokenCopy) {
+        self.ask_in_background(self.about().confirming(copy.access.generation));
+    }
+
+    const fn is_for_person(&self) -> bool {
+        matches!(self.subject, Subject::Person(_))
+    }
+
+    fn about(&self) -> TokenAsk {
+        TokenAsk::new(&self.connection.identity)
+    }
+
+    async fn cached(&self) -> Option<Rc<TokenCopy>> {
+        let Edge { isolate, ports } = &self.edge;
+        let keys = isolate.config().sealing_keys.as_ref()?;
+        let name = access_token_record(SERVICE, &self.connection.id);
+        let Ok(sealed) = ports.read(&name).await else {
+            report::cache_failed(&**ports, "read");
+            return None;
+        };
+        let opened = AccessTokenRecord::open(&sealed?, &self.connection.identity, &name, keys);
+        let Ok(access) = opened else {
+            report::unopened_record(&**ports, &name);
+            return None;
+        };
+        let (access, now) = (access?, ports.now());
+        let good = access.lifetime.freshness(now) > Freshness::Stale;
+        if !good || !isolate.access_tokens.accepts(&self.connection, &access) {
+            return None;
+        }
+        Some(isolate.access_tokens.remember(&self.connection, access, now))
+    }
+
+    /// Asks the keeper, and once more, as for a new call, if the token expired in transit.
+    async fn ask_for_valid(&self, about: TokenAsk) -> Result<Obtained, Refused> {
+        let (copy, source) = self.ask(about).await?;
+        if copy.access.lifetime.freshness(self.edge.now()) > Freshness::Expired {
+            return Ok((copy, source));
+        }
+        self.ask(self.about()).await
+    }
+
+    async fn ask(&self, ask: TokenAsk) -> Result<Obtained, Refused> {
+        let Edge { isolate, ports } = &self.edge;
+        let id = self.connection.id.as_str();
+        let keys = isolate.config().sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
+        let (answered, name) = match &self.subject {
+            Subject::Service => {
+                (ports.ask(ObtainToken { connection: id, ask }).await, access_token_record(SERVICE, id))
+            }
+            Subject::Person(person) => {
+                (person.ask(&**ports, id, ask).await, access_token_record(person.session(), id))
+            }
+        };
+        match answered {
+            Ok(TokenReply::Token { record, granted, in_doubt }) => {
+                let opened = AccessTokenRecord::open(&record, &self.connection.identity, &name, keys);
+                let access = opened.ok().flatten().ok_or(Code::Internal)?;
+                let copy = match self.subject {
+                    Subject::Service => isolate.access_tokens.remember(&self.connection, access, ports.now()),
+                    Subject::Person(_) => TokenCopy::new(access),
+                };
+                if in_doubt {
+                    copy.note_refused();
+                }
+                Ok((copy, if granted { Source::Grant } else { Source::Keeper }))
+            }
+            Ok(TokenReply::Failed { cause, retry_after }) => {
+                Err(Refused { retry_after: Some(retry_after), ..Refused::from(Code::from(cause)) })
+            }
+            Ok(TokenReply::Waiting { cause, retry_after }) => {
+                Err(Refused::unavailable(cause.into(), retry_after))
+            }
+            Ok(TokenReply::UpstreamRefuses) => Err(Code::UpstreamUnauthorized.into()),
+            Ok(TokenReply::SignedOut) => Err(Code::CallerUnauthenticated.into()),
+            Ok(TokenReply::Misconfigured) => Err(Code::Misconfigured.into()),
+            Ok(TokenReply::Unavailable) | Err(ObjectUnreachable) => Err(ObjectUnreachable.into()),
+        }
+    }
+
+    /// Sends the ask in the background. A failure shows up when a call next needs a token.
+    fn ask_in_background(&self, about: TokenAsk) {
+        let tokens = self.clone();
+        self.edge.ports.spawn(Box::pin(async move { drop(tokens.ask(about).await) }));
+    }
+}
+
+/// The result for a call whose token `refused` the upstream refused. If the keeper is unreachable
+/// and the token is known to work, the refusal is taken to be about the call:
+/// `upstream_unauthorized`, not `connection_unavailable`.
+fn map_unreachable_keeper<T>(answered: Result<T, Refused>, refused: &TokenCopy) -> Result<T, Refused> {
     answered.map_err(|failure| match failure.cause {
         Some(Code::Internal) if refused.worked() => Code::UpstreamUnauthorized.into(),
         _ => failure,
     })
-}
-
-/// Tells the keeper, behind the answer, that the upstream refused even
-/// `refused`, which was just obtained.
-pub(in crate::edge) fn report_refusal<P: Ports>(
-    broker: &Rc<Broker>,
-    ports: &Rc<P>,
-    connection: &Rc<Connection>,
-    subject: &Subject,
-    refused: &TokenCopy,
-    call: Fingerprint,
-) {
-    refused.note_refused();
-    let about = TokenAsk::new(&connection.identity).refusing(refused.access.generation, false).calling(call);
-    ask_behind(broker, ports, connection, subject, about);
-}
-
-/// Tells the keeper, behind the answer, that the upstream refuses a static
-/// token; once for each isolate, since only another token changes that.
-pub(in crate::edge) fn report_static_refusal<P: Ports>(
-    broker: &Rc<Broker>,
-    ports: &Rc<P>,
-    connection: &Rc<Connection>,
-) {
-    if broker.access_tokens.notes_refusal(connection) {
-        let about = TokenAsk::new(&connection.identity).refusing(0, false);
-        ask_behind(broker, ports, connection, &Subject::Service, about);
-    }
-}
-
-/// Tells the keeper, behind the answer, that the upstream takes `copy`, which
-/// replaced a refused one or was refused itself.
-pub(in crate::edge) fn confirm<P: Ports>(
-    broker: &Rc<Broker>,
-    ports: &Rc<P>,
-    connection: &Rc<Connection>,
-    subject: &Subject,
-    copy: &TokenCopy,
-) {
-    let about = TokenAsk::new(&connection.identity).confirming(copy.access.generation);
-    ask_behind(broker, ports, connection, subject, about);
-}
-
-async fn cached<P: Ports>(broker: &Broker, ports: &Rc<P>, connection: &Connection) -> Option<Rc<TokenCopy>> {
-    let keys = broker.config.sealing_keys.as_ref()?;
-    let name = access_token_record(SERVICE, &connection.id);
-    let Ok(sealed) = ports.read(&name).await else {
-        report::cache_failed(&**ports, "read");
-        return None;
-    };
-    let opened = AccessTokenRecord::open(&sealed?, &connection.identity, &name, keys);
-    let Ok(access) = opened else {
-        report::unopened_record(&**ports, &name);
-        return None;
-    };
-    let access = access?;
-    let good = access.lifetime.freshness(ports.now()) > Freshness::Stale;
-    if !good || !broker.access_tokens.accepts(connection, &access) {
-        return None;
-    }
-    Some(broker.access_tokens.remember(connection, access))
-}
-
-/// An access token from the keeper.
-async fn from_keeper<P: Ports>(
-    broker: &Broker,
-    ports: &Rc<P>,
-    connection: &Rc<Connection>,
-    subject: &Subject,
-) -> Result<(Rc<TokenCopy>, Source), Refused> {
-    ask_for_valid(broker, ports, connection, subject, TokenAsk::new(&connection.identity)).await
-}
-
-/// Asks the keeper. A token that expired on its way here is asked for again,
-/// once, as for a new call.
-async fn ask_for_valid<P: Ports>(
-    broker: &Broker,
-    ports: &Rc<P>,
-    connection: &Rc<Connection>,
-    subject: &Subject,
-    about: TokenAsk,
-) -> Result<(Rc<TokenCopy>, Source), Refused> {
-    let (copy, source) = ask(broker, ports, connection, subject, about).await?;
-    if copy.access.lifetime.freshness(ports.now()) > Freshness::Expired {
-        return Ok((copy, source));
-    }
-    ask(broker, ports, connection, subject, TokenAsk::new(&connection.identity)).await
-}
-
-async fn ask<P: Ports>(
-    broker: &Broker,
-    ports: &Rc<P>,
-    connection: &Rc<Connection>,
-    subject: &Subject,
-    ask: TokenAsk,
-) -> Result<(Rc<TokenCopy>, Source), Refused> {
-    let keys = broker.config.sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
-    let (answered, name) = match subject {
-        Subject::Service => {
-            (ports.ask(&connection.id, &ask).await, access_token_record(SERVICE, &connection.id))
-        }
-        Subject::Person(person) => (
-            person.ask(&**ports, connection, ask).await,
-            access_token_record(person.session(), &connection.id),
-        ),
-    };
-    match answered {
-        Ok(TokenReply::Token { record, granted, in_doubt }) => {
-            let opened = AccessTokenRecord::open(&record, &connection.identity, &name, keys);
-            let access = opened.ok().flatten().ok_or(Code::Internal)?;
-            let copy = match subject {
-                Subject::Service => broker.access_tokens.remember(connection, access),
-                Subject::Person(_) => TokenCopy::new(access),
-            };
-            if in_doubt {
-                copy.note_refused();
-            }
-            Ok((copy, if granted { Source::Grant } else { Source::Keeper }))
-        }
-        Ok(TokenReply::Failed { cause, retry_after }) => {
-            Err(Refused { retry_after: Some(retry_after), ..Refused::from(Code::from(cause)) })
-        }
-        Ok(TokenReply::Waiting { cause, retry_after }) => {
-            Err(Refused::unavailable(cause.into(), retry_after))
-        }
-        Ok(TokenReply::UpstreamRefuses) => Err(Code::UpstreamUnauthorized.into()),
-        Ok(TokenReply::SignedOut) => Err(Code::CallerUnauthenticated.into()),
-        Ok(TokenReply::Misconfigured) => Err(Code::Misconfigured.into()),
-        Ok(TokenReply::Unavailable) | Err(KeeperUnreachable) => Err(Refused::unavailable(Code::Internal, 1)),
-    }
-}
-
-/// Has an ageing token renewed while nobody waits for it.
-fn renew_behind<P: Ports>(broker: &Rc<Broker>, ports: &Rc<P>, connection: &Rc<Connection>) {
-    let about = TokenAsk::new(&connection.identity).waiting_for_renewal();
-    ask_behind(broker, ports, connection, &Subject::Service, about);
-}
-
-/// Asks behind the answer. A failure shows where a token is needed.
-fn ask_behind<P: Ports>(
-    broker: &Rc<Broker>,
-    ports: &Rc<P>,
-    connection: &Rc<Connection>,
-    subject: &Subject,
-    about: TokenAsk,
-) {
-    let (broker, behind) = (Rc::clone(broker), Rc::clone(ports));
-    let (connection, subject) = (Rc::clone(connection), subject.clone());
-    let task = async move {
-        drop(ask(&broker, &behind, &connection, &subject, about).await);
-    };
-    ports.spawn(Box::pin(task));
 }

@@ -1,39 +1,27 @@
 //! One attempt to deliver an event.
 
-use std::rc::Rc;
-use std::time::Duration;
-
 use super::Deliveries;
+use super::settings::{DeliverySettings, TIMEOUT};
 use crate::config::Webhook;
 use crate::http::FieldLines;
 use crate::oauth;
-use crate::ports::{Delivery, DeliveryAnswer, DeliveryPorts, PostFailure, StorageFailed};
+use crate::ports::{HttpAnswer, HttpFailure, HttpRequest, ObjectPorts, StorageFailed};
 use crate::protocol::{DeliveryOutcome, EventRecord, List, event_record};
 use crate::time::UnixTime;
-use crate::token::SealingKeys;
 use crate::webhook::next_attempt;
 
-/// How long a receiver may take to answer.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
-
-/// The webhook as it is configured now, and what opens its events.
-pub(super) struct Configured<'a> {
-    pub webhook: Rc<Webhook>,
-    pub keys: &'a SealingKeys,
-}
-
-impl<P: DeliveryPorts + 'static> Deliveries<P> {
-    /// Takes the next event whose time has come. If this life ends before the
-    /// attempt does, the next one makes another.
-    pub(super) async fn take(&self) -> Result<Option<EventRecord>, StorageFailed> {
-        let _turn = self.writing.lock().await;
+impl<P: ObjectPorts> Deliveries<P> {
+    /// Takes the next due event, and stores the time of its next attempt: if the object is evicted
+    /// during this attempt, the next instance makes another.
+    pub(super) async fn take_due(&self) -> Result<Option<EventRecord>, StorageFailed> {
+        let _guard = self.writing.lock().await;
         let now = self.ports.now();
         let first = self.ports.records(List::Pending, None, 1).await?.pop();
         let Some(first) = first.filter(|record| record.due <= now) else { return Ok(None) };
         let Some(mut record) = self.ports.record(&first.id).await? else { return Ok(None) };
-        self.left.set(self.left.get().saturating_sub(1));
+        self.attempts_left.set(self.attempts_left.get().saturating_sub(1));
         record.attempts = record.attempts.saturating_add(1);
-        // How it ended before says nothing now: it may well open.
+        // Clear the previous outcome: the attempt in progress may end otherwise.
         (record.outcome, record.status) = (None, None);
         let [jitter] = self.ports.bytes();
         let after = next_attempt(record.attempts, record.since, now, Some(TIMEOUT * 2), jitter);
@@ -45,9 +33,9 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
     pub(super) async fn attempt(
         &self,
         mut record: EventRecord,
-        configured: Configured<'_>,
+        settings: DeliverySettings,
     ) -> Result<(), StorageFailed> {
-        let Configured { webhook, keys } = configured;
+        let DeliverySettings { webhook, keys } = settings;
         let began = self.ports.now();
         let name = event_record(&self.connection, &record.id);
         let event = record.event.as_ref().and_then(|sealed| keys.open(&name, sealed).ok());
@@ -56,8 +44,8 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
             None => (DeliveryOutcome::Unopened, None),
             Some(event) => match self.deliver(&record.id, event, &webhook, began).await {
                 Ok(answer) => (outcome_of(answer.status), Some(answer)),
-                Err(PostFailure::Timeout) => (DeliveryOutcome::Timeout, None),
-                Err(PostFailure::Unreachable) => (DeliveryOutcome::Unreachable, None),
+                Err(HttpFailure::Timeout) => (DeliveryOutcome::Timeout, None),
+                Err(HttpFailure::Unreachable) => (DeliveryOutcome::Unreachable, None),
             },
         };
         let now = self.ports.now();
@@ -70,7 +58,7 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
             | DeliveryOutcome::Gone
             | DeliveryOutcome::Misconfigured
             | DeliveryOutcome::Unknown => None,
-            // A sealing key that is missing may come back.
+            // The operator may restore a missing sealing key.
             DeliveryOutcome::Refused
             | DeliveryOutcome::Timeout
             | DeliveryOutcome::Unreachable
@@ -80,18 +68,19 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
             }
         };
         match next {
-            _ if outcome == DeliveryOutcome::Delivered => record.delivered(now),
+            _ if outcome == DeliveryOutcome::Delivered => record.mark_delivered(now),
             Some(at) => record.due = at,
-            None => record.failed(now),
+            None => record.mark_failed(now),
         }
         self.log(&record, now.since(began));
-        // All may have been forgotten meanwhile, and an event of the same id have come.
+        // The queue may have been cleared meanwhile, and have accepted another event of the same
+        // id.
         let stored = self.ports.record(&record.id).await?;
         if stored.is_none_or(|stored| stored.accepted_at != record.accepted_at) {
             return Ok(());
         }
-        // Nobody else changes it before its time: to wait for a turn, behind many
-        // others, would let that come.
+        // No lock: no other task changes the record before it is due, and it would become due while
+        // this task waited for the lock behind many others.
         self.ports.update_record(&record).await
     }
 
@@ -101,7 +90,7 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
         event: &str,
         webhook: &Webhook,
         now: UnixTime,
-    ) -> Result<DeliveryAnswer, PostFailure> {
+    ) -> Result<HttpAnswer, HttpFailure> {
         let mut fields = FieldLines::default();
         fields.push("content-type", "application/json");
         fields.push("user-agent", concat!("porteiro/", env!("CARGO_PKG_VERSION")));
@@ -109,8 +98,15 @@ impl<P: DeliveryPorts + 'static> Deliveries<P> {
         fields.push("webhook-timestamp", &(now.as_millis() / 1000).to_string());
         fields.push("webhook-signature", &webhook.signing_keys.sign(id, now, event));
         let fields = fields.into_text();
-        let delivery = Delivery { url: &webhook.forward_to, fields: &fields, body: event, timeout: TIMEOUT };
-        self.ports.deliver(&delivery).await
+        let request = HttpRequest {
+            method: "POST",
+            url: &webhook.forward_to,
+            fields: &fields,
+            body: Some(event),
+            timeout: TIMEOUT,
+            max_bytes: None,
+        };
+        self.ports.send(&request).await
     }
 }
 

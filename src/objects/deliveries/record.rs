@@ -1,37 +1,37 @@
-//! How the record of an event changes.
+//! The changes of an event's record.
 
 use std::time::Duration;
 
 use crate::protocol::{EventRecord, List};
 use crate::time::UnixTime;
 
-/// For how long the id of a delivered event is known.
-const KNOWN: Duration = Duration::from_hours(7 * 24);
+/// How long the id of a delivered event is stored.
+const ID_RETENTION: Duration = Duration::from_hours(7 * 24);
 
-/// For how long an event is kept that could not be delivered.
-const KEPT: Duration = Duration::from_hours(30 * 24);
+/// How long a failed event is stored.
+const FAILED_RETENTION: Duration = Duration::from_hours(30 * 24);
 
-/// Forgetting is done by the hour: not every event needs an alarm of its own.
+/// Deletion times are rounded up to the hour, so that events share alarms.
 const HOUR: u64 = 3_600_000;
 
 impl EventRecord {
-    /// Has an event delivered that had failed for good.
-    pub(super) const fn send_again(&mut self, now: UnixTime) {
+    /// Queues a failed event again, with a new series of attempts.
+    pub(super) const fn requeue(&mut self, now: UnixTime) {
         (self.list, self.due, self.since, self.attempts) = (List::Pending, now, now, 0);
     }
 
-    /// The event was delivered: all that stays is that it was.
-    pub(super) fn delivered(&mut self, now: UnixTime) {
-        (self.list, self.due) = (List::Delivered, by_the_hour(now + KNOWN));
+    /// Marks the event as delivered and deletes its content.
+    pub(super) fn mark_delivered(&mut self, now: UnixTime) {
+        (self.list, self.due) = (List::Delivered, round_up_to_hour(now + ID_RETENTION));
         self.event = None;
     }
 
-    /// The event is not tried any more.
-    pub(super) fn failed(&mut self, now: UnixTime) {
-        (self.list, self.due) = (List::Failed, by_the_hour(now + KEPT));
+    /// Marks the event as failed for good.
+    pub(super) fn mark_failed(&mut self, now: UnixTime) {
+        (self.list, self.due) = (List::Failed, round_up_to_hour(now + FAILED_RETENTION));
     }
 }
 
-const fn by_the_hour(at: UnixTime) -> UnixTime {
+const fn round_up_to_hour(at: UnixTime) -> UnixTime {
     UnixTime::from_millis(at.as_millis().div_ceil(HOUR) * HOUR)
 }

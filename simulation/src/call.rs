@@ -1,0 +1,153 @@
+//! A call to a site, and its answer.
+
+use serde_json::Value;
+
+use super::site::Site;
+use porteiro::edge::COMMON_FIELDS;
+use porteiro::edge::people::cookie::COOKIE;
+use porteiro::http::Headers;
+
+/// A request to the broker.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The method.
+    pub method: &'static str,
+    /// Where the broker is called: scheme and authority.
+    pub address: &'static str,
+    /// The path and the query.
+    pub target: String,
+    /// The header fields.
+    pub fields: Vec<(&'static str, String)>,
+    /// The size of the body, in bytes.
+    pub body: usize,
+    /// The body, where it is for the broker itself.
+    pub text: Option<String>,
+}
+
+/// An answer of the broker.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answered {
+    /// The status.
+    pub status: u16,
+    /// The header fields, as [`Headers`] writes them.
+    pub fields: String,
+    /// The body.
+    pub body: String,
+    /// How often the call was sent to the upstream.
+    pub sent: u32,
+    /// Whether the token is struck out of the upstream's body.
+    pub veiled: bool,
+}
+
+/// The fields of an answer whose own ones are `fields`, those of one name in
+/// one, as a runtime tells them.
+pub fn whole_fields(fields: &str) -> String {
+    const POLICY: &str = "content-security-policy";
+    let mut whole: Vec<(&str, String)> = Vec::new();
+    let has_own_policy = Headers::new(fields).value(POLICY).is_some();
+    let common = COMMON_FIELDS.into_iter().filter(|(name, _)| !(has_own_policy && *name == POLICY));
+    for (name, value) in common.chain(Headers::new(fields).iter()) {
+        match whole.iter_mut().find(|(known, _)| *known == name && name != "set-cookie") {
+            Some((_, known)) => known.extend([", ", value]),
+            None => whole.push((name, value.to_owned())),
+        }
+    }
+    whole.iter().map(|(name, value)| format!("{name}:{value}")).collect::<Vec<_>>().join("\n")
+}
+
+impl Answered {
+    /// The value of a field.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        Headers::new(&self.fields).value(name)
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("a JSON body")
+    }
+
+    /// The error code in the body, where there is one.
+    pub fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The value of the cookie that it sets.
+    pub fn cookie(&self) -> Option<&str> {
+        let (name, value) = self.field("set-cookie")?.split(';').next()?.split_once('=')?;
+        assert_eq!(name, COOKIE);
+        Some(value).filter(|value| !value.is_empty())
+    }
+
+    /// Where the token came from, as `Server-Timing` tells it.
+    pub fn token_source(&self) -> &str {
+        self.field("server-timing").and_then(|timing| timing.split('"').nth(1)).unwrap_or_default()
+    }
+}
+
+impl Call {
+    /// A `GET` by the caller `backend`.
+    pub fn get(target: &str) -> Self {
+        Self {
+            method: "GET",
+            address: Site::ADDRESS,
+            target: target.to_owned(),
+            fields: vec![("authorization", format!("Bearer {}", Site::CALLER_KEY))],
+            body: 0,
+            text: None,
+        }
+    }
+
+    /// A sign-in from an allowed page.
+    pub fn sign_in(connection: &str, username: &str, password: &str) -> Self {
+        let body = serde_json::json!({ "username": username, "password": password });
+        Self::from_page("POST", &format!("/auth/{connection}/login"))
+            .field("content-type", "application/json")
+            .text(&body.to_string())
+    }
+
+    /// A call from an allowed page by nobody in particular.
+    pub fn from_page(method: &'static str, target: &str) -> Self {
+        Self::get(target).method(method).field("authorization", "").field("origin", "https://app.example")
+    }
+
+    /// The same with a body for the broker itself.
+    #[must_use]
+    pub fn text(self, text: &str) -> Self {
+        Self { text: Some(text.to_owned()), ..self }
+    }
+
+    /// The same with the session's cookie, where there is one.
+    #[must_use]
+    pub fn cookie(self, value: Option<&str>) -> Self {
+        let cookie = value.map(|value| format!("{COOKIE}={value}")).unwrap_or_default();
+        self.field("cookie", &cookie)
+    }
+
+    /// The same at another address of the broker.
+    #[must_use]
+    pub fn at(self, address: &'static str) -> Self {
+        Self { address, ..self }
+    }
+
+    /// The same with another method.
+    #[must_use]
+    pub fn method(self, method: &'static str) -> Self {
+        Self { method, ..self }
+    }
+
+    /// The same with a body of so many bytes.
+    #[must_use]
+    pub fn body(self, body: usize) -> Self {
+        Self { body, ..self }
+    }
+
+    /// Sets a field, or removes it where `value` is empty.
+    #[must_use]
+    pub fn field(mut self, name: &'static str, value: &str) -> Self {
+        self.fields.retain(|(known, _)| *known != name);
+        if !value.is_empty() {
+            self.fields.push((name, value.to_owned()));
+        }
+        self
+    }
+}

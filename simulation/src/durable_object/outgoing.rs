@@ -1,0 +1,165 @@
+//! What the watches see of an object: what becomes durable, what fails, and the
+//! requests that the object makes.
+
+use super::storage::Write;
+use super::{CONNECTION, LifePorts, Mishap, SESSION, STATE};
+use crate::crowd_watch;
+use crate::delivery_watch::Attempt;
+use crate::network::{Sent, deliver};
+use crate::site::{self, Shared};
+use porteiro::ports::{Http, HttpAnswer, HttpFailure, HttpRequest};
+use porteiro::protocol::{EventRecord, ObjectKind, event_record};
+
+impl LifePorts {
+    pub(super) fn note_failed_read(&self) {
+        if let ObjectKind::Deliveries(_) = self.kind {
+            self.site.delivery_watch.trouble(self.site.world.now());
+        }
+    }
+
+    pub(super) fn note_failed_write(&self, write: &Write) {
+        match (&self.kind, write) {
+            (ObjectKind::Service(_), Write::Put { .. } | Write::Clear) => self.site.watch.keeper_failed(),
+            (ObjectKind::Session(_), Write::Clear | Write::ClearTexts | Write::ClearAlarm) => {
+                self.site.crowd.not_cleared(&self.name);
+            }
+            (ObjectKind::Deliveries(_), _) => self.site.delivery_watch.trouble(self.site.world.now()),
+            _ => {}
+        }
+    }
+
+    /// Tells the watches what becomes durable, by the kind of the object and the
+    /// key.
+    pub(super) fn note_durable(&self, write: &Write) {
+        let (site, now) = (&self.site, self.site.world.now());
+        if let Write::Put { text, .. } = write {
+            site.objects.written.borrow_mut().push(text.clone());
+        }
+        if let Write::PutRecord(record) | Write::UpdateRecord(record) = write {
+            let text = serde_json::to_string(record).expect("it can be written");
+            site.objects.written.borrow_mut().extend([text, record.event.clone().unwrap_or_default()]);
+        }
+        match (&self.kind, write) {
+            (ObjectKind::Service(connection), Write::Put { key, text }) if key == STATE => {
+                site.note_state(connection, text);
+            }
+            (ObjectKind::Service(connection), Write::Put { key, text }) if key == CONNECTION => {
+                site.note_registration(connection, text);
+            }
+            (ObjectKind::Service(connection), Write::Clear | Write::ClearTexts) => {
+                site.registry_watch.removed(connection, now);
+            }
+            (ObjectKind::Session(_), Write::Put { key, text }) => {
+                if key == SESSION {
+                    site.objects.session_writes.set(site.objects.session_writes.get() + 1);
+                }
+                site.note_persons_state(&self.name, key, text);
+            }
+            (ObjectKind::Session(_), Write::Clear | Write::ClearTexts) => site.crowd.cleared(&self.name),
+            (ObjectKind::Deliveries(connection), Write::PutRecord(record) | Write::UpdateRecord(record)) => {
+                let body = body_of(site, connection, record);
+                site.delivery_watch.stored(record, body.as_deref(), now);
+            }
+            (ObjectKind::Deliveries(_), Write::Forget(ids)) => {
+                for id in ids {
+                    site.delivery_watch.forgotten(id, now);
+                }
+            }
+            (ObjectKind::Index, Write::AddId(id)) => site.registry_watch.listed(id, now),
+            (ObjectKind::Index, Write::RemoveId(id)) => site.registry_watch.unlisted(id, now),
+            _ => {}
+        }
+    }
+}
+
+/// The event that a record holds, where it opens.
+fn body_of(site: &Shared, connection: &str, record: &EventRecord) -> Option<String> {
+    let (name, event) = (event_record(connection, &record.id), record.event.as_ref()?);
+    let opened = site.open_with(|keys| keys.open(&name, event).ok())?;
+    Some(String::from_utf8(opened.to_vec()).expect("an event is a text"))
+}
+
+/// A request under way from a living object.
+enum Flight<'a> {
+    Token(Option<String>, site::Flight),
+    Person(crowd_watch::Flight),
+    Delivery(Attempt<'a>),
+}
+
+impl<'a> Flight<'a> {
+    fn begin(ports: &'a LifePorts, sent: &Sent) -> Self {
+        let site = &ports.site;
+        match &ports.kind {
+            ObjectKind::Service(_) => {
+                let refresh_token = sent.refresh_token();
+                let flight = site.enter_token_endpoint(refresh_token.as_deref());
+                Self::Token(refresh_token, flight)
+            }
+            ObjectKind::Session(session) => {
+                Self::Person(site.crowd.token_request(session, sent.refresh_token(), &site.provider))
+            }
+            ObjectKind::Deliveries(connection) => {
+                let id = sent.field("webhook-id").unwrap_or_default();
+                Self::Delivery(site.delivery_watch.attempt(connection, id, site.world.now()))
+            }
+            ObjectKind::Refusals | ObjectKind::Index => panic!("{:?} makes no request", ports.kind),
+        }
+    }
+
+    fn end(self, site: &Shared, answer: Option<&HttpAnswer>) {
+        match self {
+            Self::Token(refresh_token, flight) => {
+                drop(flight);
+                note_token_answer(site, refresh_token.as_deref(), answer);
+            }
+            Self::Person(flight) => drop(flight),
+            Self::Delivery(attempt) => attempt.ends(answer, site.world.now()),
+        }
+    }
+}
+
+/// A keeper hears what the token endpoint answers, or that it does not.
+fn note_token_answer(site: &Shared, refresh_token: Option<&str>, answer: Option<&HttpAnswer>) {
+    match (refresh_token, answer) {
+        (None, Some(answer)) if answer.status == 400 => site.watch.rejected(site.world.now()),
+        // Whether another 5xx had an effect is not known, nor what nonsense means.
+        (Some(refresh_token), Some(answer))
+            if matches!(answer.status, 400 | 429 | 503) || answer.body.starts_with(b"{") =>
+        {
+            site.watch.refresh_settled(refresh_token);
+        }
+        _ => {}
+    }
+}
+
+impl Http for LifePorts {
+    /// The server goes on with the request whatever becomes of the object.
+    async fn send(&self, request: &HttpRequest<'_>) -> Result<HttpAnswer, HttpFailure> {
+        let (site, mishap) = (&self.site, self.planned());
+        let _busy = self.busy();
+        let sent = Sent::new(request);
+        let flight = Flight::begin(self, &sent);
+        match mishap {
+            Some(Mishap::EndsBefore) => return self.end().await,
+            Some(Mishap::FailsBefore) => {
+                site.world.hop().await;
+                flight.end(site, None);
+                return Err(HttpFailure::Unreachable);
+            }
+            Some(Mishap::FailsAfter | Mishap::EndsAfter) | None => {}
+        }
+        let answer = if let ObjectKind::Deliveries(_) = self.kind {
+            deliver(site, sent, async |site, sent| site.receiver.take(&site.delivery_watch, &sent).await)
+                .await
+        } else {
+            deliver(site, sent, async |site, sent| site.provider.token(&sent).await).await
+        };
+        let answer = match (answer, mishap) {
+            (_, Some(Mishap::EndsAfter)) => return self.end().await,
+            (_, Some(Mishap::FailsAfter)) => Err(HttpFailure::Unreachable),
+            (answer, _) => answer,
+        };
+        flight.end(site, answer.as_ref().ok());
+        answer
+    }
+}

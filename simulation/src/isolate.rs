@@ -1,0 +1,148 @@
+//! What a call in one isolate has from outside.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+use zeroize::Zeroizing;
+
+use super::crowd_watch::Visit;
+use super::network::{Sent, deliver};
+use super::site::{Shared, bearer};
+use super::world::Process;
+use porteiro::config::RateLimit;
+use porteiro::ports::{
+    BodyFailure, Cache, CacheFailed, Host, Http, HttpAnswer, HttpFailure, HttpRequest, Inbound,
+    ObjectUnreachable, Objects, RateLimits, Sender, SignatureCheck, Upstream, UpstreamAnswer, UpstreamCall,
+    UpstreamFailure, Verifier,
+};
+use porteiro::time::UnixTime;
+
+/// The ports of one call.
+pub struct CallPorts {
+    /// The site.
+    pub site: Rc<Shared>,
+    /// The isolate.
+    pub process: Process,
+    /// The size of the request's body.
+    pub body: usize,
+    /// The body, where the broker itself reads it.
+    pub text: Option<String>,
+    /// What the crowd's watch knows of the request.
+    pub visit: Visit,
+    /// How often the call was sent to the upstream.
+    pub sent: Cell<u32>,
+}
+
+impl Host for CallPorts {
+    fn now(&self) -> UnixTime {
+        self.site.world.now()
+    }
+
+    fn bytes<const N: usize>(&self) -> [u8; N] {
+        self.site.bytes()
+    }
+
+    fn log(&self, line: &str) {
+        self.site.log(line);
+    }
+
+    fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
+        self.site.world.spawn(self.process, task);
+    }
+
+    async fn sleep(&self, span: Duration) {
+        self.site.world.sleep(span).await;
+    }
+}
+
+impl Cache for CallPorts {
+    async fn read(&self, name: &str) -> Result<Option<String>, CacheFailed> {
+        self.site.cache.read(self.process, name).await
+    }
+
+    async fn write(&self, name: &str, record: &str, expires_at: UnixTime) -> Result<(), CacheFailed> {
+        assert!(name.starts_with("issuer-keys/"), "no call writes this to the cache: {name}");
+        self.site.cache.write(name, record, expires_at).await
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), CacheFailed> {
+        panic!("no call deletes from the cache: {name}");
+    }
+}
+
+impl Objects for CallPorts {
+    async fn exchange(&self, name: &str, envelope: &str) -> Result<String, ObjectUnreachable> {
+        self.site.send_message(name, envelope).await
+    }
+}
+
+impl Inbound for CallPorts {
+    async fn body(&self, max_bytes: usize, _: Sender) -> Result<Zeroizing<Vec<u8>>, BodyFailure> {
+        let text = self.text.as_ref().expect("a proxied call's body is not read");
+        self.site.world.hop().await;
+        if text.len() > max_bytes {
+            return Err(BodyFailure::TooLarge);
+        }
+        Ok(Zeroizing::new(text.as_bytes().to_vec()))
+    }
+
+    fn folded(&self, name: &str) -> String {
+        name.trim().to_lowercase()
+    }
+}
+
+impl Http for CallPorts {
+    async fn send(&self, request: &HttpRequest<'_>) -> Result<HttpAnswer, HttpFailure> {
+        deliver(&self.site, Sent::new(request), async |site, sent| site.issuers.fetch(&sent).await).await
+    }
+}
+
+impl Verifier for CallPorts {
+    async fn verify(&self, check: &SignatureCheck<'_>) -> bool {
+        self.site.world.hop().await;
+        self.site.issuers.verify(check)
+    }
+}
+
+impl RateLimits for CallPorts {
+    async fn take(&self, _: RateLimit, _: &str) -> bool {
+        true
+    }
+}
+
+impl Upstream for CallPorts {
+    type Response = String;
+
+    async fn pass_on(&self, call: &UpstreamCall<'_>) -> Result<UpstreamAnswer<String>, UpstreamFailure> {
+        let again = self.sent.replace(self.sent.get() + 1) > 0;
+        if again && call.replay_bytes.is_none_or(|limit| self.body > limit) {
+            return Err(UpstreamFailure::BodyGone);
+        }
+        let person = self.site.provider.person(&bearer(call));
+        match &person {
+            None => self.site.note_upstream_call(self.process, self.visit.begun_at, call),
+            Some(person) => self.site.note_persons_call(&self.visit, person, call),
+        }
+        self.site.world.hop().await;
+        let (status, fields) = self.site.upstream_answer(call);
+        let takes = u64::try_from(self.site.provider.api_takes.get().as_millis()).expect("a short time");
+        if takes > 0 {
+            self.site.world.sleep(Duration::from_millis(self.site.world.below(takes))).await;
+        }
+        self.site.world.hop().await;
+        let response = match &person {
+            None => {
+                let is_refused = status == self.site.provider.refuses_by.get() || status == 401;
+                let is_about_call = Shared::is_forbidden(call.url);
+                self.site.watch.answered(self.process, &bearer(call), is_refused, is_about_call);
+                format!("answer {status}")
+            }
+            Some(person) => format!("answer {status} for {person}"),
+        };
+        Ok(UpstreamAnswer { status, fields, response })
+    }
+
+    fn discard(&self, _: String) {}
+}

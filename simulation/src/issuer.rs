@@ -1,0 +1,103 @@
+//! Issuers of callers' tokens: what they publish, and what they sign.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::network::Sent;
+use super::world::World;
+use porteiro::jose::Algorithm;
+use porteiro::ports::{HttpAnswer, SignatureCheck};
+use porteiro::secret::Fingerprint;
+
+/// The issuers' documents.
+pub struct Issuers {
+    world: World,
+    documents: RefCell<BTreeMap<String, String>>,
+    /// While set, nothing is reached.
+    pub down: Cell<bool>,
+    /// How long a document takes, besides its way.
+    pub slow: Cell<Duration>,
+    /// The addresses that were asked for.
+    pub fetched: RefCell<Vec<String>>,
+    /// How many signatures were checked.
+    pub verified: Cell<u64>,
+}
+
+/// A key by which an issuer signs.
+#[derive(Clone, Copy)]
+pub struct Key(pub &'static str);
+
+impl Key {
+    /// The public key.
+    pub fn jwk(self) -> Value {
+        let coordinate = |name| URL_SAFE_NO_PAD.encode(&Fingerprint::of(&[name, self.0]).to_hex()[..32]);
+        json!({ "kty": "EC", "crv": "P-256", "kid": self.0, "x": coordinate("x"), "y": coordinate("y") })
+    }
+
+    /// A token with these claims.
+    pub fn sign(self, claims: &Value) -> String {
+        let header = json!({ "alg": "ES256", "kid": self.0 });
+        let [header, claims] = [&header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+        let input = format!("{header}.{claims}");
+        let signature = signature(&self.jwk(), &input);
+        format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+}
+
+fn signature(jwk: &Value, input: &str) -> String {
+    Fingerprint::of(&["signature", jwk["x"].as_str().expect("a coordinate"), input]).to_hex()
+}
+
+impl Issuers {
+    /// Issuers that publish nothing yet.
+    pub fn new(world: &World) -> Self {
+        Self {
+            world: world.clone(),
+            documents: RefCell::default(),
+            down: Cell::new(false),
+            slow: Cell::new(Duration::ZERO),
+            fetched: RefCell::default(),
+            verified: Cell::new(0),
+        }
+    }
+
+    /// Publishes the keys of `issuer`, instead of those before.
+    pub fn publish(&self, issuer: &str, keys: &[Key]) {
+        let jwks_uri = format!("{issuer}/keys");
+        let keys: Vec<Value> = keys.iter().map(|key| key.jwk()).collect();
+        let metadata = json!({ "issuer": issuer, "jwks_uri": jwks_uri });
+        let mut documents = self.documents.borrow_mut();
+        documents.insert(format!("{issuer}/.well-known/openid-configuration"), metadata.to_string());
+        documents.insert(jwks_uri, json!({ "keys": keys }).to_string());
+    }
+
+    /// Sends a document over the network; nothing where it is not reached.
+    pub async fn fetch(&self, request: &Sent) -> Option<HttpAnswer> {
+        assert_eq!((request.method, request.body.as_str()), ("GET", ""));
+        self.fetched.borrow_mut().push(request.url.clone());
+        self.world.hop().await;
+        self.world.sleep(self.slow.get()).await;
+        if self.down.get() {
+            return None;
+        }
+        let document = self.documents.borrow().get(&request.url).cloned();
+        self.world.hop().await;
+        let status = if document.is_some() { 200 } else { 404 };
+        let body = Zeroizing::new(document.unwrap_or_default().into_bytes());
+        Some(HttpAnswer { status, retry_after: None, body })
+    }
+
+    /// Whether a signature is right.
+    pub fn verify(&self, check: &SignatureCheck<'_>) -> bool {
+        assert_eq!(check.algorithm, Algorithm::ES256);
+        self.verified.set(self.verified.get() + 1);
+        let jwk: Value = serde_json::from_str(check.jwk).expect("a JWK");
+        signature(&jwk, check.input).as_bytes() == check.signature
+    }
+}

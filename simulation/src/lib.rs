@@ -1,0 +1,48 @@
+//! The broker's surroundings, simulated: virtual time, chance drawn from a seed,
+//! and strict fakes of everything behind the ports.
+//!
+//! One [`Site`] has several isolates, the Durable Objects, a replicated cache, a
+//! provider, issuers, a sender of events and their receiver. Watches check what
+//! must always hold as things happen. The same seed gives the same course to the
+//! last step.
+//!
+//! The tests are in `tests/broker/`: cases by name, and random schedules.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking"
+)]
+#![allow(missing_debug_implementations, reason = "nothing prints the surroundings")]
+
+mod cache;
+mod call;
+mod crowd_watch;
+mod delivery_watch;
+mod durable_object;
+mod isolate;
+mod issuer;
+mod network;
+mod provider;
+mod receiver;
+mod registry_watch;
+mod sender;
+mod site;
+mod watch;
+mod world;
+
+pub use cache::Cache;
+pub use call::{Answered, Call};
+pub use crowd_watch::{CrowdWatch, Visit};
+pub use delivery_watch::DeliveryWatch;
+pub use durable_object::{Mishap, Objects, STATE, deliveries, keeper};
+pub use issuer::{Issuers, Key};
+pub use provider::{Effect, Fault, Grants, Person, Provider};
+pub use receiver::{Arrival, Manner, Receiver};
+pub use registry_watch::{Change, RegistryWatch};
+pub use sender::Event;
+pub use site::{PROVIDER, Shared, Site};
+pub use watch::Watch;
+pub use world::{Process, World};

@@ -1,0 +1,83 @@
+//! The network between the broker and servers elsewhere.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_channel::oneshot;
+use futures_util::future::{Either, select};
+use url::form_urlencoded;
+
+use super::site::{PROVIDER, Shared};
+use porteiro::http::Headers;
+use porteiro::ports::{HttpAnswer, HttpFailure, HttpRequest};
+
+/// A request on its way.
+pub struct Sent {
+    /// The method.
+    pub method: &'static str,
+    /// The address.
+    pub url: String,
+    /// The header fields, as [`Headers`] writes them.
+    pub fields: String,
+    /// The body.
+    pub body: String,
+    timeout: Duration,
+    max_bytes: Option<usize>,
+}
+
+impl Sent {
+    /// A request on its way.
+    pub fn new(request: &HttpRequest<'_>) -> Self {
+        Self {
+            method: request.method,
+            url: request.url.to_owned(),
+            fields: request.fields.to_owned(),
+            body: request.body.unwrap_or_default().to_owned(),
+            timeout: request.timeout,
+            max_bytes: request.max_bytes,
+        }
+    }
+
+    /// The value of a header field.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        Headers::new(&self.fields).value(name)
+    }
+
+    /// The header fields by name.
+    pub fn fields(&self) -> BTreeMap<&str, &str> {
+        Headers::new(&self.fields).iter().collect()
+    }
+
+    /// The refresh token that a token request carries.
+    pub fn refresh_token(&self) -> Option<String> {
+        let mut fields = form_urlencoded::parse(self.body.as_bytes());
+        fields.find(|(name, _)| name == "refresh_token").map(|(_, value)| value.into_owned())
+    }
+}
+
+/// Waits for what a server answers: nothing where it breaks off. The server goes
+/// on whatever becomes of the one who waits.
+pub async fn deliver<F: Future<Output = Option<HttpAnswer>> + 'static>(
+    site: &Rc<Shared>,
+    sent: Sent,
+    server: impl FnOnce(Rc<Shared>, Sent) -> F,
+) -> Result<HttpAnswer, HttpFailure> {
+    let (timeout, max_bytes) = (sent.timeout, sent.max_bytes);
+    let (sender, receiver) = oneshot::channel();
+    let answering = server(Rc::clone(site), sent);
+    site.world.spawn(PROVIDER, async move {
+        let _ = sender.send(answering.await);
+    });
+    let deadline = pin!(site.world.sleep(timeout));
+    match select(receiver, deadline).await {
+        Either::Left((Ok(Some(mut answer)), _)) => {
+            // What is read of a body is what was asked for, and a little more.
+            answer.body.truncate(max_bytes.map_or(0, |bytes| bytes + 1));
+            Ok(answer)
+        }
+        Either::Left(_) => Err(HttpFailure::Unreachable),
+        Either::Right(_) => Err(HttpFailure::Timeout),
+    }
+}

@@ -1,0 +1,321 @@
+//! A provider: a token endpoint and an API that knows its own tokens.
+
+mod tokens;
+mod wire;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::network::Sent;
+use super::world::World;
+use porteiro::ports::HttpAnswer;
+use porteiro::time::UnixTime;
+use wire::{answer, check_fields, connection, fields, knows, refused};
+
+/// How a provider grants.
+#[derive(Clone, Copy, Debug)]
+pub struct Grants {
+    /// How long an access token lives, in seconds.
+    pub expires_in: u64,
+    /// Whether there are refresh tokens.
+    pub refresh_tokens: bool,
+    /// Each refresh token works once.
+    pub rotation: bool,
+    /// A refresh token used twice ends all that came from the same sign-in.
+    pub reuse_detection: bool,
+}
+
+/// What goes wrong with one token request.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// An answer of another kind, without effect.
+    Answer {
+        /// The status.
+        status: u16,
+        /// The body.
+        body: &'static str,
+        /// The value of `Retry-After`, where it comes.
+        retry_after: Option<&'static str>,
+    },
+    /// The connection breaks, before or after the request takes effect.
+    Reset(Effect),
+    /// No answer for so long, then the true one.
+    Slow(Duration),
+}
+
+/// Whether a request took effect before its connection broke.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// It did not.
+    None,
+    /// It did.
+    Taken,
+}
+
+/// Whose a token is.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Person {
+    /// The user name.
+    pub username: String,
+    /// The connection that it is for.
+    pub connection: String,
+}
+
+impl fmt::Display for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.username)
+    }
+}
+
+/// The provider.
+pub struct Provider {
+    world: World,
+    /// How it grants.
+    pub grants: Cell<Grants>,
+    /// Whether the password is the one that it knows.
+    pub knows_credentials: Cell<bool>,
+    /// The passwords of the account.
+    pub account_passwords: RefCell<Vec<&'static str>>,
+    /// The client's secrets; none where the client has none.
+    pub client_secrets: RefCell<Vec<&'static str>>,
+    /// What goes wrong with the next token requests.
+    pub faults: RefCell<VecDeque<Fault>>,
+    /// How often a fault that is drawn by chance happens, per mille.
+    pub chaos: Cell<u64>,
+    /// How often an answer takes some seconds, per mille.
+    pub slow: Cell<u64>,
+    /// While set, every token request fails, one way or another.
+    pub down: Cell<bool>,
+    /// Whether only faults are drawn that have no effect at the provider.
+    pub harmless: Cell<bool>,
+    /// While set, the API refuses every token.
+    pub refuses_all: Cell<bool>,
+    /// How often the API refuses a call whatever its token, per mille.
+    pub flaky: Cell<u64>,
+    /// Of how many calls in turn the API refuses the last one; 0 for none.
+    pub bad_node: Cell<u64>,
+    /// How many calls came to the API.
+    pub calls: Cell<u64>,
+    /// While set, what the API refuses a token by.
+    pub refuses_by: Cell<u16>,
+    /// What the token endpoint answers to refused credentials and dead refresh
+    /// tokens, where it has words of its own: the status, the body and the number
+    /// of such answers.
+    pub words: RefCell<Option<(u16, Vec<u8>, u32)>>,
+    /// How long a call takes at the API, at most.
+    pub api_takes: Cell<Duration>,
+    /// The passwords of people by user name, where people sign in themselves.
+    passwords: RefCell<BTreeMap<String, String>>,
+    /// By family: whose it is.
+    people: RefCell<BTreeMap<u64, Person>>,
+    /// The refused sign-ins that were answered: when each came, of whom, and
+    /// the password.
+    pub refusals: RefCell<Vec<(UnixTime, Person, String)>>,
+    access_tokens: RefCell<BTreeMap<String, (u64, UnixTime)>>,
+    expiries: RefCell<BTreeMap<String, UnixTime>>,
+    refresh_tokens: RefCell<BTreeMap<String, u64>>,
+    /// By token, dead or alive: the sign-in that it comes from.
+    families: RefCell<BTreeMap<String, u64>>,
+    dead_families: RefCell<BTreeSet<u64>>,
+    used: RefCell<BTreeSet<String>>,
+    /// The body of every token request.
+    pub requests: RefCell<Vec<String>>,
+    /// How often a request was answered with a new token set.
+    pub granted: Cell<u64>,
+    /// How often refused credentials were sent.
+    pub rejected: Cell<u64>,
+    /// How often a used refresh token came again.
+    pub reused: Cell<u64>,
+    /// Every token that it gave out.
+    pub issued: RefCell<Vec<String>>,
+}
+
+impl Provider {
+    /// A provider that grants so.
+    pub fn new(world: &World, grants: Grants) -> Self {
+        Self {
+            world: world.clone(),
+            grants: Cell::new(grants),
+            knows_credentials: Cell::new(true),
+            account_passwords: RefCell::new(vec!["pass word"]),
+            client_secrets: RefCell::default(),
+            faults: RefCell::default(),
+            chaos: Cell::new(0),
+            slow: Cell::new(0),
+            down: Cell::new(false),
+            harmless: Cell::new(false),
+            refuses_all: Cell::new(false),
+            flaky: Cell::new(0),
+            bad_node: Cell::new(0),
+            calls: Cell::new(0),
+            refuses_by: Cell::new(401),
+            words: RefCell::default(),
+            api_takes: Cell::new(Duration::ZERO),
+            passwords: RefCell::default(),
+            people: RefCell::default(),
+            refusals: RefCell::default(),
+            access_tokens: RefCell::default(),
+            expiries: RefCell::default(),
+            refresh_tokens: RefCell::default(),
+            families: RefCell::default(),
+            dead_families: RefCell::default(),
+            used: RefCell::default(),
+            requests: RefCell::default(),
+            granted: Cell::new(0),
+            rejected: Cell::new(0),
+            reused: Cell::new(0),
+            issued: RefCell::default(),
+        }
+    }
+
+    /// Answers a token request as it comes in over the network; nothing where the
+    /// connection breaks.
+    pub async fn token(&self, request: &Sent) -> Option<HttpAnswer> {
+        check_fields(request);
+        let body = request.body.clone();
+        let came_at = self.world.now();
+        self.requests.borrow_mut().push(body.clone());
+        let fault = self.faults.borrow_mut().pop_front().or_else(|| self.draw_fault());
+        self.world.hop().await;
+        let answer = match fault {
+            Some(Fault::Answer { status, body, retry_after }) => answer(status, body, retry_after),
+            Some(Fault::Reset(Effect::None)) => return None,
+            Some(Fault::Reset(Effect::Taken)) => {
+                self.grant(&body, &request.url);
+                return None;
+            }
+            Some(Fault::Slow(span)) => {
+                let answer = self.grant(&body, &request.url);
+                self.world.sleep(span).await;
+                answer
+            }
+            None if self.down.get() && self.world.happens(500) => answer(503, "", None),
+            None if self.down.get() => return None,
+            None => self.grant(&body, &request.url),
+        };
+        self.note_refusal(request, &answer, came_at);
+        let answer = self.worded(answer);
+        self.world.hop().await;
+        Some(answer)
+    }
+
+    /// The answer in the provider's own words.
+    fn worded(&self, answer: HttpAnswer) -> HttpAnswer {
+        match self.words.borrow_mut().as_mut().filter(|_| matches!(answer.status, 400 | 401)) {
+            Some((status, body, times)) => {
+                *times += 1;
+                HttpAnswer { status: *status, retry_after: None, body: zeroize::Zeroizing::new(body.clone()) }
+            }
+            None => answer,
+        }
+    }
+
+    fn draw_fault(&self) -> Option<Fault> {
+        if self.world.happens(self.slow.get()) {
+            return Some(Fault::Slow(Duration::from_millis(self.world.below(8_000))));
+        }
+        if !self.world.happens(self.chaos.get()) {
+            return None;
+        }
+        Some(match self.world.below(if self.harmless.get() { 5 } else { 8 }) {
+            0 => Fault::Answer { status: 503, body: "", retry_after: Some("2") },
+            1 => Fault::Answer { status: 429, body: "", retry_after: None },
+            2 => Fault::Answer { status: 200, body: "<html>", retry_after: None },
+            3 => Fault::Reset(Effect::None),
+            // A sign-in that is answered 404 counts as refused.
+            4 if self.passwords.borrow().is_empty() => {
+                Fault::Answer { status: 404, body: "not here", retry_after: None }
+            }
+            4 => Fault::Answer { status: 408, body: "too late", retry_after: None },
+            5 => Fault::Reset(Effect::Taken),
+            6 => Fault::Slow(Duration::from_secs(20)),
+            _ => Fault::Answer { status: 500, body: "<html>", retry_after: None },
+        })
+    }
+
+    fn note_refusal(&self, request: &Sent, answer: &HttpAnswer, came_at: UnixTime) {
+        let mut fields = fields(&request.body);
+        if answer.status == 400
+            && let (Some(username), Some(password)) = (fields.remove("username"), fields.remove("password"))
+        {
+            let person = Person { username, connection: connection(&request.url) };
+            self.refusals.borrow_mut().push((came_at, person, password));
+        }
+    }
+
+    fn grant(&self, body: &str, url: &str) -> HttpAnswer {
+        let fields = fields(body);
+        assert_eq!(
+            fields.get("client_id").map(String::as_str),
+            Some("client"),
+            "an unexpected request: {body}"
+        );
+        if !knows(&self.client_secrets, fields.get("client_secret")) {
+            self.rejected.set(self.rejected.get() + 1);
+            return answer(401, r#"{"error":"invalid_client"}"#, None);
+        }
+        match fields.get("grant_type").map(String::as_str) {
+            Some("password")
+                if self.passwords.borrow().get(&fields["username"]) == Some(&fields["password"]) =>
+            {
+                let person = Person { username: fields["username"].clone(), connection: connection(url) };
+                let family = self.world.unique();
+                self.people.borrow_mut().insert(family, person);
+                self.issue(family, None)
+            }
+            Some("password")
+                if self.knows_credentials.get() && knows(&self.account_passwords, fields.get("password")) =>
+            {
+                self.issue(self.world.unique(), None)
+            }
+            Some("password") => {
+                self.rejected.set(self.rejected.get() + 1);
+                refused("invalid_grant")
+            }
+            Some("client_credentials") => self.issue(self.world.unique(), None),
+            Some("refresh_token") => self.refresh(&fields["refresh_token"]),
+            _ => panic!("an unexpected request: {body}"),
+        }
+    }
+
+    fn refresh(&self, token: &str) -> HttpAnswer {
+        let grants = self.grants.get();
+        let family = self.refresh_tokens.borrow().get(token).copied();
+        let Some(family) = family.filter(|family| !self.dead_families.borrow().contains(family)) else {
+            return refused("invalid_grant");
+        };
+        if grants.rotation && !self.used.borrow_mut().insert(token.to_owned()) {
+            self.reused.set(self.reused.get() + 1);
+            if grants.reuse_detection {
+                self.dead_families.borrow_mut().insert(family);
+            }
+            return refused("invalid_grant");
+        }
+        self.issue(family, (!grants.rotation).then_some(token))
+    }
+
+    fn issue(&self, family: u64, same_refresh_token: Option<&str>) -> HttpAnswer {
+        let grants = self.grants.get();
+        self.granted.set(self.granted.get() + 1);
+        let access = format!("access-{}", self.world.unique());
+        let expires_at = self.world.now() + Duration::from_secs(grants.expires_in);
+        self.access_tokens.borrow_mut().insert(access.clone(), (family, expires_at));
+        self.expiries.borrow_mut().insert(access.clone(), expires_at);
+        self.families.borrow_mut().insert(access.clone(), family);
+        self.issued.borrow_mut().push(access.clone());
+        let mut response =
+            json!({ "access_token": access, "token_type": "Bearer", "expires_in": grants.expires_in });
+        if grants.refresh_tokens && same_refresh_token.is_none() {
+            let refresh = format!("refresh-{}", self.world.unique());
+            self.refresh_tokens.borrow_mut().insert(refresh.clone(), family);
+            self.families.borrow_mut().insert(refresh.clone(), family);
+            self.issued.borrow_mut().push(refresh.clone());
+            response["refresh_token"] = refresh.into();
+        }
+        answer(200, &response.to_string(), None)
+    }
+}

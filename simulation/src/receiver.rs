@@ -1,0 +1,184 @@
+//! The application's own receiver: it checks what comes in by the standard's
+//! words, and answers in many ways.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::delivery_watch::DeliveryWatch;
+use super::network::Sent;
+use super::world::World;
+use porteiro::ports::HttpAnswer;
+use porteiro::time::UnixTime;
+
+/// How the receiver treats a delivery.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Manner {
+    /// It answers with a status.
+    Answers(u16),
+    /// It refuses, and asks for a pause of so many seconds.
+    AsksFor(u64),
+    /// It refuses, and asks for a pause until the moment that lies so far ahead.
+    AsksUntil(Duration),
+    /// It takes the event, and answers after so long.
+    Slow(Duration),
+    /// It takes the event, and the answer is lost.
+    Lost,
+    /// It is not reached.
+    Unreachable,
+    /// It neither takes the event nor answers.
+    Silent,
+}
+
+/// A delivery that came in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Arrival {
+    /// The webhook id.
+    pub id: String,
+    /// When it came in.
+    pub at: UnixTime,
+    /// The body.
+    pub body: String,
+    /// How the receiver treated it.
+    pub manner: Manner,
+}
+
+/// The receiver.
+pub struct Receiver {
+    world: World,
+    /// How it treats the next deliveries.
+    pub script: RefCell<VecDeque<Manner>>,
+    /// How it treats all others.
+    pub manner: Cell<Manner>,
+    /// How often it treats one otherwise, per mille.
+    pub chaos: Cell<u64>,
+    /// The secrets by which deliveries have to be signed, each of them.
+    pub secrets: RefCell<Vec<String>>,
+    /// Whether other signatures may stand beside those, as while a secret changes.
+    pub takes_others: Cell<bool>,
+    /// All deliveries that came in.
+    pub arrivals: RefCell<Vec<Arrival>>,
+}
+
+impl Receiver {
+    /// Its address.
+    pub const ADDRESS: &'static str = "https://app.example/hooks/acme?from=broker";
+    /// The secret by which deliveries are signed.
+    pub const SECRET: &'static str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    /// A receiver that takes everything.
+    pub fn new(world: &World) -> Self {
+        Self {
+            world: world.clone(),
+            script: RefCell::default(),
+            manner: Cell::new(Manner::Answers(204)),
+            chaos: Cell::new(0),
+            secrets: RefCell::new(vec![Self::SECRET.to_owned()]),
+            takes_others: Cell::new(false),
+            arrivals: RefCell::default(),
+        }
+    }
+
+    /// Takes what comes in over the network; nothing where it is not reached, or
+    /// its answer is lost.
+    pub async fn take(&self, watch: &DeliveryWatch, post: &Sent) -> Option<HttpAnswer> {
+        self.world.hop().await;
+        let (id, now) = (post.field("webhook-id").unwrap_or_default().to_owned(), self.world.now());
+        let manner = self.script.borrow_mut().pop_front().unwrap_or_else(|| self.draw());
+        if let Some(wrong) = self.what_is_wrong(post, now) {
+            watch.demand(false, "signed-right", &wrong);
+        }
+        self.arrivals.borrow_mut().push(Arrival { id: id.clone(), at: now, body: post.body.clone(), manner });
+        if manner != Manner::Unreachable {
+            watch.arrived(&id, &post.body, manner.takes());
+        }
+        let answer = match manner {
+            Manner::Answers(status) => Some((status, None)),
+            Manner::AsksFor(seconds) => Some((429, Some(seconds.to_string()))),
+            Manner::AsksUntil(span) => Some((503, Some(http_date(now + span)))),
+            Manner::Slow(span) => {
+                self.world.sleep(span).await;
+                Some((200, None))
+            }
+            Manner::Silent => {
+                self.world.sleep(Duration::from_hours(1)).await;
+                None
+            }
+            Manner::Lost | Manner::Unreachable => None,
+        };
+        self.world.hop().await;
+        let body = Zeroizing::default();
+        answer.map(|(status, retry_after)| HttpAnswer { status, retry_after, body })
+    }
+
+    fn draw(&self) -> Manner {
+        if !self.world.happens(self.chaos.get()) {
+            return self.manner.get();
+        }
+        match self.world.below(12) {
+            0 | 1 => Manner::Answers(500),
+            2 => Manner::Answers(302),
+            3 => Manner::Answers(410),
+            4 => Manner::AsksFor(self.world.below(20_000)),
+            5 => Manner::AsksUntil(Duration::from_secs(self.world.below(200_000))),
+            6 => Manner::Slow(Duration::from_millis(self.world.below(30_000))),
+            7 | 8 => Manner::Lost,
+            9 => Manner::Silent,
+            _ => Manner::Unreachable,
+        }
+    }
+
+    /// What is wrong with a delivery (Standard Webhooks 1.0.0, "Verifying
+    /// signatures").
+    fn what_is_wrong(&self, post: &Sent, now: UnixTime) -> Option<String> {
+        let fields = post.fields();
+        let names: Vec<&str> = fields.keys().copied().collect();
+        let expected = ["content-type", "user-agent", "webhook-id", "webhook-signature", "webhook-timestamp"];
+        if post.method != "POST"
+            || post.url != Self::ADDRESS
+            || names != expected
+            || post.fields.lines().count() != expected.len()
+        {
+            return Some(format!("a delivery to {} with {names:?}", post.url));
+        }
+        let (id, sent_at) = (fields["webhook-id"], fields["webhook-timestamp"]);
+        let age = sent_at.parse().ok().and_then(|sent_at| (now.as_millis() / 1000).checked_sub(sent_at));
+        if age.is_none_or(|age| age > 1) {
+            return Some(format!("a delivery was sent at {sent_at} and came at {}", now.as_millis()));
+        }
+        let secrets = self.secrets.borrow();
+        let signatures = secrets.iter().map(|secret| sign(secret, &format!("{id}.{sent_at}.{}", post.body)));
+        let sent: Vec<&str> = fields["webhook-signature"].split(' ').collect();
+        let signatures: Vec<String> = signatures.collect();
+        let takes_it = if self.takes_others.get() {
+            signatures.iter().all(|signature| sent.contains(&signature.as_str()))
+        } else {
+            signatures == sent
+        };
+        (!takes_it).then(|| "a signature is wrong".to_owned())
+    }
+}
+
+impl Manner {
+    /// Whether the application has the event afterwards.
+    pub const fn takes(self) -> bool {
+        matches!(self, Self::Answers(200..=299) | Self::Slow(_) | Self::Lost)
+    }
+}
+
+fn sign(secret: &str, text: &str) -> String {
+    let key = STANDARD.decode(secret.strip_prefix("whsec_").expect("a secret")).expect("base64");
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("a key");
+    mac.update(text.as_bytes());
+    format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+}
+
+fn http_date(at: UnixTime) -> String {
+    httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_millis(at.as_millis()))
+}

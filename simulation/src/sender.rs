@@ -1,0 +1,115 @@
+//! The sender of webhooks, its events, and the site that they come to.
+
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+
+use super::call::{Answered, Call};
+use super::provider::Grants;
+use super::receiver::Receiver;
+use super::site::Site;
+use super::world::Process;
+
+/// An event as it is sent, and as the receiver is to get it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// The text as its sender sends it.
+    pub text: String,
+    /// The body as the receiver is to get it.
+    pub body: String,
+}
+
+impl Event {
+    /// The account token, which nobody may see but the sender and the broker.
+    pub const TOKEN: &'static str = "account-token-0123456789";
+    /// Whom events tell of; only the receiver may know.
+    pub const PERSON: &'static str = "Ana Maria of Olinda";
+
+    /// The event of that number, which no other event has.
+    pub fn new(number: u64) -> Self {
+        let (token, person) = (Self::TOKEN, Self::PERSON);
+        let rest = format!(r#""contact":{{"name":"{person}"}},  "value": 1.50"#);
+        let (text, body) = match number % 3 {
+            0 => (
+                format!(r#"{{"api_token":"{token}","id":{number},{rest}}}"#),
+                format!(r#"{{"id":{number},{rest}}}"#),
+            ),
+            1 => (
+                format!(r#"{{ "id":{number}, {rest}, "api_token" : "{token}" }}"#),
+                format!(r#"{{ "id":{number}, {rest} }}"#),
+            ),
+            _ => (
+                format!(r#"{{"id":{number},"api_token":"{token}","note":"it is {token}!",{rest}}}"#),
+                format!(r#"{{"id":{number},"note":"[account token]",{rest}}}"#),
+            ),
+        };
+        Self { text, body }
+    }
+}
+
+impl Site {
+    /// The operators' key.
+    pub const OPERATOR_KEY: &'static str = "operator-key-0123456789";
+
+    /// A site that the webhooks of one connection come to, `acme`.
+    pub fn for_webhooks(seed: u64) -> Self {
+        let grants = Grants { expires_in: 3600, refresh_tokens: true, rotation: true, reuse_detection: true };
+        Self::with_variables(seed, grants, &Self::variables_for_webhooks())
+    }
+
+    /// The variables of such a site: change them before use.
+    pub fn variables_for_webhooks() -> Value {
+        let mut variables = Self::variables();
+        variables["CONNECTIONS"]["acme"]["webhook"] =
+            json!({ "forward_to": Receiver::ADDRESS, "token_field": "api_token", "id_field": "id" });
+        variables["ACME_ACCOUNT_TOKEN"] = Event::TOKEN.into();
+        variables["ACME_WEBHOOK_SECRET"] = Receiver::SECRET.into();
+        variables["ADMIN_KEY"] = Self::OPERATOR_KEY.into();
+        variables
+    }
+
+    /// Sends an event to an isolate, to be run as a task.
+    pub fn sending(&self, isolate: Process, event: &Event) -> impl Future<Output = Answered> + use<> {
+        let (shared, body) = (Rc::clone(&self.shared), event.body.clone());
+        shared.delivery_watch.sends(&body);
+        let calling = self.calling(isolate, &Call::event("acme", &event.text));
+        async move {
+            let answered = calling.await;
+            if answered.status == 202 {
+                shared.delivery_watch.acknowledged(&body);
+            }
+            answered
+        }
+    }
+
+    /// Sends an event to an isolate and waits for the answer.
+    pub fn send(&self, isolate: Process, event: &Event) -> Answered {
+        self.shared.world.block_on(isolate, self.sending(isolate, event))
+    }
+
+    /// Searches all that was written, but for what the receiver got, for what
+    /// nobody may see.
+    pub fn secret_written(&self) -> Option<&'static str> {
+        let shared = &self.shared;
+        let (logs, written) = (shared.logs.borrow(), shared.objects.written.borrow());
+        let secrets = [Event::TOKEN, Event::PERSON, Receiver::SECRET, Self::OPERATOR_KEY];
+        let seen = |secret: &&str| logs.iter().chain(written.iter()).any(|text| text.contains(secret));
+        let arrivals = shared.receiver.arrivals.borrow();
+        let sent = || arrivals.iter().any(|arrival| arrival.body.contains(Event::TOKEN));
+        secrets.into_iter().find(seen).or_else(|| sent().then_some(Event::TOKEN))
+    }
+}
+
+impl Call {
+    /// An event that a sender sends.
+    pub fn event(connection: &str, text: &str) -> Self {
+        Self::get(&format!("/webhooks/{connection}")).method("POST").field("authorization", "").text(text)
+    }
+
+    /// A request of the operator about the webhooks of `acme`.
+    pub fn operator(method: &'static str, below: &str) -> Self {
+        Self::get(&format!("/admin/connections/acme/webhooks{below}"))
+            .method(method)
+            .field("authorization", &format!("Bearer {}", Site::OPERATOR_KEY))
+    }
+}

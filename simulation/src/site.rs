@@ -1,0 +1,248 @@
+//! One deployment of the broker and all that is around it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::cache::Cache;
+use super::call::{Answered, Call, whole_fields};
+use super::crowd_watch::{CrowdWatch, Visit};
+use super::delivery_watch::DeliveryWatch;
+use super::durable_object::Objects;
+use super::isolate::CallPorts;
+use super::issuer::Issuers;
+use super::provider::{Grants, Provider};
+use super::receiver::Receiver;
+use super::registry_watch::RegistryWatch;
+use super::watch::Watch;
+use super::world::{Process, World};
+use porteiro::config::Config;
+use porteiro::edge::{self, Body, Isolate};
+use porteiro::http::{Headers, RequestHead};
+use porteiro::ports::UpstreamCall;
+use porteiro::protocol::Envelope;
+
+/// The provider's process; isolates count from 1, lives of objects from 1000.
+pub const PROVIDER: Process = 0;
+
+mod shared;
+
+pub use shared::{Flight, Shared};
+
+/// A deployment.
+pub struct Site {
+    /// What isolates, objects and servers share.
+    pub shared: Rc<Shared>,
+    isolates: RefCell<BTreeMap<Process, Rc<Isolate>>>,
+}
+
+impl Site {
+    /// The key of the caller `backend`.
+    pub const CALLER_KEY: &'static str = "caller-key-0123456789-0123456789-0123456789";
+    /// Where the broker is called.
+    pub const ADDRESS: &'static str = "https://broker.example";
+
+    /// A site with one connection, `acme`, at a provider that grants so.
+    pub fn new(seed: u64, grants: Grants) -> Self {
+        Self::with_variables(seed, grants, &Self::variables())
+    }
+
+    /// A site with other variables.
+    pub fn with_variables(seed: u64, grants: Grants, variables: &Value) -> Self {
+        let world = World::new(seed);
+        let shared = Rc::new(Shared {
+            cache: Cache::new(&world),
+            provider: Provider::new(&world, grants),
+            asks: Cell::new(0),
+            logs: RefCell::default(),
+            watch: Watch::default(),
+            refresh_token_only: Cell::new(false),
+            configs: RefCell::new(vec![Rc::new(read(variables))]),
+            lives: Cell::new(0),
+            in_flight: Cell::new(0),
+            most_in_flight: Cell::new(0),
+            upstream_calls: RefCell::default(),
+            upstream_script: RefCell::default(),
+            objects: Objects::default(),
+            delivery_watch: DeliveryWatch::default(),
+            registry_watch: RegistryWatch::default(),
+            receiver: Receiver::new(&world),
+            crowd: CrowdWatch::default(),
+            issuers: Issuers::new(&world),
+            world,
+        });
+        Self { shared, isolates: RefCell::default() }
+    }
+
+    /// The variables of a site: change them before use.
+    pub fn variables() -> Value {
+        json!({
+            "ALLOWED_ORIGINS": ["https://app.example"],
+            "CALLERS": { "backend": { "kind": "key" }, "page": { "kind": "anyone" } },
+            "CONNECTIONS": {
+                "acme": {
+                    "provider": "custom",
+                    "base_url": "https://api.acme.example/v2",
+                    "token_url": "https://login.acme.example/token",
+                    "grant": "password",
+                    "client_auth": "none",
+                    "client_id": "client",
+                    "rules": [{
+                        "callers": ["backend", "page"],
+                        "methods": ["GET", "POST"],
+                        "paths": ["/things", "/things/*"],
+                    }],
+                },
+            },
+            "BACKEND_KEY": Self::CALLER_KEY,
+            "ACME_USERNAME": "ana@example.com",
+            "ACME_PASSWORD": "pass word",
+            "SEALING_KEYS": "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        })
+    }
+
+    /// A site for people, with two connections: `acme` and `bolt`.
+    pub fn for_people(seed: u64, grants: Grants) -> Self {
+        let site = Self::with_variables(seed, grants, &Self::variables_for_people());
+        for person in ["ana", "bia", "caio"] {
+            site.shared.provider.enrol(&format!("{person}@example.com"), &format!("{person}'s password"));
+        }
+        site
+    }
+
+    /// The variables of a site for people: change them before use.
+    pub fn variables_for_people() -> Value {
+        let connection = |id: &str| {
+            json!({
+                "provider": "custom",
+                "base_url": format!("https://api.{id}.example/v2"),
+                "token_url": format!("https://login.{id}.example/token"),
+                "grant": "password",
+                "subject": "user",
+                "client_auth": "none",
+                "client_id": "client",
+                "rules": [{ "callers": ["session"], "methods": ["GET", "POST"], "paths": ["/things/**"] }],
+            })
+        };
+        json!({
+            "ALLOWED_ORIGINS": ["https://app.example"],
+            "CONNECTIONS": { "acme": connection("acme"), "bolt": connection("bolt") },
+            "SEALING_KEYS": "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        })
+    }
+
+    /// Deploys a connection that has nothing but a refresh token.
+    pub fn redeploy_with_refresh_token_only(&self) {
+        let mut variables = Self::variables();
+        let connection = &mut variables["CONNECTIONS"]["acme"];
+        connection["grant"] = "refresh_token".into();
+        variables["ACME_REFRESH_TOKEN"] = "refresh-0".into();
+        self.shared.provider.sign_in("refresh-0");
+        self.shared.refresh_token_only.set(true);
+        self.redeploy(&variables);
+    }
+
+    /// Gives other variables to each isolate and object that begins from now on.
+    /// Those that live go on with theirs.
+    pub fn release(&self, variables: &Value) {
+        self.shared.configs.borrow_mut().push(Rc::new(read(variables)));
+    }
+
+    /// Deploys other variables: every isolate and object starts anew.
+    pub fn redeploy(&self, variables: &Value) {
+        self.release(variables);
+        for process in std::mem::take(&mut *self.isolates.borrow_mut()).into_keys() {
+            self.shared.world.kill(process);
+        }
+        Objects::kill_all(&self.shared, "");
+    }
+
+    /// Ends an isolate: what it held in memory is lost.
+    pub fn kill_isolate(&self, isolate: Process) {
+        self.isolates.borrow_mut().remove(&isolate);
+        self.shared.world.kill(isolate);
+        self.shared.watch.ended(isolate);
+    }
+
+    /// Makes a call in an isolate and waits for the answer.
+    pub fn call(&self, isolate: Process, call: &Call) -> Answered {
+        self.shared.world.block_on(isolate, self.calling(isolate, call))
+    }
+
+    /// A call in an isolate, to be run as a task.
+    pub fn calling(&self, isolate: Process, call: &Call) -> impl Future<Output = Answered> + use<> {
+        let config = self.shared.config();
+        let copies = Rc::clone(
+            self.isolates.borrow_mut().entry(isolate).or_insert_with(|| Rc::new(Isolate::new(config))),
+        );
+        let cookie = call.fields.iter().find(|(name, _)| *name == "cookie").map(|(_, value)| value.as_str());
+        let ports = Rc::new(CallPorts {
+            site: Rc::clone(&self.shared),
+            process: isolate,
+            body: call.body,
+            text: call.text.clone(),
+            visit: Visit::new(cookie, self.shared.world.now()),
+            sent: Cell::new(0),
+        });
+        let mut head = format!("{}\n{}{}", call.method, call.address, call.target);
+        for (name, value) in &call.fields {
+            head.extend(["\n", name, ":", value]);
+        }
+        async move {
+            let answer = edge::answer(&copies, &ports, &RequestHead::new(&head)).await;
+            let veiled = matches!(answer.body, Body::Veiled(..));
+            let body = match answer.body {
+                Body::Empty => String::new(),
+                Body::Text(text) | Body::Upstream(text) => text,
+                Body::Page(text) => text.to_owned(),
+                Body::Veiled(text, token) => text.replace(token.expose(), "***"),
+            };
+            Answered {
+                status: answer.status,
+                fields: whole_fields(&answer.fields),
+                body,
+                sent: ports.sent.get(),
+                veiled,
+            }
+        }
+    }
+
+    /// Sends a message to an object, without the time that its way takes, and
+    /// gives the answer; nothing where there is none.
+    pub fn exchange<A: DeserializeOwned>(&self, name: &str, envelope: &Envelope) -> Option<A> {
+        let (shared, name) = (Rc::clone(&self.shared), name.to_owned());
+        let envelope = serde_json::to_string(envelope).expect("it can be written");
+        let exchanging = async move { Objects::exchange(&shared, &name, &envelope).await.ok() };
+        let answer = self.shared.world.block_on(PROVIDER, exchanging)?;
+        Some(serde_json::from_str(&answer).expect("it can be read"))
+    }
+
+    /// Makes `count` calls at once, spread over `isolates` isolates.
+    pub fn storm(&self, isolates: u32, count: u32, call: &Call) -> Vec<Answered> {
+        let calls: Vec<_> = (0..count).map(|n| self.calling(1 + n % isolates, call)).collect();
+        self.shared.world.block_on(PROVIDER, futures_util::future::join_all(calls))
+    }
+}
+
+impl Drop for Site {
+    /// What lives in a site holds on to it.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            Objects::kill_all(&self.shared, "");
+            self.shared.world.end();
+        }
+    }
+}
+
+/// The token that a call carries.
+pub fn bearer(call: &UpstreamCall<'_>) -> String {
+    let value = Headers::new(call.fields).value("authorization").expect("every call carries its token");
+    value.strip_prefix("Bearer ").expect("a Bearer token").to_owned()
+}
+
+fn read(variables: &Value) -> Config {
+    Config::read(variables.as_object().expect("variables are an object")).0
+}

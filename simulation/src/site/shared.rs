@@ -1,0 +1,229 @@
+//! What isolates, objects and servers share.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use futures_channel::oneshot;
+use serde_json::Value;
+
+use super::{PROVIDER, bearer};
+use crate::cache::Cache;
+use crate::crowd_watch::{CrowdWatch, Visit};
+use crate::delivery_watch::DeliveryWatch;
+use crate::durable_object::{Objects, STATE, keeper};
+use crate::issuer::Issuers;
+use crate::provider::{Person, Provider};
+use crate::receiver::Receiver;
+use crate::registry_watch::RegistryWatch;
+use crate::watch::Watch;
+use crate::world::{Process, World};
+use porteiro::config::Config;
+use porteiro::ports::{ObjectUnreachable, UpstreamCall};
+use porteiro::protocol::Registration;
+use porteiro::time::UnixTime;
+use porteiro::token::{self, SealingKeys};
+
+/// What isolates, objects and servers share.
+pub struct Shared {
+    /// Time, chance and tasks.
+    pub world: World,
+    /// The replicated cache.
+    pub cache: Cache,
+    /// The provider of all connections.
+    pub provider: Provider,
+    /// How often keepers were asked for a token.
+    pub asks: Cell<u64>,
+    /// All lines of the log.
+    pub logs: RefCell<Vec<String>>,
+    /// The invariants of the token set of `acme`.
+    pub watch: Watch,
+    /// Whether the connection has nothing but a refresh token.
+    pub refresh_token_only: Cell<bool>,
+    /// The Durable Objects.
+    pub objects: Objects,
+    /// The invariants of people's sessions.
+    pub crowd: CrowdWatch,
+    /// The invariants of webhooks.
+    pub delivery_watch: DeliveryWatch,
+    /// The invariants of the registry.
+    pub registry_watch: RegistryWatch,
+    /// The application that gets the webhooks.
+    pub receiver: Receiver,
+    /// The issuers of callers' tokens.
+    pub issuers: Issuers,
+    /// All configurations that were deployed; the last one is what begins now.
+    pub(super) configs: RefCell<Vec<Rc<Config>>>,
+    pub(super) lives: Cell<Process>,
+    pub(super) in_flight: Cell<u32>,
+    /// How many token requests of keepers were under way at once, at most.
+    pub most_in_flight: Cell<u32>,
+    /// Each call that the upstream got: its address and fields.
+    pub upstream_calls: RefCell<Vec<(String, String)>>,
+    /// What the upstream answers instead of 200.
+    pub upstream_script: RefCell<Option<(u16, String)>>,
+}
+
+/// A token request under way from a living keeper.
+pub struct Flight(Rc<Shared>);
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get() - 1);
+    }
+}
+
+impl Shared {
+    /// Random bytes.
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        std::array::from_fn(|_| self.world.random().to_le_bytes()[0])
+    }
+
+    /// Takes a line of the log, which must be a JSON object.
+    pub fn log(&self, line: &str) {
+        let parsed: Result<Value, _> = serde_json::from_str(line);
+        assert!(parsed.is_ok_and(|line| line.is_object()), "a log line is a JSON object: {line}");
+        self.logs.borrow_mut().push(line.to_owned());
+    }
+
+    /// The configuration that isolates and objects begin with now.
+    pub fn config(&self) -> Rc<Config> {
+        Rc::clone(self.configs.borrow().last().expect("there is always one"))
+    }
+
+    /// The first of what `open` gives by the keys that were ever deployed. What
+    /// an isolate seals may arrive after the next configuration was deployed.
+    pub fn open_with<T>(&self, open: impl Fn(&SealingKeys) -> Option<T>) -> Option<T> {
+        let configs = self.configs.borrow();
+        configs.iter().rev().find_map(|config| open(config.sealing_keys.as_ref()?))
+    }
+
+    /// The process of another life of an object.
+    pub fn next_life(&self) -> Process {
+        self.lives.set(self.lives.get() + 1);
+        1000 + self.lives.get()
+    }
+
+    /// A living keeper begins a token request.
+    pub fn enter_token_endpoint(self: &Rc<Self>, refresh_token: Option<&str>) -> Flight {
+        let only_grant = self.refresh_token_only.get();
+        self.watch.token_request(self.in_flight.get(), refresh_token, only_grant, self.world.now());
+        self.in_flight.set(self.in_flight.get() + 1);
+        self.most_in_flight.set(self.most_in_flight.get().max(self.in_flight.get()));
+        Flight(Rc::clone(self))
+    }
+
+    /// An isolate sends a call on.
+    pub fn note_upstream_call(&self, isolate: Process, begun_at: UnixTime, call: &UpstreamCall<'_>) {
+        let (token, now) = (bearer(call), self.world.now());
+        self.watch.sends(isolate, &token, self.provider.expiry(&token), now);
+        if let Some((_, path)) = call.url.split_once("/of/") {
+            self.registry_watch.served(path.split('/').next().unwrap_or_default(), begun_at);
+        }
+        self.upstream_calls.borrow_mut().push((call.url.to_owned(), call.fields.to_owned()));
+    }
+
+    /// An isolate sends a person's call on.
+    pub fn note_persons_call(&self, visit: &Visit, person: &Person, call: &UpstreamCall<'_>) {
+        let token = bearer(call);
+        let at = self.world.now();
+        let usable = self.provider.expiry(&token).is_none_or(|expires_at| at < expires_at);
+        let path = call.url.strip_prefix("https://api.").expect("an API's address");
+        let connection = path.split('.').next().unwrap_or_default();
+        assert_eq!(connection, person.connection, "a token goes to its own API only");
+        self.crowd.sends(visit, person, &token, usable, at);
+        self.upstream_calls.borrow_mut().push((call.url.to_owned(), call.fields.to_owned()));
+    }
+
+    /// Something of a session or a counter became durable.
+    pub fn note_persons_state(&self, object: &str, key: &str, text: &str) {
+        let Some(connection) = key.strip_prefix("session/") else { return };
+        let name = format!("keeper/{object}/{connection}");
+        let state = self.open_with(|keys| token::open(text, &name, keys).ok()).expect("a sealed state");
+        self.crowd.stored(&name, &state, &self.provider);
+    }
+
+    /// What the upstream answers to a call of an isolate.
+    pub fn upstream_answer(&self, call: &UpstreamCall<'_>) -> (u16, String) {
+        let calls = self.provider.calls.get() + 1;
+        self.provider.calls.set(calls);
+        let nodes = self.provider.bad_node.get();
+        let is_flaky =
+            self.world.happens(self.provider.flaky.get()) || (nodes > 0 && calls.is_multiple_of(nodes));
+        if Self::is_forbidden(call.url) {
+            return (401, "www-authenticate:Bearer".to_owned());
+        }
+        if is_flaky || !self.provider.takes(&bearer(call)) {
+            return match self.provider.refuses_by.get() {
+                401 => (401, "www-authenticate:Bearer".to_owned()),
+                status => {
+                    (status, "www-authenticate:Basic realm=\"a\", Bearer error=\"invalid_token\"".to_owned())
+                }
+            };
+        }
+        let scripted = self.upstream_script.borrow().clone();
+        scripted.unwrap_or_else(|| (200, "content-type:application/json".to_owned()))
+    }
+
+    /// Whether the account may not call this address: the API answers 401 to
+    /// every token.
+    pub fn is_forbidden(url: &str) -> bool {
+        url.contains("/forbidden")
+    }
+
+    /// The state of the keeper of `connection` became durable.
+    pub fn note_state(&self, connection: &str, state: &str) {
+        // The watch knows one token set.
+        if connection != "acme" {
+            return;
+        }
+        let name = "keeper/service/acme";
+        let state = self.open_with(|keys| token::open(state, name, keys).ok()).expect("a sealed state");
+        self.watch.stored(&state, |refresh_token| self.provider.would_refresh(refresh_token));
+    }
+
+    /// The registration of `connection` became durable.
+    pub fn note_registration(&self, connection: &str, record: &str) {
+        let opened = self.open_with(|keys| Registration::open(record, connection, keys).ok());
+        let registration = opened.expect("a sealed registration");
+        self.registry_watch.registered(connection, registration.version, self.world.now());
+    }
+
+    /// The record that the keeper of `acme` has stored.
+    pub fn stored_state(&self) -> Option<String> {
+        self.objects.text(&keeper("acme"), STATE)
+    }
+
+    /// The keeper writes to the cache.
+    pub fn note_cached(&self, name: &str, record: &str) {
+        let opened = self.open_with(|keys| token::open(record, name, keys).ok());
+        if let Some(record) = opened.filter(|_| name.starts_with("access-token/")) {
+            self.watch.cached(&record);
+        }
+    }
+
+    /// Sends a message to an object over the network, and gives its answer. It
+    /// arrives whatever becomes of its sender.
+    ///
+    /// # Errors
+    /// As [`Objects::exchange`].
+    pub async fn send_message(
+        self: &Rc<Self>,
+        name: &str,
+        envelope: &str,
+    ) -> Result<String, ObjectUnreachable> {
+        let (sender, receiver) = oneshot::channel();
+        let (site, name, envelope) = (Rc::clone(self), name.to_owned(), envelope.to_owned());
+        self.world.spawn(PROVIDER, async move {
+            site.world.hop().await;
+            let answer = Objects::exchange(&site, &name, &envelope).await;
+            site.world.hop().await;
+            let _ = sender.send(answer);
+        });
+        receiver.await.unwrap_or(Err(ObjectUnreachable))
+    }
+
+    /// Ends the life of every keeper wherever it is.
+    pub fn kill_keeper(self: &Rc<Self>) {
+        Objects::kill_all(self, "service/");
+    }
+}

@@ -1,0 +1,15 @@
+//! The broker over simulated surroundings: cases by name, and schedules from seeds.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
+mod deliveries;
+mod edge;
+mod keeper;
+mod scenarios;
+mod session;

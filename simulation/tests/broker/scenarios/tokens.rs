@@ -1,0 +1,243 @@
+//! Random schedules of everything that can happen to a token set.
+//!
+//! `PORTEIRO_SEEDS=100000 cargo test --release any_schedule` runs so many;
+//! `PORTEIRO_SEED=17 cargo test any_schedule` runs that one again.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use porteiro::time::UnixTime;
+use porteiro_simulation::{Answered, Call, Grants, Site};
+
+use super::seeds::{number, run_seeds};
+
+/// Seeds run where nothing else is asked for.
+const SEEDS: u64 = 2000;
+
+/// Token requests that recovery may take after all faults have ended: a refresh
+/// that is refused and the grant after it, each of them once for a token that
+/// ages meanwhile.
+const RECOVERY: u64 = 4;
+
+/// Seconds that a call may take, at most: two token requests that time out, on
+/// each of two asks, and what is on the way.
+const LONGEST_CALL: u64 = 60;
+
+/// The calls that have not ended: by number, the isolate and the beginning.
+type Open = Rc<RefCell<BTreeMap<u64, (u32, UnixTime)>>>;
+
+/// What one schedule does, drawn from its seed.
+struct Plan {
+    isolates: u64,
+    seconds: u64,
+    /// Mean milliseconds between bursts of calls.
+    pause: u64,
+    largest_burst: u64,
+    /// How often, per 100,000 steps, the keeper ends, and an isolate.
+    keeper_ends: u64,
+    isolate_ends: u64,
+    /// How often, per 1,000 bursts, each thing happens at the provider.
+    revokes: u64,
+    outages: u64,
+    lockouts: u64,
+    refusals: u64,
+    /// How often, per 1,000 calls, one is made that the account may not make.
+    forbidden: u64,
+}
+
+impl Plan {
+    fn draw(site: &Site) -> Self {
+        let world = &site.shared.world;
+        let life = [30, 90, 300, 900, 3600][usize::try_from(world.below(5)).expect("a small number")];
+        let refresh_tokens = world.happens(800);
+        let rotation = world.happens(700);
+        let reuse_detection = rotation && world.happens(600);
+        site.shared.provider.grants.set(Grants {
+            expires_in: life,
+            refresh_tokens,
+            rotation,
+            reuse_detection,
+        });
+        // What such a connection loses is lost: nothing may take effect unseen.
+        let refresh_token_only = refresh_tokens && world.happens(200);
+        if refresh_token_only {
+            site.redeploy_with_refresh_token_only();
+            site.shared.provider.harmless.set(true);
+        }
+        let sometimes = |per_mille| if world.happens(500) { world.below(per_mille) } else { 0 };
+        site.shared.provider.chaos.set(sometimes(300));
+        site.shared.cache.failures.set(sometimes(200));
+        site.shared.objects.failures.set(if refresh_token_only { 0 } else { sometimes(60) });
+        site.shared.objects.no_alarms.set(!world.happens(700));
+        let flaky = if world.happens(200) {
+            [20, 100, 500][usize::try_from(world.below(3)).expect("a small number")]
+        } else {
+            0
+        };
+        site.shared.provider.flaky.set(flaky);
+        site.shared.provider.refuses_by.set(if world.happens(300) { 403 } else { 401 });
+        Self {
+            isolates: 1 + world.below(5),
+            seconds: life * (3 + world.below(5)),
+            pause: life * 1000 / (2 + world.below(24)),
+            largest_burst: 1 + world.below(10),
+            keeper_ends: if refresh_token_only { 0 } else { sometimes(400) },
+            isolate_ends: sometimes(400),
+            revokes: if refresh_token_only { 0 } else { sometimes(60) },
+            outages: sometimes(60),
+            lockouts: sometimes(80),
+            refusals: sometimes(20),
+            forbidden: sometimes(300),
+        }
+    }
+}
+
+fn call() -> Call {
+    Call::get("/api/acme/things")
+}
+
+/// Runs one schedule to its end, or to the first broken invariant.
+fn run(seed: u64) -> Result<u64, String> {
+    let site = Site::new(
+        seed,
+        Grants { expires_in: 3600, refresh_tokens: true, rotation: true, reuse_detection: true },
+    );
+    let plan = Plan::draw(&site);
+    let calls = rage(&site, &plan)?;
+    // What was broken before is why it does not recover.
+    recover(&site).map_err(|missed| site.shared.watch.broken().unwrap_or(missed))?;
+    Ok(calls)
+}
+
+/// The part of a schedule in which things go wrong.
+fn rage(site: &Site, plan: &Plan) -> Result<u64, String> {
+    let world = &site.shared.world;
+    let end = world.now() + Duration::from_secs(plan.seconds);
+    let ended: Rc<RefCell<Vec<Answered>>> = Rc::default();
+    let open: Open = Rc::default();
+    let mut begun = 0;
+    while world.now() < end {
+        for _ in 0..=world.below(plan.largest_burst) {
+            let isolate = 1 + u32::try_from(world.below(plan.isolates)).expect("few isolates");
+            let is_forbidden = world.happens(plan.forbidden);
+            let call = if is_forbidden { Call::get("/api/acme/things/forbidden") } else { call() };
+            let calling = site.calling(isolate, &call);
+            let (shared, newest) = (Rc::clone(&site.shared), site.shared.watch.newest());
+            let (ended, still_open) = (Rc::clone(&ended), Rc::clone(&open));
+            begun += 1;
+            open.borrow_mut().insert(begun, (isolate, world.now()));
+            world.spawn(isolate, async move {
+                let answered = calling.await;
+                still_open.borrow_mut().remove(&begun);
+                let wants_token = answered.status >= 502
+                    && answered.code() != "upstream_unauthorized"
+                    && answered.json()["cause"] != "internal";
+                if wants_token && !is_forbidden {
+                    let takes = |token: &str| shared.provider.takes(token);
+                    shared.watch.told_of_no_token(newest.as_deref(), takes, shared.world.now());
+                }
+                ended.borrow_mut().push(answered);
+            });
+        }
+        disturb(site, plan);
+        let next = world.now() + Duration::from_millis(world.below(2 * plan.pause));
+        while world.step(next) {
+            if let Some(broken) = site.shared.watch.broken() {
+                return Err(broken);
+            }
+            if world.below(100_000) < plan.keeper_ends {
+                site.shared.kill_keeper();
+            }
+            if world.below(100_000) < plan.isolate_ends {
+                let isolate = 1 + u32::try_from(world.below(plan.isolates)).expect("few isolates");
+                site.kill_isolate(isolate);
+                open.borrow_mut().retain(|_, (of, _)| *of != isolate);
+            }
+        }
+        world.run_until(next);
+        let oldest = open.borrow().values().map(|(_, since)| world.now().since(*since).as_secs()).max();
+        if let Some(seconds) = oldest.filter(|seconds| *seconds > LONGEST_CALL) {
+            return Err(format!("bounded-wait: a call takes {seconds} s"));
+        }
+    }
+    for answered in ended.borrow().iter() {
+        if ![200, 502, 503, 504].contains(&answered.status) {
+            return Err(format!("known-answers: {}", answered.status));
+        }
+    }
+    Ok(begun)
+}
+
+/// Things that happen at the provider.
+fn disturb(site: &Site, plan: &Plan) {
+    let (world, provider) = (&site.shared.world, &site.shared.provider);
+    let flip = |state: bool, per_mille| {
+        if world.happens(if state { 300 } else { per_mille }) { !state } else { state }
+    };
+    if world.happens(plan.revokes) {
+        if world.happens(500) { provider.revoke_access_tokens() } else { provider.revoke_everything() }
+    }
+    provider.down.set(flip(provider.down.get(), plan.outages));
+    provider.refuses_all.set(flip(provider.refuses_all.get(), plan.refusals));
+    provider.knows_credentials.set(!flip(!provider.knows_credentials.get(), plan.lockouts));
+}
+
+/// The part of a schedule in which nothing goes wrong any more: the connection
+/// serves again, with few token requests, and goes on serving.
+fn recover(site: &Site) -> Result<(), String> {
+    let (shared, world) = (&site.shared, &site.shared.world);
+    shared.provider.chaos.set(0);
+    shared.provider.down.set(false);
+    shared.provider.refuses_all.set(false);
+    shared.provider.flaky.set(0);
+    shared.provider.knows_credentials.set(true);
+    shared.cache.failures.set(0);
+    shared.objects.failures.set(0);
+    // What is under way ends.
+    world.run_for(Duration::from_mins(1));
+    let before = shared.provider.requests.borrow().len();
+    let mut serves = false;
+    for _ in 0..80 {
+        if site.call(1, &call()).status == 200 {
+            serves = true;
+            break;
+        }
+        world.run_for(Duration::from_mins(1));
+    }
+    if !serves {
+        return Err("recovery: it does not serve again".to_owned());
+    }
+    let requests = (shared.provider.requests.borrow().len() - before) as u64;
+    if requests > RECOVERY {
+        return Err(format!("recovery: it took {requests} token requests"));
+    }
+    let answers = site.storm(4, 20, &call());
+    if answers.iter().any(|answer| answer.status != 200) {
+        return Err("recovery: it serves, but not every call".to_owned());
+    }
+    shared.watch.broken().map_or(Ok(()), Err)
+}
+
+#[test]
+fn keeps_every_invariant_in_any_schedule() {
+    run_seeds("tokens", number("PORTEIRO_SEEDS").unwrap_or(SEEDS), run);
+}
+
+#[test]
+fn runs_the_same_schedule_for_the_same_seed() {
+    let trace = |seed| {
+        let site = Site::new(
+            seed,
+            Grants { expires_in: 30, refresh_tokens: true, rotation: true, reuse_detection: true },
+        );
+        let plan = Plan::draw(&site);
+        let calls = rage(&site, &plan);
+        let requests = site.shared.provider.requests.borrow().clone();
+        (calls, requests, site.shared.logs.borrow().clone())
+    };
+    for seed in 0..20 {
+        assert_eq!(trace(seed), trace(seed), "seed {seed}");
+    }
+}

@@ -1,0 +1,116 @@
+//! The operator's view of a token set, and actions on it.
+
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+
+use super::{Account, Failure, LiveTokenSet, Reason, State};
+use crate::config::Connection;
+use crate::objects::lock::LockGuard;
+use crate::ports::{ObjectPorts, report};
+use crate::protocol::{Status, status_without_token};
+use crate::time::UnixTime;
+
+impl State {
+    /// The status of `connection`, from its state.
+    fn status(&self, connection: &Connection, now: UnixTime) -> Status {
+        let works = self.works() && !self.is_dead();
+        let usable = self.current(now).filter(|_| !self.is_refused() || works);
+        let wait = self.waiting(now);
+        let refused = self.upstream_refuses(now);
+        let is_static = connection.grant.endpoint().is_none();
+        let state = match wait {
+            _ if self.credentials_are_rejected() => "rejected",
+            Some(_) => "waiting",
+            None if (refused.is_some() || self.is_refused()) && !works => "rejected",
+            None if is_static || usable.is_some() => "ready",
+            None => "cold",
+        };
+        let mut status = status_without_token(Some(connection), state);
+        let mut tell = |name: &str, value: Value| status.insert(name.to_owned(), value);
+        tell("grants", json!(self.grants()));
+        if let Some(access) = usable {
+            tell("obtained_at", json!(access.lifetime.obtained_at.to_rfc3339()));
+            tell("expires_at", json!(access.lifetime.expires_at.to_rfc3339()));
+        }
+        if let Some((trouble, at)) = self.last_error() {
+            tell("last_error", json!({ "code": trouble.as_str(), "at": at.to_rfc3339() }));
+        }
+        if let Some(until) = wait.map(|(_, until)| until).or(refused.flatten()) {
+            tell("retry_at", json!(until.to_rfc3339()));
+        }
+        status
+    }
+}
+
+impl<P: ObjectPorts> LiveTokenSet<P> {
+    /// The status of the account's connection, and the newest generation of its tokens.
+    ///
+    /// # Errors
+    /// [`Failure::Storage`] where the state cannot be read.
+    pub async fn status(&self, account: &Account) -> Result<(Status, u64), Failure> {
+        self.load(account).await?;
+        let now = self.ports.now();
+        let (mut status, generation) =
+            self.change(|state| (state.status(&account.connection, now), state.generation()))?;
+        if let Some(key) = &*self.sealed_with.borrow() {
+            status.insert("sealing_key".to_owned(), json!(key));
+        }
+        Ok((status, generation))
+    }
+
+    /// Obtains a token set, or joins the renewal in flight. It ends all waits, since the operator
+    /// may have fixed their cause; a refused static token is accepted again.
+    ///
+    /// # Errors
+    /// [`Failure`]: why no token set can be obtained.
+    pub async fn refresh(self: &Rc<Self>, account: &Account) -> Result<(), Failure> {
+        self.load(account).await?;
+        if account.connection.grant.endpoint().is_none() {
+            return self.commit(account, State::end_waits).await;
+        }
+        self.change(State::end_waits)?;
+        self.renew(account, Reason::Age).await.map(drop)
+    }
+
+    /// Drops the token set, here and in the cache; returns the newest generation given out.
+    ///
+    /// # Errors
+    /// [`Failure::Storage`] where the token or its copy may still exist.
+    pub async fn drop_token_set(&self, account: &Account) -> Result<u64, Failure> {
+        self.load(account).await?;
+        // Wait for the renewal in flight, to drop its result as well.
+        let _guard = self.renewing.lock().await;
+        let generation = self.commit(account, State::drop_token_set).await?;
+        self.withdraw_copy().await?;
+        Ok(generation)
+    }
+
+    /// Waits for the token request in flight, and blocks new ones until the guard is dropped.
+    pub(in crate::objects) async fn stop_renewals(&self) -> LockGuard<'_> {
+        self.renewing.lock().await
+    }
+
+    /// Waits for the write in progress, and blocks new ones until the guard is dropped.
+    pub(in crate::objects) async fn stop_writes(&self) -> LockGuard<'_> {
+        self.writing.lock().await
+    }
+
+    /// Drops the state in memory and begins a new epoch: from now on storage may belong to another
+    /// account.
+    pub fn forget(&self) {
+        self.state.replace(None);
+        self.epoch.set(self.epoch.get() + 1);
+    }
+
+    /// Deletes the copy of the access token in the cache.
+    ///
+    /// # Errors
+    /// [`Failure::Storage`] where the token or its copy may still exist.
+    pub async fn withdraw_copy(&self) -> Result<(), Failure> {
+        self.withdraw().await.map_err(|_| {
+            report::cache_failed(&*self.ports, "delete");
+            Failure::Storage
+        })
+    }
+}

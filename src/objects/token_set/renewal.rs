@@ -1,0 +1,318 @@
+//! The renewal of a token set, from the token request to the stored result.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::plan::{Means, NextGrant, Reason, next_grant};
+use super::wait::Wait;
+use super::{Account, Failure, LiveTokenSet, State};
+use crate::config::{Connection, Grant, TokenEndpoint};
+use crate::oauth::{self, MAX_RESPONSE_BYTES, Refusal, TokenRequest, TokenResponse};
+use crate::objects::log::{self, GrantLine};
+use crate::ports::{HttpAnswer, HttpFailure, HttpRequest, ObjectPorts, report};
+use crate::protocol::Cause;
+use crate::time::UnixTime;
+use crate::token::{AccessToken, Lifetime, Nonce, TokenSet, TokenTypes};
+
+/// One token request of a renewal.
+struct TokenAttempt {
+    request: TokenRequest,
+    is_refresh: bool,
+}
+
+/// Why a token request yielded no token response.
+pub(super) enum ExchangeFailure {
+    Refused(Refusal, Option<Duration>),
+    Unanswered(HttpFailure),
+}
+
+/// How a token request ended.
+enum GrantOutcome {
+    Granted(Box<TokenResponse>),
+    /// The token endpoint refused the refresh token: a new grant may succeed.
+    RefreshRefused {
+        is_dead: bool,
+    },
+    Failed {
+        cause: Cause,
+        had_no_effect: bool,
+        retry_after: Option<Duration>,
+    },
+}
+
+impl<P: ObjectPorts> LiveTokenSet<P> {
+    /// Renews the token set: by its refresh token, or by a new grant if there is none or it is
+    /// refused. It makes at most two token requests.
+    pub(super) async fn run_renewal(
+        self: &Rc<Self>,
+        account: &Account,
+        reason: Reason,
+    ) -> Result<Rc<AccessToken>, Failure> {
+        let _guard = self.renewing.lock().await;
+        self.load(account).await?;
+        let connection = &*account.connection;
+        let Some(endpoint) = connection.grant.endpoint() else { return Err(Failure::Storage) };
+        let mut may_refresh = true;
+        loop {
+            let attempt = self.next_attempt(account, endpoint, may_refresh).await?;
+            let sent_at = self.ports.now();
+            let outcome = self.send(&attempt, connection, endpoint).await;
+            self.log_grant(connection, &attempt, &outcome, sent_at);
+            match outcome {
+                GrantOutcome::Granted(response) => {
+                    let set = self.token_set(&response, connection, attempt.is_refresh, sent_at)?;
+                    let is_rotated = self.change(|state| state.is_rotated_by(&set))?;
+                    let refused = reason == Reason::Refused;
+                    let credentials = connection.grant.credentials();
+                    let hold = |state: &mut State| {
+                        (state.hold(set.clone(), refused), state.note_credentials(credentials))
+                    };
+                    let (access, are_other) = self.commit(account, hold).await?;
+                    let replaced = [("credentials", are_other), ("refresh_token", is_rotated)];
+                    for (what, _) in replaced.into_iter().filter(|(_, is_replaced)| *is_replaced) {
+                        log::write_rotation(&*self.ports, what, &self.connection);
+                    }
+                    self.publish(&access, account);
+                    return Ok(access);
+                }
+                GrantOutcome::RefreshRefused { is_dead } => {
+                    may_refresh = false;
+                    if is_dead {
+                        self.change(State::drop_refresh_token)?;
+                    }
+                }
+                GrantOutcome::Failed { cause, had_no_effect, retry_after } => {
+                    let [jitter] = self.ports.bytes();
+                    let credentials = connection.grant.credentials();
+                    let now = self.ports.now();
+                    let wait = |state: &mut State| {
+                        if had_no_effect && attempt.is_refresh {
+                            state.undo_refresh();
+                        }
+                        state
+                            .wait(now, |last| Wait::after(last, cause, credentials, retry_after, now, jitter))
+                    };
+                    let until = self.commit(account, wait).await?;
+                    return Err(Failure::TokenEndpoint(cause, until));
+                }
+            }
+        }
+    }
+
+    /// The next token request. Before a refresh token is sent, that intent is made durable: after
+    /// an eviction, the token counts as sent.
+    async fn next_attempt(
+        &self,
+        account: &Account,
+        endpoint: &TokenEndpoint,
+        may_refresh: bool,
+    ) -> Result<TokenAttempt, Failure> {
+        let means = Means::of(&account.connection.grant);
+        match self.change(|state| next_grant(state, may_refresh, means))? {
+            NextGrant::Refresh => {
+                if let Some(token) = self.commit(account, State::begin_refresh).await? {
+                    return Ok(TokenAttempt {
+                        request: TokenRequest::refresh(endpoint, &token),
+                        is_refresh: true,
+                    });
+                }
+            }
+            NextGrant::Acquire => {}
+            NextGrant::Reauthorize => {
+                // The provider ended the person's sign-in: end it here, too, even if an access
+                // token is left.
+                if !may_refresh {
+                    self.commit(account, State::sign_out).await?;
+                }
+                return Err(Failure::SignedOut);
+            }
+        }
+        let request = TokenRequest::acquire(&account.connection.grant).ok_or(Failure::Storage)?;
+        Ok(TokenAttempt { request, is_refresh: false })
+    }
+
+    async fn send(
+        &self,
+        attempt: &TokenAttempt,
+        connection: &Connection,
+        endpoint: &TokenEndpoint,
+    ) -> GrantOutcome {
+        let answered = self.exchange(&attempt.request, endpoint, connection.token_types()).await;
+        let (refusal, retry_after) = match answered {
+            Ok(response) => return GrantOutcome::Granted(Box::new(response)),
+            Err(ExchangeFailure::Refused(refusal, retry_after)) => (refusal, retry_after),
+            Err(ExchangeFailure::Unanswered(failure)) => {
+                return GrantOutcome::Failed {
+                    cause: failure.into(),
+                    had_no_effect: false,
+                    retry_after: None,
+                };
+            }
+        };
+        let means = Means::of(&connection.grant);
+        if attempt.is_refresh && ends_refresh(refusal, means) {
+            let is_dead = refusal == Refusal::Grant || means == Means::Nothing;
+            return GrantOutcome::RefreshRefused { is_dead };
+        }
+        GrantOutcome::Failed {
+            cause: Cause::from(refusal),
+            had_no_effect: matches!(refusal, Refusal::Busy | Refusal::Client),
+            retry_after,
+        }
+    }
+
+    /// Sends one token request and reads the response.
+    pub(super) async fn exchange(
+        &self,
+        request: &TokenRequest,
+        endpoint: &TokenEndpoint,
+        types: TokenTypes,
+    ) -> Result<TokenResponse, ExchangeFailure> {
+        let answer = self.post(request, endpoint.timeout).await.map_err(ExchangeFailure::Unanswered)?;
+        oauth::read(answer.status, &answer.body, types).map_err(|refusal| {
+            let now = self.ports.now();
+            let retry_after = answer.retry_after.and_then(|value| oauth::retry_after(&value, now));
+            ExchangeFailure::Refused(refusal, retry_after)
+        })
+    }
+
+    async fn post(&self, request: &TokenRequest, timeout: Duration) -> Result<HttpAnswer, HttpFailure> {
+        let mut fields = Zeroizing::new(format!(
+            "content-type:{}\naccept:application/json\nuser-agent:porteiro",
+            request.content_type
+        ));
+        if let Some(authorization) = &request.authorization {
+            fields.push_str("\nauthorization:");
+            fields.push_str(authorization.expose());
+        }
+        let request = HttpRequest {
+            method: "POST",
+            url: &request.url,
+            fields: &fields,
+            body: Some(request.body.expose()),
+            timeout,
+            max_bytes: Some(MAX_RESPONSE_BYTES),
+        };
+        self.ports.send(&request).await
+    }
+
+    /// The token set of a token response.
+    pub(super) fn token_set(
+        &self,
+        response: &TokenResponse,
+        connection: &Connection,
+        is_refresh: bool,
+        sent_at: UnixTime,
+    ) -> Result<TokenSet, Failure> {
+        let [jitter] = self.ports.bytes();
+        let life = response.expires_in.unwrap_or(connection.default_expires_in);
+        let (kept_token, kept_scope) =
+            if is_refresh { self.change(|state| state.carried_over())? } else { (None, None) };
+        // A client that can always authenticate needs no refresh token (RFC 6749 §4.4.3).
+        let refreshes = !matches!(connection.grant, Grant::ClientCredentials { .. });
+        Ok(TokenSet {
+            access: AccessToken {
+                generation: self.change(|state| state.next_generation(sent_at))?,
+                token: response.access_token.clone(),
+                token_type: response.token_type,
+                lifetime: Lifetime::new(sent_at, life, connection.expiry_skew, jitter),
+            },
+            refresh_token: response.refresh_token.clone().or(kept_token).filter(|_| refreshes),
+            scope: response.scope.clone().or(kept_scope),
+        })
+    }
+
+    /// Changes the state in memory only; fails where it was dropped.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T, Failure> {
+        self.state.borrow_mut().as_mut().map(change).ok_or(Failure::Storage)
+    }
+
+    /// Changes the state: durably first, then in memory, so that no call uses a token set that is
+    /// not durable. If storage fails, the state in memory is dropped and read again: only storage
+    /// is authoritative.
+    pub(super) async fn commit<T>(
+        &self,
+        account: &Account,
+        change: impl Fn(&mut State) -> T,
+    ) -> Result<T, Failure> {
+        // Serialised: each write includes the change before it.
+        let _guard = self.writing.lock().await;
+        self.check_current(account)?;
+        let mut next = self.state.borrow().clone().ok_or(Failure::Storage)?;
+        change(&mut next);
+        if let Err(failure) = self.store(&next, account).await {
+            report::storage_failed(&*self.ports, &self.record_name());
+            self.state.replace(None);
+            return Err(failure);
+        }
+        self.change(change)
+    }
+
+    /// Reseals the stored state with the current key: an old key may be removed once all its
+    /// records are resealed. If storage fails, the old record remains.
+    pub(super) async fn reseal(&self, account: &Account) {
+        let _guard = self.writing.lock().await;
+        let held = self.state.borrow().clone();
+        let Some(state) = held.filter(|_| self.check_current(account).is_ok()) else { return };
+        match self.store(&state, account).await {
+            Ok(()) => log::write_rotation(&*self.ports, "sealing_key", &self.connection),
+            Err(_) => report::storage_failed(&*self.ports, &self.record_name()),
+        }
+    }
+
+    /// Seals and stores `state`; the caller holds the write lock.
+    async fn store(&self, state: &State, account: &Account) -> Result<(), Failure> {
+        let (name, nonce) = (self.record_name(), Nonce(self.ports.bytes()));
+        let identity = &account.connection.identity;
+        let sealed = state.seal(identity, &name, &account.keys, &nonce).map_err(|_| Failure::Storage)?;
+        if self.is_cut_off() {
+            return Err(Failure::Storage);
+        }
+        self.ports.put(&self.key, &sealed).await?;
+        self.sealed_with.replace(Some(account.keys.sealing_id().to_owned()));
+        Ok(())
+    }
+
+    fn log_grant(
+        &self,
+        connection: &Connection,
+        attempt: &TokenAttempt,
+        outcome: &GrantOutcome,
+        sent_at: UnixTime,
+    ) {
+        let asked = connection.grant.endpoint().and_then(|endpoint| endpoint.scope.as_deref());
+        let (outcome, narrowed) = match outcome {
+            GrantOutcome::Granted(response) => ("granted", is_narrowed(asked, response.scope.as_deref())),
+            GrantOutcome::RefreshRefused { .. } => ("refresh_refused", false),
+            GrantOutcome::Failed { cause, .. } => (cause.as_str(), false),
+        };
+        let grant = if attempt.is_refresh { "refresh_token" } else { connection.grant.name() };
+        let took = self.ports.now().since(sent_at);
+        GrantLine { connection: &connection.id, grant, outcome, took, narrowed }.write(&*self.ports);
+    }
+}
+
+/// Whether a refusal ends the refresh token, so that a new grant or sign-in follows.
+const fn ends_refresh(refusal: Refusal, means: Means) -> bool {
+    match means {
+        Means::Credentials => matches!(
+            refusal,
+            Refusal::Grant | Refusal::Setup | Refusal::Denied | Refusal::Request | Refusal::Address
+        ),
+        // Servers report a dead refresh token by various errors. That the address does not exist
+        // says nothing about the token.
+        Means::Nothing => {
+            matches!(refusal, Refusal::Grant | Refusal::Setup | Refusal::Denied | Refusal::Request)
+        }
+        Means::FirstRefreshToken => false,
+    }
+}
+
+/// Whether the granted scope lacks part of the requested one (RFC 6749 §3.3); an absent scope is as
+/// requested (§5.1).
+fn is_narrowed(asked: Option<&str>, granted: Option<&str>) -> bool {
+    let (Some(asked), Some(granted)) = (asked, granted) else { return false };
+    asked.split(' ').any(|wanted| granted.split(' ').all(|scope| scope != wanted))
+}

@@ -1,0 +1,130 @@
+//! The sealed record of a token set's state.
+
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Doubt, Held, State, Trouble};
+use crate::objects::token_set::Account;
+use crate::objects::token_set::wait::{RefusalRenewals, UpstreamBackoff, Wait};
+use crate::secret::Fingerprint;
+use crate::time::UnixTime;
+use crate::token::{AccessToken, Nonce, SealError, SealingKeys, TokenSet, TokenSetRecord, open, seal};
+
+#[derive(Serialize, Deserialize)]
+struct StateRecord {
+    held: Option<HeldRecord>,
+    generation: u64,
+    wait: Option<Wait>,
+    /// The back-off; other versions know the field by this name.
+    #[serde(rename = "peace")]
+    backoff: Option<UpstreamBackoff>,
+    #[serde(default)]
+    refusal_renewals: RefusalRenewals,
+    #[serde(default)]
+    rejected_at: Option<UnixTime>,
+    #[serde(default)]
+    grants: u64,
+    #[serde(default)]
+    last_error: Option<(Trouble, UnixTime)>,
+    #[serde(default)]
+    credentials: Option<Fingerprint>,
+    identity: Fingerprint,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HeldRecord {
+    set: TokenSetRecord,
+    unsettled: u8,
+    refused: bool,
+    for_refused: bool,
+    #[serde(default)]
+    worked: bool,
+}
+
+impl State {
+    /// Opens a sealed state. The token set of another account is dropped; a change of credentials
+    /// ends the wait.
+    ///
+    /// # Errors
+    /// [`SealError`] where it does not open.
+    pub fn open(sealed: &str, name: &str, account: &Account) -> Result<Self, SealError> {
+        let record: StateRecord = open(sealed, name, &account.keys)?;
+        let connection = &account.connection;
+        if record.identity != connection.identity {
+            return Ok(Self { generation: record.generation, ..Self::default() });
+        }
+        let credentials = connection.grant.credentials();
+        let same = |wait: &Wait| wait.credentials == credentials;
+        Ok(Self {
+            held: record.held.map(HeldRecord::into_held),
+            generation: record.generation,
+            wait: record.wait.filter(same),
+            backoff: record.backoff,
+            refusal_renewals: record.refusal_renewals,
+            rejected_at: record.rejected_at,
+            grants: record.grants,
+            last_error: record.last_error,
+            credentials: record.credentials,
+        })
+    }
+
+    /// Seals the state of the account `identity`.
+    ///
+    /// # Errors
+    /// [`SealError`] where it cannot be sealed.
+    pub fn seal(
+        &self,
+        identity: &Fingerprint,
+        name: &str,
+        keys: &SealingKeys,
+        nonce: &Nonce,
+    ) -> Result<String, SealError> {
+        let record = StateRecord {
+            held: self.held.as_ref().map(|held| held.to_record(identity)),
+            generation: self.generation,
+            wait: self.wait,
+            backoff: self.backoff,
+            refusal_renewals: self.refusal_renewals.clone(),
+            rejected_at: self.rejected_at,
+            grants: self.grants,
+            last_error: self.last_error,
+            credentials: self.credentials,
+            identity: *identity,
+        };
+        seal(&record, name, keys, nonce)
+    }
+}
+
+impl Held {
+    fn to_record(&self, identity: &Fingerprint) -> HeldRecord {
+        let set = TokenSet {
+            access: AccessToken::clone(&self.access),
+            refresh_token: self.refresh_token.clone(),
+            scope: self.scope.clone(),
+        };
+        HeldRecord {
+            set: TokenSetRecord::new(&set, identity),
+            unsettled: self.unsettled,
+            refused: self.refused,
+            for_refused: self.for_refused,
+            worked: self.worked,
+        }
+    }
+}
+
+impl HeldRecord {
+    fn into_held(self) -> Held {
+        let set = self.set.into_token_set();
+        Held {
+            access: Rc::new(set.access),
+            refresh_token: set.refresh_token,
+            scope: set.scope,
+            unsettled: self.unsettled,
+            refused: self.refused,
+            for_refused: self.for_refused,
+            worked: self.worked,
+            doubt: Doubt::default(),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Requests of the broker's own: to token endpoints, to issuers, to receivers of
+//! webhooks.
+
+use wasm_bindgen::JsCast as _;
+use wasm_bindgen_futures::JsFuture;
+use zeroize::Zeroizing;
+
+use super::{glue, runtime};
+use crate::ports::{HttpAnswer, HttpFailure, HttpRequest};
+
+/// Sends `request`, without following redirects.
+///
+/// # Errors
+/// Why there is no answer.
+pub async fn send(request: &HttpRequest<'_>) -> Result<HttpAnswer, HttpFailure> {
+    let HttpRequest { method, url, fields, body, timeout, max_bytes } = *request;
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let max_bytes = max_bytes.map_or(-1.0, |bytes| bytes as f64);
+    let sent = glue::send(method, url, fields, body, runtime::millis(timeout), max_bytes);
+    let answer = JsFuture::from(sent).await.map_err(|reason| match reason.as_string().as_deref() {
+        Some("timeout") => HttpFailure::Timeout,
+        _ => HttpFailure::Unreachable,
+    })?;
+    let answer: glue::HttpResponse = answer.unchecked_into();
+    Ok(HttpAnswer {
+        status: answer.status(),
+        retry_after: answer.retry_after(),
+        body: Zeroizing::new(answer.body().to_vec()),
+    })
+}

@@ -1,0 +1,136 @@
+//! The ports of one object, but for its [tables](super::table), which stand on
+//! what is here.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+use wasm_bindgen::JsValue;
+use worker::{Env, State};
+
+use super::sql::Table;
+use super::{http, kv, runtime, stub};
+use crate::objects;
+use crate::ports::{
+    Cache, CacheFailed, Host, Http, HttpAnswer, HttpFailure, HttpRequest, ObjectUnreachable, Objects,
+    Storage, StorageFailed,
+};
+use crate::protocol::ObjectKind;
+use crate::time::UnixTime;
+
+/// The runtime, as the object in a Durable Object sees it.
+pub struct DurablePorts {
+    state: Rc<State>,
+    env: Env,
+    /// The object's kind, as it is stored for the alarm.
+    kind: String,
+    events: Table,
+    ids: Table,
+}
+
+impl DurablePorts {
+    /// The ports of the object that is `kind`.
+    ///
+    /// # Errors
+    /// Where the kind cannot be written.
+    pub fn new(state: &Rc<State>, env: &Env, kind: &ObjectKind) -> worker::Result<Self> {
+        let kind = serde_json::to_string(kind)?;
+        let (events, ids) = (Table::of_events(), Table::of_ids());
+        Ok(Self { state: Rc::clone(state), env: env.clone(), kind, events, ids })
+    }
+
+    /// The rows of `query` to the table of events.
+    pub fn events(&self, query: &str, given: &[JsValue]) -> Result<Vec<JsValue>, StorageFailed> {
+        self.events.query(&self.state, query, given).map_err(|_| StorageFailed)
+    }
+
+    /// The rows of `query` to the table of ids.
+    pub fn known_ids(&self, query: &str, given: &[JsValue]) -> Result<Vec<JsValue>, StorageFailed> {
+        self.ids.query(&self.state, query, given).map_err(|_| StorageFailed)
+    }
+
+    /// Waits until what was written is stored, not merely queued: no token is
+    /// used, and no event acknowledged, before it is kept.
+    pub async fn sync(&self) -> Result<(), StorageFailed> {
+        self.state.storage().sync().await.map_err(failed)
+    }
+}
+
+fn failed(_: worker::Error) -> StorageFailed {
+    StorageFailed
+}
+
+impl Host for DurablePorts {
+    fn now(&self) -> UnixTime {
+        runtime::now()
+    }
+
+    fn bytes<const N: usize>(&self) -> [u8; N] {
+        runtime::bytes()
+    }
+
+    fn log(&self, line: &str) {
+        runtime::log(line);
+    }
+
+    fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
+        self.state.wait_until(runtime::contained(task));
+    }
+
+    async fn sleep(&self, span: Duration) {
+        runtime::sleep(span).await;
+    }
+}
+
+impl Cache for DurablePorts {
+    async fn read(&self, name: &str) -> Result<Option<String>, CacheFailed> {
+        kv::read(&self.env, name).await
+    }
+
+    async fn write(&self, name: &str, record: &str, expires_at: UnixTime) -> Result<(), CacheFailed> {
+        kv::write(&self.env, name, record, expires_at).await
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), CacheFailed> {
+        kv::delete(&self.env, name).await
+    }
+}
+
+impl Storage for DurablePorts {
+    async fn get(&self, key: &str) -> Result<Option<String>, StorageFailed> {
+        self.state.storage().get(key).await.map_err(failed)
+    }
+
+    async fn put(&self, key: &str, text: &str) -> Result<(), StorageFailed> {
+        self.state.storage().put_raw(key, text).await.map_err(failed)?;
+        self.sync().await
+    }
+
+    async fn clear(&self) -> Result<(), StorageFailed> {
+        let storage = self.state.storage();
+        // The tables are deleted with the texts.
+        self.events.note_deleted();
+        self.ids.note_deleted();
+        storage.delete_all().await.map_err(failed)?;
+        storage.delete_alarm().await.map_err(failed)?;
+        self.sync().await
+    }
+
+    async fn set_alarm(&self, at: UnixTime) -> Result<(), StorageFailed> {
+        let storage = self.state.storage();
+        storage.put_raw(objects::KIND, self.kind.as_str()).await.map_err(failed)?;
+        storage.set_alarm(at.since(runtime::now())).await.map_err(failed)
+    }
+}
+
+impl Http for DurablePorts {
+    async fn send(&self, request: &HttpRequest<'_>) -> Result<HttpAnswer, HttpFailure> {
+        http::send(request).await
+    }
+}
+
+impl Objects for DurablePorts {
+    async fn exchange(&self, name: &str, envelope: &str) -> Result<String, ObjectUnreachable> {
+        stub::exchange(&self.env, name, envelope).await
+    }
+}

@@ -1,0 +1,80 @@
+//! A message in wire form, and the object it is addressed to.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DeliveriesAsk, IndexAsk, OperatorAsk, RefusalsAsk, SessionAsk, TokenAsk};
+
+/// A message in wire form: the object it is addressed to, and the ask.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Envelope {
+    /// To the keeper of a connection's own token set.
+    Service {
+        /// The connection.
+        connection: String,
+        /// The ask.
+        ask: TokenAsk,
+    },
+    /// To the same keeper, from an operator.
+    Operator {
+        /// The connection.
+        connection: String,
+        /// The ask.
+        ask: OperatorAsk,
+    },
+    /// To the index of registered connections.
+    Index {
+        /// The ask.
+        ask: IndexAsk,
+    },
+    /// To a session.
+    Session {
+        /// The name of its object.
+        name: String,
+        /// The ask.
+        ask: SessionAsk,
+    },
+    /// To a counter of refused sign-ins.
+    Refusals {
+        /// The ask.
+        ask: RefusalsAsk,
+    },
+    /// To the delivery queue of a connection's webhooks.
+    Deliveries {
+        /// The connection.
+        connection: String,
+        /// The ask.
+        ask: DeliveriesAsk,
+    },
+}
+
+/// The kind and name of an object, fixed for its life. An object that uses the alarm stores them,
+/// since an alarm event does not carry them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ObjectKind {
+    /// The keeper of this connection's own token set.
+    Service(String),
+    /// The session of this name.
+    Session(String),
+    /// A counter of refused sign-ins.
+    Refusals,
+    /// The delivery queue of this connection's webhooks.
+    Deliveries(String),
+    /// The index of registered connections.
+    Index,
+}
+
+impl Envelope {
+    /// The object that the message is addressed to.
+    #[must_use]
+    pub fn kind(&self) -> ObjectKind {
+        match self {
+            Self::Service { connection, .. } | Self::Operator { connection, .. } => {
+                ObjectKind::Service(connection.clone())
+            }
+            Self::Index { .. } => ObjectKind::Index,
+            Self::Session { name, .. } => ObjectKind::Session(name.clone()),
+            Self::Refusals { .. } => ObjectKind::Refusals,
+            Self::Deliveries { connection, .. } => ObjectKind::Deliveries(connection.clone()),
+        }
+    }
+}
