@@ -26,6 +26,7 @@ const SCENARIOS = new Map([
   ["tokens", "scenarios::tokens::keeps_every_invariant_in_any_schedule"],
   ["people", "scenarios::people::keeps_every_invariant_in_any_schedule_of_people"],
   ["webhooks", "scenarios::webhooks::keeps_every_invariant_in_any_schedule_of_webhooks"],
+  ["registrations", "scenarios::registrations::keeps_every_invariant_in_any_schedule_of_registrations"],
 ]);
 
 const WORK = path.resolve(process.env.CARGO_TARGET_DIR ?? inRoot("target"), "faults");

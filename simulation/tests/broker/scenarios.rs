@@ -1,6 +1,7 @@
 //! Random schedules, and what must hold in each.
 
 mod people;
+mod registrations;
 mod seeds;
 mod tokens;
 mod webhooks;

@@ -9,8 +9,7 @@ use crate::edge::{Code, connections};
 use crate::json;
 use crate::ports::{EdgePorts, ObjectUnreachable, Sender};
 use crate::protocol::{
-    AddToIndex, ClearEvents, Declined, ReadRegistration, RegisterConnection, Registration,
-    RegistrationOutcome, RemoveConnection, RemoveFromIndex,
+    ClearEvents, ReadRegistration, RegisterConnection, Registration, RegistrationOutcome, RemoveConnection,
 };
 use crate::token::Nonce;
 
@@ -39,31 +38,26 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         let keys = self.0.config().sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
         let nonce = Nonce(self.0.edge.ports.bytes());
         let record = registration.seal(id, keys, &nonce).map_err(|_| Code::Internal)?;
-        // Index the connection before it is usable: every usable connection is listed.
         let ports = &self.0.edge.ports;
-        let was_added = ports.ask(AddToIndex(id)).await?;
         // Events of an earlier connection of this id must not reach this one's receiver.
-        if was_added || ports.ask(ReadRegistration(id)).await?.is_none() {
+        if ports.ask(ReadRegistration(id)).await?.is_none() {
             ports.ask(ClearEvents { connection: id }).await?;
         }
         match ports.ask(RegisterConnection { connection: id, record }).await?? {
             RegistrationOutcome::Done { is_new } => {
-                // A concurrent removal may have deleted the index entry.
-                ports.ask(AddToIndex(id)).await?;
                 // The cache may serve the previous registration for a while.
-                connections::reread(self.0.edge, id).await?;
+                match connections::reread(self.0.edge, id).await {
+                    // A concurrent removal deleted the registration.
+                    Err(refused) if refused.code == Code::UnknownConnection => {
+                        return Err(ObjectUnreachable.into());
+                    }
+                    read => drop(read?),
+                }
                 let entry = self.entry(id).await.ok_or(ObjectUnreachable)?;
                 let status = if is_new { 201 } else { 200 };
                 Ok(Draft::text(status, "application/json", entry.to_string()))
             }
-            RegistrationOutcome::Problems(problems) => {
-                if was_added {
-                    // If this fails, the list skips the entry, since its keeper knows no such
-                    // connection.
-                    let _ = self.unlist(id).await;
-                }
-                Ok(self.problems(&problems))
-            }
+            RegistrationOutcome::Problems(problems) => Ok(self.problems(&problems)),
         }
     }
 
@@ -82,28 +76,12 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         if self.registration(id).await.is_some() {
             ports.ask(ClearEvents { connection: id }).await?;
         }
-        let removed = match ports.ask(RemoveConnection(id)).await? {
-            Ok(()) => true,
-            Err(Declined::Unknown) => false,
-            Err(declined) => return Err(declined.into()),
-        };
+        let removed = ports.ask(RemoveConnection(id)).await?;
         let isolate = &self.0.edge.isolate;
         isolate.connections.forget(id);
         isolate.access_tokens.remove(id);
-        let was_listed = self.unlist(id).await?;
-        if removed || was_listed { Ok(Draft::empty(204)) } else { Err(Code::UnknownConnection.into()) }
-    }
-
-    /// Removes `id` from the index, unless it was registered meanwhile; true where the index held
-    /// it.
-    async fn unlist(&self, id: &str) -> Result<bool, Refused> {
-        let ports = &self.0.edge.ports;
-        let was_listed = ports.ask(RemoveFromIndex(id)).await?;
-        if self.registration(id).await.is_some() {
-            ports.ask(AddToIndex(id)).await?;
-            return Ok(false);
-        }
-        Ok(was_listed)
+        removed?;
+        Ok(Draft::empty(204))
     }
 
     /// Fails where `id` is a configured connection.
@@ -132,8 +110,8 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         let details = Code::BadRequest.details(&self.0.address(), self.0.request_id, None);
         let mut details: Value = serde_json::from_slice(details.as_bytes()).unwrap_or_default();
         if let Some(members) = details.as_object_mut() {
-            let told = |(field, message): &(String, String)| json!({ "field": field, "message": message });
-            members.insert("problems".to_owned(), problems.iter().map(told).collect());
+            let member = |(field, message): &(String, String)| json!({ "field": field, "message": message });
+            members.insert("problems".to_owned(), problems.iter().map(member).collect());
         }
         Draft::text(400, "application/problem+json", details.to_string())
     }

@@ -7,8 +7,8 @@ use super::Keeper;
 use super::registered::KnownRegistration;
 use crate::config::{Configured, Connection};
 use crate::objects::log;
-use crate::ports::{ObjectPorts, StorageFailed, report};
-use crate::protocol::{OperatorReply, Registration, registration_record};
+use crate::ports::{ObjectPorts, ObjectUnreachable, StorageFailed, report};
+use crate::protocol::{AddToIndex, OperatorReply, Registration, RemoveFromIndex, registration_record};
 use crate::time::UnixTime;
 use crate::token::{Nonce, SealingKeys};
 
@@ -61,7 +61,7 @@ impl<P: ObjectPorts> Keeper<P> {
         let Some(keys) = self.config.sealing_keys.as_ref().filter(|_| !is_read()) else {
             return Ok(());
         };
-        // Serialized: resealing must not overwrite a newer registration.
+        // Serialised: resealing must not overwrite a newer registration.
         let _guard = self.reading.lock().await;
         if is_read() {
             return Ok(());
@@ -145,20 +145,29 @@ impl<P: ObjectPorts> Keeper<P> {
             let read = match next.read(&self.connection, &self.config) {
                 Ok(read) => read,
                 Err(problems) => {
-                    let told = |problem: &crate::config::Problem| {
+                    let pair = |problem: &crate::config::Problem| {
                         (problem.field().to_owned(), problem.message().to_owned())
                     };
-                    return Ok(OperatorReply::Problems(problems.iter().map(told).collect()));
+                    return Ok(OperatorReply::Problems(problems.iter().map(pair).collect()));
                 }
             };
             let now = self.ports.now();
             next.version = before.as_ref().map_or(0, |before| before.version + 1).max(now.as_millis());
+            // Index the connection before it is usable: every usable connection is listed.
+            if self.ports.ask(AddToIndex(&self.connection)).await.is_err() {
+                return Ok(OperatorReply::Unavailable);
+            }
             // Renewals and writes in progress finish under the previous registration.
             let _renewals = self.tokens.stop_renewals().await;
             let _writes = self.tokens.stop_writes().await;
-            let sealed = self.store_registration(&next, keys).await?;
-            self.registered.replace(KnownRegistration::Read(Some(Configured::Usable(read))));
+            let stored = self.store_registration(&next, keys).await;
             self.tokens.forget();
+            // After a failure, only storage has the authoritative registration.
+            self.registered.replace(match &stored {
+                Ok(_) => KnownRegistration::Read(Some(Configured::Usable(read))),
+                Err(StorageFailed) => KnownRegistration::Unread,
+            });
+            let sealed = stored?;
             // Isolates would use the cached previous registration until it expires there.
             self.publish_registration(&sealed, now).await?;
             Ok(OperatorReply::Registered { is_new: before.is_none() })
@@ -169,7 +178,7 @@ impl<P: ObjectPorts> Keeper<P> {
         })
     }
 
-    /// Deletes the connection and all its data, here and in the cache.
+    /// Deletes the connection and all its data, here, in the cache and in the index.
     pub(super) async fn remove(&self) -> OperatorReply {
         if self.is_configured() {
             return OperatorReply::NothingToDo;
@@ -178,7 +187,10 @@ impl<P: ObjectPorts> Keeper<P> {
         let removed = async {
             self.read_registration().await?;
             if !self.is_registered() {
-                return Ok(OperatorReply::Unknown);
+                // An earlier removal may have been interrupted.
+                return Ok(self.unlist().await.map_or(OperatorReply::Unavailable, |was_listed| {
+                    if was_listed { OperatorReply::Removed } else { OperatorReply::Unknown }
+                }));
             }
             let _renewals = self.tokens.stop_renewals().await;
             if self.ports.delete(&registration_record(&self.connection)).await.is_err() {
@@ -196,12 +208,18 @@ impl<P: ObjectPorts> Keeper<P> {
                 self.registered.replace(KnownRegistration::Unread);
                 return Err(StorageFailed);
             }
-            Ok(OperatorReply::Removed)
+            Ok(self.unlist().await.map_or(OperatorReply::Unavailable, |_| OperatorReply::Removed))
         };
         removed.await.unwrap_or_else(|StorageFailed| {
             report::storage_failed(&*self.ports, &registration_record(&self.connection));
             OperatorReply::Unavailable
         })
+    }
+
+    /// Removes the connection from the index once it is no longer usable; true where the index held
+    /// it. The caller holds the lock of the registration.
+    async fn unlist(&self) -> Result<bool, ObjectUnreachable> {
+        self.ports.ask(RemoveFromIndex(&self.connection)).await
     }
 
     /// Copies the sealed registration into the cache.

@@ -331,6 +331,31 @@ fn registers_and_removes_wherever_an_object_ends_or_its_storage_fails() {
 }
 
 #[test]
+fn lists_what_is_registered_and_nothing_else_whenever_who_registers_and_who_removes_ends() {
+    for first in [true, false] {
+        for steps in 0..150 {
+            let site = site();
+            if !first {
+                registered(&site, "shop");
+            }
+            let calls = [(1, put("shop", &registration())), (2, operator("DELETE", "shop"))];
+            for (isolate, call) in calls {
+                let calling = site.calling(isolate, &call);
+                site.shared.world.spawn(isolate, async move { drop(calling.await) });
+            }
+            let patience = site.shared.world.now() + Duration::from_secs(5);
+            for _ in 0..steps {
+                site.shared.world.step(patience);
+            }
+            site.kill_isolate(1);
+            site.kill_isolate(2);
+            site.shared.world.run_for(Duration::from_secs(5));
+            is_there(&site, "shop");
+        }
+    }
+}
+
+#[test]
 fn answers_a_registration_that_is_removed_meanwhile_as_documented() {
     for seed in 0..100 {
         let mut variables = Site::variables();
