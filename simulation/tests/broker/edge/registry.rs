@@ -1,13 +1,15 @@
 //! Connections registered at run time.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::{GRANTS, check};
 use porteiro::http::Headers;
 use porteiro::protocol::{Envelope, OperatorAsk, OperatorReply};
-use porteiro_simulation::{Call, Manner, Mishap, Objects, Receiver, Site, keeper};
+use porteiro_simulation::{Call, Manner, Mishap, Objects, PROVIDER, Receiver, Site, keeper};
 
 const SECRET: &str = "pass word";
 
@@ -545,4 +547,40 @@ fn keeps_an_event_whose_id_one_of_the_connection_before_had() {
     assert_eq!(last.manner, Manner::Answers(204));
     assert!(last.body.contains(&NEXT.len().to_string()), "{}", last.body);
     assert_eq!(arrived(&site).len(), 4);
+}
+
+#[test]
+fn sends_no_token_to_another_address_than_it_was_obtained_for_while_a_connection_moves() {
+    let moved = |host: &str| {
+        let mut registration = registration();
+        registration["base_url"] = format!("https://{host}/v2").into();
+        registration
+    };
+    let mut count = 0;
+    for seed in 0..60 {
+        let mut variables = Site::variables();
+        variables["ADMIN_KEY"] = Site::OPERATOR_KEY.into();
+        let site = Site::with_variables(seed, GRANTS, &variables);
+        registered(&site, "shop");
+        for round in 0..6 {
+            // Each call meets a refusal, and waits for a renewal beside the move.
+            site.shared.provider.revoke_access_tokens();
+            let host = if round % 2 == 0 { "api.other.example" } else { "api.acme.example" };
+            let calls = (0..9).map(|number| match number {
+                4 => site.calling(1, &put("shop", &moved(host))),
+                number => site.calling(2 + number % 3, &things("shop")),
+            });
+            let answers = site.shared.world.block_on(PROVIDER, join_all(calls.collect::<Vec<_>>()));
+            count += u32::from(answers[4].status == 200);
+        }
+        let mut hosts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (url, fields) in site.shared.upstream_calls.borrow().iter() {
+            let token = Headers::new(fields).value("authorization").expect("a token").to_owned();
+            hosts.entry(token).or_default().insert(url.split('/').nth(2).expect("a host").to_owned());
+        }
+        for (token, hosts) in hosts {
+            assert_eq!(hosts.len(), 1, "{token} went to {hosts:?} in the schedule {seed}");
+        }
+    }
+    assert!(count > 300, "{count} moves");
 }
