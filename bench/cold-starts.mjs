@@ -1,8 +1,8 @@
-// How long a Worker that nobody has called yet takes to answer.
+// How long a new Worker takes to answer its first call.
 //
-// A process is started for each measurement. `workerd` makes an isolate and evaluates its modules
-// before it listens, for every worker of the configuration: so what one isolate takes is the
-// difference that further copies of a worker make, and the first call of each copy is another one.
+// Each measurement starts a process. Before `workerd` listens, it makes an isolate for every worker of the
+// configuration and evaluates its modules: so the time of one isolate is the difference that further copies of a worker
+// make, and the first call to each copy is measured separately.
 import { request } from "node:http";
 import { gzipSync } from "node:zlib";
 import { Failure } from "../scripts/lib.mjs";
@@ -18,7 +18,7 @@ import { builtModules, rustModules, startWorkerd } from "../scripts/workerd.mjs"
 /** @import { Services } from "./workers.mjs" */
 
 /**
- * What is started: a worker, and what is asked of it.
+ * A worker to start, and the request to send to it.
  *
  * @typedef {Omit<Worker, "name"> & { id: string, name: string, path: string, headers?: { [name: string]: string } }} Subject
  */
@@ -33,7 +33,7 @@ const COPIES = 10;
 const withKey = { authorization: `Bearer ${KEY}` };
 
 /**
- * Starts each subject once a round; gives medians and the ratio to the empty Worker in JavaScript.
+ * Starts each subject once a round; returns medians, and the ratio to the empty Worker in JavaScript.
  *
  * @param {Services} services
  */
@@ -78,7 +78,7 @@ export async function coldStarts({ upstream, hubsoft }) {
         total: alone.listening + alone.firsts[0],
         isolate: (many.listening - alone.listening) / COPIES,
         first: alone.firsts[0],
-        // Those behind the first find the code of it compiled.
+        // The copies after the first use its compiled code.
         later: summary(many.firsts.slice(1)).median,
       });
     }
@@ -103,7 +103,7 @@ const summaries = (times) =>
   );
 
 /**
- * Milliseconds from the start of the process until it listens, and those of the first answer of each copy.
+ * Milliseconds from the start of the process until it listens, and those until each copy's first answer.
  *
  * @param {Subject} subject
  * @param {number} copies
@@ -130,7 +130,7 @@ async function start({ modules, vars, keeper, path, headers }, copies) {
 }
 
 /**
- * The answer to a request over a connection of its own.
+ * The answer to a request on a connection of its own.
  *
  * @param {string} url
  * @param {{ [name: string]: string }} [headers]

@@ -1,4 +1,4 @@
-// What the first call of an isolate waits for, by where its token comes from.
+// How long an isolate's first call waits for its token, by the token's source.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -19,7 +19,7 @@ import { builtModules, startWorkerd } from "../scripts/workerd.mjs";
 /** @typedef {"grant" | "keeper" | "kv" | "memory"} Source */
 
 /**
- * A call and its token, in milliseconds.
+ * The duration of a call, and of getting its token, in milliseconds.
  *
  * @typedef {{ call: number, token: number }} Timed
  */
@@ -28,7 +28,7 @@ import { builtModules, startWorkerd } from "../scripts/workerd.mjs";
 const SOURCES = ["grant", "keeper", "kv", "memory"];
 
 /**
- * Calls a fresh isolate for each source of a token, once a round.
+ * Calls a new isolate for each source of a token, once a round.
  *
  * @param {Services} services
  */
@@ -71,7 +71,7 @@ export async function coldTokens({ upstream, hubsoft }) {
 }
 
 /**
- * One token from its grant on: each isolate after the first finds it in another place.
+ * Follows one token from its grant: each further isolate gets it from another source.
  *
  * @param {Worker} worker
  * @param {Kv} kv
@@ -87,7 +87,7 @@ async function lifeOfToken(worker, kv) {
     try {
       const times = /** @type {{ [source in Found]: Timed }} */ ({});
       for (const source of sources) times[source] = await timedCall(workerd.urls.broker, source);
-      // The copy is written behind the answer.
+      // The broker writes the copy after it has answered.
       if (sources.some((source) => source === "grant")) await kv.untilWritten();
       return times;
     } finally {
@@ -107,7 +107,7 @@ async function lifeOfToken(worker, kv) {
 
 /**
  * @param {string} broker
- * @param {Source} source where its token has to come from
+ * @param {Source} source the required source of the token
  * @returns {Promise<Timed>}
  */
 async function timedCall(broker, source) {

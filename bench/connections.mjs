@@ -1,4 +1,4 @@
-// What many connections in one configuration cost: to read it, to keep it, and on each call.
+// The cost of many connections in one configuration: reading it, holding it in memory, and on each call.
 import { step } from "../scripts/lib.mjs";
 import { answerOf } from "./cold-starts.mjs";
 import { residentMiB } from "./process.mjs";
@@ -57,7 +57,7 @@ export async function connections({ upstream, hubsoft }) {
 }
 
 /**
- * Milliseconds that the first answer of a fresh isolate takes, which reads the configuration.
+ * Milliseconds until the first answer of a new isolate, which reads the configuration.
  *
  * @param {(count: number) => Promise<Workerd>} start
  */
@@ -80,7 +80,7 @@ async function firstAnswers(start) {
 const pathOf = (number) => `/api/${connectionId(number)}${SMALL}`;
 
 /**
- * Calls each connection once, so that its token is in memory.
+ * Calls each connection once, so that the isolate holds its token in memory.
  *
  * @param {string} broker its address
  * @param {number} count
@@ -95,7 +95,7 @@ export async function callAll(broker, count) {
 }
 
 /**
- * A script of wrk that calls one connection after the other.
+ * A wrk script that calls the connections in turn.
  *
  * @param {number} count
  */

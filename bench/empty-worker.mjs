@@ -1,4 +1,4 @@
-// Builds the empty Worker in Rust by the steps of scripts/build.mjs, once, into target/bench-empty.
+// Builds the empty Worker in Rust with the steps of scripts/build.mjs, once, into target/bench-empty.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { features } from "../scripts/build.mjs";
@@ -9,7 +9,7 @@ const source = inRoot("bench", "empty-worker");
 const folder = inRoot("target", "bench-empty");
 const stamp = path.join(folder, "worker", ".stamp");
 
-/** The folder that has `index.js` and `index_bg.wasm` of the empty Worker. */
+/** The folder with `index.js` and `index_bg.wasm` of the empty Worker. */
 export async function emptyWorker() {
   const wanted = hashOf(filesUnder("bench/empty-worker"), output("rustc", ["--version"]));
   if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== wanted) {

@@ -1,5 +1,5 @@
-// Envoy with its OAuth 2.0 credential injector, on the same upstream: the closest thing that others use.
-// It comes as a Python package, into target/bench-envoy.
+// Envoy with its OAuth 2.0 credential injector, on the same upstream: the closest existing product. It is installed
+// from a Python package into target/bench-envoy.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -20,7 +20,7 @@ const folder = inRoot("target", "bench-envoy");
 const python = path.join(folder, "bin", "python");
 
 /**
- * Starts it; nothing, and a line that says so, where it cannot be had.
+ * Starts Envoy; if it cannot be installed, prints a line that says so and returns undefined.
  *
  * @param {Services["upstream"]} upstream
  */
@@ -65,7 +65,7 @@ export async function startEnvoy(upstream) {
   return undefined;
 }
 
-/** The address of the program in an environment of its own. */
+/** The path of the program in a Python environment of its own. */
 function install() {
   const find = () =>
     output(python, ["-c", "import envoy, os; print(os.path.join(os.path.dirname(envoy.__file__), '_bin', 'envoy'))"]);
@@ -90,7 +90,7 @@ function install() {
  * @param {object} settings
  * @param {number} settings.port
  * @param {Services["upstream"]} settings.upstream
- * @param {Connection} settings.client what Envoy is to the provider
+ * @param {Connection} settings.client Envoy's client at the provider
  */
 function configuration({ port, upstream, client: { credentials, tokenUrl } }) {
   /** @param {string} name */

@@ -1,13 +1,13 @@
-// What a worker's JavaScript holds, garbage collected: asked through workerd's inspector.
+// The size of a worker's JavaScript heap after garbage collection, from workerd's inspector.
 import { Failure } from "../scripts/lib.mjs";
 import { MIB } from "./settings.mjs";
 
 /**
- * Attaches to a worker.
+ * Attaches to a worker's inspector.
  *
  * @param {string} inspector its address
  * @param {string} worker its name
- * @param {() => Promise<unknown>} wake makes any request to it, since an idle one does not listen
+ * @param {() => Promise<unknown>} wake makes any request to the worker, since an idle worker does not listen
  */
 export async function attach(inspector, worker, wake) {
   /** @type {{ id: string, webSocketDebuggerUrl: string }[]} */

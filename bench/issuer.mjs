@@ -1,4 +1,4 @@
-// An issuer of callers' tokens with one key, and one token of a usual size.
+// An issuer of callers' tokens with one key, and one token of typical size.
 import { makeKey, seconds, startIssuer as start } from "../tests/e2e/support/issuer.mjs";
 
 export async function startIssuer() {

@@ -1,4 +1,4 @@
-// Workers KV in memory, as workerd speaks to it, for records that outlive a process.
+// Workers KV in memory, with the protocol that workerd speaks, for records that outlive a process.
 import { createServer } from "node:http";
 import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -1,4 +1,4 @@
-// One slice of load by wrk: how many requests were answered, how fast, and what they cost.
+// One slice of load by wrk: the number of answered requests, their rate and latency, and the processor time.
 import { execFile } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ import { BROWSER_HEADERS } from "./settings.mjs";
 
 const execute = promisify(execFile);
 /**
- * What is loaded, and which process does the work.
+ * The target of the load, and the process whose work is measured.
  *
  * @typedef {object} Subject
  * @property {string} id
@@ -19,13 +19,14 @@ const execute = promisify(execFile);
  * @property {{ [name: string]: string }} headers
  * @property {number} pid
  * @property {number} [connections]
- * @property {string} [method] GET where absent
+ * @property {string} [method] default: GET
  * @property {number} [bodyBytes]
- * @property {string} [script] of wrk
+ * @property {string} [script] the wrk script
  */
 
 /**
- * One slice: requests, requests a second, microseconds of processor time for each, latencies in milliseconds.
+ * The results of a slice: requests, requests per second, microseconds of processor time per request, latencies in
+ * milliseconds.
  *
  * @typedef {{ requests: number, rate: number, cpu: number, p50: number, p99: number }} Slice
  */
@@ -76,7 +77,7 @@ export async function load(subject, seconds) {
 }
 
 /**
- * wrk's script of a subject that needs one.
+ * The wrk script of a subject; undefined if it needs none.
  *
  * @param {Pick<Subject, "method" | "bodyBytes" | "script">} subject
  */

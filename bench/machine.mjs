@@ -1,4 +1,4 @@
-// What it was measured on and with.
+// The machine and the programs of the measurements.
 import { readFileSync } from "node:fs";
 import { cpus, release, totalmem, type } from "node:os";
 import { spawnSync } from "node:child_process";
@@ -29,7 +29,7 @@ export function versions(envoy) {
 }
 
 /**
- * What a tool says of itself, on whichever stream and with whichever exit code.
+ * The version text of a tool, from either output stream and regardless of the exit code.
  *
  * @param {string} command
  * @param {string[]} args

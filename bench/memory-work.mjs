@@ -1,4 +1,4 @@
-// The kinds of work under which memory is watched: each gives a function that does one slice of it.
+// The kinds of work during which memory is measured: each function returns another that does one slice of it.
 import { once } from "node:events";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,13 +11,13 @@ import { SMALL } from "./upstream.mjs";
 /** @import { Silence } from "./silence.mjs" */
 
 /**
- * Does the slice of this number.
+ * Does the slice with this number.
  *
  * @typedef {(slice: number) => Promise<void>} Work
  */
 
 /**
- * What the work is done with: the broker's address and process, people who can sign in, and a connection called
+ * The surroundings of the work: the broker's address and process, people who can sign in, and a connection called
  * `silent` to an upstream that never answers.
  *
  * @typedef {object} Surroundings
@@ -32,7 +32,7 @@ const AT_ONCE = 16;
 const ARRIVAL_LIMIT_MS = 10_000;
 
 /**
- * Calls spread over the first `count` connections, at least so many a slice.
+ * Makes at least `calls` calls per slice, spread over the first `count` connections.
  *
  * @param {Surroundings} surroundings
  * @param {number} count
@@ -52,10 +52,10 @@ export function connections({ broker, pid }, count, calls) {
 }
 
 /**
- * People who sign in, each from an address and by a name that nobody else uses just then, and call.
+ * Signs people in, each from an address and with a name not otherwise in use at that time, and makes a call for each.
  *
  * @param {Surroundings} surroundings
- * @param {number} count of people a slice
+ * @param {number} count the number of people per slice
  * @returns {Work}
  */
 export function sessions({ broker, people }, count) {
@@ -79,25 +79,25 @@ export function sessions({ broker, people }, count) {
 }
 
 /**
- * Callers who leave while the upstream is silent.
+ * Makes calls whose callers disconnect while the upstream is silent.
  *
  * @param {Surroundings} surroundings
- * @param {number} count of calls a slice
+ * @param {number} count the number of calls per slice
  * @returns {Work}
  */
 export function cutCalls({ broker, silence, silent }, count) {
   return async (slice) => {
     await atOnce(count, (number) => leave({ broker, silence, silent }, slice * count + number));
-    // Those on their way end by their timeout.
+    // Calls still on their way end at their time limit.
     await sleep(1500);
   };
 }
 
 /**
- * Resets the connection of a call that has arrived at the upstream.
+ * Resets the connection of a call that has reached the upstream.
  *
  * @param {Pick<Surroundings, "broker" | "silence" | "silent">} surroundings
- * @param {number} number of the call
+ * @param {number} number the number of the call
  */
 async function leave({ broker, silence, silent }, number) {
   const socket = connect(Number(new URL(broker).port), "127.0.0.1");

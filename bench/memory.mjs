@@ -1,12 +1,11 @@
-// Whether memory stays where it is: `npm run bench:memory`. It needs Linux and `wrk`, and takes about ten
-// minutes with its million calls; CALLS is another number, and scales all of it.
+// Checks that memory stays bounded: `npm run bench:memory`. It needs Linux and `wrk`, and takes about ten minutes for
+// its million calls; CALLS sets another number, and scales all of the work.
 //
-// One process and one isolate go through three kinds of work, one after the other. In the first half of
-// each, memory may grow: caches fill, and code is compiled. After each half there is a rest, in which
-// objects that nobody calls leave memory. What is there after the second rest is compared with what was
-// there after the first: the JavaScript heap, garbage collected; the memory of the WebAssembly module,
-// which never shrinks; and what the process has in RAM. The last is mostly the runtime's: each object
-// has a database, and its allocator gives memory back when it likes.
+// One process and one isolate go through three kinds of work in turn. In the first half of each, memory may grow:
+// caches fill, and code is compiled. After each half there is a rest, during which idle objects are evicted. The check
+// compares memory after the second rest with memory after the first: the JavaScript heap after garbage collection; the
+// memory of the WebAssembly module, which never shrinks; and the process's memory in RAM. Most of the last is the
+// runtime's: each object has a database, and the runtime's allocator returns memory when it chooses.
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure, runMain, say, step } from "../scripts/lib.mjs";
 import { startHubsoft } from "../sandbox/providers/hubsoft.mjs";
@@ -27,14 +26,16 @@ const CALLS = Number(process.env.CALLS ?? 1_000_000);
 const CONNECTIONS = 1000;
 const CUT = `${CALLS / 50} calls whose callers leave while they wait`;
 const SLICES = 20;
-// An object that nobody calls leaves after ten seconds.
+// The runtime evicts an object after ten idle seconds.
 const REST_MS = 15_000;
-/** How much larger each may be after the second rest, in MiB. */
+/** How much each may have grown by the second rest, in MiB. */
 const MOST_GROWTH = { heap: 1, wasm: 1, resident: 64 };
-/** What the module may have in all while as many calls wait as it keeps: those whose callers left are among them. */
+/**
+ * The module's largest memory in total while the maximum number of calls wait, including those of disconnected callers.
+ */
 const WASM_WHILE_CALLS_WAIT = 32;
 
-// The entry of the measured worker: tells the size of the module's memory, and is the broker else.
+// The entry of the measured worker: it answers with the size of the module's memory, and otherwise is the broker.
 const CAPTURE = `export const memories = [];
 WebAssembly.Instance = class extends WebAssembly.Instance {
   constructor(...given) { super(...given); memories.push(this.exports.memory); }
@@ -61,7 +62,7 @@ async function main() {
   const hubsoft = await startHubsoft({ port: 0, people, options: { recordLimit: 1 } });
   const config = configuration({ upstream, hubsoft, ...issuer, count: CONNECTIONS + 1 });
   const silent = connectionId(CONNECTIONS);
-  // So long a call goes on whose caller has left.
+  // How long the call of a disconnected caller continues.
   Object.assign(config.vars.CONNECTIONS[silent], { base_url: silence.url, timeout_ms: 1000 });
   const modules = { "main.js": PROBE, "capture.js": CAPTURE, ...builtModules() };
   const inspector = `http://127.0.0.1:${await freePort()}`;
@@ -99,7 +100,7 @@ async function main() {
 }
 
 /**
- * What is watched, in MiB.
+ * The measured kinds of memory, in MiB.
  *
  * @typedef {{ [kind in keyof typeof MOST_GROWTH]: number }} Sample
  */
@@ -109,7 +110,7 @@ async function main() {
 /** @typedef {{ [work: string]: Course }} Results */
 
 /**
- * Does the slices of a kind of work; gives the memory along the way, and after the rest behind each half.
+ * Runs the slices of a kind of work; returns the memory during the work, and after the rest that follows each half.
  *
  * @param {Work} slice
  * @param {() => Promise<Sample>} sample
@@ -139,7 +140,7 @@ const told = ({ heap, wasm, resident }) =>
   `${heap.toFixed(2)} MiB of heap, ${wasm.toFixed(1)} MiB of WebAssembly, ${resident.toFixed(0)} MiB resident`;
 
 /**
- * Fails where one kind of work made memory grow in its second half.
+ * Fails if one kind of work made memory grow in its second half.
  *
  * @param {Results} results
  */

@@ -1,4 +1,4 @@
-// Whether both brokers do the same: what is compared must answer alike, and refuse alike.
+// Checks that both brokers behave alike: the compared requests must get equal answers, and equal refusals.
 import { Failure } from "../scripts/lib.mjs";
 import { BROWSER_HEADERS, KEY, KIB, MIB, ORIGIN } from "./settings.mjs";
 import { LARGE, SINK, SMALL, TRACE } from "./upstream.mjs";
@@ -8,7 +8,7 @@ import { LARGE, SINK, SMALL, TRACE } from "./upstream.mjs";
 /** @typedef {{ status: number, fields: { [name: string]: string }, body: string }} Told */
 
 const withKey = { authorization: `Bearer ${KEY}` };
-// What no two answers have in common.
+// The fields that differ between any two answers.
 const CHANGING = ["date", "server-timing", "x-request-id"];
 
 /** @param {string} value */
@@ -51,13 +51,13 @@ const REFUSED = {
 };
 
 /**
- * Fails where the brokers at the two addresses do not answer the same.
+ * Fails if the brokers at the two addresses answer differently.
  *
  * @param {string} porteiro
  * @param {string} javascript
  */
 export async function checkParity(porteiro, javascript) {
-  // Both have their token in memory then.
+  // Both brokers then hold their token in memory.
   for (const broker of [porteiro, javascript]) await call(broker, SAME["a small answer"]);
   for (const [what, request] of Object.entries(SAME)) {
     const [one, other] = [await call(porteiro, request), await call(javascript, request)];
@@ -85,7 +85,7 @@ async function call(broker, { path, headers, method, body }) {
   /** @type {Told["fields"]} */
   const fields = Object.fromEntries(response.headers);
   for (const name of CHANGING) fields[name] &&= "(changes)";
-  // Their order says nothing.
+  // The order of the fields has no meaning.
   const exposed = fields["access-control-expose-headers"];
   if (exposed) fields["access-control-expose-headers"] = exposed.split(", ").sort().join(", ");
   const id = response.headers.get("x-request-id") ?? "";
@@ -95,7 +95,7 @@ async function call(broker, { path, headers, method, body }) {
 }
 
 /**
- * Problem details tell the request's id and the broker's address.
+ * Removes the request's id and the broker's address, which problem details contain.
  *
  * @param {Told} answer
  */
@@ -119,7 +119,7 @@ function expectEqual(what, one, other) {
 const sorted = (answer) => ({ ...answer, fields: Object.entries(answer.fields).sort() });
 
 /**
- * The upstream counts the head, too.
+ * Checks the number of bytes that the upstream received; the upstream counts the head, too.
  *
  * @param {string} what
  * @param {number} bytes

@@ -1,4 +1,4 @@
-// What processes have used, as Linux tells it.
+// The resources that processes have used, as reported by Linux.
 import { readFileSync } from "node:fs";
 import { output } from "../scripts/lib.mjs";
 
@@ -10,7 +10,7 @@ const TICKS = Number(output("getconf", ["CLK_TCK"]) ?? 100);
  * @param {number} pid
  */
 export function cpuMicros(pid) {
-  // The second field is the command in parentheses, which may hold blanks.
+  // The second field is the command in parentheses, which may contain blanks.
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
     .replace(/^.*\) /s, "")
     .split(" ");
@@ -19,7 +19,7 @@ export function cpuMicros(pid) {
 }
 
 /**
- * The memory of the process that is in RAM, in MiB.
+ * The memory of the process in RAM, in MiB.
  *
  * @param {number} pid
  */

@@ -1,6 +1,6 @@
-// What thousands of registered connections cost: `npm run bench:registry`. It registers CONNECTIONS of
-// them (10,000), uses and lists them, measures warm calls beside those of a configured one, and removes
-// them. The results go to bench/registry.json.
+// The cost of thousands of registered connections: `npm run bench:registry`. It registers CONNECTIONS connections
+// (10,000), uses and lists them, compares warm calls with those of a configured connection, and removes them. The
+// results go to bench/registry.json.
 import { Failure, runMain, say, step } from "../scripts/lib.mjs";
 import { startHubsoft } from "../sandbox/providers/hubsoft.mjs";
 import { writeResults } from "./report.mjs";
@@ -13,7 +13,7 @@ import { builtModules, startWorkerd } from "../scripts/workerd.mjs";
 /** @import { Subject } from "./load.mjs" */
 
 const CONNECTIONS = Number(process.env.CONNECTIONS ?? 10_000);
-/** How many of them are called in turn: each has a token of its own. */
+/** The number of connections that are called in turn, each with a token of its own. */
 const USED = Math.min(100, CONNECTIONS);
 const AT_ONCE = 16;
 const OPERATOR = { authorization: "Bearer bench-operator-key-0123456789" };
@@ -60,7 +60,7 @@ async function main() {
     results.use = await timed("use, for the first time", () =>
       each(CONNECTIONS, (number) => answered(`${url}/api/${idOf(number)}${SMALL}`, { headers: CALLER })),
     );
-    // What is in memory is 2,000 of them at most: these are now.
+    // An isolate holds at most 2,000 connections in memory; these calls make them the ones held.
     await each(USED, (number) => answered(`${url}/api/${idOf(number)}${SMALL}`, { headers: CALLER }));
     /** @type {(id: string, name: string, path: string, script?: string) => Subject} */
     const subject = (id, name, path, script) => ({
@@ -99,7 +99,7 @@ async function main() {
 }
 
 /**
- * Does something, and gives the seconds that it took.
+ * Runs `action` and returns the seconds that it took.
  *
  * @param {string} what
  * @param {() => Promise<void>} act
@@ -133,7 +133,7 @@ async function answered(address, init) {
   return response;
 }
 
-/** A script of wrk that calls one connection after the other. */
+/** A wrk script that calls the connections in turn. */
 function inTurn() {
   return `local at = 0
 request = function()

@@ -1,4 +1,4 @@
-// What a measurement leaves: all figures in a file, and the tables in docs/explain/performance.md.
+// The output of a measurement: a file with all figures, and the tables in docs/explain/performance.md.
 import { readFileSync, writeFileSync } from "node:fs";
 import { Failure, inRoot } from "../scripts/lib.mjs";
 
@@ -6,7 +6,7 @@ import { Failure, inRoot } from "../scripts/lib.mjs";
 /** @import { Summary } from "./statistics.mjs" */
 
 /**
- * What `npm run bench` measures.
+ * The results of `npm run bench`.
  *
  * @typedef {object} Results
  * @property {string} date
@@ -197,7 +197,7 @@ function connections(subjects) {
 }
 
 /**
- * A table; all columns but the first are numbers.
+ * A table; all columns except the first are numbers.
  *
  * @param {string[]} head
  * @param {string[][]} rows

@@ -1,6 +1,6 @@
-// Measures the broker: `npm run bench`. It needs Linux, `nginx` and `wrk`, and takes about ten minutes;
-// ROUNDS and SECONDS make it longer or shorter. docs/explain/performance.md tells what is measured and gets the
-// tables; the rounds themselves are in bench/results.json.
+// Measures the broker: `npm run bench`. It needs Linux, `nginx` and `wrk`, and takes about ten minutes; ROUNDS and
+// SECONDS make it longer or shorter. docs/explain/performance.md describes the measurements and gets the tables; the
+// figures of each round go to bench/results.json.
 import { spawnSync } from "node:child_process";
 import { Failure, runMain, say, seconds, step } from "../scripts/lib.mjs";
 import { startHubsoft } from "../sandbox/providers/hubsoft.mjs";
@@ -60,7 +60,7 @@ async function main() {
 /** @import { Services } from "./workers.mjs" */
 
 /**
- * Calls of each kind, of brokers that were shown to do the same.
+ * Measures each kind of call, on brokers that passed the parity check.
  *
  * @param {Services} services
  */

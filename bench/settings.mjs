@@ -1,13 +1,13 @@
-// What all measurements share: how long they take, and what a call looks like.
+// The common settings of all measurements: their duration, and the fields of a call.
 
-/** How often each subject is measured, and for how many seconds each time. */
+/** How many times each subject is measured, and for how many seconds each time. */
 export const ROUNDS = Number(process.env.ROUNDS ?? 15);
 export const SECONDS = Number(process.env.SECONDS ?? 1);
 
 export const KEY = "bench-caller-key-0123456789-0123456789";
 export const ORIGIN = "http://localhost:8790";
 
-/** What a browser sends with a plain fetch. */
+/** The fields that a browser sends with a plain fetch. */
 export const BROWSER_HEADERS = {
   accept: "application/json",
   "accept-language": "pt-BR,pt;q=0.9,en;q=0.8",

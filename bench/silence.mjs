@@ -1,4 +1,4 @@
-// An upstream that takes calls and never answers.
+// An upstream that accepts calls and never answers.
 import { createServer } from "node:http";
 import { closeServer, listening } from "../tests/e2e/support/servers.mjs";
 
@@ -15,7 +15,7 @@ export async function startSilence() {
   return {
     url: await listening(server),
     /**
-     * Waits until the call arrives whose query is this number.
+     * Waits until the call with this number in its query arrives.
      *
      * @param {number} number
      */

@@ -1,7 +1,7 @@
-// Summaries of what was measured.
+// Summaries of measured values.
 
 /**
- * Median and quartiles: how far the rounds lie apart.
+ * Median and quartiles: the spread of the rounds.
  *
  * @typedef {{ median: number, from: number, to: number }} Summary
  */

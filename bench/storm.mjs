@@ -1,4 +1,5 @@
-// Many calls the moment the token has expired: how many token requests they make, and how long they wait.
+// Many concurrent calls at the moment when the token has expired: how many token requests they cause, and how long they
+// wait.
 import { Agent, request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure } from "../scripts/lib.mjs";
@@ -14,7 +15,7 @@ import { builtModules, startWorkerd } from "../scripts/workerd.mjs";
 const CROWD = 200;
 const LIFE_SECONDS = 3;
 const TOKEN_REQUEST_MS = 100;
-// Each round waits for two lives.
+// Each round waits for two lifetimes of a token.
 const STORMS = Math.ceil(ROUNDS / 3);
 
 /** @param {Pick<Services, "upstream">} services */
@@ -56,7 +57,7 @@ export async function storms({ upstream }) {
 }
 
 /**
- * The keeper renews a token once that was used and is not any more.
+ * Waits until the token has expired. The keeper renews a token once more after its last use, which moves the expiry.
  *
  * @param {{ tokenRequests: { at: number }[] }} provider
  */
@@ -69,7 +70,7 @@ async function untilExpired({ tokenRequests }) {
 }
 
 /**
- * Makes all calls at once; gives the milliseconds until the last is answered.
+ * Makes all calls at once; returns the milliseconds until the last answer.
  *
  * @param {string} url
  * @param {Agent} agent

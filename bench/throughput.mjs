@@ -1,4 +1,4 @@
-// Requests a second, latencies and processor time, of each subject in interleaved rounds.
+// Requests per second, latencies and processor time of each subject, in interleaved rounds.
 import { Failure } from "../scripts/lib.mjs";
 import { load } from "./load.mjs";
 import { KEY, KIB, MIB, ORIGIN, ROUNDS, SECONDS } from "./settings.mjs";
@@ -14,7 +14,7 @@ import { LARGE, SINK, SMALL } from "./upstream.mjs";
 /** @typedef {{ [measure in Measure]: Summary }} Summaries */
 
 /**
- * A subject as measured.
+ * The results of a subject.
  *
  * @typedef {Summaries & { id: string, name: string, toBaseline: Summaries, toJavascript?: Summaries, rounds: Slice[] }} Measured
  */
@@ -23,9 +23,9 @@ import { LARGE, SINK, SMALL } from "./upstream.mjs";
 const MEASURES = ["rate", "cpu", "p50", "p99"];
 
 /**
- * Measures subjects in turn, round after round. The machine is not always as fast: a ratio is that of
- * two slices of one round, and what is told is the median of the ratios. The first subject is what
- * the others are compared with, and so is the one called `javascript`, where there is one.
+ * Measures subjects in turn, round after round. The machine's speed varies, so a ratio compares two slices of the same
+ * round, and the result is the median of the ratios. All subjects are compared with the first one, and with the one
+ * called `javascript`, if present.
  *
  * @param {Subject[]} subjects
  * @param {{ rounds?: number, seconds?: number, onSlice?: () => void }} [options]
@@ -36,7 +36,7 @@ export async function measure(subjects, { rounds = ROUNDS, seconds = SECONDS, on
   /** @type {{ [id: string]: Slice[] }} */
   const slices = Object.fromEntries(subjects.map(({ id }) => [id, []]));
   for (let round = 0; round < rounds; round++) {
-    // None is always behind the same neighbour.
+    // Each round starts with another subject.
     const from = round % subjects.length;
     for (const subject of [...subjects.slice(from), ...subjects.slice(0, from)]) {
       slices[subject.id].push(await load(subject, seconds));
@@ -71,9 +71,9 @@ const ratios = (slices, base) =>
  * The payloads, and the subjects of each.
  *
  * @param {object} surroundings
- * @param {{ urls: { [name: string]: string }, pid: number }} surroundings.brokers in one process
+ * @param {{ urls: { [name: string]: string }, pid: number }} surroundings.brokers the brokers, in one process
  * @param {Services["upstream"]} surroundings.upstream
- * @param {string} surroundings.token of an issuer that callers may have
+ * @param {string} surroundings.token a token of an issuer, for callers
  * @param {Services["hubsoft"]} surroundings.hubsoft
  * @param {{ url: string, pid: number, version: string }} [surroundings.envoy]
  */
@@ -150,7 +150,7 @@ export async function throughput({ brokers, upstream, token, hubsoft, envoy }) {
     small: await measure(small),
     large: await measure(three(LARGE, { connections: 8 })),
     posted: await measure(three(SINK, post(64 * KIB, 16))),
-    // A slice must see a few dozen of them.
+    // A slice must contain a few dozen requests.
     streamed: await measure(three(SINK, post(20 * MIB, 4)), { seconds: 2 * SECONDS, rounds: Math.ceil(ROUNDS / 2) }),
   };
 }

@@ -1,7 +1,7 @@
-// What bodies that nobody ends cost: the memory of the process while 300 events, and then 200 uploads of anyone, do
-// not end, in rounds one after the other.
+// The cost of unfinished request bodies: the memory of the process while 300 events, and then 200 anonymous uploads,
+// remain unfinished, in consecutive rounds.
 //
-//   node bench/unfinished.mjs            of build/, or of where PORTEIRO_E2E_MAIN says
+//   node bench/unfinished.mjs            measures build/, or the build that PORTEIRO_E2E_MAIN names
 import { readFileSync } from "node:fs";
 import { createServer, request } from "node:http";
 import { once } from "node:events";
@@ -66,7 +66,7 @@ api.on("request", async (incoming, response) => {
   response.end(JSON.stringify({ access_token: "token", token_type: "Bearer", expires_in: 3600 }));
 });
 
-/** Of the process, in MiB. */
+/** The memory of the process in RAM, in MiB. */
 function memory() {
   const [, kib] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${runtime.pid}/status`, "utf8")) ?? [];
   return Math.round(Number(kib) / 1024);

@@ -1,4 +1,4 @@
-// The upstream of every measurement: nginx on this machine, with documents and a place that takes bodies.
+// The upstream of every measurement: nginx on this machine, with documents and an address that accepts bodies.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -12,11 +12,11 @@ import { MIB } from "./settings.mjs";
 
 export const SMALL = "/small.json";
 export const LARGE = "/large.bin";
-/** Answers how many bytes the request had, head and body, once it has read all of them. */
+/** Reads the whole request, and answers with its size in bytes, head and body. */
 export const SINK = "/sink";
-/** Answers the credential that the request came with. */
+/** Answers with the credential of the request. */
 export const CREDENTIAL = "/credential";
-/** Answers the trace that the request belongs to. */
+/** Answers with the trace of the request. */
 export const TRACE = "/trace";
 
 /** @typedef {Awaited<ReturnType<typeof startUpstream>>} Upstream */
@@ -36,7 +36,7 @@ export async function startUpstream() {
   await untilOpen(url + SMALL);
   return {
     url,
-    // The master only watches.
+    // The master process only supervises.
     pid: childOf(/** @type {number} */ (child.pid)),
     async stop() {
       const ended = once(child, "exit");
@@ -47,12 +47,12 @@ export async function startUpstream() {
   };
 }
 
-// nginx answers a POST to a document with 405, and one with `return` before it has read the body. What
-// is passed on is read as a whole first; here only the count of its bytes goes on.
+// nginx answers a POST to a document with 405, and a POST to a location with `return` before it has read the body. A
+// request that nginx proxies is first read as a whole; here nginx passes on only its size.
 /**
  * @param {string} folder
  * @param {number} port
- * @param {number} inner the port of what counts bytes
+ * @param {number} inner the port of the server that answers with the size
  */
 function configuration(folder, port, inner) {
   const user = process.getuid?.() === 0 ? "user root;" : "";

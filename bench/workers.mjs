@@ -1,4 +1,4 @@
-// The workers that are compared: their modules, and what each is configured with.
+// The workers under comparison: their modules and their configurations.
 import { build } from "esbuild";
 import { buildWorker } from "../scripts/build.mjs";
 import { inRoot } from "../scripts/lib.mjs";
@@ -10,12 +10,12 @@ import { KEY, ORIGIN } from "./settings.mjs";
 /** @import { Upstream } from "./upstream.mjs" */
 
 /**
- * What stands behind the brokers.
+ * The servers behind the brokers.
  *
  * @typedef {{ upstream: Pick<Upstream, "url" | "pid">, hubsoft: Pick<Hubsoft, "tokenUrl" | "credentials"> }} Services
  */
 
-/** Builds Porteiro, unless PORTEIRO_E2E_MAIN names one that is built. */
+/** Builds Porteiro, unless PORTEIRO_E2E_MAIN names a built one. */
 export async function preparePorteiro() {
   if (!process.env.PORTEIRO_E2E_MAIN) await buildWorker();
 }
@@ -40,7 +40,7 @@ export async function javascriptModules() {
 }
 
 /**
- * One constant token, and the upstream's response untouched: nothing is checked and nothing kept.
+ * A worker that adds one constant token and passes the upstream's response on untouched, without checks or state.
  *
  * @param {string} upstream its address
  * @returns {Modules}
@@ -57,8 +57,8 @@ export const passThroughModules = (upstream) => ({
 export const emptyModules = { "main.js": `export default { fetch: () => new Response("ok") };` };
 
 /**
- * The configuration of both brokers: `count` connections of a service, the first of which is called
- * `service`, and with an issuer also callers with its tokens and people with tokens of their own.
+ * The configuration of both brokers: `count` connections with tokens of their own, the first of which is called
+ * `service`; with an issuer, also callers with its tokens, and people who sign in.
  *
  * @param {Services & { issuer?: Pick<Issuer, "issuer" | "jwksUrl" | "audience">, count?: number }} settings
  */

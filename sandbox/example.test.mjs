@@ -1,4 +1,4 @@
-// The example front end as it is served, without a browser: tests/e2e drives it in one.
+// Tests the example front end as served, without a browser; tests/e2e drives it in one.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -42,7 +42,7 @@ describe("the example front end", () => {
     assert.match(policy, /^default-src 'none'; script-src 'self'; style-src 'self'; connect-src /);
     assert.match(policy, /; base-uri 'none';/);
     assert.doesNotMatch(policy, /unsafe|\*/);
-    // The policy says nothing about what stands before it.
+    // The policy does not cover what precedes it in the page.
     assert.ok(html.indexOf("Content-Security-Policy") < html.search(/<(script|link|style)/));
     assert.doesNotMatch(html, /<style|\sstyle=|<script(?![^>]*src=)|\son\w+=|javascript:/i);
   });
@@ -91,7 +91,7 @@ describe("docs/guides/people-sign-in.md", () => {
     );
     assert.ok(blocks.length > 0);
     for (const code of blocks) {
-      // An empty line in the page may stand for what the example has between.
+      // An empty line in the page may stand for omitted code of the example.
       for (const part of code.split(/\n{2,}/)) assert.ok(app.includes(part.trimEnd()), part);
     }
   });

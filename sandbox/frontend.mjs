@@ -1,5 +1,5 @@
-// Serves the two front ends, each on an origin of its own: the sandbox's page with the
-// application's receiver of webhooks, and the example in which people sign in.
+// Serves the two front ends, each on an origin of its own: the sandbox's page with the application's receiver of
+// webhooks, and the example in which people sign in.
 
 /** @import { ServerResponse } from "node:http" */
 /** @import { Answer, Request } from "./types.js" */
@@ -9,7 +9,7 @@ import { readFile } from "node:fs/promises";
 import { closeServer, listen, portOf, readBody, send } from "./provider.mjs";
 import { createReceiver } from "./receiver.mjs";
 
-// Where the broker serves the same page.
+// The address at which the broker serves the same page.
 const BROKER = "http://localhost:8787";
 
 const WEBHOOK_SECRET = `whsec_${Buffer.from("sandboxOnly0123456789abcdefghijk").toString("base64")}`;
@@ -23,8 +23,8 @@ const SCRIPT = "text/javascript; charset=utf-8";
  * @property {URL} folder
  * @property {Record<string, string[]>} files name and type by path
  * @property {() => Record<string, string> | Promise<Record<string, string>>} headers
- * @property {Record<string, (request: Request) => Answer | Promise<Answer>>} [calls] what is answered otherwise, by
- *   method and path
+ * @property {Record<string, (request: Request) => Answer | Promise<Answer>>} [calls] answers that are not files, by
+ * method and path
  */
 
 /** @type {Site} */
@@ -38,8 +38,7 @@ const PAGE = {
     ),
     "/icon.svg": ["icon.svg", "image/svg+xml"],
   },
-  // The same file gives the broker's assets their headers, so both origins have
-  // one policy.
+  // The broker's assets get their headers from the same file, so both origins have one policy.
   async headers() {
     const lines = (await readFile(new URL("_headers", this.folder), "utf8"))
       .split("\n")
@@ -61,7 +60,7 @@ const EXAMPLE = {
     "/style.css": ["style.css", CSS],
     "/app.js": ["app.js", SCRIPT],
   },
-  // The page's own policy stands in index.html; this much only a header can say.
+  // The page's own policy is in index.html, except for the parts that only a header can set.
   headers: () => ({
     "Content-Security-Policy": "frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -107,7 +106,10 @@ async function start(site, port) {
 const CONTROL = "/sandbox/webhooks";
 const CONTROL_LIMIT = 4096;
 
-/** What the page tells the sandbox's Guru, on the page's own origin. @param {string} guruUrl @param {Request} request */
+/**
+ * The page's calls to the sandbox's Guru, made on the page's own origin. @param {string} guruUrl @param {Request}
+ * request
+ */
 async function passOn(guruUrl, request) {
   const { body } = await readBody(request, CONTROL_LIMIT);
   const headers = { "Content-Type": request.headers["content-type"] ?? "" };
@@ -119,8 +121,8 @@ async function passOn(guruUrl, request) {
  * The sandbox's page.
  * @param {object} [settings]
  * @param {number} [settings.port]
- * @param {string} [settings.guruUrl] where Guru is told to send an event
- * @param {string} [settings.webhookSecret] what events are signed with
+ * @param {string} [settings.guruUrl] the address at which Guru is asked to send an event
+ * @param {string} [settings.webhookSecret] the secret that signs events
  */
 export function startFrontend({ port = 0, guruUrl = "", webhookSecret = WEBHOOK_SECRET } = {}) {
   const { receive, received } = createReceiver(webhookSecret);

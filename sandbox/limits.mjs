@@ -1,8 +1,8 @@
-// How often a provider is called, and what it says of that.
+// Providers' rate limits, and their answers above them.
 
 /** @import { Limit } from "./types.js" */
 
-/** Counts what happens for each key, in windows that begin with their first. */
+/** Counts calls by key, in windows that begin with the key's first call. */
 export class Windows {
   /** @type {Map<string, { count: number, endsAt: number }>} */
   #windows = new Map();
@@ -13,7 +13,7 @@ export class Windows {
     this.seconds = seconds;
   }
 
-  /** Counts one more; what is left in the window, below zero where it is full. @param {string} key */
+  /** Counts a call; returns the calls left in the window, negative once it is full. @param {string} key */
   count(key) {
     const now = Date.now();
     let window = this.#windows.get(key);

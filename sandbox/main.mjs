@@ -10,14 +10,14 @@ import { startV8 } from "./providers/v8.mjs";
 
 const PORTS = { guru: 8801, hubsoft: 8802, v8: 8803, frontend: 8790, example: 8791 };
 
-/** The credentials of each, which the environment may have. */
+/** Each provider's credentials, which the environment may set. */
 const PROVIDERS = {
   guru: ["token", "account_token"],
   hubsoft: ["client_id", "client_secret", "username", "password"],
   v8: ["client_id", "username", "password", "audience"],
 };
 
-// It may run for days; what it keeps of past requests must not grow with them.
+// The sandbox may run for days: its memory of past requests is bounded.
 const RECORD_LIMIT = 200;
 
 /** @param {NodeJS.ProcessEnv} env @param {string} name @param {string[]} fields @returns {Record<string, string>} */

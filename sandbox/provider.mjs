@@ -1,6 +1,5 @@
-// What the three sandbox providers share: a strict token endpoint, tokens that
-// live and die, an API behind them, a record of every request, and faults that
-// a test can arm.
+// The common part of the three sandbox providers: a strict token endpoint, tokens with lifetimes, an API, a record of
+// every request, and faults that a test can arm.
 
 /** @import { IncomingMessage, OutgoingHttpHeaders, Server, ServerResponse } from "node:http" */
 /** @import { AddressInfo } from "node:net" */
@@ -36,7 +35,7 @@ export class OAuthError extends Error {
 const invalidRequest = (description, status, headers) =>
   new OAuthError("invalid_request", description, status, headers);
 
-/** The JSON in a file, whose shape whoever loads it knows. @param {URL} url @returns {any} */
+/** The JSON in a file; the caller knows its shape. @param {URL} url @returns {any} */
 export const loadData = (url) => JSON.parse(readFileSync(url, "utf8"));
 
 // --- Token requests -------------------------------------------------------
@@ -47,8 +46,8 @@ const FLAT_OBJECT = new RegExp(String.raw`^\s*\{(?:${MEMBER}(?:,${MEMBER})*)?\}\
 
 /** @param {string} text @returns {[string, string][]} */
 function jsonPairs(text) {
-  // JSON.parse keeps the last of two members of one name, so the members are
-  // read one by one. A token request holds nothing but strings.
+  // JSON.parse keeps the last of two members of the same name, so the provider reads the members one by one. A token
+  // request has only string members.
   if (!FLAT_OBJECT.test(text)) throw invalidRequest("The body must be a JSON object of strings.");
   return [...text.matchAll(new RegExp(MEMBER, "g"))].map(([, name, value]) => [JSON.parse(name), JSON.parse(value)]);
 }
@@ -126,7 +125,7 @@ class TokenStore {
   #access = new Map();
   /** @type {Map<string, { family: number, used: boolean }>} */
   #refresh = new Map();
-  /** Whom the tokens of a family speak for, where the provider knows several. @type {(Account | undefined)[]} */
+  /** The accounts behind the families of tokens, if the provider has several. @type {(Account | undefined)[]} */
   #accounts = [];
 
   /** @param {string} prefix @param {Options} options */
@@ -136,8 +135,7 @@ class TokenStore {
   }
 
   /**
-   * A refresh token that was used before has been copied by someone: every
-   * token that descends from the same grant dies with it.
+   * A refresh token that was used before has been copied: all tokens of the same grant are revoked.
    * @param {string} refreshToken
    */
   present(refreshToken) {
@@ -165,8 +163,8 @@ class TokenStore {
   }
 
   /**
-   * Registers what the client really receives. A refresh response without a
-   * refresh token leaves the presented one in force.
+   * Registers the tokens that the client actually receives. After a refresh response without a refresh token, the
+   * presented one stays valid.
    * @param {Record<string, unknown>} answer
    * @param {string} [presented]
    * @param {Account} [account]
@@ -197,7 +195,7 @@ class TokenStore {
     return this.#access.has(accessToken);
   }
 
-  /** The account that the grant of a token was for. @param {string | undefined} token */
+  /** The account of the grant that a token comes from. @param {string | undefined} token */
   accountOf(token = "") {
     const entry = this.#access.get(token) ?? this.#refresh.get(token);
     return entry && this.#accounts[entry.family];
@@ -256,7 +254,7 @@ function route(routes, method, pathname) {
 
 // --- HTTP -----------------------------------------------------------------
 
-/** @param {IncomingMessage} request @param {number} limit in bytes, behind which nothing is kept */
+/** @param {IncomingMessage} request @param {number} limit in bytes; the rest of the body is dropped */
 export async function readBody(request, limit) {
   const chunks = [];
   let size = 0;
@@ -326,7 +324,7 @@ export async function startProvider(definition, settings = {}) {
   const limits = options.limits ? definition.limits : undefined;
   const calls = limits && new Windows(limits.calls);
   const logins = limits?.logins && new Windows(limits.logins);
-  /** The calls in flight, where one like another is refused. @type {Set<string>} */
+  /** The calls in flight, if the provider refuses a duplicate of one. @type {Set<string>} */
   const inFlight = new Set();
   const store = new TokenStore(prefix, options);
   const routes = compileRoutes({
@@ -427,7 +425,7 @@ export async function startProvider(definition, settings = {}) {
    */
   async function answerApiRequest(request, { body, tooLarge }, fault, record) {
     const [pathname] = request.url.split("?", 1);
-    // What only the sandbox has needs no token.
+    // The sandbox's own addresses need no token.
     if (fault?.kind === "unauthorized" || !(accepted(request) || pathname.startsWith("/sandbox/"))) {
       if (definition.laravel && !asksForJson(request)) return { status: 302, headers: { Location: `${url}/login` } };
       return {
@@ -471,7 +469,7 @@ export async function startProvider(definition, settings = {}) {
       try {
         json = JSON.parse(body.toString("utf8"));
       } catch {
-        // left undefined: refused below
+        // The fields stay undefined, and the request is refused below.
       }
       const isJson = /^application\/json\b/i.test(request.headers["content-type"] ?? "");
       if (!isJson || json === null || typeof json !== "object" || Array.isArray(json)) {
@@ -549,8 +547,8 @@ export async function startProvider(definition, settings = {}) {
   }
 
   const server = createServer(
-    // Large tokens must fit, and a client must not meet a connection that is
-    // being closed for idleness just as it sends.
+    // The server accepts large tokens, and keeps idle connections open: a client must not send on a connection that is
+    // just being closed.
     { maxHeaderSize: 64 * 1024, keepAliveTimeout: 120_000 },
     (request, response) => {
       serve(/** @type {Request} */ (request), response).catch((error) => {
@@ -599,19 +597,21 @@ export async function startProvider(definition, settings = {}) {
   };
 }
 
-/** Whether JSON is what a request asks for first, as Laravel reads it. @param {Request} request */
+/** Whether a request prefers JSON, as Laravel decides it. @param {Request} request */
 function asksForJson({ headers }) {
   const ranges = (headers.accept ?? "").split(",").map((item) => {
     const [range, ...parameters] = item.split(";").map((part) => part.trim());
     const weight = parameters.find((parameter) => /^q=/i.test(parameter))?.slice(2);
     return { range, weight: weight === undefined ? 1 : Number(weight) };
   });
-  // Of ranges of one weight the first counts: sorting keeps their order.
+  // Among media ranges of the same weight the first counts: the sort is stable.
   const [first] = ranges.sort((a, b) => b.weight - a.weight);
   return /[/+]json/.test(first.range);
 }
 
-/** A record names the grant type even of a request that is refused. @param {string} body @returns {string | undefined} */
+/**
+ * The grant type, which the record names even for a refused request. @param {string} body @returns {string | undefined}
+ */
 function guessGrantType(body) {
   try {
     return JSON.parse(body).grant_type;
@@ -633,7 +633,7 @@ export function listen(server, port) {
   return listening;
 }
 
-/** The port of a server that listens. @param {Server} server */
+/** The port of a listening server. @param {Server} server */
 export const portOf = (server) => /** @type {AddressInfo} */ (server.address()).port;
 
 /** @param {Server} server */

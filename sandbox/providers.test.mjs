@@ -88,7 +88,7 @@ async function acquire(provider) {
   return response.json();
 }
 
-// All that Guru has, as it lists none without a period.
+// The filter for all transactions: Guru lists none without a period.
 const PERIOD = "ordered_at_ini=2026-10-01&ordered_at_end=2026-10-31";
 
 /** @type {Record<string, string>} */
@@ -155,7 +155,7 @@ describe("guru", () => {
     for (;;) {
       const { body } = await get(`/transactions${query}`);
       seen.push(...body.data.map((/** @type {{ id: string }} */ row) => row.id));
-      // It is told on the first page only.
+      // Guru reports the total on the first page only.
       assert.equal(body.total_rows, body.on_first_page ? 24 : undefined);
       assert.equal(body.previous_cursor === null, body.on_first_page === 1);
       assert.equal(body.per_page, 10);
@@ -223,7 +223,7 @@ describe("guru", () => {
     assert.deepEqual([twin.status, other.status], [429, 401]);
     assert.deepEqual(await twin.json(), { message: "Identical concurrent request avoided." });
     assert.equal((await held).status, 200);
-    // What is refused as a twin does not count, nor does what has no token.
+    // Refused duplicates do not count, nor do calls without a token.
     for (let left = 357; left >= 0; left -= 1) {
       const response = await callApi(guru, token);
       assert.equal(response.headers.get("x-ratelimit-remaining"), String(left));
@@ -239,7 +239,7 @@ describe("guru", () => {
   });
 });
 
-// HubSoft and Guru are Laravel's.
+// HubSoft and Guru run on Laravel.
 test("a provider of Laravel's tells of a dead token only where JSON is asked for first", async () => {
   const guru = await start(startGuru);
   const hubsoft = await start(startHubsoft);
@@ -414,7 +414,7 @@ describe("hubsoft", () => {
       assert.equal(response.status, 200);
       const first = await response.json();
       const refresh = { grant_type: "refresh_token", client_id, client_secret, refresh_token: first.refresh_token };
-      // A refresh token is its client's, and goes on speaking for the same person.
+      // A refresh token belongs to its client, and always to the same person.
       await refused(await json(hubsoft, hubsoftRefresh(hubsoft, first.refresh_token)), 400, "invalid_grant");
       const second = await (await json(hubsoft, refresh)).json();
       tokens.push([second.access_token, person.username]);
@@ -469,7 +469,7 @@ describe("hubsoft", () => {
     assert.equal(created.status, "success");
     assert.equal(created.atendimento.id_atendimento, 91001);
     assert.equal(created.atendimento.usuario_abertura, "Integração");
-    // What it cannot do has the status 200, too.
+    // HubSoft answers a refused operation with the status 200, too.
     for (const body of ["{}", ticket.replace(/"id_cliente_servico":\d+/, '"id_cliente_servico":1')]) {
       const refusal = await post(body);
       assert.equal(refusal.status, 200);

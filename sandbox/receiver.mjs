@@ -10,11 +10,11 @@ const KEPT = 20;
 const BODY_LIMIT = 1024 * 1024;
 
 /**
- * An event that arrived; the event itself is whatever its sender made it.
+ * An event that arrived; its content is the sender's.
  * @typedef {{ id: string, at: string, deliveries: number, event: any }} Received
  */
 
-/** Takes events signed with `secret`, and knows the last of them, the newest first. @param {string} secret */
+/** Accepts events signed with `secret`, and lists the last of them, the newest first. @param {string} secret */
 export function createReceiver(secret) {
   const webhook = new Webhook(secret);
   /** @type {Received[]} */
@@ -31,7 +31,7 @@ export function createReceiver(secret) {
     } catch (error) {
       return { status: 401, body: { message: /** @type {Error} */ (error).message } };
     }
-    // An answer that is lost on its way has the event delivered again.
+    // If the answer is lost, the broker delivers the event again.
     const id = headers["webhook-id"];
     const known = received.find((one) => one.id === id);
     if (known) known.deliveries += 1;

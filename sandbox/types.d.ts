@@ -1,43 +1,43 @@
-// The shapes of the sandbox's providers.
+// The types of the sandbox's providers.
 
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http";
 
 /** A provider's secrets by their names. */
 export type Credentials = Record<string, string>;
 
-/** Whom the tokens of a grant speak for. */
+/** The account that the tokens of a grant belong to. */
 export type Account = { username: string; client_id: string };
 
-/** What is answered: a body that is no string goes as JSON. */
+/** An answer; a body other than a string is sent as JSON. */
 export interface Answer {
   status?: number;
   headers?: OutgoingHttpHeaders;
   body?: unknown;
 }
 
-/** A request to the API, whose path a route has. */
+/** A request to the API whose path matches a route. */
 export interface ApiCall {
-  /** What stands in the path where the route has `:name`. */
+  /** The parts of the path that match the route's `:name`s. */
   params: Record<string, string>;
   query: URLSearchParams;
-  /** The body, an object; of a GET none. Its members are whatever was sent. */
+  /** The body, an object with any members; a GET has none. */
   json: Record<string, unknown>;
   account: Account | undefined;
 }
 
-/** Answers a call; nothing where there is no such thing. */
+/** Answers a call; undefined if the object of the call does not exist. */
 export type Handler = (call: ApiCall) => Answer | undefined | Promise<Answer | undefined>;
 
-/** What a provider keeps of its tokens. */
+/** A provider's records of its tokens. */
 export interface Tokens {
-  /** Whether the refresh token is good; one that was used before ends its family. */
+  /** Whether the refresh token is valid; a reused token revokes its family. */
   present(refreshToken: string): boolean;
   accountOf(token: string | undefined): Account | undefined;
 }
 
-/** How a grant is made, of parameters that are all there; it throws an OAuthError where it is refused. */
+/** A kind of grant; it gets all of its parameters, and throws an OAuthError to refuse. */
 export interface Grant {
-  /** The parameters beside grant_type, all required. */
+  /** The parameters besides grant_type, all required. */
   parameters: string[];
   grant(
     parameters: Record<string, string>,
@@ -45,7 +45,7 @@ export interface Grant {
   ): {
     /** The refresh token that was presented. */
     presented?: string;
-    /** Members of the answer, beside those that every answer has. */
+    /** Further members of the answer. */
     members?: Record<string, unknown>;
     account?: Account;
   };
@@ -54,37 +54,37 @@ export interface Grant {
 export interface TokenEndpoint {
   path: string;
   encoding: "json" | "form";
-  /** By grant_type. */
+  /** The grants, by grant_type. */
   grants: Record<string, Grant>;
 }
 
-/** How many in a time. */
+/** A number of calls in a period. */
 export interface Limit {
   most: number;
   seconds: number;
 }
 
-/** How a limit stands after one more. */
+/** The state of a limit after a call. */
 export interface Window {
   most: number;
-  /** Below zero where it is full. */
+  /** The calls left; negative once the window is full. */
   left: number;
-  /** Seconds until it ends. */
+  /** Seconds until the window ends. */
   wait: number;
-  /** In Unix seconds. */
+  /** The end, in Unix seconds. */
   endsAt: number;
 }
 
-/** How often a provider lets itself be called. */
+/** The limits of a provider. */
 export interface Limits {
   /** Calls to the API with one token. */
   calls: Limit;
-  /** What is said of it with every answer. */
+  /** The header fields that report the limit on every answer. */
   told?: (window: Window) => OutgoingHttpHeaders;
   refused: Answer;
-  /** Of a call that is like one in flight, where such are refused. */
+  /** The answer to a duplicate of a call in flight, if the provider refuses duplicates. */
   identical?: Answer;
-  /** Password grants for one user name, beyond which the account is blocked, and what a grant is told then. */
+  /** The password grants for one user name before the account is blocked, and the error of a grant after that. */
   logins?: Limit & { error: string; description: string };
 }
 
@@ -92,41 +92,41 @@ export interface Options {
   /** How long an access token lives, in seconds. */
   expiresIn: number;
   refreshToken: boolean;
-  /** Whether a refresh gives another refresh token. */
+  /** Whether a refresh yields a new refresh token. */
   rotation: boolean;
-  /** Whether a refresh token that is used twice ends its family. */
+  /** Whether a refresh token that is used twice revokes its family. */
   reuseDetection: boolean;
-  /** Whether a refresh ends the access tokens before it. */
+  /** Whether a refresh revokes the earlier access tokens. */
   revokeOnRefresh: boolean;
-  /** How many requests are kept. */
+  /** How many requests the provider records. */
   recordLimit: number;
-  /** Whether its limits are kept. */
+  /** Whether the provider enforces its limits. */
   limits: boolean;
 }
 
-/** What makes a provider the one that it is. */
+/** The definition of a provider. */
 export interface Definition {
   name: string;
-  /** Of its tokens. */
+  /** The prefix of its tokens. */
   prefix: string;
-  /** Of the API, where it has one. */
+  /** The base path of the API, if any. */
   basePath?: string;
   credentials: Credentials;
   options?: Partial<Options>;
   tokenEndpoint?: TokenEndpoint;
-  /** Instead: the accepted token, from the credentials. */
+  /** Instead of a token endpoint: the accepted token, from the credentials. */
   staticToken?: (credentials: Credentials) => string;
-  /** By method and path: "GET /path/:id". */
+  /** The handlers by method and path: "GET /path/:id". */
   routes: Record<string, Handler>;
-  /** Which `options.limits` turns on. */
+  /** The limits that `options.limits` turns on. */
   limits?: Limits;
-  /** Whether it is Laravel's: a call that is not authenticated is sent to a login page, unless it asks for JSON. */
+  /** Whether the provider uses Laravel, which sends unauthenticated calls to a login page unless they ask for JSON. */
   laravel?: boolean;
   /** The bodies of refusals. */
   errors: Record<"unauthorized" | "notFound" | "methodNotAllowed" | "tooLarge" | "badBody", unknown>;
 }
 
-/** What whoever starts a provider may choose. */
+/** The settings of a provider at its start. */
 export interface Settings {
   port?: number;
   credentials?: Credentials;
@@ -141,23 +141,23 @@ export interface LogLine {
   status: number;
 }
 
-/** What is to go wrong, with the next request or the next `times`. */
+/** A fault of the next request, or of the next `times`. */
 export interface Fault {
   target: "token" | "api";
   kind: "status" | "delay" | "hang" | "reset" | "reset-after" | "malformed" | "members" | "unauthorized";
   times?: number;
-  /** Of a delay. */
+  /** The length of a delay. */
   ms?: number;
-  /** Of a status. */
+  /** The status of a fault of that kind. */
   status?: number;
   headers?: OutgoingHttpHeaders;
   body?: unknown;
-  /** Of members. */
+  /** The changed members of the token response. */
   set?: Record<string, unknown>;
   remove?: string[];
 }
 
-/** What is kept of a request. */
+/** The record of a request. */
 export interface Recorded {
   at: number;
   method: string;
@@ -166,39 +166,39 @@ export interface Recorded {
   rawHeaders: string[];
   body: string;
   fault?: string;
-  /** Of a token request. */
+  /** The grant type of a token request. */
   grant_type?: string;
-  /** Of a token request: "ok", a fault, or an error code. */
+  /** The outcome of a token request: "ok", a fault, or an error code. */
   outcome?: string;
-  /** Of an API request. */
+  /** The status of an API request. */
   status?: number;
-  /** Of an API request: the person's user name. */
+  /** The person's user name, for an API request. */
   account?: string;
 }
 
-/** A provider that runs. */
+/** A running provider. */
 export interface Provider {
   name: string;
   url: string;
   baseUrl: string;
-  /** Where there is a token endpoint. */
+  /** The address of the token endpoint, if any. */
   tokenUrl: string | undefined;
   credentials: Credentials;
   tokenRequests: Recorded[];
   apiRequests: Recorded[];
-  /** Every token that was given out. */
+  /** Every token issued. */
   issued: string[];
   readonly maxConcurrentTokenRequests: number;
   arm(fault: Fault): void;
   disarm(): void;
-  /** Begins every limit anew; `POST /sandbox/limits` does the same. */
+  /** Resets every limit, as `POST /sandbox/limits` does. */
   resetLimits(): void;
   revokeAccessTokens(): void;
   revokeEverything(): void;
   close(): Promise<void>;
 }
 
-/** A request as a server has it: with a method and an address. */
+/** A request as a server gets it: with a method and an address. */
 export type Request = IncomingMessage & { method: string; url: string };
 
 export type Person = { username: string; password: string };
@@ -206,17 +206,17 @@ export type Person = { username: string; password: string };
 export interface Hubsoft extends Provider {
   people: Person[];
   peopleClient: { client_id: string; client_secret: string };
-  /** The services of customers that were cut off. */
+  /** The services of disconnected customers. */
   disconnected: number[];
 }
 
 export interface HubsoftSettings extends Settings {
   people?: Person[];
-  /** The client that people sign in with. */
+  /** The client with which people sign in. */
   peopleClient?: { client_id?: string; client_secret?: string };
 }
 
 export interface Guru extends Provider {
-  /** Which its events go to. */
+  /** The address that its events are sent to. */
   webhookUrl: string;
 }

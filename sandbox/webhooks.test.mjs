@@ -1,4 +1,4 @@
-// Guru's events and the application's receiver, without the broker: tests/e2e has it between them.
+// Tests Guru's events and the application's receiver without the broker; tests/e2e puts it between them.
 
 /** @import { Server } from "node:http" */
 /** @import { Answer, Guru } from "./types.js" */

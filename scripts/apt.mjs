@@ -1,15 +1,15 @@
-// Debian's packages, for what the tests need and the system has not.
+// Installs Debian packages that the tests need and the system lacks.
 import { existsSync } from "node:fs";
 import { Failure, collect, say } from "./lib.mjs";
 
 const WITHIN_MS = 20 * 60_000;
 const EVERY_MS = 2_000;
 
-/** Whether packages may be installed here without asking anybody. */
+/** Whether this process may install packages without asking the person. */
 export const canInstall = () => process.getuid?.() === 0 && existsSync("/etc/debian_version");
 
 /**
- * Installs packages. No two may do this at once: the caller holds the lock.
+ * Installs packages. The caller holds the set-up lock, so two installations never overlap.
  * @param {string[]} packages
  */
 export async function install(packages) {
@@ -18,8 +18,8 @@ export async function install(packages) {
 }
 
 /**
- * Runs apt-get. Where another program holds one of apt's locks, it is tried again: apt itself
- * waits for one of the three only, and says nothing meanwhile.
+ * Runs apt-get, and retries while another program holds one of apt's locks: apt itself waits for only one of the three,
+ * without a message.
  * @param {...string} args
  */
 async function apt(...args) {

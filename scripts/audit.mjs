@@ -1,5 +1,5 @@
-// Asks the registries about the locked packages, and cargo-deny whether the crates are what deny.toml allows.
-// What could not be asked is said, never passed over.
+// Asks the registries about the locked packages, and cargo-deny whether the crates comply with deny.toml. A check that
+// could not be made is reported, never skipped silently.
 import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -13,14 +13,14 @@ export async function audit() {
   refuseYankedCrates();
 }
 
-/** Licences, sources and bans of the crates of a workspace, without a network. */
+/** Checks the licences, sources and bans of a workspace's crates, without a network. */
 export async function denyCrates(folder = root) {
   const { code, text } = await deny(folder, "bans", "licenses", "sources");
   if (code !== 0) throw new Failure(`cargo-deny refuses a crate:\n\n${text.trim()}`);
   say(`    Rust crates: ${text.trim().split("\n").at(-1)}`);
 }
 
-/** Known weaknesses, where their database can be fetched. */
+/** Checks for known vulnerabilities, if their database can be fetched. */
 export async function denyAdvisories(folder = root) {
   const { code, text } = await deny(folder, "advisories");
   if (/failed to fetch advisory database/.test(text)) {
@@ -50,12 +50,12 @@ function auditNode() {
   if (counts.high + counts.critical > 0) throw new Failure("A Node module has a known vulnerability: see `npm audit`.");
 }
 
-/** Packaging is when cargo asks the registry whether a locked crate has been yanked. */
+/** cargo asks the registry whether a locked crate was yanked only when it packages. */
 function refuseYankedCrates() {
   const folder = inRoot("target", `audit.${process.pid}`);
   /** @param {...string} parts */
   const manifest = (...parts) => readFileSync(inRoot(...parts, "Cargo.toml"), "utf8");
-  // Each alone: no package may need one that is not in a registry.
+  // One package at a time: none may depend on another that is not in a registry.
   const worker = manifest().replace(/^members = .*\n/m, "");
   const others = ["check", "simulation"].map((member) =>
     manifest(member)
@@ -75,7 +75,7 @@ function refuseYankedCrates() {
 }
 
 /**
- * What cargo says to a package of a manifest, the locked versions and nothing else.
+ * Packages one manifest with the locked versions and nothing else; returns cargo's messages.
  * @param {string} folder
  * @param {string} manifest
  */
@@ -93,7 +93,7 @@ function packaging(folder, manifest) {
 }
 
 /**
- * @typedef {object} NodeAudit what `npm audit --json` says
+ * @typedef {object} NodeAudit the output of `npm audit --json`
  * @property {{ vulnerabilities: { total: number, high: number, critical: number } }} [metadata]
  * @property {Record<string, { name: string, severity: string }>} [vulnerabilities]
  */

@@ -22,25 +22,25 @@ import { setup, wasmBindgenPath } from "./setup.mjs";
 import { printSize } from "./size.mjs";
 
 /**
- * How large a function marked `#[inline]` may be to be inlined: at the 325 that LLVM has for them, a good part
- * of the module is copies. At 75 and less, calls are slower.
+ * The largest function marked `#[inline]` that LLVM inlines. With LLVM's own limit, 325, a good part of the module is
+ * copies; at 75 and below, calls are slower.
  */
 const INLINE = "-Cllvm-args=-inlinehint-threshold=100";
 /**
- * What is told to the compiler for size, all unstable. `Debug` writes nothing: no message shows a value by it. A
- * panic in a library has no place in its code; one in the broker's own keeps it, for the log.
+ * The compiler's options for size, all unstable. `Debug` writes nothing, since no message uses it. A panic in a library
+ * has no source location; a panic in the broker keeps its location, for the log.
  */
 const TERSE = ["-Zfmt-debug=none"];
 const WITHOUT_PLACES = "-Zlocation-detail=none";
 const WITH_PLACES = "-Zlocation-detail=file,line,column";
-/** With `unwind` a panic fails its own request only; with `abort` all that are in flight. */
+/** With `unwind` a panic fails its own request only; with `abort` it fails all requests in flight. */
 const PANIC = "unwind";
 /**
- * How wasm-opt optimises. The compiler has done most: more passes took longer and gave more bytes, gzipped.
- * By name, instances of one generic function stand side by side, where gzip sees how alike they are.
+ * The optimisations of wasm-opt. The compiler has done most: further passes took longer and gave a larger gzipped
+ * module. Ordered by name, instances of one generic function are adjacent, so gzip finds their similarity.
  */
 const OPTIMISE = ["-O1", "--reorder-functions-by-name"];
-/** What wasm-opt may use: no newer encoding than the runtime knows. */
+/** The WebAssembly features that wasm-opt may use: no encoding newer than the runtime supports. */
 export const features = [
   "mutable-globals",
   "sign-ext",
@@ -56,13 +56,13 @@ const CLASSES = ["BrokerObject"];
 
 const outputs = ["index.js", "index_bg.wasm"];
 const build = inRoot("build");
-/** Outside build/, where a running wrangler would take what it finds for a module, and on the same disk. */
+/** The folder is outside build/, where a running wrangler would take its files for modules, and on the same disk. */
 const staging = inRoot("target", `worker.${process.pid}`);
 const STAMP = ".stamp";
 
 /**
- * What the stamp says of a build: the hash of its inputs, and one of all that it made, so that nothing is
- * deployed but what was built. Undefined where a file is missing.
+ * The stamp of a build: the hash of its inputs, and a hash of its output, so that only the output of a build is
+ * deployed. Undefined if a file is missing.
  * @param {string} folder
  * @param {string} inputs
  */
@@ -78,7 +78,7 @@ function stampOf(folder, inputs) {
 }
 
 /**
- * Whether `folder` holds what was built from these inputs, unchanged, and nothing else.
+ * Whether `folder` holds the unchanged output of a build from these inputs, and nothing else.
  * @param {string} folder
  * @param {string} inputs
  */
@@ -88,7 +88,7 @@ export function isBuilt(folder, inputs) {
 }
 
 /**
- * Says in `folder` that its files were built from these inputs.
+ * Writes the stamp of a build from these inputs into `folder`.
  * @param {string} folder
  * @param {string} inputs
  */
@@ -99,7 +99,7 @@ export function markBuilt(folder, inputs) {
 }
 
 /**
- * Builds when the inputs, or what was made of them, have changed since the last time.
+ * Builds if the inputs or the output have changed since the last build.
  * @param {{ panic?: string, profiling?: boolean, force?: boolean }} [options]
  */
 export async function buildWorker({ panic = PANIC, profiling = false, force = false } = {}) {
@@ -128,19 +128,19 @@ export async function buildWorker({ panic = PANIC, profiling = false, force = fa
 }
 
 /**
- * Compiles the crate and gives the address of the module.
+ * Compiles the crate and returns the path of the module.
  * @param {string} panic
  */
 async function compile(panic) {
-  // One kind of library alone: where an rlib is made, too, the libraries are linked without optimising across them.
+  // Only one kind of library: if cargo also makes an rlib, it links the libraries without optimising across them.
   const args = ["rustc", "--release", "--lib", "--crate-type=cdylib", "--locked", "--target", wasmTarget];
   /** @type {NodeJS.ProcessEnv} */
   const env = { ...wasmEnv, PORTEIRO_ADMIN_SCRIPT: adminScript() };
   let folder = process.env.CARGO_TARGET_DIR ?? inRoot("target");
   if (panic === "unwind") {
-    // The standard library that rustup brings cannot unwind, so it is built too. This
-    // is unstable: the compiler stays the stable one.
-    // Its sorting and its decimals may be small and slower: a call has few of either.
+    // The standard library that rustup installs cannot unwind, so the build compiles it, too. That is unstable; the
+    // compiler itself stays the stable one. Sorting and decimals are compiled small and slow: a call uses little of
+    // either.
     args.push("-Zbuild-std=std,panic_unwind", "-Zbuild-std-features=optimize_for_size");
     folder = path.join(folder, "unwind");
     const flags = ["-Cpanic=unwind", ...TERSE, WITHOUT_PLACES];
@@ -156,7 +156,7 @@ async function compile(panic) {
   return path.join(folder, wasmTarget, "release", "porteiro.wasm");
 }
 
-/** The modules of the operators' page as one. */
+/** Joins the modules of the operators' page into one. */
 export function adminScript() {
   const page = inRoot("src", "edge", "admin", "page", "page.js");
   const options = ["--bundle", "--format=esm", "--target=es2022", "--charset=utf8", "--minify", "--log-level=warning"];
@@ -166,7 +166,7 @@ export function adminScript() {
 }
 
 /**
- * Makes the JavaScript side of the module, with the functions that recover from an abort.
+ * Generates the JavaScript side of the module, with the functions that recover from an abort.
  * @param {string} compiled
  */
 async function bind(compiled) {
@@ -182,7 +182,7 @@ async function bind(compiled) {
     "--experimental-reset-state-function",
     "--force-enable-abort-handler",
   ]);
-  // The runtime gives a module for a plain import of a .wasm file.
+  // The runtime answers a plain import of a .wasm file with a module.
   const glue = path.join(staging, "index.js");
   const text = readFileSync(glue, "utf8");
   if (!text.includes("import source "))
@@ -191,8 +191,8 @@ async function bind(compiled) {
 }
 
 /**
- * Removes the classes that libraries offer to JavaScript and nobody here uses, on both sides,
- * with what only they need: the linker keeps whatever is exported.
+ * Removes the classes that libraries export to JavaScript and that the Worker does not use, on both sides, with their
+ * dependencies: the linker keeps every export.
  */
 async function prune() {
   const glue = path.join(staging, "index.js");
@@ -220,13 +220,13 @@ async function prune() {
       ...kept.map((name) => ({ name, export: name })),
     ]),
   );
-  // The names of functions stay: wasm-opt puts the functions in their order.
+  // The names of functions stay: wasm-opt orders the functions by name.
   const args = [wasm, "-o", `${wasm}.pruned`, `--graph-file=${graph}`, "--debuginfo", ...features];
-  // It tells every function that goes.
+  // wasm-metadce prints every function that it removes.
   if (output(bin("wasm-metadce"), args, { maxBuffer: 2 ** 28 }) === undefined)
     throw new Failure("wasm-metadce failed.");
   renameSync(`${wasm}.pruned`, wasm);
-  // All imports stand in one object, which esbuild takes as a whole.
+  // All imports are in one object, which esbuild keeps or drops as a whole.
   const imports = new Set(ends(wasm).imports);
   const members = /^ {8}(\w+): function\([^\n]*\{\n[^]*?^ {8}\}[^\n]*\n/gm;
   writeFileSync(
@@ -236,7 +236,7 @@ async function prune() {
 }
 
 /**
- * The names of what the module at `wasm` imports and exports.
+ * The names of the imports and exports of the module at `wasm`.
  * @param {string} wasm
  */
 function ends(wasm) {
@@ -275,11 +275,11 @@ async function bundle() {
   renameSync(path.join(staging, "out.js"), path.join(staging, "index.js"));
 }
 
-/** Puts the new files in the place of the old ones and removes whatever else is there. */
+/** Replaces the old files by the new ones and removes all others. */
 function swapIn() {
   mkdirSync(build, { recursive: true });
   rmSync(path.join(build, STAMP), { force: true });
-  // The module first: a running wrangler looks at index.js for changes.
+  // The module comes first: a running wrangler watches index.js for changes.
   for (const name of [...outputs].reverse()) renameSync(path.join(staging, name), path.join(build, name));
   for (const name of readdirSync(build)) {
     if (!outputs.includes(name)) rmSync(path.join(build, name), { recursive: true, force: true });

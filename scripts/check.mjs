@@ -1,4 +1,4 @@
-// Finds what is wrong in the configuration before it is deployed, and says which secrets are still to be given.
+// Finds the problems of the configuration before it is deployed, and lists the secrets that are still missing.
 //
 //   node scripts/check.mjs [--config PATH] [--env NAME] [--json] [--strict] [--offline] [--local]
 import { spawn } from "node:child_process";
@@ -31,7 +31,7 @@ const PATIENCE_MS = 10_000;
  */
 
 /**
- * @typedef {object} Secret one that the configuration uses; `set` is null where that is not known
+ * @typedef {object} Secret a secret that the configuration uses; `set` is null if unknown
  * @property {string | null} environment
  * @property {string} name
  * @property {boolean} needed
@@ -40,7 +40,7 @@ const PATIENCE_MS = 10_000;
  */
 
 /**
- * @typedef {object} Report as docs/guides/check.md has it
+ * @typedef {object} Report in the form that docs/guides/check.md documents
  * @property {Finding[]} problems
  * @property {Finding[]} warnings
  * @property {Secret[]} secrets
@@ -62,8 +62,9 @@ const options = {
 const withValue = new Set(["config", "environment"]);
 
 /**
- * What is wrong in the file `config`: `{ problems, warnings, secrets }`, as docs/guides/check.md has it. An
- * `environment` of "" is the top level alone, none all of them. `secretNames` tells which secrets are set.
+ * The problems of the file `config`: `{ problems, warnings, secrets }`, as documented in docs/guides/check.md. The
+ * `environment` "" selects the top level; without an environment, all are checked. `secretNames` are the secrets that
+ * are set.
  * @param {Options & { secretNames?: SecretNames }} [asked]
  * @returns {Promise<Report>}
  */
@@ -88,7 +89,7 @@ export async function check({
 }
 
 /**
- * The text of a report: a line for each finding, then the secrets, then the sum.
+ * The text of a report: a line for each finding, the secrets, and the totals.
  * @param {Report} report
  */
 export function shown({ problems, warnings, secrets }, config = CONFIG) {
@@ -123,7 +124,7 @@ export function shown({ problems, warnings, secrets }, config = CONFIG) {
 const counted = (count, what) => `${count || "no"} ${what}${count === 1 ? "" : "s"}`;
 
 /**
- * What the native program prints; it is compiled where that has not been done.
+ * The output of the native program, which is compiled first if necessary.
  * @param {string[]} args
  */
 async function native(args) {
@@ -144,7 +145,7 @@ async function native(args) {
 }
 
 /**
- * Says of each secret whether it is set already, as far as wrangler can tell: it need not be signed in.
+ * Marks each secret as set or missing, as far as wrangler can tell: it need not be signed in.
  * @param {Secret[]} secrets
  * @param {string} config
  * @param {SecretNames} secretNames
@@ -158,7 +159,7 @@ async function markSet(secrets, config, secretNames) {
 }
 
 /**
- * The names of the secrets that are set, or nothing where wrangler does not say in time.
+ * The names of the secrets that are set; undefined if wrangler does not answer in time.
  * @param {string} config
  * @param {string | null} [environment]
  * @param {{ tool?: typeof wrangler, patience?: number }} [how]
@@ -167,7 +168,7 @@ async function markSet(secrets, config, secretNames) {
 export async function listSecrets(config, environment, { tool = wrangler, patience = PATIENCE_MS } = {}) {
   const [command, args] = tool("secret", "list", "--format", "json", "--config", config, "--env", environment ?? "");
   if (!existsSync(command)) return undefined;
-  // In CI wrangler opens no browser to ask who it is.
+  // In CI wrangler opens no browser to sign in.
   const { code, stdout } = await collected(command, args, { patience, env: { CI: "true" } });
   if (code !== 0) return undefined;
   try {
@@ -179,7 +180,7 @@ export async function listSecrets(config, environment, { tool = wrangler, patien
 }
 
 /**
- * What a program wrote, and its exit code: none where it could not be started or its `patience` was over.
+ * The output and the exit code of a program; no code if it did not start or its `patience` ran out.
  * @param {string} command
  * @param {string[]} args
  * @param {{ patience?: number, env?: NodeJS.ProcessEnv }} [how]
@@ -187,7 +188,7 @@ export async function listSecrets(config, environment, { tool = wrangler, patien
  */
 function collected(command, args, { patience, env = {} } = {}) {
   return new Promise((resolve) => {
-    // With patience, a group of its own, so that what the program started ends with it.
+    // With a time limit, the program gets a process group of its own, so that its children end with it.
     const child = spawn(command, args, {
       cwd: root,
       env: toolEnv(env),
@@ -203,7 +204,7 @@ function collected(command, args, { patience, env = {} } = {}) {
         try {
           if (child.pid) process.kill(-child.pid, "SIGKILL");
         } catch {
-          // It ended meanwhile.
+          // The program ended meanwhile.
         }
         finish(null);
       }, patience);
@@ -218,7 +219,7 @@ function collected(command, args, { patience, env = {} } = {}) {
 }
 
 /**
- * The options in `args`.
+ * Parses the options in `args`.
  * @param {string[]} args
  * @returns {Options}
  */
@@ -242,7 +243,7 @@ function chosen(args) {
 }
 
 /**
- * The exit code: 1 where something must be put right, 2 where nothing could be checked.
+ * The exit code: 1 if something must be corrected, 2 if the check could not run.
  * @param {string[]} args
  */
 async function main(args) {

@@ -1,14 +1,14 @@
-// Finds a Chromium for the tests that drive a browser; `npm run setup -- --tests` installs one where that is simple.
+// Finds a Chromium for the tests that drive a browser; `npm run setup -- --tests` installs one where apt can.
 import { existsSync } from "node:fs";
 import { Failure, output } from "./lib.mjs";
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 const MAC = ["Google Chrome", "Chromium"].map((name) => `/Applications/${name}.app/Contents/MacOS/${name}`);
 
-/** Debian's name of it. */
+/** The name of Debian's package. */
 export const chromiumPackages = ["chromium"];
 
-/** The address of a Chromium binary. */
+/** The path of a Chromium binary. */
 export async function ensureChromium() {
   const found = findChromium();
   if (found) return found;

@@ -1,5 +1,5 @@
-// Puts the broker on Cloudflare, and asks at a terminal for the secrets that are not set yet.
-// Arguments go to wrangler: `npm run deploy -- --env staging`, `npm run deploy -- --dry-run`.
+// Deploys the broker to Cloudflare, and asks at a terminal for the secrets that are not set yet. Arguments go to
+// wrangler: `npm run deploy -- --env staging`, `npm run deploy -- --dry-run`.
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import os from "node:os";
@@ -26,26 +26,25 @@ import { checkedSecrets } from "./needs.mjs";
 import { askFor, refuseMissing, setSecrets } from "./secrets.mjs";
 import { setup } from "./setup.mjs";
 
-/** Where wrangler does nothing on Cloudflare, there is nothing to sign in for. */
+/** Options with which wrangler changes nothing on Cloudflare, so no sign-in is needed. */
 const OFFLINE = ["--dry-run", "--help", "-h"];
 
 /**
- * Runs wrangler with a file of secrets that is none: the text comes through a pipe of this
- * process, and standard input stays the terminal.
+ * Runs wrangler with the secrets in a pipe of this process instead of a file; standard input remains the terminal.
  */
 const WITH_SECRETS = 'exec 4<&0; cat <&3 | { exec 5<&0 <&4 4<&- 3<&-; exec "$@" --secrets-file /dev/fd/5; }';
 
 /** @typedef {ReturnType<typeof target>} Target */
 
 /**
- * Deploys what is built; wrangler may ask the person at the terminal.
+ * Deploys the build; wrangler may ask the person at the terminal.
  * @param {...string} args
  */
 export const deploy = (...args) =>
   run(...wrangler("deploy", ...target(args).own, ...args), { stdin: atTerminal() ? "inherit" : "ignore" });
 
 /**
- * What the arguments say about where to deploy, as the check and wrangler's other commands take it.
+ * The target of the deployment according to the arguments, for the check and for wrangler's other commands.
  * @param {string[]} args
  */
 export function target(args) {
@@ -56,7 +55,7 @@ export function target(args) {
   };
   const [config, named] = [value("--config", "-c"), value("--env", "-e")];
   const environment = named ?? process.env.CLOUDFLARE_ENV;
-  // Said outright, the environment without a name is no oversight that wrangler warns of.
+  // An explicit empty environment keeps wrangler from warning that none was named.
   const own = environment === undefined ? ["--env="] : [];
   const others = ["--name", "--profile"]
     .filter((option) => value(option))
@@ -79,7 +78,7 @@ async function main(args) {
   await sayHealth(targets, to);
 }
 
-/** Makes sure that wrangler may act on an account. */
+/** Ensures that wrangler is signed in to an account. */
 async function signIn() {
   if (process.env.CLOUDFLARE_API_TOKEN || process.env.CLOUDFLARE_API_KEY) return;
   const [command, whoami] = wrangler("whoami", "--json");
@@ -96,7 +95,7 @@ async function signIn() {
 }
 
 /**
- * The values to upload with the Worker, so that it never serves without them.
+ * The secrets to upload with the Worker, so that it never runs without them.
  * @param {import("./secrets.mjs").Usable[]} usable
  * @param {Target} to
  * @returns {Promise<Record<string, string>>}
@@ -122,7 +121,7 @@ async function askForSecrets(usable, to) {
 }
 
 /**
- * Runs `wrangler deploy` and gives the addresses that it deployed to.
+ * Runs `wrangler deploy` and returns the addresses that it deployed to.
  * @param {string[]} args
  * @param {Target} to
  * @param {Record<string, string>} secrets
@@ -149,14 +148,14 @@ async function upload(args, to, secrets) {
 }
 
 /**
- * Runs a command of wrangler with secrets that stand in no argument, no variable and no file.
+ * Runs a wrangler command whose secrets appear in no argument, no variable and no file.
  * @param {string[]} command
  * @param {Record<string, string>} secrets
  * @param {NodeJS.ProcessEnv} env
  * @returns {Promise<void>}
  */
 function withSecrets(command, secrets, env) {
-  // Its own starter hands on no more than the three standard streams.
+  // wrangler's own starter passes on only the three standard streams.
   const cli = [node(), "--no-warnings", inRoot("node_modules", "wrangler", "wrangler-dist", "cli.js"), ...command];
   return new Promise((resolve, reject) => {
     const child = spawn("/bin/sh", ["-c", WITH_SECRETS, "sh", ...cli], {
@@ -164,7 +163,7 @@ function withSecrets(command, secrets, env) {
       env: toolEnv(env),
       stdio: ["inherit", "inherit", "inherit", "pipe"],
     });
-    // Where wrangler ends before it reads, it says why.
+    // If wrangler ends before it reads the pipe, its own message says why.
     const pipe = /** @type {import("node:stream").Writable} */ (child.stdio[3]);
     pipe.on("error", () => {});
     pipe.end(JSON.stringify(secrets));

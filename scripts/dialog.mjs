@@ -1,9 +1,9 @@
-// Questions to the person at the terminal, whose answers are not shown.
+// Questions to the person at the terminal; their answers are not shown.
 import { createInterface } from "node:readline";
 import { Writable } from "node:stream";
 import { Failure } from "./lib.mjs";
 
-/** Whether a person is there to answer. */
+/** Whether a person can answer. */
 export const atTerminal = () => Boolean(process.stdin.isTTY && process.stdout.isTTY && !process.env.CI);
 
 export class Dialog {
@@ -22,7 +22,7 @@ export class Dialog {
   }
 
   /**
-   * The line that the person types, without the white space around it.
+   * The line that the person types, trimmed.
    * @param {string} question
    * @returns {Promise<string>}
    */

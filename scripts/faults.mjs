@@ -1,13 +1,12 @@
-// The proof of the proof: plants known faults into a copy of the source, one at a time, and shows
-// that the simulation finds each. A fault that is not found is a hole in the invariants.
+// Tests the simulation: applies known faults to a copy of the source, one at a time, and shows that the simulation
+// finds each. A fault that it misses is a gap in the invariants.
 //
 //   node scripts/faults.mjs [part of a fault's name]   runs the simulation on each fault
 //   node scripts/faults.mjs --compile [part]           shows that each fault compiles
 //   node scripts/faults.mjs --check [part]             shows that each patch applies
 //
-// A fault is a patch in simulation/faults/, and the lines above its diff say what is to be known of
-// it: `Fault:` its name, `Scenario:` the one that has to find it, and `Seeds:` how many schedules
-// are run where it is rare.
+// A fault is a patch in simulation/faults/. The lines above its diff describe it: `Fault:` is its name, `Scenario:` the
+// scenario that must find it, and `Seeds:` the number of schedules to run if the fault is rare.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -15,13 +14,13 @@ import { Failure, filesUnder, inRoot, isMain, root, runMain, say, seconds } from
 
 const PATCHES = inRoot("simulation", "faults");
 
-/** What the copy is made of. */
+/** The files and folders in the copy. */
 const SOURCES = [
   ...["src", "simulation/src", "simulation/tests", "simulation/Cargo.toml", "tests/data"],
   ...["check/src", "check/Cargo.toml", "Cargo.toml", "Cargo.lock"],
 ];
 
-/** The tests that run the simulation, by the name that a patch gives them. */
+/** The tests that run the simulation, by their name in a patch. */
 const SCENARIOS = new Map([
   ["tokens", "scenarios::tokens::keeps_every_invariant_in_any_schedule"],
   ["people", "scenarios::people::keeps_every_invariant_in_any_schedule_of_people"],
@@ -33,8 +32,8 @@ const WORK = path.resolve(process.env.CARGO_TARGET_DIR ?? inRoot("target"), "fau
 const COPY = path.join(WORK, "source");
 
 /**
- * The crate is compiled for each fault, which most often is found by the first few seeds: what it
- * takes to compile counts for more than its speed.
+ * The crate is compiled for each fault, and the first few seeds find most faults: the compile time matters more than
+ * the program's speed.
  */
 const BUILD = {
   CARGO_TARGET_DIR: path.join(WORK, "build"),
@@ -44,7 +43,7 @@ const BUILD = {
   RUST_BACKTRACE: "0",
 };
 
-/** How long a scenario may take, in milliseconds: a fault may be that something never ends. */
+/** How long a scenario may take, in milliseconds: a fault may cause an endless wait. */
 const PATIENCE = 15 * 60_000;
 
 /**
@@ -54,12 +53,12 @@ const PATIENCE = 15 * 60_000;
  * @property {string} scenario
  * @property {string | undefined} seeds
  *
- * @typedef {object} Row what became of a fault
+ * @typedef {object} Row the result of a fault
  * @property {string} name
  * @property {string} scenario
  * @property {boolean} asExpected
  * @property {string} result
- * @property {string} [seeds] how many were run, up to the one that found it
+ * @property {string} [seeds] the number of seeds run, up to the one that found the fault
  */
 
 /** @param {string[]} args */
@@ -74,7 +73,7 @@ async function main(args) {
   throw new Failure(`There is no ${mode}: it is --check, --compile, or neither.`);
 }
 
-/** Shows that every patch applies to the source as it is; no file is written. */
+/** Shows that every patch applies to the source; writes no file. */
 export function checkFaults(faults = readFaults()) {
   const unfit = faults.flatMap((fault) => {
     const problem = apply(fault, root, "--check");
@@ -84,7 +83,7 @@ export function checkFaults(faults = readFaults()) {
   say(`    ${faults.length} faults can be planted`);
 }
 
-/** Shows that every fault compiles: one that does not shows nothing. */
+/** Shows that every fault compiles: a fault that does not compile proves nothing. */
 export function compileFaults(faults = readFaults()) {
   const rows = faults.map((fault) => {
     const start = performance.now();
@@ -94,7 +93,7 @@ export function compileFaults(faults = readFaults()) {
   finish(rows, "compile");
 }
 
-/** Runs the simulation without a fault, in which it must find nothing, and then with each. @param {Fault[]} faults */
+/** Runs the simulation without a fault, when it must find nothing, and then with each fault. @param {Fault[]} faults */
 function simulateFaults(faults) {
   const begin = performance.now();
   const none = [...new Set(faults.map(({ scenario }) => scenario))].map((scenario) => ({
@@ -121,8 +120,7 @@ function tell(row, start) {
 }
 
 /**
- * Shows what became of all in a table, with the seeds that it took, and fails where something is
- * not as it must be.
+ * Prints the results as a table, with the number of seeds, and fails if a result is not as required.
  * @param {Row[]} rows @param {string} what
  */
 function finish(rows, what) {
@@ -138,13 +136,13 @@ function finish(rows, what) {
 const mark = (/** @type {Row} */ { asExpected }) => (asExpected ? " " : "✖");
 const list = (/** @type {Row[]} */ rows) => rows.map(({ name, scenario }) => `${name} (${scenario})`).join("; ");
 
-/** All faults, by the order of their files' names. @returns {Fault[]} */
+/** All faults, in the order of their file names. @returns {Fault[]} */
 function readFaults() {
   const files = readdirSync(PATCHES).filter((file) => file.endsWith(".patch"));
   return files.sort().map((file) => readFault(path.join(PATCHES, file)));
 }
 
-/** What the lines above a patch's diff tell of it. @param {string} patch */
+/** The fields in the lines above a patch's diff. @param {string} patch */
 function readFault(patch) {
   const [header] = readFileSync(patch, "utf8").split(/^(?:diff|---) /m);
   const fields = new Map([...header.matchAll(/^(\w+): (.+)$/gm)].map(([, name, value]) => [name, value]));
@@ -162,15 +160,14 @@ function readFault(patch) {
   return { name, patch, scenario, seeds };
 }
 
-/** Makes the copy the source again, and plants a fault into it; what hinders it. @param {Fault} fault */
+/** Resets the copy to the source and applies a fault; returns the error, if any. @param {Fault} fault */
 function plant(fault) {
   makeCopy();
   return apply(fault, COPY);
 }
 
 /**
- * Makes the copy the same as the source. A file that is the same already is left alone, so that
- * only what differs is compiled again.
+ * Makes the copy equal to the source. Equal files are left alone, so that cargo recompiles only what differs.
  */
 function makeCopy() {
   const wanted = new Set(filesUnder(...SOURCES).map((file) => path.relative(root, file)));
@@ -190,8 +187,8 @@ function makeCopy() {
 }
 
 /**
- * Applies a patch below a folder; what hinders it. Nothing of git but the patch counts: neither a
- * repository around the folder, from which it would resolve the paths, nor what somebody set.
+ * Applies a patch below a folder; returns the error, if any. git ignores its surroundings: a repository around the
+ * folder, from which it would resolve the paths, and the user's settings.
  * @param {Fault} fault @param {string} folder @param {string[]} options
  */
 function apply({ patch }, folder, ...options) {
@@ -208,8 +205,8 @@ function apply({ patch }, folder, ...options) {
 }
 
 /**
- * Runs a scenario on the copy with a fault, or without: the invariant that was broken, where one
- * was, and how many seeds that took; or what hindered it.
+ * Runs a scenario on the copy, with or without a fault; returns the broken invariant, if any, and the number of seeds,
+ * or the error that prevented the run.
  * @param {Omit<Fault, "patch"> | Fault} fault
  * @returns {{ problem?: string, invariant?: string, seeds?: string }}
  */
@@ -243,7 +240,7 @@ function examine(fault) {
 }
 
 /**
- * Compiles the simulation's tests of the copy: the program, or what hinders it.
+ * Compiles the simulation's tests in the copy; returns the program, or the compiler's error.
  * @param {string[]} how
  */
 function cargo(...how) {

@@ -1,14 +1,14 @@
-// Asks a broker that was just deployed whether it is alive.
+// Asks a newly deployed broker for its health.
 /** @typedef {{ config?: string, environment?: string }} Place a file and an environment in it */
 
 import { output, inRoot, node, say, toolEnv } from "./lib.mjs";
 
-/** A new host may take a while to be known everywhere. */
+/** The DNS entry of a new host may take a while to spread. */
 const WITHIN_MS = 30_000;
 const EVERY_MS = 2_000;
 
 /**
- * Asks `healthz` at the addresses that wrangler deployed to, and says what each answers.
+ * Asks `healthz` at the addresses that wrangler deployed to, and prints each answer.
  * @param {string[]} targets
  * @param {Place} to
  */
@@ -28,7 +28,7 @@ const OPEN =
   "is answered over plain http, too, where others can read what is sent: have it redirected (Always Use HTTPS). docs/start/deploy.md#https says how.";
 
 /**
- * Whether plain `http` is answered at the address, and not by a redirect to `https`.
+ * Whether the address answers plain `http` with something other than a redirect to `https`.
  * @param {string} address
  */
 export async function isOpen(address) {
@@ -42,8 +42,8 @@ export async function isOpen(address) {
 }
 
 /**
- * Where `healthz` is below what wrangler calls a target: an address, a host or a route's pattern. Undefined for
- * one that does not name one host, or does not reach the path that the broker is mounted at.
+ * The address of `healthz` below a target of wrangler's: an address, a host or a route's pattern. Undefined for a
+ * target that does not name one host, or does not include the broker's path.
  * @param {string} target
  * @param {string} basePath
  */
@@ -76,7 +76,7 @@ async function health(address, within) {
 }
 
 /**
- * What the configuration says, as wrangler reads it.
+ * The configuration, as wrangler reads it.
  * @param {Place} place
  * @returns {{ basePath?: string }}
  */

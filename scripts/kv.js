@@ -1,5 +1,5 @@
-// Workers KV for bare workerd, which brings none: the worker behind a `kvNamespace` binding. It keeps
-// the records on disk and is as strict as KV: a test that passes here must not fail on Cloudflare.
+// Workers KV for bare workerd, which has none: the worker behind a `kvNamespace` binding. It keeps the records on disk
+// and is as strict as KV: a test that passes here must not fail on Cloudflare.
 //
 // https://developers.cloudflare.com/kv/platform/limits/
 
@@ -12,7 +12,7 @@ const SHORTEST_CACHE_SECONDS = 30;
 /** @param {number} status @param {string} problem */
 const refusal = (status, problem) => new Response(`KV: ${problem}`, { status, statusText: problem });
 
-/** A number of seconds as the binding writes it, or NaN. @param {string} text */
+/** A number of seconds in the binding's form, or NaN. @param {string} text */
 const seconds = (text) => (/^\d+$/.test(text) ? Number(text) : NaN);
 
 /**

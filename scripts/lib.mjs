@@ -1,5 +1,5 @@
-// What the scripts share: running tools, saying what goes on, finding Node.js and wrangler.
-// Only Node.js itself is needed here, so that setup runs before anything is installed.
+// Common functions of the scripts: running tools, reporting progress, finding Node.js and wrangler. This module needs
+// only Node.js, so that setup runs before anything is installed.
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
@@ -12,14 +12,14 @@ export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "
 export const inRoot = (...parts) => path.join(root, ...parts);
 const nodeFolder = inRoot("node_modules", "node", "bin");
 
-/** A failure whose message is all that the person needs: no stack is shown. */
+/** A failure whose message tells the person everything: no stack trace is printed. */
 export class Failure extends Error {}
 
 /** @param {string} text */
 export const say = (text) => console.log(text);
 
 /**
- * The code that Node.js gives an error of the system, as "ENOENT", or its text where it has none.
+ * The code that Node.js gives a system error, such as "ENOENT"; without a code, the error's text.
  * @param {unknown} error
  * @returns {string}
  */
@@ -27,14 +27,14 @@ export const errorCode = (error) =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : String(error);
 
 /**
- * Whether the module at `url` is the script that was started, and not imported by another.
+ * Whether the module at `url` is the script that was started, not an imported module.
  * @param {string} url
  */
 export const isMain = (url) =>
   process.argv[1] !== undefined && url === pathToFileURL(path.resolve(process.argv[1])).href;
 
 /**
- * Runs a script's main function and ends with exit code 1 and one line when it fails.
+ * Runs a script's main function; on failure prints one line and exits with code 1.
  * @param {(args: string[]) => unknown} main
  */
 export async function runMain(main) {
@@ -53,7 +53,7 @@ export function seconds(since) {
 }
 
 /**
- * Says what begins, does it, and says how long it took.
+ * Prints the start of a step, runs it, and prints how long it took.
  * @template T
  * @param {string} name
  * @param {() => T} action
@@ -68,7 +68,7 @@ export async function step(name, action) {
 }
 
 /**
- * The environment of every tool: the project's own tools come first, and wrangler sends no statistics.
+ * The environment of every tool: the project's own tools come first on PATH, and wrangler sends no statistics.
  * @param {NodeJS.ProcessEnv} [extra]
  * @returns {NodeJS.ProcessEnv}
  */
@@ -77,17 +77,17 @@ export const toolEnv = (extra = {}) => ({
   PATH: [nodeFolder, inRoot("node_modules", ".bin"), process.env.PATH].join(path.delimiter),
   WRANGLER_SEND_METRICS: "false",
   WRANGLER_HIDE_BANNER: "true",
-  // Wrangler would keep a trace of every request on disk.
+  // wrangler would log every request to disk.
   X_LOCAL_OBSERVABILITY: "false",
   ...extra,
 });
 
-/** What every compilation for WebAssembly is given, always the same so that none undoes another's work. */
+/** The options of every compilation for WebAssembly, always the same, so that none invalidates another's output. */
 export const wasmEnv = { WASM_BINDGEN_USE_JS_SYS: "1" };
 export const wasmTarget = "wasm32-unknown-unknown";
 
 /**
- * The tools that run now.
+ * The running tools.
  * @type {Set<import("node:child_process").ChildProcess>}
  */
 const running = new Set();
@@ -99,26 +99,25 @@ function note(child) {
 }
 
 /**
- * Ends the tools that run now.
+ * Ends the running tools.
  * @param {NodeJS.Signals} signal
  */
 export const endTools = (signal) => running.forEach((child) => child.kill(signal));
 
 /**
- * How a tool is run. `capture`: what it writes is collected, too; `quiet`: it is shown only where the tool
- * fails, so that tools that run side by side do not write between each other's lines.
+ * How a tool is run. `capture`: its output is collected, too. `quiet`: its output is shown only if the tool fails, so
+ * that concurrent tools do not mix their lines.
  * @typedef {object} RunOptions
  * @property {NodeJS.ProcessEnv} [env]
  * @property {string} [cwd]
  * @property {boolean} [capture]
  * @property {boolean} [quiet]
  * @property {"ignore" | "inherit"} [stdin]
- * @property {string} [hint] what to do where it fails
+ * @property {string} [hint] what the person can do if the tool fails
  */
 
 /**
- * Runs a tool with its output shown, and fails with one line when it does. Gives what it wrote
- * when `capture` is set.
+ * Runs a tool and shows its output; fails with one line if the tool fails. Returns the output if `capture` is set.
  * @param {string} command
  * @param {string[]} args
  * @param {RunOptions} [options]
@@ -149,7 +148,7 @@ export function run(command, args, { env = {}, cwd = root, capture, quiet, stdin
 }
 
 /**
- * Runs a tool to its end and gives its exit code, none where it did not start, and what it wrote.
+ * Runs a tool to its end; returns its exit code, undefined if it did not start, and its output.
  * @param {string} command
  * @param {string[]} args
  * @param {NodeJS.ProcessEnv} [env]
@@ -170,7 +169,7 @@ export function collect(command, args, env) {
 }
 
 /**
- * What a tool prints on standard output, or undefined where it is missing or fails.
+ * The standard output of a tool; undefined if the tool is missing or fails.
  * @param {string} command
  * @param {string[]} args
  * @param {import("node:child_process").SpawnSyncOptions} [options]
@@ -184,7 +183,7 @@ export function output(command, args, options = {}) {
 /** @param {string} name */
 export const bin = (name) => inRoot("node_modules", ".bin", name);
 
-/** The Node.js that comes with the Node modules: the same version on every machine. */
+/** The Node.js in node_modules: the same version on every machine. */
 export const node = () => path.join(nodeFolder, "node");
 
 /**
@@ -206,7 +205,7 @@ export function lockedVersion(crate) {
 }
 
 /**
- * All files below the given files and folders, those that are there, sorted.
+ * All existing files below the given files and folders, sorted.
  * @param {...string} places
  */
 export function filesUnder(...places) {
@@ -225,7 +224,7 @@ export function filesUnder(...places) {
 }
 
 /**
- * One hash over names and contents of files and over further values.
+ * One hash over the names and contents of files and over further values.
  * @param {string[]} files
  * @param {...unknown} values
  */
@@ -237,7 +236,7 @@ export function hashOf(files, ...values) {
 }
 
 /**
- * Whether something on this machine already accepts connections on the port.
+ * Whether some program on this machine accepts connections on the port.
  * @param {number} port
  * @returns {Promise<boolean>}
  */
@@ -248,7 +247,7 @@ export const portInUse = (port) =>
     socket.once("error", () => resolve(false));
   });
 
-/** The runtime's compatibility date and flags, as they are deployed. */
+/** The runtime's compatibility date and flags, as deployed. */
 export function compatibility() {
   const text = readFileSync(inRoot("wrangler.toml"), "utf8");
   const date = text.match(/^compatibility_date = "(.+)"$/m)?.[1];

@@ -5,7 +5,7 @@ import { setup } from "./setup.mjs";
 const clippy = ["clippy", "--locked", "--all-targets"];
 const strict = ["--", "-D", "warnings"];
 
-/** What runs in Node.js, in a browser and in the Worker is checked against what is there to be called. */
+/** Code for Node.js, browsers and the Worker is checked against the APIs of its own environment. */
 const projects = ["tsconfig.json", "tsconfig.pages.json", "src/platform/tsconfig.json"];
 
 export async function lint() {

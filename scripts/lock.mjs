@@ -1,21 +1,21 @@
-// The lock under which setting up is done, one at a time on a machine: package managers do not share their folders.
+// The lock on set-ups, one at a time on a machine: package managers cannot share their folders.
 //
-// It is a listening socket on the loopback interface. The kernel gives a port to one process only and takes
-// it back when that process ends, however it ends, so that no lock is ever left behind. Node.js alone is needed.
+// The lock is a listening socket on the loopback interface. The kernel gives a port to one process only, and frees it
+// when that process ends for any reason, so the lock is never stale. It needs only Node.js.
 import { once } from "node:events";
 import net from "node:net";
 import { Failure, endTools, errorCode, root, say } from "./lib.mjs";
 
-/** Below the ports that systems give to outgoing connections. */
+/** The port is below those that systems assign to outgoing connections. */
 const PORT = 8786;
 /** @type {NodeJS.Signals[]} */
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
 const GREETING = "porteiro-setup";
-/** How long the holder may take to say who it is: it may be busy. */
+/** How long the holder may take to identify itself: it may be busy. */
 const GREETED_WITHIN_MS = 60_000;
 
 /**
- * Does `action` while no other process on this machine is within this function.
+ * Runs `action` while no other process on this machine is within this function.
  * @template T
  * @param {() => Promise<T>} action
  * @returns {Promise<T>}
@@ -24,7 +24,7 @@ export async function withLock(action, port = Number(process.env.PORTEIRO_SETUP_
   const release = await acquire(port);
   /** @param {NodeJS.Signals} signal */
   const stop = (signal) => {
-    // What it has started would go on without the lock.
+    // The processes that this one started would go on without the lock.
     endTools(signal);
     for (const name of SIGNALS) process.off(name, stop);
     process.kill(process.pid, signal);
@@ -52,7 +52,7 @@ async function acquire(port) {
 }
 
 /**
- * Takes the port and gives what frees it, or undefined where another process has it.
+ * Takes the port and returns a function that frees it; undefined if another process has it.
  * @param {number} port
  */
 async function listen(port) {
@@ -76,7 +76,7 @@ async function listen(port) {
 }
 
 /**
- * Waits until the process that has the port lets go of it, which ends the connection.
+ * Waits until the process that holds the port frees it, which ends the connection.
  * @param {number} port
  * @param {(holder: string) => void} tell
  * @returns {Promise<void>}

@@ -1,16 +1,16 @@
-// What whoever starts a server needs: a port that is free, and that no process outlives this one.
+// What a program that starts servers needs: a free port, and children that do not outlive this process.
 import { once } from "node:events";
 import { createServer } from "node:net";
 
 /**
- * The processes that end with this one, and by which signal.
+ * The processes that end with this one, each with its signal.
  *
  * @type {Map<import("node:child_process").ChildProcess, NodeJS.Signals>}
  */
 const children = new Map();
 
 /**
- * Ends a process with this one, however this one ends.
+ * Ends a process when this one ends, for any reason.
  *
  * @template {import("node:child_process").ChildProcess} Child
  * @param {Child} child
@@ -27,7 +27,7 @@ process.once("exit", () => {
 });
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(130));
 
-/** A port that nobody listens on. */
+/** A port that is free. */
 export async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -8,29 +8,29 @@ const folder = inRoot(".tools", "python");
 const stamp = path.join(folder, ".porteiro");
 const python = path.join(folder, "bin", "python");
 
-/** What the tests need, and what the scripts need, whose hashes are known. */
+/** The requirements of the tests, and those of the scripts, whose hashes are pinned. */
 const requirements = inRoot("tests", "e2e", "support", "requirements.txt");
 const hashed = inRoot("scripts", "requirements.txt");
 
-/** Debian's names of a Python that can make environments. */
+/** The names of Debian's packages for a Python that can make environments. */
 export const pythonPackages = ["python3", "python3-venv"];
 
-/** The address of a Python that has the packages of both requirements.txt. */
+/** The path of a Python that has the packages of both requirements.txt. */
 export async function ensurePython() {
   if (hasPython()) return python;
   throw new Failure("The tests' Python packages are missing: run `npm run setup -- --tests`.");
 }
 
-/** The address of a program that came with a Python package. @param {string} name */
+/** The path of a program from a Python package. @param {string} name */
 export const pythonTool = (name) => path.join(folder, "bin", name);
 
-/** Whether the environment is there, with exactly the packages of the lists. */
+/** Whether the environment exists, with exactly the listed packages. */
 export const hasPython = () =>
   existsSync(stamp) && readFileSync(stamp, "utf8") === wanted() && output(python, ["--version"]) !== undefined;
 
 const wanted = () => hashOf([requirements, hashed], process.platform, process.arch);
 
-/** Makes the environment anew, with the packages of the lists and no others. */
+/** Makes the environment anew, with exactly the listed packages. */
 export async function makePython() {
   const base = findPythonBase();
   if (!base) {
@@ -51,14 +51,14 @@ export async function makePython() {
   });
 }
 
-/** A Python that is new enough and can make environments. */
+/** A Python that is recent enough and can make environments. */
 export function findPythonBase() {
   const named = process.env.PYTHON_BIN;
   if (named) {
     if (suits(named)) return named;
     throw new Failure(`PYTHON_BIN names no Python 3.${MINOR} or newer with venv.`);
   }
-  // The second is where Debian puts its own, whatever stands first on PATH.
+  // The second is the path of Debian's own Python, whatever comes first on PATH.
   return ["python3", "/usr/bin/python3"].find(suits);
 }
 

@@ -11,11 +11,11 @@ import { Failure, root, say, toolEnv, wrangler } from "./lib.mjs";
 
 /**
  * @typedef {object} Kind
- * @property {RegExp} form what the Worker takes
- * @property {string} wrong what is said of anything else
- * @property {RegExp} [of] the names of its secrets
- * @property {boolean} [always] it is never left out
- * @property {boolean} [shown] the person needs the value elsewhere
+ * @property {RegExp} form the values that the Worker accepts
+ * @property {string} wrong the message about any other value
+ * @property {RegExp} [of] the names of the secrets of this kind
+ * @property {boolean} [always] whether the secret is always set
+ * @property {boolean} [shown] whether the person needs the value elsewhere
  * @property {() => string} [make]
  */
 
@@ -27,8 +27,8 @@ const bytes = (encoding) => randomBytes(32).toString(encoding);
 const list = (form) => new RegExp(`^${form}(?: *, *${form})*$`);
 
 /**
- * The secrets that can be made here. The forms are those that the Worker takes, so that a slip is seen
- * before it is deployed.
+ * The kinds of secrets that the script can generate. The forms are those that the Worker accepts, so that a typing
+ * error shows before the deployment.
  * @type {(Kind & { of: RegExp })[]}
  */
 const KINDS = [
@@ -62,21 +62,21 @@ const KINDS = [
   },
 ];
 
-/** A secret that can only be asked for: it comes from elsewhere. @type {Kind} */
+/** A secret that the person must provide: it comes from elsewhere. @type {Kind} */
 const FOREIGN = { form: /^[^\p{Cc}]+$/u, wrong: "must be one line" };
 
 /** @type {(name: string) => Kind} */
 const kindOf = (name) => KINDS.find(({ of }) => of.test(name)) ?? FOREIGN;
 
 /**
- * What is wrong with a value for the secret called `name`, if anything is.
+ * The problem with a value for the secret called `name`, if any.
  * @type {(name: string, value: string) => string | undefined}
  */
 export const problemOf = (name, value) =>
   kindOf(name).form.test(value) ? undefined : `${name} ${kindOf(name).wrong}.`;
 
 /**
- * The names of the secrets that the Worker has; none where it is not there yet.
+ * The names of the Worker's secrets; none if the Worker does not exist yet.
  * @param {{ shared: string[] }} to
  * @returns {string[]}
  */
@@ -97,7 +97,7 @@ export function setSecrets({ shared }) {
 }
 
 /**
- * Fails with the list of those among `missing` that are needed.
+ * Fails if secrets among `missing` are needed, and lists them.
  * @param {Usable[]} missing
  * @param {{ environment?: string }} to
  */
@@ -111,7 +111,7 @@ export function refuseMissing(missing, { environment }) {
 }
 
 /**
- * Asks for each, shows once what was made and is needed elsewhere, and gives them by name.
+ * Asks for each secret, shows once each generated value that is needed elsewhere, and returns the values by name.
  * @param {Usable[]} missing
  * @param {Asking} dialog
  */
@@ -139,7 +139,7 @@ export async function askFor(missing, dialog) {
 }
 
 /**
- * One answer, its text empty where the secret is left out.
+ * One answer; its text is empty if the person leaves the secret out.
  * @param {string} name
  * @param {Asking} dialog
  * @returns {Promise<{ text: string, made?: boolean }>}

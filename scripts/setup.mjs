@@ -1,5 +1,5 @@
-// Sets up what the project needs and is missing, and nothing where all is there, so that this can begin
-// every other script.
+// Installs the project's missing tools, and does nothing if none is missing, so that every other script can begin with
+// it.
 //
 //   node scripts/setup.mjs [--tests]
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -15,8 +15,8 @@ const NODE = 20;
 const RETRY = "Check the network and run it again.";
 
 /**
- * Sets up Rust's parts, the Node modules, wasm-bindgen and .dev.vars; for the tests also Chromium and Python.
- * One at a time on this machine: another process waits, and then finds it done.
+ * Sets up Rust's components, the Node modules, wasm-bindgen and .dev.vars; for the tests also Chromium and Python. One
+ * set-up runs at a time on a machine: another process waits, and then finds it done.
  * @param {{ tests?: boolean }} [options]
  */
 export async function setup({ tests = false } = {}) {
@@ -33,8 +33,8 @@ const isSetUp = (tests) =>
   (!tests || (!missingPackages().length && findChromium() !== undefined && hasPython()));
 
 /**
- * Makes what is missing. What side by side takes no longer than alone is done so: cargo compiles
- * while the others wait for the network. No package manager runs twice at once.
+ * Installs what is missing. Steps that do not slow each other run concurrently: cargo compiles while the others wait
+ * for the network. No package manager runs twice at once.
  * @param {boolean} tests
  */
 async function provide(tests) {
@@ -54,7 +54,7 @@ async function provide(tests) {
 }
 
 /**
- * Does all to their ends, so that nothing goes on by itself, and then fails where one has failed.
+ * Runs all actions to their ends, so that none continues unattended, and then fails if one has failed.
  * @param {(() => Promise<void>)[]} actions
  */
 async function together(actions) {
@@ -62,7 +62,7 @@ async function together(actions) {
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 
-/** The tools that a person installs: each missing one is one line that says how. */
+/** The tools that the person must install: each missing tool gives one line that says how. */
 export function checkTools() {
   if (Number(process.versions.node.split(".")[0]) < NODE) {
     throw new Failure(
@@ -77,7 +77,7 @@ export function checkTools() {
 }
 
 /**
- * What the Rust toolchain lacks of what rust-toolchain.toml names: itself, or targets and components.
+ * The parts named in rust-toolchain.toml that are missing: the toolchain itself, or targets and components.
  * @returns {{ toolchain: string, absent: boolean, targets: string[], components: string[] } | undefined}
  */
 function missingRust() {
@@ -87,7 +87,7 @@ function missingRust() {
   const toolchain = process.env.RUSTUP_TOOLCHAIN || text.match(/^channel = "(.+)"$/m)?.[1];
   if (!toolchain) throw new Failure("rust-toolchain.toml names no channel.");
   const wanted = { toolchain, targets: list("targets"), components: list("components") };
-  // rustup would install it here, unasked and without the lock.
+  // rustup would install the toolchain here, unasked and without the lock.
   const env = { ...process.env, RUSTUP_AUTO_INSTALL: "0" };
   if (output("rustc", ["--version"], { env }) === undefined) return { absent: true, ...wanted };
   /** @param {string} kind */
@@ -98,7 +98,9 @@ function missingRust() {
   return targets.length || components.length ? { absent: false, toolchain, targets, components } : undefined;
 }
 
-/** The compiler, its parts for WebAssembly, the standard library's source to build it with, and the linters. */
+/**
+ * The compiler, its parts for WebAssembly, the standard library's source, which the build compiles, and the linters.
+ */
 async function rustParts() {
   const missing = missingRust();
   if (!missing) return;
@@ -125,7 +127,7 @@ const wantedModules = () => hashOf([inRoot("package-lock.json")], process.platfo
 const hasLockedModules = () => existsSync(modulesStamp) && readFileSync(modulesStamp, "utf8") === wantedModules();
 const hasNodeModules = () => hasLockedModules() && existsSync(node());
 
-/** The Node modules of package-lock.json, and among them a Node.js that wrangler runs on. */
+/** The Node modules of package-lock.json, among them the Node.js that wrangler runs on. */
 async function nodeModules() {
   if (hasNodeModules()) return;
   if (!hasLockedModules()) {
@@ -134,7 +136,7 @@ async function nodeModules() {
     );
   }
   if (!existsSync(node())) {
-    // npm was told not to run the packages' install scripts; this one brings the binary.
+    // npm was told not to run the packages' install scripts; this script installs the binary.
     await step("Node.js for wrangler", () =>
       run("node", ["installArchSpecificPackage"], { cwd: inRoot("node_modules", "node"), quiet: true, hint: RETRY }),
     );
@@ -148,13 +150,13 @@ async function nodeModules() {
   writeFileSync(modulesStamp, wantedModules());
 }
 
-/** The folder and version that `wasmBindgenPath` looks for. */
+/** The folder and the version that `wasmBindgenPath` looks for. */
 const tools = inRoot(".tools");
 const toolNames = ["wasm-bindgen", "wasm-bindgen-test-runner"];
 
 /**
- * Where a tool of wasm-bindgen is, at exactly the version of the crate in Cargo.lock:
- * in `.tools`, beside the one that WASM_BINDGEN_BIN names, or on PATH.
+ * The path of a tool of wasm-bindgen of exactly the crate's version in Cargo.lock: in `.tools`, beside the tool that
+ * WASM_BINDGEN_BIN names, or on PATH.
  */
 export function wasmBindgenPath(name = "wasm-bindgen") {
   const named = process.env.WASM_BINDGEN_BIN;
@@ -174,8 +176,8 @@ function hasWasmBindgen() {
 }
 
 /**
- * How wasm-bindgen is compiled: in a third of the time. Each build then has it a second longer,
- * which a hundred builds do not make up for.
+ * The options that compile wasm-bindgen in a third of the time. Each build then takes a second longer, which costs more
+ * only after a hundred builds.
  */
 const QUICK = {
   CARGO_PROFILE_RELEASE_OPT_LEVEL: "0",
@@ -194,13 +196,13 @@ async function wasmBindgen() {
   });
 }
 
-/** Debian's packages of what the tests need and is found nowhere: none where they cannot be installed. */
+/** The missing Debian packages that the tests need; none if this process cannot install packages. */
 function missingPackages() {
   if (!canInstall()) return [];
   return [...(findChromium() ? [] : chromiumPackages), ...(findPythonBase() ? [] : pythonPackages)];
 }
 
-/** Chromium and Python, by the system's package manager where that is simple. */
+/** Chromium and Python, installed by the system's package manager where it can. */
 async function debianPackages() {
   const missing = missingPackages();
   if (missing.length) await step(`Debian packages ${missing.join(", ")}`, () => install(missing));

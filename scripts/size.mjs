@@ -1,12 +1,12 @@
-// Prints the size of what is deployed, and fails above the ceiling.
+// Prints the size of the deployed files, and fails above the ceiling.
 import { readFileSync, existsSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { Failure, inRoot, isMain, runMain, say } from "./lib.mjs";
 
-/** The most that the Worker may weigh, gzipped. */
+/** The largest size of the Worker, gzipped. */
 const CEILING_KIB = 420;
 
-/** Prints raw and gzipped sizes and gives the gzipped total in bytes. */
+/** Prints raw and gzipped sizes and returns the gzipped total in bytes. */
 export function printSize() {
   let total = 0;
   for (const name of ["index.js", "index_bg.wasm"]) {
@@ -21,7 +21,7 @@ export function printSize() {
   return total;
 }
 
-/** Fails when the Worker is larger than it may be. */
+/** Fails if the Worker exceeds the ceiling. */
 export function checkSize() {
   const total = printSize();
   if (total > CEILING_KIB * 1024)

@@ -38,7 +38,7 @@ async function main(args) {
   if (withSandbox) {
     say("\n==> sandbox and broker");
     launch("the sandbox", node(), [inRoot("sandbox", "main.mjs")], await makeSandboxVars());
-    // wrangler reads the secrets beside it.
+    // wrangler reads the secrets from a file beside the configuration.
     serve.push("--config", inRoot("sandbox", "wrangler.toml"), "--persist-to", inRoot(".wrangler", "sandbox"));
   } else {
     say("\n==> broker");
@@ -50,7 +50,7 @@ async function main(args) {
 
 function stopWhenAsked() {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => stop(0));
-  // npm passes a signal on to the shell between it and this process, and no further.
+  // npm passes a signal on only to the shell between npm and this process.
   const parent = process.ppid;
   if (process.env.npm_lifecycle_event) setInterval(() => process.ppid !== parent && stop(0), 500).unref();
 }
@@ -63,7 +63,7 @@ async function refuseTakenPorts(ports) {
 }
 
 /**
- * Starts a child that is to run until the end: when it does not, nothing goes on.
+ * Starts a child that must run until the end: if it ends, everything ends.
  * @param {string} name
  * @param {string} command
  * @param {string[]} args
@@ -84,7 +84,7 @@ function fail(message) {
 }
 
 /**
- * Ends the children, by force those that take too long, and then this process.
+ * Ends the children, after a delay by force, and then this process.
  * @param {number} code
  */
 async function stop(code) {
@@ -105,7 +105,7 @@ async function untilReady() {
     const answer = await fetch(`http://127.0.0.1:${BROKER}/healthz`, { signal: AbortSignal.timeout(2_000) }).catch(
       () => {},
     );
-    // Any answer will do: with a BASE_PATH the health is told elsewhere.
+    // Any answer counts: with a BASE_PATH, `healthz` has another address.
     if (answer) return;
     if (Date.now() > deadline) return fail(`the broker did not answer within ${READY_WITHIN_MS / 1000} seconds.`);
     await new Promise((resolve) => setTimeout(resolve, 200));

@@ -1,15 +1,15 @@
-// Runs the named steps of a command and tells how long each took: what `npm test` and `npm run verify` share.
+// Runs the named steps of a command and prints how long each took; `npm test` and `npm run verify` share it.
 import path from "node:path";
 import { Failure, filesUnder, node, root, run, say, seconds, step } from "./lib.mjs";
 
 /**
- * One step: what it does, and the names of the steps that have to come before it.
+ * One step: its action, and the names of the steps that it depends on.
  *
  * @typedef {{ does: () => unknown, needs?: string[] }} Step
  */
 
 /**
- * Runs all steps in their order, or those that are named and what they need. The first one that fails ends it.
+ * Runs all steps in order, or the named steps and their dependencies. The first failing step ends the run.
  *
  * @param {string} command
  * @param {Record<string, Step>} steps
@@ -50,8 +50,8 @@ function chosen(steps, asked) {
 }
 
 /**
- * Runs the `*.test.mjs` files below folders, or single ones, by the Node.js of the Node modules. A run without a
- * test is a failure.
+ * Runs the `*.test.mjs` files below folders, or single files, with the Node.js of the Node modules. A run without a
+ * test fails.
  *
  * @param {string[]} places
  * @param {string[]} options

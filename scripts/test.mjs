@@ -1,4 +1,4 @@
-// Runs all tests, or the named steps and what they need: `npm test -- native e2e`.
+// Runs all tests, or the named steps and their dependencies: `npm test -- native e2e`.
 import path from "node:path";
 import { audit } from "./audit.mjs";
 import { buildWorker } from "./build.mjs";
@@ -25,7 +25,7 @@ const steps = {
   audit: { does: audit },
 };
 
-/** The tests of the platform and of `tests/wasm_*.rs`, compiled for WebAssembly. A suite that runs nothing is a failure. */
+/** The tests of the platform and of `tests/wasm_*.rs`, compiled for WebAssembly. A suite without a test fails. */
 async function wasmTests() {
   const files = filesUnder("tests").filter((file) => /\/tests\/wasm_\w+\.rs$/.test(file));
   const suites = ["--lib", ...files.map((file) => `--test=${path.basename(file, ".rs")}`)];
@@ -33,7 +33,7 @@ async function wasmTests() {
     capture: true,
     env: {
       ...wasmEnv,
-      // They are few and short: compiling them is what takes time.
+      // The tests are few and short: compiling takes most of the time.
       CARGO_PROFILE_TEST_OPT_LEVEL: "0",
       CARGO_PROFILE_TEST_DEBUG: "0",
       CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER: wasmBindgenPath("wasm-bindgen-test-runner"),

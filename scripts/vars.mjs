@@ -1,16 +1,16 @@
-// The secrets for development: read as wrangler reads them, made where they are missing.
+// The secrets for development: read as wrangler reads them, and generated if missing.
 import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { Failure, root, say } from "./lib.mjs";
 
 /** @typedef {Record<string, string>} Vars */
-/** @typedef {Record<string, () => string>} Makers how each secret is made */
+/** @typedef {Record<string, () => string>} Makers a generator for each secret */
 
 /** @param {number} [bytes] */
 const random = (bytes = 24) => randomBytes(bytes).toString("base64url");
 
-/** What every broker needs. @type {Makers} */
+/** The secrets that every broker needs. @type {Makers} */
 const BROKER = {
   SEALING_KEYS: () => `dev:${randomBytes(32).toString("base64")}`,
   ADMIN_KEY: () => random(),
@@ -38,26 +38,26 @@ const SANDBOX_HEAD =
   "# Secrets of the sandbox, made at random by `npm start`, and the broker's own from ../.dev.vars.\n";
 
 /**
- * The variables in the text of a `.dev.vars`. wrangler reads the file by this package, at this version.
+ * The variables in the text of a `.dev.vars`. wrangler reads the file with the same version of the same package.
  * @param {string} text
  * @returns {Promise<Vars>}
  */
 export async function parseVars(text) {
-  // Not at the top: the Node modules are there only once they are set up.
+  // Imported here, since the Node modules exist only after the set-up.
   const { default: dotenv } = await import("dotenv");
   return dotenv.parse(text);
 }
 
 /**
- * The variables in a `.dev.vars`, none where it is not there.
+ * The variables in a `.dev.vars`; none if the file does not exist.
  * @param {string} file
  */
 export const readVars = (file) => parseVars(textOf(file));
 
-/** Whether the broker's secrets for development are there. */
+/** Whether the broker's secrets for development exist. */
 export const hasDevVars = (folder = root) => !missingIn(textOf(path.join(folder, ".dev.vars")), BROKER).length;
 
-/** Makes the broker's secrets for development that are not there. Nothing that is there changes. */
+/** Generates the broker's missing secrets for development. Existing text in the file does not change. */
 export async function makeDevVars(folder = root) {
   const file = path.join(folder, ".dev.vars");
   const text = textOf(file);
@@ -70,8 +70,8 @@ export async function makeDevVars(folder = root) {
 }
 
 /**
- * Makes the file from which `npm start` has its secrets, beside the sandbox's configuration, and gives
- * what is in it: the sandbox's own, which stay, and the broker's of `.dev.vars`.
+ * Writes the secrets of `npm start` beside the sandbox's configuration, and returns them: the sandbox's own, which are
+ * kept, and the broker's from `.dev.vars`.
  */
 export async function makeSandboxVars(folder = root) {
   const file = path.join(folder, "sandbox", ".dev.vars");
@@ -96,8 +96,8 @@ export async function makeSandboxVars(folder = root) {
 const textOf = (file) => (existsSync(file) ? readFileSync(file, "utf8") : "");
 
 /**
- * The names in `makers` that stand at the beginning of no line, in whatever form: a line that wrangler
- * does not read is for the person to mend, and is not to be followed by another value.
+ * The names in `makers` with which no line begins. If wrangler cannot read the line of a name, the person must correct
+ * it: a generated value must not follow it.
  * @param {string} text
  * @param {Makers} makers
  */
@@ -111,7 +111,8 @@ const missingIn = (text, makers) =>
 const linesOf = (vars) =>
   Object.entries(vars)
     .map(([name, value]) => {
-      // No quote can be escaped: what matters is one that does not occur. In " a \n would be a line's end.
+      // The format has no escape for quotes, so the text uses a quote that does not occur in it. In " a \n would be a
+      // line break.
       const quote = ["'", '"', "`"].find((it) => !value.includes(it) && !(it === '"' && value.includes("\\")));
       return `${name}=${quote ?? '"'}${value}${quote ?? '"'}\n`;
     })

@@ -1,4 +1,4 @@
-// Runs what takes long, after `npm test`: all of it, or the named steps and what they need.
+// Runs the long tests, after `npm test`: all of them, or the named steps and their dependencies.
 import { buildWorker } from "./build.mjs";
 import { compileFaults } from "./faults.mjs";
 import { runMain } from "./lib.mjs";

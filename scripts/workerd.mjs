@@ -1,5 +1,5 @@
-// Starts workerd itself, without the proxy that `wrangler dev` puts in front: any number of workers in one process,
-// each at an address of its own, compatible with what is deployed. Tests and measurements use it.
+// Starts workerd itself, without the proxy that `wrangler dev` puts in front of it: any number of workers in one
+// process, each at an address of its own, with the deployed compatibility settings. Tests and measurements use it.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -13,11 +13,11 @@ import { endWithThis } from "./processes.mjs";
 /** @import { Readable } from "node:stream" */
 
 const START_LIMIT_MS = 30_000;
-/** How much is kept of what workerd writes on its standard error. */
+/** The amount of workerd's standard error that is kept. */
 const KEPT_CHARACTERS = 4_000;
 
 /**
- * Modules by the name that imports use, the entry first.
+ * Modules by the name in imports, the entry first.
  *
  * @typedef {{ [name: string]: string | Uint8Array }} Modules
  */
@@ -28,40 +28,40 @@ const KEPT_CHARACTERS = 4_000;
  * @typedef {object} Worker
  * @property {string} name
  * @property {Modules} modules
- * @property {{ [name: string]: unknown }} [vars] variables and secrets: texts as they are, all else as what its JSON
- *   says, as wrangler deploys them; undefined is none
- * @property {boolean} [keeper] whether it has a class `Keeper`, and so KEEPER and TOKENS
- * @property {number} [port] default: one that is free
- * @property {{ key: string, cert: string }} [certificate] in PEM: it is served by https with it
- * @property {string} [outbound] the name of the worker that takes what it fetches; the internet where absent
+ * @property {{ [name: string]: unknown }} [vars] variables and secrets: texts as they are, other values as JSON, as
+ * wrangler deploys them; undefined values are left out
+ * @property {boolean} [keeper] whether the worker has a class `Keeper`, and so the bindings KEEPER and TOKENS
+ * @property {number} [port] default: a free port
+ * @property {{ key: string, cert: string }} [certificate] in PEM; with it the worker is served by https
+ * @property {string} [outbound] the name of the worker that gets this worker's fetches; default: the internet
  */
 
 /**
- * What is started.
+ * The settings of a process.
  *
  * @typedef {object} Settings
  * @property {Worker[]} workers
- * @property {Kv} [kv] what all of them have for KV; default: "memory"
- * @property {string} [objects] the folder of what objects store; a fresh one where absent
- * @property {string} [inspector] the address of an inspector that is wanted
- * @property {(line: string) => void} [onLog] takes log lines; they are lost where absent
- * @property {"kept" | "logged"} [errors] what becomes of standard error: its end is kept and shown where the process
- *   fails (default), or `onLog` takes its lines, too
+ * @property {Kv} [kv] the KV of all workers; default: "memory"
+ * @property {string} [objects] the folder of the objects' storage; default: a new one
+ * @property {string} [inspector] the address of the inspector; default: no inspector
+ * @property {(line: string) => void} [onLog] gets the log lines; default: they are dropped
+ * @property {"kept" | "logged"} [errors] the handling of standard error: its end is kept and shown if the process fails
+ * (default), or `onLog` gets its lines, too
  */
 
 /**
- * KV that keeps records in memory, one that keeps them in a folder and is as strict as Cloudflare's, or a server that
- * speaks as Workers KV.
+ * KV that keeps records in memory; KV that keeps them in a folder and is as strict as Cloudflare's; or a server that
+ * speaks the protocol of Workers KV.
  *
  * @typedef {"memory" | { disk: string } | URL} Kv
  */
 
-/** The modules of the built Worker: of `build/`, or of where PORTEIRO_E2E_MAIN says. */
+/** The modules of the built Worker, in `build/` or at PORTEIRO_E2E_MAIN. */
 export const builtModules = () =>
   rustModules(path.dirname(process.env.PORTEIRO_E2E_MAIN ?? inRoot("build", "index.js")));
 
 /**
- * The modules of a Worker in Rust, in `folder`.
+ * The modules of a Worker in Rust in `folder`.
  *
  * @param {string} folder
  * @returns {Modules}
@@ -72,7 +72,8 @@ export const rustModules = (folder) => ({
 });
 
 /**
- * Starts workerd. Gives the address of each worker by its name, and when the process was started and when it listened.
+ * Starts workerd. Returns each worker's address by its name, the time of the start, and the time from which it
+ * listened.
  *
  * @param {Settings} settings
  */
@@ -100,11 +101,11 @@ export async function startWorkerd({ workers, kv = "memory", objects, inspector,
   );
   let said = "";
   child.stderr?.on("data", (chunk) => (said = (said + chunk).slice(-KEPT_CHARACTERS)));
-  // It tells of each client that leaves before its answer: only its own end counts.
+  // workerd reports each client that leaves before its answer: only the end of workerd itself counts.
   child.once("exit", (code) => code && process.stderr.write(said));
   if (onLog && child.stdout) createInterface({ input: child.stdout }).on("line", onLog);
   if (errors === "logged" && onLog && child.stderr) createInterface({ input: child.stderr }).on("line", onLog);
-  // All that it wrote is there once it is closed.
+  // The stream is closed after workerd's last output.
   const closed = once(child, "close");
   const stop = async () => {
     child.kill("SIGKILL");
@@ -129,7 +130,7 @@ export async function startWorkerd({ workers, kv = "memory", objects, inspector,
 const objectsOf = (name, folder) => path.join(folder, `${name}-objects`);
 
 /**
- * The addresses of the workers, as soon as all of them can be called.
+ * The addresses of the workers, once all of them accept calls.
  *
  * @param {ChildProcess} child
  * @param {Worker[]} workers
@@ -160,11 +161,11 @@ function listening(child, workers) {
 
 const quote = JSON.stringify;
 
-// All as Porteiro is deployed.
+// The compatibility settings are those of the deployed Porteiro.
 const { date, flags } = compatibility();
 const compatible = `compatibilityDate = ${quote(date)}, compatibilityFlags = ${quote(flags)}`;
 
-/** KV in memory, as workerd speaks to it. */
+/** KV in memory, with the protocol that workerd speaks. */
 const RECORDS = `const records = new Map();
 export default { async fetch(request) {
   const { pathname } = new URL(request.url);
@@ -238,7 +239,7 @@ function services({ name, modules, vars = {}, keeper = false, outbound = "intern
     return `(name = "${name}", worker = (modules = [${embedded}], bindings = [${bindings}], ${common})),`;
   }
   bindings.push(`(name = "TOKENS", kvNamespace = "kv")`, `(name = "KEEPER", durableObjectNamespace = "Keeper")`);
-  // On disk: objects in memory forget what they stored when they are evicted.
+  // On disk: objects in memory lose their storage when they are evicted.
   return `(name = "${name}-objects", disk = (path = ${quote(objectsOf(name, objects))}, writable = true)),
     (name = "${name}", worker = (
       modules = [${embedded}], bindings = [${bindings}], ${common},

@@ -1,4 +1,4 @@
-// One request, from its head to its answer.
+// Handles one request, from its head to the answer.
 import { permission, provenCallers } from "./caller.js";
 import { configuration } from "./config.js";
 import { addCors, isCrossSite, isPreflight, readCors } from "./cors.js";
@@ -104,7 +104,7 @@ function send(outgoing, url, request, connection, token, trace, line) {
   return timed(line, "upstream_ms", () => outgoing.send(url, headers, connection));
 }
 
-/** Does it, and adds how long that took to the line. */
+/** Runs `action`, and adds its duration to the log line. */
 async function timed(line, member, action) {
   const began = Date.now();
   try {

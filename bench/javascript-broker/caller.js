@@ -1,10 +1,10 @@
-// Who calls, and which rule lets them.
+// Authentication of the caller, and the rule that authorizes the call.
 import { digest } from "./config.js";
 import { isKnownPage } from "./cors.js";
 import { matches } from "./path.js";
 import { Problem } from "./problem.js";
 
-/** The names of the callers that the request proves to be, and whether a server's key does. */
+/** The names of the callers that the request authenticates, and whether a server's key is among the credentials. */
 export async function provenCallers(request, cors, config, connection) {
   const key = await keyHolder(request, config);
   const proven = new Set();
@@ -29,7 +29,7 @@ async function keyHolder(request, config) {
   return holder;
 }
 
-/** The caller and the path pattern of the rule that allows the call. */
+/** The caller and the path pattern of the first rule that allows the call. */
 export function permission(connection, proven, method, segments) {
   for (const { callers, methods, paths } of connection.rules) {
     if (!methods.has(method)) continue;

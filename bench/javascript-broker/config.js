@@ -1,4 +1,4 @@
-// The configuration, read once for each isolate.
+// The configuration, read once per isolate.
 import { compilePattern } from "./path.js";
 
 const DEFAULTS = { timeout_ms: 30_000, replay_bytes: 1024 * 1024, request_headers: [], response_headers: [] };
@@ -55,7 +55,7 @@ function readConnection(env, id, table) {
 
 const secret = (env, name, field) => env[`${name.toUpperCase().replaceAll("-", "_")}_${field}`];
 
-/** The AES key of `id:base64, ...`; the first one seals. */
+/** Imports the first key of `id:base64, ...`, which seals. */
 function importKey(keys) {
   const [, encoded] = keys.split(",")[0].split(":");
   const bytes = Uint8Array.from(atob(encoded), (char) => char.charCodeAt(0));

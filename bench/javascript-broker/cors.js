@@ -1,4 +1,4 @@
-// Which pages may call, and what they may read.
+// The pages that may call, and the fields that they may read.
 
 const SAFELISTED = new Set([
   "cache-control",
@@ -11,7 +11,7 @@ const SAFELISTED = new Set([
 ]);
 const COOKIE = "__Host-Http-porteiro";
 
-/** `page` is an allowed page's origin; `isRefused` tells of a page that may not call. */
+/** `page` is the origin of an allowed page; `isRefused` says that the page is not allowed. */
 export function readCors(request, ownOrigin, config) {
   const origin = request.headers.get("origin");
   if (origin === null) return { isOwn: request.headers.get("sec-fetch-site") === "same-origin" && isSound(ownOrigin) };

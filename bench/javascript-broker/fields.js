@@ -1,4 +1,4 @@
-// Which header fields pass, both ways.
+// The header fields that pass, in both directions.
 
 const GOES_UPSTREAM = new Set([
   "accept",
@@ -58,13 +58,13 @@ export function callerHeaders(given, connection) {
   return headers;
 }
 
-/** Whether a request that can have no body comes with one. */
+/** Whether a request whose method allows no body has one. */
 export function hasStrayBody({ method, headers }) {
   if (method !== "GET" && method !== "HEAD") return false;
   return (headers.get("content-length") ?? "0") !== "0" || headers.has("transfer-encoding");
 }
 
-/** Whether the request already went through a broker. */
+/** Whether the request has already passed a broker. */
 export function isLoop(headers) {
   const via = headers.get("via");
   return via?.split(",").some((hop) => hop.trim().split(/\s+/)[1] === "porteiro");
@@ -81,7 +81,7 @@ const CODE = new Set([
   "paintworklet",
 ]);
 
-/** Whether a browser would run or apply the answer as a part of a page. */
+/** Whether a browser would run or apply the answer as part of a page. */
 export function isLoadedAsCode(headers) {
   return CODE.has(headers.get("sec-fetch-dest")) || headers.has("service-worker");
 }

@@ -1,4 +1,4 @@
-// The one writer of a connection's token: runs the password grant once for all who wait.
+// The only writer of a connection's token: runs one password grant for all waiting callers.
 import { DurableObject } from "cloudflare:workers";
 import { configuration } from "./config.js";
 import { open, seal } from "./seal.js";
@@ -11,7 +11,7 @@ export class Keeper extends DurableObject {
   #token;
   #renewal;
 
-  /** A token that is none of the refused generation. */
+  /** A token of a generation other than the refused one. */
   async token(id, refused) {
     const config = await configuration(this.env);
     const connection = config.connections.get(id);

@@ -1,6 +1,6 @@
-// The broker of the comparison, in plain JavaScript: on a call with a key, or of anyone's from a
-// page, it does what Porteiro does. Sessions, tokens of issuers, webhooks and all that follows a
-// failing token endpoint are left out: no measured call of it needs them.
+// The broker for comparison, in plain JavaScript: it does what Porteiro does for a call with a key, or for an anonymous
+// call from a page. It leaves out sessions, tokens of issuers, webhooks and the handling of a failing token endpoint:
+// no measured call needs them.
 import { answer } from "./call.js";
 
 export { Keeper } from "./keeper.js";
@@ -9,7 +9,7 @@ export default {
   async fetch(request, env, ctx) {
     try {
       const answered = answer(request, env, ctx);
-      // What may change something is ended also where who asked is gone.
+      // A request that may change something continues after its caller disconnects.
       if (request.method !== "GET" && request.method !== "HEAD") ctx.waitUntil(answered.catch(() => {}));
       return await answered;
     } catch {

@@ -1,7 +1,7 @@
-// A caller's request on its way to the upstream, sendable twice where its body is small.
+// A caller's request to the upstream, which can be sent twice if its body is small.
 import { Problem } from "./problem.js";
 
-// Bodies up to this size are read before they are sent, so that they can be sent again.
+// The broker buffers bodies up to this size, so that it can send them again.
 const READ_FIRST = 64 * 1024;
 
 export class Outgoing {

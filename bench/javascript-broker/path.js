@@ -1,11 +1,11 @@
-// Paths of calls, and the patterns of rules.
+// The paths of calls, and the patterns of rules.
 
 const NEVER_PART = /[\\?#\u0000-\u001f\u007f]/;
 const TO_BE_DECODED = /[%.; ]/;
 const DANGEROUS_DECODED = /[/\\\u0000-\u001f\u007f]/;
 const OVERLONG = /[\u00c0\u00c1][\u0080-\u00bf]|\u00e0[\u0080-\u009f]|\u00f0[\u0080-\u008f]/;
 
-/** The parts of an address, byte for byte as it was sent: `URL` would resolve dot segments. */
+/** The parts of an address, byte for byte as sent: `URL` would resolve dot segments. */
 export function splitAddress(url) {
   const start = url.indexOf("/", url.indexOf("://") + 3);
   const origin = start < 0 ? url : url.slice(0, start);
@@ -16,7 +16,7 @@ export function splitAddress(url) {
     : { origin, path: target.slice(0, mark), query: target.slice(mark + 1) };
 }
 
-/** The segments of a harmless path, a trailing slash not counted; nothing where it could be read as another path. */
+/** The segments of a harmless path, without a trailing slash; undefined if a server could read it as another path. */
 export function segmentsOf(path) {
   if (path === "" || path === "/") return [];
   const segments = (path.endsWith("/") ? path.slice(1, -1) : path.slice(1)).split("/");
@@ -31,7 +31,7 @@ function isDangerous(segment) {
   return name === "" || name === "." || name === ".." || DANGEROUS_DECODED.test(bytes) || OVERLONG.test(bytes);
 }
 
-/** A pattern: `*` is one segment, `**` at the end any number of them. */
+/** Compiles a pattern: `*` matches one segment, `**` at the end any number of them. */
 export function compilePattern(text) {
   const segments = segmentsOf(text);
   const open = segments.at(-1) === "**";

@@ -1,4 +1,4 @@
-// Errors of the broker's own, as problem details.
+// The broker's own errors, as problem details.
 
 const PROBLEMS = {
   bad_request: [400, "Bad request", "The request cannot be passed on as it is."],

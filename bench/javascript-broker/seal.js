@@ -1,4 +1,4 @@
-// Records sealed with AES-256-GCM; a record opens under its own name only.
+// Records sealed with AES-256-GCM; a record opens only under its own name.
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -10,7 +10,7 @@ export async function seal(value, name, key) {
   return `${toBase64(iv)}.${toBase64(new Uint8Array(sealed))}`;
 }
 
-/** What was sealed under `name`; nothing where it does not open. */
+/** The text sealed under `name`; undefined if the record does not open. */
 export async function open(sealed, name, key) {
   try {
     const [iv, bytes] = sealed.split(".").map(fromBase64);

@@ -1,4 +1,4 @@
-// Access tokens as an isolate sees them: from memory, else KV, else the keeper.
+// The access tokens of an isolate: from memory, else KV, else the keeper.
 import { Problem } from "./problem.js";
 import { open } from "./seal.js";
 
@@ -7,7 +7,7 @@ const BEHIND_MS = 15_000;
 const held = new Map();
 const askedBehind = new Map();
 
-/** A token for a new call, and where it came from. */
+/** A token for a new call, and its source. */
 export async function currentToken(config, connection, env, ctx) {
   const now = Date.now();
   const remembered = held.get(connection.id);

@@ -1,4 +1,4 @@
-//! What the Worker needs of wrangler besides its variables.
+//! The settings that the Worker needs from wrangler besides its variables.
 
 use serde_json::{Map, Value};
 
@@ -10,7 +10,7 @@ const OBJECT: &str = "KEEPER";
 const CLASS: &str = "Keeper";
 const FLAG: &str = "global_fetch_strictly_public";
 
-/// Checks what wrangler does for the Worker of `scope`.
+/// Checks the settings of `scope` that are not variables.
 pub(crate) fn check(scope: &Scope<'_>, top: &Scope<'_>, report: &mut Report) {
     let found = [
         check_texts(scope, top),
@@ -24,7 +24,7 @@ pub(crate) fn check(scope: &Scope<'_>, top: &Scope<'_>, report: &mut Report) {
     report.warnings.extend(check_rate_limits(scope));
 }
 
-/// Without these wrangler deploys nothing.
+/// Checks the texts without which wrangler deploys nothing.
 fn check_texts(scope: &Scope<'_>, top: &Scope<'_>) -> Vec<Finding> {
     let needed = [
         ("name", "must be the Worker's name, such as \"porteiro\""),
@@ -78,7 +78,7 @@ fn check_object(scope: &Scope<'_>) -> Vec<Finding> {
     }
 }
 
-/// The class is made by a migration, or by the newer table `exports`.
+/// A migration creates the class, or the newer table `exports` does.
 fn check_migrations(scope: &Scope<'_>, top: &Scope<'_>) -> Vec<Finding> {
     const NAME: &str = "migrations";
     if scope.inherited(top, "exports").1.is_some_and(|exports| exports.get(CLASS).is_some()) {
@@ -106,7 +106,7 @@ fn check_migrations(scope: &Scope<'_>, top: &Scope<'_>) -> Vec<Finding> {
     vec![owner.setting(&field, message)]
 }
 
-/// Where logs are kept at all, none may be kept of every call.
+/// If logs are kept, invocation logs must not be.
 fn check_logs(scope: &Scope<'_>, top: &Scope<'_>) -> Vec<Finding> {
     const NAME: &str = "observability.logs.invocation_logs";
     let (owner, value) = scope.inherited(top, "observability");
@@ -126,7 +126,7 @@ fn check_logs(scope: &Scope<'_>, top: &Scope<'_>) -> Vec<Finding> {
     ]
 }
 
-/// A binding of a rate limit is found by the numbers in its name.
+/// The Worker finds the binding of a rate limit by the numbers in its name.
 fn check_rate_limits(scope: &Scope<'_>) -> Vec<Finding> {
     const NAME: &str = "ratelimits";
     let check = |(at, item): (usize, &Value)| {

@@ -1,4 +1,4 @@
-//! What is allowed and seldom meant.
+//! Settings that are allowed but seldom intended.
 
 use porteiro::config::{Caller, Config, Configured, Connection, KeySource, Provider, Rule, Variables, shown};
 use porteiro::http::{Method, Origin, PathPattern, RequestPath};
@@ -7,17 +7,17 @@ use serde_json::Value;
 use crate::report::Report;
 use crate::scope::Scope;
 
-/// How many origins are still looked after.
+/// The number of origins above which the check warns.
 const MAX_ORIGINS: usize = 10;
 
 const LOOPBACK: &str =
     "is a loopback address: write the https address, for on Cloudflare nothing answers at this one";
 
-/// A path of HubSoft whose `GET` acts: it cuts a customer off.
+/// A HubSoft path whose `GET` has a side effect: it disconnects a customer.
 const ACTING: &str = "/api/v1/integracao/cliente/solicitar_desconexao/1";
 
-/// Warns of what is dangerous in the `config` that was read from `variables`. A
-/// `local` one may have loopback addresses.
+/// Warns of dangerous settings in `config`, which was read from `variables`. With `local`, loopback
+/// addresses are allowed.
 pub(crate) fn check(
     scope: &Scope<'_>,
     variables: &Variables,
@@ -55,7 +55,7 @@ pub(crate) fn check(
     }
 }
 
-/// The variable called `name`, read from its text where it is JSON.
+/// The variable called `name`; a text that is JSON is parsed.
 fn structure(variables: &Variables, name: &str) -> Value {
     let value = variables.get(name).cloned().unwrap_or_default();
     value.as_str().and_then(|text| serde_json::from_slice(text.as_bytes()).ok()).unwrap_or(value)
@@ -73,7 +73,7 @@ impl Warnings<'_, '_> {
     }
 
     fn address(&mut self, field: &str, address: &str) {
-        // No other host may have http.
+        // Only loopback hosts may use http.
         if !self.local && address.starts_with("http://") {
             self.add(field, LOOPBACK);
         }
@@ -114,7 +114,7 @@ impl Warnings<'_, '_> {
         }
     }
 
-    /// `fields` are those of the file: what stands there and is no preset.
+    /// `fields` are the caller's fields in the file, without presets.
     fn caller(&mut self, path: &str, fields: Option<&Value>, caller: Option<&Caller>) {
         let Some(Caller::Jwt(caller)) = caller else { return };
         for name in ["issuer", "team_domain"].into_iter().filter(|name| has(fields, name)) {
@@ -165,7 +165,7 @@ impl Warnings<'_, '_> {
         }
     }
 
-    /// Warns where whoever made a browser call can have something done by a link.
+    /// Warns if a browser's caller may use a `GET` with a side effect: a link could trigger it.
     fn acting_get(&mut self, path: &str, rule: &Rule, config: &Config) {
         let by_browser = |name: &String| {
             matches!(config.callers.get(name), Some(Configured::Usable(Caller::Anyone | Caller::Session)))
@@ -217,7 +217,7 @@ fn writes(method: &Method) -> bool {
     !matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS")
 }
 
-/// Whether a rule allows `POST`, and not all that a body may make of it.
+/// Whether a rule allows `POST`, but not every method that a body can turn a `POST` into.
 fn posts_alone(rule: &Rule) -> bool {
     let allows = |name: &str| rule.methods.iter().any(|method| method.as_str() == name);
     allows("POST") && !["PUT", "PATCH", "DELETE"].into_iter().all(allows)

@@ -1,19 +1,18 @@
-//! Finds what is wrong in a configuration before it is deployed.
+//! Finds the problems of a configuration before it is deployed.
 //!
-//! [`check`] reads `wrangler.toml` as wrangler would, hands each environment's
-//! variables to the Worker's own code, and tells where in the file each problem
-//! stands.
+//! [`check`] reads `wrangler.toml` as wrangler would, passes each environment's variables to the
+//! Worker's own code, and locates each problem in the file.
 //!
-//! | part | what it knows |
+//! | part | contents |
 //! |---|---|
-//! | [`report`] | what is told |
-//! | `tree` | a table of the file as JSON, and where everything in it stands |
-//! | `scope` | the file's environments, and what they inherit |
-//! | `bindings` | what the Worker needs of wrangler besides its variables |
+//! | [`report`] | the findings |
+//! | `tree` | a table of the file as JSON, with the position of each field |
+//! | `scope` | the file's environments, and the settings that they inherit |
+//! | `bindings` | the settings that the Worker needs from wrangler besides its variables |
 //! | `variables` | the variables and secrets, read by the Worker's own code |
-//! | `dangers` | what is allowed and seldom meant |
+//! | `dangers` | settings that are allowed but seldom intended |
 //!
-//! Invariant: what is told holds names and fixed texts, never a configured value.
+//! Invariant: a report contains names and fixed texts, never a configured value.
 
 mod bindings;
 mod dangers;
@@ -27,27 +26,26 @@ use scope::{File, Scope};
 use toml::de::DeTable;
 use tree::position;
 
-/// What to check, and for whom.
+/// The options of a check.
 #[derive(Clone, Default, Debug)]
 pub struct Options {
-    /// The environment to check, an empty text for the top level; nothing for
-    /// all of them.
+    /// The environment to check: empty for the top level, `None` for all.
     pub environment: Option<String>,
-    /// Whether the file is never deployed: loopback addresses and secrets among
-    /// the variables are all right then, and no secret is asked for.
+    /// Whether the file is never deployed: the check then allows loopback addresses, and secrets
+    /// among the variables, and requires no secret.
     pub local: bool,
-    /// What wrangler must be told with `--config`.
+    /// The value of wrangler's `--config`, if needed.
     pub config: Option<String>,
 }
 
-/// The file has no environment of the wanted name.
+/// The file has no environment of the requested name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NoSuchEnvironment;
 
 /// Checks the text of a `wrangler.toml`.
 ///
 /// # Errors
-/// [`NoSuchEnvironment`]. What is wrong in the text is in the report.
+/// [`NoSuchEnvironment`]. Problems of the text are in the report.
 pub fn check(text: &str, options: &Options) -> Result<Report, NoSuchEnvironment> {
     let mut report = Report::default();
     let (root, errors) = DeTable::parse_recoverable(text);

@@ -1,11 +1,11 @@
-//! Prints what is wrong in a configuration, as JSON.
+//! Prints the problems of a configuration as JSON.
 //!
 //! ```text
 //! porteiro-check FILE [--env NAME] [--local] [--config PATH]
 //! ```
 //!
-//! `--config` is what the commands for secrets say of the file. It ends with 0
-//! where the file could be read, whatever is in it, and with 2 elsewhere.
+//! `--config` is passed on to the printed commands for secrets. The exit code is 0 if the file was
+//! read, even with problems, else 2.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Ok(json) if writeln!(io::stdout(), "{json}").is_ok() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(2),
         Err(message) => {
-            // Where nobody listens, the exit code still tells.
+            // If standard error is closed, the exit code still reports the failure.
             let _ = writeln!(io::stderr(), "{message}");
             ExitCode::from(2)
         }

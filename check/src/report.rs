@@ -1,50 +1,50 @@
-//! What is told about a configuration.
+//! The report of a check.
 
 use serde::Serialize;
 
-/// Everything that was found, in the order of the file.
+/// All findings, in the order of the file.
 #[derive(Default, Serialize, Debug)]
 pub struct Report {
-    /// What must be put right.
+    /// The findings that must be corrected.
     pub problems: Vec<Finding>,
-    /// What is allowed and seldom meant.
+    /// The findings about settings that are allowed but seldom intended.
     pub warnings: Vec<Finding>,
-    /// The secrets that do not stand in the file.
+    /// The secrets that are not in the file.
     pub secrets: Vec<WantedSecret>,
 }
 
-/// One mistake or danger.
+/// A problem or a danger.
 #[derive(Clone, PartialEq, Eq, Serialize, Debug)]
 pub struct Finding {
-    /// The environment; nothing for the top level.
+    /// The environment; `None` for the top level.
     pub environment: Option<String>,
     /// The line, from 1.
     pub line: usize,
     /// The character in the line, from 1.
     pub column: usize,
-    /// The field; empty where the file is no TOML.
+    /// The field; empty if the file is not TOML.
     pub field: String,
-    /// What is wrong, and what to write instead.
+    /// The problem, and what to write instead.
     pub message: String,
 }
 
-/// A secret that is set with wrangler.
+/// A secret to be set with wrangler.
 #[derive(Clone, PartialEq, Eq, Serialize, Debug)]
 pub struct WantedSecret {
-    /// The environment; nothing for the top level.
+    /// The environment; `None` for the top level.
     pub environment: Option<String>,
-    /// Its name.
+    /// The secret's name.
     pub name: String,
-    /// Whether something does not work without it.
+    /// Whether the Worker needs the secret for some function.
     pub needed: bool,
-    /// Whether it is set already; nothing where that is not known.
+    /// Whether the secret is already set; `None` if unknown.
     pub set: Option<bool>,
-    /// What sets it.
+    /// The command that sets the secret.
     pub command: String,
 }
 
 impl Report {
-    /// The same in the order of the file, each finding once.
+    /// The report in the order of the file, without duplicates.
     pub(crate) fn sorted(mut self) -> Self {
         for findings in [&mut self.problems, &mut self.warnings] {
             findings.sort_by(|one, other| {

@@ -1,4 +1,4 @@
-//! The file's environments, and what they inherit.
+//! The file's environments, and the settings that they inherit.
 
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
@@ -15,20 +15,20 @@ pub(crate) struct File<'t> {
 
 /// The top level of the file or one of its environments.
 pub(crate) struct Scope<'t> {
-    /// Nothing for the top level.
+    /// The environment's name; `None` for the top level.
     pub name: Option<String>,
-    /// Everything but the variables.
+    /// All settings except the variables.
     pub settings: Tree,
-    /// The variables; nothing where there are none at all.
+    /// The variables; `None` if the file has no table of them.
     pub variables: Option<Tree>,
     text: &'t str,
-    /// Where it begins, and where its variables do.
+    /// The offset of the scope.
     start: usize,
     variables_start: usize,
 }
 
 impl<'t> File<'t> {
-    /// Reads what stands in `text`.
+    /// Reads the file's `text`, parsed as `root`.
     pub(crate) fn read(text: &'t str, root: &DeTable<'_>, report: &mut Report) -> Self {
         let top = Scope::read(text, None, 0, root, report);
         let mut environments = Vec::new();
@@ -52,7 +52,7 @@ impl<'t> File<'t> {
         Self { top, environments }
     }
 
-    /// The top level, then the environments.
+    /// The top level, followed by the environments.
     pub(crate) fn scopes(&self) -> impl Iterator<Item = &Scope<'t>> {
         std::iter::once(&self.top).chain(&self.environments)
     }
@@ -83,19 +83,19 @@ impl<'t> Scope<'t> {
         scope
     }
 
-    /// Whether `--env` with `name` means it; an empty name is the top level.
+    /// Whether `--env` with `name` selects this scope; the empty name selects the top level.
     pub(crate) fn is_called(&self, name: &str) -> bool {
         self.name.as_deref().unwrap_or_default() == name
     }
 
-    /// The setting called `name` that counts here, and whose it is: an environment
-    /// has its own or, of those that environments inherit, that of the `top` level.
+    /// The effective setting called `name`, and the scope that defines it: the environment itself,
+    /// or else the `top` level, for settings that environments inherit.
     pub(crate) fn inherited<'s>(&'s self, top: &'s Self, name: &str) -> (&'s Self, Option<&'s Value>) {
         let owner = if self.settings.fields.contains_key(name) { self } else { top };
         (owner, owner.settings.fields.get(name))
     }
 
-    /// What to write in a header before the name of a table: `env.staging.`.
+    /// The prefix of the scope's table names, such as `env.staging.`.
     pub(crate) fn prefix(&self) -> String {
         let is_bare = |name: &str| {
             !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
@@ -107,12 +107,12 @@ impl<'t> Scope<'t> {
         }
     }
 
-    /// What is said of a setting.
+    /// A finding about a setting.
     pub(crate) fn setting(&self, field: &str, message: impl Into<String>) -> Finding {
         self.at(self.settings.place(field).unwrap_or(self.start), field.to_owned(), message)
     }
 
-    /// What is said of a variable or a field in one.
+    /// A finding about a variable or a field of one.
     pub(crate) fn variable(&self, field: &str, message: impl Into<String>) -> Finding {
         let place = self.variables.as_ref().and_then(|tree| tree.place(field));
         self.at(place.unwrap_or(self.variables_start), field.to_owned(), message)

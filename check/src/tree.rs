@@ -1,4 +1,4 @@
-//! A table of the file as JSON, and where everything in it stands.
+//! A table of the file as JSON, with the position of each field.
 
 use std::collections::BTreeMap;
 
@@ -14,15 +14,15 @@ const MAX_SAFE: i64 = (1 << 53) - 1;
 #[derive(Default)]
 pub(crate) struct Tree {
     pub fields: Map<String, Value>,
-    /// What wrangler refuses, by field.
+    /// The fields that wrangler refuses, with the reason.
     pub refused: Vec<(String, &'static str)>,
-    /// Where each field and item begins, in bytes, by its name as in
+    /// The byte offset of each field and item, by its name as in
     /// [`porteiro::config::Problem::field`].
     places: BTreeMap<String, usize>,
 }
 
 impl Tree {
-    /// Reads `table` but for the fields called `without`.
+    /// Reads `table` except the fields in `without`.
     pub(crate) fn read(table: &DeTable<'_>, without: &[&str]) -> Self {
         let mut tree = Self::default();
         for (key, value) in table {
@@ -85,8 +85,7 @@ impl Tree {
         self.refused.push((path.to_owned(), message));
     }
 
-    /// Where the field begins, or what it would stand in; nothing where that is
-    /// this table.
+    /// The offset of the field, or of its closest existing parent; `None` if that is this table.
     pub(crate) fn place(&self, field: &str) -> Option<usize> {
         let mut field = field;
         loop {
@@ -98,15 +97,15 @@ impl Tree {
     }
 }
 
-/// A number with a fraction: `1.0` is 1 to wrangler, and what JSON cannot write
-/// is null.
+/// A number with a fraction: wrangler reads `1.0` as 1, and numbers that JSON cannot express as
+/// null.
 fn read_float(text: &str) -> Value {
     let Some(number) = text.parse::<f64>().ok().and_then(Number::from_f64) else { return Value::Null };
     let whole = number.to_string().strip_suffix(".0").and_then(|whole| whole.parse::<i64>().ok());
     whole.map_or(Value::Number(number), Value::from)
 }
 
-/// The line and the character in it, both from 1, of the byte at `offset`.
+/// The line, and the character in the line, of the byte at `offset`; both count from 1.
 pub(crate) fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let start = before.rfind('\n').map_or(0, |end| end + 1);

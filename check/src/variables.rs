@@ -9,18 +9,17 @@ use crate::report::{Report, WantedSecret};
 use crate::scope::Scope;
 use crate::{Options, dangers};
 
-/// What Cloudflare takes for one variable, in bytes: 5 KB.
+/// The largest variable that Cloudflare accepts, in bytes: 5 KB.
 const MAX_BYTES: usize = 5 * 1024;
-/// How many variables and secrets a Worker may have, on the free plan and on the
-/// paid one.
+/// How many variables and secrets a Worker may have, on the free plan and on the paid plan.
 const MAX_FREE: usize = 64;
 const MAX_PAID: usize = 128;
 
 const ADMIN_KEY: &str = "ADMIN_KEY";
 const SEALING_KEYS: &str = "SEALING_KEYS";
 
-/// The secrets of a connection that are never anything else; its id at the
-/// provider and its audience may stand in the file.
+/// The fields of a connection that are always secret; its client id and its audience may be in the
+/// file.
 const SECRETS: [&str; 7] =
     ["TOKEN", "USERNAME", "PASSWORD", "REFRESH_TOKEN", "CLIENT_SECRET", "ACCOUNT_TOKEN", "WEBHOOK_SECRET"];
 const OPEN: [&str; 2] = ["CLIENT_ID", "AUDIENCE"];
@@ -37,7 +36,7 @@ pub(crate) fn check(scope: &Scope<'_>, top: &Scope<'_>, options: &Options, repor
     let names = Names::of(fields, options.local);
     let plain = fields.iter().filter(|(name, value)| names.are_read(name, value));
     let plain: Variables = plain.map(|(name, value)| (name.clone(), value.clone())).collect();
-    let whole = Whole::of(&plain);
+    let whole = Completed::of(&plain);
     let problems = whole.problems.iter().filter(|problem| !problem.is_missing_secret());
     report.problems.extend(problems.map(|problem| scope.variable(problem.field(), problem.message())));
 
@@ -72,9 +71,9 @@ fn warn_of_what_is_not_inherited(scope: &Scope<'_>, top: &Scope<'_>, report: &mu
     }
 }
 
-/// The names of variables, by what may be done with them.
+/// The names of variables, by how they may be set.
 struct Names {
-    /// Secrets of the connections and callers that there are.
+    /// The names of the secrets of the configured connections and callers.
     secret: BTreeSet<String>,
     /// Names of secrets whose values may stand in the file.
     open: BTreeSet<String>,
@@ -94,9 +93,9 @@ impl Names {
         Self { secret, open: of_all(&OPEN), local }
     }
 
-    /// Whether a variable of this name is read as it stands in the file.
+    /// Whether the Worker reads a variable of this name from the file.
     fn are_read(&self, name: &str, value: &Value) -> bool {
-        // An empty one is no secret, and means that the client has none.
+        // An empty client secret is no secret: it means that the client has none.
         let is_empty_client_secret = || value == "" && name.ends_with("_CLIENT_SECRET");
         VARIABLES.contains(&name)
             || self.open.contains(name)
@@ -104,17 +103,17 @@ impl Names {
     }
 }
 
-/// A configuration with all its secrets.
-struct Whole {
+/// A configuration with a value for every secret.
+struct Completed {
     config: Config,
     problems: Vec<Problem>,
-    /// The secrets that were not there.
+    /// The missing secrets.
     absent: Vec<String>,
 }
 
-impl Whole {
-    /// Reads `variables` with something in the place of every absent secret: what
-    /// else is wrong is seen only then.
+impl Completed {
+    /// Reads `variables` with a placeholder for each missing secret, since the other problems show
+    /// only then.
     fn of(variables: &Variables) -> Self {
         let mut variables = variables.clone();
         let mut absent: Vec<String> = Vec::new();
@@ -124,7 +123,7 @@ impl Whole {
             for problem in problems.iter().filter(|problem| problem.is_missing_secret()) {
                 let name = problem.field();
                 if !absent.iter().any(|known| known == name) {
-                    variables.insert(name.to_owned(), Value::String(stand_in(name)));
+                    variables.insert(name.to_owned(), Value::String(placeholder(name)));
                     absent.push(name.to_owned());
                 }
             }
@@ -135,8 +134,8 @@ impl Whole {
     }
 }
 
-/// A value of the form that the secret must have, different for each name.
-fn stand_in(name: &str) -> String {
+/// A placeholder of the form that the secret must have, different for each name.
+fn placeholder(name: &str) -> String {
     let zeros = "A".repeat(43);
     if name == SEALING_KEYS {
         format!("k1:{zeros}=")
@@ -148,7 +147,7 @@ fn stand_in(name: &str) -> String {
 }
 
 fn list_secrets(scope: &Scope<'_>, options: &Options, absent: &[String], report: &mut Report) {
-    // What everything needs comes first, what can be done without last.
+    // The keys without which nothing works come first, the optional key last.
     let is_first = |name: &&str| *name == SEALING_KEYS;
     let names = || absent.iter().map(String::as_str);
     let needed = names().filter(is_first).chain(names().filter(|name| !is_first(name)));
@@ -172,7 +171,7 @@ fn command(name: &str, scope: &Scope<'_>, options: &Options) -> String {
     format!("npx wrangler secret put {name}{}", given.collect::<String>())
 }
 
-/// `text` as one word of a shell.
+/// `text` quoted as one word of a shell command.
 fn quoted(text: &str) -> String {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./@%+=:,".contains(&b);
     if !text.is_empty() && text.bytes().all(is_plain) {
@@ -202,7 +201,7 @@ fn check_limits(scope: &Scope<'_>, fields: &Variables, secrets: usize, report: &
     }
 }
 
-/// What is said of a variable that nobody reads; `secrets` may be what was meant.
+/// The message about an unknown variable; `secrets` are names that may have been intended.
 fn unknown(name: &str, secrets: &BTreeSet<String>) -> String {
     let is_near = |known: &str| distance(name, known) <= 2;
     if let Some(known) = VARIABLES.into_iter().find(|known| is_near(known)) {
@@ -214,8 +213,7 @@ fn unknown(name: &str, secrets: &BTreeSet<String>) -> String {
     }
 }
 
-/// How many letters must be changed, added or taken away to make one name of the
-/// other, capitals or not (Levenshtein).
+/// The Levenshtein distance of two names, ignoring case.
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (at, letter) in one.bytes().enumerate() {
@@ -271,7 +269,7 @@ mod tests {
 
     #[test]
     fn stands_in_for_every_secret_with_what_has_its_form() {
-        let names = ["A_KEY", "B_KEY", "SEALING_KEYS", "A_WEBHOOK_SECRET"].map(stand_in);
+        let names = ["A_KEY", "B_KEY", "SEALING_KEYS", "A_WEBHOOK_SECRET"].map(placeholder);
         assert!(names[0] != names[1] && names[0].len() == 32);
         assert!(names[2].starts_with("k1:") && names[3].starts_with("whsec_"));
     }

@@ -1,7 +1,6 @@
-// A front end whose people sign in to an API by way of the broker. It needs no
-// library and no build: copy what you need.
+// A front end whose people sign in to an API through the broker. It needs no library and no build: copy what you need.
 
-// The broker's address stands in index.html too, in its Content-Security-Policy.
+// The broker's address is also in the Content-Security-Policy of index.html.
 const BROKER = "http://localhost:8787";
 const CONNECTION = "hubsoft-people";
 
@@ -9,11 +8,11 @@ const CONNECTION = "hubsoft-people";
 
 // --- Calls ------------------------------------------------------------------
 
-/** An answer that is not a success. */
+/** An answer other than a success. */
 class CallError extends Error {
   /**
    * @param {Response} response
-   * @param {Problem} [problem] what the broker says; absent where the API itself answered
+   * @param {Problem} [problem] the broker's problem details; undefined if the API itself answered
    */
   constructor(response, problem) {
     super(problem?.title ?? `The API answered ${response.status}`);
@@ -24,7 +23,7 @@ class CallError extends Error {
 }
 
 /**
- * @param {string} path at the broker
+ * @param {string} path the path at the broker
  * @param {{ method?: string, json?: unknown }} [options]
  */
 async function call(path, { method = "GET", json } = {}) {
@@ -56,7 +55,7 @@ const signIn = (username, password) =>
 /** @returns {Promise<void>} */
 const signOut = () => call("/auth/logout", { method: "POST" });
 
-// --- This API: what HubSoft answers, as far as the page shows it --------------
+// --- This API: the parts of HubSoft's answers that the page shows -------------
 
 const API = `/api/${CONNECTION}/api/v1/integracao`;
 
@@ -64,11 +63,11 @@ const API = `/api/${CONNECTION}/api/v1/integracao`;
 /** @typedef {{ nome_razaosocial: string, telefone_primario: string, servicos: Service[] }} Customer */
 /** @typedef {{ protocolo: string, nome_contato: string, descricao_abertura: string, usuario_abertura: string }} Ticket */
 
-/** What HubSoft cannot do it tells in its own words, with the status 200. */
+/** HubSoft reports a refused operation in its own words, with the status 200. */
 class Refusal extends Error {}
 
 /**
- * @param {string} path at the API
+ * @param {string} path the path at the API
  * @param {Parameters<typeof call>[1]} [options]
  */
 async function ask(path, options) {
@@ -102,7 +101,7 @@ async function openTicket(customer, service, description) {
 // --- The page -----------------------------------------------------------------
 
 /**
- * The element with this id, which index.html has.
+ * The element with this id in index.html.
  * @template {HTMLElement} T
  * @param {string} id
  * @param {new () => T} type
@@ -151,11 +150,11 @@ function make(tag, className, ...children) {
   return node;
 }
 
-/** @param {string} [notice] why the form is there */
+/** @param {string} [notice] why the person must sign in */
 function showSignIn(notice) {
   page.loading.hidden = page.signedIn.hidden = page.who.hidden = true;
   page.signedOut.hidden = false;
-  // Whoever comes next to this screen is not shown what the last person saw.
+  // The next person at this screen must not see the last person's data.
   choices = [];
   for (const list of [page.customers, page.tickets, page.service]) list.replaceChildren();
   page.ticket.reset();
@@ -231,7 +230,7 @@ function showError(place, error) {
   } else if (error instanceof Refusal) {
     box.append(make("strong", "", error.message));
   } else {
-    // A browser tells a page no more than this of an answer that it may not read.
+    // The browser gives the page no details of an answer that it may not read.
     box.append(make("strong", "", "The broker did not answer"));
     box.append(make("p", "", `Is it running at ${BROKER}, and is ${location.origin} one of its ALLOWED_ORIGINS?`));
     console.error(error);
@@ -240,8 +239,8 @@ function showError(place, error) {
 }
 
 /**
- * Does something that calls the broker, and shows what came of it.
- * @param {HTMLElement} place where an error is shown
+ * Runs an action that calls the broker, and shows its error, if any.
+ * @param {HTMLElement} place where the error is shown
  * @param {HTMLElement} trigger
  * @param {() => Promise<void>} action
  */
@@ -264,7 +263,7 @@ page.signIn.addEventListener("submit", (event) => {
   event.preventDefault();
   attempt(page.signInMessage, page.signIn, async () => {
     const password = page.password.value;
-    // What was typed stays on the page no longer than it is needed.
+    // The password leaves the page as soon as it has been read.
     page.password.value = "";
     page.password.focus();
     const { expires_at } = await signIn(page.username.value, password);
@@ -307,6 +306,5 @@ async function start() {
   }
 }
 
-// It comes also when the browser shows the page anew as it was left: somebody may
-// have signed out since.
+// The event also fires when the browser restores the page from its history: the person may have signed out since.
 addEventListener("pageshow", start);

@@ -1,4 +1,4 @@
-// Calls to the broker, and what a browser is given of the answers.
+// Calls to the broker, and the parts of the answers that a browser may read.
 
 /**
  * @typedef {{ method?: string, path: string, json?: unknown }} Request
@@ -8,9 +8,9 @@
  * @property {[string, string][]} headers
  * @property {(name: string) => string | null} header
  * @property {string} text
- * @property {any} body the text as JSON: whatever the API answered
+ * @property {any} body the API's answer, parsed as JSON
  * @property {number} duration in milliseconds
- * @typedef {{ failed: true, status?: undefined }} Failed nobody answered
+ * @typedef {{ failed: true, status?: undefined }} Failed the call got no answer
  * @typedef {Answered | Failed} Result
  */
 
@@ -49,7 +49,7 @@ export async function call({ method = "GET", path, json }) {
   }
 }
 
-/** JSON, or undefined. @param {string} text @returns {any} */
+/** The text parsed as JSON, or undefined. @param {string} text @returns {any} */
 export function parse(text) {
   try {
     return JSON.parse(text);
@@ -74,11 +74,11 @@ export function serverTiming(value) {
   return entries;
 }
 
-/** All that script can read of an answer. @param {Answered} answer */
+/** Everything in an answer that script can read. @param {Answered} answer */
 export const receivedText = ({ headers, text }) =>
   [...headers.map(([name, value]) => `${name}: ${value}`), "", text].join("\n");
 
-/** Whether there is something in it that looks like a token. @param {string} text */
+/** Whether the text contains something like a token. @param {string} text */
 export const holdsToken = (text) => TOKEN_SHAPES.some((shape) => shape.test(text));
 
 /** @param {Result} result @returns {result is Answered} */

@@ -1,14 +1,14 @@
-// The page's nodes.
+// Helpers for the page's nodes.
 
 /** @typedef {string | Node | undefined | null} Child */
 
 /**
- * Makes a node: with attributes, where `true` is an empty one and `false` none, and listeners, whose names begin
- * with "on". Text goes in as text, never as HTML.
+ * Makes a node with attributes and listeners: `true` sets an empty attribute, `false` none, and names that begin with
+ * "on" are listeners. Strings become text nodes, never HTML.
  * @template {keyof HTMLElementTagNameMap} T
  * @param {T} tag
- * @param {Record<string, string | boolean | undefined | ((event: any) => unknown)>} properties an event is as the
- *   listener's name has it
+ * @param {Record<string, string | boolean | undefined | ((event: any) => unknown)>} properties a listener's event has
+ * the type that belongs to the listener's name
  * @param {(Child | Child[])[]} children
  * @returns {HTMLElementTagNameMap[T]}
  */
@@ -26,7 +26,7 @@ export function el(tag, properties = {}, ...children) {
 /** @param {string} text */
 export const chip = (text, kind = "") => el("span", { class: `chip ${kind}`.trim() }, text);
 
-/** The element with this id, which index.html has. @param {string} id */
+/** The element with this id in index.html. @param {string} id */
 export const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 /** @param {HTMLElement} button */

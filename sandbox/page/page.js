@@ -1,4 +1,4 @@
-// The sandbox's page: the three providers, called through the broker, and what is not allowed.
+// The sandbox's page: it calls the three providers through the broker, and tries calls that the broker must refuse.
 
 /** @import { Request } from "./calls.js" */
 /** @import { Table } from "./views.js" */
@@ -22,7 +22,7 @@ const day = (seconds) =>
 // --- The three providers ---------------------------------------------------
 
 /**
- * What the providers answer, as far as the page shows it.
+ * The parts of the providers' answers that the page shows.
  * @typedef {{ status: string, product: { name: string }, contact: { name: string }, dates: { created_at: number }, payment: { total: number } }} Transaction
  * @typedef {{ data: Transaction[], total_rows: number }} Transactions
  * @typedef {{ nome: string, valor: number, status: string, status_prefixo: string, endereco_instalacao: { cidade: string, estado: string } }} Service
@@ -32,7 +32,7 @@ const day = (seconds) =>
  * @typedef {{ data: Simulation[], pages: { total: number } }} Simulations
  */
 
-/** What the state of a row means. @type {Record<string, string>} */
+/** The meaning of a row's state. @type {Record<string, string>} */
 const STATES = {
   approved: "good",
   APPROVED: "good",
@@ -58,7 +58,7 @@ const TICKET = {
  * @property {string} name
  * @property {string} grant
  * @property {string} path
- * @property {(body: any) => Table} view of what the API answered
+ * @property {(body: any) => Table} view shows the API's answer
  * @property {{ label: string, request: Request, done: (body: any) => string }} [action]
  */
 
@@ -196,7 +196,7 @@ function panel(definition) {
   return { card, refresh };
 }
 
-// --- What is not allowed ---------------------------------------------------
+// --- Refused calls -----------------------------------------------------------
 
 const ATTEMPTS = [
   {

@@ -1,4 +1,4 @@
-// What is shown of an answer.
+// The views of an answer.
 
 /** @import { Answered, Failed, Result } from "./calls.js" */
 
@@ -18,7 +18,7 @@ const count = new Intl.NumberFormat("en");
 export const ms = (value) =>
   `${Number(value) < 10 && Number(value) % 1 ? Number(value).toFixed(1) : Math.round(Number(value))} ms`;
 
-/** How it went, and how it went before. @param {Result} result @param {string[]} previous */
+/** The outcome of this call, and of the previous ones. @param {Result} result @param {string[]} previous */
 export function outcomeView(result, previous) {
   if (result.failed) return [chip("no answer", "bad status")];
   const timing = serverTiming(result.header("server-timing"));
@@ -103,9 +103,9 @@ export function tableView({ heads, rows, note, lang }) {
 }
 
 /**
- * What `view` makes of the body of an answer that is a success.
+ * The nodes that `view` makes of the body of a successful answer.
  * @param {Result} result
- * @param {(body: any) => Node[]} view where the body is something else than it knows, it throws
+ * @param {(body: any) => Node[]} view throws on a body of an unknown form
  */
 export function shown(result, view) {
   if (!isSuccess(result)) return [problemView(result)];

@@ -1,11 +1,11 @@
-// Events on their way from Guru over the broker to the application's receiver.
+// Events on their way from Guru through the broker to the application's receiver.
 
 import { BROKER, parse } from "./calls.js";
 import { byId, chip, el, isBusy } from "./dom.js";
 import { problemView, tableView } from "./views.js";
 
 /**
- * @typedef {Record<string, any>} GuruEvent as Guru sends it
+ * @typedef {Record<string, any>} GuruEvent an event as Guru sends it
  * @typedef {{ id: string | undefined, at: string, deliveries: number, event: GuruEvent }} Received
  * @typedef {{ event: GuruEvent, answer: { status: number, body: string } }} Sent
  */
@@ -18,12 +18,12 @@ const KINDS = {
   abandoned: "Abandoned checkout",
 };
 
-// The receiver is on the application's own server; the broker serves the page, too.
+// The receiver is on the application's own server; the page can also be served by the broker.
 const APPLICATION = location.origin === BROKER ? "http://localhost:8790/" : "";
 
 const LOOK_EVERY_MS = 200;
 const LOOK_FOR_MS = 15_000;
-// So long is looked whether the same event arrives once more.
+// How long the page checks whether the same event arrives again.
 const LOOK_AGAIN_MS = 2_000;
 
 const pause = () => new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
@@ -36,7 +36,10 @@ const meta = (name, code) => el("p", { class: "meta" }, `${name} `, el("code", {
 /** @param {number} count */
 const often = (count) => (count === 1 ? "once" : `${count} times`);
 
-/** What the application's server answers, or undefined. @param {string} path @param {unknown} [json] @returns {Promise<any>} */
+/**
+ * The answer of the application's server, or undefined. @param {string} path @param {unknown} [json] @returns
+ * {Promise<any>}
+ */
 async function ask(path, json) {
   const init =
     json === undefined
@@ -113,7 +116,7 @@ function panel() {
     { type: "button", class: "primary", hidden: true, onclick: () => last && run(again, last.kind, last.times) },
     "Send the same again",
   );
-  /** What was sent last, and how often. @type {{ kind: string, times: number } | undefined} */
+  /** The last event sent, and how many times. @type {{ kind: string, times: number } | undefined} */
   let last;
   let turn = 0;
 

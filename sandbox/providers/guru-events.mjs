@@ -1,4 +1,4 @@
-// The events that Guru sends about sales and subscriptions, with fields as Guru documents them.
+// The events that Guru sends about sales and subscriptions, with the fields that Guru documents.
 // https://docs.digitalmanager.guru/developers/webhook-para-transacoes
 // https://docs.digitalmanager.guru/developers/webhook-para-assinaturas
 
@@ -31,7 +31,7 @@ import { randomUUID } from "node:crypto";
 
 const STATES = ["waiting_payment", "approved", "refunded"];
 
-/** An abandoned checkout is a transaction, too. */
+/** An abandoned checkout is also a transaction. */
 export const KINDS = [...STATES, "abandoned", "subscription"];
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -52,16 +52,16 @@ const person = ({ contact }) => ({
   address_country: "BR",
 });
 
-/** Gives a function that makes the next event of a kind. @param {Data} data */
+/** Returns a function that makes the next event of a kind. @param {Data} data */
 export function eventMaker({ transactions, subscriptions }) {
   let made = 0;
-  /** The last one that went through states. @type {Sale | undefined} */
+  /** The current transaction, which passes through states. @type {Sale | undefined} */
   let sale;
   /** @template T @param {T[]} rows */
   const next = (rows) => rows[made++ % rows.length];
 
   /**
-   * A transaction that begins, with its dates by their names.
+   * A new transaction, with its dates by name.
    * @typedef {ReturnType<typeof begin> & { status?: string }} Sale
    * @param {string} now
    */
@@ -73,7 +73,7 @@ export function eventMaker({ transactions, subscriptions }) {
   }
 
   /**
-   * Every state of a transaction comes under one id, until it has been in that state.
+   * All states of a transaction are sent under one id; a state that it has already passed begins a new transaction.
    * @param {string} status
    * @param {string} now
    */

@@ -1,5 +1,4 @@
-// Digital Manager Guru: a static user token, created in a person's profile, and events
-// that carry the token of the account.
+// Digital Manager Guru: a static user token, created in a person's profile, and events with the account token.
 
 /** @import { Answer, Guru, Settings } from "../types.js" */
 
@@ -13,7 +12,7 @@ const PAGE_LIMIT = 100;
 const LONGEST_DAYS = 180;
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** What is wrong with fields of a query. @param {Record<string, string>} errors */
+/** The answer to invalid fields of a query. @param {Record<string, string>} errors */
 const invalid = (errors) => ({
   status: 422,
   body: {
@@ -22,7 +21,7 @@ const invalid = (errors) => ({
   },
 });
 
-/** The API has times as Unix seconds, events as texts. @template T @param {T & { dates: Record<string, string | null> }} row */
+/** The API gives times as Unix seconds, events give them as texts. @template T @param {T & { dates: Record<string, string | null> }} row */
 const inSeconds = (row) => ({
   ...row,
   dates: Object.fromEntries(
@@ -30,9 +29,9 @@ const inSeconds = (row) => ({
   ),
 });
 
-/** The times of a transaction that it can be looked for by. @type {Record<string, "created_at" | "confirmed_at">} */
+/** The times of a transaction by which a query may filter. @type {Record<string, "created_at" | "confirmed_at">} */
 const PERIODS = { ordered_at: "created_at", confirmed_at: "confirmed_at" };
-/** What else does as a filter. */
+/** The other parameters that count as a filter. */
 const NAMES = ["contact_id", "contact_email", "id", "product_id", "subscription_id"];
 
 /** @param {URLSearchParams} query */
@@ -88,7 +87,7 @@ function page(rows, query) {
 
 /** @param {number} start */
 const cursor = (start) => Buffer.from(`offset:${start}`).toString("base64url");
-/** Where the page begins; NaN where the cursor is none. @param {string | null} text */
+/** The index at which the page begins; NaN if the cursor is invalid. @param {string | null} text */
 const offset = (text) =>
   text === null ? 0 : Number(/^offset:(\d+)$/.exec(Buffer.from(text, "base64url").toString())?.[1]);
 
@@ -98,19 +97,22 @@ const byId = (rows, id) => {
   return row && { body: inSeconds(row) };
 };
 
-// Where `npm start` serves the broker.
+// The address at which `npm start` serves the broker.
 const WEBHOOK_URL = "http://127.0.0.1:8787/webhooks/guru";
 const SEND_LIMIT_MS = 10_000;
 
-/** Starts it; `webhookUrl` may be set later. @param {Settings} [settings] @returns {Promise<Guru>} */
+/** Starts the provider; `webhookUrl` may be set later. @param {Settings} [settings] @returns {Promise<Guru>} */
 export async function startGuru(settings) {
   /** @type {{ id: string, name: string, email: string, created_at: string }[]} */
   const contacts = [];
   const makeEvent = eventMaker(data);
-  /** What was sent last, by its kind. @type {Record<string, string>} */
+  /** The last event sent, by its kind. @type {Record<string, string>} */
   const sent = {};
 
-  /** @param {Record<string, unknown>} told a kind, and whether the same is to be sent again @returns {Promise<Answer>} */
+  /**
+   * @param {Record<string, unknown>} told the kind of the event, and whether to send the last event again @returns
+   * {Promise<Answer>}
+   */
   async function sendEvent({ kind, again }) {
     if (typeof kind !== "string" || !KINDS.includes(kind))
       return { status: 422, body: { message: `The kind must be one of ${KINDS.join(", ")}.` } };
@@ -124,7 +126,7 @@ export async function startGuru(settings) {
         signal: AbortSignal.timeout(SEND_LIMIT_MS),
       });
       const answer = { status: response.status, body: await response.text() };
-      // The page that shows it must not hold the token.
+      // The page that shows the event must not get the token.
       return { body: { event: { ...JSON.parse(sent[kind]), api_token: `${token.slice(0, 4)}…` }, answer } };
     } catch {
       return { status: 502, body: { message: "The broker did not answer." } };

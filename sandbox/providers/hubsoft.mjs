@@ -1,5 +1,4 @@
-// HubSoft: a password grant whose request is JSON; every customer of HubSoft
-// has a server of their own.
+// HubSoft: a password grant with a JSON request; every customer of HubSoft has a server of their own.
 
 /** @import { Credentials, Hubsoft, HubsoftSettings } from "../types.js" */
 
@@ -18,7 +17,7 @@ const success = (members) => ({
   body: { status: "success", msg: "Dados consultados com sucesso", ...members },
 });
 
-/** What cannot be done is told with the status 200, too. @param {string} msg */
+/** HubSoft answers a refused operation with the status 200, too. @param {string} msg */
 const refused = (msg) => ({ body: { status: "error", msg, errors: [] } });
 
 /** @type {Record<string, (client: Client, term: string) => boolean>} */
@@ -40,7 +39,7 @@ function clients(query) {
   return success({ clientes: found.slice(0, limit) });
 }
 
-/** All of them, page by page from 0 on. @param {URLSearchParams} query */
+/** All customers, in pages that count from 0. @param {URLSearchParams} query */
 function allClients(query) {
   const [current, perPage] = ["pagina", "itens_por_pagina"].map((name) => Number(query.get(name) ?? Number.NaN));
   if (!Number.isInteger(current) || current < 0) return refused("Informe pagina, a partir de 0");
@@ -63,14 +62,14 @@ function allClients(query) {
 const serviceOf = (id) =>
   data.clientes.flatMap((client) => client.servicos).find((service) => service.id_cliente_servico === id);
 
-/** People with an account of their own, beside the one of the integration. */
+/** The people with accounts of their own, besides the integration's account. */
 const PEOPLE = [
   { username: "ana.moura@provedor.example", password: "porta-azul-27" },
   { username: "bruno.tavares@provedor.example", password: "janela-verde-43" },
 ];
 
 /**
- * Whether one of the candidates has what is given in these fields.
+ * Whether one of the candidates has the given values in these fields.
  * @param {Record<string, unknown>[]} candidates
  * @param {string[]} fields
  * @param {Record<string, unknown>} given
@@ -124,7 +123,7 @@ export async function startHubsoft({ people = PEOPLE, peopleClient: given, ...se
             grant(parameters, { credentials, store }) {
               checkClient(parameters, credentials);
               const { refresh_token: presented, client_id } = parameters;
-              // A refresh token is bound to its client (RFC 6749, section 6).
+              // A refresh token is bound to its client (RFC 6749 §6).
               const own = store.accountOf(presented)?.client_id === client_id;
               if (!own || !store.present(presented)) {
                 throw new OAuthError("invalid_grant", "The refresh token is invalid.");
@@ -144,7 +143,7 @@ export async function startHubsoft({ people = PEOPLE, peopleClient: given, ...se
       routes: {
         "GET /api/v1/integracao/cliente": ({ query }) => clients(query),
         "GET /api/v1/integracao/cliente/todos": ({ query }) => allClients(query),
-        // It acts, though it is a GET: it cuts the customer off, as HubSoft has it.
+        // A GET with a side effect, as at HubSoft: it disconnects the customer.
         "GET /api/v1/integracao/cliente/solicitar_desconexao/:id": ({ params }) => {
           const service = serviceOf(Number(params.id));
           if (!service) return refused("A desconexão não foi bem sucedida");

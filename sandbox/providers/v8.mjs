@@ -1,5 +1,4 @@
-// V8 Digital: a password grant whose request is a form, for a public client
-// (there is no client secret); payroll-loan simulations.
+// V8 Digital: a password grant with a form request, for a public client, which has no secret; payroll-loan simulations.
 
 /** @import { Credentials, Settings } from "../types.js" */
 
@@ -24,7 +23,7 @@ const refused = (detail) => ({ status: 422, body: error("validation_error", "Unp
 /** @param {number} amount */
 const cents = (amount) => Math.round(amount * 100) / 100;
 
-/** Of a simulation that is not done. @param {Simulation & Record<string, unknown>} simulation */
+/** The members of an unfinished simulation. @param {Simulation & Record<string, unknown>} simulation */
 const pending = ({ id, consult_id, config_id, config_slug, number_of_installments, created_at }) => ({
   id,
   consult_id,
@@ -67,7 +66,7 @@ function checkClient({ client_id: id }, credentials) {
 /** @param {Settings} [settings] */
 export function startV8(settings) {
   const simulations = [...data.simulations];
-  /** Those that are not done: whoever looks again finds them done. @type {Set<string>} */
+  /** The unfinished simulations: the next request finds them finished. @type {Set<string>} */
   const unseen = new Set();
   /** @param {Simulation} simulation */
   const look = (simulation) => (unseen.delete(simulation.id) ? pending(simulation) : simulation);

@@ -1,5 +1,5 @@
-//! A replicated cache as Workers KV documents itself: each location reads what
-//! it has seen, misses included, for a minute; the last writer wins.
+//! A replicated cache that behaves as Workers KV is documented: each location serves what it has
+//! read, misses included, for a minute; the last write wins.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -9,19 +9,19 @@ use super::world::World;
 use porteiro::ports::CacheFailed;
 use porteiro::time::UnixTime;
 
-/// How long a location may go on reading what it has read.
+/// How long a location may keep serving what it has read.
 const STALE: Duration = Duration::from_mins(1);
 
-/// The cache, as all locations together see it.
+/// The cache, across all locations.
 pub struct Cache {
     world: World,
     records: RefCell<BTreeMap<String, Record>>,
     seen: RefCell<BTreeMap<(u32, String), Seen>>,
-    /// How often a read or write fails, per mille.
+    /// How often a read or a write fails, per mille.
     pub failures: Cell<u64>,
-    /// How often it was read.
+    /// The number of reads.
     pub reads: Cell<u64>,
-    /// How often it was written.
+    /// The number of writes.
     pub writes: Cell<u64>,
 }
 
@@ -37,7 +37,7 @@ struct Seen {
 }
 
 impl Cache {
-    /// A cache that is empty.
+    /// An empty cache.
     pub fn new(world: &World) -> Self {
         Self {
             world: world.clone(),
@@ -49,10 +49,10 @@ impl Cache {
         }
     }
 
-    /// Reads as `location` does.
+    /// Reads from `location`.
     ///
     /// # Errors
-    /// [`CacheFailed`] as often as [`failures`](Self::failures) says.
+    /// [`CacheFailed`], as often as [`failures`](Self::failures) has reads fail.
     pub async fn read(&self, location: u32, name: &str) -> Result<Option<String>, CacheFailed> {
         self.reads.set(self.reads.get() + 1);
         self.world.hop().await;
@@ -70,10 +70,10 @@ impl Cache {
         Ok(record.map(|record| record.text.clone()))
     }
 
-    /// Writes. A write that fails may have taken effect all the same.
+    /// Writes a record. A write that fails may still have taken effect.
     ///
     /// # Errors
-    /// [`CacheFailed`] as often as [`failures`](Self::failures) says.
+    /// [`CacheFailed`], as often as [`failures`](Self::failures) has writes fail.
     pub async fn write(&self, name: &str, text: &str, expires_at: UnixTime) -> Result<(), CacheFailed> {
         self.writes.set(self.writes.get() + 1);
         self.world.hop().await;
@@ -87,10 +87,10 @@ impl Cache {
         if fails { Err(CacheFailed) } else { Ok(()) }
     }
 
-    /// Deletes. A deletion that fails may have taken effect all the same.
+    /// Deletes a record. A deletion that fails may still have taken effect.
     ///
     /// # Errors
-    /// [`CacheFailed`] as often as [`failures`](Self::failures) says.
+    /// [`CacheFailed`], as often as [`failures`](Self::failures) has writes fail.
     pub async fn delete(&self, name: &str) -> Result<(), CacheFailed> {
         self.world.hop().await;
         let fails = self.world.happens(self.failures.get());

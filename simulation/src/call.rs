@@ -1,4 +1,4 @@
-//! A call to a site, and its answer.
+//! A call to a site, and the broker's answer.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use porteiro::http::Headers;
 pub struct Call {
     /// The method.
     pub method: &'static str,
-    /// Where the broker is called: scheme and authority.
+    /// The address of the broker: scheme and authority.
     pub address: &'static str,
     /// The path and the query.
     pub target: String,
@@ -20,7 +20,7 @@ pub struct Call {
     pub fields: Vec<(&'static str, String)>,
     /// The size of the body, in bytes.
     pub body: usize,
-    /// The body, where it is for the broker itself.
+    /// The body, if the broker itself reads it.
     pub text: Option<String>,
 }
 
@@ -33,14 +33,14 @@ pub struct Answered {
     pub fields: String,
     /// The body.
     pub body: String,
-    /// How often the call was sent to the upstream.
+    /// How many times the call was sent to the upstream.
     pub sent: u32,
-    /// Whether the token is struck out of the upstream's body.
+    /// Whether the broker redacts the token in the upstream's body.
     pub veiled: bool,
 }
 
-/// The fields of an answer whose own ones are `fields`, those of one name in
-/// one, as a runtime tells them.
+/// The complete header fields of an answer whose own fields are `fields`. Fields of the same name
+/// are joined into one line, as a runtime reports them.
 pub fn whole_fields(fields: &str) -> String {
     const POLICY: &str = "content-security-policy";
     let mut whole: Vec<(&str, String)> = Vec::new();
@@ -66,19 +66,19 @@ impl Answered {
         serde_json::from_str(&self.body).expect("a JSON body")
     }
 
-    /// The error code in the body, where there is one.
+    /// The error code in the body; empty if there is none.
     pub fn code(&self) -> String {
         self.json()["code"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// The value of the cookie that it sets.
+    /// The value of the cookie that the answer sets.
     pub fn cookie(&self) -> Option<&str> {
         let (name, value) = self.field("set-cookie")?.split(';').next()?.split_once('=')?;
         assert_eq!(name, COOKIE);
         Some(value).filter(|value| !value.is_empty())
     }
 
-    /// Where the token came from, as `Server-Timing` tells it.
+    /// The source of the token, from `Server-Timing`.
     pub fn token_source(&self) -> &str {
         self.field("server-timing").and_then(|timing| timing.split('"').nth(1)).unwrap_or_default()
     }
@@ -97,7 +97,7 @@ impl Call {
         }
     }
 
-    /// A sign-in from an allowed page.
+    /// A sign-in from a page of an allowed origin.
     pub fn sign_in(connection: &str, username: &str, password: &str) -> Self {
         let body = serde_json::json!({ "username": username, "password": password });
         Self::from_page("POST", &format!("/auth/{connection}/login"))
@@ -105,43 +105,43 @@ impl Call {
             .text(&body.to_string())
     }
 
-    /// A call from an allowed page by nobody in particular.
+    /// A call without credentials from a page of an allowed origin.
     pub fn from_page(method: &'static str, target: &str) -> Self {
         Self::get(target).method(method).field("authorization", "").field("origin", "https://app.example")
     }
 
-    /// The same with a body for the broker itself.
+    /// The same call with a body that the broker itself reads.
     #[must_use]
     pub fn text(self, text: &str) -> Self {
         Self { text: Some(text.to_owned()), ..self }
     }
 
-    /// The same with the session's cookie, where there is one.
+    /// The same call with the session's cookie, if given.
     #[must_use]
     pub fn cookie(self, value: Option<&str>) -> Self {
         let cookie = value.map(|value| format!("{COOKIE}={value}")).unwrap_or_default();
         self.field("cookie", &cookie)
     }
 
-    /// The same at another address of the broker.
+    /// The same call to another address of the broker.
     #[must_use]
     pub fn at(self, address: &'static str) -> Self {
         Self { address, ..self }
     }
 
-    /// The same with another method.
+    /// The same call with another method.
     #[must_use]
     pub fn method(self, method: &'static str) -> Self {
         Self { method, ..self }
     }
 
-    /// The same with a body of so many bytes.
+    /// The same call with a body of `bytes` bytes.
     #[must_use]
     pub fn body(self, body: usize) -> Self {
         Self { body, ..self }
     }
 
-    /// Sets a field, or removes it where `value` is empty.
+    /// Sets a header field, or removes it if `value` is empty.
     #[must_use]
     pub fn field(mut self, name: &'static str, value: &str) -> Self {
         self.fields.retain(|(known, _)| *known != name);

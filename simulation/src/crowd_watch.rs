@@ -1,7 +1,7 @@
-//! The invariants of people's sessions, checked as things happen.
+//! The invariants of people's sessions, checked during the run.
 //!
-//! What a session is to do is known here from answers alone: which cookie was
-//! given to whom, for what, and when it ended.
+//! The watch derives the expected state of a session from answers alone: which cookie was issued to
+//! which person, for which connection, and when the session ended.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,84 +15,85 @@ use porteiro::edge::people::cookie::{COOKIE, SessionId};
 use porteiro::http::Headers;
 use porteiro::time::UnixTime;
 
-/// How many refusals of one name or address may reach the provider in a minute.
+/// How many refused sign-ins by one user name or from one address may reach the provider in a
+/// minute.
 const MOST_REFUSALS: usize = 5;
 
-/// How many of all addresses of a network.
+/// How many from all addresses of one network.
 const MOST_REFUSALS_OF_NETWORK: usize = 20;
 
-/// For how long a session may go on with an ask after whoever asked is gone.
+/// How long a session may continue to process an ask after its caller has gone.
 const AFTERMATH: Duration = Duration::from_secs(30);
 
-/// What is known of a request when it begins.
+/// What the watch knows of a request at its beginning.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Visit {
     cookie: Option<String>,
-    /// When it began.
+    /// When the request began.
     pub begun_at: UnixTime,
 }
 
 impl Visit {
-    /// What `cookies`, the field of a request, tell of it.
+    /// The request whose `Cookie` field is `cookies`.
     pub fn new(cookies: Option<&str>, begun_at: UnixTime) -> Self {
         let value = cookies.and_then(|cookies| cookies.strip_prefix(COOKIE)?.strip_prefix('='));
         Self { cookie: value.map(str::to_owned), begun_at }
     }
 }
 
-/// What was seen so far, and the first invariant that was broken.
+/// The watch's record of the run, and the first invariant that was broken.
 #[derive(Default)]
 pub struct CrowdWatch {
     seen: RefCell<Seen>,
     broken: RefCell<Option<String>>,
-    /// How long a session lasts that nobody uses, and at most.
+    /// The idle limit and the absolute limit of a session.
     pub limits: Cell<Option<(Duration, Duration)>>,
     flights: Flights,
 }
 
-/// The refreshes under way from living sessions: each of which session, of
-/// which sign-in, and its number.
+/// The refreshes in flight from live sessions: the session, the sign-in, and the refresh's own
+/// number.
 type Flights = Rc<RefCell<BTreeSet<(String, u64, u64)>>>;
 
 #[derive(Default)]
 struct Seen {
-    /// The cookies that were given out, by value.
+    /// The cookies that were issued, by value.
     cookies: BTreeMap<String, Cookie>,
     sessions: BTreeMap<String, Session>,
-    /// The requests under way that may use a session, each with which.
+    /// The requests in flight that may use a session, each with that session.
     under_way: Vec<(Visit, String)>,
-    /// The access tokens that were durable at some time.
+    /// The access tokens that have been durable at any time.
     durable: BTreeSet<String>,
-    /// By object and connection: the sign-ins whose token sets were durable.
+    /// The sign-ins whose token sets have been durable, by object and connection.
     sign_ins: BTreeMap<String, Vec<u64>>,
-    /// Those whose session was cleared since.
+    /// The sign-ins whose session was cleared since.
     cleared: BTreeSet<u64>,
-    /// The guesses that were told to be wrong.
+    /// The guesses that were answered as wrong.
     told: BTreeSet<String>,
-    /// The refresh tokens that were durable, and whose successors were.
+    /// The refresh tokens that have been durable and were replaced by a durable successor.
     replaced: BTreeSet<String>,
-    /// By object and connection: the refresh token that is durable.
+    /// The durable refresh token, by object and connection.
     refresh_tokens: BTreeMap<String, String>,
 }
 
 struct Cookie {
     session: String,
-    /// Its place among all cookies.
+    /// The cookie's place in the order of issue.
     number: usize,
     ended_at: Option<UnixTime>,
     has_successor: bool,
-    /// By connection: who signed in.
+    /// The user name that signed in, by connection.
     people: BTreeMap<String, String>,
 }
 
 struct Session {
-    /// When it was used last, at the latest.
+    /// The latest time at which the session may have been used last.
     used_at: UnixTime,
-    /// When its absolute limit began to count, at the latest.
+    /// The latest time at which the absolute limit may have begun.
     signed_in_at: UnixTime,
 }
 
-/// A refresh under way from a living session.
+/// A refresh in flight from a live session.
 pub struct Flight(Option<(String, u64, u64)>, Flights);
 
 impl Drop for Flight {
@@ -104,8 +105,8 @@ impl Drop for Flight {
 }
 
 impl Seen {
-    /// Whether nobody has used `session` for too long when `visit` begins, and
-    /// nobody who began in time is there still.
+    /// Whether `session` has passed its idle limit when `visit` begins, with no request in flight
+    /// that began in time.
     fn is_idle(&self, session: &str, visit: &Visit, limits: Option<(Duration, Duration)>) -> bool {
         let is_late =
             |session: &Session| limits.is_some_and(|(idle, _)| visit.begun_at >= session.used_at + idle);
@@ -126,7 +127,7 @@ impl CrowdWatch {
         }
     }
 
-    /// A living session begins a token request.
+    /// Called when a live session begins a token request.
     pub fn token_request(&self, session: &str, refresh_token: Option<String>, provider: &Provider) -> Flight {
         let Some(refresh_token) = refresh_token else {
             return Flight(None, Rc::clone(&self.flights));
@@ -144,13 +145,13 @@ impl CrowdWatch {
         Flight(Some(flight), Rc::clone(&self.flights))
     }
 
-    /// A session was to be cleared, and its storage failed: whatever it had
-    /// under way it knows no more.
+    /// Called when the storage failed while a session was being cleared: the session no longer
+    /// knows its requests in flight.
     pub fn not_cleared(&self, session: &str) {
         self.flights.borrow_mut().retain(|(other, _, _)| other != session);
     }
 
-    /// A session was cleared.
+    /// Called when a session was cleared.
     pub fn cleared(&self, session: &str) {
         let mut seen = self.seen.borrow_mut();
         let below = format!("keeper/{session}/");
@@ -161,7 +162,7 @@ impl CrowdWatch {
         seen.cleared.extend(ended.into_values().flatten());
     }
 
-    /// The state of a person's token set became durable.
+    /// Called when the state of a person's token set became durable.
     pub fn stored(&self, name: &str, state: &Value, provider: &Provider) {
         let mut seen = self.seen.borrow_mut();
         let set = &state["held"]["set"];
@@ -185,12 +186,12 @@ impl CrowdWatch {
         }
     }
 
-    /// A guess was told to be wrong.
+    /// Called when a guess was answered as wrong.
     pub fn told(&self, guess: &str) {
         self.seen.borrow_mut().told.insert(guess.to_owned());
     }
 
-    /// A person was signed in: the answer to `visit` gave `cookie`.
+    /// Called when a person was signed in: the answer to `visit` set `cookie`.
     pub fn signed_in(&self, visit: &Visit, cookie: &str, connection: &str, username: &str, now: UnixTime) {
         let session = session_of(cookie);
         let mut seen = self.seen.borrow_mut();
@@ -221,7 +222,7 @@ impl CrowdWatch {
             .insert(cookie.to_owned(), Cookie { session, number, ended_at, has_successor: false, people });
     }
 
-    /// A sign-out with the cookie of `visit` was answered.
+    /// Called when a sign-out with the cookie of `visit` was answered.
     pub fn signed_out(&self, visit: &Visit, now: UnixTime) {
         let mut seen = self.seen.borrow_mut();
         let Some(value) = &visit.cookie else { return };
@@ -236,7 +237,8 @@ impl CrowdWatch {
         }
     }
 
-    /// Somebody comes. A session that has not ended is in use until they leave.
+    /// Called when a request arrives. A session that has not ended is in use until the request
+    /// ends.
     pub fn came(&self, visit: &Visit) {
         let mut seen = self.seen.borrow_mut();
         let cookie = visit.cookie.as_ref().and_then(|value| seen.cookies.get(value));
@@ -250,8 +252,8 @@ impl CrowdWatch {
         }
     }
 
-    /// Somebody was served, or ceased to wait: their session may have been used
-    /// up to a while after.
+    /// Called when a request was answered, or its caller disconnected: the session may have been
+    /// used up to `AFTERMATH` later.
     pub fn left(&self, visit: &Visit, served: bool, now: UnixTime) {
         let mut seen = self.seen.borrow_mut();
         if let Some(place) = seen.under_way.iter().position(|(other, _)| other == visit) {
@@ -264,7 +266,7 @@ impl CrowdWatch {
         }
     }
 
-    /// The session of `visit` is used.
+    /// Records that the session of `visit` is used.
     fn served(&self, visit: &Visit, now: UnixTime) -> Option<BTreeMap<String, String>> {
         let seen = self.seen.borrow();
         let cookie = visit.cookie.as_ref().and_then(|value| seen.cookies.get(value));
@@ -281,14 +283,14 @@ impl CrowdWatch {
         Some(cookie.people.clone())
     }
 
-    /// The connections of a session were told.
+    /// Called when an answer listed the connections of a session.
     pub fn listed(&self, visit: &Visit, connections: &[String], now: UnixTime) {
         let Some(people) = self.served(visit, now) else { return };
         let known = connections.iter().all(|connection| people.contains_key(connection));
         self.demand(known, "own-token", "a sign-in is told of that nobody made");
     }
 
-    /// A call of a person is sent with `token`, which is `person`'s.
+    /// Called when a person's call is sent with `token`, which belongs to `person`.
     pub fn sends(&self, visit: &Visit, person: &Person, token: &str, is_valid: bool, now: UnixTime) {
         let Some(people) = self.served(visit, now) else { return };
         let own = people.get(&person.connection) == Some(&person.username);
@@ -298,9 +300,8 @@ impl CrowdWatch {
         self.demand(durable, "durable-before-use", "a token is sent that is not durable");
     }
 
-    /// Looks through the guesses that the provider refused: each with when it
-    /// came, the name, the address, and itself. One that nobody was told of
-    /// counts against the name only.
+    /// Checks the guesses that the provider refused: each has its time, the user name, the address,
+    /// and the guess itself. A guess whose refusal reached no caller counts only for the user name.
     pub fn refusals(&self, refusals: &[(UnixTime, String, String, String)]) {
         let told = &self.seen.borrow().told;
         for (number, (at, name, address, guess)) in refusals.iter().enumerate() {
@@ -312,7 +313,7 @@ impl CrowdWatch {
             self.demand(of_name < MOST_REFUSALS, "few-guesses", "a name is tried too often");
             let few = !is_told || of_address.count() < MOST_REFUSALS;
             self.demand(few, "few-guesses", "an address tries too often");
-            // All addresses are of one network.
+            // All addresses are in one network.
             let of_network = window().filter(|(.., guess)| told.contains(guess));
             let few = !is_told || of_network.count() < MOST_REFUSALS_OF_NETWORK;
             self.demand(few, "few-guesses", "a network tries too often");
@@ -320,7 +321,7 @@ impl CrowdWatch {
     }
 }
 
-/// The session that a cookie names.
+/// The session that a cookie belongs to.
 fn session_of(cookie: &str) -> String {
     let fields = format!("cookie:{COOKIE}={cookie}");
     SessionId::read(&Headers::new(&fields)).expect("a session's cookie").name().to_owned()

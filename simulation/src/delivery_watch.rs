@@ -1,7 +1,7 @@
-//! The invariants of webhooks, checked as things happen.
+//! The invariants of webhooks, checked during the run.
 //!
-//! What is to become of an event is known here from what its sender is told,
-//! what the receiver gets and answers, and what is durable.
+//! The watch derives the expected state of an event from the answers to its sender, from the
+//! deliveries and the receiver's answers, and from what is durable.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,32 +11,32 @@ use porteiro::ports::HttpAnswer;
 use porteiro::protocol::{DeliveryOutcome, EventRecord, List};
 use porteiro::time::UnixTime;
 
-/// How many deliveries may be under way at once for one connection.
+/// The largest number of concurrent deliveries for one connection.
 const MOST_AT_ONCE: usize = 5;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// What operations of the storage may take.
+/// How long storage operations may take.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// How late the last attempt may be: those before it take their time.
+/// How late the last attempt may be, since the attempts before it take time.
 const QUEUE: Duration = Duration::from_hours(1);
 
-/// How late the alarm may be where something failed within so long: a fifth of
-/// the longest wait, if it is still that from before the attempt.
+/// How late the alarm may be if a failure occurred within [`AFTERMATH`]: a fifth of the longest
+/// wait, in case the alarm is still the one set before the attempt.
 const LATE: Duration = Duration::from_mins(13);
 const AFTERMATH: Duration = Duration::from_mins(70);
 
-/// The least seconds between an attempt and the next one; then an hour's.
+/// The least seconds between an attempt and the next one; after these, [`LONGEST_WAIT`].
 const WAITS: [f64; 4] = [4.5, 27.0, 108.0, 540.0];
 const LONGEST_WAIT: f64 = 3240.0;
 
-/// What was seen so far, and the first invariant that was broken.
+/// The watch's record of the run, and the first invariant that was broken.
 #[derive(Default)]
 pub struct DeliveryWatch {
     seen: RefCell<Seen>,
     broken: RefCell<Option<String>>,
-    /// By connection: the events that living objects try now.
+    /// The events that live objects are attempting to deliver, by connection.
     flights: Flights,
 }
 
@@ -44,27 +44,27 @@ type Flights = RefCell<BTreeMap<String, Vec<String>>>;
 
 #[derive(Default)]
 struct Seen {
-    /// By what the receiver is to get.
+    /// The events, by the body that the receiver is to get.
     events: BTreeMap<String, Event>,
-    /// By webhook id: the event.
+    /// The body of the event, by webhook id.
     ids: BTreeMap<String, String>,
-    /// When an object ended last, or its storage failed.
+    /// When an object last ended or its storage last failed.
     trouble: Option<UnixTime>,
-    /// How many attempts were under way at once, at most.
+    /// The largest number of concurrent attempts so far.
     most_at_once: usize,
 }
 
 #[derive(Default)]
 struct Event {
     is_acknowledged: bool,
-    /// When whoever had it stored, or sent again, was told that it is.
+    /// When the sender was told that the event is stored, or the operator that it is sent again.
     promised_at: Option<UnixTime>,
     id: Option<String>,
-    /// Where it is now, as far as that is durable, and since when.
+    /// The event's durable list, and since when.
     list: Option<(List, UnixTime)>,
-    /// Whether it did not open when it was tried last.
+    /// Whether the event failed to open in the last attempt.
     is_unopened: bool,
-    /// The attempts since it was accepted, or sent again.
+    /// The attempts since the event was accepted, or sent again.
     round: Round,
 }
 
@@ -74,19 +74,20 @@ struct Round {
     attempts: usize,
     last: Option<Attempted>,
     is_taken: bool,
-    /// When the answer of the receiver that took it was heard.
+    /// When the queue got the answer of the receiver that took the event.
     heard_at: Option<UnixTime>,
-    /// Whether the receiver's last answer was that it wants no more of it.
+    /// Whether the receiver's last answer asked for no further deliveries.
     is_gone: bool,
 }
 
 struct Attempted {
     began_at: UnixTime,
-    /// When the next may begin for the receiver's part, where it was heard.
+    /// When the attempt ended, and when the receiver allows the next one, if the queue got its
+    /// answer.
     ended: Option<(UnixTime, UnixTime)>,
 }
 
-/// An attempt that is under way.
+/// An attempt in flight.
 pub struct Attempt<'a> {
     watch: &'a DeliveryWatch,
     connection: String,
@@ -107,29 +108,29 @@ impl DeliveryWatch {
         self.broken.borrow().clone()
     }
 
-    /// Notes that an invariant is broken, where it does not hold.
+    /// Records a broken invariant if `holds` is false.
     pub fn demand(&self, holds: bool, invariant: &str, what: &str) {
         if !holds {
             self.broken.borrow_mut().get_or_insert_with(|| format!("{invariant}: {what}"));
         }
     }
 
-    /// How many attempts were under way at once, at most.
+    /// The largest number of concurrent attempts so far.
     pub fn most_at_once(&self) -> usize {
         self.seen.borrow().most_at_once
     }
 
-    /// An object ends, or its storage fails.
+    /// Called when an object ends, or its storage fails.
     pub fn trouble(&self, now: UnixTime) {
         self.seen.borrow_mut().trouble = Some(now);
     }
 
-    /// A sender sends the event of which the receiver is to get `body`.
+    /// Called when a sender sends the event for which the receiver is to get `body`.
     pub fn sends(&self, body: &str) {
         self.seen.borrow_mut().events.entry(body.to_owned()).or_default();
     }
 
-    /// The sender was told that its event is stored.
+    /// Called when the sender was told that its event is stored.
     pub fn acknowledged(&self, body: &str) {
         let mut seen = self.seen.borrow_mut();
         let event = seen.events.entry(body.to_owned()).or_default();
@@ -137,19 +138,20 @@ impl DeliveryWatch {
         self.demand(event.list.is_some(), "durable-before-acknowledged", "an event is not stored");
     }
 
-    /// Whoever had an event stored, or sent again, is told that it is.
+    /// Called when the sender was told that the event is stored, or the operator that it is sent
+    /// again.
     pub fn promised(&self, id: &str, now: UnixTime) {
         if let Some(event) = self.seen.borrow_mut().event(id) {
             event.promised_at.get_or_insert(now);
         }
     }
 
-    /// Whether the event that is called `id` is promised to be delivered.
+    /// Whether delivery of the event `id` was promised.
     pub fn is_promised(&self, id: &str) -> bool {
         self.seen.borrow_mut().event(id).is_some_and(|event| event.promised_at.is_some())
     }
 
-    /// A record became durable; `body` is the event in it, where it opens.
+    /// Called when a record became durable; `body` is the event in it, if it opens.
     pub fn stored(&self, record: &EventRecord, body: Option<&str>, now: UnixTime) {
         let mut seen = self.seen.borrow_mut();
         if let Some(body) = body {
@@ -159,7 +161,7 @@ impl DeliveryWatch {
             return self.demand(false, "as-it-came", "a record holds no event that was sent");
         };
         let before = event.list.map(|(list, _)| list);
-        // What does not open is stored anew where it comes again.
+        // An event that does not open is stored anew when it arrives again.
         let is_anew = event.is_unopened && record.attempts == 0;
         event.is_unopened = record.outcome == Some(DeliveryOutcome::Unopened);
         match (before, record.list) {
@@ -193,7 +195,7 @@ impl DeliveryWatch {
         }
     }
 
-    /// A record was deleted.
+    /// Called when a record was deleted.
     pub fn forgotten(&self, id: &str, now: UnixTime) {
         let mut seen = self.seen.borrow_mut();
         let Some(event) = seen.event(id) else { return };
@@ -207,7 +209,7 @@ impl DeliveryWatch {
         (event.list, event.is_acknowledged) = (None, false);
     }
 
-    /// An attempt begins, from an object that lives.
+    /// Called when a live object begins an attempt.
     pub fn attempt(&self, connection: &str, id: &str, now: UnixTime) -> Attempt<'_> {
         let at_once = {
             let mut flights = self.flights.borrow_mut();
@@ -240,7 +242,7 @@ impl DeliveryWatch {
         attempt
     }
 
-    /// Looks whether an attempt comes too early after the one before it.
+    /// Checks that an attempt does not follow the one before it too early.
     fn check_pause(&self, round: &Round, trouble: Option<UnixTime>, now: UnixTime) {
         let (Some(began_at), Some(last)) = (round.began_at, &round.last) else { return };
         let seconds = WAITS.get(round.attempts - 1).copied().unwrap_or(LONGEST_WAIT);
@@ -256,7 +258,8 @@ impl DeliveryWatch {
         self.demand(late_enough, "not-too-early", &format!("attempt {number} comes {early} ms too early"));
     }
 
-    /// A delivery reaches the receiver, which takes it or does not.
+    /// Called when a delivery reaches the receiver; `is_taken` says whether the receiver accepts
+    /// it.
     pub fn arrived(&self, id: &str, body: &str, is_taken: bool) {
         let mut seen = self.seen.borrow_mut();
         self.name(&mut seen, id, body);
@@ -271,8 +274,8 @@ impl DeliveryWatch {
         }
     }
 
-    /// The alarm goes off at `alarm`, and something is to be done at `due`, if it
-    /// can be.
+    /// Checks that the alarm, set for `alarm`, is not later than `due`, the earliest due time;
+    /// `can_be` says whether the configuration allows deliveries.
     pub fn armed(&self, alarm: Option<UnixTime>, due: UnixTime, can_be: bool, now: UnixTime) {
         let had_trouble = had(self.seen.borrow().trouble, now - AFTERMATH);
         let latest = if had_trouble || !can_be { due.max(now) + LATE } else { due.max(now + SLACK) };
@@ -280,7 +283,7 @@ impl DeliveryWatch {
         self.demand(late == Some(0), "alarm-in-time", &format!("the alarm is late by {late:?} ms"));
     }
 
-    /// `id` names the event `body`, and does for ever.
+    /// Checks that the webhook id `id` never names two events, nor an event two ids.
     fn name(&self, seen: &mut Seen, id: &str, body: &str) {
         let digits = id.strip_prefix("msg_").unwrap_or_default();
         let in_form = digits.len() == 32 && digits.bytes().all(|b| b"0123456789abcdef".contains(&b));
@@ -294,7 +297,7 @@ impl DeliveryWatch {
         self.demand(same, "one-id", "two events have one webhook id");
     }
 
-    /// Looks what has become of all events when all is over.
+    /// Checks every event at the end of the run.
     pub fn check_end(&self) {
         for event in self.seen.borrow().events.values().filter(|event| event.is_acknowledged) {
             let list = event.list.map(|(list, _)| list);
@@ -311,7 +314,7 @@ impl Seen {
 }
 
 impl Attempt<'_> {
-    /// The attempt ends with an answer, or without.
+    /// Called when the attempt ends, with an answer or without.
     pub fn ends(self, answer: Option<&HttpAnswer>, now: UnixTime) {
         let mut seen = self.watch.seen.borrow_mut();
         let Some(event) = seen.event(&self.id) else { return };
@@ -328,12 +331,12 @@ impl Attempt<'_> {
     }
 }
 
-/// Whether there was trouble since then.
+/// Whether an object ended or its storage failed after `since`.
 fn had(trouble: Option<UnixTime>, since: UnixTime) -> bool {
     trouble.is_some_and(|at| at >= since)
 }
 
-/// Until when a receiver wants a pause that answers at `now`.
+/// The end of the pause that a receiver's `Retry-After` asks for in an answer at `now`.
 fn asked_until(value: &str, now: UnixTime) -> Option<UnixTime> {
     if let Ok(seconds) = value.parse() {
         return Some(now + Duration::from_secs(seconds));

@@ -1,5 +1,5 @@
-//! The Durable Objects of a site, whatever kind they are of. Each has one life
-//! at a time, and storage, tables and an alarm that outlive it.
+//! The Durable Objects of a site, of every kind. Each has one life at a time; its storage, its
+//! tables and its alarm outlive it.
 
 mod alarm;
 mod life;
@@ -18,79 +18,81 @@ use super::world::Process;
 use alarm::Alarm;
 use life::LifePorts;
 use porteiro::config::Configured;
-use porteiro::objects::Object as Core;
+use porteiro::objects::Object;
 use porteiro::ports::ObjectUnreachable;
 use porteiro::protocol::{DeliveriesAsk, DeliveriesReply, Envelope, EventRecord, List, ObjectKind};
 use porteiro::time::UnixTime;
-use storage::{Kept, Write};
+use storage::{Stored, Write};
 
-/// The storage key of a keeper's state, and of its registered connection.
+/// The storage key of a keeper's state.
 pub const STATE: &str = "state";
+
+/// The storage key of a keeper's registration.
 pub const CONNECTION: &str = "connection";
 
-/// The storage key of a session's record; those of its token sets follow it.
+/// The storage key of a session's record; the keys of its token sets begin with it.
 pub const SESSION: &str = "session";
 
 /// All objects of a site, by name.
 #[derive(Default)]
 pub struct Objects {
-    by_name: RefCell<BTreeMap<String, Object>>,
-    /// All that was ever written by them, sent to them or answered by them.
+    by_name: RefCell<BTreeMap<String, ObjectState>>,
+    /// Every text that the objects stored, received or answered.
     pub written: RefCell<Vec<String>>,
-    /// How many messages were sent to them.
+    /// The number of messages sent to objects.
     pub exchanges: Cell<u64>,
     /// How often a message or its answer is lost, per mille.
     pub losses: Cell<u64>,
-    /// Whether operations of the storage take no time at all.
+    /// Whether storage operations take no time.
     pub instant: Cell<bool>,
-    /// How often an operation of the storage fails, per mille.
+    /// How often a storage operation fails, per mille.
     pub failures: Cell<u64>,
-    /// How many operations there were: of the storage, and requests to servers.
+    /// The number of operations so far: storage operations, and requests to servers.
     pub operations: Cell<u64>,
-    /// What befalls the operation of that number.
+    /// The planned mishap, and the number of the operation that it affects.
     pub mishap: Cell<Option<(u64, Mishap)>>,
-    /// Whether alarms are never called.
+    /// Whether alarms never fire.
     pub no_alarms: Cell<bool>,
-    /// How often an alarm's handler was called.
+    /// How many times an alarm's handler was called.
     pub rings: Cell<u64>,
-    /// How often a session's own record became durable.
+    /// How many times a session's own record became durable.
     pub session_writes: Cell<u64>,
 }
 
-/// What can befall an operation.
+/// A mishap of one operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mishap {
-    /// It fails, and has no effect.
+    /// The operation fails without effect.
     FailsBefore,
-    /// It fails, and has had its effect.
+    /// The operation fails, but takes effect.
     FailsAfter,
-    /// The object's life ends before the operation has an effect.
+    /// The object's life ends before the operation takes effect.
     EndsBefore,
-    /// The object's life ends when the operation has had its effect.
+    /// The object's life ends after the operation took effect.
     EndsAfter,
 }
 
+/// An object across its lives.
 #[derive(Default)]
-struct Object {
-    /// What the life that is now reads: its own writes at once.
-    seen: Kept,
-    durable: Kept,
-    /// The writes that are not durable yet, in their order.
+struct ObjectState {
+    /// The storage as the current life reads it: its own writes are visible at once.
+    seen: Stored,
+    durable: Stored,
+    /// The writes that are not durable yet, in order.
     queue: VecDeque<(u64, Write)>,
     alarm: Alarm,
-    /// As many as there are operations under way, and one.
+    /// Its reference count is the number of operations in flight, plus this one.
     busy: Busy,
-    life: Option<(Process, Core<LifePorts>)>,
+    life: Option<(Process, Object<LifePorts>)>,
 }
 
 type Busy = Rc<()>;
 
 impl Objects {
-    /// What the object called `name` answers to a message that has arrived.
+    /// The answer of the object called `name` to a message that has arrived.
     ///
     /// # Errors
-    /// [`ObjectUnreachable`] where the life ends that answers, or the message or
-    /// its answer is lost.
+    /// [`ObjectUnreachable`] if the answering life ends, or the message or its answer is lost.
     pub async fn exchange(
         site: &Rc<Shared>,
         name: &str,
@@ -123,38 +125,37 @@ impl Objects {
         site.world.happens(self.losses.get())
     }
 
-    /// The life that the object called `name` has now; it begins one as `kind`
-    /// where it has none.
-    fn life(site: &Rc<Shared>, name: &str, kind: &ObjectKind) -> (Process, Core<LifePorts>) {
+    /// The current life of the object called `name`; starts one of `kind` if there is none.
+    fn life(site: &Rc<Shared>, name: &str, kind: &ObjectKind) -> (Process, Object<LifePorts>) {
         site.objects.change(name, |object| {
-            let (process, core) = object.life.get_or_insert_with(|| {
+            let (process, instance) = object.life.get_or_insert_with(|| {
                 let process = site.next_life();
                 let ports = LifePorts::new(site, process, name, kind);
-                (process, Core::open(kind, Rc::new(ports), site.config()))
+                (process, Object::open(kind, Rc::new(ports), site.config()))
             });
-            (*process, core.clone())
+            (*process, instance.clone())
         })
     }
 
-    /// Ends the life of the object called `name`, wherever it is: what is not
-    /// durable is lost.
+    /// Ends the life of the object called `name` at any point: writes that are not durable are
+    /// lost.
     pub fn kill(site: &Rc<Shared>, name: &str) {
         let life = site.objects.by_name.borrow_mut().get_mut(name).and_then(|object| {
             object.queue.clear();
             object.seen = object.durable.clone();
             object.life.take()
         });
-        let Some((process, core)) = life else { return };
-        match &core {
-            Core::Keeper(_) => site.watch.keeper_failed(),
-            Core::Deliveries(_) => site.delivery_watch.trouble(site.world.now()),
-            Core::Session(_) | Core::Refusals(_) | Core::Index(_) => {}
+        let Some((process, instance)) = life else { return };
+        match &instance {
+            Object::Keeper(_) => site.watch.keeper_failed(),
+            Object::Deliveries(_) => site.delivery_watch.trouble(site.world.now()),
+            Object::Session(_) | Object::Refusals(_) | Object::Index(_) => {}
         }
         site.world.kill(process);
-        drop(core);
+        drop(instance);
     }
 
-    /// Ends one life, drawn by chance.
+    /// Ends the life of one object, drawn at random.
     pub fn kill_any(site: &Rc<Shared>) {
         let living: Vec<String> = {
             let objects = site.objects.by_name.borrow();
@@ -172,7 +173,7 @@ impl Objects {
         }
     }
 
-    /// The names of all objects that there ever were and that begin with `prefix`.
+    /// The names of all objects so far that begin with `prefix`.
     pub fn names(&self, prefix: &str) -> Vec<String> {
         self.by_name.borrow().keys().filter(|name| name.starts_with(prefix)).cloned().collect()
     }
@@ -182,37 +183,36 @@ impl Objects {
         self.by_name.borrow().get(name).map(|object| object.durable.texts.clone()).unwrap_or_default()
     }
 
-    /// The durable text that the object called `name` has under `key`.
+    /// The durable text under `key` of the object called `name`.
     pub fn text(&self, name: &str, key: &str) -> Option<String> {
         self.by_name.borrow().get(name)?.durable.texts.get(key).cloned()
     }
 
-    /// Replaces a durable text behind the back of the object, whose life ends.
+    /// Replaces a durable text without the object's knowledge, and ends its life.
     pub fn forge(site: &Rc<Shared>, name: &str, key: &str, text: &str) {
         site.objects.change(name, |object| object.durable.texts.insert(key.to_owned(), text.to_owned()));
         Self::kill(site, name);
     }
 
-    /// The ids in the index that are durable.
+    /// The durable ids in the index.
     pub fn ids(&self) -> Vec<String> {
         let objects = self.by_name.borrow();
         objects.get("index").map(|index| index.durable.ids.iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// The durable records of a connection's events, by their times.
+    /// The durable records of a connection's events, in order of time.
     pub fn records(&self, connection: &str, list: List) -> Vec<EventRecord> {
         let objects = self.by_name.borrow();
         let Some(object) = objects.get(&deliveries(connection)) else { return Vec::new() };
         object.durable.records(list, None).into_iter().cloned().collect()
     }
 
-    /// When the alarm of the object called `name` is called; nothing while its
-    /// handler runs.
+    /// When the alarm of the object called `name` fires; `None` while its handler runs.
     pub fn alarm(&self, name: &str) -> Option<UnixTime> {
         self.by_name.borrow().get(name)?.alarm.due()
     }
 
-    fn change<T>(&self, name: &str, change: impl FnOnce(&mut Object) -> T) -> T {
+    fn change<T>(&self, name: &str, change: impl FnOnce(&mut ObjectState) -> T) -> T {
         let mut objects = self.by_name.borrow_mut();
         if let Some(object) = objects.get_mut(name) {
             return change(object);
@@ -220,8 +220,8 @@ impl Objects {
         change(objects.entry(name.to_owned()).or_default())
     }
 
-    /// The events that will be delivered if the message is answered: also those
-    /// that were stored before.
+    /// The events whose delivery an answer to the message promises, including events stored
+    /// earlier.
     fn promises(site: &Rc<Shared>, name: &str, envelope: &Envelope) -> Vec<String> {
         let Envelope::Deliveries { connection, ask } = envelope else { return Vec::new() };
         debug_assert_eq!(name, deliveries(connection));
@@ -235,7 +235,7 @@ impl Objects {
         stored.map(|record| record.id).chain(id.cloned()).collect()
     }
 
-    /// Notes the promises that an answer makes.
+    /// Records the promises that an answer makes.
     fn keep(site: &Rc<Shared>, promises: &[String], answer: &str) {
         if promises.is_empty() {
             return;
@@ -248,8 +248,8 @@ impl Objects {
         }
     }
 
-    /// Checks that the alarm of a connection's deliveries is set for all that is
-    /// to be done, where nothing is under way.
+    /// Checks that the alarm of a connection's delivery queue covers all due work, unless
+    /// operations are in flight.
     pub fn check_alarm(site: &Rc<Shared>, connection: &str) {
         let config = site.config();
         let has_webhooks = config.webhooks.get(connection).is_some_and(Configured::is_usable);
@@ -270,12 +270,12 @@ pub fn keeper(connection: &str) -> String {
     format!("service/{connection}")
 }
 
-/// The name of the object that delivers a connection's webhooks.
+/// The name of the delivery queue of a connection's webhooks.
 pub fn deliveries(connection: &str) -> String {
     format!("deliveries/{connection}")
 }
 
-/// An object that is `kind` has one name only.
+/// Fails unless `name` is the only name of an object of `kind`.
 fn check_name(name: &str, kind: &ObjectKind) {
     let is_own = match kind {
         ObjectKind::Service(connection) => *name == keeper(connection),

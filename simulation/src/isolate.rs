@@ -1,4 +1,4 @@
-//! What a call in one isolate has from outside.
+//! The ports of one call in an isolate.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -27,11 +27,11 @@ pub struct CallPorts {
     pub process: Process,
     /// The size of the request's body.
     pub body: usize,
-    /// The body, where the broker itself reads it.
+    /// The body, if the broker itself reads it.
     pub text: Option<String>,
-    /// What the crowd's watch knows of the request.
+    /// What the crowd watch knows of the request.
     pub visit: Visit,
-    /// How often the call was sent to the upstream.
+    /// How many times the call was sent to the upstream.
     pub sent: Cell<u32>,
 }
 

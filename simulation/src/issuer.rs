@@ -1,4 +1,4 @@
-//! Issuers of callers' tokens: what they publish, and what they sign.
+//! Issuers of callers' tokens: the documents they publish, and the tokens they sign.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -19,17 +19,17 @@ use porteiro::secret::Fingerprint;
 pub struct Issuers {
     world: World,
     documents: RefCell<BTreeMap<String, String>>,
-    /// While set, nothing is reached.
+    /// While set, no issuer is reachable.
     pub down: Cell<bool>,
-    /// How long a document takes, besides its way.
+    /// How long an issuer takes to send a document, besides the network.
     pub slow: Cell<Duration>,
-    /// The addresses that were asked for.
+    /// The addresses that were fetched.
     pub fetched: RefCell<Vec<String>>,
-    /// How many signatures were checked.
+    /// The number of signatures checked.
     pub verified: Cell<u64>,
 }
 
-/// A key by which an issuer signs.
+/// An issuer's signing key.
 #[derive(Clone, Copy)]
 pub struct Key(pub &'static str);
 
@@ -67,7 +67,7 @@ impl Issuers {
         }
     }
 
-    /// Publishes the keys of `issuer`, instead of those before.
+    /// Publishes the keys of `issuer`, in place of the earlier ones.
     pub fn publish(&self, issuer: &str, keys: &[Key]) {
         let jwks_uri = format!("{issuer}/keys");
         let keys: Vec<Value> = keys.iter().map(|key| key.jwk()).collect();
@@ -77,7 +77,7 @@ impl Issuers {
         documents.insert(jwks_uri, json!({ "keys": keys }).to_string());
     }
 
-    /// Sends a document over the network; nothing where it is not reached.
+    /// Sends a document over the network; `None` if the issuer is unreachable.
     pub async fn fetch(&self, request: &Sent) -> Option<HttpAnswer> {
         assert_eq!((request.method, request.body.as_str()), ("GET", ""));
         self.fetched.borrow_mut().push(request.url.clone());
@@ -93,7 +93,7 @@ impl Issuers {
         Some(HttpAnswer { status, retry_after: None, body })
     }
 
-    /// Whether a signature is right.
+    /// Whether a signature is valid.
     pub fn verify(&self, check: &SignatureCheck<'_>) -> bool {
         assert_eq!(check.algorithm, Algorithm::ES256);
         self.verified.set(self.verified.get() + 1);

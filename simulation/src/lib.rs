@@ -1,12 +1,11 @@
-//! The broker's surroundings, simulated: virtual time, chance drawn from a seed,
-//! and strict fakes of everything behind the ports.
+//! The broker's simulated surroundings: virtual time, randomness drawn from a seed, and strict
+//! fakes of everything behind the ports.
 //!
-//! One [`Site`] has several isolates, the Durable Objects, a replicated cache, a
-//! provider, issuers, a sender of events and their receiver. Watches check what
-//! must always hold as things happen. The same seed gives the same course to the
-//! last step.
+//! A [`Site`] has several isolates, the Durable Objects, a replicated cache, a provider, issuers, a
+//! sender of events and their receiver. Watches check the invariants during the run. A seed
+//! determines the run to its last step.
 //!
-//! The tests are in `tests/broker/`: cases by name, and random schedules.
+//! The tests are in `tests/broker/`: named cases, and random schedules.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! The network between the broker and servers elsewhere.
+//! The network between the broker and external servers.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -13,7 +13,7 @@ use super::site::{PROVIDER, Shared};
 use porteiro::http::Headers;
 use porteiro::ports::{HttpAnswer, HttpFailure, HttpRequest};
 
-/// A request on its way.
+/// A request on the network.
 pub struct Sent {
     /// The method.
     pub method: &'static str,
@@ -28,7 +28,7 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// A request on its way.
+    /// The request, as sent over the network.
     pub fn new(request: &HttpRequest<'_>) -> Self {
         Self {
             method: request.method,
@@ -57,8 +57,8 @@ impl Sent {
     }
 }
 
-/// Waits for what a server answers: nothing where it breaks off. The server goes
-/// on whatever becomes of the one who waits.
+/// Waits for the server's answer: `None` if the connection breaks. The server processes the request
+/// even if its sender is gone.
 pub async fn deliver<F: Future<Output = Option<HttpAnswer>> + 'static>(
     site: &Rc<Shared>,
     sent: Sent,
@@ -73,7 +73,7 @@ pub async fn deliver<F: Future<Output = Option<HttpAnswer>> + 'static>(
     let deadline = pin!(site.world.sleep(timeout));
     match select(receiver, deadline).await {
         Either::Left((Ok(Some(mut answer)), _)) => {
-            // What is read of a body is what was asked for, and a little more.
+            // The broker reads at most the bytes that it asked for, and one more.
             answer.body.truncate(max_bytes.map_or(0, |bytes| bytes + 1));
             Ok(answer)
         }

@@ -1,4 +1,4 @@
-//! A provider: a token endpoint and an API that knows its own tokens.
+//! A provider: a token endpoint, and an API that knows its own tokens.
 
 mod tokens;
 mod wire;
@@ -16,52 +16,52 @@ use porteiro::ports::HttpAnswer;
 use porteiro::time::UnixTime;
 use wire::{answer, check_fields, connection, fields, knows, refused};
 
-/// How a provider grants.
+/// How a provider issues tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct Grants {
-    /// How long an access token lives, in seconds.
+    /// The lifetime of an access token, in seconds.
     pub expires_in: u64,
-    /// Whether there are refresh tokens.
+    /// Whether the provider issues refresh tokens.
     pub refresh_tokens: bool,
-    /// Each refresh token works once.
+    /// Whether a refresh token works only once.
     pub rotation: bool,
-    /// A refresh token used twice ends all that came from the same sign-in.
+    /// Whether a refresh token used twice revokes all tokens of the same sign-in.
     pub reuse_detection: bool,
 }
 
-/// What goes wrong with one token request.
+/// A fault in one token request.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// An answer of another kind, without effect.
+    /// The provider gives another answer, without effect.
     Answer {
         /// The status.
         status: u16,
         /// The body.
         body: &'static str,
-        /// The value of `Retry-After`, where it comes.
+        /// The value of `Retry-After`, if sent.
         retry_after: Option<&'static str>,
     },
     /// The connection breaks, before or after the request takes effect.
     Reset(Effect),
-    /// No answer for so long, then the true one.
+    /// The provider delays its answer by this long.
     Slow(Duration),
 }
 
 /// Whether a request took effect before its connection broke.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Effect {
-    /// It did not.
+    /// The request had no effect.
     None,
-    /// It did.
+    /// The request took effect.
     Taken,
 }
 
-/// Whose a token is.
+/// The owner of a token.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Person {
     /// The user name.
     pub username: String,
-    /// The connection that it is for.
+    /// The connection of the token.
     pub connection: String,
 }
 
@@ -74,68 +74,66 @@ impl fmt::Display for Person {
 /// The provider.
 pub struct Provider {
     world: World,
-    /// How it grants.
+    /// How the provider issues tokens.
     pub grants: Cell<Grants>,
-    /// Whether the password is the one that it knows.
+    /// Whether the provider accepts the account's password.
     pub knows_credentials: Cell<bool>,
     /// The passwords of the account.
     pub account_passwords: RefCell<Vec<&'static str>>,
-    /// The client's secrets; none where the client has none.
+    /// The client's secrets; empty if the client has none.
     pub client_secrets: RefCell<Vec<&'static str>>,
-    /// What goes wrong with the next token requests.
+    /// The faults in the next token requests.
     pub faults: RefCell<VecDeque<Fault>>,
-    /// How often a fault that is drawn by chance happens, per mille.
+    /// How often a random fault occurs, per mille.
     pub chaos: Cell<u64>,
     /// How often an answer takes some seconds, per mille.
     pub slow: Cell<u64>,
-    /// While set, every token request fails, one way or another.
+    /// While set, every token request fails in one of several ways.
     pub down: Cell<bool>,
-    /// Whether only faults are drawn that have no effect at the provider.
+    /// Whether random faults have no effect at the provider.
     pub harmless: Cell<bool>,
     /// While set, the API refuses every token.
     pub refuses_all: Cell<bool>,
-    /// How often the API refuses a call whatever its token, per mille.
+    /// How often the API refuses a call regardless of its token, per mille.
     pub flaky: Cell<u64>,
-    /// Of how many calls in turn the API refuses the last one; 0 for none.
+    /// The API refuses every call whose number is a multiple of this; 0 for none.
     pub bad_node: Cell<u64>,
-    /// How many calls came to the API.
+    /// The number of calls to the API.
     pub calls: Cell<u64>,
-    /// While set, what the API refuses a token by.
+    /// The status with which the API refuses a token.
     pub refuses_by: Cell<u16>,
-    /// What the token endpoint answers to refused credentials and dead refresh
-    /// tokens, where it has words of its own: the status, the body and the number
-    /// of such answers.
+    /// The provider's own answer to refused credentials and dead refresh tokens: the status, the
+    /// body and how many times it is given.
     pub words: RefCell<Option<(u16, Vec<u8>, u32)>>,
-    /// How long a call takes at the API, at most.
+    /// The longest time that the API takes for a call.
     pub api_takes: Cell<Duration>,
-    /// The passwords of people by user name, where people sign in themselves.
+    /// The passwords of people by user name, if people sign in themselves.
     passwords: RefCell<BTreeMap<String, String>>,
-    /// By family: whose it is.
+    /// The owner, by family.
     people: RefCell<BTreeMap<u64, Person>>,
-    /// The refused sign-ins that were answered: when each came, of whom, and
-    /// the password.
+    /// The refused sign-ins that were answered: the time, the person, and the password.
     pub refusals: RefCell<Vec<(UnixTime, Person, String)>>,
     access_tokens: RefCell<BTreeMap<String, (u64, UnixTime)>>,
     expiries: RefCell<BTreeMap<String, UnixTime>>,
     refresh_tokens: RefCell<BTreeMap<String, u64>>,
-    /// By token, dead or alive: the sign-in that it comes from.
+    /// The sign-in that a token comes from, by token, valid or not.
     families: RefCell<BTreeMap<String, u64>>,
     dead_families: RefCell<BTreeSet<u64>>,
     used: RefCell<BTreeSet<String>>,
     /// The body of every token request.
     pub requests: RefCell<Vec<String>>,
-    /// How often a request was answered with a new token set.
+    /// How many requests were answered with a new token set.
     pub granted: Cell<u64>,
-    /// How often refused credentials were sent.
+    /// How many requests sent refused credentials.
     pub rejected: Cell<u64>,
-    /// How often a used refresh token came again.
+    /// How many requests reused a refresh token.
     pub reused: Cell<u64>,
-    /// Every token that it gave out.
+    /// Every token that the provider issued.
     pub issued: RefCell<Vec<String>>,
 }
 
 impl Provider {
-    /// A provider that grants so.
+    /// A provider that issues tokens according to `grants`.
     pub fn new(world: &World, grants: Grants) -> Self {
         Self {
             world: world.clone(),
@@ -172,8 +170,7 @@ impl Provider {
         }
     }
 
-    /// Answers a token request as it comes in over the network; nothing where the
-    /// connection breaks.
+    /// Answers a token request that arrived over the network; `None` if the connection breaks.
     pub async fn token(&self, request: &Sent) -> Option<HttpAnswer> {
         check_fields(request);
         let body = request.body.clone();
@@ -203,7 +200,7 @@ impl Provider {
         Some(answer)
     }
 
-    /// The answer in the provider's own words.
+    /// The answer in the provider's own words, if it has any.
     fn worded(&self, answer: HttpAnswer) -> HttpAnswer {
         match self.words.borrow_mut().as_mut().filter(|_| matches!(answer.status, 400 | 401)) {
             Some((status, body, times)) => {
@@ -226,7 +223,7 @@ impl Provider {
             1 => Fault::Answer { status: 429, body: "", retry_after: None },
             2 => Fault::Answer { status: 200, body: "<html>", retry_after: None },
             3 => Fault::Reset(Effect::None),
-            // A sign-in that is answered 404 counts as refused.
+            // A sign-in that is answered with 404 counts as refused.
             4 if self.passwords.borrow().is_empty() => {
                 Fault::Answer { status: 404, body: "not here", retry_after: None }
             }

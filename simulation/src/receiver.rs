@@ -1,5 +1,5 @@
-//! The application's own receiver: it checks what comes in by the standard's
-//! words, and answers in many ways.
+//! The application's own receiver: it verifies deliveries as the standard requires, and answers in
+//! many ways.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -20,59 +20,59 @@ use porteiro::time::UnixTime;
 /// How the receiver treats a delivery.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Manner {
-    /// It answers with a status.
+    /// The receiver answers with a status.
     Answers(u16),
-    /// It refuses, and asks for a pause of so many seconds.
+    /// The receiver refuses, and asks for a pause of this many seconds.
     AsksFor(u64),
-    /// It refuses, and asks for a pause until the moment that lies so far ahead.
+    /// The receiver refuses, and asks for a pause until a time this far ahead.
     AsksUntil(Duration),
-    /// It takes the event, and answers after so long.
+    /// The receiver accepts the event, and answers after this long.
     Slow(Duration),
-    /// It takes the event, and the answer is lost.
+    /// The receiver accepts the event, and its answer is lost.
     Lost,
-    /// It is not reached.
+    /// The receiver is unreachable.
     Unreachable,
-    /// It neither takes the event nor answers.
+    /// The receiver neither accepts the event nor answers.
     Silent,
 }
 
-/// A delivery that came in.
+/// A delivery that arrived.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Arrival {
     /// The webhook id.
     pub id: String,
-    /// When it came in.
+    /// When the delivery arrived.
     pub at: UnixTime,
     /// The body.
     pub body: String,
-    /// How the receiver treated it.
+    /// How the receiver treated the delivery.
     pub manner: Manner,
 }
 
-/// The receiver.
+/// The application's receiver.
 pub struct Receiver {
     world: World,
-    /// How it treats the next deliveries.
+    /// How the receiver treats the next deliveries.
     pub script: RefCell<VecDeque<Manner>>,
-    /// How it treats all others.
+    /// How the receiver treats all further deliveries.
     pub manner: Cell<Manner>,
-    /// How often it treats one otherwise, per mille.
+    /// How often the receiver treats a delivery otherwise, per mille.
     pub chaos: Cell<u64>,
-    /// The secrets by which deliveries have to be signed, each of them.
+    /// The secrets that must all have signed a delivery.
     pub secrets: RefCell<Vec<String>>,
-    /// Whether other signatures may stand beside those, as while a secret changes.
+    /// Whether a delivery may have further signatures, as during a rotation of the secret.
     pub takes_others: Cell<bool>,
-    /// All deliveries that came in.
+    /// All deliveries that arrived.
     pub arrivals: RefCell<Vec<Arrival>>,
 }
 
 impl Receiver {
-    /// Its address.
+    /// The receiver's address.
     pub const ADDRESS: &'static str = "https://app.example/hooks/acme?from=broker";
-    /// The secret by which deliveries are signed.
+    /// The secret that signs deliveries.
     pub const SECRET: &'static str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-    /// A receiver that takes everything.
+    /// A receiver that accepts every delivery.
     pub fn new(world: &World) -> Self {
         Self {
             world: world.clone(),
@@ -85,8 +85,8 @@ impl Receiver {
         }
     }
 
-    /// Takes what comes in over the network; nothing where it is not reached, or
-    /// its answer is lost.
+    /// Accepts a delivery from the network; `None` if the receiver is unreachable, or its answer is
+    /// lost.
     pub async fn take(&self, watch: &DeliveryWatch, post: &Sent) -> Option<HttpAnswer> {
         self.world.hop().await;
         let (id, now) = (post.field("webhook-id").unwrap_or_default().to_owned(), self.world.now());
@@ -134,8 +134,7 @@ impl Receiver {
         }
     }
 
-    /// What is wrong with a delivery (Standard Webhooks 1.0.0, "Verifying
-    /// signatures").
+    /// The problem with a delivery, if any (Standard Webhooks 1.0.0, "Verifying signatures").
     fn what_is_wrong(&self, post: &Sent, now: UnixTime) -> Option<String> {
         let fields = post.fields();
         let names: Vec<&str> = fields.keys().copied().collect();
@@ -166,7 +165,7 @@ impl Receiver {
 }
 
 impl Manner {
-    /// Whether the application has the event afterwards.
+    /// Whether the application then has the event.
     pub const fn takes(self) -> bool {
         matches!(self, Self::Answers(200..=299) | Self::Slow(_) | Self::Lost)
     }

@@ -1,7 +1,7 @@
-//! The invariants of the registry, checked as things happen: of the index, and
-//! of the registrations that keepers hold.
+//! The invariants of the registry, checked during the run: of the index, and of the registrations
+//! in the keepers.
 //!
-//! What is registered and what is listed is known here from what is durable.
+//! The watch derives which connections are registered and listed from what is durable.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,36 +9,37 @@ use std::time::Duration;
 
 use porteiro::time::UnixTime;
 
-/// How long isolates may go on with a connection after it was removed: a minute
-/// by what a location has read of the cache, and a minute from memory.
+/// How long isolates may use a connection after its removal: a minute for the cache's copy in their
+/// location, and a minute for the copy in memory.
 const LAG: Duration = Duration::from_mins(2);
 
-/// How long a write may take.
+/// The longest duration of a write.
 const WRITING: Duration = Duration::from_secs(1);
 
-/// How long messages may go on being answered after their sender ended.
+/// How long messages may still be answered after their sender ended.
 const AFTERMATH: Duration = Duration::from_secs(30);
 
-/// What was seen so far, and the first invariant that was broken.
+/// The watch's record of the run, and the first invariant that was broken.
 #[derive(Default)]
 pub struct RegistryWatch {
     seen: RefCell<BTreeMap<String, Known>>,
     broken: RefCell<Option<String>>,
 }
 
-/// What is known of the connections that are called so.
+/// What the watch knows of the connections of one id.
 #[derive(Default)]
 struct Known {
     registered: Span,
     listed: Span,
-    /// The newest version that is registered.
+    /// The newest registered version.
     version: u64,
     requests: Vec<Request>,
-    /// When it was last to be listed: that may be read, and lost with the index.
+    /// When the index was last asked to add the id: until that is durable, the id may be read, and
+    /// lost with the index.
     added_at: Option<UnixTime>,
 }
 
-/// Since when something is so, or until when it was.
+/// Since when a state holds, or until when it held.
 #[derive(Clone, Copy, Default)]
 struct Span {
     since: Option<UnixTime>,
@@ -60,32 +61,31 @@ impl Span {
         self.since.is_some()
     }
 
-    /// Whether it is so, and was at `at`.
+    /// Whether the state holds, and held at `at`.
     fn is_since(&self, at: UnixTime) -> bool {
         self.since.is_some_and(|since| since <= at)
     }
 
-    /// Whether it is so, or was so at `at` or later.
+    /// Whether the state holds, or held at `at` or later.
     fn was_after(&self, at: UnixTime) -> bool {
         self.is() || self.until.is_some_and(|until| until >= at)
     }
 }
 
-/// The requests of operators that change a connection, registrations and
-/// removals apart.
+/// The changes that an operator requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Change {
-    /// One is registered, or replaced.
+    /// A connection is registered, or its registration replaced.
     Register,
-    /// One is removed.
+    /// A connection is removed.
     Remove,
 }
 
-/// A request of an operator.
+/// An operator's request.
 struct Request {
     change: Change,
     begun_at: UnixTime,
-    /// When it ended, or what it sent did at the latest.
+    /// When the request ended: the latest time at which its messages may take effect.
     ended_at: Option<UnixTime>,
 }
 
@@ -105,14 +105,14 @@ impl Change {
 }
 
 impl Known {
-    /// Whether such a change is under way, or was at `since` or later.
+    /// Whether a request for `change` is in flight, or was at `since` or later.
     fn was_under_way(&self, change: Change, since: UnixTime) -> bool {
         self.requests.iter().any(|request| request.change == change && request.was_under_way(since))
     }
 
-    /// Whether it is registered and listed, has been since `since`, and all that
-    /// was asked for has come to its end: a registration is told of when it is
-    /// answered, and what is being removed is there again where that fails.
+    /// Whether the connection has been registered and listed since `since`, with no request in
+    /// flight that may undo it: a registration is confirmed only by its answer, and a removal that
+    /// fails leaves the connection registered.
     fn is_steady(&self, since: UnixTime) -> bool {
         let registered_at = self.registered.since;
         let may_be_of = |request: &Request| {
@@ -143,7 +143,7 @@ impl RegistryWatch {
         see(self.seen.borrow_mut().entry(id.to_owned()).or_default())
     }
 
-    /// A registration became durable.
+    /// Called when a registration became durable.
     pub fn registered(&self, id: &str, version: u64, now: UnixTime) {
         self.known(id, |known| {
             let grows = !known.registered.is() || version >= known.version;
@@ -154,22 +154,22 @@ impl RegistryWatch {
         });
     }
 
-    /// A registration was deleted, durably.
+    /// Called when the deletion of a registration became durable.
     pub fn removed(&self, id: &str, now: UnixTime) {
         self.known(id, |known| known.registered.end(now));
     }
 
-    /// The index is to hold `id`, which is not durable yet.
+    /// Called when the index adds `id`, not yet durably.
     pub fn added(&self, id: &str, now: UnixTime) {
         self.known(id, |known| known.added_at = Some(now));
     }
 
-    /// The index holds `id`, durably.
+    /// Called when the index holds `id` durably.
     pub fn listed(&self, id: &str, now: UnixTime) {
         self.known(id, |known| known.listed.begin(now));
     }
 
-    /// The index holds `id` no more, durably.
+    /// Called when the removal of `id` from the index became durable.
     pub fn unlisted(&self, id: &str, now: UnixTime) {
         self.known(id, |known| {
             let may_go = !known.registered.is();
@@ -178,8 +178,7 @@ impl RegistryWatch {
         });
     }
 
-    /// A call that began at `begun_at` is sent to the address of the connection
-    /// `id`.
+    /// Called when a call that began at `begun_at` is sent to the address of the connection `id`.
     pub fn served(&self, id: &str, begun_at: UnixTime) {
         let since = begun_at - LAG;
         self.known(id, |known| {
@@ -190,13 +189,13 @@ impl RegistryWatch {
         });
     }
 
-    /// An operator's request to change `id` begins.
+    /// Called when an operator's request to change `id` begins.
     pub fn change_begins(&self, id: &str, change: Change, now: UnixTime) {
         self.known(id, |known| known.requests.push(Request { change, begun_at: now, ended_at: None }));
     }
 
-    /// An operator's request to change `id` that began at `begun_at` ends; it is
-    /// `done` where the operator was told that it is.
+    /// Called when an operator's request to change `id`, begun at `begun_at`, ends; `done` says
+    /// whether the answer confirmed the change.
     pub fn change_ends(
         &self,
         id: &str,
@@ -222,7 +221,7 @@ impl RegistryWatch {
         });
     }
 
-    /// All ids were read, in pages, since `since`, of which each contains `part`.
+    /// Called when all ids that contain `part` were read, in pages, the first at `since`.
     pub fn read(&self, ids: &[String], part: &str, since: UnixTime) {
         let in_order = ids.windows(2).all(|pair| pair[0].as_bytes() < pair[1].as_bytes());
         self.demand(in_order, "in-order", || format!("the ids are not in their order, or twice: {ids:?}"));
@@ -241,7 +240,7 @@ impl RegistryWatch {
         }
     }
 
-    /// The connections that are registered.
+    /// The ids of the registered connections.
     pub fn all_registered(&self) -> Vec<String> {
         let seen = self.seen.borrow();
         seen.iter().filter(|(_, known)| known.registered.is()).map(|(id, _)| id.clone()).collect()

@@ -1,4 +1,4 @@
-//! The sender of webhooks, its events, and the site that they come to.
+//! The sender of webhooks, its events, and a site that receives them.
 
 use std::rc::Rc;
 
@@ -10,22 +10,22 @@ use super::receiver::Receiver;
 use super::site::Site;
 use super::world::Process;
 
-/// An event as it is sent, and as the receiver is to get it.
+/// An event as sent, and the body that the receiver is to get.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Event {
-    /// The text as its sender sends it.
+    /// The text that the sender sends.
     pub text: String,
-    /// The body as the receiver is to get it.
+    /// The body that the receiver is to get.
     pub body: String,
 }
 
 impl Event {
-    /// The account token, which nobody may see but the sender and the broker.
+    /// The account token, known only to the sender and the broker.
     pub const TOKEN: &'static str = "account-token-0123456789";
-    /// Whom events tell of; only the receiver may know.
+    /// The person in the events, whom only the receiver may know.
     pub const PERSON: &'static str = "Ana Maria of Olinda";
 
-    /// The event of that number, which no other event has.
+    /// The event with this number; no two numbers give the same event.
     pub fn new(number: u64) -> Self {
         let (token, person) = (Self::TOKEN, Self::PERSON);
         let rest = format!(r#""contact":{{"name":"{person}"}},  "value": 1.50"#);
@@ -48,16 +48,16 @@ impl Event {
 }
 
 impl Site {
-    /// The operators' key.
+    /// An operator's key.
     pub const OPERATOR_KEY: &'static str = "operator-key-0123456789";
 
-    /// A site that the webhooks of one connection come to, `acme`.
+    /// A site whose connection `acme` takes webhooks.
     pub fn for_webhooks(seed: u64) -> Self {
         let grants = Grants { expires_in: 3600, refresh_tokens: true, rotation: true, reuse_detection: true };
         Self::with_variables(seed, grants, &Self::variables_for_webhooks())
     }
 
-    /// The variables of such a site: change them before use.
+    /// The variables of such a site, to be changed before use.
     pub fn variables_for_webhooks() -> Value {
         let mut variables = Self::variables();
         variables["CONNECTIONS"]["acme"]["webhook"] =
@@ -68,7 +68,7 @@ impl Site {
         variables
     }
 
-    /// Sends an event to an isolate, to be run as a task.
+    /// A future that sends an event to an isolate, to be spawned as a task.
     pub fn sending(&self, isolate: Process, event: &Event) -> impl Future<Output = Answered> + use<> {
         let (shared, body) = (Rc::clone(&self.shared), event.body.clone());
         shared.delivery_watch.sends(&body);
@@ -82,13 +82,13 @@ impl Site {
         }
     }
 
-    /// Sends an event to an isolate and waits for the answer.
+    /// Sends an event to an isolate, and waits for the answer.
     pub fn send(&self, isolate: Process, event: &Event) -> Answered {
         self.shared.world.block_on(isolate, self.sending(isolate, event))
     }
 
-    /// Searches all that was written, but for what the receiver got, for what
-    /// nobody may see.
+    /// Searches everything that was stored, sent or logged, except the deliveries, for secrets and
+    /// personal data.
     pub fn secret_written(&self) -> Option<&'static str> {
         let shared = &self.shared;
         let (logs, written) = (shared.logs.borrow(), shared.objects.written.borrow());
@@ -101,12 +101,12 @@ impl Site {
 }
 
 impl Call {
-    /// An event that a sender sends.
+    /// The request that carries an event.
     pub fn event(connection: &str, text: &str) -> Self {
         Self::get(&format!("/webhooks/{connection}")).method("POST").field("authorization", "").text(text)
     }
 
-    /// A request of the operator about the webhooks of `acme`.
+    /// An operator's request about the webhooks of `acme`.
     pub fn operator(method: &'static str, below: &str) -> Self {
         Self::get(&format!("/admin/connections/acme/webhooks{below}"))
             .method(method)

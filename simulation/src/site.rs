@@ -1,4 +1,4 @@
-//! One deployment of the broker and all that is around it.
+//! A deployment of the broker and its surroundings.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ use porteiro::http::{Headers, RequestHead};
 use porteiro::ports::UpstreamCall;
 use porteiro::protocol::Envelope;
 
-/// The provider's process; isolates count from 1, lives of objects from 1000.
+/// The provider's process. Isolates count from 1, the lives of objects from 1000.
 pub const PROVIDER: Process = 0;
 
 mod shared;
@@ -34,7 +34,7 @@ pub use shared::{Flight, Shared};
 
 /// A deployment.
 pub struct Site {
-    /// What isolates, objects and servers share.
+    /// The state that isolates, objects and servers share.
     pub shared: Rc<Shared>,
     isolates: RefCell<BTreeMap<Process, Rc<Isolate>>>,
 }
@@ -42,15 +42,15 @@ pub struct Site {
 impl Site {
     /// The key of the caller `backend`.
     pub const CALLER_KEY: &'static str = "caller-key-0123456789-0123456789-0123456789";
-    /// Where the broker is called.
+    /// The address of the broker.
     pub const ADDRESS: &'static str = "https://broker.example";
 
-    /// A site with one connection, `acme`, at a provider that grants so.
+    /// A site with one connection, `acme`, at a provider that issues tokens according to `grants`.
     pub fn new(seed: u64, grants: Grants) -> Self {
         Self::with_variables(seed, grants, &Self::variables())
     }
 
-    /// A site with other variables.
+    /// A site with these variables.
     pub fn with_variables(seed: u64, grants: Grants, variables: &Value) -> Self {
         let world = World::new(seed);
         let shared = Rc::new(Shared {
@@ -77,7 +77,7 @@ impl Site {
         Self { shared, isolates: RefCell::default() }
     }
 
-    /// The variables of a site: change them before use.
+    /// The variables of a site, to be changed before use.
     pub fn variables() -> Value {
         json!({
             "ALLOWED_ORIGINS": ["https://app.example"],
@@ -104,7 +104,7 @@ impl Site {
         })
     }
 
-    /// A site for people, with two connections: `acme` and `bolt`.
+    /// A site where people sign in, with two connections, `acme` and `bolt`.
     pub fn for_people(seed: u64, grants: Grants) -> Self {
         let site = Self::with_variables(seed, grants, &Self::variables_for_people());
         for person in ["ana", "bia", "caio"] {
@@ -113,7 +113,7 @@ impl Site {
         site
     }
 
-    /// The variables of a site for people: change them before use.
+    /// The variables of such a site, to be changed before use.
     pub fn variables_for_people() -> Value {
         let connection = |id: &str| {
             json!({
@@ -134,7 +134,7 @@ impl Site {
         })
     }
 
-    /// Deploys a connection that has nothing but a refresh token.
+    /// Deploys a connection whose only credential is a refresh token.
     pub fn redeploy_with_refresh_token_only(&self) {
         let mut variables = Self::variables();
         let connection = &mut variables["CONNECTIONS"]["acme"];
@@ -145,13 +145,13 @@ impl Site {
         self.redeploy(&variables);
     }
 
-    /// Gives other variables to each isolate and object that begins from now on.
-    /// Those that live go on with theirs.
+    /// Deploys `variables` for isolates and objects that start from now on. Running ones keep their
+    /// configuration.
     pub fn release(&self, variables: &Value) {
         self.shared.configs.borrow_mut().push(Rc::new(read(variables)));
     }
 
-    /// Deploys other variables: every isolate and object starts anew.
+    /// Deploys `variables`; every isolate and object restarts.
     pub fn redeploy(&self, variables: &Value) {
         self.release(variables);
         for process in std::mem::take(&mut *self.isolates.borrow_mut()).into_keys() {
@@ -160,19 +160,19 @@ impl Site {
         Objects::kill_all(&self.shared, "");
     }
 
-    /// Ends an isolate: what it held in memory is lost.
+    /// Ends an isolate; its memory is lost.
     pub fn kill_isolate(&self, isolate: Process) {
         self.isolates.borrow_mut().remove(&isolate);
         self.shared.world.kill(isolate);
         self.shared.watch.ended(isolate);
     }
 
-    /// Makes a call in an isolate and waits for the answer.
+    /// Makes a call in an isolate, and waits for the answer.
     pub fn call(&self, isolate: Process, call: &Call) -> Answered {
         self.shared.world.block_on(isolate, self.calling(isolate, call))
     }
 
-    /// A call in an isolate, to be run as a task.
+    /// A future that makes a call in an isolate, to be spawned as a task.
     pub fn calling(&self, isolate: Process, call: &Call) -> impl Future<Output = Answered> + use<> {
         let config = self.shared.config();
         let copies = Rc::clone(
@@ -210,8 +210,7 @@ impl Site {
         }
     }
 
-    /// Sends a message to an object, without the time that its way takes, and
-    /// gives the answer; nothing where there is none.
+    /// Sends a message to an object, without network delay; returns the answer, if any.
     pub fn exchange<A: DeserializeOwned>(&self, name: &str, envelope: &Envelope) -> Option<A> {
         let (shared, name) = (Rc::clone(&self.shared), name.to_owned());
         let envelope = serde_json::to_string(envelope).expect("it can be written");
@@ -220,7 +219,7 @@ impl Site {
         Some(serde_json::from_str(&answer).expect("it can be read"))
     }
 
-    /// Makes `count` calls at once, spread over `isolates` isolates.
+    /// Makes `count` concurrent calls, spread over `isolates` isolates.
     pub fn storm(&self, isolates: u32, count: u32, call: &Call) -> Vec<Answered> {
         let calls: Vec<_> = (0..count).map(|n| self.calling(1 + n % isolates, call)).collect();
         self.shared.world.block_on(PROVIDER, futures_util::future::join_all(calls))
@@ -228,7 +227,7 @@ impl Site {
 }
 
 impl Drop for Site {
-    /// What lives in a site holds on to it.
+    /// The tasks of a site own references to it: ending them breaks the cycle.
     fn drop(&mut self) {
         if !std::thread::panicking() {
             Objects::kill_all(&self.shared, "");
@@ -237,7 +236,7 @@ impl Drop for Site {
     }
 }
 
-/// The token that a call carries.
+/// The access token in a call.
 pub fn bearer(call: &UpstreamCall<'_>) -> String {
     let value = Headers::new(call.fields).value("authorization").expect("every call carries its token");
     value.strip_prefix("Bearer ").expect("a Bearer token").to_owned()

@@ -1,6 +1,6 @@
-//! The invariants of token life, checked as things happen.
+//! The invariants of a token's life, checked during the run.
 //!
-//! Each is named; `docs/explain/token-life.md` lists them.
+//! Each has a name; `docs/explain/token-life.md` lists them.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use super::world::Process;
 use porteiro::time::UnixTime;
 use porteiro::token::Lifetime;
 
-/// What was seen so far, and the first invariant that was broken.
+/// The watch's record of the run, and the first invariant that was broken.
 #[derive(Default)]
 pub struct Watch {
     seen: RefCell<Seen>,
@@ -20,9 +20,9 @@ pub struct Watch {
 
 #[derive(Default)]
 struct Seen {
-    /// The access tokens that were durable at some time.
+    /// The access tokens that have been durable at any time.
     durable: BTreeSet<String>,
-    /// The newest durable access token, and its life.
+    /// The newest durable access token, and its lifetime.
     newest: Option<(String, Lifetime)>,
     /// The generation of the newest durable token set.
     generation: u64,
@@ -30,20 +30,20 @@ struct Seen {
     refresh_token: Option<String>,
     /// The tokens that the upstream refused.
     refused: BTreeSet<String>,
-    /// Those that it refused for what they are, not for what was called.
+    /// The tokens that the upstream refused for themselves, not for the call.
     refused_for_itself: BTreeSet<String>,
-    /// When the last token sets were asked for that replaced one before its
-    /// time, since the upstream refused it.
+    /// When token sets were last requested to replace a token that the upstream refused before its
+    /// expiry.
     renewed_for_refusal: Vec<UnixTime>,
-    /// By isolate: the tokens that the upstream refused it, each with whether
-    /// a later one worked since.
+    /// The tokens that the upstream refused to each isolate, with whether a later one has worked
+    /// since.
     refused_to: BTreeMap<Process, BTreeMap<String, bool>>,
-    /// How often each refresh token was sent without a known outcome.
+    /// How many times each refresh token was sent with an unknown outcome.
     unsettled: BTreeMap<String, u8>,
-    /// When refused credentials were sent last, unless the keeper or its
-    /// storage failed before the wait was durable: then it could not know.
+    /// When refused credentials were last sent, unless the keeper or its storage failed before the
+    /// wait was durable: the keeper could then not know.
     rejected_at: Option<UnixTime>,
-    /// Whether the wait that followed is durable.
+    /// Whether the wait after the refusal is durable.
     wait_is_durable: bool,
 }
 
@@ -59,7 +59,7 @@ impl Watch {
         }
     }
 
-    /// A token request begins while `others` are under way.
+    /// Called when a token request begins while `others` are in flight.
     pub fn token_request(&self, others: u32, refresh_token: Option<&str>, only_grant: bool, now: UnixTime) {
         self.demand(others == 0, "one-flight", "two token requests at once");
         let mut seen = self.seen.borrow_mut();
@@ -74,13 +74,13 @@ impl Watch {
         }
     }
 
-    /// The keeper got an answer to a refresh: it is settled what became of it.
+    /// Called when the keeper got the answer to a refresh: its outcome is known.
     pub fn refresh_settled(&self, refresh_token: &str) {
         self.seen.borrow_mut().unsettled.remove(refresh_token);
     }
 
-    /// The keeper's state became durable. `lives` tells whether the provider
-    /// would take a refresh token.
+    /// Called when the keeper's state became durable. `lives` says whether the provider would
+    /// accept a refresh token.
     pub fn stored(&self, state: &Value, lives: impl Fn(&str) -> bool) {
         let mut seen = self.seen.borrow_mut();
         let set = &state["held"]["set"];
@@ -112,14 +112,14 @@ impl Watch {
         }
     }
 
-    /// A record is written to the cache.
+    /// Called when a record is written to the cache.
     pub fn cached(&self, record: &Value) {
         let token = record["access_token"].as_str().unwrap_or_default();
         let durable = self.seen.borrow().durable.contains(token);
         self.demand(durable, "durable-before-use", "a token is cached that is not durable");
     }
 
-    /// An isolate sends a call with a token that expires at `expires_at`.
+    /// Called when an isolate sends a call with a token that expires at `expires_at`.
     pub fn sends(&self, isolate: Process, token: &str, expires_at: Option<UnixTime>, now: UnixTime) {
         let seen = self.seen.borrow();
         self.demand(expires_at.is_none_or(|at| now < at), "never-expired", "an expired token is sent");
@@ -141,10 +141,9 @@ impl Watch {
         self.seen.borrow().newest.as_ref().map(|(token, _)| token.clone())
     }
 
-    /// A call is told that no token can be had. `before` is the newest token that
-    /// there was when it began, and `takes` tells what the upstream takes. That
-    /// takes it a little longer than its life is told to be, which counts from
-    /// the request for it.
+    /// Called when a call is answered that no token is available. `before` is the newest token when
+    /// the call began; `takes` says whether the upstream accepts a token. The upstream accepts a
+    /// token for slightly longer than its declared lifetime, which counts from the request for it.
     pub fn told_of_no_token(&self, before: Option<&str>, takes: impl Fn(&str) -> bool, now: UnixTime) {
         let seen = self.seen.borrow();
         let works = seen.newest.as_ref().is_some_and(|(token, lifetime)| {
@@ -160,8 +159,8 @@ impl Watch {
         );
     }
 
-    /// The upstream answered an isolate's call; `is_about_call` tells that it
-    /// refuses that call whatever the token.
+    /// Called when the upstream answered an isolate's call; `is_about_call` says that it refuses
+    /// the call regardless of the token.
     pub fn answered(&self, isolate: Process, token: &str, refused: bool, is_about_call: bool) {
         let mut seen = self.seen.borrow_mut();
         if refused && !is_about_call {
@@ -178,12 +177,12 @@ impl Watch {
         }
     }
 
-    /// An isolate ends, and what it knew.
+    /// Called when an isolate ends; its memory is lost.
     pub fn ended(&self, isolate: Process) {
         self.seen.borrow_mut().refused_to.remove(&isolate);
     }
 
-    /// The keeper ends, or its storage fails.
+    /// Called when the keeper ends, or its storage fails.
     pub fn keeper_failed(&self) {
         let mut seen = self.seen.borrow_mut();
         if !seen.wait_is_durable {
@@ -191,7 +190,7 @@ impl Watch {
         }
     }
 
-    /// The provider refused the credentials.
+    /// Called when the provider refused the credentials.
     pub fn rejected(&self, now: UnixTime) {
         let mut seen = self.seen.borrow_mut();
         let apart = seen.rejected_at.is_none_or(|last| now.since(last).as_secs() >= 60);
@@ -201,11 +200,11 @@ impl Watch {
     }
 }
 
-/// How many renewals refusals may cause within a minute: three, and those after
-/// the first two backoffs.
+/// How many renewals refusals may cause in a minute: three, plus those after the first two
+/// back-offs.
 const RENEWALS_A_MINUTE: usize = 5;
 
-/// The place of a token in the order of their issue.
+/// The place of a token in the order of issue.
 fn number(token: &str) -> u64 {
     token.rsplit('-').next().and_then(|digits| digits.parse().ok()).expect("tokens are numbered")
 }

@@ -1,4 +1,4 @@
-//! Virtual time and the tasks that live in it.
+//! Virtual time, and the tasks that run in it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,13 +15,13 @@ use futures_util::future::LocalBoxFuture;
 
 use porteiro::time::UnixTime;
 
-/// Where the simulation begins: 2026-01-01T00:00:00Z.
+/// When the simulation begins: 2026-01-01T00:00:00Z.
 const START: u64 = 1_767_225_600_000;
 
-/// What lives and dies together: an isolate, a life of the keeper, the provider.
+/// A group of tasks that end together: an isolate, a life of an object, the provider.
 pub type Process = u32;
 
-/// Time, chance, and tasks.
+/// Time, randomness and tasks.
 #[derive(Clone)]
 pub struct World(Rc<Inner>);
 
@@ -48,7 +48,7 @@ impl Wake for Woken {
 }
 
 impl World {
-    /// A world whose course follows from `seed`.
+    /// A world whose course `seed` determines.
     pub fn new(seed: u64) -> Self {
         Self(Rc::new(Inner {
             now: Cell::new(START),
@@ -59,7 +59,7 @@ impl World {
         }))
     }
 
-    /// The present moment.
+    /// The current time.
     pub fn now(&self) -> UnixTime {
         UnixTime::from_millis(self.0.now.get())
     }
@@ -73,42 +73,42 @@ impl World {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`.
+    /// A random number below `bound`.
     pub fn below(&self, bound: u64) -> u64 {
         self.random() % bound.max(1)
     }
 
-    /// Whether something happens that does in one of a thousand cases, `per_mille` times.
+    /// Draws an event of the probability `per_mille`/1000.
     pub fn happens(&self, per_mille: u64) -> bool {
         per_mille > 0 && self.below(1000) < per_mille
     }
 
-    /// A number that was never given out before.
+    /// A number that was not returned before.
     pub fn unique(&self) -> u64 {
         let next = self.0.counter.get() + 1;
         self.0.counter.set(next);
         next
     }
 
-    /// Starts `future` as a task of `process`.
+    /// Spawns `future` as a task of `process`.
     pub fn spawn(&self, process: Process, future: impl Future<Output = ()> + 'static) {
         let woken = Arc::new(Woken(AtomicBool::new(true)));
         let task = Task { process, future: future.boxed_local(), woken };
         self.0.tasks.borrow_mut().insert(self.unique(), task);
     }
 
-    /// Ends `process`: its tasks stop where they are.
+    /// Ends `process`: its tasks stop at their current await.
     pub fn kill(&self, process: Process) {
         let mut tasks = self.0.tasks.borrow_mut();
         let (dead, alive) =
             std::mem::take(&mut *tasks).into_iter().partition(|(_, task)| task.process == process);
         *tasks = alive;
         drop(tasks);
-        // Destructors may want the world.
+        // Destructors may use the world.
         drop::<BTreeMap<_, _>>(dead);
     }
 
-    /// Ends all that lives here.
+    /// Ends all tasks.
     pub fn end(&self) {
         let all = std::mem::take(&mut *self.0.tasks.borrow_mut());
         drop::<BTreeMap<_, _>>(all);
@@ -120,13 +120,13 @@ impl World {
         Sleep { world: self.clone(), due, key: None }
     }
 
-    /// Waits for as long as one hop over the network takes.
+    /// Waits for the duration of one network hop.
     pub fn hop(&self) -> impl Future<Output = ()> + use<> {
         self.sleep(Duration::from_millis(self.below(40)))
     }
 
-    /// Makes one step: polls one of the tasks that can go on, or moves time to
-    /// the next timer up to `until`. False where nothing is left to do.
+    /// Makes one step: polls one ready task, or advances time to the next timer, at most to
+    /// `until`. `false` if nothing is left to do.
     pub fn step(&self, until: UnixTime) -> bool {
         let ready: Vec<u64> = {
             let tasks = self.0.tasks.borrow();
@@ -145,7 +145,7 @@ impl World {
         true
     }
 
-    /// Runs until nothing is left to do before `until`, which is then the time.
+    /// Runs until nothing is left to do before `until`, and sets the time to `until`.
     pub fn run_until(&self, until: UnixTime) {
         while self.step(until) {}
         self.0.now.set(self.0.now.get().max(until.as_millis()));
@@ -156,7 +156,7 @@ impl World {
         self.run_until(self.now() + span);
     }
 
-    /// Runs until `future` is done and gives its result; panics where it never is.
+    /// Runs until `future` completes and returns its result; panics if it never completes.
     pub fn block_on<T: 'static>(&self, process: Process, future: impl Future<Output = T> + 'static) -> T {
         let slot = Rc::new(RefCell::new(None));
         let result = Rc::clone(&slot);

@@ -1,4 +1,5 @@
-// What tests of the documentation read in a Markdown file, written as the files of this repository are.
+// Reads the parts of a Markdown file that the documentation tests need; only the syntax of this repository is
+// supported.
 
 import assert from "node:assert/strict";
 import { existsSync, globSync, readFileSync } from "node:fs";

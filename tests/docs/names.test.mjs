@@ -1,4 +1,4 @@
-// What the documentation links to and the files and commands that it names are there.
+// Checks that the links, files and commands in the documentation exist.
 
 import assert from "node:assert/strict";
 import { existsSync, globSync } from "node:fs";

@@ -1,4 +1,5 @@
-// docs/reference/openapi.yaml passes the linter's recommended rules, but for what .redocly.lint-ignore.yaml names.
+// docs/reference/openapi.yaml passes the linter's recommended rules, except for the entries in
+// .redocly.lint-ignore.yaml.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";

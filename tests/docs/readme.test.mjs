@@ -1,4 +1,4 @@
-// README.md and README.pt-BR.md say the same, and what they link to is there.
+// README.md and README.pt-BR.md have the same content, and their links exist.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";

@@ -1,4 +1,4 @@
-// docs/explain/standards.md names tests that there are, in each of its rows.
+// Each row of docs/explain/standards.md names existing tests.
 
 import assert from "node:assert/strict";
 import { existsSync, globSync } from "node:fs";

@@ -1,4 +1,4 @@
-// The names of tests as they stand in the source. Nothing is run or built.
+// Reads the names of the tests from the source, without running or building anything.
 
 import path from "node:path";
 import ts from "typescript";

@@ -1,5 +1,5 @@
-// A thousand events at once, and a broker that is killed while events come in and while they are delivered: of a
-// delivery that was cut off the next attempt comes after half a minute.
+// A thousand concurrent events, and a broker that is killed while events arrive and while they are delivered: the next
+// attempt at an interrupted delivery follows half a minute later.
 
 import assert from "node:assert/strict";
 import { Agent } from "node:http";

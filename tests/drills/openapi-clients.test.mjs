@@ -1,4 +1,4 @@
-// A client that is generated of docs/reference/openapi.yaml has all of its operations.
+// A client generated from docs/reference/openapi.yaml has all of its operations.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";

@@ -1,4 +1,4 @@
-// What the OpenAPI document says is what the broker does, whatever is asked of it: by schemathesis.
+// The broker behaves as the OpenAPI document says, for any request that schemathesis generates.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

@@ -1,4 +1,4 @@
-// Tokens of authorization servers that are used elsewhere too, which end by the clock.
+// Tokens of real authorization servers, which expire by the clock.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";

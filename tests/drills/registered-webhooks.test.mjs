@@ -1,4 +1,4 @@
-// What is left of a registered connection that was removed, when its event would have been tried again.
+// The data left of a removed registered connection at the time when its event would have been retried.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -8,7 +8,7 @@ import { startBroker } from "../e2e/support/broker.mjs";
 import { accept, ADMIN_KEY, delivered } from "../e2e/support/events.mjs";
 import { startReceiver } from "../e2e/support/receiver.mjs";
 
-// A second attempt comes after five seconds, a tenth more or less.
+// The second attempt follows after five seconds, plus or minus a tenth.
 const SECOND_ATTEMPT_MS = 7_000;
 
 test("a connection that was removed hands no event to the next of its name, though one waited", async (t) => {

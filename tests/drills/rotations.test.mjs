@@ -1,6 +1,5 @@
-// Every secret follows another while calls come in all the time, by the
-// procedures of docs/guides/rotate.md; not one call fails. The secrets are enforced
-// by whoever checks them: the broker, the provider, the receiver.
+// Rotates every secret under constant load, by the procedures of docs/guides/rotate.md; no call may fail. The secrets
+// are enforced by their verifiers: the broker, the provider, the receiver.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

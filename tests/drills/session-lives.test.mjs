@@ -1,4 +1,4 @@
-// How long sign-ins and sessions last, by the clock, and that nobody ever acts as somebody else.
+// How long sign-ins and sessions last, by the clock, and that no person ever acts as another.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

@@ -1,5 +1,5 @@
-// Tokens that end under traffic and without, a token endpoint that is down, and a broker that is
-// killed again and again in the middle of it: what takes as long as tokens live.
+// Tokens that expire with and without traffic, a token endpoint that is down, and a broker that is killed again and
+// again meanwhile: tests that take a token's lifetime.
 
 import assert from "node:assert/strict";
 import { Agent } from "node:http";

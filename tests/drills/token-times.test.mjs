@@ -1,4 +1,4 @@
-// Tokens that end by the clock, and are renewed by it.
+// Tokens that expire, and are renewed, by the clock.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

@@ -1,4 +1,4 @@
-// What the broker makes of a receiver that takes its time, or asks for it: by the clock.
+// How the broker treats a receiver that is slow, or asks for a pause: by the clock.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";

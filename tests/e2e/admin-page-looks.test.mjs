@@ -1,5 +1,5 @@
-// Whether everybody can use the operators' page: by keyboard alone, on a phone, in the dark,
-// with eyes that need contrast, and with ears. It takes the pictures of docs/reference/admin.md, too.
+// The accessibility of the operators' page: by keyboard alone, on a phone, in the dark, with high contrast, and with a
+// screen reader. The test also takes the pictures of docs/reference/admin.md.
 
 import assert from "node:assert/strict";
 import { mkdtemp, stat, writeFile } from "node:fs/promises";

@@ -1,5 +1,5 @@
-// The operators' page in a real browser, over a stand-in of what is behind it: so it can be
-// shown every state, every error, slow answers and thousands of connections.
+// The operators' page in a real browser, over a stand-in for the broker: the page meets every state, every error, slow
+// answers and thousands of connections.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";

@@ -1,5 +1,5 @@
-// One data point for each proxied call, in bare workerd with a dataset that keeps what it is given:
-// wrangler's own, on a developer's machine, keeps nothing.
+// One data point for each proxied call, in bare workerd with a dataset that keeps its data points: wrangler's own, on a
+// developer's machine, keeps none.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";

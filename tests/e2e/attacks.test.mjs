@@ -1,6 +1,6 @@
-// What an attack on the built broker found, and what stands around it: others who read what is sent
-// over plain http, servers that read a request otherwise, an upstream that hands the token back,
-// pages whose monitoring adds to their calls. In bare workerd, where all arrives as it was sent.
+// Findings of an attack on the built broker, and similar cases: eavesdroppers on plain http, servers that parse a
+// request differently, an upstream that returns the token, pages whose monitoring adds header fields to their calls.
+// The tests use bare workerd, where a request arrives exactly as sent.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";

@@ -1,5 +1,5 @@
-// What `wrangler dev` hides: its proxy resolves dot segments before the Worker sees them. In bare
-// workerd the request target arrives as it was sent, and the broker alone stands in the way.
+// Cases that `wrangler dev` hides: its proxy resolves dot segments before the Worker sees them. In bare workerd the
+// request target arrives as sent, and only the broker can refuse it.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";

@@ -1,5 +1,5 @@
-// Bodies that nobody ends: what an isolate holds of them has a bound, and they have a deadline. First what keeps
-// them, in the runtime with bounds of the test's own, then the broker as it is.
+// Request bodies that never end: the memory that an isolate holds for them is bounded, and they have a deadline. First
+// the buffer, in the runtime with bounds chosen by the test, then the whole broker.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

@@ -1,5 +1,5 @@
-// How often a warm call crosses the border between JavaScript and WebAssembly, counted in bare
-// workerd: unlike time this is exact. And what crosses it, which must come out as it went in.
+// How many times a warm call crosses the border between JavaScript and WebAssembly, counted in bare workerd: a count is
+// exact, unlike time. Also the crossing texts, which must arrive unchanged.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";

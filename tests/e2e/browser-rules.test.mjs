@@ -1,4 +1,4 @@
-// What browsers ask and are told.
+// The answers to preflights, and the header fields of answers to pages.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";

@@ -1,5 +1,5 @@
-// Sessions in a real browser: what pages of the broker's origin, of its site and of other
-// sites can read and do, with cookies as the browser keeps and sends them.
+// Sessions in a real browser: the access that pages of the broker's origin, of its site and of other sites have, with
+// cookies as the browser keeps and sends them.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

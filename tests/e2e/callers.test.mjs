@@ -1,4 +1,4 @@
-// Who may call, and what.
+// The authentication of callers, and the rules that authorize their calls.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";

@@ -1,4 +1,4 @@
-// What the operator wrote, and what is wrong with it.
+// The operator's configuration, and how its problems are reported.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";

@@ -1,5 +1,5 @@
-// What a page of another site can do with a person's cookie: nothing. And what
-// a page of an allowed origin may read.
+// A page of another site cannot use a person's cookie; a page of an allowed origin can read only what the broker
+// exposes.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";

@@ -1,4 +1,4 @@
-// What a deployment relies on. Whole ones, with the real wrangler, are in tests/drills/.
+// The preconditions of a deployment. Whole deployments, with the real wrangler, are in tests/drills/.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";

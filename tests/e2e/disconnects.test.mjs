@@ -1,5 +1,5 @@
-// Callers who go away while they wait. Their connection is reset, in bare workerd: only a reset
-// shows the runtime that nobody waits any more, and a proxy in front would swallow it.
+// Callers who disconnect while they wait. The tests reset connections to bare workerd: only a reset tells the runtime
+// that the caller is gone, and a proxy in front would swallow it.
 
 import assert from "node:assert/strict";
 import { connect } from "node:net";

@@ -1,4 +1,4 @@
-// What the broker says when it does not do what it was asked.
+// The broker's answers when it does not fulfil a request.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";

@@ -1,4 +1,5 @@
-// Tables in an object's storage that throw: a call that needs them is answered, and the next one finds what is there.
+// Tables in an object's storage that throw: a call that needs them still gets an answer, and the next call finds the
+// stored rows.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { assertProblem, assertStatus } from "./support/assertions.mjs";

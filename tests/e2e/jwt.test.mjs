@@ -1,4 +1,4 @@
-// Callers that prove themselves by a token of an issuer elsewhere.
+// Callers that authenticate with an external issuer's token.
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";

@@ -1,4 +1,4 @@
-// The KV that the other tests' brokers have: it is as strict as Cloudflare's, and what it keeps outlives the process.
+// The KV of the other tests' brokers: it is as strict as Cloudflare's, and its records outlive the process.
 
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";

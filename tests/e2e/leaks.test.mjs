@@ -1,4 +1,4 @@
-// No secret and no token is ever in an answer, in a log line or readable at rest.
+// No secret and no token appears in an answer, in a log line or readable at rest.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

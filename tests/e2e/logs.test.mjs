@@ -1,4 +1,4 @@
-// What operators read.
+// The log lines that operators read.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";

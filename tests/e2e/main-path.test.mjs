@@ -1,4 +1,4 @@
-// The three providers as their makers document them, end to end.
+// The three providers, as their makers document them, from end to end.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

@@ -1,5 +1,5 @@
-// A real issuer, oidc-provider, whose access tokens let its clients call the
-// broker, and whose signing keys are changed while they do.
+// A real issuer, oidc-provider, whose access tokens authorize its clients' calls to the broker, and whose signing keys
+// are rotated meanwhile.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";

@@ -1,4 +1,5 @@
-// docs/reference/openapi.yaml has the routes, codes and answers of the broker. What schemathesis makes up is asked in tests/drills.
+// docs/reference/openapi.yaml has the routes, codes and answers of the broker. tests/drills sends the requests that
+// schemathesis generates.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";

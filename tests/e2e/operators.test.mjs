@@ -1,4 +1,4 @@
-// What operators see and do: the state of each connection, a token now, a token dropped.
+// What operators see and do: the state of each connection, obtaining a token, dropping a token.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

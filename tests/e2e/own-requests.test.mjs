@@ -1,5 +1,5 @@
-// The one function that sends what the broker sends of its own accord, to token endpoints, issuers and receivers: in
-// the runtime, without the broker.
+// The function that sends the broker's own requests, to token endpoints, issuers and receivers: in the runtime, without
+// the broker.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";

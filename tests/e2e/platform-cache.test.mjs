@@ -1,5 +1,5 @@
-// The platform's cache stands before every address that the broker fetches. A worker that goes by its documented
-// rules takes all that the broker sends: whatever it kept of one caller it would give to the next.
+// The platform's cache is in front of every address that the broker fetches. A worker that follows the cache's
+// documented rules gets all of the broker's requests: whatever it stored for one caller it would serve to the next.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
@@ -21,8 +21,8 @@ import { until } from "./support/until.mjs";
 
 const AUDIENCE = "https://broker.example.com";
 
-// Keyed by the address alone. What the extension says is a file is kept, whatever its Vary, unless a field of the
-// response forbids it; of a request with Authorization, where one allows it.
+// The cache is keyed by the address alone. It stores a response whose address has a static file's extension, whatever
+// its Vary, unless a field of the response forbids it; for a request with Authorization, only if a field allows it.
 const CACHE = `
 const FILES = /\\.(7z|avif|bin|bmp|csv|css|doc|docx|gif|ico|jpg|jpeg|js|mp3|mp4|pdf|png|ppt|pptx|svg|txt|webp|xls|xlsx|zip)$/i;
 const kept = new Map();

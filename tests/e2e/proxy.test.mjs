@@ -1,4 +1,4 @@
-// What goes to the upstream and what comes back.
+// The requests that reach the upstream, and the answers that reach the caller.
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";

@@ -1,5 +1,4 @@
-// The broker against authorization servers that are used elsewhere too:
-// django-oauth-toolkit, and @node-oauth/oauth2-server.
+// The broker against authorization servers in real use: django-oauth-toolkit, and @node-oauth/oauth2-server.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";

@@ -1,5 +1,5 @@
-// Connections made at run time: registered, called, listed, changed and removed. `CONNECTIONS=10000`
-// makes so many of them; every other test has a few.
+// Connections made at run time: registered, called, listed, changed and removed. With `CONNECTIONS=10000`, one test
+// makes that many; every other test has a few.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

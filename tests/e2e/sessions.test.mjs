@@ -1,5 +1,5 @@
-// People who sign in at the broker: what they are given, and that nobody ever acts as somebody
-// else. How long it lasts, by the clock, is in tests/drills/.
+// People who sign in at the broker: the answers they get, and that no person ever acts as another. tests/drills/ tests
+// how long sessions last, by the clock.
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";

@@ -1,5 +1,5 @@
-// Guesses that come from many networks of one owner, at many spellings of one name, and at the name of somebody
-// who signs in meanwhile.
+// Guesses from many networks of one owner, at many spellings of one name, and at the name of a person who signs in
+// meanwhile.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

@@ -1,9 +1,8 @@
-// Guessing passwords at the broker: few guesses reach the token endpoint, and
-// whoever knows the password is held up only where somebody guesses.
+// Attempts to guess passwords at the broker: few guesses reach the token endpoint, and a person who knows the password
+// is delayed only while an attacker guesses.
 //
-// The runtime names the caller's address in CF-Connecting-IP. On Cloudflare no
-// caller can set it; locally the runtime leaves what is sent, which these tests
-// use to call from many addresses.
+// The runtime passes the caller's address in CF-Connecting-IP. On Cloudflare no caller can set it; locally the runtime
+// keeps the caller's value, which these tests use to call from many addresses.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

@@ -1,5 +1,5 @@
-// Signing in at the broker: what is asked of the token endpoint, what a person
-// is given, and what they are told where it fails.
+// Signing in at the broker: the requests to the token endpoint, the answers to the person, and the errors if the
+// sign-in fails.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

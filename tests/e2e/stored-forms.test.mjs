@@ -1,4 +1,4 @@
-// What each kind of object stores, under which keys and in which tables: other versions of the broker read it.
+// The stored records of each kind of object, their keys and their tables: other versions of the broker read them.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";

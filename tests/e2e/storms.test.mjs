@@ -1,5 +1,5 @@
-// Many calls at once, and a broker that is killed in the middle of it. What takes as long as tokens
-// live is in tests/drills/.
+// Many concurrent calls, and a broker that is killed meanwhile. Tests that take a token's lifetime are in
+// tests/drills/.
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";

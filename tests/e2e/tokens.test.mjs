@@ -1,5 +1,4 @@
-// The life of a token: obtained once, used, renewed, and what happens when it
-// cannot be.
+// The life of a token: obtained once, used, renewed, and the errors if it cannot be renewed.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

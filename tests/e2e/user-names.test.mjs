@@ -1,4 +1,4 @@
-// Which spellings of a user name are counted as one, in the runtime that has them compared.
+// The spellings of a user name that count as one, in the runtime that compares them.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-// What of an event arrives, how it is signed, and that it arrives once.
+// The delivered form of an event, its signature, and that it is delivered once.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

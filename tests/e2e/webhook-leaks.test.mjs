@@ -1,5 +1,5 @@
-// No account token leaves the broker, no secret is anywhere, and nobody's data is readable
-// where an event is stored, listed or logged.
+// No account token leaves the broker, no secret appears anywhere, and no personal data is readable where an event is
+// stored, listed or logged.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

@@ -1,5 +1,4 @@
-// What an operator sees of the events that wait or failed, and what becomes of those that
-// are sent again.
+// The pending and failed events as an operator sees them, and the outcome of events that are sent again.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";

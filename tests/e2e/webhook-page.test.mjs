@@ -1,4 +1,4 @@
-// The sandbox's webhooks in a real browser: from Guru over the broker to the application's receiver.
+// The sandbox's webhooks in a real browser: from Guru through the broker to the application's receiver.
 
 import assert from "node:assert/strict";
 import { mkdtemp } from "node:fs/promises";

@@ -1,4 +1,4 @@
-// The receivers of docs/guides/webhooks.md, behind a real broker: they are run as they stand in the page.
+// The receivers of docs/guides/webhooks.md, behind a real broker: the tests run the page's code unchanged.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";

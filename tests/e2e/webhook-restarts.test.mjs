@@ -1,5 +1,5 @@
-// A broker that is configured anew while events wait: with other sealing keys, or without
-// what a delivery needs.
+// A broker that is reconfigured while events are pending: with other sealing keys, or without a setting that a delivery
+// needs.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";

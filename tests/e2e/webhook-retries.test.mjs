@@ -1,8 +1,7 @@
-// What the broker makes of the receiver's answers: delivered, tried again, or given up.
+// How the broker treats the receiver's answers: delivered, retried, or given up.
 //
-// The waits are those of the broker: 5 s, 30 s, 2 min, and so on. So the tests of this file
-// wait at the same time, and look at when the next attempt is to be where that is far away;
-// tests/drills/ waits for some of those.
+// The waits are the broker's own: 5 s, 30 s, 2 min, and so on. The tests of this file therefore wait concurrently, and
+// check only the announced time of an attempt that is far away; tests/drills/ waits for some of those.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";

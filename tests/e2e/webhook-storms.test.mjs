@@ -1,4 +1,4 @@
-// Many events at once, and a broker that is killed while events wait.
+// Many concurrent events, and a broker that is killed while events are pending.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";

@@ -1,4 +1,4 @@
-// Which events are taken, and what their senders are answered.
+// The events that the broker accepts, and the answers to their senders.
 
 import assert from "node:assert/strict";
 import { Readable } from "node:stream";

@@ -1,4 +1,4 @@
-// What deny.toml refuses, by the cargo-deny of `npm run setup -- --tests`, in workspaces of two crates.
+// What deny.toml refuses: checked with the cargo-deny of `npm run setup -- --tests`, in workspaces of two crates.
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";

@@ -1,4 +1,4 @@
-// The stamp of the build: nothing is deployed but what was built.
+// The stamp of the build: only the output of a build is deployed.
 import assert from "node:assert/strict";
 import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";

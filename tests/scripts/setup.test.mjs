@@ -1,4 +1,4 @@
-// Setting up: one at a time on a machine, whatever else is under way, with stand-ins for the package managers.
+// Set-ups, one at a time on a machine even with other programs at work, with stand-ins for the package managers.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,4 +1,4 @@
-// .dev.vars: read as wrangler reads it, and nothing in it changed.
+// .dev.vars: the scripts read it as wrangler does, and change nothing in it.
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: what a dollar means in these files is what is tested.
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";

@@ -1,5 +1,5 @@
 // The texts that cross the border between call.js and the broker, as JavaScript writes and reads them. The tests in
-// src/platform/wire.rs hold Rust to the same examples.
+// src/platform/wire.rs check Rust against the same examples.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";

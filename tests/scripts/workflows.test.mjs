@@ -1,4 +1,4 @@
-// The workflows: which actions they run, and what a job with secrets takes from others.
+// The workflows: the actions that they run, and the inputs that a job with secrets takes from other jobs.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";

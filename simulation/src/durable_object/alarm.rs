@@ -1,5 +1,5 @@
-//! How the runtime calls alarms: at their time, one handler at a time, and
-//! again later where it failed or was cut off.
+//! How the runtime fires alarms: on time, one handler at a time, and again later if the handler
+//! failed or was cut off.
 
 use std::pin::pin;
 use std::rc::Rc;
@@ -14,46 +14,46 @@ use porteiro::objects::KIND;
 use porteiro::protocol::ObjectKind;
 use porteiro::time::UnixTime;
 
-/// How often a handler is called again that fails.
+/// How many times a failing handler is retried.
 const RETRIES: u32 = 6;
 
-/// How soon a handler is called again that was cut off.
+/// How soon a handler that was cut off is called again.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// The one alarm of an object.
 #[derive(Default)]
 pub(super) struct Alarm {
     at: Option<UnixTime>,
-    /// Dropped where the task that waits for the alarm has to wait no more.
+    /// Dropped to cancel the task that waits for the alarm.
     sleeper: Option<oneshot::Sender<()>>,
-    /// Whether the handler runs.
+    /// Whether the handler is running.
     pub is_ringing: bool,
-    /// How often in a row the handler failed.
+    /// The number of consecutive failures of the handler.
     failures: u32,
 }
 
 impl Alarm {
-    /// When the handler is called next; nothing while it runs.
+    /// When the handler is called next; `None` while it runs.
     pub fn due(&self) -> Option<UnixTime> {
         self.at.filter(|_| !self.is_ringing)
     }
 
-    /// Forgets that the alarm is set.
+    /// Clears the alarm.
     pub fn clear(&mut self) {
         (self.at, self.sleeper) = (None, None);
     }
 }
 
 impl Objects {
-    /// The alarm is set, durably. One that is set while its handler runs counts
-    /// for afterwards.
+    /// Sets the alarm, durably. An alarm set while its handler runs fires after the handler has
+    /// ended.
     pub(super) fn set_alarm(site: &Rc<Shared>, name: &Rc<str>, at: UnixTime) {
         site.objects.change(name, |object| object.alarm.at = Some(at));
-        Self::wind(site, name);
+        Self::schedule(site, name);
     }
 
-    /// Starts a task that waits for the alarm as it is set now.
-    fn wind(site: &Rc<Shared>, name: &Rc<str>) {
+    /// Starts a task that waits for the alarm at its current time.
+    fn schedule(site: &Rc<Shared>, name: &Rc<str>) {
         let (sender, superseded) = oneshot::channel();
         let at = site.objects.change(name, |object| {
             let at = object.alarm.due()?;
@@ -66,7 +66,7 @@ impl Objects {
         site.world.clone().spawn(PROVIDER, async move {
             let sleep = pin!(site.world.sleep(at.since(site.world.now()) + late));
             let is_due = matches!(select(sleep, superseded).await, Either::Left(_));
-            // It may have been set anew in the very moment.
+            // The alarm may have been reset at this very moment.
             if is_due && site.objects.alarm(&name) == Some(at) {
                 Self::ring(&site, &name).await;
             }
@@ -91,16 +91,15 @@ impl Objects {
                     alarm.at = Some(now + Duration::from_secs(1 << alarm.failures));
                 }
                 Some(_) => alarm.failures = 0,
-                // The handler was not to blame.
+                // The life ended; the handler did not fail.
                 None => alarm.at = alarm.at.or(Some(now + AGAIN)),
             }
         });
-        Self::wind(site, name);
+        Self::schedule(site, name);
     }
 
-    /// Calls the handler; whether it did its work, and nothing where it did not
-    /// come to its end. The runtime does not tell what the object is: that is
-    /// read from its storage.
+    /// Calls the handler: `true` if it succeeded, `None` if it did not run to its end. The runtime
+    /// does not know the object's kind: it is read from the object's storage.
     async fn call_handler(site: &Rc<Shared>, name: &str) -> Option<bool> {
         site.world.hop().await;
         if site.world.happens(site.objects.failures.get()) {

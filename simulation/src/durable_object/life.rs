@@ -1,5 +1,5 @@
-//! What one life of an object has from outside. Its writes are read at once, and
-//! become durable in their order, some time after they were asked for.
+//! The ports of one life of an object. The life reads its own writes at once; they become durable
+//! in order, some time after they were requested.
 
 use std::future::{pending, poll_fn};
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 
-use super::storage::{Kept, Write};
+use super::storage::{Stored, Write};
 use super::{Busy, CONNECTION, Mishap, Objects, SESSION, STATE};
 use crate::site::{PROVIDER, Shared};
 use crate::world::Process;
@@ -18,7 +18,7 @@ use porteiro::ports::{
 use porteiro::protocol::ObjectKind;
 use porteiro::time::UnixTime;
 
-/// What one life of an object has from outside.
+/// The ports of one life of an object.
 pub struct LifePorts {
     pub(super) site: Rc<Shared>,
     process: Process,
@@ -31,35 +31,35 @@ impl LifePorts {
         Self { site: Rc::clone(site), process, name: name.into(), kind: kind.clone() }
     }
 
-    /// What befalls the next operation by plan.
-    pub(super) fn planned(&self) -> Option<Mishap> {
+    /// The planned mishap of the next operation.
+    pub(super) fn planned_mishap(&self) -> Option<Mishap> {
         let objects = &self.site.objects;
         let number = objects.operations.replace(objects.operations.get() + 1);
         objects.mishap.get().filter(|(at, _)| *at == number).map(|(_, mishap)| mishap)
     }
 
-    /// What befalls the next operation of the storage, by plan or by chance.
-    fn befalls(&self) -> Option<Mishap> {
+    /// The mishap of the next storage operation, planned or random.
+    fn next_mishap(&self) -> Option<Mishap> {
         let world = &self.site.world;
         let drawn = world
             .happens(self.site.objects.failures.get())
             .then(|| if world.happens(500) { Mishap::FailsBefore } else { Mishap::FailsAfter });
-        self.planned().or(drawn)
+        self.planned_mishap().or(drawn)
     }
 
-    /// Counts an operation as under way until the guard is dropped.
+    /// Counts an operation as in flight until the guard is dropped.
     pub(super) fn busy(&self) -> Busy {
         self.site.objects.change(&self.name, |object| Rc::clone(&object.busy))
     }
 
-    /// Ends this life.
+    /// Ends the current life.
     pub(super) async fn end<T>(&self) -> T {
         let (site, name) = (Rc::clone(&self.site), Rc::clone(&self.name));
         self.site.world.spawn(PROVIDER, async move { Objects::kill(&site, &name) });
         pending().await
     }
 
-    /// Lets others go on, for as long as half an operation takes.
+    /// Yields to other tasks for half the duration of an operation.
     async fn hop(&self) {
         if !self.site.objects.instant.get() {
             return self.site.world.hop().await;
@@ -72,9 +72,9 @@ impl LifePorts {
         poll_fn(others_first).await;
     }
 
-    /// Reads what is kept as it is when asked for.
-    pub(super) async fn read<T>(&self, read: impl FnOnce(&Kept) -> T) -> Result<T, StorageFailed> {
-        let mishap = self.befalls();
+    /// Reads the storage as of the time of the request.
+    pub(super) async fn read<T>(&self, read: impl FnOnce(&Stored) -> T) -> Result<T, StorageFailed> {
+        let mishap = self.next_mishap();
         let _busy = self.busy();
         let found = self.site.objects.change(&self.name, |object| read(&object.seen));
         self.hop().await;
@@ -89,12 +89,12 @@ impl LifePorts {
     }
 
     pub(super) async fn write(&self, write: Write) -> Result<bool, StorageFailed> {
-        let mishap = self.befalls();
+        let mishap = self.next_mishap();
         self.write_with(write, mishap).await
     }
 
-    /// Does `write` while `mishap` befalls it; durable when done. Whether it
-    /// changed a table of ids.
+    /// Applies `write` under `mishap`; the write is durable on return. `true` if it changed a table
+    /// of ids.
     async fn write_with(&self, write: Write, mishap: Option<Mishap>) -> Result<bool, StorageFailed> {
         let fails = matches!(mishap, Some(Mishap::FailsBefore | Mishap::FailsAfter));
         if fails {
@@ -125,7 +125,7 @@ impl LifePorts {
         }
     }
 
-    /// Makes durable what was asked for up to `number`.
+    /// Makes all writes up to `number` durable.
     fn flush(&self, number: u64) {
         let objects = &self.site.objects;
         loop {
@@ -147,7 +147,7 @@ impl LifePorts {
         }
     }
 
-    /// Fails where objects of this kind keep nothing under `key`.
+    /// Fails if objects of this kind store nothing under `key`.
     fn check_key(&self, key: &str) {
         let is_own = match &self.kind {
             ObjectKind::Service(_) => [STATE, CONNECTION].contains(&key),
@@ -160,8 +160,8 @@ impl LifePorts {
         assert!(is_own, "{:?} keeps nothing under {key}", self.kind);
     }
 
-    /// Fails where an object may have nothing in the cache: what it has is of
-    /// people, or of their events.
+    /// Fails if the object may not use the cache because its data belongs to people or to their
+    /// events.
     fn check_cache(&self, name: &str) {
         let is_keeper = matches!(self.kind, ObjectKind::Service(_));
         assert!(is_keeper && !name.contains("session/"), "{:?} has nothing in the cache: {name}", self.kind);
@@ -211,7 +211,7 @@ impl Cache for LifePorts {
 impl Storage for LifePorts {
     async fn get(&self, key: &str) -> Result<Option<String>, StorageFailed> {
         self.check_key(key);
-        self.read(|kept| kept.texts.get(key).cloned()).await
+        self.read(|stored| stored.texts.get(key).cloned()).await
     }
 
     async fn put(&self, key: &str, text: &str) -> Result<(), StorageFailed> {
@@ -220,9 +220,9 @@ impl Storage for LifePorts {
     }
 
     async fn clear(&self) -> Result<(), StorageFailed> {
-        let mishap = self.befalls();
+        let mishap = self.next_mishap();
         let is_drawn = self.site.objects.mishap.get().is_none();
-        // Of what a deletion that fails is to delete, one part may be gone.
+        // A deletion that fails may have deleted one part of the data.
         let (write, mishap) = match mishap {
             Some(Mishap::FailsBefore) if is_drawn => match self.site.world.below(3) {
                 0 => (Write::ClearTexts, Some(Mishap::FailsAfter)),
@@ -241,8 +241,8 @@ impl Storage for LifePorts {
 }
 
 impl Messages for LifePorts {
-    /// A message that has not arrived when this life ends is lost with it: one
-    /// that comes later could meet what the next life has done since.
+    /// A message that has not arrived when the sender's life ends is lost with it: a later arrival
+    /// could conflict with changes of the next life.
     async fn exchange(&self, name: &str, envelope: &str) -> Result<String, ObjectUnreachable> {
         let _busy = self.busy();
         self.site.world.hop().await;

@@ -1,5 +1,4 @@
-//! What the watches see of an object: what becomes durable, what fails, and the
-//! requests that the object makes.
+//! Reports to the watches: an object's durable writes, its failures, and its requests.
 
 use super::storage::Write;
 use super::{CONNECTION, LifePorts, Mishap, SESSION, STATE};
@@ -28,8 +27,7 @@ impl LifePorts {
         }
     }
 
-    /// Tells the watches what becomes durable, by the kind of the object and the
-    /// key.
+    /// Reports a durable write to the watch of the object's kind and the key.
     pub(super) fn note_durable(&self, write: &Write) {
         let (site, now) = (&self.site, self.site.world.now());
         if let Write::Put { text, .. } = write {
@@ -72,14 +70,14 @@ impl LifePorts {
     }
 }
 
-/// The event that a record holds, where it opens.
+/// The event in a record, if it opens.
 fn body_of(site: &Shared, connection: &str, record: &EventRecord) -> Option<String> {
     let (name, event) = (event_record(connection, &record.id), record.event.as_ref()?);
     let opened = site.open_with(|keys| keys.open(&name, event).ok())?;
     Some(String::from_utf8(opened.to_vec()).expect("an event is a text"))
 }
 
-/// A request under way from a living object.
+/// A request in flight from a live object.
 enum Flight<'a> {
     Token(Option<String>, site::Flight),
     Person(crowd_watch::Flight),
@@ -118,11 +116,11 @@ impl<'a> Flight<'a> {
     }
 }
 
-/// A keeper hears what the token endpoint answers, or that it does not.
+/// Called when a keeper gets the token endpoint's answer, or none.
 fn note_token_answer(site: &Shared, refresh_token: Option<&str>, answer: Option<&HttpAnswer>) {
     match (refresh_token, answer) {
         (None, Some(answer)) if answer.status == 400 => site.watch.rejected(site.world.now()),
-        // Whether another 5xx had an effect is not known, nor what nonsense means.
+        // A 5xx other than 503, and a malformed answer, leave the effect unknown.
         (Some(refresh_token), Some(answer))
             if matches!(answer.status, 400 | 429 | 503) || answer.body.starts_with(b"{") =>
         {
@@ -133,9 +131,9 @@ fn note_token_answer(site: &Shared, refresh_token: Option<&str>, answer: Option<
 }
 
 impl Http for LifePorts {
-    /// The server goes on with the request whatever becomes of the object.
+    /// The server processes the request even if the object ends.
     async fn send(&self, request: &HttpRequest<'_>) -> Result<HttpAnswer, HttpFailure> {
-        let (site, mishap) = (&self.site, self.planned());
+        let (site, mishap) = (&self.site, self.planned_mishap());
         let _busy = self.busy();
         let sent = Sent::new(request);
         let flight = Flight::begin(self, &sent);

@@ -1,16 +1,16 @@
-//! What an object keeps, and the writes to it.
+//! The storage of an object, and the writes to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use porteiro::protocol::{EventRecord, List};
 use porteiro::time::UnixTime;
 
-/// How many records are deleted at once.
+/// The number of records deleted at once.
 const SOON_DELETED: usize = 3;
 
-/// The storage of an object but for its alarm.
+/// The storage of an object except its alarm.
 #[derive(Clone, Default)]
-pub(super) struct Kept {
+pub(super) struct Stored {
     /// The texts by key.
     pub texts: BTreeMap<String, String>,
     /// The table of events, by id.
@@ -19,7 +19,7 @@ pub(super) struct Kept {
     pub ids: BTreeSet<String>,
 }
 
-/// A write that becomes durable in its turn.
+/// A queued write.
 pub(super) enum Write {
     Put { key: String, text: String },
     ClearTexts,
@@ -35,33 +35,33 @@ pub(super) enum Write {
 }
 
 impl Write {
-    /// Has its effect on what is kept; `true` where it changes a table of ids.
-    pub fn apply(&self, kept: &mut Kept) -> bool {
+    /// Applies the write to `stored`; `true` if it changes a table of ids.
+    pub fn apply(&self, stored: &mut Stored) -> bool {
         match self {
-            Self::Put { key, text } => drop(kept.texts.insert(key.clone(), text.clone())),
-            Self::ClearTexts | Self::Clear => kept.texts.clear(),
+            Self::Put { key, text } => drop(stored.texts.insert(key.clone(), text.clone())),
+            Self::ClearTexts | Self::Clear => stored.texts.clear(),
             Self::ClearAlarm => {}
             Self::SetAlarm { kind, .. } => {
-                drop(kept.texts.insert(porteiro::objects::KIND.to_owned(), kind.clone()));
+                drop(stored.texts.insert(porteiro::objects::KIND.to_owned(), kind.clone()));
             }
-            Self::PutRecord(record) => drop(kept.records.insert(record.id.clone(), record.clone())),
+            Self::PutRecord(record) => drop(stored.records.insert(record.id.clone(), record.clone())),
             Self::UpdateRecord(record) => {
-                if let Some(known) = kept.records.get_mut(&record.id) {
+                if let Some(known) = stored.records.get_mut(&record.id) {
                     let event = record.event.as_ref().and(known.event.take());
                     *known = EventRecord { event, ..record.clone() };
                 }
             }
-            Self::Forget(ids) => kept.records.retain(|id, _| !ids.contains(id)),
-            Self::ClearRecords => kept.records.clear(),
-            Self::AddId(id) => return kept.ids.insert(id.clone()),
-            Self::RemoveId(id) => return kept.ids.remove(id),
+            Self::Forget(ids) => stored.records.retain(|id, _| !ids.contains(id)),
+            Self::ClearRecords => stored.records.clear(),
+            Self::AddId(id) => return stored.ids.insert(id.clone()),
+            Self::RemoveId(id) => return stored.ids.remove(id),
         }
         false
     }
 }
 
-impl Kept {
-    /// The records of `list` by their time and id, from after `after`.
+impl Stored {
+    /// The records of `list` in order of time and id, after `after`.
     pub fn records(&self, list: List, after: Option<(UnixTime, &str)>) -> Vec<&EventRecord> {
         let of_list = self.records.values().filter(|record| record.list == list);
         let mut found: Vec<&EventRecord> =
@@ -70,7 +70,7 @@ impl Kept {
         found
     }
 
-    /// The ids of some records of `list` whose time has come.
+    /// The ids of some records of `list` that are due by `until`.
     pub fn over(&self, list: List, until: UnixTime) -> Vec<String> {
         let over = self.records.values().filter(|record| record.list == list && record.due <= until);
         over.take(SOON_DELETED).map(|record| record.id.clone()).collect()

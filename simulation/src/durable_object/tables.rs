@@ -1,7 +1,7 @@
 //! The tables of an object, as its life reads and writes them.
 
 use super::LifePorts;
-use super::storage::{Kept, Write};
+use super::storage::{Stored, Write};
 use porteiro::ports::{EventTable, IdTable, StorageFailed};
 use porteiro::protocol::{EventRecord, List, ObjectKind};
 use porteiro::time::UnixTime;
@@ -23,7 +23,7 @@ impl LifePorts {
 impl EventTable for LifePorts {
     async fn record(&self, id: &str) -> Result<Option<EventRecord>, StorageFailed> {
         self.check_records();
-        self.read(|kept| kept.records.get(id).cloned()).await
+        self.read(|stored| stored.records.get(id).cloned()).await
     }
 
     async fn put_record(&self, record: &EventRecord) -> Result<(), StorageFailed> {
@@ -44,7 +44,8 @@ impl EventTable for LifePorts {
     ) -> Result<Vec<EventRecord>, StorageFailed> {
         self.check_records();
         let without_event = |record: &EventRecord| EventRecord { event: None, ..record.clone() };
-        self.read(|kept| kept.records(list, after).into_iter().take(most).map(without_event).collect()).await
+        self.read(|stored| stored.records(list, after).into_iter().take(most).map(without_event).collect())
+            .await
     }
 
     async fn forget(&self, list: List, until: UnixTime) -> Result<(), StorageFailed> {
@@ -55,7 +56,7 @@ impl EventTable for LifePorts {
 
     async fn count(&self, list: List) -> Result<u64, StorageFailed> {
         self.check_records();
-        self.read(|kept| kept.records(list, None).len() as u64).await
+        self.read(|stored| stored.records(list, None).len() as u64).await
     }
 
     async fn clear_records(&self) -> Result<(), StorageFailed> {
@@ -65,7 +66,7 @@ impl EventTable for LifePorts {
 
     async fn earliest(&self) -> Result<Option<UnixTime>, StorageFailed> {
         self.check_records();
-        self.read(|kept| kept.records.values().map(|record| record.due).min()).await
+        self.read(|stored| stored.records.values().map(|record| record.due).min()).await
     }
 }
 
@@ -82,8 +83,8 @@ impl IdTable for LifePorts {
 
     async fn ids(&self, after: &str, most: usize) -> Result<Vec<String>, StorageFailed> {
         self.check_ids();
-        let read = |kept: &Kept| {
-            let following = kept.ids.iter().filter(|id| id.as_str() > after);
+        let read = |stored: &Stored| {
+            let following = stored.ids.iter().filter(|id| id.as_str() > after);
             following.take(most).cloned().collect()
         };
         self.read(read).await

@@ -1,4 +1,4 @@
-//! What a provider knows of the tokens that it gave out, and how they end.
+//! The provider's records of the tokens it issued, and their revocation.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use super::{Person, Provider};
 use porteiro::time::UnixTime;
 
 impl Provider {
-    /// Lets a person sign in.
+    /// Creates the account of a person.
     pub fn enrol(&self, username: &str, password: &str) {
         self.passwords.borrow_mut().insert(username.to_owned(), password.to_owned());
     }
 
-    /// Whose `token` is, an access token or a refresh token.
+    /// The owner of `token`, an access token or a refresh token.
     pub fn person(&self, token: &str) -> Option<Person> {
         let issued = self.families.borrow().get(token).copied()?;
         self.people.borrow().get(&issued).cloned()
@@ -31,7 +31,7 @@ impl Provider {
         self.dead_families.borrow_mut().extend(theirs.map(|(family, _)| *family));
     }
 
-    /// Whether the API takes `token` now.
+    /// Whether the API currently accepts `token`.
     pub fn takes(&self, token: &str) -> bool {
         !self.refuses_all.get()
             && self.access_tokens.borrow().get(token).is_some_and(|(family, expires_at)| {
@@ -39,36 +39,36 @@ impl Provider {
             })
     }
 
-    /// When an access token expires, known or revoked.
+    /// When an access token expires, revoked or not.
     pub fn expiry(&self, token: &str) -> Option<UnixTime> {
         self.expiries.borrow().get(token).copied()
     }
 
-    /// Whether a refresh token would be taken now.
+    /// Whether the provider would currently accept a refresh token.
     pub fn would_refresh(&self, token: &str) -> bool {
         let family = self.refresh_tokens.borrow().get(token).copied();
         family.is_some_and(|family| !self.dead_families.borrow().contains(&family))
             && !self.used.borrow().contains(token)
     }
 
-    /// Makes the API refuse all tokens given out so far.
+    /// Makes the API refuse all tokens issued so far.
     pub fn revoke_access_tokens(&self) {
         self.access_tokens.borrow_mut().clear();
     }
 
-    /// Has the API take an access token that no token request of the simulation yields.
+    /// Makes the API accept an access token that no token request of the simulation yields.
     pub fn knows(&self, token: &str, life: Duration) {
         let expires_at = self.world.now() + life;
         self.access_tokens.borrow_mut().insert(token.to_owned(), (self.world.unique(), expires_at));
         self.expiries.borrow_mut().insert(token.to_owned(), expires_at);
     }
 
-    /// Makes a refresh token as if a person had signed in elsewhere.
+    /// Creates a refresh token, as if a person had signed in elsewhere.
     pub fn sign_in(&self, token: &str) {
         self.refresh_tokens.borrow_mut().insert(token.to_owned(), self.world.unique());
     }
 
-    /// Ends everything given out so far.
+    /// Revokes all tokens issued so far.
     pub fn revoke_everything(&self) {
         self.revoke_access_tokens();
         self.refresh_tokens.borrow_mut().clear();

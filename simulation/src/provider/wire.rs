@@ -1,4 +1,4 @@
-//! What a provider reads in a request, and how it words its answers.
+//! How a provider reads a request and words its answers.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::network::Sent;
 use porteiro::ports::HttpAnswer;
 
-/// Whether `sent` is one of `secrets`, or none is asked for.
+/// Whether `sent` is one of `secrets`, or `secrets` is empty.
 pub(super) fn knows(secrets: &RefCell<Vec<&'static str>>, sent: Option<&String>) -> bool {
     let secrets = secrets.borrow();
     secrets.is_empty() || sent.is_some_and(|sent| secrets.contains(&sent.as_str()))
@@ -22,7 +22,7 @@ pub(super) fn connection(url: &str) -> String {
     host.split('.').next().unwrap_or_default().to_owned()
 }
 
-/// Fails where a token request is not one (RFC 6749 §4.3.2, §6).
+/// Fails unless the fields are those of a token request (RFC 6749 §4.3.2, §6).
 pub(super) fn check_fields(request: &Sent) {
     assert_eq!(request.method, "POST");
     assert_eq!(request.field("content-type"), Some("application/x-www-form-urlencoded"));

@@ -1,4 +1,4 @@
-//! What isolates, objects and servers share.
+//! The state that isolates, objects and servers share.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -23,21 +23,21 @@ use porteiro::protocol::Registration;
 use porteiro::time::UnixTime;
 use porteiro::token::{self, SealingKeys};
 
-/// What isolates, objects and servers share.
+/// The state that isolates, objects and servers share.
 pub struct Shared {
-    /// Time, chance and tasks.
+    /// Time, randomness and tasks.
     pub world: World,
     /// The replicated cache.
     pub cache: Cache,
     /// The provider of all connections.
     pub provider: Provider,
-    /// How often keepers were asked for a token.
+    /// The number of asks for a token that keepers got.
     pub asks: Cell<u64>,
-    /// All lines of the log.
+    /// All log lines.
     pub logs: RefCell<Vec<String>>,
     /// The invariants of the token set of `acme`.
     pub watch: Watch,
-    /// Whether the connection has nothing but a refresh token.
+    /// Whether a refresh token is the connection's only credential.
     pub refresh_token_only: Cell<bool>,
     /// The Durable Objects.
     pub objects: Objects,
@@ -47,23 +47,23 @@ pub struct Shared {
     pub delivery_watch: DeliveryWatch,
     /// The invariants of the registry.
     pub registry_watch: RegistryWatch,
-    /// The application that gets the webhooks.
+    /// The application's receiver of webhooks.
     pub receiver: Receiver,
     /// The issuers of callers' tokens.
     pub issuers: Issuers,
-    /// All configurations that were deployed; the last one is what begins now.
+    /// All deployed configurations; isolates and objects start with the last one.
     pub(super) configs: RefCell<Vec<Rc<Config>>>,
     pub(super) lives: Cell<Process>,
     pub(super) in_flight: Cell<u32>,
-    /// How many token requests of keepers were under way at once, at most.
+    /// The largest number of concurrent token requests of keepers.
     pub most_in_flight: Cell<u32>,
-    /// Each call that the upstream got: its address and fields.
+    /// The calls that the upstream got: the address and the header fields of each.
     pub upstream_calls: RefCell<Vec<(String, String)>>,
-    /// What the upstream answers instead of 200.
+    /// The upstream's answer, if not 200.
     pub upstream_script: RefCell<Option<(u16, String)>>,
 }
 
-/// A token request under way from a living keeper.
+/// A token request in flight from a live keeper.
 pub struct Flight(Rc<Shared>);
 
 impl Drop for Flight {
@@ -78,32 +78,32 @@ impl Shared {
         std::array::from_fn(|_| self.world.random().to_le_bytes()[0])
     }
 
-    /// Takes a line of the log, which must be a JSON object.
+    /// Records a log line, which must be a JSON object.
     pub fn log(&self, line: &str) {
         let parsed: Result<Value, _> = serde_json::from_str(line);
         assert!(parsed.is_ok_and(|line| line.is_object()), "a log line is a JSON object: {line}");
         self.logs.borrow_mut().push(line.to_owned());
     }
 
-    /// The configuration that isolates and objects begin with now.
+    /// The configuration that isolates and objects now start with.
     pub fn config(&self) -> Rc<Config> {
         Rc::clone(self.configs.borrow().last().expect("there is always one"))
     }
 
-    /// The first of what `open` gives by the keys that were ever deployed. What
-    /// an isolate seals may arrive after the next configuration was deployed.
+    /// The first result of `open` with the keys of any deployment: a record sealed by an isolate
+    /// may arrive after the next deployment.
     pub fn open_with<T>(&self, open: impl Fn(&SealingKeys) -> Option<T>) -> Option<T> {
         let configs = self.configs.borrow();
         configs.iter().rev().find_map(|config| open(config.sealing_keys.as_ref()?))
     }
 
-    /// The process of another life of an object.
+    /// The process number of an object's next life.
     pub fn next_life(&self) -> Process {
         self.lives.set(self.lives.get() + 1);
         1000 + self.lives.get()
     }
 
-    /// A living keeper begins a token request.
+    /// Called when a live keeper begins a token request.
     pub fn enter_token_endpoint(self: &Rc<Self>, refresh_token: Option<&str>) -> Flight {
         let only_grant = self.refresh_token_only.get();
         self.watch.token_request(self.in_flight.get(), refresh_token, only_grant, self.world.now());
@@ -112,7 +112,7 @@ impl Shared {
         Flight(Rc::clone(self))
     }
 
-    /// An isolate sends a call on.
+    /// Called when an isolate sends a call to the upstream.
     pub fn note_upstream_call(&self, isolate: Process, begun_at: UnixTime, call: &UpstreamCall<'_>) {
         let (token, now) = (bearer(call), self.world.now());
         self.watch.sends(isolate, &token, self.provider.expiry(&token), now);
@@ -122,7 +122,7 @@ impl Shared {
         self.upstream_calls.borrow_mut().push((call.url.to_owned(), call.fields.to_owned()));
     }
 
-    /// An isolate sends a person's call on.
+    /// Called when an isolate sends a person's call to the upstream.
     pub fn note_persons_call(&self, visit: &Visit, person: &Person, call: &UpstreamCall<'_>) {
         let token = bearer(call);
         let at = self.world.now();
@@ -134,7 +134,7 @@ impl Shared {
         self.upstream_calls.borrow_mut().push((call.url.to_owned(), call.fields.to_owned()));
     }
 
-    /// Something of a session or a counter became durable.
+    /// Called when a record of a session or a counter became durable.
     pub fn note_persons_state(&self, object: &str, key: &str, text: &str) {
         let Some(connection) = key.strip_prefix("session/") else { return };
         let name = format!("keeper/{object}/{connection}");
@@ -142,7 +142,7 @@ impl Shared {
         self.crowd.stored(&name, &state, &self.provider);
     }
 
-    /// What the upstream answers to a call of an isolate.
+    /// The upstream's answer to a call of an isolate.
     pub fn upstream_answer(&self, call: &UpstreamCall<'_>) -> (u16, String) {
         let calls = self.provider.calls.get() + 1;
         self.provider.calls.set(calls);
@@ -164,15 +164,15 @@ impl Shared {
         scripted.unwrap_or_else(|| (200, "content-type:application/json".to_owned()))
     }
 
-    /// Whether the account may not call this address: the API answers 401 to
-    /// every token.
+    /// Whether the account lacks permission for this address: the API then answers 401 to every
+    /// token.
     pub fn is_forbidden(url: &str) -> bool {
         url.contains("/forbidden")
     }
 
-    /// The state of the keeper of `connection` became durable.
+    /// Called when the state of the keeper of `connection` became durable.
     pub fn note_state(&self, connection: &str, state: &str) {
-        // The watch knows one token set.
+        // The watch covers one token set.
         if connection != "acme" {
             return;
         }
@@ -181,19 +181,19 @@ impl Shared {
         self.watch.stored(&state, |refresh_token| self.provider.would_refresh(refresh_token));
     }
 
-    /// The registration of `connection` became durable.
+    /// Called when the registration of `connection` became durable.
     pub fn note_registration(&self, connection: &str, record: &str) {
         let opened = self.open_with(|keys| Registration::open(record, connection, keys).ok());
         let registration = opened.expect("a sealed registration");
         self.registry_watch.registered(connection, registration.version, self.world.now());
     }
 
-    /// The record that the keeper of `acme` has stored.
+    /// The stored state of the keeper of `acme`.
     pub fn stored_state(&self) -> Option<String> {
         self.objects.text(&keeper("acme"), STATE)
     }
 
-    /// The keeper writes to the cache.
+    /// Called when the keeper writes to the cache.
     pub fn note_cached(&self, name: &str, record: &str) {
         let opened = self.open_with(|keys| token::open(record, name, keys).ok());
         if let Some(record) = opened.filter(|_| name.starts_with("access-token/")) {
@@ -201,8 +201,8 @@ impl Shared {
         }
     }
 
-    /// Sends a message to an object over the network, and gives its answer. It
-    /// arrives whatever becomes of its sender.
+    /// Sends a message to an object over the network, and returns the answer. The message arrives
+    /// even if its sender ends.
     ///
     /// # Errors
     /// As [`Objects::exchange`].
@@ -222,7 +222,7 @@ impl Shared {
         receiver.await.unwrap_or(Err(ObjectUnreachable))
     }
 
-    /// Ends the life of every keeper wherever it is.
+    /// Ends the life of every keeper, at any point.
     pub fn kill_keeper(self: &Rc<Self>) {
         Objects::kill_all(self, "service/");
     }

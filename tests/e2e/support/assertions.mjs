@@ -1,17 +1,17 @@
-// What the tests say again and again about answers.
+// Common assertions about answers.
 
 import assert from "node:assert/strict";
 
 /** @import { Answer } from "./client.mjs" */
 
 /**
- * What is looked at of an answer, whoever read it.
+ * The parts of an answer that assertions read, from any client.
  *
  * @typedef {{ status: number, headers: { [name: string]: string }, text: string, json: () => any }} Told
  */
 
 /**
- * A problem as RFC 9457 and the broker's own rules want it; returns its body.
+ * Checks a problem by RFC 9457 and the broker's own rules; returns its body.
  *
  * @param {Told} answer
  * @param {number} status
@@ -35,7 +35,7 @@ export function assertProblem(answer, status, code, members = {}) {
 }
 
 /**
- * A proxied call that succeeded with `status`; returns the answer.
+ * Checks that a proxied call succeeded with `status`; returns the answer.
  *
  * @template {Pick<Told, "status" | "text">} T
  * @param {T} answer
@@ -46,7 +46,7 @@ export function assertStatus(answer, status = 200) {
 }
 
 /**
- * What stands on every answer of the broker.
+ * Checks the fields of every answer of the broker.
  *
  * @param {Answer} answer
  * @param {string} what
@@ -59,7 +59,7 @@ export function assertEveryAnswer(answer, what) {
 }
 
 /**
- * Whether the answer is said to depend on Origin.
+ * Whether `Vary` says that the answer depends on Origin.
  *
  * @param {Pick<Answer, "headers">} answer
  */

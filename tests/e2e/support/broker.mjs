@@ -1,6 +1,5 @@
-// The broker as a process: the built Worker in workerd, a configuration of its own, KV and
-// Durable Objects on disk, which outlive it. Where `wrangler dev` is a part of what is tested,
-// that runs it.
+// The broker as a process: the built Worker in workerd, with a configuration of its own, and with KV and Durable
+// Objects on disk, which outlive it. If a test covers `wrangler dev`, that runs the Worker.
 
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm, statfs } from "node:fs/promises";
@@ -24,7 +23,7 @@ const START_LIMIT_MS = 30_000;
 export const ORIGIN = "https://app.example.com";
 
 /**
- * A sealing key as it stands in `SEALING_KEYS`.
+ * A sealing key in the form of `SEALING_KEYS`.
  *
  * @param {string} id
  */
@@ -38,35 +37,36 @@ export const EVERYTHING = {
 };
 
 /**
- * Variables of a broker, by name: whatever its configuration may say, and what tests say wrongly on purpose.
+ * Variables of a broker, by name, including invalid ones that tests use on purpose.
  *
  * @typedef {{ [name: string]: any }} Vars
  */
 
 /**
- * Secrets by name; undefined takes one away.
+ * Secrets by name; undefined removes a secret.
  *
  * @typedef {{ [name: string]: string | undefined }} Secrets
  */
 
 /**
- * How a broker is to be.
+ * The settings of a broker.
  *
  * @typedef {object} BrokerSettings
  * @property {Vars} [vars] merged over a front end's origin and the caller `backend`
- * @property {Secrets} [secrets] merged over `BACKEND_KEY` and a fresh sealing key
- * @property {string} [persistTo] the folder of KV and Durable Objects; a fresh one where absent
+ * @property {Secrets} [secrets] merged over `BACKEND_KEY` and a new sealing key
+ * @property {string} [persistTo] the folder of KV and Durable Objects; default: a new one
  * @property {number} [port]
- * @property {boolean} [https] serves it so, with a certificate that nobody trusts
- * @property {Modules} [around] modules of which the first is the entry in the place of the broker's index.js
- * @property {Modules} [outbound] modules of a worker that takes all that the broker fetches
- * @property {object} [wrangler] runs it by `wrangler dev`, whose configuration has these further members
+ * @property {boolean} [https] serves the broker by https, with a self-signed certificate
+ * @property {Modules} [around] modules, the first of which is the entry instead of the broker's index.js
+ * @property {Modules} [outbound] modules of a worker that gets all of the broker's fetches
+ * @property {object} [wrangler] runs the broker by `wrangler dev`, with these further members in its configuration
  */
 
 /**
- * A broker that runs: its address, without a path, and its end, after which all that it printed is there.
+ * A running broker: its address, without a path, and a function that ends it, after which its whole output is
+ * available.
  *
- * Without wrangler there are the id of the process and the address of the worker that takes what it fetches, too.
+ * Without wrangler, also the process id, and the address of the worker that gets the broker's fetches.
  *
  * @typedef {{ url: string, kill: () => Promise<void>, pid?: number, outbound?: string }} Running
  */
@@ -94,8 +94,8 @@ export async function startBroker(settings = {}) {
   return broker;
 }
 
-// What survives a process need not survive the machine: where the memory has a file system with room, no write waits
-// for a disk. Linux has it, and containers often a small one.
+// The stored state must outlive the process, not the machine: if there is room on a file system in memory, no write
+// waits for a disk. Linux has one, and containers often a small one.
 const IN_MEMORY = "/dev/shm";
 const ROOM_BYTES = 1024 ** 3;
 
@@ -106,12 +106,12 @@ async function stateFolder() {
 
 export class Broker {
   /**
-   * Every line that the Worker or what runs it printed, across restarts.
+   * Every line printed by the Worker or its runtime, across restarts.
    *
    * @type {string[]}
    */
   output = [];
-  /** Its address, without a path. */
+  /** The broker's address, without a path. */
   url = "";
   /** @type {Set<(line: string) => void>} */
   #waiting = new Set();
@@ -136,23 +136,23 @@ export class Broker {
     this.wrangler = wrangler;
   }
 
-  /** The id of its process. */
+  /** The id of the broker's process. */
   get pid() {
     return this.#running?.pid;
   }
 
-  /** The address of the worker that takes what it fetches. */
+  /** The address of the worker that gets the broker's fetches. */
   get outboundUrl() {
     return this.#running?.outbound;
   }
 
-  /** What the Worker logged: each of its JSON lines, parsed. */
+  /** The Worker's JSON log lines, parsed. */
   get logs() {
     return this.logsSince(0);
   }
 
   /**
-   * What it logged after the first `count` lines of `output`.
+   * The log lines after the first `count` lines of `output`.
    *
    * @param {number} count
    */
@@ -174,7 +174,7 @@ export class Broker {
   }
 
   /**
-   * The first log line after `since` lines of `output` that `wanted` accepts, waited for where it is not yet there.
+   * Waits for the first log line after `since` lines of `output` that `wanted` accepts.
    *
    * @param {(line: LogLine) => unknown} wanted
    * @param {{ since?: number, limit?: number, what?: string }} [options] `limit` in milliseconds
@@ -227,13 +227,13 @@ export class Broker {
     await this.start();
   }
 
-  /** Ends its process at once, as a crash would. */
+  /** Ends the broker's process at once, as a crash would. */
   async kill() {
     await this.#running?.kill();
     this.#running = undefined;
   }
 
-  /** Ends the broker and deletes what it left. */
+  /** Ends the broker and deletes its stored state. */
   async stop() {
     await this.kill();
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
@@ -289,7 +289,7 @@ function jsonLine(line) {
 function answers(url) {
   return new Promise((resolve, reject) => {
     const send = url.startsWith("https:") ? httpsRequest : httpRequest;
-    // Nobody has signed the broker's certificate.
+    // The broker's certificate is self-signed.
     const sent = send(url, { agent: false, rejectUnauthorized: false }, (response) => {
       response.resume();
       response.once("end", () =>

@@ -1,5 +1,4 @@
-// A self-signed certificate, made here so that no tool and no key file is needed. Nobody
-// is to trust it: browsers are told not to check.
+// A self-signed certificate, made without a tool or a key file. Browsers are told not to verify it.
 
 import { createSign, generateKeyPairSync } from "node:crypto";
 

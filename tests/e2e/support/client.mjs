@@ -1,5 +1,5 @@
-// An ordinary HTTP client that changes nothing: no redirects, no decoding, no
-// headers of its own.
+// A plain HTTP client that changes nothing: it follows no redirects, decodes nothing, and adds no header fields of its
+// own.
 
 import { Agent, request as httpRequest } from "node:http";
 import { createHash } from "node:crypto";
@@ -8,7 +8,7 @@ import { gunzipSync } from "node:zlib";
 /** The key of the caller `backend`. */
 export const KEY = "e2e-caller-key-0123456789abcdefghijklmnop";
 
-/** Keeps its connections, for tests that make many calls. */
+/** Keeps its connections open, for tests that make many calls. */
 export const keepAlive = () => new Agent({ keepAlive: true, maxSockets: 64 });
 
 /**
@@ -18,12 +18,12 @@ export const keepAlive = () => new Agent({ keepAlive: true, maxSockets: 64 });
  */
 
 /**
- * What a request is made of.
+ * The parts of a request.
  *
  * @typedef {object} CallOptions
  * @property {string} [method]
  * @property {{ [name: string]: string | number } | string[]} [headers] an object, or a flat list of names and values
- * @property {string} [host] instead of the server's own
+ * @property {string} [host] the value of Host, instead of the server's own
  * @property {string | null} [key] the caller's key, sent as Bearer; `null` sends none
  * @property {string} [origin]
  * @property {Buffer | string | import("node:stream").Readable} [body]
@@ -31,7 +31,8 @@ export const keepAlive = () => new Agent({ keepAlive: true, maxSockets: 64 });
  * @property {Agent | false} [agent]
  * @property {number} [timeout] in milliseconds
  * @property {AbortSignal} [signal]
- * @property {(response: import("node:http").IncomingMessage) => void} [onResponse] called as soon as the head of the response is there
+ * @property {(response: import("node:http").IncomingMessage) => void} [onResponse] called when the head of the response
+ * has arrived
  */
 
 /**
@@ -109,7 +110,7 @@ export class Answer {
   }
 
   /**
-   * The body, parsed: whatever the broker or an API says.
+   * The body, parsed.
    *
    * @returns {any}
    */
@@ -141,7 +142,7 @@ export class Answer {
     );
   }
 
-  /** Where the token of a proxied call came from. */
+  /** The source of a proxied call's token. */
   get tokenSource() {
     return this.serverTiming.token?.desc;
   }

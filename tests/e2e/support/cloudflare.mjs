@@ -1,5 +1,5 @@
-// A stand-in of Cloudflare's API, as wrangler deploys by it: one account, one zone. It refuses
-// what it does not know, holds uploads to what the platform asks of them, and records every call.
+// A stand-in for the part of Cloudflare's API that wrangler deploys with: one account, one zone. It refuses unknown
+// requests, checks uploads as the platform does, and records every call.
 
 import { randomUUID } from "node:crypto";
 import { createServer } from "node:http";
@@ -17,7 +17,7 @@ import { closeServer, listening } from "./servers.mjs";
 /** @typedef {{ name: string, type: string, text?: string, namespace_id?: string, [member: string]: unknown }} Binding */
 
 /**
- * What is uploaded with a Worker's modules.
+ * The metadata of an upload, besides a Worker's modules.
  *
  * @typedef {object} Metadata
  * @property {string} main_module
@@ -39,7 +39,7 @@ import { closeServer, listening } from "./servers.mjs";
 /** @typedef {{ version_id: string, percentage: number }[]} Shares */
 
 /**
- * A Worker. `bindings` and `secrets` are those of the version that is deployed.
+ * A Worker. `bindings` and `secrets` are those of the deployed version.
  *
  * @typedef {object} Worker
  * @property {string} name
@@ -54,7 +54,7 @@ import { closeServer, listening } from "./servers.mjs";
  */
 
 /**
- * What a call asks: its query, and its body, as JSON (whatever wrangler writes) or as a form.
+ * The input of a call: its query, and its body, as JSON (in any form that wrangler writes) or as a form.
  *
  * @typedef {{ query: URLSearchParams, read: () => any, form: () => Promise<FormData> }} Asked
  */
@@ -62,7 +62,7 @@ import { closeServer, listening } from "./servers.mjs";
 /** @type {Refused} */
 const NOT_FOUND = [404, 10007, "This Worker does not exist on your account."];
 
-/** A call that is refused: status, Cloudflare's code, and its message. */
+/** A refused call: status, Cloudflare's code, and its message. */
 class Refusal extends Error {
   /** @param {Refused} refused */
   constructor(...[status, code, message]) {
@@ -73,18 +73,18 @@ class Refusal extends Error {
 }
 
 export class Cloudflare {
-  /** What it should be given in place of wrangler's own way to sign in. */
+  /** The token for wrangler, in place of its own sign-in. */
   token = `token-${randomUUID()}`;
   account = randomUUID().replaceAll("-", "");
   zone = { id: randomUUID().replaceAll("-", ""), name: "example.com" };
   /**
-   * Every call in its order.
+   * All calls, in order.
    *
    * @type {{ call: string, body: string }[]}
    */
   calls = [];
   /**
-   * What it did not know.
+   * The calls that the stand-in does not know.
    *
    * @type {string[]}
    */
@@ -98,13 +98,13 @@ export class Cloudflare {
    */
   namespaces = [];
   /**
-   * What the next uploads of a Worker are refused with.
+   * The refusals of a Worker's next uploads.
    *
    * @type {Refused[]}
    */
   refusals = [];
   /**
-   * Called whenever a Worker is uploaded, before it is answered.
+   * Called for each upload of a Worker, before the answer.
    *
    * @type {() => void}
    */
@@ -122,12 +122,12 @@ export class Cloudflare {
     return closeServer(this.#server);
   }
 
-  /** The variables that make wrangler call it. */
+  /** The variables that make wrangler call the stand-in. */
   get env() {
     return { CLOUDFLARE_API_BASE_URL: this.url, CLOUDFLARE_API_TOKEN: this.token, CLOUDFLARE_ACCOUNT_ID: this.account };
   }
 
-  /** The calls, as "METHOD path", that change something. */
+  /** The calls that change something, as "METHOD path". */
   get changes() {
     return this.calls.map(({ call }) => call).filter((call) => !call.startsWith("GET "));
   }
@@ -173,7 +173,7 @@ export class Cloudflare {
   }
 
   /**
-   * What serves a call.
+   * The handler of a call.
    *
    * @param {string} call
    * @returns {((asked: Asked) => unknown) | undefined}
@@ -311,7 +311,7 @@ export class Cloudflare {
       modules: Object.keys(modules),
     };
     worker.versions.push(version);
-    // A migration is applied at once, with the upload.
+    // A migration is applied with the upload, not with the deployment.
     worker.migration = migration;
     this.workers[name] = worker;
     if (deployed) this.#deploy(worker, { versions: [{ version_id: version.id, percentage: 100 }] });
@@ -325,11 +325,11 @@ export class Cloudflare {
   }
 
   /**
-   * The migration's tag after an upload: steps are applied once, and only from where the Worker is.
+   * The migration's tag after an upload: each step is applied once, and only from the Worker's current tag.
    *
    * @param {Worker | undefined} before
    * @param {Metadata["migrations"]} migrations
-   * @param {boolean} classes whether it binds any
+   * @param {boolean} classes whether the upload binds any classes
    */
   #migrate(before, migrations, classes) {
     if (!migrations) {

@@ -1,5 +1,5 @@
-// A copy of the project that a person deploys: the real scripts, the real wrangler and what is
-// built, in a folder of its own, with a home of its own and a terminal where one is needed.
+// A copy of the project, for a deployment by a person: the real scripts, the real wrangler and the built Worker, in a
+// folder of its own, with a home directory of its own and, if needed, a terminal.
 
 import { spawn } from "node:child_process";
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
@@ -16,12 +16,12 @@ import { listening, portOf } from "./servers.mjs";
 /** @typedef {{ [name: string]: string | undefined }} Env */
 
 /**
- * What a project is.
+ * The settings of a project.
  *
  * @typedef {object} ProjectSettings
- * @property {string[]} [secrets] what its configuration needs besides ADMIN_KEY
- * @property {(text: string) => string} [configure] makes its configuration of the repository's own
- * @property {{ field: string, message: string }[]} [problems] what the check of the configuration finds
+ * @property {string[]} [secrets] the secrets that its configuration needs besides ADMIN_KEY
+ * @property {(text: string) => string} [configure] derives its configuration from the repository's own
+ * @property {{ field: string, message: string }[]} [problems] the problems that the configuration check reports
  */
 
 /** @param {string} path */
@@ -41,7 +41,7 @@ const LINKED = [
 const LIMIT_MS = 60_000;
 
 /**
- * What stands in for the configuration check: it says what was asked of it, tells these secrets and these problems.
+ * A stand-in for the configuration check: it prints its arguments, and reports these secrets and problems.
  *
  * @param {string[]} secrets
  * @param {ProjectSettings["problems"]} problems
@@ -63,7 +63,7 @@ export class Project {
   wranglerToml = "";
 
   /**
-   * A project as somebody has cloned and configured it.
+   * A project that a person has cloned and configured.
    *
    * @param {ProjectSettings} [settings]
    */
@@ -80,14 +80,14 @@ export class Project {
     return project;
   }
 
-  /** Ends what still runs here, and takes the folder away. */
+  /** Ends the project's processes and deletes its folder. */
   remove() {
     for (const run of this.#runs) run.stop();
     return rm(this.top, { recursive: true, force: true });
   }
 
   /**
-   * The variables of a process here; the compiler's own folders stay where they are.
+   * The environment of the project's processes; the compiler keeps its own folders.
    *
    * @param {Env} [more]
    * @returns {NodeJS.ProcessEnv}
@@ -108,7 +108,7 @@ export class Project {
   }
 
   /**
-   * Runs `scripts/deploy.mjs` where nobody is at a terminal.
+   * Runs `scripts/deploy.mjs` without a terminal.
    *
    * @param {string[]} args
    * @param {Env} [env]
@@ -120,7 +120,7 @@ export class Project {
   }
 
   /**
-   * Runs it at a terminal, whose person is whoever holds what this gives.
+   * Runs `scripts/deploy.mjs` at a terminal; the caller plays the person with the returned process.
    *
    * @param {string[]} args
    * @param {Env} [env]
@@ -143,16 +143,16 @@ export class Project {
   }
 }
 
-/** A process whose output is kept, and read by whoever types. */
+/** A process whose output is recorded for the test that types its input. */
 export class Run {
   output = "";
-  /** How much of the output was seen already. */
+  /** The length of the output that the test has already read. */
   #seen = 0;
   #child;
   /** @type {() => void} */
   #woken = () => {};
   /**
-   * How it ended, once it has.
+   * The exit of the process, once it has ended.
    *
    * @type {number | null | undefined}
    */
@@ -165,7 +165,7 @@ export class Run {
    * @param {NodeJS.ProcessEnv} env
    */
   constructor(cwd, command, args, env) {
-    // A group of its own, so that what it started ends with it.
+    // The process has a group of its own, so that its children end with it.
     this.#child = spawn(command, args, { cwd, env, stdio: ["pipe", "pipe", "pipe"], detached: true });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream.setEncoding("utf8").on("data", (text) => {
@@ -185,7 +185,7 @@ export class Run {
   }
 
   /**
-   * Waits until `text` is written, after all that was waited for before.
+   * Waits for `text` in the output that follows the last awaited text.
    *
    * @param {string} text
    */
@@ -207,13 +207,13 @@ export class Run {
     try {
       if (this.#child.pid !== undefined) process.kill(-this.#child.pid, "SIGKILL");
     } catch {
-      // It has ended.
+      // The process has ended.
     }
   }
 
   /**
    * @param {string} text
-   * @param {{ last?: boolean }} [options] whether nothing more is typed
+   * @param {{ last?: boolean }} [options] whether this is the last input
    */
   type(text, { last = false } = {}) {
     this.#child.stdin.write(text);
@@ -224,19 +224,19 @@ export class Run {
 /** The hosts that Workers answer at, behind a proxy. */
 export class Hosts {
   /**
-   * What was asked, as "https://host/path".
+   * The requests, as "https://host/path".
    *
    * @type {string[]}
    */
   asked = [];
   /**
-   * The hosts that somebody wanted to reach.
+   * The hosts that processes tried to reach.
    *
    * @type {Set<string>}
    */
   connected = new Set();
   /**
-   * The variables that make a process go by the proxy.
+   * The variables that make a process use the proxy.
    *
    * @type {Env}
    */
@@ -246,7 +246,7 @@ export class Hosts {
 
   /**
    * @param {string} folder
-   * @param {{ [host: string]: [status: number, body: string] }} health what each host answers
+   * @param {{ [host: string]: [status: number, body: string] }} health the answer of each host
    */
   static async start(folder, health) {
     const hosts = new Hosts();

@@ -15,7 +15,7 @@ const FOLDER = fileURLToPath(new URL("django/", import.meta.url));
 const START_LIMIT_MS = 30_000;
 
 /**
- * Starts it with a database of its own.
+ * Starts the server with a database of its own.
  *
  * @param {Clientele} clientele
  */
@@ -24,7 +24,7 @@ export async function startDjango({ clients, users }) {
   const folder = await mkdtemp(join(tmpdir(), "porteiro-django-"));
   const child = spawn(python, ["-W", "ignore", "serve.py"], {
     cwd: FOLDER,
-    // It ends when its standard input does, so it cannot outlive this process.
+    // The server ends when its standard input closes, so it cannot outlive this process.
     stdio: ["pipe", "pipe", "pipe"],
     env: {
       PATH: process.env.PATH,
@@ -63,7 +63,7 @@ function ready(child) {
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding("utf8");
       stream.on("data", (text) => {
-        // Only what is printed before it serves is of interest; the rest is read so that nothing blocks.
+        // Only the output before the server listens matters; the rest is read so that the server does not block.
         output = (output + text).slice(-20_000);
         const [, url] = /^Ready on (\S+)$/m.exec(output) ?? [];
         if (!url) return;
@@ -80,7 +80,7 @@ function ready(child) {
 }
 
 /**
- * Revokes a token as its client may (RFC 7009).
+ * Revokes a token at the client's request (RFC 7009).
  *
  * @param {string} url
  * @param {Clientele["clients"]} clients

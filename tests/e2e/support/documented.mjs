@@ -1,4 +1,4 @@
-// The receivers of docs/guides/webhooks.md, as they stand there, each in a process of its own.
+// The receivers of docs/guides/webhooks.md, unchanged, each in a process of its own.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -13,7 +13,7 @@ import { endWithThis, freePort } from "../../../scripts/processes.mjs";
 /** @import { ChildProcess } from "node:child_process" */
 
 /**
- * What a receiver did with one event.
+ * The receiver's action on an event.
  *
  * @typedef {{ webhook: string, transaction: string, status: string }} Act
  */
@@ -43,7 +43,7 @@ export async function documented(language) {
  * Starts the receiver in `language` (js or python) on a free port.
  *
  * @param {string} language
- * @param {{ [name: string]: string }} env what the page says of it
+ * @param {{ [name: string]: string }} env the environment that the page documents
  */
 export async function startReceiver(language, env) {
   const { file, command } = LANGUAGES[language];
@@ -53,7 +53,7 @@ export async function startReceiver(language, env) {
   if (!code) throw new Error(`docs/guides/webhooks.md has no ${file}`);
   const folder = await mkdtemp(join(tmpdir(), "porteiro-receiver-"));
   await writeFile(join(folder, file), code);
-  // As if its package had been installed beside it.
+  // The receiver finds its package as if it were installed beside it.
   await symlink(at("node_modules"), join(folder, "node_modules"), "dir");
   const receiver = new Receiver(folder, [await command(), file], { ...env, PORT: String(await freePort()) });
   try {
@@ -67,13 +67,13 @@ export async function startReceiver(language, env) {
 
 export class Receiver {
   /**
-   * What it did, in its order.
+   * The receiver's actions, in order.
    *
    * @type {Act[]}
    */
   acted = [];
   /**
-   * What it said went wrong.
+   * The errors that the receiver printed.
    *
    * @type {string[]}
    */
@@ -125,7 +125,7 @@ export class Receiver {
   }
 
   /**
-   * Resolves when `condition` holds; looked at whenever it said something.
+   * Resolves when `condition` holds, which is checked after each line of output.
    *
    * @param {(receiver: this) => unknown} condition
    * @param {{ limit?: number, what?: string }} [options] `limit` in milliseconds
@@ -150,7 +150,7 @@ export class Receiver {
   }
 
   /**
-   * Waits until it has acted on the transaction, or on the webhook id.
+   * Waits for an action on the transaction, or on the webhook id.
    *
    * @param {string} name
    */
@@ -160,13 +160,13 @@ export class Receiver {
     return this.until(({ acted }) => acted.some(about), { what: `what it does about ${name}` });
   }
 
-  /** Ends it at once, as a crash would. */
+  /** Ends the receiver at once, as a crash would. */
   async kill() {
     this.#child?.process.kill("SIGKILL");
     await this.#child?.ended;
   }
 
-  /** Ends it and starts it on what it had stored. */
+  /** Ends the receiver and starts it on its stored state. */
   async restart() {
     await this.kill();
     await this.start();

@@ -1,4 +1,4 @@
-// The two who have to do with events besides their receiver: the sender, and the operator.
+// The sender of events, and the operator.
 
 import assert from "node:assert/strict";
 import { Agent } from "node:http";
@@ -9,7 +9,7 @@ import { PATIENCE, until } from "./until.mjs";
 /** @import { CallOptions } from "./client.mjs" */
 /** @import { Inbox } from "./receiver.mjs" */
 
-/** The operator's key. A password of Basic may hold a colon. */
+/** The operator's key. A password of Basic may contain a colon. */
 export const ADMIN_KEY = "e2e-admin:key-0123456789abcdefghijklmnop";
 
 /**
@@ -32,7 +32,7 @@ export function sendEvent(broker, inbox, body = inbox.event(), options = {}) {
 }
 
 /**
- * The same, and it is accepted.
+ * Sends `body` as the sender of `inbox` would; the broker must accept it.
  *
  * @param {Pick<Broker, "vars" | "call">} broker
  * @param {Inbox} inbox
@@ -56,7 +56,7 @@ export const delivered = (inbox, count, limit) =>
   until(() => inbox.deliveries.length >= count, `delivery ${count} of ${inbox.id}`, limit);
 
 /**
- * Asks for `target` below the events of the connection `id`, with the operator's key.
+ * Requests `target` below the events of the connection `id`, with the operator's key.
  *
  * @param {Pick<Broker, "vars" | "call">} broker
  * @param {string} id
@@ -67,7 +67,7 @@ export const operate = (broker, id, target = "", options) =>
   broker.call(below(broker, `/admin/connections/${id}/webhooks${target}`), { key: ADMIN_KEY, ...options });
 
 /**
- * All events of the connection `id` in `state`, page by page, as the operator is told of them.
+ * All events of the connection `id` in `state`, read page by page as an operator.
  *
  * @param {Pick<Broker, "vars" | "call">} broker
  * @param {string} id
@@ -85,7 +85,7 @@ export async function listed(broker, id, state) {
 }
 
 /**
- * Waits until nothing of `inbox` is on its way any more: no delivery comes after that.
+ * Waits until no event of `inbox` is pending: then no further delivery arrives.
  *
  * @param {Pick<Broker, "vars" | "call">} broker
  * @param {Pick<Inbox, "id">} inbox
@@ -99,8 +99,9 @@ export const settled = (broker, inbox, limit) =>
   );
 
 /**
- * Waits until the first attempt at each of the `count` events of `inbox` that wait has failed: the next comes five
- * seconds after it. Of one that is killed before its end it is not known how it ended, and the next comes after thirty.
+ * Waits until the first attempt at each of the `count` pending events of `inbox` has failed: the next one follows after
+ * five seconds. If the broker is killed during an attempt, its outcome is unknown, and the next one follows after
+ * thirty.
  *
  * @param {Pick<Broker, "vars" | "call">} broker
  * @param {Pick<Inbox, "id">} inbox
@@ -113,7 +114,7 @@ export const triedInVain = (broker, inbox, count) =>
   }, `the first attempts of ${inbox.id}`);
 
 /**
- * Sends what failed once more: one event, or all.
+ * Sends failed events again: one, or all.
  *
  * @param {Pick<Broker, "vars" | "call">} broker
  * @param {Pick<Inbox, "id">} inbox
@@ -123,7 +124,7 @@ export const sendAgain = (broker, inbox, id) =>
   operate(broker, inbox.id, id ? `/${id}/send` : "/send", { method: "POST" });
 
 /**
- * As many new events of `inbox`.
+ * Makes this many new events of `inbox`.
  *
  * @param {Inbox} inbox
  * @param {number} count
@@ -131,7 +132,7 @@ export const sendAgain = (broker, inbox, id) =>
 export const newEvents = (inbox, count) => Array.from({ length: count }, () => inbox.event());
 
 /**
- * Sends all of `events`, over `senders` connections at once; each is accepted.
+ * Sends all of `events` over `senders` concurrent connections; the broker must accept each.
  *
  * @param {Pick<Broker, "vars" | "call">} broker
  * @param {Inbox} inbox
@@ -148,7 +149,7 @@ export async function sendAll(broker, inbox, events, senders = 50) {
 }
 
 /**
- * Holds `inbox` to have got each of `events` once, without its token and under an id of its own.
+ * Checks that `inbox` got each of `events` once, without its token and under an id of its own.
  *
  * @param {Inbox} inbox
  * @param {string[]} events

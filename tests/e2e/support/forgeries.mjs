@@ -1,5 +1,5 @@
-// Tokens that prove nobody, by what is wrong with them: each name's function
-// makes one. But for the one thing they are as sound as the issuer's own.
+// Tokens that authenticate no caller, by their defect: the function under each name makes one. Except for that defect,
+// each is as valid as the issuer's own tokens.
 
 import { constants, createHash, randomBytes, sign as signBytes } from "node:crypto";
 import { der } from "./certificate.mjs";
@@ -13,7 +13,7 @@ import { encoded, mac, makeKey, publicForms, published, seconds, signature } fro
 
 const P256_ORDER = Buffer.from("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", "hex");
 
-// Tokens and clocks may differ by 60 s. What lies in the future comes closer while a call is under way.
+// A token's times and the clock may differ by 60 s. A time in the future comes closer while a call is in flight.
 const EXPIRED = 62;
 const AHEAD = 75;
 
@@ -67,7 +67,7 @@ export function forgeryKeys() {
     jwk: { kty: "oct", k: encoded(secret), kid: "oct", alg: "HS256" },
   };
   /**
-   * What a key set may hold besides, and nobody has to understand.
+   * Further keys in a key set, which a verifier may ignore.
    *
    * @type {PublishedKey[]}
    */
@@ -92,7 +92,7 @@ export function forgeryKeys() {
  * @param {Issuer} surroundings.narrow the issuers of `forgeryKeys`
  * @param {Issuer} surroundings.wide
  * @param {ReturnType<typeof forgeryKeys>} surroundings.keys
- * @param {string} surroundings.attacker the address of a server that nobody may ever ask
+ * @param {string} surroundings.attacker the address of a server that the broker must never contact
  * @returns {{ [group: string]: Forgeries }}
  */
 export function forgeries({ narrow, wide, keys, attacker }) {
@@ -327,7 +327,7 @@ export function forgeries({ narrow, wide, keys, attacker }) {
 
     "of a key that may not verify it": {
       ...each(unusable, (key) => narrow.token({ key })),
-      // The others' pair is published soundly too, and may rightly be found where no name is sent.
+      // The other issuers also publish this key pair, correctly: a token without a key id may rightly match it.
       ...Object.fromEntries(
         ["a key of 1024 bits", "a point of another curve", "a curve that is not P-256"].map((name) => [
           `${name}, unnamed`,
@@ -695,7 +695,7 @@ export function forgeries({ narrow, wide, keys, attacker }) {
         },
         (iss) => narrow.token({ claims: { iss } }),
       ),
-      // Only a key that the other does not publish: it may vouch for itself.
+      // Only a key that the other issuer does not publish: otherwise the token would be valid.
       "the other issuer of the configuration": () => narrow.token({ key: cube, claims: { iss: wide.issuer } }),
       "this issuer by the other's key": () => wide.token({ key: p521, claims: { iss: narrow.issuer } }),
       ...each(
@@ -746,7 +746,7 @@ export function forgeries({ narrow, wide, keys, attacker }) {
 export function sized(issuer, size) {
   /** @param {string} x */
   const length = (x) => issuer.token({ header: { x }, claims: { x } }).length;
-  // The claims in steps of four characters at most, the header what is left.
+  // The claims grow in steps of four characters; the header fills the rest.
   let [header, claims] = ["", "x".repeat(Math.floor((size - length("")) * 0.75) - 8)];
   for (let tries = 0; tries < 64; tries += 1) {
     const token = issuer.token({ header: { x: header }, claims: { x: claims } });
@@ -768,7 +768,7 @@ const standard = (text) => text.replaceAll("-", "+").replaceAll("_", "/");
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /**
- * The same bytes, with the lowest bit of the last character set, which belongs to none of them.
+ * The same bytes, with the lowest bit of the last character set: that bit belongs to no byte.
  *
  * @param {string} text
  */
@@ -856,7 +856,7 @@ const widened = (bytes, size) =>
   );
 
 /**
- * The same signature for whoever does not compare s with the order of the group (RFC 8032 section 5.1.7).
+ * The same signature for a verifier that does not compare s with the order of the group (RFC 8032 §5.1.7).
  *
  * @param {Buffer} bytes
  */
@@ -867,7 +867,8 @@ function beyondOrder(bytes) {
 }
 
 /**
- * Bleichenbacher's forgery for an exponent of 3: no private key is needed where the padding is not checked to its end.
+ * Bleichenbacher's forgery for an exponent of 3: it needs no private key if the verifier does not check the padding to
+ * its end.
  *
  * @param {string} input
  */

@@ -1,7 +1,6 @@
-// What stands before the broker while its version changes. Cloudflare starts
-// the new version beside the old one and refuses no call meanwhile; here there
-// is one process on the stored state at a time. So calls that come during a
-// change are held for its moment, and those under way are let end.
+// A proxy before the broker while its version changes. Cloudflare starts the new version beside the old one and refuses
+// no call meanwhile; in these tests, only one process at a time runs on the stored state. So the proxy holds new calls
+// during a change, and lets calls in flight end first.
 
 import { once } from "node:events";
 import { Agent, createServer, request as httpRequest } from "node:http";
@@ -11,7 +10,7 @@ import { closeServer, listening } from "./servers.mjs";
 /** @import { Broker, Secrets, Vars } from "./broker.mjs" */
 
 /**
- * Starts one before `broker`.
+ * Starts a proxy before `broker`.
  *
  * @param {Broker} broker
  */

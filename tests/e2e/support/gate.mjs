@@ -1,5 +1,5 @@
-// A gate before a token endpoint. It passes token requests on to it, loses
-// them or their answers, refuses them, or is shut, so that nothing listens.
+// A gate before a token endpoint: it passes token requests on, loses them or their answers, refuses them, or is closed,
+// so that connections fail.
 
 import { once } from "node:events";
 import { createServer, request as httpRequest } from "node:http";
@@ -9,7 +9,7 @@ import { closeServer, listening } from "./servers.mjs";
 /** @import { IncomingMessage, ServerResponse } from "node:http" */
 
 /**
- * A token request; `status` is there where the endpoint itself answered.
+ * A token request; `status` is set if the endpoint itself answered.
  *
  * @typedef {object} GateRequest
  * @property {number} at
@@ -17,7 +17,7 @@ import { closeServer, listening } from "./servers.mjs";
  * @property {string} [grant]
  * @property {string} [refreshToken]
  * @property {number} [status]
- * @property {boolean} [settled] whether it was passed on, refused or lost
+ * @property {boolean} [settled] whether the request was passed on, refused or lost
  */
 
 const MODES = ["pass", "lose-request", "lose-answer", "unavailable"];
@@ -48,9 +48,8 @@ export class Gate {
   }
 
   /**
-   * What happens to requests from now on:
-   * "pass"; "lose-request": it never reaches the endpoint; "lose-answer": it
-   * takes effect, and the answer never comes back; "unavailable": 503.
+   * The treatment of further requests: "pass"; "lose-request": the request never reaches the endpoint; "lose-answer":
+   * the request takes effect, and its answer is lost; "unavailable": 503.
    *
    * @param {string} mode
    */
@@ -59,7 +58,7 @@ export class Gate {
     this.#mode = mode;
   }
 
-  /** The token endpoint's address for the broker. */
+  /** The address of the token endpoint for the broker. */
   get url() {
     return `${this.#address}/token`;
   }
@@ -75,7 +74,7 @@ export class Gate {
     }
   }
 
-  /** Listens, on the port that it ever had. */
+  /** Listens, always on the same port. */
   async open() {
     this.#server = this.#serving();
     this.#address = await listening(this.#server, this.#address ? Number(new URL(this.#address).port) : 0);
@@ -87,7 +86,7 @@ export class Gate {
     });
   }
 
-  /** Ends all connections and listens no more. */
+  /** Ends all connections and stops listening. */
   async shut() {
     if (this.#server.listening) await closeServer(this.#server);
   }

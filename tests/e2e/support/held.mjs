@@ -1,7 +1,7 @@
-// All that script could find in a page.
+// All data that script can read in a page.
 
 /**
- * What the page of Playwright holds: storage, cookies, globals, history, document; as { where: text }.
+ * The data in a page of Playwright: storage, cookies, globals, history, document; as { where: text }.
  *
  * @param {import("playwright-core").Page} page
  * @returns {Promise<{ [where: string]: string }>}

@@ -1,10 +1,10 @@
-// What a page can make a browser send without being allowed to: each way by a name, which
-// goes along in the address as `by`, so that its arrival can be told from the others.
+// The requests that an unauthorized page can make a browser send: each way has a name, sent in the address as `by`, by
+// which its arrival is recognised.
 
 /** @import { Page } from "playwright-core" */
 
 /**
- * What is attacked: addresses, and what a sign-in needs.
+ * The targets: addresses, and the parts of a sign-in.
  *
  * @typedef {{ broker: string, api: string, login: { address: string, credentials: object } }} Attacked
  */
@@ -12,13 +12,13 @@
 /** @typedef {typeof window & { opened: Window | null }} Attacker */
 
 /**
- * What a page saw of a response; the error's name, where there was none; or what an element made of it.
+ * The page's view of a response; the error's name if there was none; or the effect of an element that loaded it.
  *
  * @typedef {{ type: string, status: number, text: string, headers: [string, string][] } | string | { load: unknown }} Seen
  */
 
 /**
- * Does every way at once from `page`, and gives what the page saw of each.
+ * Tries all ways at once from `page`, and returns the page's view of each.
  *
  * @param {Page} page
  * @param {Attacked} addresses
@@ -53,7 +53,7 @@ export const tryEverything = (page, addresses) =>
     /** @type {RequestInit} */
     const json = { mode: "cors", headers: { "Content-Type": "application/json" } };
 
-    // An element that loads the API's answer: what it makes of it, as far as script can tell.
+    // An element that loads the API's answer, and its effect as far as script can tell.
     /** @type {(tag: string, attribute: "src" | "href" | "data", more?: { [property: string]: string }) => Promise<Seen>} */
     const element = (tag, attribute, more = {}) =>
       new Promise((resolve) => {
@@ -67,7 +67,7 @@ export const tryEverything = (page, addresses) =>
         setTimeout(resolve, 1_000, "nothing");
       });
 
-    // A form of text/plain whose body is JSON all the same.
+    // A form of text/plain whose body is still JSON.
     /** @type {(by: string, address: string, fields: object, target: string, more?: object) => void} */
     const form = (by, address, fields, target, more) => {
       const node = Object.assign(document.createElement("form"), {
@@ -132,7 +132,7 @@ export const tryEverything = (page, addresses) =>
   }, addresses);
 
 /**
- * Waits until the page cannot look into the window and the frame that it filled: they show what the broker answered.
+ * Waits until the page cannot read the window and the frame that it filled: they then show the broker's answer.
  *
  * @param {Page} page
  */

@@ -1,5 +1,5 @@
-// A stub issuer: its metadata, its keys and whatever it signs, sound or not.
-// It counts what is asked of it, can fail, and can change its keys.
+// A stub issuer: its metadata, its keys, and the tokens it signs, valid or not. It counts requests, can fail, and can
+// rotate its keys.
 
 import { constants, createHmac, generateKeyPairSync, randomBytes, sign as signBytes } from "node:crypto";
 import { createServer } from "node:http";
@@ -16,19 +16,19 @@ import { closeServer, listening } from "./servers.mjs";
  */
 
 /**
- * A published key, and tests' mistakes in one.
+ * A published key, or a deliberately invalid one.
  *
  * @typedef {{ [member: string]: any }} Jwk
  */
 
 /**
- * A key pair, `jwk` being what is published.
+ * A key pair; `jwk` is the published form.
  *
  * @typedef {{ alg: string, kid: string | undefined, privateKey: KeyObject, publicKey: KeyObject, jwk: Jwk }} Key
  */
 
 /**
- * Members over the ordinary ones (undefined takes one away), or the JSON text itself, or bytes.
+ * Members merged over the usual ones (undefined removes one), or the JSON text itself, or bytes.
  *
  * @typedef {{ [member: string]: unknown } | string | Buffer} Part
  */
@@ -36,42 +36,43 @@ import { closeServer, listening } from "./servers.mjs";
 /** @typedef {(base64url: string) => string} Encode */
 
 /**
- * What is asked of a token: it is a sound one but for that.
+ * The deviations of a token, which is otherwise valid.
  *
  * @typedef {object} TokenSettings
- * @property {SigningKey} [key] what signs
+ * @property {SigningKey} [key] the signing key
  * @property {string} [alg]
  * @property {Part} [header]
  * @property {Part} [claims]
- * @property {(input: string) => Buffer | string} [sign] instead: gives the signature's bytes of the signed text
- * @property {{ header?: Encode, claims?: Encode, signature?: Encode }} [encode] from the base64url of each to what is
- *   sent, and signed, instead
+ * @property {(input: string) => Buffer | string} [sign] replaces the signature: returns the signature's bytes for the
+ * text
+ * @property {{ header?: Encode, claims?: Encode, signature?: Encode }} [encode] changes the base64url of each part
+ * before it is signed and sent
  */
 
 /**
- * A key that signs, unless something else does.
+ * The key that signs a token, unless `sign` does.
  *
  * @typedef {{ alg: string, kid?: string, privateKey?: KeyObject }} SigningKey
  */
 
 /**
- * What an issuer is.
+ * The settings of an issuer.
  *
  * @typedef {object} IssuerSettings
- * @property {string} [path] of its identifier
- * @property {boolean} [slash] whether the identifier ends in one
- * @property {string} [identifier] instead of the one that address and path make
- * @property {"openid-configuration" | "oauth-authorization-server"} [document] where its metadata are
- * @property {{ [member: string]: unknown }} [metadata] members over the ordinary ones
+ * @property {string} [path] the path of its identifier
+ * @property {boolean} [slash] whether the identifier ends with a slash
+ * @property {string} [identifier] replaces the identifier of address and path
+ * @property {"openid-configuration" | "oauth-authorization-server"} [document] the document of its metadata
+ * @property {{ [member: string]: unknown }} [metadata] members merged over the usual ones
  * @property {string} [jwksPath]
  * @property {PublishedKey[]} [keys]
  * @property {string} [audience]
  * @property {{ [path: string]: { status?: number, headers?: OutgoingHttpHeaders, body?: string | Buffer } }} [answers]
- *   instead of the ordinary ones
+ * replace the usual answers
  */
 
 /**
- * A key of an issuer's: those it signs with have more than what is published.
+ * A key of an issuer: signing keys contain more than their published form.
  *
  * @typedef {Pick<Key, "jwk"> & Partial<Key>} PublishedKey
  */
@@ -83,7 +84,7 @@ const RSA_PSS = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constant
 const RAW = { dsaEncoding: "ieee-p1363" };
 
 /**
- * How each algorithm signs; `make` are the arguments that generate a key for it.
+ * The signature of each algorithm; `make` are the arguments that generate its key.
  *
  * @type {{ [alg: string]: { hash: string | null, make: KeyPairArguments, options: Partial<SignKeyObjectInput> } }}
  */
@@ -106,8 +107,8 @@ export const seconds = () => Math.floor(Date.now() / 1000);
  * A key pair for `alg`.
  *
  * @param {string} alg
- * @param {{ kid?: string, make?: KeyPairArguments, jwk?: Jwk }} [options] `make` where the ordinary arguments will not
- *   do; `jwk` are members over those of the published key, undefined takes one away
+ * @param {{ kid?: string, make?: KeyPairArguments, jwk?: Jwk }} [options] `make` replaces the usual arguments; `jwk`
+ * are members merged over those of the published key, undefined removes one
  */
 export function makeKey(alg, { kid = randomBytes(9).toString("base64url"), make = ALGORITHMS[alg].make, jwk } = {}) {
   const generate = /** @type {(...given: KeyPairArguments) => { privateKey: KeyObject, publicKey: KeyObject }} */ (
@@ -117,7 +118,7 @@ export function makeKey(alg, { kid = randomBytes(9).toString("base64url"), make 
 }
 
 /**
- * The same key pair, published in another way; a `kid` of null is none.
+ * The same key pair, published in another form; a `kid` of null removes it.
  *
  * @param {Pick<Key, "alg" | "privateKey" | "publicKey">} pair
  * @param {{ kid?: string | null } & Jwk} members
@@ -130,7 +131,7 @@ export function published({ alg, privateKey, publicKey }, { kid = randomBytes(9)
 }
 
 /**
- * The signature of `input`; `options` over the algorithm's own.
+ * The signature of `input`; `options` are merged over the algorithm's own.
  *
  * @param {string} alg
  * @param {KeyObject} privateKey
@@ -143,7 +144,7 @@ export function signature(alg, privateKey, input, options) {
 }
 
 /**
- * The same for the HS algorithms.
+ * The signature with an HS algorithm.
  *
  * @param {number} bits
  * @param {string | Buffer} secret
@@ -179,9 +180,9 @@ export class Issuer {
    * @type {string[]}
    */
   requests = [];
-  /** Its address, the same for good once it has listened. */
+  /** The issuer's address, which stays the same once it has listened. */
   url = "";
-  /** How many milliseconds each answer takes. */
+  /** The delay of each answer, in milliseconds. */
   delay = 0;
   #mode = "up";
   #server = this.#serving();
@@ -210,7 +211,8 @@ export class Issuer {
   }
 
   /**
-   * What it does from now on: answers ("up"), ends the connection ("reset"), answers "500", or never answers ("hang").
+   * Sets the issuer's behaviour: it answers ("up"), ends the connection ("reset"), answers "500", or never answers
+   * ("hang").
    *
    * @param {string} mode
    */
@@ -233,19 +235,19 @@ export class Issuer {
       : `/.well-known/${this.document}${this.path}`;
   }
 
-  /** How often its metadata were fetched. */
+  /** How many times its metadata were fetched. */
   get discoveries() {
     return this.requests.filter((path) => path === this.metadataPath).length;
   }
 
-  /** How often its keys were fetched. */
+  /** How many times its keys were fetched. */
   get keyFetches() {
     return this.requests.filter((path) => path === this.jwksPath).length;
   }
 
   // --- Tokens -------------------------------------------------------------
 
-  /** The key that signs where nothing else is said: the first that it has. */
+  /** The default signing key: the issuer's first. */
   get key() {
     return /** @type {Key} */ (this.keys[0]);
   }
@@ -286,7 +288,7 @@ export class Issuer {
 
   // --- The server ---------------------------------------------------------
 
-  /** Listens, on the port that it ever had. */
+  /** Listens, always on the same port. */
   async open() {
     this.#server = this.#serving();
     this.url = await listening(this.#server, this.url ? Number(new URL(this.url).port) : 0);
@@ -332,10 +334,10 @@ function json(response, body) {
 }
 
 /**
- * The forms in which a public key lies about, each of which a careless server might take for a shared secret.
+ * The forms in which a public key is commonly stored; a careless server might take each for a shared secret.
  *
  * @param {Pick<Key, "publicKey" | "jwk">} key
- * @param {Pick<Key, "jwk">[]} keys the set that it is published in
+ * @param {Pick<Key, "jwk">[]} keys the set in which it is published
  * @returns {{ [form: string]: string | Buffer }}
  */
 export function publicForms({ publicKey, jwk }, keys) {

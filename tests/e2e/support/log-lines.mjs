@@ -1,4 +1,4 @@
-// What docs/reference/logs.md says of log lines, and what the code writes.
+// The log lines that docs/reference/logs.md documents, and those that the code writes.
 
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -6,7 +6,10 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 
-/** The sections of the page that have examples: { title, examples: [text], members: Set }, the members of every line among them. */
+/**
+ * The page's sections with examples: { title, examples: [text], members: Set }; the members include those of every
+ * line.
+ */
 export function sections() {
   const all = readFileSync(join(root, "docs/reference/logs.md"), "utf8")
     .split(/^## /m)
@@ -24,7 +27,7 @@ export function sections() {
 }
 
 /**
- * The names in the first column of the tables whose head says `member`.
+ * The names in the first column of the tables with the heading `member`.
  *
  * @param {string} text
  */
@@ -38,7 +41,7 @@ function membersOf(text) {
 }
 
 /**
- * Whatever of `lines`, parsed, is not on the page.
+ * The parts of the parsed `lines` that the page does not document.
  *
  * @param {import("./broker.mjs").LogLine[]} lines
  */
@@ -57,7 +60,7 @@ export function undocumented(lines) {
   });
 }
 
-/** Every event that the code writes, by what stands behind the word: in Rust, and in JavaScript. */
+/** Every event that the code writes, found by the value after the word `event`, in Rust and in JavaScript. */
 export function eventsInCode() {
   /** @type {Set<string>} */
   const events = new Set();

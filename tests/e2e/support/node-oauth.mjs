@@ -14,13 +14,13 @@ const { Request, Response } = OAuth2Server;
  * The clients and people of a server.
  *
  * @typedef {object} Clientele
- * @property {{ id: string, secret: string, grant: string, lifetime: number }[]} clients whose grant is password (with
- *   refresh) or client_credentials; how many seconds an access token lives
+ * @property {{ id: string, secret: string, grant: string, lifetime: number }[]} clients with the grant password (with
+ * refresh) or client_credentials, and the lifetime of an access token in seconds
  * @property {{ username: string, password: string }[]} users
  */
 
 /**
- * Starts it.
+ * Starts the server.
  *
  * @param {Clientele} clientele
  */
@@ -65,7 +65,7 @@ export async function startNodeOauth({ clients, users }) {
 }
 
 /**
- * What the library asks for: who the clients and users are, and a store of tokens.
+ * The model that the library requires: the clients and users, and a store of tokens.
  *
  * @implements {PasswordModel}
  * @implements {RefreshTokenModel}
@@ -109,7 +109,7 @@ class Model {
     return this.#users.find((user) => user.username === username && user.password === password);
   }
 
-  /** Nobody stands behind a token that a client got for itself, yet the library wants an object. */
+  /** A token that a client got for itself has no user, yet the library requires an object. */
   async getUserFromClient() {
     return {};
   }
@@ -137,7 +137,7 @@ class Model {
   }
 
   /**
-   * Called by the library for the refresh token that a new one takes the place of.
+   * Called by the library for a refresh token that a new one replaces.
    *
    * @param {{ refreshToken?: string }} token
    */
@@ -146,7 +146,7 @@ class Model {
   }
 
   /**
-   * Ends a token; with a refresh token its access token, and not the other way round.
+   * Revokes a token; a refresh token takes its access token with it, but not the reverse.
    *
    * @param {string} token
    */

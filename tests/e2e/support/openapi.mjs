@@ -1,5 +1,5 @@
-// docs/reference/openapi.yaml, and the two ways in which the broker is held to it: requests that
-// schemathesis makes up from it, and answers that a test provoked.
+// docs/reference/openapi.yaml, and the two ways in which tests compare the broker with it: requests that schemathesis
+// generates from it, and answers that a test provoked.
 
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -18,11 +18,11 @@ const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 const DOCUMENT = at("../../../docs/reference/openapi.yaml");
 
-/** How many requests schemathesis draws for each operation, and from which seed. */
+/** The number of requests that schemathesis draws for each operation, and its seed. */
 const { PORTEIRO_OPENAPI_EXAMPLES: EXAMPLES, PORTEIRO_OPENAPI_SEED: SEED } = process.env;
 
 /**
- * The document, once it is known to be valid OpenAPI.
+ * The document, after validation as OpenAPI.
  *
  * @returns {Promise<any>}
  */
@@ -42,7 +42,7 @@ export const operationsOf = (document) =>
   );
 
 /**
- * What is wrong with each of `answers`; null where nothing is.
+ * The problem of each of `answers`; null if there is none.
  *
  * @param {Pick<Broker, "url">} broker
  * @param {{ operation: string, answer: Pick<Answer, "status" | "rawHeaders" | "text"> }[]} answers
@@ -60,7 +60,7 @@ export async function faultsOf(broker, answers) {
 }
 
 /**
- * What a command of document.py prints.
+ * The output of a command of document.py.
  *
  * @param {string[]} args
  */
@@ -71,13 +71,13 @@ async function python(args, input = "") {
 }
 
 /**
- * Lets schemathesis call `broker`. Gives whether it found something, what it said, and the
- * statuses that each operation answered: { found, said, statuses: { "GET /healthz": Set } }.
+ * Lets schemathesis call `broker`. Returns whether it found a problem, its output, and the statuses of each operation:
+ * { found, said, statuses: { "GET /healthz": Set } }.
  *
  * @param {Pick<Broker, "url" | "vars">} broker
  * @param {{ [name: string]: string }} env
- * @param {{ document?: object, options?: string[] }} [changes] another document than the one in docs/, and options of the
- *   command line
+ * @param {{ document?: object, options?: string[] }} [changes] a document to use instead of the one in docs/, and
+ * further command line options
  */
 export async function schemathesis(broker, env, { document, options = [] } = {}) {
   const folder = await mkdtemp(join(tmpdir(), "porteiro-openapi-"));
@@ -103,7 +103,7 @@ export async function schemathesis(broker, env, { document, options = [] } = {})
       ],
       { cwd: folder, env },
     );
-    // 1 is what was found; anything else, that it did not run.
+    // Exit code 1 reports findings; any other that it did not run.
     if (code !== 0 && code !== 1) throw new Error(`schemathesis ended with ${code}:\n${out}${error}`);
     return { found: code === 1, said: out, statuses: statusesOf(await readFile(report, "utf8")) };
   } finally {

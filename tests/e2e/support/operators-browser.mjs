@@ -1,4 +1,4 @@
-// The operators' page in a browser, with all that goes wrong in it.
+// The operators' page in a browser, with a record of its errors.
 
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
@@ -12,19 +12,19 @@ import { ensureChromium } from "../../../scripts/chromium.mjs";
  * How the page is opened.
  *
  * @typedef {object} PageSettings
- * @property {number} [time] a clock that stands at this instant until it is moved
+ * @property {number} [time] a clock that stands at this instant until the test moves it
  * @property {number} [width]
  * @property {number} [height]
  * @property {"light" | "dark"} [colorScheme]
  * @property {"no-preference" | "reduce"} [reducedMotion]
- * @property {string} [hash] what the address has behind #
- * @property {string | null} [waitFor] what is waited for, the first row where absent; null: nothing
+ * @property {string} [hash] the fragment of the address
+ * @property {string | null} [waitFor] the element to wait for; default: the first row; null: none
  */
 
 /** @typedef {Awaited<ReturnType<typeof openPage>>} Opened */
 
 /**
- * Presses a button `times` times at once, whatever it says of itself.
+ * Presses a button `times` times at once, regardless of its ARIA state.
  *
  * @param {Locator} button
  * @param {number} times
@@ -34,7 +34,7 @@ export const pressHard = (button, times) =>
     for (let i = 0; i < count; i += 1) /** @type {HTMLElement} */ (node).click();
   }, times);
 
-/** Starts the browser: it knows no address but this machine's. */
+/** Starts the browser, which can reach only addresses of this machine. */
 export const startBrowser = async () =>
   chromium.launch({
     executablePath: await ensureChromium(),
@@ -46,7 +46,7 @@ export const startBrowser = async () =>
   });
 
 /**
- * Opens the page at `url` in a fresh profile, signed in with `key`.
+ * Opens the page at `url` in a new profile, signed in with `key`.
  *
  * @param {Browser} browser
  * @param {string} url
@@ -76,7 +76,7 @@ export async function openPage(browser, url, key, settings = {}) {
   const faults = [];
   page.on("pageerror", (error) => faults.push(String(error)));
   page.on("console", (message) => {
-    // A browser writes a line for every status of 400 or more, and for every address that it does not reach.
+    // A browser logs a line for every status of 400 or more, and for every unreachable address.
     if (["error", "warning"].includes(message.type()) && !/Failed to load resource/.test(message.text()))
       faults.push(message.text());
   });
@@ -88,7 +88,7 @@ export async function openPage(browser, url, key, settings = {}) {
     );
   });
   if (time !== undefined) {
-    // It goes on until it is stopped.
+    // The clock runs until it is paused.
     await page.clock.install({ time: time - 60_000 });
     await page.clock.pauseAt(time);
   }
@@ -103,13 +103,13 @@ export async function openPage(browser, url, key, settings = {}) {
     end: (text) => page.locator("#end").getByText(text).waitFor(),
     /** @param {string | RegExp} text */
     said: (text) => page.locator("#said").getByText(text).waitFor({ state: "attached" }),
-    /** What has the focus: its accessible name, or its tag. */
+    /** The focused element: its accessible name, or its tag. */
     focused: () =>
       page.evaluate(
         () =>
           document.activeElement?.ariaLabel || document.activeElement?.textContent || document.activeElement?.localName,
       ),
-    /** Ends it, and holds it to have made no fault. */
+    /** Closes the page and checks that it had no errors. */
     async close() {
       assert.deepEqual([...faults, ...(await page.evaluate(() => /** @type {Watched} */ (window).violations))], []);
       await context.close();

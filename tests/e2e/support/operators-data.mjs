@@ -1,4 +1,4 @@
-// The connections of a made-up house: one of each kind that an operator meets.
+// The connections of a fictitious company: one of each kind that an operator meets.
 
 import { entryOf, eventOf, NOON, rfc3339 } from "./operators.mjs";
 

@@ -1,6 +1,6 @@
-// A stand-in for the broker's side of the operators' page: it serves the page as the build makes
-// it of the source, and the interface behind it over data in memory. It is strict: whatever the
-// page must not ask is kept as unexpected, and `verify()` fails on it.
+// A stand-in for the broker behind the operators' page: it serves the page as built from the source, and the admin
+// interface over data in memory. It is strict: it records every request that the page must not make as unexpected, and
+// `verify()` fails on it.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -13,7 +13,7 @@ import { closeServer, listening } from "./servers.mjs";
 /** @import { Request } from "./servers.mjs" */
 
 /**
- * A connection as the interface tells of it.
+ * A connection in the interface's form.
  *
  * @typedef {object} Entry
  * @property {string} id
@@ -32,7 +32,7 @@ import { closeServer, listening } from "./servers.mjs";
  */
 
 /**
- * An event as the interface lists it.
+ * An event in the interface's form.
  *
  * @typedef {object} OperatorEvent
  * @property {string} id
@@ -45,7 +45,7 @@ import { closeServer, listening } from "./servers.mjs";
  */
 
 /**
- * What happens to a request instead: a problem, other bytes, no answer; and all of it once `hold` is over.
+ * A replacement for an answer: a problem, other bytes, or no answer; each delayed until `hold` is over.
  *
  * @typedef {Partial<Problem> & { hold?: Promise<unknown>, raw?: string | Buffer, destroy?: boolean }} Instead
  */
@@ -53,7 +53,7 @@ import { closeServer, listening } from "./servers.mjs";
 /** @typedef {{ status: number, code: string, title: string, detail: string }} Problem */
 
 /**
- * What the stand-in has.
+ * The settings of the stand-in.
  *
  * @typedef {object} OperatorsSettings
  * @property {Entry[]} [entries]
@@ -68,7 +68,7 @@ import { closeServer, listening } from "./servers.mjs";
 const source = (name) => readFileSync(new URL(`../../../src/edge/admin/page/${name}`, import.meta.url));
 
 /**
- * The page's parts, each as it is served.
+ * The page's files, as served.
  *
  * @type {{ [name: string]: [content: Buffer, type: string] }}
  */
@@ -80,7 +80,7 @@ export const FILES = {
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/** The instant at which the stand-in's data are what they are. */
+/** The instant for which the stand-in's data are valid. */
 export const NOON = Date.parse("2026-11-22T15:03:20Z");
 const MINUTE = 60_000;
 
@@ -88,7 +88,7 @@ const MINUTE = 60_000;
 export const rfc3339 = (ms) => new Date(ms).toISOString().replace(".000Z", "Z");
 
 /**
- * An entry as the interface gives it: ready, with 12 minutes of an hour's token gone.
+ * An entry in the interface's form: ready, with 12 minutes of an hour's token elapsed.
  *
  * @param {string} id
  * @param {Partial<Entry>} [members]
@@ -112,7 +112,7 @@ export const entryOf = (id, members) => ({
 });
 
 /**
- * An event as the interface lists it.
+ * An event in the interface's form.
  *
  * @param {number} n
  * @param {Partial<OperatorEvent>} [members]
@@ -130,7 +130,7 @@ export const eventOf = (n, members) => ({
 });
 
 /**
- * Starts one.
+ * Starts a stand-in.
  *
  * @param {OperatorsSettings} [settings]
  */
@@ -140,7 +140,7 @@ export async function startOperators({ entries = [], events = {}, base = "", now
     entries: new Map(entries.map((entry) => [entry.id, entry])),
     events,
     /**
-     * Every request that proved the operator: "GET connections?limit=100".
+     * Every request with the operator's key, such as "GET connections?limit=100".
      *
      * @type {string[]}
      */
@@ -148,7 +148,7 @@ export async function startOperators({ entries = [], events = {}, base = "", now
     /** @type {string[]} */
     unexpected: [],
     /**
-     * How a refresh ends: changes the entry, or gives a problem.
+     * The outcome of a refresh: it changes the entry, or returns a problem.
      *
      * @type {(entry: Entry) => Problem | undefined | void}
      */
@@ -161,15 +161,15 @@ export async function startOperators({ entries = [], events = {}, base = "", now
         grants: entry.grants + 1,
       }),
     /**
-     * What happens to requests instead, by a pattern of their text, while it is there.
+     * The replaced answers, by a pattern of the requests' text, while set.
      *
      * @type {Map<RegExp, Instead>}
      */
     instead: new Map(),
-    /** Refuses connections, or takes them again. */
+    /** Refuses connections, or accepts them again. */
     isAway: false,
     /**
-     * How many answers are under way, and were at most at once, by "METHOD path".
+     * The current and the largest number of concurrent answers, by "METHOD path".
      *
      * @type {Map<string, { now: number, most: number }>}
      */
@@ -181,7 +181,7 @@ export async function startOperators({ entries = [], events = {}, base = "", now
     /** The address of the page. */
     url: "",
     /**
-     * The entry of a connection that there is.
+     * The entry of an existing connection.
      *
      * @param {string} id
      */
@@ -191,13 +191,13 @@ export async function startOperators({ entries = [], events = {}, base = "", now
       return entry;
     },
     /**
-     * Those requests whose text `pattern` matches.
+     * The requests whose text `pattern` matches.
      *
      * @param {RegExp} pattern
      */
     asked: (pattern) => operators.requests.filter((text) => pattern.test(text)),
     /**
-     * Lets requests that `pattern` matches be answered with `what`, until the function that it gives is called.
+     * Answers requests that `pattern` matches with `what`, until the returned function is called.
      *
      * @param {RegExp} pattern
      * @param {Instead} what
@@ -222,7 +222,7 @@ export async function startOperators({ entries = [], events = {}, base = "", now
   /**
    * @param {ServerResponse} response
    * @param {number} status
-   * @param {any} [body] bytes, or what goes as JSON; a problem's id is added
+   * @param {any} [body] bytes, or a value sent as JSON; a problem gets an id
    * @param {OutgoingHttpHeaders} [fields]
    */
   function send(response, status, body, fields = {}) {

@@ -1,5 +1,4 @@
-// A person at a browser, as far as the broker can tell: signs in, keeps the
-// cookie, sends it with every call.
+// A person at a browser, from the broker's point of view: signs in, keeps the cookie, sends it with every call.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -11,7 +10,7 @@ import { ORIGIN } from "./broker.mjs";
 /** @import { Connection } from "./upstream.mjs" */
 
 /**
- * What a person needs of a broker: it may be reached in another way.
+ * The part of a broker that a person needs, which may also be reached in another way.
  *
  * @typedef {Pick<Broker, "vars" | "call">} Reached
  */
@@ -19,7 +18,7 @@ import { ORIGIN } from "./broker.mjs";
 /** @typedef {CallOptions & { cookie?: string | null, headers?: { [name: string]: string } }} PersonOptions */
 
 export const COOKIE = "__Host-Http-porteiro";
-/** By which a browser is known that somebody signed in with. */
+/** The cookie by which the broker recognises a browser in which a person has signed in. */
 export const DEVICE_COOKIE = "__Host-Http-porteiro-device";
 
 /** The cookie's attributes, in lower case and order. */
@@ -35,7 +34,7 @@ export const setCookies = ({ rawHeaders }) =>
   rawHeaders.filter(([name]) => name.toLowerCase() === "set-cookie").map(([, value]) => value);
 
 /**
- * The one cookie that `answer` sets, but for the browser's.
+ * The one cookie that `answer` sets, besides the browser's.
  *
  * @param {Pick<Answer, "rawHeaders">} answer
  */
@@ -52,7 +51,7 @@ export function cookieOf(answer) {
 }
 
 /**
- * The id of the session that `answer` begins or goes on with.
+ * The id of the session that `answer` starts or continues.
  *
  * @param {Pick<Answer, "rawHeaders">} answer
  */
@@ -64,7 +63,7 @@ export function sessionIdOf(answer, attributes = STRICT) {
 }
 
 /**
- * Holds an answer to say that nobody is signed in any more.
+ * Checks that an answer deletes the session cookie.
  *
  * @param {Pick<Answer, "rawHeaders">} answer
  */
@@ -73,27 +72,27 @@ export function assertCleared(answer, attributes = STRICT) {
   assert.deepEqual(cookie, { name: COOKIE, value: "", attributes: [...attributes, "max-age=0"].sort() });
 }
 
-/** Stands in the name of everybody of this run, so that one search finds any of them. */
+/** A part of every name in this run, so that one search finds any of them. */
 export const NAME_MARK = randomBytes(9).toString("hex");
-/** Stands in every password of this run. */
+/** A part of every password in this run. */
 export const PASSWORD_MARK = randomBytes(9).toString("hex");
 
-/** A name that nobody has had yet. */
+/** A name not used before. */
 export const newName = () => `person-${NAME_MARK}-${randomBytes(4).toString("hex")}@example.com`;
 
-/** A password likewise, of characters that have to be written in another way in forms and JSON. */
+/** A password not used before, with characters that forms and JSON must escape. */
 export const newPassword = () => `senha "de" +&%é€ \\ ${PASSWORD_MARK} ${randomBytes(4).toString("hex")}`;
 
 let addresses = 0;
 
-/** An address that nobody else calls from, nor near it: refused sign-ins are counted by it, and around it. */
+/** An address from which, and near which, no other test calls: refused sign-ins count by address and by network. */
 export function newAddress() {
   addresses += 1;
   return `198.18.${addresses & 255}.${addresses >> 8}`;
 }
 
 /**
- * Sends a sign-in; `body` goes as JSON, or as it is where `options` say how.
+ * Sends a sign-in; `body` is sent as JSON, or unchanged if `options` set its type.
  *
  * @param {Reached} broker
  * @param {string} id of the connection
@@ -113,14 +112,14 @@ export function login(broker, id, body, { cookie, address = newAddress(), header
 
 export class Person {
   /**
-   * The id of the session, where there is one.
+   * The id of the session, if any.
    *
    * @type {string | undefined}
    */
   cookie;
 
   /**
-   * A person that all of `connections` know.
+   * A person with an account at all of `connections`.
    *
    * @param {Reached} broker
    * @param {Pick<Connection, "addUser">[]} connections
@@ -142,7 +141,7 @@ export class Person {
   }
 
   /**
-   * Sends a sign-in with the cookie, where there is one.
+   * Sends a sign-in with the cookie, if any.
    *
    * @param {Pick<Connection, "id">} connection
    * @param {Omit<PersonOptions, "body"> & { body?: unknown, address?: string }} [options]
@@ -202,7 +201,7 @@ export class Person {
   }
 
   /**
-   * Which connections the person is signed in to, as the broker says.
+   * The connections to which the person is signed in, according to the broker.
    *
    * @returns {Promise<string[]>}
    */

@@ -1,16 +1,15 @@
-// A raw HTTP/1.1 client: what it is given goes on the wire byte for byte, which
-// no ordinary client does, and the answer is taken apart without help.
+// A raw HTTP/1.1 client: it sends its input byte for byte, which no ordinary client does, and parses the answer itself.
 
 import { connect } from "node:net";
 
 /**
- * An answer as it came.
+ * An answer as received.
  *
  * @typedef {{ status: number, reason: string, headers: [name: string, value: string][], body: Buffer }} RawAnswer
  */
 
 /**
- * A request as it goes on the wire; Host, Connection and Content-Length are added where they are absent.
+ * A request as sent; Host, Connection and Content-Length are added if absent.
  *
  * @typedef {object} RawRequest
  * @property {string} [method]
@@ -41,7 +40,7 @@ export function rawRequest(url, { method = "GET", target, headers = [], body = "
 }
 
 /**
- * Sends `bytes` as they are and reads one answer.
+ * Sends `bytes` unchanged and reads one answer.
  *
  * @param {{ hostname: string, port: string | number }} address
  * @param {Buffer | string} bytes
@@ -52,7 +51,7 @@ export function rawExchange({ hostname, port }, bytes, { method = "GET", timeout
   return new Promise((resolve, reject) => {
     const socket = connect({ host: hostname, port: Number(port) });
     let received = Buffer.alloc(0);
-    /** @param {unknown} outcome an answer, or what went wrong */
+    /** @param {unknown} outcome an answer, or an error */
     const finish = (outcome) => {
       clearTimeout(timer);
       socket.destroy();
@@ -82,7 +81,7 @@ export function rawExchange({ hostname, port }, bytes, { method = "GET", timeout
 }
 
 /**
- * The answer in `bytes`, or undefined where more is to come.
+ * The answer in `bytes`, or undefined if it is incomplete.
  *
  * @param {Buffer} bytes
  * @param {{ method?: string, ended?: boolean }} [options]

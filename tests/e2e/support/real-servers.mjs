@@ -1,5 +1,5 @@
-// Authorization servers that are used elsewhere too, django-oauth-toolkit and @node-oauth/oauth2-server, each with an
-// API, and a broker in front of both.
+// Authorization servers in real use, django-oauth-toolkit and @node-oauth/oauth2-server, each with an API, and a broker
+// in front of both.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -17,9 +17,9 @@ import { startRecorder } from "./recorder.mjs";
 /** @import { Line } from "./recorder.mjs" */
 
 export const SERVERS = {
-  // Where an access token was revoked, its refresh token is worth nothing any more.
+  // Revoking an access token also invalidates its refresh token.
   django: { start: startDjango, outlivesRevocation: false },
-  // The refresh token is good for another.
+  // The refresh token stays valid.
   node: { start: startNodeOauth, outlivesRevocation: true },
 };
 
@@ -27,7 +27,7 @@ export const ANA = { username: "ana@example.com", password: 'p&a=%s+ wörd "1"' 
 export const BRUNO = { username: "bruno@example.com", password: "other-password-of-bruno" };
 export const WRONG = "not-the-password";
 
-/** Seconds of a token's life, where a test waits for its end. */
+/** The lifetime of a token, in seconds, in tests that wait for its end. */
 export const SHORT = 3;
 
 export const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
@@ -35,7 +35,7 @@ export const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
 const secret = () => randomBytes(24).toString("base64url");
 const CLIENTS = {
   desk: { id: "desk", secret: secret(), grant: "password", lifetime: 3600 },
-  // Its secret needs encoding in a form.
+  // Its secret has characters that a form must encode.
   brief: { id: "brief", secret: `a&b=%2B+c d/${secret()}`, grant: "password", lifetime: SHORT },
   robot: { id: "robot", secret: secret(), grant: "client_credentials", lifetime: 3600 },
 };
@@ -43,7 +43,7 @@ const CLIENTS = {
 const BY_SESSION = { callers: ["session"], methods: ["GET", "POST"], paths: ["/api/**"] };
 
 /**
- * The connections to each server. Each test has one of its own, so that no test finds what another left.
+ * The connections to each server. Each test has one of its own, so that tests do not affect each other.
  *
  * @type {{ [kind: string]: { client: keyof typeof CLIENTS, user?: typeof ANA, fields?: Vars, secrets?: Secrets } }}
  */
@@ -75,7 +75,7 @@ export let broker;
 /** @type {Awaited<ReturnType<typeof startRecorder>>} */
 let recorder;
 /**
- * All that the broker said to anybody.
+ * Everything that the broker sent or logged.
  *
  * @type {string[]}
  */
@@ -83,13 +83,13 @@ export const answers = [];
 /** @type {{ [name: string]: Awaited<ReturnType<typeof startDjango | typeof startNodeOauth>> }} */
 export const servers = {};
 /**
- * What went over each connection, by its id: django-password, node-password, and so on.
+ * The traffic of each connection, by its id: django-password, node-password, and so on.
  *
  * @type {{ [id: string]: Line }}
  */
 export const lines = {};
 
-/** Has the tests of a file use them. */
+/** Starts the servers and the broker for the tests of a file. */
 export function useRealServers() {
   before(async () => {
     recorder = await startRecorder();
@@ -114,7 +114,7 @@ export function useRealServers() {
           token_url: line.tokenUrl,
           grant,
           scope: "read write",
-          // A slow machine is no fault of these servers.
+          // The longer time limit allows for a slow machine.
           token_timeout_ms: 30_000,
           rules: [EVERYTHING],
           ...(OF_PEOPLE.includes(kind) ? { subject: "user", rules: [BY_SESSION] } : {}),
@@ -150,7 +150,7 @@ export function useRealServers() {
 export const get = (line, options) => broker.call(line.api("/api/me"), options);
 
 /**
- * Calls the API, and it says that the token is that of `user`.
+ * Calls the API, which must answer that the token belongs to `user`.
  *
  * @param {Line} line
  * @param {string | null} user
@@ -159,7 +159,7 @@ export async function isServed(line, user) {
   assert.deepEqual(assertStatus(await get(line)).json(), { user });
 }
 
-/** One of the people that both servers know, at a browser of their own. */
+/** A person with an account at both servers, at a browser of their own. */
 export class Visitor extends Person {
   /** @param {typeof ANA} account */
   constructor({ username, password }) {
@@ -173,7 +173,7 @@ export class Visitor extends Person {
   }
 
   /**
-   * Calls the API, and it says that the token is this person's.
+   * Calls the API, which must answer that the token belongs to this person.
    *
    * @param {Line} line
    */
@@ -195,9 +195,8 @@ export class Visitor extends Person {
 export const types = (line) => line.grants.map(({ parameters }) => parameters.grant_type);
 
 /**
- * Of the grants, `least` or more, all but the first are refreshes, and each carried the refresh
- * token that the grant before it had brought. How many there are depends on when the broker
- * renewed ahead of time.
+ * Checks that all grants but the first, `least` or more in total, are refreshes, and that each used the refresh token
+ * of the grant before it. Their number depends on when the broker renewed ahead of time.
  *
  * @param {Line} line
  * @param {number} least
@@ -215,7 +214,8 @@ export function assertRotated(line, least) {
 }
 
 /**
- * After the refresh whose answer was lost the same was tried once more and refused; then came grants of the types `more`.
+ * Checks the requests after a refresh whose answer was lost: the same refresh was tried once more and refused; then
+ * came grants of the types `more`.
  *
  * @param {Line} line
  * @param {string[]} more
@@ -234,11 +234,11 @@ export function assertLost(line, ...more) {
   assert.equal(first, second);
 }
 
-/** Waits until the last token has expired, and the one that was renewed ahead of time for nobody, too. */
+/** Waits until the last token has expired, and also one renewed ahead of time without a caller. */
 export const untilCold = () => sleep(2 * SHORT * 1000 + 200);
 
 /**
- * Calls until an answer has `status`; those before may say that the token endpoint cannot be reached.
+ * Calls until an answer has `status`; earlier answers may say that the token endpoint is unreachable.
  *
  * @param {number} status
  * @param {() => Promise<Answer>} call
@@ -269,7 +269,7 @@ export async function inUse(line, count, call) {
   await call();
 }
 
-/** Holds what the broker said to anybody to have no token in it. */
+/** Checks that nothing that the broker sent or logged contains a token. */
 export function assertNoTokenSaid() {
   const sets = Object.values(lines).flatMap((line) => line.issued);
   const issued = sets.flatMap(({ access, refresh }) => (refresh ? [access, refresh] : [access]));

@@ -1,6 +1,6 @@
-// The application that events are delivered to: a real server, with an inbox for each
-// connection. Every delivery is kept and held to what the broker promises, its signature
-// by the library of the standard's makers; what is wrong with one is told by `verify()`.
+// The application that receives events: a real server, with an inbox for each connection. It keeps every delivery and
+// checks it against the broker's promises; the library of the standard's makers verifies the signature. `verify()`
+// reports what is wrong.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -19,7 +19,7 @@ import { send } from "./upstream.mjs";
 /** @import { Reply, Trouble } from "./upstream.mjs" */
 
 /**
- * An answer to a delivery; `endless` is 200 and a body without end.
+ * An answer to a delivery; `endless` is 200 with a body that does not end.
  *
  * @typedef {Reply & Trouble & { endless?: boolean }} DeliveryReply
  */
@@ -39,25 +39,25 @@ import { send } from "./upstream.mjs";
  */
 
 /**
- * What an inbox is.
+ * The settings of an inbox.
  *
  * @typedef {object} InboxSettings
  * @property {string} [provider] default guru
- * @property {Vars} [webhook] further fields of the webhook table; undefined takes one away
- * @property {string} [token] the secret of the account token, several comma-separated
+ * @property {Vars} [webhook] further fields of the webhook table; undefined removes one
+ * @property {string} [token] the account token secret, several comma-separated
  * @property {string} [secret] the webhook secret, several comma-separated
- * @property {string} [query] of the address that events are delivered to, with its "?"
+ * @property {string} [query] the query of the delivery address, with its "?"
  * @property {Vars} [fields] further fields of the connection
- * @property {Secrets} [secrets] merged over the connection's; undefined takes one away
+ * @property {Secrets} [secrets] merged over the connection's; undefined removes one
  */
 
 // A slow machine may take a while between signing and sending.
 const FRESH_SECONDS = 60;
 
-/** A secret as it stands in `<CONNECTION>_WEBHOOK_SECRET`. */
+/** A secret in the form of `<CONNECTION>_WEBHOOK_SECRET`. */
 export const newSecret = (bytes = 32) => `whsec_${randomBytes(bytes).toString("base64")}`;
 
-/** Starts one, which listens. */
+/** Starts a receiver. */
 export async function startReceiver() {
   const receiver = new Receiver();
   await receiver.open();
@@ -66,12 +66,12 @@ export async function startReceiver() {
 
 export class Receiver {
   /**
-   * What came that belongs to no inbox, and what was wrong with deliveries.
+   * The deliveries that belong to no inbox, and the problems of deliveries.
    *
    * @type {string[]}
    */
   faults = [];
-  /** Its address, the same for good once it has listened. */
+  /** The receiver's address, which stays the same once it has listened. */
   url = "";
   /** @type {Map<string, Inbox>} */
   #inboxes = new Map();
@@ -100,7 +100,7 @@ export class Receiver {
     return Object.assign({}, ...[...this.#inboxes.values()].map(({ secrets }) => secrets));
   }
 
-  /** Listens, on the port that it ever had. */
+  /** Listens, always on the same port. */
   async open() {
     this.#server = this.#serving();
     this.url = await listening(this.#server, this.url ? Number(new URL(this.url).port) : 0);
@@ -116,7 +116,7 @@ export class Receiver {
     });
   }
 
-  /** Ends all connections and listens no more. */
+  /** Ends all connections and stops listening. */
   async shut() {
     if (this.#server.listening) await closeServer(this.#server);
   }
@@ -126,7 +126,7 @@ export class Receiver {
     await this.shut();
   }
 
-  /** Fails on what was wrong with anything that came. */
+  /** Fails if anything about a delivery was wrong. */
   verify() {
     assert.deepEqual(this.faults.splice(0), []);
   }
@@ -144,13 +144,13 @@ export class Receiver {
   }
 }
 
-/** One connection's webhook: the sender's account token, and where its events arrive. */
+/** The webhook of one connection: the sender's account token, and the address that gets its events. */
 export class Inbox {
   /** @type {Delivery[]} */
   deliveries = [];
   maxConcurrent = 0;
   /**
-   * What is answered where nothing is scripted.
+   * The answer if none is scripted.
    *
    * @type {DeliveryReply}
    */
@@ -162,9 +162,9 @@ export class Inbox {
 
   /**
    * @param {string} id
-   * @param {string} url of the receiver
+   * @param {string} url the receiver's address
    * @param {InboxSettings} settings
-   * @param {string[]} faults takes what is wrong with deliveries
+   * @param {string[]} faults gets the problems of deliveries
    * @param {AbortSignal} signal
    */
   constructor(id, url, settings, faults, signal) {
@@ -195,17 +195,17 @@ export class Inbox {
     };
   }
 
-  /** The status that an accepted event is answered with. */
+  /** The status that the broker gives an accepted event. */
   get accepted() {
     return this.vars.webhook?.accepted_status ?? (this.vars.provider === "guru" ? 200 : 202);
   }
 
-  /** The account token, the first where there are several. */
+  /** The account token, the first if there are several. */
   get token() {
     return this.tokens[0];
   }
 
-  /** The webhook ids of all deliveries, in their order. */
+  /** The webhook ids of all deliveries, in order. */
   get ids() {
     return this.deliveries.map(({ id }) => id);
   }
@@ -215,7 +215,7 @@ export class Inbox {
   }
 
   /**
-   * An event that there was none of yet, as its sender writes it; `members` are changed or added.
+   * A new event, as its sender writes it; `members` are changed or added.
    *
    * @param {{ [member: string]: unknown }} [members]
    */
@@ -267,7 +267,7 @@ export class Inbox {
     if (answer.delay) await sleep(answer.delay, undefined, { signal: this.signal });
     if (answer.hold) await answer.hold;
     if (answer.hang) return;
-    // Whoever has the answer may come again before this server knows that it was sent.
+    // The client that has the answer may send again before this server knows that it was sent.
     leave();
     if (answer.reset) request.socket.resetAndDestroy();
     else if (answer.endless) flood(response);
@@ -276,7 +276,7 @@ export class Inbox {
 }
 
 /**
- * What is wrong with a delivery.
+ * The problem of a delivery, if any.
  *
  * @param {Delivery} delivery
  * @param {string[]} signers

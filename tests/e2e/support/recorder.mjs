@@ -1,5 +1,5 @@
-// Stands between the broker and servers that nobody here wrote: passes everything on as it is,
-// and keeps what was said. Each connection has a path of its own below it.
+// A proxy between the broker and third-party servers: it passes everything on unchanged, and records it. Each
+// connection has a path of its own below its address.
 
 import { createServer, request as httpRequest } from "node:http";
 import { buffer } from "node:stream/consumers";
@@ -10,13 +10,13 @@ import { closeServer, listening } from "./servers.mjs";
 /** @import { Request } from "./servers.mjs" */
 
 /**
- * A server that stands behind a recorder.
+ * A server behind a recorder.
  *
  * @typedef {{ url: string, tokenPath: string }} Target
  */
 
 /**
- * One request and its answer; the last two are there once they came.
+ * A request and its answer; the last two members are set once they have arrived.
  *
  * @typedef {object} Exchange
  * @property {string} path
@@ -80,7 +80,7 @@ export class Line {
     return `/api/${this.id}${path}`;
   }
 
-  /** The token requests, and what was answered. */
+  /** The token requests and their answers. */
   get grants() {
     return this.exchanges.filter(({ path }) => path === this.target.tokenPath);
   }
@@ -91,7 +91,7 @@ export class Line {
   }
 
   /**
-   * Every token set that was handed out, in order.
+   * Every token set issued, in order.
    *
    * @returns {{ client: string, access: string, refresh: string }[]}
    */
@@ -105,7 +105,7 @@ export class Line {
       }));
   }
 
-  /** The next token request takes effect, and its answer gets lost on the way. */
+  /** Makes the next token request take effect, with its answer lost on the way. */
   loseNextGrant() {
     this.#lose = true;
   }

@@ -1,11 +1,10 @@
-// Looks for secrets in whatever was said or stored, in every shape that text
-// usually takes.
+// Searches messages and stored data for secrets, in the encodings that text usually has.
 
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 /**
- * The byte sequences that `secret` could hide in.
+ * The byte sequences in which `secret` could appear.
  *
  * @param {string | Buffer} secret
  */
@@ -19,8 +18,7 @@ export function shapes(secret) {
   add("bytes", bytes);
   add("hex", bytes.toString("hex"));
   add("hex", bytes.toString("hex").toUpperCase());
-  // Where something stands before the secret, its base64 looks different; the
-  // characters that depend on the neighbours are left out.
+  // The base64 of a secret depends on the bytes before it; the characters that depend on the neighbours are left out.
   for (let shift = 0; shift < 3; shift += 1) {
     const whole = Buffer.concat([Buffer.alloc(shift), bytes])
       .toString("base64")

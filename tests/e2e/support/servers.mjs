@@ -1,4 +1,4 @@
-// What the servers and processes of the tests share.
+// Common functions of the tests' servers and processes.
 
 import { closeServer, listen } from "../../../sandbox/provider.mjs";
 
@@ -7,16 +7,16 @@ export { closeServer };
 /** @import { IncomingMessage, Server } from "node:http" */
 
 /**
- * A request as a server gets it: it always has these two.
+ * A request as a server gets it, always with these two members.
  *
  * @typedef {IncomingMessage & { url: string, method: string }} Request
  */
 
 /**
- * Lets `server` listen; its address, without a path.
+ * Makes `server` listen; returns its address, without a path.
  *
  * @param {import("node:net").Server} server
- * @param {number} [port] default: one that is free
+ * @param {number} [port] default: a free port
  */
 export async function listening(server, port = 0) {
   await listen(/** @type {Server} */ (server), port);
@@ -38,7 +38,7 @@ export const portOf = (server) => /** @type {import("node:net").AddressInfo} */ 
 export const codeOf = (error) => /** @type {NodeJS.ErrnoException} */ (error).code;
 
 /**
- * Gives `take` every line of `stream`, the last one too where nothing ends it.
+ * Calls `take` with every line of `stream`, including an unterminated last one.
  *
  * @param {import("node:stream").Readable} stream
  * @param {(line: string) => void} take

@@ -1,6 +1,5 @@
-// A web of names behind one https server: empty pages on every host, and on some of them
-// a broker below /broker, as a route puts it there. What reaches a broker is kept, and
-// what it answered.
+// Many hosts behind one https server: empty pages on every host, and on some of them a broker below /broker, as a route
+// would put it there. The server records the brokers' requests and answers.
 
 import { createServer, request as httpsRequest } from "node:https";
 import { selfSigned } from "./certificate.mjs";
@@ -10,7 +9,7 @@ import { closeServer, listening } from "./servers.mjs";
 /** @import { Request } from "./servers.mjs" */
 
 /**
- * A call that reached a broker, as the browser sent it, and what was answered once that is there.
+ * A call that reached a broker, as the browser sent it, and the answer once it exists.
  *
  * @typedef {object} Arrival
  * @property {string} host
@@ -19,7 +18,7 @@ import { closeServer, listening } from "./servers.mjs";
  * @property {URLSearchParams} query
  * @property {IncomingHttpHeaders} headers
  * @property {number} [status]
- * @property {string} [code] of the problem
+ * @property {string} [code] the problem's code
  * @property {string} [cookieSet]
  */
 
@@ -27,7 +26,7 @@ const BROKER_AT = "/broker/";
 const PAGE = "<!doctype html><html lang=en><meta charset=utf-8><title>A page</title><link rel=icon href=data:,><body>";
 
 /**
- * Starts it.
+ * Starts the server.
  *
  * @param {{ [host: string]: string }} brokers the address of the broker at each host
  */
@@ -57,7 +56,7 @@ export async function startSites(brokers) {
     delete headers.connection;
     const sent = httpsRequest(
       target + request.url,
-      // A connection that is kept may be closed by the broker as it is used again.
+      // The broker may close an idle connection just as it is used again.
       { method: request.method, headers, rejectUnauthorized: false, agent: false },
       (answer) => {
         /** @type {Buffer[]} */

@@ -2,11 +2,11 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** How long what has to come may take on a slow machine. */
+/** How long an expected event may take on a slow machine. */
 export const PATIENCE = 60_000;
 
 /**
- * What `look` gives, as soon as it is something; asked again and again.
+ * Calls `look` again and again until it returns a truthy value, and returns that.
  *
  * @template T
  * @param {() => T | Promise<T>} look

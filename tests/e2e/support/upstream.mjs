@@ -1,7 +1,5 @@
-// A stub authorization server and a stub API in one, for `custom` connections.
-// Each connection has a token endpoint and an API of its own, both scripted by
-// its test; whatever they were not told to expect is kept as unexpected, and
-// `verify()` fails on it.
+// A stub authorization server and a stub API in one, for `custom` connections. Each connection has a token endpoint and
+// an API of its own, both scripted by its test. The stub records unexpected requests, and `verify()` fails on them.
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
@@ -17,38 +15,38 @@ import { closeServer, codeOf, listening } from "./servers.mjs";
 /** @import { Request } from "./servers.mjs" */
 
 /**
- * An answer; an object goes as JSON.
+ * An answer; an object is sent as JSON.
  *
  * @typedef {{ status?: number, headers?: OutgoingHttpHeaders, body?: string | Buffer | object }} Reply
  */
 
 /**
- * How a request is kept waiting, or never answered.
+ * How a request is delayed, or left without an answer.
  *
  * @typedef {{ delay?: number, hold?: Promise<unknown>, reset?: boolean, hang?: boolean }} Trouble
  */
 
 /**
- * What the token endpoint does with one request: another answer, or the ordinary one with its members changed.
+ * The token endpoint's treatment of one request: another answer, or the usual one with changed members.
  *
  * @typedef {Reply & Trouble & { set?: { [member: string]: unknown }, remove?: string[] }} TokenReply
  */
 
 /**
- * A request to the API. What its body says is there once it is `done`, and the status once it is answered.
+ * A request to the API. The result of its body is set once it is `done`, and the status once it is answered.
  *
  * @typedef {object} ApiRequest
  * @property {number} at
  * @property {string} method
  * @property {string} target
- * @property {string} below the target below the connection's base address
- * @property {string} path the same without query
+ * @property {string} below the target, relative to the connection's base address
+ * @property {string} path the same without the query
  * @property {Fields} headers
  * @property {[name: string, value: string][]} rawHeaders
  * @property {string} [token]
- * @property {string} [person] whose the token is
+ * @property {string} [person] the person whom the token belongs to
  * @property {Promise<void>} done
- * @property {Buffer} body its beginning
+ * @property {Buffer} body the beginning of the body
  * @property {number} bytes
  * @property {string} sha256
  * @property {number} [firstChunkAt]
@@ -73,24 +71,25 @@ import { closeServer, codeOf, listening } from "./servers.mjs";
  */
 
 /**
- * Answers calls in the place of the API.
+ * Answers calls in place of the API.
  *
  * @typedef {(request: Request, response: ServerResponse, record: ApiRequest) => unknown} Handler
  */
 
 /**
- * What a connection is, and how its provider behaves.
+ * The settings of a connection, and its provider's behaviour.
  *
  * @typedef {object} ConnectionSettings
- * @property {string} [grant] of its configuration: static, password, client_credentials (default), refresh_token
- * @property {Vars} [fields] further configuration fields; secret ones go to `secrets`
+ * @property {string} [grant] the configured grant: static, password, client_credentials (default), refresh_token
+ * @property {Vars} [fields] further configuration fields; secret fields belong in `secrets`
  * @property {Secrets} [credentials] lower-case secret fields: { client_id, client_secret, username, password, refresh_token, token }
  * @property {number} [expiresIn] default 3600
- * @property {boolean} [refreshToken] whether token responses carry one (default: not for client_credentials)
+ * @property {boolean} [refreshToken] whether token responses have one (default: not for client_credentials)
  * @property {boolean} [rotation] whether a refresh yields a new refresh token (default true)
- * @property {{ [name: string]: string }} [users] instead of a service: people and their passwords; see addUser
- * @property {"standard" | "passport"} [refusals] how it refuses credentials; `passport` is in Laravel Passport's words
- * @property {boolean} [strict] whether the client and the account are held to their secrets; see clientSecrets and passwords
+ * @property {{ [name: string]: string }} [users] people and their passwords, instead of a service account; see addUser
+ * @property {"standard" | "passport"} [refusals] the form of refused credentials; `passport` uses Laravel Passport's
+ * words
+ * @property {boolean} [strict] whether the secrets of client and account are checked; see clientSecrets and passwords
  */
 
 /** @typedef {Awaited<ReturnType<typeof startUpstream>>} Upstream */
@@ -166,7 +165,7 @@ export async function startUpstream() {
     get issued() {
       return [...connections.values()].flatMap(({ issued }) => issued);
     },
-    /** Fails on requests that nobody expected and on scripted answers that nobody fetched. */
+    /** Fails on unexpected requests, and on scripted answers that were not used. */
     verify() {
       const left = [...connections.values()].filter(({ unfetched }) => unfetched > 0).map(({ id }) => id);
       const seen = unexpected.splice(0);
@@ -181,14 +180,14 @@ export async function startUpstream() {
 
 /** @typedef {(request: Request, response: ServerResponse, why: string) => void} Refuse */
 
-/** One connection's two ends. */
+/** The two servers of one connection. */
 export class Connection {
   /** @type {ApiRequest[]} */
   requests = [];
   /** @type {TokenRequest[]} */
   tokenRequests = [];
   /**
-   * Every secret that was handed out.
+   * Every secret issued.
    *
    * @type {string[]}
    */
@@ -205,7 +204,7 @@ export class Connection {
   /** @type {Set<string | undefined>} */
   #refreshTokens = new Set();
   /**
-   * Whose each token is, however long ago it was handed out.
+   * The owner of each token ever issued.
    *
    * @type {Map<string | undefined, string | undefined>}
    */
@@ -222,7 +221,7 @@ export class Connection {
 
   /**
    * @param {string} id
-   * @param {string} url of the server
+   * @param {string} url the server's address
    * @param {ConnectionSettings} settings
    * @param {Refuse} refuse
    * @param {AbortSignal} signal
@@ -259,15 +258,15 @@ export class Connection {
         refresh_token: `${id}-first-refresh-token`,
       },
     };
-    // What people type in is no secret of the broker's.
+    // The passwords of people are no secrets of the broker's.
     const service = users ? { username: undefined, password: undefined } : {};
     /** @type {{ [field: string]: any }} */
     this.credentials = { ...defaults[grant], ...service, ...credentials };
     if (grant === "static") this.live.add(this.credentials.token);
     if (grant === "refresh_token") this.#refreshTokens.add(this.credentials.refresh_token);
     /**
-     * The client's secrets that count, and the passwords of the service's account: they may change at any time, as the
-     * owner of an account changes them.
+     * The valid secrets of the client, and passwords of the service's account: a test may change them at any time, as
+     * the owner of the account would.
      */
     this.clientSecrets = new Set([this.credentials.client_secret]);
     this.passwords = new Set([this.credentials.password]);
@@ -290,7 +289,7 @@ export class Connection {
     );
   }
 
-  /** How many scripted token answers were not fetched yet. */
+  /** The number of scripted token answers not used yet. */
   get unfetched() {
     return this.#answers.length + this.#refusals;
   }
@@ -301,7 +300,7 @@ export class Connection {
   }
 
   /**
-   * Lets a further person in.
+   * Adds a person.
    *
    * @param {string} name
    * @param {string} password
@@ -333,7 +332,7 @@ export class Connection {
   }
 
   /**
-   * Lets every access token so far be refused with 401, or those of `person`.
+   * Makes the API refuse every access token so far with 401, or only those of `person`.
    *
    * @param {string} [person]
    */
@@ -342,7 +341,7 @@ export class Connection {
   }
 
   /**
-   * Refuses the next `times` calls with 401, whatever token they carry.
+   * Refuses the next `times` calls with 401, whatever their token.
    *
    * @param {number} times
    */
@@ -360,8 +359,8 @@ export class Connection {
   }
 
   /**
-   * Answers calls to `path` (below the connection, without query); "401 " before it makes that the answer to those
-   * whose token is not accepted.
+   * Answers calls to `path` (relative to the connection, without query); with "401 " before it, sets the answer to
+   * calls whose token is not accepted.
    *
    * @param {string} path
    * @param {Handler} handler
@@ -372,7 +371,7 @@ export class Connection {
   }
 
   /**
-   * Answers calls to every path that nothing else answers.
+   * Answers calls to every other path.
    *
    * @param {Handler} handler
    */
@@ -382,7 +381,7 @@ export class Connection {
   }
 
   /**
-   * Resolves when `condition` holds; looked at after each request.
+   * Resolves when `condition` holds, which is checked after each request.
    *
    * @param {(connection: this) => unknown} condition
    * @param {{ limit?: number, what?: string }} [options] `limit` in milliseconds
@@ -500,7 +499,7 @@ export class Connection {
   }
 
   /**
-   * Whether a token request that is no refresh is for somebody whose password is right.
+   * Whether a token request other than a refresh has a person's correct password.
    *
    * @param {string} username
    * @param {string} password
@@ -591,7 +590,7 @@ export class Connection {
 }
 
 /**
- * Refusals tell as much as a careless server would.
+ * Refusals reveal as much as a careless server would.
  *
  * @type {{ [words: string]: { [grant in "password" | "refresh_token"]: (parameters: { [name: string]: string }) => Reply } }}
  */

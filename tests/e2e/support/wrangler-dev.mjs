@@ -1,5 +1,5 @@
-// The broker under `wrangler dev`, as its users run it. It takes seconds to start and puts a proxy
-// in front, so only tests of which it is a part ask for it.
+// The broker under `wrangler dev`, as its users run it. It takes seconds to start and puts a proxy in front, so only
+// tests that cover `wrangler dev` use it.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -17,7 +17,7 @@ const WORKER = process.env.PORTEIRO_E2E_MAIN ?? inRoot("build", "index.js");
 const START_LIMIT_MS = 30_000;
 
 /**
- * Starts it; `take` is given every line that wrangler or the Worker prints.
+ * Starts the broker; `take` gets every line that wrangler or the Worker prints.
  *
  * @param {Broker} broker
  * @param {(line: string) => void} take
@@ -43,7 +43,7 @@ export async function startWranglerDev(broker, take) {
   );
   const child = spawn(command, args, {
     cwd: folder,
-    // A group of its own, so that workerd and esbuild end with it.
+    // The process has a group of its own, so that workerd and esbuild end with it.
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
     env: {
@@ -58,7 +58,7 @@ export async function startWranglerDev(broker, take) {
       WRANGLER_LOG_PATH: join(folder, "wrangler-logs"),
       WRANGLER_REGISTRY_PATH: join(folder, "registry"),
       CLOUDFLARE_CF_FETCH_ENABLED: "false",
-      // A trace of every request, stored on disk: slow, and of no use here.
+      // wrangler would log every request to disk: that is slow, and not needed here.
       X_LOCAL_OBSERVABILITY: "false",
     },
   });
@@ -110,7 +110,7 @@ function configuration({ vars, https, wrangler }) {
 }
 
 /**
- * The file is read literally between quotes, so anything but those and line ends may stand there.
+ * The file is read literally between quotes, so a value may have any characters but quotes and line ends.
  *
  * @param {Secrets} secrets
  */
