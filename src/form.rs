@@ -2,41 +2,23 @@
 //!
 //! Source: RFC 6749 appendix B, the WHATWG URL standard's form serializer.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
-/// The escaped characters: all except letters, digits and `*-._`. A space becomes `+` afterwards.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_').remove(b' ');
+use url::form_urlencoded::{Serializer, byte_serialize, parse};
 
 /// Appends `text`, encoded, to `out`.
 pub fn encode_into(out: &mut String, text: &str) {
-    for piece in utf8_percent_encode(text, ESCAPED) {
-        if piece.contains(' ') {
-            out.push_str(&piece.replace(' ', "+"));
-        } else {
-            out.push_str(piece);
-        }
-    }
+    out.extend(byte_serialize(text.as_bytes()));
 }
 
 /// Encodes `fields` in their order: `name=value&name=value`.
 #[must_use]
 pub fn encode<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    let mut out = String::new();
-    for (name, value) in fields {
-        if !out.is_empty() {
-            out.push('&');
-        }
-        encode_into(&mut out, name);
-        out.push('=');
-        encode_into(&mut out, value);
-    }
-    out
+    Serializer::new(String::new()).extend_pairs(fields).finish()
 }
 
 /// The value of the first parameter called `name` in the query `text`.
 #[must_use]
 pub fn parameter(text: &str, name: &str) -> Option<String> {
-    let mut pairs = url::form_urlencoded::parse(text.as_bytes());
+    let mut pairs = parse(text.as_bytes());
     pairs.find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
 }
 
