@@ -252,8 +252,16 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
     /// Reads the state, once per instance. A state that does not open, or of another account,
     /// counts as absent.
     async fn load(&self, account: &Account) -> Result<(), Failure> {
+        if self.read(account).await? {
+            self.reseal(account).await;
+        }
+        Ok(())
+    }
+
+    /// Reads the stored state unless it is in memory. Returns whether an older key sealed it.
+    async fn read(&self, account: &Account) -> Result<bool, Failure> {
         if self.state.borrow().is_some() {
-            return self.check_current(account);
+            return self.check_current(account).map(|()| false);
         }
         let stored = if self.is_cut_off() { None } else { self.ports.get(&self.key).await? };
         // The connection may have been registered again while storage was read.
@@ -267,14 +275,12 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
             }
         }
         // A concurrent ask may have loaded the state, and changed it, meanwhile.
-        if self.state.borrow().is_none() {
-            self.sealed_with.replace(stored.as_deref().and_then(key_id).map(str::to_owned));
-            self.state.replace(Some(state));
-            if is_old {
-                self.reseal(account).await;
-            }
+        if self.state.borrow().is_some() {
+            return Ok(false);
         }
-        Ok(())
+        self.sealed_with.replace(stored.as_deref().and_then(key_id).map(str::to_owned));
+        self.state.replace(Some(state));
+        Ok(is_old)
     }
 
     /// Fails where `account` is no longer the current one.

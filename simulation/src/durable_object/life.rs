@@ -81,7 +81,7 @@ impl LifePorts {
         match mishap {
             None => Ok(found),
             Some(Mishap::FailsBefore | Mishap::FailsAfter) => {
-                self.note_failed_read();
+                self.note_failed();
                 Err(StorageFailed)
             }
             Some(Mishap::EndsBefore | Mishap::EndsAfter) => self.end().await,
@@ -98,7 +98,7 @@ impl LifePorts {
     async fn write_with(&self, write: Write, mishap: Option<Mishap>) -> Result<bool, StorageFailed> {
         let fails = matches!(mishap, Some(Mishap::FailsBefore | Mishap::FailsAfter));
         if fails {
-            self.note_failed_write(&write);
+            self.note_failing_write(&write);
         }
         let _busy = self.busy();
         let number = self.site.world.unique();
@@ -120,7 +120,10 @@ impl LifePorts {
         self.hop().await;
         match mishap {
             Some(Mishap::EndsBefore | Mishap::EndsAfter) => self.end().await,
-            _ if fails => Err(StorageFailed),
+            _ if fails => {
+                self.note_failed();
+                Err(StorageFailed)
+            }
             _ => Ok(is_news),
         }
     }

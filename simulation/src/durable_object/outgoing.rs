@@ -10,20 +10,26 @@ use porteiro::ports::{Http, HttpAnswer, HttpFailure, HttpRequest};
 use porteiro::protocol::{EventRecord, ObjectKind, event_record};
 
 impl LifePorts {
-    pub(super) fn note_failed_read(&self) {
-        if let ObjectKind::Deliveries(_) = self.kind {
-            self.site.delivery_watch.trouble(self.site.world.now());
+    /// A write begins that will fail.
+    pub(super) fn note_failing_write(&self, write: &Write) {
+        let is_deletion = matches!(write, Write::Clear | Write::ClearTexts | Write::ClearAlarm);
+        match &self.kind {
+            ObjectKind::Service(_) if is_deletion || matches!(write, Write::Put { .. }) => {
+                self.site.watch.keeper_failed();
+            }
+            ObjectKind::Session(_) if is_deletion => self.site.crowd.not_cleared(&self.name),
+            ObjectKind::Service(_)
+            | ObjectKind::Session(_)
+            | ObjectKind::Refusals
+            | ObjectKind::Deliveries(_)
+            | ObjectKind::Index => {}
         }
     }
 
-    pub(super) fn note_failed_write(&self, write: &Write) {
-        match (&self.kind, write) {
-            (ObjectKind::Service(_), Write::Put { .. } | Write::Clear) => self.site.watch.keeper_failed(),
-            (ObjectKind::Session(_), Write::Clear | Write::ClearTexts | Write::ClearAlarm) => {
-                self.site.crowd.not_cleared(&self.name);
-            }
-            (ObjectKind::Deliveries(_), _) => self.site.delivery_watch.trouble(self.site.world.now()),
-            _ => {}
+    /// An operation of the storage failed, and the object learns of it now.
+    pub(super) fn note_failed(&self) {
+        if let ObjectKind::Deliveries(_) = self.kind {
+            self.site.delivery_watch.trouble(self.site.world.now());
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 
+use porteiro::protocol::{Envelope, TokenAsk, TokenReply};
 use porteiro::token;
 use porteiro_simulation::{Call, Effect, Fault, Grants, Objects, STATE, Site, keeper};
 
@@ -49,6 +50,46 @@ fn uses_memory_then_the_cache_then_the_keeper() {
     assert_eq!(site.call(3, &get()).token_source(), "keeper");
     check(&site, 200, "memory", 1);
     assert_eq!((site.shared.asks.get(), site.shared.cache.writes.get()), (2, 1));
+}
+
+/// Asks the keeper for a token.
+fn ask(site: &Site, ask: TokenAsk) -> TokenReply {
+    let envelope = Envelope::Service { connection: "acme".to_owned(), ask };
+    site.exchange(&keeper("acme"), &envelope).expect("an answer")
+}
+
+/// The generation of the token set that is stored.
+fn stored_generation(site: &Site) -> u64 {
+    let (config, stored) = (site.shared.config(), site.shared.stored_state().unwrap());
+    let keys = config.sealing_keys.as_ref().unwrap();
+    let state: serde_json::Value = token::open(&stored, "keeper/service/acme", keys).unwrap();
+    state["held"]["set"]["access"]["generation"].as_u64().unwrap()
+}
+
+#[test]
+fn keeps_what_a_renewal_brings_though_storage_failed_for_another_ask_meanwhile() {
+    let site = site_without_alarms(HOUR);
+    check(&site, 200, "grant", 1);
+    let identity = site.shared.config().connections["acme"].usable().unwrap().identity;
+    // The next token is obtained since this one was refused, and nobody tells that it works.
+    site.shared.provider.revoke_access_tokens();
+    let refused = TokenAsk::new(&identity).refusing(stored_generation(&site), false);
+    assert!(matches!(ask(&site, refused), TokenReply::Token { granted: true, .. }));
+    let generation = stored_generation(&site);
+    wait(&site, 3400);
+    site.shared.provider.faults.borrow_mut().push_back(Fault::Slow(Duration::from_secs(5)));
+    assert!(matches!(ask(&site, TokenAsk::new(&identity)), TokenReply::Token { granted: false, .. }));
+    wait(&site, 1);
+    assert_eq!(site.shared.provider.requests.borrow().len(), 3, "the renewal is under way");
+    site.shared.objects.failures.set(1000);
+    let works = TokenAsk::new(&identity).confirming(generation);
+    assert_eq!(ask(&site, works), TokenReply::Unavailable);
+    site.shared.objects.failures.set(0);
+    wait(&site, 10);
+    assert!(stored_generation(&site) > generation, "the new token set is stored");
+    wait(&site, 300);
+    assert!(matches!(ask(&site, TokenAsk::new(&identity)), TokenReply::Token { granted: false, .. }));
+    assert_eq!(site.shared.provider.requests.borrow().len(), 3);
 }
 
 #[test]

@@ -60,6 +60,8 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
             let sent_at = self.ports.now();
             let outcome = self.send(&attempt, connection, endpoint).await;
             self.log_grant(connection, &attempt, &outcome, sent_at);
+            // A write for a concurrent ask may have failed meanwhile, which dropped the state.
+            self.load(account).await?;
             match outcome {
                 GrantOutcome::Granted(response) => {
                     let set = self.token_set(&response, connection, attempt.is_refresh, sent_at)?;
@@ -239,7 +241,8 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
     ) -> Result<T, Failure> {
         // Serialised: each write includes the change before it.
         let _guard = self.writing.lock().await;
-        self.check_current(account)?;
+        // The write before this one may have failed, which dropped the state.
+        self.read(account).await?;
         let mut next = self.state.borrow().clone().ok_or(Failure::Storage)?;
         change(&mut next);
         if let Err(failure) = self.store(&next, account).await {

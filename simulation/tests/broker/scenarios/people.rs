@@ -75,6 +75,8 @@ impl Plan {
         site.shared.provider.chaos.set(sometimes(200));
         site.shared.provider.slow.set(sometimes(600));
         site.shared.objects.failures.set(sometimes(60));
+        site.shared.objects.losses.set(sometimes(60));
+        site.shared.objects.instant.set(world.happens(200));
         site.shared.objects.no_alarms.set(!world.happens(700));
         Self {
             isolates: 1 + world.below(3),

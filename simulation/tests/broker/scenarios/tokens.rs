@@ -70,6 +70,8 @@ impl Plan {
         site.shared.provider.chaos.set(sometimes(300));
         site.shared.cache.failures.set(sometimes(200));
         site.shared.objects.failures.set(if refresh_token_only { 0 } else { sometimes(60) });
+        site.shared.objects.losses.set(sometimes(60));
+        site.shared.objects.instant.set(world.happens(200));
         site.shared.objects.no_alarms.set(!world.happens(700));
         let flaky = if world.happens(200) {
             [20, 100, 500][usize::try_from(world.below(3)).expect("a small number")]
@@ -195,6 +197,7 @@ fn recover(site: &Site) -> Result<(), String> {
     shared.provider.knows_credentials.set(true);
     shared.cache.failures.set(0);
     shared.objects.failures.set(0);
+    shared.objects.losses.set(0);
     // What is under way ends.
     world.run_for(Duration::from_mins(1));
     let before = shared.provider.requests.borrow().len();

@@ -49,6 +49,7 @@ impl Plan {
         let sometimes = |per_mille| if world.happens(500) { world.below(per_mille) } else { 0 };
         site.shared.receiver.chaos.set(sometimes(500));
         site.shared.objects.failures.set(sometimes(60));
+        site.shared.objects.losses.set(sometimes(60));
         site.shared.objects.instant.set(world.happens(300));
         Self {
             bursts: 2 + world.below(14),
@@ -235,6 +236,7 @@ fn recover(traffic: &Traffic) -> Result<(), String> {
     shared.receiver.chaos.set(0);
     shared.receiver.manner.set(Manner::Answers(204));
     shared.objects.failures.set(0);
+    shared.objects.losses.set(0);
     traffic.deploy(&[]);
     // What is under way ends.
     shared.world.run_for(Duration::from_mins(10));

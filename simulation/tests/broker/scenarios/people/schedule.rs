@@ -75,6 +75,7 @@ fn recover(crowd: &Crowd) -> Result<(), String> {
     shared.provider.down.set(false);
     shared.provider.refuses_all.set(false);
     shared.objects.failures.set(0);
+    shared.objects.losses.set(0);
     // What is under way ends, and so do waits and unfinished attempts.
     world.run_for(Duration::from_mins(6));
     for browser in &crowd.browsers {
