@@ -4,9 +4,11 @@
 //! isolate. It reports every problem at once, each by the name of the variable or field, never by
 //! its value. A broken entry does not affect the others.
 
+mod binding;
 mod caller;
 mod configured;
 mod connection;
+mod connection_template;
 mod grant;
 mod headers;
 mod identity;
@@ -24,6 +26,7 @@ mod rules;
 mod secrets;
 mod session;
 mod syntax;
+mod template;
 mod webhook;
 
 #[cfg(test)]
@@ -34,14 +37,16 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+pub use binding::{Binding, ClaimValue};
 pub use caller::ANYONE;
 pub use configured::Configured;
+pub use connection_template::ConnectionTemplates;
 pub use headers::is_override;
 pub use keys::Keys;
 pub use limits::MAX_LIFETIME;
 pub use problem::{Problem, shown};
 pub use provider::Provider;
-pub use registered::{Registered, WRONG_ID};
+pub use registered::{Registered, SECRETS, WRONG_ID};
 pub use secrets::{is_id, secret_name};
 
 use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern};
@@ -65,6 +70,8 @@ pub struct Config {
     /// The connections by id. Calls of a broken one are answered 503
     /// `misconfigured`.
     pub connections: BTreeMap<String, Configured<Rc<Connection>>>,
+    /// The templates that registered connections name.
+    pub templates: ConnectionTemplates,
     /// The webhooks by connection. Events of a broken webhook are answered 503, so that their
     /// sender retries.
     pub webhooks: BTreeMap<String, Configured<Rc<Webhook>>>,
@@ -166,6 +173,8 @@ pub struct Connection {
     pub request_headers: Vec<HeaderName>,
     /// Response headers forwarded besides the standard ones.
     pub response_headers: Vec<HeaderName>,
+    /// The operator's own names and values for the connection, which its rules may use.
+    pub labels: Vec<(String, String)>,
     /// The rules; never empty.
     pub rules: Vec<Rule>,
 }
@@ -352,6 +361,8 @@ pub struct Rule {
     pub paths: Vec<PathPattern>,
     /// The rate limit of each caller under this rule.
     pub rate_limit: Option<RateLimit>,
+    /// What else must fit, where anything must.
+    pub binding: Option<Box<Binding>>,
 }
 
 /// A number of calls in a span of time.
@@ -364,7 +375,7 @@ pub struct RateLimit {
 }
 
 /// The names of all variables that are not secrets.
-pub const VARIABLES: [&str; 7] = [
+pub const VARIABLES: [&str; 8] = [
     "ALLOWED_ORIGINS",
     "BASE_PATH",
     "CALLERS",
@@ -372,6 +383,7 @@ pub const VARIABLES: [&str; 7] = [
     "SESSION_CROSS_SITE",
     "SESSION_IDLE_SECONDS",
     "SESSION_MAX_SECONDS",
+    "TEMPLATES",
 ];
 
 /// The variables and secrets of the Worker, as text or JSON.

@@ -10,7 +10,10 @@ mod method;
 mod origin;
 mod path;
 mod query;
+mod query_binding;
 mod reading;
+mod spelling;
+mod template;
 mod trace;
 
 pub use accept::leaves_open;
@@ -23,4 +26,7 @@ pub use method::Method;
 pub use origin::{Origin, is_private};
 pub use path::{BadPath, PathPattern, RequestPath};
 pub use query::{carries_token, overrides_method};
+pub use query_binding::{ParameterName, QueryBinding};
+pub use spelling::lower_case;
+pub use template::{OwnClaims, Template};
 pub use trace::{TRACEPARENT, Trace};

@@ -19,7 +19,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 pub use algorithm::{Algorithm, KeyType};
-pub use claims::{Claims, Expectation, TOLERANCE};
+pub use claims::{Claims, Expectation, OwnClaimSet, TOLERANCE};
 pub use key_set::{KeySet, MAX_CANDIDATES, MAX_KEYS, VerifyingKey};
 pub use token::{MAX_TOKEN_BYTES, UnverifiedToken};
 

@@ -235,13 +235,19 @@ pub enum UpstreamFailure {
     BodyGone,
 }
 
-/// The body of a request that the broker itself serves.
+/// The body of a request, for the broker itself.
 pub trait Inbound {
     /// Reads the request body, up to `max_bytes`.
     ///
     /// # Errors
     /// [`BodyFailure`] where the body cannot be read.
     async fn body(&self, max_bytes: usize, sender: Sender) -> Result<Zeroizing<Vec<u8>>, BodyFailure>;
+    /// Reads the body of a call as [`Inbound::body`] does. It is sent to the upstream all the same,
+    /// byte for byte, unless it was too large.
+    ///
+    /// # Errors
+    /// [`BodyFailure`] where the body cannot be read.
+    async fn peek(&self, max_bytes: usize, sender: Sender) -> Result<Zeroizing<Vec<u8>>, BodyFailure>;
     /// `name` without the differences that some servers ignore: case, accents, width, spaces,
     /// invisible characters, and letters that collations treat as equal. It is for counting only.
     fn folded(&self, name: &str) -> String;

@@ -18,7 +18,7 @@ mod token;
 pub use deliveries::{DeliveriesAsk, DeliveriesReply};
 pub use envelope::{Envelope, ObjectKind};
 pub use event::{DeliveryOutcome, EventRecord, List, event_record};
-pub use index::{IndexAsk, IndexReply};
+pub use index::{IndexAsk, IndexReply, LABEL_MARK, label_row};
 pub use message::Message;
 pub use message::deliveries::{AcceptEvent, ClearEvents, CountEvents, ListEvents, SendAgain, Undelivered};
 pub use message::index::{AddToIndex, ListIndex, RemoveFromIndex};

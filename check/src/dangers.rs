@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::report::Report;
 use crate::scope::Scope;
+use crate::sharing::SharedRule;
 
 /// The number of origins above which the check warns.
 const MAX_ORIGINS: usize = 10;
@@ -47,6 +48,10 @@ pub(crate) fn check(
                 config,
             );
         }
+    }
+    for (name, fields) in structure(variables, "TEMPLATES").as_object().into_iter().flatten() {
+        let provider = fields.get("provider").and_then(Value::as_str).unwrap_or_default();
+        warnings.shared(&format!("TEMPLATES.{}", shown(name)), Some(fields), provider, config);
     }
     for (id, webhook) in &config.webhooks {
         if let Some(webhook) = webhook.usable() {
@@ -161,6 +166,19 @@ impl Warnings<'_, '_> {
             self.rule(&path, rule, config);
             if connection.provider == Provider::Hubsoft {
                 self.acting_get(&path, rule, config);
+            }
+        }
+        if !connection.grant.is_for_people() {
+            self.shared(path, fields, connection.provider.as_str(), config);
+        }
+    }
+
+    /// Warns of each rule that opens a shared account to people without binding them.
+    fn shared(&mut self, path: &str, fields: Option<&Value>, provider: &str, config: &Config) {
+        let rules = fields.and_then(|fields| fields.get("rules")).and_then(Value::as_array);
+        for (at, rule) in rules.into_iter().flatten().enumerate() {
+            if let Some(warning) = (SharedRule { rule, provider, config }).warning() {
+                self.add(&format!("{path}.rules[{at}]"), &warning);
             }
         }
     }

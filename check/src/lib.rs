@@ -11,6 +11,7 @@
 //! | `bindings` | the settings that the Worker needs from wrangler besides its variables |
 //! | `variables` | the variables and secrets, read by the Worker's own code |
 //! | `dangers` | settings that are allowed but seldom intended |
+//! | `sharing` | rules by which people reach a shared account without being bound to their own data |
 //!
 //! Invariant: a report contains names and fixed texts, never a configured value.
 
@@ -18,6 +19,7 @@ mod bindings;
 mod dangers;
 pub mod report;
 mod scope;
+mod sharing;
 mod tree;
 mod variables;
 

@@ -116,6 +116,34 @@ test("warnings and missing secrets end with 0, and with --strict warnings end wi
   assert.equal((await run(["-c", sound("clean.toml"), "--offline", "--strict"])).code, 0);
 });
 
+test("a rule by which people reach a shared account unbound is told at its line, in text and in JSON", async () => {
+  const config = sound(
+    "shared.toml",
+    `[vars.CALLERS.subscriber]
+kind = "jwt"
+issuer = "https://issuer.example"
+audience = "broker"
+[vars.CONNECTIONS.hubsoft]
+provider = "hubsoft"
+base_url = "https://hubsoft.example"
+[[vars.CONNECTIONS.hubsoft.rules]]
+callers = ["subscriber"]
+methods = ["GET"]
+paths = ["/api/v1/integracao/cliente/financeiro"]
+`,
+  );
+  const field = "CONNECTIONS.hubsoft.rules[0]";
+  const said = await run(["--config", config, "--offline"]);
+  assert.equal(said.code, 0);
+  const line = said.stdout.split("\n").find((text) => text.includes(`: warning: ${field} binds nothing to who calls`));
+  assert.ok(line, said.stdout);
+  assert.ok(line.startsWith(`${config}:15:1: warning: `), line);
+  assert.ok(line.endsWith('query = { busca = "cpf_cnpj", termo_busca = "{claims.cpf}" }'), line);
+  const { warnings } = JSON.parse((await run(["--config", config, "--offline", "--json"])).stdout);
+  const message = line.slice(line.indexOf(field) + field.length + 1);
+  assert.deepEqual(warnings, [{ environment: null, line: 15, column: 1, field, message }]);
+});
+
 test("what cannot be checked ends with 2 and one line", async () => {
   writeFileSync(path.join(folder, "latin1.toml"), Buffer.from([0x23, 0xe9, 0x0a]));
   /** @type {[string[], string][]} */

@@ -88,6 +88,18 @@ impl Inbound for CallPorts {
         Ok(Zeroizing::new(text.as_bytes().to_vec()))
     }
 
+    async fn peek(&self, max_bytes: usize, sender: Sender) -> Result<Zeroizing<Vec<u8>>, BodyFailure> {
+        if self.text.is_some() {
+            return self.body(max_bytes, sender).await;
+        }
+        self.site.world.hop().await;
+        if self.body > max_bytes {
+            Err(BodyFailure::TooLarge)
+        } else {
+            Ok(Zeroizing::new(vec![b'x'; self.body]))
+        }
+    }
+
     fn folded(&self, name: &str) -> String {
         name.trim().to_lowercase()
     }

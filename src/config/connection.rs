@@ -8,7 +8,8 @@ use super::kinds::GrantKind;
 use super::limits::{Bounds, DEFAULT_EXPIRES_IN, EXPIRY_SKEW, REPLAY_BYTES, TIMEOUT_MS};
 use super::provider::{Preset, Provider};
 use super::reader::Reader;
-use super::secrets::Secrets;
+use super::rules::Subjects;
+use super::secrets::{Secrets, is_id};
 use super::webhook::{self, Webhooks};
 use super::{Callers, Connection, TokenHeader, headers, rules, syntax};
 use crate::http::{EndpointUrl, HeaderName};
@@ -26,6 +27,7 @@ const FIELDS: &[&str] = &[
     "default_accept",
     "request_headers",
     "response_headers",
+    "labels",
     "rules",
     "webhook",
 ];
@@ -56,7 +58,9 @@ pub(super) fn read(
         headers::request_field(name, token_header.as_ref().map(|header| &header.name))
     });
     let response_headers = reader.list("response_headers", false, HEADER_NAMES, headers::response_field);
-    let rules = rules::read(reader, callers, for_people == Some(true));
+    let labels = read_labels(reader);
+    let of = Subjects { connection: id, labels: &labels, are_people: for_people == Some(true) };
+    let rules = rules::read(reader, callers, &of);
     let known: Vec<&str> = FIELDS.iter().chain(grant::FIELDS).copied().collect();
     reader.only(&known);
     let is_sound = reader.count() == before;
@@ -79,8 +83,26 @@ pub(super) fn read(
         default_accept,
         request_headers,
         response_headers,
+        labels,
         rules,
     }))
+}
+
+fn read_labels(reader: &mut Reader<'_, '_>) -> Vec<(String, String)> {
+    let Some(mut table) = reader.table("labels") else { return Vec::new() };
+    if table.names().count() > 32 {
+        table.report_table("must have at most 32 labels");
+    }
+    let mut labels = Vec::new();
+    for name in table.names() {
+        let value = table.parse(name, syntax::label);
+        if is_id(name) {
+            labels.extend(value.map(|value| (name.to_owned(), value)));
+        } else {
+            table.report(name, "must have a name of 1 to 64 letters, digits, - and _");
+        }
+    }
+    labels
 }
 
 fn read_provider(reader: &mut Reader<'_, '_>) -> Option<Provider> {

@@ -95,7 +95,7 @@ fn read_algorithms(reader: &mut Reader<'_, '_>) -> Vec<Algorithm> {
 }
 
 /// The required claims, each with its accepted values.
-fn read_claims(reader: &mut Reader<'_, '_>) -> Vec<(String, Vec<Value>)> {
+pub(super) fn read_claims(reader: &mut Reader<'_, '_>) -> Vec<(String, Vec<Value>)> {
     const MESSAGE: &str = "must be a text, a number, true or false, or an array of several";
     let Some(mut table) = reader.table("claims") else { return Vec::new() };
     let mut claims = Vec::new();

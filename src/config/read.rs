@@ -10,7 +10,8 @@ use super::problem::shown;
 use super::reader::Reader;
 use super::secrets::{self, Owners, Secrets, is_id};
 use super::{
-    Config, Configured, Keys, Problem, Variables, caller, connection, jwt, pasted, session, syntax, webhook,
+    Config, Configured, Keys, Problem, Variables, caller, connection, connection_template, jwt, pasted,
+    session, syntax, webhook,
 };
 use crate::http::Origin;
 use crate::secret::Secret;
@@ -33,6 +34,9 @@ impl Config {
             connection::read(id, secrets, reader, &mut callers, &mut webhooks)
         });
         webhook::drop_ambiguous(&mut webhooks, &connections, &mut problems);
+        let templates = structure(variables, connection_template::TEMPLATES)
+            .map(|tables| connection_template::read(&tables, &callers, &mut problems))
+            .unwrap_or_default();
         let session = session::read(variables, &callers, &mut problems);
         let sealing_keys = read_sealing_keys(variables, &mut problems).map(Rc::new);
         let token_fields = jwt::fields(&callers);
@@ -44,6 +48,7 @@ impl Config {
             base_path,
             callers,
             connections,
+            templates,
             webhooks,
             token_fields,
             session,

@@ -1,17 +1,19 @@
 //! Reading registered connections.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::caller::ANYONE;
-use super::problem::Problem;
+use super::problem::{Problem, shown};
 use super::reader::Reader;
 use super::secrets::{Secrets, is_id};
-use super::{Config, Configured, Connection, Variables, Webhook, connection};
+use super::template::UNKNOWN_LABEL;
+use super::{Callers, Config, Configured, Connection, Variables, Webhook, connection};
 use crate::secret::Fingerprint;
 
 /// The secrets of a connection, by their names in a registration.
-const SECRETS: [&str; 9] = [
+pub const SECRETS: [&str; 9] = [
     "client_id",
     "client_secret",
     "username",
@@ -22,6 +24,9 @@ const SECRETS: [&str; 9] = [
     "account_token",
     "webhook_secret",
 ];
+
+/// The field of a registered connection that names its template.
+const TEMPLATE: &str = "template";
 
 /// The message for an invalid id.
 pub const WRONG_ID: &str = "must have 1 to 64 letters, digits, - and _ and begin with a letter or digit";
@@ -38,7 +43,7 @@ pub struct Registered {
 impl Config {
     /// Reads a connection registered as `id`: `fields` are those of a configured connection,
     /// `secrets` its secrets by their variables' names, in lower case and without the connection's
-    /// prefix. Unlike a configured connection, it is refused for any problem, since the operator
+    /// prefix. A field that `fields` lacks is its template's. Unlike a configured connection, it is refused for any problem, since the operator
     /// receives the answer at once.
     ///
     /// # Errors
@@ -59,39 +64,81 @@ impl Config {
             if SECRETS.contains(&name.as_str()) {
                 variables.insert(format!("{own}{}", name.to_ascii_uppercase()), value.clone());
             } else {
-                problems.push(Problem::new(
-                    format!("secrets.{}", super::problem::shown(name)),
-                    "is not a known secret",
-                ));
+                problems.push(Problem::new(format!("secrets.{}", shown(name)), "is not a known secret"));
             }
         }
-        let mut callers = self.callers.clone();
-        let mut webhooks = BTreeMap::new();
         let path = "connection";
-        let mut reader = Reader::new(path.to_owned(), fields, &mut problems);
-        if fields.get("subject").is_some_and(|subject| subject == "user") {
-            reader.report("subject", "must be service: people sign in to configured connections only");
+        let merged = self.with_template(fields);
+        let has_template = merged.is_some();
+        let fields = merged.unwrap_or_else(|| {
+            let mut fields = fields.clone();
+            fields.remove(TEMPLATE);
+            Cow::Owned(fields)
+        });
+        let mut read = read_fields(id, path, &fields, &variables, &self.callers, &mut problems);
+        if !has_template {
+            problems.retain(|problem| is_own_problem(problem, path, &fields));
+            let message = "must name a template that stands in TEMPLATES and has no problems";
+            problems.push(Problem::new(format!("{path}.{TEMPLATE}"), message));
         }
-        let read =
-            connection::read(id, &Secrets::new(&variables, id), &mut reader, &mut callers, &mut webhooks);
-        // Calls are checked only against callers of the configuration.
-        if callers.keys().any(|name| name != ANYONE && !self.callers.contains_key(name)) {
-            reader.report(
-                "rules",
-                "must name callers of the configuration: session, too, stands in CALLERS there",
-            );
+        // A token is sent only to the address that it was obtained for.
+        let connection = read.as_mut().and_then(|read| Rc::get_mut(&mut read.connection));
+        if let Some(own) = connection {
+            own.identity = Fingerprint::of(&[&own.identity.to_hex(), own.base_url.as_base()]);
         }
-        match (read, problems.is_empty()) {
-            (Some(mut connection), true) => {
-                // A token is sent only to the address that it was obtained for.
-                if let Some(own) = Rc::get_mut(&mut connection) {
-                    own.identity = Fingerprint::of(&[&own.identity.to_hex(), own.base_url.as_base()]);
-                }
-                Ok(Registered { connection, webhook: webhooks.remove(id).and_then(Configured::into_usable) })
-            }
-            _ => Err(problems.into_iter().map(|problem| problem.within(path, &own)).collect()),
-        }
+        read.filter(|_| problems.is_empty())
+            .ok_or_else(|| problems.into_iter().map(|problem| problem.within(path, &own)).collect())
     }
+
+    /// The fields of a registered connection and, where it has none of its own, those of the
+    /// template that it names; `None` where that template is unknown or has problems.
+    #[must_use]
+    pub fn with_template<'v>(&self, fields: &'v Variables) -> Option<Cow<'v, Variables>> {
+        let Some(name) = fields.get(TEMPLATE) else { return Some(Cow::Borrowed(fields)) };
+        let mut merged = self.templates.find(name.as_str()?)?.clone();
+        for (name, value) in fields.iter().filter(|(name, _)| *name != TEMPLATE) {
+            merged.insert(name.clone(), value.clone());
+        }
+        Some(Cow::Owned(merged))
+    }
+}
+
+/// Reads the fields of a connection that is not configured, at `path`, with `variables` for its
+/// secrets.
+pub(super) fn read_fields(
+    id: &str,
+    path: &str,
+    fields: &Variables,
+    variables: &Variables,
+    known: &Callers,
+    problems: &mut Vec<Problem>,
+) -> Option<Registered> {
+    let mut callers = known.clone();
+    let mut webhooks = BTreeMap::new();
+    let mut reader = Reader::new(path.to_owned(), fields, problems);
+    if fields.get("subject").is_some_and(|subject| subject == "user") {
+        reader.report("subject", "must be service: people sign in to configured connections only");
+    }
+    let read = connection::read(id, &Secrets::new(variables, id), &mut reader, &mut callers, &mut webhooks);
+    // Calls are checked only against callers of the configuration.
+    if callers.keys().any(|name| name != ANYONE && !known.contains_key(name)) {
+        reader
+            .report("rules", "must name callers of the configuration: session, too, stands in CALLERS there");
+    }
+    let webhook = webhooks.remove(id).and_then(Configured::into_usable);
+    read.map(|connection| Registered { connection, webhook })
+}
+
+/// Whether a problem is one of `fields` at `path` alone, and not of what another table adds to them:
+/// a field, a secret or a label.
+pub(super) fn is_own_problem(problem: &Problem, path: &str, fields: &Variables) -> bool {
+    let below = problem.field().strip_prefix(path).and_then(|field| field.strip_prefix('.'));
+    let is_of = |below: &str, name: &str| {
+        below.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    !problem.is_missing_secret()
+        && problem.message() != UNKNOWN_LABEL
+        && below.is_none_or(|below| fields.keys().any(|name| is_of(below, &shown(name))))
 }
 
 impl Problem {

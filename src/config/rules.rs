@@ -1,23 +1,40 @@
 //! Reading the rules of a connection.
 
+use serde_json::Value;
+
+use super::binding::{Binding, ClaimValue};
 use super::caller;
+use super::jwt;
 use super::limits::{RATE_REQUESTS, RATE_SECONDS};
 use super::reader::Reader;
+use super::template::{MAX_BYTES, NO_CLAIMS, Names};
 use super::{Caller, Callers, Configured, RateLimit, Rule, syntax};
+use crate::http::{ParameterName, QueryBinding, Template};
 
-const FIELDS: &[&str] = &["callers", "methods", "paths", "rate_limit"];
+const FIELDS: &[&str] =
+    &["callers", "methods", "paths", "rate_limit", "claims", "query", "query_allowed", "body"];
+
+/// How many of the fields bind nothing.
+const UNBOUND: usize = 4;
+
+/// Whom the rules of a connection are for.
+pub(super) struct Subjects<'c> {
+    pub connection: &'c str,
+    pub labels: &'c [(String, String)],
+    /// Whether each person has a token set of their own, so that only sessions can call.
+    pub are_people: bool,
+}
 
 /// Reads the rules of a connection. Rules may name the callers that need no configuration; these
-/// are added to `callers`. `for_people` says that each person has a token set of their own, so that
-/// only sessions can call.
-pub(super) fn read(reader: &mut Reader<'_, '_>, callers: &mut Callers, for_people: bool) -> Vec<Rule> {
+/// are added to `callers`.
+pub(super) fn read(reader: &mut Reader<'_, '_>, callers: &mut Callers, of: &Subjects<'_>) -> Vec<Rule> {
     const ITEM: &str = "must be a table of callers, methods and paths";
     let before = reader.count();
     let mut rules = Vec::new();
     let items = reader.array("rules", true, "must be an array of at least one rule");
     for (at, item) in items.iter().enumerate() {
         if let Some(mut rule) = reader.item("rules", at, item, ITEM) {
-            rules.push(read_rule(&mut rule, callers, for_people));
+            rules.push(read_rule(&mut rule, callers, of));
         }
     }
     let is_usable = |name: &String| callers.get(name).is_some_and(Configured::is_usable);
@@ -27,24 +44,136 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, callers: &mut Callers, for_peopl
     rules
 }
 
-fn read_rule(reader: &mut Reader<'_, '_>, callers: &mut Callers, for_people: bool) -> Rule {
+fn read_rule(reader: &mut Reader<'_, '_>, callers: &mut Callers, of: &Subjects<'_>) -> Rule {
     const NO_SESSION: &str = "must be a caller of kind session: the token sets belong to people";
+    let named = reader.list("callers", true, "must be an array of at least one caller's name", |name| {
+        let name = caller::resolve(name, callers)?;
+        let fits = !of.are_people
+            || matches!(callers.get(&name), Some(Configured::Broken | Configured::Usable(Caller::Session)));
+        if fits { Ok(name) } else { Err(NO_SESSION) }
+    });
+    let has_none =
+        |name| matches!(callers.get(name), Some(Configured::Usable(Caller::Key(_) | Caller::Anyone)));
+    let have_claims = !named.iter().any(has_none);
+    let terms = Names { connection: of.connection, labels: of.labels, have_claims };
     let rule = Rule {
-        callers: reader.list("callers", true, "must be an array of at least one caller's name", |name| {
-            let name = caller::resolve(name, callers)?;
-            let fits = !for_people
-                || matches!(
-                    callers.get(&name),
-                    Some(Configured::Broken | Configured::Usable(Caller::Session))
-                );
-            if fits { Ok(name) } else { Err(NO_SESSION) }
-        }),
+        callers: named,
         methods: reader.list("methods", true, "must be an array of at least one method", syntax::method),
-        paths: reader.list("paths", true, "must be an array of at least one path", syntax::path_pattern),
+        paths: reader
+            .list("paths", true, "must be an array of at least one path", |text| terms.path_pattern(text)),
         rate_limit: read_rate_limit(reader),
+        binding: read_binding(reader, &terms),
     };
+    if reader.has("body") && rule.methods.iter().any(|method| matches!(method.as_str(), "GET" | "HEAD")) {
+        reader.report("body", "needs methods that have a body: name neither GET nor HEAD in this rule");
+    }
     reader.only(FIELDS);
     rule
+}
+
+fn read_binding(reader: &mut Reader<'_, '_>, names: &Names<'_>) -> Option<Box<Binding>> {
+    let is_bound = FIELDS.iter().skip(UNBOUND).any(|field| reader.has(field));
+    is_bound.then(|| {
+        let claims = read_claims(reader, names);
+        let query = read_query(reader, names);
+        let body = read_templates(reader, "body", names, &mut |pointer| {
+            let is_pointer = (pointer.is_empty() || pointer.starts_with('/'))
+                && pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+            if is_pointer {
+                Ok(())
+            } else {
+                Err("must have a JSON Pointer as its name, such as /customer/id")
+            }
+        });
+        Box::new(Binding { claims, query, body })
+    })
+}
+
+fn read_claims(reader: &mut Reader<'_, '_>, names: &Names<'_>) -> Vec<(String, Vec<ClaimValue>)> {
+    if reader.has("claims") && !names.have_claims {
+        reader.report("claims", NO_CLAIMS);
+    }
+    let mut claims = Vec::new();
+    for (name, values) in jwt::read_claims(reader) {
+        let mut accepted = Vec::new();
+        for value in values {
+            match value.as_str().map(|text| names.template(text)) {
+                Some(Ok(Template::Text(text))) => accepted.push(ClaimValue::Fixed(Value::String(text))),
+                Some(Ok(Template::Claim(name))) => accepted.push(ClaimValue::Own(name)),
+                Some(Err(message)) => reader.report(&format!("claims.{name}"), message),
+                None => accepted.push(ClaimValue::Fixed(value)),
+            }
+        }
+        claims.push((name, accepted));
+    }
+    claims
+}
+
+/// The query; `None` where the rule does not look at queries.
+fn read_query(reader: &mut Reader<'_, '_>, names: &Names<'_>) -> Option<QueryBinding> {
+    const ALLOWED: &str = "must be an array of at most 64 names, or [\"*\"]";
+    let mut bound = Vec::new();
+    for (name, template) in read_templates(reader, "query", names, &mut |_| Ok(())) {
+        match parameter_name(&name) {
+            Ok(parsed) if !is_among(&parsed, &bound) => bound.push((parsed, template)),
+            Ok(_) => reader.report(
+                &format!("query.{name}"),
+                "must be one name: a server can read another bound one as the same",
+            ),
+            Err(message) => reader.report(&format!("query.{name}"), message),
+        }
+    }
+    let Some(value) = reader.value("query_allowed") else {
+        return reader.has("query").then(|| QueryBinding { bound, allowed: Some(Vec::new()) });
+    };
+    let items = value.as_array().map_or(&[][..], Vec::as_slice);
+    if matches!(items, [Value::String(any)] if any == "*") {
+        return Some(QueryBinding { bound, allowed: None });
+    }
+    if items.len() > 64 {
+        reader.report("query_allowed", ALLOWED);
+    }
+    let allowed = reader.list("query_allowed", false, ALLOWED, |text| match parameter_name(text) {
+        Ok(_) if text == "*" => Err("must stand alone where it means any name"),
+        Ok(name) if is_among(&name, &bound) => {
+            Err("must not be a bound name, nor what a server can read as one")
+        }
+        parsed => parsed,
+    });
+    Some(QueryBinding { bound, allowed: Some(allowed) })
+}
+
+fn is_among(name: &ParameterName, bound: &[(ParameterName, Template)]) -> bool {
+    bound.iter().any(|(known, _)| known.conflicts_with(name))
+}
+
+fn parameter_name(text: &str) -> Result<ParameterName, &'static str> {
+    ParameterName::parse(text)
+        .filter(|_| text.len() <= MAX_BYTES)
+        .ok_or("must be a parameter's name of at most 256 bytes, without & = ; + % # and control characters")
+}
+
+/// Reads the table called `field` of templates by names that `check` accepts.
+fn read_templates(
+    reader: &mut Reader<'_, '_>,
+    field: &str,
+    names: &Names<'_>,
+    check: &mut dyn FnMut(&str) -> Result<(), &'static str>,
+) -> Vec<(String, Template)> {
+    let Some(mut table) = reader.table(field) else { return Vec::new() };
+    if !(1..=32).contains(&table.names().count()) {
+        table.report_table("must be a table of 1 to 32 entries");
+    }
+    let mut templates = Vec::new();
+    for name in table.names() {
+        if let Err(message) = check(name) {
+            table.report(name, message);
+        }
+        if let Some(template) = table.parse(name, |text| names.template(text)) {
+            templates.push((name.to_owned(), template));
+        }
+    }
+    templates
 }
 
 fn read_rate_limit(reader: &mut Reader<'_, '_>) -> Option<RateLimit> {

@@ -4,8 +4,7 @@ use url::Url;
 
 use super::pasted;
 use crate::http::{
-    AddressError, EndpointUrl, HeaderName, Method, Origin, PathPattern, RequestPath, check_document_url,
-    is_field_value,
+    AddressError, EndpointUrl, HeaderName, Method, Origin, RequestPath, check_document_url, is_field_value,
 };
 
 type Checked<T> = Result<T, &'static str>;
@@ -130,11 +129,16 @@ pub(super) fn method(text: &str) -> Checked<Method> {
     if method.is_never_allowed() { Err("is a method that is never allowed") } else { Ok(method) }
 }
 
-/// A path pattern of a rule.
-pub(super) fn path_pattern(text: &str) -> Checked<PathPattern> {
-    PathPattern::parse(text).ok_or(
-        "must be a path that begins with /, * standing for one whole segment and ** for any number at its end",
-    )
+/// What to write in place of what is no path pattern of a rule.
+pub(super) const PATH_PATTERN: &str =
+    "must be a path that begins with /, * standing for one whole segment and ** for any number at its end";
+
+/// The value of a label.
+pub(super) fn label(text: &str) -> Checked<String> {
+    if text.is_empty() || text.len() > 256 || text.contains(char::is_control) {
+        return Err("must be a text of 1 to 256 bytes without control characters");
+    }
+    Ok(text.to_owned())
 }
 
 /// Whether the byte may occur unescaped in a URI (RFC 3986 §2).

@@ -1,8 +1,10 @@
+mod bindings;
 mod callers;
 mod hostile;
 mod people;
 mod presets;
 mod problems;
+mod templates;
 mod tokens;
 mod webhooks;
 

@@ -38,7 +38,7 @@ pub(super) async fn answer<P: EdgePorts>(
         ["connections"] => request.list().await,
         ["connections", "", ..] => Err(Code::NotFound.into()),
         ["connections", id] => match head.method {
-            "PUT" => request.put(id).await,
+            "PUT" | "PATCH" => request.put(id).await,
             "DELETE" => request.delete(id).await,
             _ => request.show(id).await,
         },

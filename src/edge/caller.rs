@@ -1,9 +1,11 @@
-//! Authentication of callers, and the rule that authorizes a call.
+//! Authentication of callers, and the rule that authorizes a call ([`permission`]).
 
 pub(super) mod bearers;
+mod body;
 mod issuer_keys;
 mod jwt;
 pub(super) mod key_sets;
+pub(super) mod permission;
 pub(super) mod person;
 
 use std::rc::Rc;
@@ -13,9 +15,9 @@ use super::answer::Refused;
 use super::context::Context;
 use super::network::Network;
 use super::proxy::rates::Standing;
-use crate::config::{ANYONE, Caller, Config, Configured, Connection, RateLimit};
-use crate::http::{PathPattern, RequestHead, RequestPath};
-use crate::jose::Invalid;
+use crate::config::{ANYONE, Caller, Config, Configured, Connection};
+use crate::http::{RequestHead, RequestPath};
+use crate::jose::{Invalid, OwnClaimSet};
 use crate::ports::{EdgePorts, ObjectUnreachable};
 use crate::secret::{Fingerprint, Place};
 use bearers::Bearer;
@@ -53,17 +55,6 @@ impl From<ObjectUnreachable> for Unproven {
     fn from(failure: ObjectUnreachable) -> Self {
         Refused::from(failure).into()
     }
-}
-
-/// The permission that a rule gives a caller.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Permission<'a> {
-    pub caller: &'a str,
-    /// The number of the caller's key, where it has several.
-    pub key: Option<usize>,
-    pub pattern: &'a PathPattern,
-    /// The number of the rule within its connection, and its limit.
-    pub rate_limit: Option<(usize, RateLimit)>,
 }
 
 impl<'a> CallerProof<'a> {
@@ -137,32 +128,6 @@ impl<'a> CallerProof<'a> {
         Ok(())
     }
 
-    /// The permission that the first matching rule of `connection` gives.
-    ///
-    /// # Errors
-    /// `operation_not_allowed` where no rule matches.
-    pub fn permission(
-        &self,
-        connection: &'a Connection,
-        method: &str,
-        path: RequestPath<'_>,
-    ) -> Result<Permission<'a>, Refused> {
-        connection
-            .rules
-            .iter()
-            .enumerate()
-            .filter(|(_, rule)| rule.methods.iter().any(|allowed| allowed.allows(method)))
-            .find_map(|(number, rule)| {
-                let caller = rule.callers.iter().find(|caller| self.covers(caller))?;
-                let pattern = rule.paths.iter().find(|pattern| pattern.matches(path))?;
-                let rate_limit = rule.rate_limit.map(|limit| (number, limit));
-                let key =
-                    self.key.filter(|(holder, _)| holder == caller).and_then(|(_, place)| place.number());
-                Some(Permission { caller, key, pattern, rate_limit })
-            })
-            .ok_or_else(|| Code::OperationNotAllowed.into())
-    }
-
     /// The signed-in person.
     pub const fn person(&self) -> Option<&Rc<Person>> {
         self.person.as_ref()
@@ -173,9 +138,7 @@ impl<'a> CallerProof<'a> {
     pub fn rate_key(&self, caller: &str, head: &RequestHead<'_>) -> String {
         match self.kind(caller) {
             Some(Caller::Jwt(_)) => {
-                let bearer =
-                    self.bearers.iter().find(|bearer| bearer.callers.iter().any(|name| name == caller));
-                bearer.map(|bearer| bearer.subject.to_hex()).unwrap_or_default()
+                self.bearer(caller).map(|bearer| bearer.subject.to_hex()).unwrap_or_default()
             }
             Some(Caller::Session) => {
                 self.person.as_ref().map(|person| person.session().to_owned()).unwrap_or_default()
@@ -209,6 +172,27 @@ impl<'a> CallerProof<'a> {
         self.key.is_some()
     }
 
+    /// Whether the request proves who calls, rather than from where.
+    pub const fn is_proven(&self) -> bool {
+        self.is_named() || self.person.is_some()
+    }
+
+    /// The claims of `caller`, if it has any. A session does not know its person's yet.
+    fn claims(&self, caller: &str) -> Option<&OwnClaimSet> {
+        match self.kind(caller)? {
+            Caller::Jwt(_) => self.bearer(caller).map(|bearer| &bearer.claims),
+            Caller::Key(_) | Caller::Session | Caller::Anyone => None,
+        }
+    }
+
+    /// The token that authenticates `caller`: one at most, since a caller's token comes in one field.
+    fn bearer(&self, caller: &str) -> Option<&Bearer> {
+        self.bearers
+            .iter()
+            .find(|bearer| bearer.callers.iter().any(|name| name == caller))
+            .map(|bearer| &**bearer)
+    }
+
     const fn is_named(&self) -> bool {
         self.key.is_some() || !self.bearers.is_empty()
     }
@@ -224,9 +208,7 @@ impl<'a> CallerProof<'a> {
     fn covers(&self, caller: &str) -> bool {
         match self.kind(caller) {
             Some(Caller::Key(_)) => self.key.is_some_and(|(holder, _)| holder == caller),
-            Some(Caller::Jwt(_)) => {
-                self.bearers.iter().any(|bearer| bearer.callers.iter().any(|name| name == caller))
-            }
+            Some(Caller::Jwt(_)) => self.bearer(caller).is_some(),
             Some(Caller::Session) => self.person.is_some(),
             Some(Caller::Anyone) => self.from_known_page,
             None => false,

@@ -1,5 +1,6 @@
 //! Proxied calls: the checks, the token, the upstream's response, and the answer.
 
+mod address;
 pub(super) mod fields;
 pub(super) mod memory;
 pub(super) mod rates;
@@ -11,13 +12,15 @@ use std::time::Duration;
 
 use super::Code;
 use super::answer::{Body, Draft, Refused};
-use super::caller::CallerProof;
 use super::caller::person::Subject;
+use super::caller::{CallerProof, permission};
 use super::connections::held::Found;
 use super::context::Context;
 use super::cors::Cors;
 use crate::config::{Connection, Grant, RateLimit};
-use crate::http::{RequestHead, RequestPath, Trace, carries_token, overrides_method, says_invalid_token};
+use crate::http::{
+    QueryBinding, RequestHead, RequestPath, Trace, carries_token, overrides_method, says_invalid_token,
+};
 use crate::jose::Invalid;
 use crate::ports::{EdgePorts, UpstreamAnswer, UpstreamCall, UpstreamFailure, report};
 use crate::secret::{Fingerprint, Secret};
@@ -45,7 +48,7 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
         context.note(|line| line.reason = unproven.reason.map(Invalid::as_str));
         unproven.refused
     })?;
-    let permission = proof.permission(connection, head.method, path)?;
+    let permission = permission::obtain(context, &proof, connection, path).await?;
     context.note(|line| {
         line.caller = Some(permission.caller);
         line.key = permission.key;
@@ -61,8 +64,9 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
     // Only a caller with a key may have its traces sampled: sampling costs the operator.
     let trace = trace.map(|trace| if proof.has_key() { trace } else { trace.unsampled() });
     let trace = trace.unwrap_or_else(|| Trace::new(context.request_id));
-    let url = upstream_url(connection, path, head);
-    let call = ProxiedCall { context, connection, url, trace, sent: RefCell::default() };
+    let url = address::upstream_url(connection, path, head, &permission.added);
+    let bound = permission.query.filter(|query| !query.bound.is_empty());
+    let call = ProxiedCall { context, connection, url, bound, trace, sent: RefCell::default() };
     let answer = match &connection.grant {
         Grant::Static { token } => {
             call.send_static(token, &Tokens::of(edge, connection, Subject::Service)).await?
@@ -127,23 +131,13 @@ fn check_request(head: &RequestHead<'_>, connection: &Connection) -> Result<(), 
     if is_refused { Err(Code::BadRequest) } else { Ok(()) }
 }
 
-fn upstream_url(connection: &Connection, path: RequestPath<'_>, head: &RequestHead<'_>) -> String {
-    let query = head.query();
-    let mut url = String::with_capacity(connection.base_url.as_base().len() + head.url.len());
-    url.push_str(connection.base_url.as_base());
-    url.push_str(path.as_str());
-    if let Some(query) = query {
-        url.push('?');
-        url.push_str(query);
-    }
-    url
-}
-
 /// One proxied call.
 struct ProxiedCall<'c, 'a, P> {
     context: &'c Context<'a, P>,
     connection: &'c Connection,
     url: String,
+    /// What the rule binds in the query.
+    bound: Option<&'c QueryBinding>,
     trace: Trace<'c>,
     /// The value of the token's header field that was sent last.
     sent: RefCell<Option<Secret>>,
@@ -285,7 +279,8 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
         if let Some(location) = headers.value("location") {
             let redirects = (300..400).contains(&answer.status) && answer.status != 304;
             let is_safe = !fields::is_mangled(location) && !fields::discloses(location, token);
-            let within = is_safe.then(|| self.connection.base_url.path_within(&self.url, location)).flatten();
+            let path = || address::path_within(self.connection, &self.url, location, self.bound);
+            let within = is_safe.then(path).flatten();
             match within {
                 Some(path) => {
                     let (own, id) = (self.context.address(), &self.connection.id);

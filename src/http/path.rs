@@ -1,6 +1,7 @@
 //! Paths of calls, and path patterns of rules.
 
 use super::reading::{LEFT_OUT, readings};
+use super::template::{OwnClaims, Template, decoded};
 
 /// The checked path of a call below its connection.
 ///
@@ -77,31 +78,81 @@ fn is_step(name: &[u8]) -> bool {
     name.iter().all(|b| *b == b' ') || (name.contains(&b'.') && name.iter().all(is_nothing))
 }
 
+/// Whether every server reads `text`, percent-encoded, as one plain segment of exactly this text.
+fn is_plain_segment(text: &str) -> bool {
+    let is_as_it_is = |readings: &[Vec<u8>]| matches!(readings, [only] if only == text.as_bytes());
+    !text.contains(['/', ';', '?', '#', '%'])
+        && !is_dangerous(text, false)
+        && readings(text.as_bytes()).is_ok_and(|readings| is_as_it_is(&readings))
+}
+
+fn can_be_segment(template: &Template) -> bool {
+    match template {
+        Template::Text(text) => is_plain_segment(text),
+        Template::Claim(_) => true,
+    }
+}
+
 /// A path pattern of a rule: segments are compared exactly, `*` matches one segment, a trailing
-/// `**` any number, including none.
+/// `**` any number, including none. A template matches the segment that encodes its value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PathPattern {
     text: String,
-    segments: Vec<String>,
+    segments: Vec<PatternSegment>,
     open: bool,
 }
 
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum PatternSegment {
+    Any,
+    Exact(String),
+    Own(Template),
+}
+
 impl PathPattern {
-    /// Reads a pattern. It begins with `/` and has no empty segment except after a trailing slash;
-    /// `*` must be a whole segment, `**` the last one.
+    /// Reads a pattern without templates. It begins with `/` and has no empty segment except after a
+    /// trailing slash; `*` must be a whole segment, `**` the last one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        Self::parse_with(text, &mut |_| None)
+    }
+
+    /// Reads a pattern in which whole segments with braces are templates, read by `template`.
+    #[must_use]
+    pub fn parse_with(text: &str, template: &mut dyn FnMut(&str) -> Option<Template>) -> Option<Self> {
         if text.contains(['?', '#']) {
             return None;
         }
-        let path = RequestPath::parse(text).ok().filter(|_| !text.is_empty())?;
-        let mut segments: Vec<String> = path.segments().map(str::to_owned).collect();
-        let open = segments.last().is_some_and(|last| last == "**");
-        if open {
-            segments.pop();
+        // A claim's name may be an address.
+        let mut rest = text;
+        let mut segments = Vec::new();
+        let mut plain = String::new();
+        let mut open = false;
+        while let Some(behind) = rest.strip_prefix('/') {
+            let end = match behind.strip_prefix('{').and_then(|inner| inner.find('}')) {
+                Some(at) => at + 2,
+                None => behind.find('/').unwrap_or(behind.len()),
+            };
+            let (segment, after) = behind.split_at_checked(end)?;
+            rest = after;
+            plain.push('/');
+            match segment {
+                "" if rest.is_empty() => break,
+                _ if open || !(rest.is_empty() || rest.starts_with('/')) => return None,
+                "**" => open = true,
+                "*" => segments.push(PatternSegment::Any),
+                _ if segment.contains('*') && !segment.starts_with('{') => return None,
+                _ if segment.contains(['{', '}']) => {
+                    plain.push('-');
+                    segments.push(PatternSegment::Own(template(segment).filter(can_be_segment)?));
+                    continue;
+                }
+                _ => segments.push(PatternSegment::Exact(segment.to_owned())),
+            }
+            plain.push_str(segment);
         }
-        let whole = segments.iter().all(|segment| segment == "*" || !segment.contains('*'));
-        whole.then(|| Self { text: text.to_owned(), segments, open })
+        let is_path = rest.is_empty() && !plain.is_empty() && RequestPath::parse(&plain).is_ok();
+        is_path.then(|| Self { text: text.to_owned(), segments, open })
     }
 
     /// The pattern as configured.
@@ -110,14 +161,32 @@ impl PathPattern {
         &self.text
     }
 
-    /// Whether the pattern matches `path`.
+    /// Whether the pattern matches `path` for some caller.
     #[must_use]
     pub fn matches(&self, path: RequestPath<'_>) -> bool {
+        self.walk(path, &|_, _| true)
+    }
+
+    /// Whether the pattern matches `path` for the caller with these `claims`.
+    #[must_use]
+    pub fn fits(&self, path: RequestPath<'_>, claims: OwnClaims<'_>) -> bool {
+        self.walk(path, &|template, found| {
+            let own = template.fill(claims).filter(|own| is_plain_segment(own));
+            own.is_some() && own == decoded(found)
+        })
+    }
+
+    fn walk(&self, path: RequestPath<'_>, is_own: &dyn Fn(&Template, &str) -> bool) -> bool {
         let mut segments = path.segments();
         for wanted in &self.segments {
-            match segments.next() {
-                Some(found) if wanted == "*" || wanted == found => {}
-                _ => return false,
+            let Some(found) = segments.next() else { return false };
+            let fits = match wanted {
+                PatternSegment::Any => true,
+                PatternSegment::Exact(wanted) => wanted == found,
+                PatternSegment::Own(template) => is_own(template, found),
+            };
+            if !fits {
+                return false;
             }
         }
         self.open || segments.next().is_none()
@@ -288,5 +357,107 @@ mod tests {
         for bad in ["", "a", "/a*", "/a/**/b", "/**/**", "/***", "/a//b", "/a/../b", "/a?x=1", "/a#b"] {
             assert!(PathPattern::parse(bad).is_none(), "{bad:?}");
         }
+    }
+
+    fn own(pattern: &str, path: &str, sub: Option<&str>) -> bool {
+        let template = &mut |segment: &str| {
+            let name = segment.strip_prefix("{claims.")?.strip_suffix('}')?;
+            Some(Template::Claim(name.to_owned()))
+        };
+        let pattern = PathPattern::parse_with(pattern, template).unwrap();
+        let claims = |name: &str| sub.filter(|_| name == "https://a.example/sub" || name == "sub");
+        RequestPath::parse(path).is_ok_and(|path| {
+            let fits = pattern.fits(path, &|name| claims(name).map(str::to_owned));
+            assert!(!fits || pattern.matches(path));
+            fits
+        })
+    }
+
+    #[test]
+    fn fits_the_callers_own_segment_alone() {
+        let data: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/data/bindings.json")).unwrap();
+        let sub = data["paths"]["sub"].as_str();
+        let texts = |value: &serde_json::Value| -> Vec<String> {
+            value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+        };
+        let fits = |path: &str, sub| {
+            ["/customers/{claims.sub}/**", "/own/{claims.sub}"].iter().any(|pattern| own(pattern, path, sub))
+        };
+        for path in texts(&data["paths"]["passes"]) {
+            assert!(fits(&path, sub), "{path}");
+            assert!(!fits(&path, None) && !fits(&path, Some("")), "{path}");
+        }
+        for attack in data["paths"]["attacks"].as_array().unwrap() {
+            for path in texts(&attack["paths"]) {
+                assert!(!fits(&path, sub), "{path}");
+            }
+        }
+        assert!(own("/a/{claims.https://a.example/sub}/b", "/a/x/b", Some("x")));
+    }
+
+    #[test]
+    fn fits_no_claim_that_is_syntax() {
+        for syntax in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a\\b",
+            "a;b",
+            "a?b",
+            "a#b",
+            "a%b",
+            "%2e%2e",
+            "a\nb",
+            "a\0b",
+            "\u{85}",
+            "..;",
+            " ",
+            "\u{FF0E}\u{FF0E}",
+            "a\u{FF0F}b",
+            "a\u{200B}b",
+            "a\u{A0}b",
+        ] {
+            let encoded: String =
+                percent_encoding::utf8_percent_encode(syntax, percent_encoding::NON_ALPHANUMERIC).collect();
+            for path in
+                [format!("/a/{syntax}"), format!("/a/{encoded}"), format!("/a/{syntax}/"), "/a".to_owned()]
+            {
+                assert!(!own("/a/{claims.sub}", &path, Some(syntax)), "{path}");
+                assert!(!own("/a/{claims.sub}/**", &path, Some(syntax)), "{path}");
+            }
+        }
+        for plain in ["a", "a b", "é", "a+b", "a@b.c", "auth0|1", "...", "a:b", "{x}", "*", "**"] {
+            let encoded: String =
+                percent_encoding::utf8_percent_encode(plain, percent_encoding::NON_ALPHANUMERIC).collect();
+            let path = if plain == "..." { "/a/...".to_owned() } else { format!("/a/{encoded}") };
+            assert!(own("/a/{claims.sub}", &path, Some(plain)), "{plain}");
+        }
+    }
+
+    #[test]
+    fn reads_templates_as_whole_segments_only() {
+        for bad in [
+            "/{claims.sub}x",
+            "/x{claims.sub}",
+            "/{claims.sub",
+            "/claims.sub}",
+            "/{claims.sub}{claims.sub}",
+            "/{}",
+            "{claims.sub}",
+            "/{claims.sub}//",
+        ] {
+            let template =
+                &mut |segment: &str| (segment == "{claims.sub}").then(|| Template::Claim("sub".into()));
+            assert!(PathPattern::parse_with(bad, template).is_none(), "{bad}");
+        }
+        for text in ["..", "a/b", "", "%2e"] {
+            assert!(
+                PathPattern::parse_with("/{connection}", &mut |_| Some(Template::Text(text.into())))
+                    .is_none()
+            );
+        }
+        assert!(PathPattern::parse("/{connection}").is_none());
     }
 }

@@ -1,6 +1,6 @@
 //! The names of query parameters, as upstream servers read them.
 
-use super::reading::{LEFT_OUT, readings};
+use super::spelling::{is_plain, is_read_as, is_same};
 
 /// Parameters that override the method in common frameworks.
 const METHODS: &[&str] = &[
@@ -31,54 +31,11 @@ pub fn overrides_method(query: &str) -> bool {
 fn names_one(query: &str, names: &[&str]) -> bool {
     query.split(['&', ';']).any(|field| {
         let name = field.split('=').next().unwrap_or_default();
-        let is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        if is_plain { is_one(name, names) } else { is_read_as_one(name, names) }
+        if is_plain(name) {
+            return names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        }
+        is_read_as(name, |form| names.iter().any(|known| is_same(form, known.as_bytes())))
     })
-}
-
-fn is_one(name: &str, names: &[&str]) -> bool {
-    names.iter().any(|known| known.eq_ignore_ascii_case(name))
-}
-
-fn is_read_as_one(name: &str, names: &[&str]) -> bool {
-    let Ok(readings) = readings(name.as_bytes()) else { return true };
-    readings.iter().any(|reading| {
-        let is_end = |b: &u8| matches!(*b, 0 | b'=' | b';');
-        let is_blank =
-            |b: &u8| matches!(*b, b'+' | LEFT_OUT) || b.is_ascii_whitespace() || b.is_ascii_control();
-        let is_bracket = |b: &u8| matches!(*b, b'[' | b']');
-        // Some servers end a name at a NUL character, and some decode `=` or `;` before they split.
-        let mut whole = reading.split(is_end).next().unwrap_or_default();
-        while let [first, rest @ ..] = whole
-            && is_blank(first)
-        {
-            whole = rest;
-        }
-        while let [rest @ .., last] = whole
-            && is_blank(last)
-        {
-            whole = rest;
-        }
-        let mut inner = whole;
-        while let [first, rest @ ..] = inner
-            && is_bracket(first)
-        {
-            inner = rest;
-        }
-        let first = inner.split(is_bracket).next().unwrap_or_default();
-        // PHP drops or converts brackets; parsers of nested names use the first part.
-        [whole, first, inner].iter().any(|name| names.iter().any(|known| is_read_as(name, known)))
-    })
-}
-
-/// Whether `name` equals `known`, ignoring case and treating the characters that PHP converts as
-/// `_`.
-fn is_read_as(name: &[u8], known: &str) -> bool {
-    let read = |b: &u8| match *b {
-        b' ' | b'+' | b'.' | b'[' | b'-' => b'_',
-        b => b.to_ascii_lowercase(),
-    };
-    name.len() == known.len() && name.iter().map(read).eq(known.bytes())
 }
 
 #[cfg(test)]

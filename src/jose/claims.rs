@@ -32,6 +32,10 @@ pub struct Claims {
     pub issued_at: Option<UnixTime>,
     /// All claims, including those above.
     pub members: Map<String, Value>,
+    /// The names of the numbers that `members` does not keep as the token writes them.
+    rounded: Vec<String>,
+    /// The length of the JSON text, in bytes.
+    length: usize,
 }
 
 /// The expected claims of a token.
@@ -53,7 +57,14 @@ impl Claims {
     /// [`Invalid::Claims`].
     pub fn parse(bytes: &[u8]) -> Result<Self, Invalid> {
         let Ok(Value::Object(members)) = json::parse(bytes) else { return Err(Invalid::Claims) };
-        Self::read(members).ok_or(Invalid::Claims)
+        let mut claims = Self::read(members).ok_or(Invalid::Claims)?;
+        claims.length = bytes.len();
+        for (name, value) in &claims.members {
+            if is_rounded(value, bytes) {
+                claims.rounded.push(name.clone());
+            }
+        }
+        Ok(claims)
     }
 
     fn read(members: Map<String, Value>) -> Option<Self> {
@@ -68,6 +79,8 @@ impl Claims {
             not_before: date("nbf")?,
             issued_at: date("iat")?,
             members,
+            rounded: Vec::new(),
+            length: 0,
         })
     }
 
@@ -83,19 +96,66 @@ impl Claims {
             (self.expires_at + TOLERANCE > now, Invalid::Expired),
             (self.not_before.is_none_or(|start| start <= now + TOLERANCE), Invalid::NotYetValid),
             (self.issued_at.is_none_or(|issued| issued <= now + TOLERANCE), Invalid::IssuedInFuture),
-            (claims.iter().all(|(name, values)| self.has(name, values)), Invalid::RequiredClaim),
+            (claims.iter().all(|(name, values)| has(&self.members, name, values)), Invalid::RequiredClaim),
         ];
         checks.into_iter().find(|(met, _)| !met).map_or(Ok(()), |(_, reason)| Err(reason))
     }
 
+    /// The claims as rules compare them.
+    #[must_use]
+    pub fn into_own(self) -> OwnClaimSet {
+        OwnClaimSet { members: self.members, rounded: self.rounded, length: self.length }
+    }
+}
+
+/// The claims of an authenticated caller, for rules.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct OwnClaimSet {
+    members: Map<String, Value>,
+    rounded: Vec<String>,
+    length: usize,
+}
+
+impl OwnClaimSet {
     /// Whether a claim equals one of `values`, or as an array contains one.
-    fn has(&self, name: &str, values: &[Value]) -> bool {
-        let Some(claim) = self.members.get(name) else { return false };
-        values.iter().any(|value| match (claim, value) {
-            (Value::Array(items), _) => items.contains(value),
-            (Value::String(granted), Value::String(needed)) if name == "scope" => covers(granted, needed),
-            _ => claim == value,
+    #[must_use]
+    pub fn has(&self, name: &str, values: &[Value]) -> bool {
+        has(&self.members, name, values)
+    }
+
+    /// A claim that can fill a template: a text that is not empty and has no control character, a
+    /// number that is kept as the token writes it, or a boolean.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.members.get(name).filter(|value| match value {
+            Value::String(text) => !text.is_empty() && !text.contains(char::is_control),
+            Value::Number(_) => !self.rounded.iter().any(|rounded| rounded == name),
+            Value::Bool(_) => true,
+            Value::Null | Value::Array(_) | Value::Object(_) => false,
         })
+    }
+
+    /// The same as a text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<String> {
+        match self.value(name)? {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Bool(is_true) => Some(if *is_true { "true" } else { "false" }.to_owned()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+
+    /// The length of the JSON text that the claims were read from, in bytes.
+    #[must_use]
+    pub const fn length(&self) -> usize {
+        self.length
+    }
+}
+
+impl fmt::Debug for OwnClaimSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnClaimSet(redacted)")
     }
 }
 
@@ -103,6 +163,30 @@ impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Claims(redacted)")
     }
+}
+
+/// Whether a claim equals one of `values`, or as an array contains one.
+fn has(members: &Map<String, Value>, name: &str, values: &[Value]) -> bool {
+    let Some(claim) = members.get(name) else { return false };
+    values.iter().any(|value| match (claim, value) {
+        (Value::Array(items), _) => items.contains(value),
+        (Value::String(granted), Value::String(needed)) if name == "scope" => covers(granted, needed),
+        _ => claim == value,
+    })
+}
+
+/// Whether `value` is a number that does not stand in the text `bytes` as it is kept. Whole numbers
+/// of up to 64 bits are kept exactly, and have one form in JSON.
+fn is_rounded(value: &Value, bytes: &[u8]) -> bool {
+    let Some(number) = value.as_number().filter(|number| number.is_f64()) else { return false };
+    let kept = number.to_string();
+    let is_end =
+        |b: Option<&u8>| b.is_none_or(|b| matches!(b, b':' | b',' | b'}') || b.is_ascii_whitespace());
+    !bytes.windows(kept.len()).enumerate().any(|(at, text)| {
+        text == kept.as_bytes()
+            && is_end(at.checked_sub(1).and_then(|before| bytes.get(before)))
+            && is_end(bytes.get(at + kept.len()))
+    })
 }
 
 /// Whether a scope contains every token of another, non-empty one (RFC 8693 §4.2).

@@ -1,10 +1,10 @@
-//! The index of registered connections: their ids, in order. The registrations themselves are in
-//! the keepers.
+//! The index of registered connections: their ids, and their ids by label, in order. The
+//! registrations themselves are in the keepers.
 
 use std::rc::Rc;
 
 use crate::ports::{ObjectPorts, StorageFailed};
-use crate::protocol::{IndexAsk, IndexReply};
+use crate::protocol::{IndexAsk, IndexReply, LABEL_MARK};
 
 /// The number of ids in one read.
 const PAGE: usize = 1_000;
@@ -35,14 +35,23 @@ impl<P: ObjectPorts> Index<P> {
     }
 
     async fn list(&self, after: &str, part: &str, most: usize) -> Result<Vec<String>, StorageFailed> {
+        // The part of each row before the id; rows of labels follow the ids.
+        let of_label = after.starts_with(LABEL_MARK).then(|| after.split_inclusive('\n').next());
+        let prefix = of_label.flatten().unwrap_or_default();
         let mut found: Vec<String> = Vec::new();
         let mut last = after.to_owned();
         loop {
             let page = self.ports.ids(&last, PAGE).await?;
-            let is_last = page.len() < PAGE;
+            let mut is_last = page.len() < PAGE;
             let Some(end) = page.last() else { return Ok(found) };
             last.clone_from(end);
-            found.extend(page.into_iter().filter(|id| id.contains(part)));
+            for row in page {
+                match row.strip_prefix(prefix).filter(|id| !id.starts_with(LABEL_MARK)) {
+                    Some(id) if id.contains(part) => found.push(id.to_owned()),
+                    Some(_) => {}
+                    None => is_last = true,
+                }
+            }
             found.truncate(most);
             if is_last || found.len() == most {
                 return Ok(found);

@@ -256,10 +256,10 @@ export async function readBody(stream, maxBytes, shelf, limitMs) {
 
 /** A body that was read whole and may have to be sent again. */
 export class Whole {
-  /** @type {ArrayBuffer | undefined} */
+  /** @type {ArrayBuffer | Uint8Array<ArrayBuffer> | undefined} */
   #bytes;
 
-  /** @param {ArrayBuffer} bytes @param {Shelf} shelf */
+  /** @param {ArrayBuffer | Uint8Array<ArrayBuffer>} bytes @param {Shelf} shelf */
   constructor(bytes, shelf) {
     this.#bytes = bytes;
     shelf.note(this, OVERHEAD + bytes.byteLength);

@@ -198,9 +198,12 @@ export class Call {
    *
    * @param {number} maxBytes
    * @param {boolean} isProven
+   * @param {boolean} isSentOn whether the same bytes go to the upstream later
    */
-  read(maxBytes, isProven) {
-    return readBody(this.#request.body, maxBytes, isProven ? proven : unproven, LONGEST_READ_MS);
+  async read(maxBytes, isProven, isSentOn) {
+    const bytes = await readBody(this.#request.body, maxBytes, isProven ? proven : unproven, LONGEST_READ_MS);
+    if (isSentOn && bytes) this.#body = new Whole(bytes, sent);
+    return bytes;
   }
 
   /** The key that a name shares with every spelling that a server may take for it. @param {string} name */

@@ -61,7 +61,7 @@ extern "C" {
     /// Resolves to a [`Uint8Array`], or null where the body is too large. May reject with a
     /// string, the reason.
     #[wasm_bindgen(method)]
-    pub fn read(this: &Call, max_bytes: u32, is_proven: bool) -> Promise;
+    pub fn read(this: &Call, max_bytes: u32, is_proven: bool, is_sent_on: bool) -> Promise;
 
     #[wasm_bindgen(method)]
     pub fn folded(this: &Call, name: &str) -> String;

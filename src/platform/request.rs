@@ -84,6 +84,22 @@ impl CallPorts {
         self.call.wait_for(answer);
     }
 
+    /// Reads the body, and keeps it for the upstream where it is `sent_on`.
+    async fn read(
+        &self,
+        max_bytes: usize,
+        sender: Sender,
+        sent_on: bool,
+    ) -> Result<Zeroizing<Vec<u8>>, BodyFailure> {
+        let max_bytes = u32::try_from(max_bytes).unwrap_or(u32::MAX);
+        let read = self.call.read(max_bytes, sender == Sender::Proven, sent_on);
+        let body = JsFuture::from(read).await.map_err(|reason| glue::body_failure(&reason))?;
+        if body.is_null() {
+            return Err(BodyFailure::TooLarge);
+        }
+        Ok(Zeroizing::new(body.unchecked_into::<Uint8Array>().to_vec()))
+    }
+
     /// The bindings, variables and secrets of the Worker.
     pub fn env(&self) -> Env {
         self.call.env()
@@ -168,13 +184,11 @@ impl Upstream for CallPorts {
 
 impl Inbound for CallPorts {
     async fn body(&self, max_bytes: usize, sender: Sender) -> Result<Zeroizing<Vec<u8>>, BodyFailure> {
-        let max_bytes = u32::try_from(max_bytes).unwrap_or(u32::MAX);
-        let read = self.call.read(max_bytes, sender == Sender::Proven);
-        let body = JsFuture::from(read).await.map_err(|reason| glue::body_failure(&reason))?;
-        if body.is_null() {
-            return Err(BodyFailure::TooLarge);
-        }
-        Ok(Zeroizing::new(body.unchecked_into::<Uint8Array>().to_vec()))
+        self.read(max_bytes, sender, false).await
+    }
+
+    async fn peek(&self, max_bytes: usize, sender: Sender) -> Result<Zeroizing<Vec<u8>>, BodyFailure> {
+        self.read(max_bytes, sender, true).await
     }
 
     fn folded(&self, name: &str) -> String {

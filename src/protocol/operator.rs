@@ -21,6 +21,8 @@ pub enum OperatorAsk {
     Register(String),
     /// Remove the connection and all its data.
     Remove,
+    /// Change the registration by the merge patch in this sealed record.
+    Patch(String),
 }
 
 /// A keeper's answer to an operator.
@@ -67,8 +69,8 @@ pub enum OperatorReply {
 }
 
 /// The status of a connection in the admin interface, a JSON object with the members `provider`,
-/// `grant`, `subject`, `state`, `obtained_at`, `expires_at`, `grants`, `last_error`, `retry_at` and
-/// `sealing_key`.
+/// `grant`, `subject`, `labels`, `state`, `obtained_at`, `expires_at`, `grants`, `last_error`,
+/// `retry_at` and `sealing_key`.
 pub type Status = serde_json::Map<String, Value>;
 
 /// The status of a connection that has no token set of its own.
@@ -77,7 +79,9 @@ pub fn status_without_token(connection: Option<&Connection>, state: &str) -> Sta
     let provider = connection.map(|connection| connection.provider.as_str());
     let grant = connection.map(|connection| connection.grant.name());
     let subject = |connection: &Connection| if connection.grant.is_for_people() { "user" } else { "service" };
+    let labels = connection.map(|connection| connection.labels.iter().cloned()).into_iter().flatten();
     [
+        ("labels", labels.map(|(name, value)| (name, Value::String(value))).collect()),
         ("provider", json!(provider)),
         ("grant", json!(grant)),
         ("subject", json!(connection.map(subject))),

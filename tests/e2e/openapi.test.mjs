@@ -178,6 +178,7 @@ describe("every problem", () => {
   // Plain http, at an address that others can read what is sent to.
   const INSECURE = { host: "broker.example.com" };
   const OPERATOR = { ...INSECURE, key: ADMIN_KEY };
+  const PATCH = { method: "PATCH", headers: { "Content-Type": "application/merge-patch+json" } };
   const ANYBODY = { username: "nobody", password: "wrong" };
   const basic = { Authorization: `Basic ${Buffer.from(`operator:${ADMIN_KEY}`).toString("base64")}` };
   /** @type {(body: string) => [target: string, options: CallOptions]} */
@@ -268,6 +269,18 @@ describe("every problem", () => {
       "/admin/connections/new",
       { key: ADMIN_KEY, method: "PUT", body: "x".repeat(70_000) },
     ],
+    ["patchConnection", "connection_configured", "/admin/connections/plain", { key: ADMIN_KEY, ...PATCH, body: "{}" }],
+    ["patchConnection", "unknown_connection", "/admin/connections/none", { key: ADMIN_KEY, ...PATCH, body: "{}" }],
+    ["patchConnection", "bad_request", "/admin/connections/none", { key: ADMIN_KEY, ...PATCH, body: '{"secrets":7}' }],
+    [
+      "patchConnection",
+      "body_too_large",
+      "/admin/connections/none",
+      { key: ADMIN_KEY, ...PATCH, body: "x".repeat(70_000) },
+    ],
+    ["listConnections", "bad_request", "/admin/connections?label=plan", { key: ADMIN_KEY }],
+    ["listConnections", undefined, "/admin/connections?label=plan:basic", { key: ADMIN_KEY }],
+    ["getConnection", undefined, "/admin/connections/plain", { key: ADMIN_KEY }],
     ["deleteConnection", "connection_configured", "/admin/connections/plain", { key: ADMIN_KEY, method: "DELETE" }],
     ["getConnection", "unknown_connection", "/admin/connections/none", { key: ADMIN_KEY }],
     ["refreshConnection", "bad_request", "/admin/connections/people/refresh", { key: ADMIN_KEY, method: "POST" }],
@@ -285,6 +298,7 @@ describe("every problem", () => {
     ["listConnections", "insecure_transport", "/admin/connections", OPERATOR],
     ["getConnection", "insecure_transport", "/admin/connections/plain", OPERATOR],
     ["putConnection", "insecure_transport", "/admin/connections/new", { ...OPERATOR, method: "PUT", json: {} }],
+    ["patchConnection", "insecure_transport", "/admin/connections/plain", { ...OPERATOR, ...PATCH, body: "{}" }],
     ["deleteConnection", "insecure_transport", "/admin/connections/plain", { ...OPERATOR, method: "DELETE" }],
     ["refreshConnection", "insecure_transport", "/admin/connections/plain/refresh", { ...OPERATOR, method: "POST" }],
     ["deleteToken", "insecure_transport", "/admin/connections/plain/token", { ...OPERATOR, method: "DELETE" }],

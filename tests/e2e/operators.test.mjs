@@ -96,6 +96,7 @@ describe("the list", () => {
         "grant",
         "grants",
         "id",
+        "labels",
         "last_error",
         "obtained_at",
         "provider",

@@ -14,6 +14,7 @@
 )]
 
 mod address;
+mod binding;
 mod configuration;
 mod form;
 mod generate;

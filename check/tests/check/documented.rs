@@ -56,11 +56,15 @@ fn finds_nothing_wrong_with_the_sandboxs_file() {
     assert_eq!(told(&report.problems), Vec::<String>::new());
     // Whoever opens its page may call.
     let others = |it: &&Finding| {
-        !["is whoever calls", "has no rate_limit", "sends people's own passwords", "allow POST without"]
-            .iter()
-            .any(|text| it.message.starts_with(text))
+        let allowed =
+            ["is whoever calls", "has no rate_limit", "sends people's own passwords", "allow POST without"];
+        !allowed.iter().any(|text| it.message.starts_with(text)) && !is_unbound_for_anyone(&it.message)
     };
     assert_eq!(report.warnings.iter().filter(others).count(), 0, "{:?}", told(&report.warnings));
+}
+
+fn is_unbound_for_anyone(message: &str) -> bool {
+    message.starts_with("binds nothing") && message.ends_with("not anyone")
 }
 
 /// The connections that a block has tables of.
@@ -68,30 +72,35 @@ fn connections(block: &str) -> BTreeSet<&str> {
     block.split("vars.CONNECTIONS.").skip(1).filter_map(|rest| rest.split(['.', ']']).next()).collect()
 }
 
+/// The file of a documented block, with what stands elsewhere in it.
+fn completed(block: &str) -> String {
+    let mut text = sound(block);
+    let people = "kind = 'jwt'\nissuer = 'https://issuer.example'\naudience = 'broker'";
+    for (name, fields) in
+        [("backend", "kind = 'key'"), ("staff", people), ("subscriber", people), ("buyer", people)]
+    {
+        if !block.contains(&format!("[vars.CALLERS.{name}]")) {
+            text = format!("{text}\n[vars.CALLERS.{name}]\n{fields}\n");
+        }
+    }
+    for name in connections(block) {
+        let table = format!("[vars.CONNECTIONS.{name}]");
+        if block.contains(&format!("vars.CONNECTIONS.{name}.")) && !block.contains(&table) {
+            text = format!("{text}\n{table}\nprovider = 'guru'\n");
+            if !block.contains(&format!("[[vars.CONNECTIONS.{name}.rules]]")) {
+                text.push_str("rules = [{ callers = ['backend'], methods = ['GET'], paths = ['/a'] }]\n");
+            }
+        }
+    }
+    text
+}
+
 /// Every block of TOML, with what stands elsewhere in the file.
 #[test]
 fn finds_nothing_wrong_with_any_documented_configuration() {
     let mut count = 0;
     for document in documents() {
-        for block in read(&document).split("```toml\n").skip(1) {
-            let block = block.split("```").next().unwrap();
-            let mut text = sound(block);
-            for name in ["backend", "staff"] {
-                if !block.contains(&format!("[vars.CALLERS.{name}]")) {
-                    text = format!("{text}\n[vars.CALLERS.{name}]\nkind = 'key'\n");
-                }
-            }
-            for name in connections(block) {
-                let table = format!("[vars.CONNECTIONS.{name}]");
-                if block.contains(&format!("vars.CONNECTIONS.{name}.")) && !block.contains(&table) {
-                    text = format!("{text}\n{table}\nprovider = 'guru'\n");
-                    if !block.contains(&format!("[[vars.CONNECTIONS.{name}.rules]]")) {
-                        text.push_str(
-                            "rules = [{ callers = ['backend'], methods = ['GET'], paths = ['/a'] }]\n",
-                        );
-                    }
-                }
-            }
+        for text in files(&document) {
             let told = told(&report(&text).problems);
             assert!(told.is_empty(), "{}: {told:#?}\n{text}", document.display());
             count += 1;
@@ -111,4 +120,45 @@ fn knows_every_documented_variable() {
         .collect();
     names.sort_unstable();
     assert_eq!(names, VARIABLES);
+}
+
+/// The blocks of TOML in `document`, each as a file.
+fn files(document: &Path) -> Vec<String> {
+    let text = read(document);
+    let blocks = text.split("```toml\n").skip(1);
+    blocks.map(|block| completed(block.split("```").next().unwrap())).collect()
+}
+
+/// The warnings about rules that bind nothing, except for `anyone`, who has no claims.
+fn unbound(text: &str) -> Vec<String> {
+    let warnings = report(text).warnings.into_iter();
+    let is_unbound = |message: &str| message.starts_with("binds nothing") && !is_unbound_for_anyone(message);
+    told(&warnings.filter(|it| is_unbound(&it.message)).collect::<Vec<_>>())
+}
+
+#[test]
+fn shows_no_rule_for_people_that_binds_nothing() {
+    for document in documents() {
+        for text in files(&document) {
+            assert_eq!(unbound(&text), Vec::<String>::new(), "{}\n{text}", document.display());
+        }
+    }
+}
+
+#[test]
+fn accepts_every_rule_of_the_guide_about_whose_data() {
+    let page = in_root("docs/guides/whose-data.md");
+    assert!(documents().contains(&page));
+    let files = files(&page);
+    assert!(files.len() > 5, "{} blocks", files.len());
+    for text in files {
+        let report = report(&text);
+        assert_eq!(told(&report.problems), Vec::<String>::new(), "{text}");
+        assert!(!told(&report.warnings).iter().any(|told| told.contains("binds nothing")), "{text}");
+        // The page shows bound rules: without what binds them, each is warned of.
+        let is_plain = |line: &&str| !["claims", "query", "body"].iter().any(|field| line.starts_with(field));
+        let bare = text.lines().filter(is_plain).collect::<Vec<_>>().join("\n");
+        let bare = bare.replace("/{claims.sub}", "/all");
+        assert!(!unbound(&bare).is_empty(), "{bare}");
+    }
 }

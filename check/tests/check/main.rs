@@ -5,6 +5,7 @@ mod documented;
 mod environments;
 mod mistakes;
 mod secrets;
+mod sharing;
 mod syntax;
 mod warnings;
 

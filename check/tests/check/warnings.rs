@@ -14,6 +14,8 @@ fn rules(rule: &str) -> String {
     )
 }
 
+/// Told of each rule that lets people or anyone in here: sharing.rs has the cases.
+const SHARED: &str = "CONNECTIONS.guru.rules[0]: binds nothing to who calls";
 const LIMIT: &str = "rate_limit = { requests = 30, seconds = 60 }";
 
 #[test]
@@ -38,12 +40,13 @@ fn warns_of_anyone_under_any_name_and_of_a_missing_rate_limit() {
         };
         check_warnings(
             &rule(&format!(", {LIMIT}")),
-            &[(7, "CONNECTIONS.guru.rules[0].callers[1]: is whoever calls")],
+            &[(7, SHARED), (7, "CONNECTIONS.guru.rules[0].callers[1]: is whoever calls")],
         );
         check_warnings(
             &rule(""),
             &[
                 (7, "CONNECTIONS.guru.rules[0]: has no rate_limit"),
+                (7, SHARED),
                 (7, "CONNECTIONS.guru.rules[0].callers[1]: is whoever calls"),
             ],
         );
@@ -85,9 +88,9 @@ fn warns_of_loopback_addresses_that_are_deployed() {
          [vars.CALLERS.office]\nkind = 'cloudflare-access'\naudience = 'a'\nteam_domain = 'http://127.0.0.1:1'\n\
          [vars.CONNECTIONS.a]\nprovider = 'custom'\ngrant = 'client_credentials'\nbase_url = 'http://localhost:1'\n\
          token_url = 'http://[::1]:1/t'\nwebhook = { token_field = 'a', forward_to = 'http://localhost:1/' }\n\
-         rules = [{ callers = ['staff'], methods = ['GET'], paths = ['/a'] }]\n\
+         rules = [{ callers = ['staff'], methods = ['GET'], paths = ['/a'], claims = { tenant = '{connection}' } }]\n\
          [vars.CONNECTIONS.b]\nprovider = 'hubsoft'\nbase_url = 'http://localhost:1'\n\
-         rules = [{ callers = ['staff'], methods = ['GET'], paths = ['/a'] }]\n\
+         rules = [{ callers = ['staff'], methods = ['GET'], paths = ['/a'], claims = { tenant = '{connection}' } }]\n\
          [vars]\nALLOWED_ORIGINS = ['https://a.example', 'http://localhost:5173']\n";
     let loopback = |field: &str| format!("{field}: is a loopback address");
     let expected = [
@@ -152,13 +155,16 @@ fn warns_of_gets_that_act_where_browsers_call() {
     };
     let acts = "CONNECTIONS.guru.rules[0].paths[1]: has a GET that acts";
     for path in ["'/api/v1/**'", "'/api/v1/integracao/cliente/solicitar_desconexao/*'", "'/**'"] {
-        check_warnings(&text("'session', 'backend'", "'GET'", &format!("'/a', {path}")), &[(8, acts)]);
+        check_warnings(
+            &text("'session', 'backend'", "'GET'", &format!("'/a', {path}")),
+            &[(8, SHARED), (8, acts)],
+        );
         check_warnings(&text("'backend'", "'GET'", &format!("'/a', {path}")), &[]);
     }
     let anyone = "CONNECTIONS.guru.rules[0].callers[0]: is whoever calls";
-    check_warnings(&text("'visitor'", "'GET'", "'/a', '/api/v1/**'"), &[(8, anyone), (8, acts)]);
-    check_warnings(&text("'session'", "'PUT'", "'/a', '/api/v1/**'"), &[]);
-    check_warnings(&text("'session'", "'GET'", "'/api/v1/integracao/cliente', '/api/v1/*'"), &[]);
+    check_warnings(&text("'visitor'", "'GET'", "'/a', '/api/v1/**'"), &[(8, SHARED), (8, anyone), (8, acts)]);
+    check_warnings(&text("'session'", "'PUT'", "'/a', '/api/v1/**'"), &[(8, SHARED)]);
+    check_warnings(&text("'session'", "'GET'", "'/api/v1/integracao/cliente', '/api/v1/*'"), &[(8, SHARED)]);
 }
 
 #[test]
@@ -183,10 +189,10 @@ fn warns_where_pages_call_and_no_origin_is_allowed() {
     };
     let empty = "ALLOWED_ORIGINS: is empty: name the origins";
     let anyone = (7, "CONNECTIONS.guru.rules[0].callers[0]: is whoever calls");
-    check_warnings(&text("anyone", "ALLOWED_ORIGINS = []"), &[(2, empty), anyone]);
-    check_warnings(&text("session", ""), &[(1, empty)]);
+    check_warnings(&text("anyone", "ALLOWED_ORIGINS = []"), &[(2, empty), (7, SHARED), anyone]);
+    check_warnings(&text("session", ""), &[(1, empty), (7, SHARED)]);
     // On the application's own host no origin is needed, and servers have none.
-    check_warnings(&text("session", "BASE_PATH = '/broker'"), &[]);
+    check_warnings(&text("session", "BASE_PATH = '/broker'"), &[(7, SHARED)]);
     check_warnings(&text("backend", ""), &[]);
 }
 

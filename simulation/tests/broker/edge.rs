@@ -7,6 +7,8 @@ mod connections;
 mod operators;
 mod registry;
 mod rotations;
+mod rules;
+mod templates;
 mod traces;
 mod webhooks;
 

@@ -1,16 +1,18 @@
 //! Connections: their status, and obtaining or dropping their token sets.
 
+use std::rc::Rc;
+
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::{AdminRequest, READING};
-use crate::config::{Configured, is_id};
+use crate::config::{Configured, Connection, is_id};
 use crate::edge::Code;
 use crate::edge::answer::{Draft, Refused};
 use crate::ports::EdgePorts;
 use crate::protocol::{
     ConnectionStatus, CountEvents, Declined, DropTokenSet, ListIndex, ObtainTokenSet, ReadRegistration,
-    ReadStatus, Registration, Status, Undelivered, status_without_token,
+    ReadStatus, Registration, Status, Undelivered, label_row, status_without_token,
 };
 
 /// The largest number of entries on a page.
@@ -27,23 +29,50 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         };
         let after = self.parameter("after").unwrap_or_default();
         let part = self.parameter("q").unwrap_or_default();
-        let mut ids = self.ids(&after, &part, limit + 1).await?;
+        let label = self.parameter("label");
+        let label =
+            label.as_deref().map(|label| label.split_once(':').ok_or(Code::BadRequest)).transpose()?;
+        let mut ids = self.ids(&after, &part, limit + 1, label).await?;
         let more = ids.len() > limit;
         ids.truncate(limit);
         let next = ids.last().filter(|_| more).cloned();
         let entries = join_all(ids.iter().map(|id| self.entry(id))).await;
-        let entries: Vec<Value> = entries.into_iter().flatten().collect();
+        // The index may have a label that a connection had before.
+        let has_label = |entry: &Value| {
+            let is_known = entry.get("provider").is_some_and(Value::is_string);
+            label.is_none_or(|(name, value)| {
+                !is_known
+                    || entry.get("labels").and_then(|labels| labels.get(name)).is_some_and(|its| its == value)
+            })
+        };
+        let entries: Vec<Value> = entries.into_iter().flatten().filter(has_label).collect();
         let page = json!({ "connections": entries, "next": next });
         Ok(Draft::text(200, "application/json", page.to_string()))
     }
 
-    /// Up to `most` ids that follow `after` and contain `part`, in byte order.
-    async fn ids(&self, after: &str, part: &str, most: usize) -> Result<Vec<String>, Refused> {
+    /// Up to `most` ids that follow `after` and contain `part`, in byte order, of the connections that
+    /// have `label`.
+    async fn ids(
+        &self,
+        after: &str,
+        part: &str,
+        most: usize,
+        label: Option<(&str, &str)>,
+    ) -> Result<Vec<String>, Refused> {
         let config = self.0.config();
-        let matches = |id: &&String| id.as_str() > after && id.contains(part);
-        let mut ids: Vec<String> = config.connections.keys().filter(matches).take(most).cloned().collect();
+        let is_labelled = |connection: &Configured<Rc<Connection>>| {
+            let Some((name, value)) = label else { return true };
+            let mut labels = connection.usable().into_iter().flat_map(|connection| &connection.labels);
+            labels.any(|(known, its)| known == name && its == value)
+        };
+        let matches = |(id, connection): &(&String, &Configured<_>)| {
+            id.as_str() > after && id.contains(part) && is_labelled(connection)
+        };
+        let configured = config.connections.iter().filter(matches).take(most);
+        let mut ids: Vec<String> = configured.map(|(id, _)| id.clone()).collect();
         if config.takes_registrations() {
-            let list = ListIndex { after: after.to_owned(), part: part.to_owned(), most };
+            let after = label.map_or_else(|| after.to_owned(), |(name, value)| label_row(name, value, after));
+            let list = ListIndex { after, part: part.to_owned(), most };
             ids.extend(self.0.edge.ports.ask(list).await?);
             ids.sort_unstable();
             ids.dedup();
@@ -54,9 +83,10 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
 
     /// One connection; a registered one with its fields and the names of its secrets.
     pub(in crate::edge) async fn show(&self, id: &str) -> Result<Draft<P::Response>, Refused> {
-        self.check_method("GET, HEAD, PUT, DELETE")?;
+        self.check_method("GET, HEAD, PUT, PATCH, DELETE")?;
         let mut entry = self.entry(id).await.ok_or(Code::UnknownConnection)?;
         if let (Some(registration), Some(members)) = (self.registration(id).await, entry.as_object_mut()) {
+            members.insert("template".to_owned(), json!(registration.fields.get("template")));
             let names: Vec<&String> = registration.secrets.keys().collect();
             members.insert("secrets".to_owned(), json!(names));
             members.insert("connection".to_owned(), Value::Object(registration.fields));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::AdminRequest;
-use crate::config::{WRONG_ID, is_id};
+use crate::config::{SECRETS, WRONG_ID, is_id};
 use crate::edge::answer::{Draft, Refused};
 use crate::edge::{Code, connections};
 use crate::json;
@@ -16,34 +16,45 @@ use crate::token::Nonce;
 /// The largest body of a registration, in bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
+/// The media type of a merge patch (RFC 7396 §4).
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
 impl<P: EdgePorts> AdminRequest<'_, '_, P> {
-    /// Registers a connection, or replaces its registration.
+    /// Registers a connection, replaces its registration, or changes what a merge patch names of it
+    /// (RFC 7396).
     pub(in crate::edge) async fn put(&self, id: &str) -> Result<Draft<P::Response>, Refused> {
-        let done = self.register(id).await;
+        let is_patch = self.0.head.method == "PATCH";
+        let done = self.register(id, is_patch).await;
+        let action = if is_patch { "patch_connection" } else { "put_connection" };
         let outcome = match &done {
             Ok(draft) if draft.status == 400 => Err(Code::BadRequest.into()),
             Ok(_) => Ok(()),
             Err(refused) => Err(*refused),
         };
-        let _ = self.log_action("put_connection", id, outcome);
+        let _ = self.log_action(action, id, outcome);
         done
     }
 
-    async fn register(&self, id: &str) -> Result<Draft<P::Response>, Refused> {
+    async fn register(&self, id: &str, is_patch: bool) -> Result<Draft<P::Response>, Refused> {
         self.check_registrable(id)?;
         if !is_id(id) {
+            if is_patch {
+                return Err(Code::UnknownConnection.into());
+            }
             return Ok(self.problems(&[("id".to_owned(), WRONG_ID.to_owned())]));
         }
-        let registration = self.read_registration().await?;
+        let Some(registration) = self.read_registration(is_patch).await? else {
+            return Ok(self.problems(&[("secrets".to_owned(), "must be a table".to_owned())]));
+        };
         let keys = self.0.config().sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
         let nonce = Nonce(self.0.edge.ports.bytes());
         let record = registration.seal(id, keys, &nonce).map_err(|_| Code::Internal)?;
         let ports = &self.0.edge.ports;
         // Events of an earlier connection of this id must not reach this one's receiver.
-        if ports.ask(ReadRegistration(id)).await?.is_none() {
+        if !is_patch && ports.ask(ReadRegistration(id)).await?.is_none() {
             ports.ask(ClearEvents { connection: id }).await?;
         }
-        match ports.ask(RegisterConnection { connection: id, record }).await?? {
+        match ports.ask(RegisterConnection { connection: id, record, is_patch }).await?? {
             RegistrationOutcome::Done { is_new } => {
                 // The cache may serve the previous registration for a while.
                 match connections::reread(self.0.edge, id).await {
@@ -90,8 +101,14 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         if is_configured { Err(Code::ConnectionConfigured) } else { Ok(()) }
     }
 
-    /// Reads the registration in the body: a JSON object.
-    async fn read_registration(&self) -> Result<Registration, Refused> {
+    /// Reads the registration in the body, a JSON object, or the merge patch; `None` where its secrets
+    /// are no object.
+    async fn read_registration(&self, is_patch: bool) -> Result<Option<Registration>, Refused> {
+        let media_type = self.0.head.headers.value("content-type").unwrap_or_default();
+        let media_type = media_type.split(';').next().unwrap_or_default().trim();
+        if is_patch && !media_type.eq_ignore_ascii_case(MERGE_PATCH) {
+            return Err(Code::BadRequest.into());
+        }
         let body = self.0.edge.ports.body(MAX_BODY_BYTES, Sender::Proven).await?;
         let Ok(Value::Object(mut fields)) = json::parse(json::without_mark(&body)) else {
             return Err(Code::BadRequest.into());
@@ -99,9 +116,13 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         let secrets = match fields.remove("secrets") {
             None => serde_json::Map::new(),
             Some(Value::Object(secrets)) => secrets,
-            Some(_) => return Err(Code::BadRequest.into()),
+            // Removes each of them.
+            Some(Value::Null) if is_patch => {
+                SECRETS.iter().map(|name| ((*name).to_owned(), Value::Null)).collect()
+            }
+            Some(_) => return Ok(None),
         };
-        Ok(Registration { version: 0, fields, secrets })
+        Ok(Some(Registration { version: 0, fields, secrets }))
     }
 
     /// The answer to a registration with these problems.

@@ -1,14 +1,21 @@
 //! The tokens that an isolate has verified.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::edge::bounded::Bounded;
+use crate::jose::OwnClaimSet;
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 
 /// The largest number of tokens that an isolate remembers.
 const MAX_ENTRIES: usize = 10_000;
+
+/// How many times the length of its text a claims set takes in memory, roughly.
+const CLAIMS_FACTOR: usize = 4;
+
+/// How much memory the claims of remembered tokens take, at most.
+const MAX_CLAIMS_BYTES: usize = 24 * 1024 * 1024;
 
 /// The callers that a token authenticates.
 #[derive(Debug)]
@@ -17,27 +24,39 @@ pub(in crate::edge) struct Bearer {
     pub callers: Vec<String>,
     /// The digest of the token's issuer and subject, for counting.
     pub subject: Fingerprint,
+    /// The token's claims, for rules.
+    pub claims: OwnClaimSet,
     /// When the token expires, clock tolerance included.
     pub expires_at: UnixTime,
 }
 
 /// The verified tokens, by digest and by the number of the header field that carried them.
 #[derive(Debug)]
-pub(in crate::edge) struct Bearers(RefCell<Bounded<(Fingerprint, usize), Rc<Bearer>>>);
+pub(in crate::edge) struct Bearers {
+    entries: RefCell<Bounded<(Fingerprint, usize), Rc<Bearer>>>,
+    /// The memory that the claims took of all tokens since the last time that all were forgotten.
+    claims_bytes: Cell<usize>,
+}
 
 impl Default for Bearers {
     fn default() -> Self {
-        Self(RefCell::new(Bounded::new(MAX_ENTRIES)))
+        Self { entries: RefCell::new(Bounded::new(MAX_ENTRIES)), claims_bytes: Cell::default() }
     }
 }
 
 impl Bearers {
     pub fn get(&self, token: &(Fingerprint, usize), now: UnixTime) -> Option<Rc<Bearer>> {
-        self.0.borrow().get(token).filter(|bearer| now < bearer.expires_at).cloned()
+        self.entries.borrow().get(token).filter(|bearer| now < bearer.expires_at).cloned()
     }
 
     pub fn insert(&self, token: (Fingerprint, usize), bearer: Rc<Bearer>, now: UnixTime) {
-        let until = bearer.expires_at;
-        self.0.borrow_mut().insert(token, bearer, until, now);
+        let (until, size) = (bearer.expires_at, CLAIMS_FACTOR * bearer.claims.length());
+        let mut entries = self.entries.borrow_mut();
+        if self.claims_bytes.get() + size > MAX_CLAIMS_BYTES {
+            *entries = Bounded::new(MAX_ENTRIES);
+            self.claims_bytes.set(0);
+        }
+        self.claims_bytes.set(self.claims_bytes.get() + size);
+        entries.insert(token, bearer, until, now);
     }
 }

@@ -52,11 +52,8 @@ pub(in crate::edge) async fn prove<P: EdgePorts>(
     }
     let claims = token.into_proven_claims();
     let subject = claims.subject.as_deref().unwrap_or_default();
-    let bearer = Rc::new(Bearer {
-        callers,
-        subject: Fingerprint::of(&[&claims.issuer, subject]),
-        expires_at: claims.expires_at + TOLERANCE,
-    });
+    let (subject, expires_at) = (Fingerprint::of(&[&claims.issuer, subject]), claims.expires_at + TOLERANCE);
+    let bearer = Rc::new(Bearer { callers, subject, claims: claims.into_own(), expires_at });
     edge.isolate.bearers.insert(known_as, Rc::clone(&bearer), edge.now());
     Ok(bearer)
 }

@@ -14,7 +14,9 @@ impl<P: ObjectPorts> Keeper<P> {
     pub async fn serve_operator(self: &Rc<Self>, ask: &OperatorAsk) -> OperatorReply {
         match ask {
             OperatorAsk::Registration => return self.registration_reply().await,
-            OperatorAsk::Register(record) => return self.register(record).await,
+            OperatorAsk::Register(record) | OperatorAsk::Patch(record) => {
+                return self.register(record, matches!(ask, OperatorAsk::Patch(_))).await;
+            }
             OperatorAsk::Remove => return self.remove().await,
             OperatorAsk::Tell | OperatorAsk::Refresh | OperatorAsk::Drop => {}
         }
@@ -45,6 +47,7 @@ impl<P: ObjectPorts> Keeper<P> {
             OperatorAsk::Tell
             | OperatorAsk::Registration
             | OperatorAsk::Register(_)
+            | OperatorAsk::Patch(_)
             | OperatorAsk::Remove => Ok(()),
         };
         match done {

@@ -1,5 +1,6 @@
 //! The connection that a keeper serves: a configured one, or one registered with the keeper itself.
 
+use std::iter;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use crate::token::{Nonce, SealingKeys};
 
 /// The storage key of a registration.
 const CONNECTION: &str = "connection";
+
+/// The largest registration that patches make, in bytes.
+const MAX_BYTES: usize = 64 * 1024;
 
 /// How long the cache holds a registration.
 const CACHE_LIFE: Duration = Duration::from_hours(30 * 24);
@@ -128,8 +132,8 @@ impl<P: ObjectPorts> Keeper<P> {
     }
 
     /// Registers the connection from `record`, if usable; secrets that `record` does not name are
-    /// inherited.
-    pub(super) async fn register(&self, record: &str) -> OperatorReply {
+    /// inherited, and where it `is_patch`, so are fields.
+    pub(super) async fn register(&self, record: &str, is_patch: bool) -> OperatorReply {
         let Some(keys) = &self.config.sealing_keys else { return OperatorReply::Unavailable };
         // An isolate of an older version may not know that the connection is configured.
         if self.is_configured() {
@@ -139,9 +143,22 @@ impl<P: ObjectPorts> Keeper<P> {
         let registered = async {
             self.read_registration().await?;
             let stored = self.ports.get(CONNECTION).await?;
+            let is_registered = stored.is_some();
             let before = stored.and_then(|sealed| Registration::open(&sealed, &self.connection, keys).ok());
             let mut next = Registration::open(record, &self.connection, keys).map_err(|_| StorageFailed)?;
-            next.inherit_secrets(before.as_ref());
+            if is_patch {
+                let Some(before) = &before else {
+                    let unusable = OperatorReply::Misconfigured;
+                    return Ok(if is_registered { unusable } else { OperatorReply::Unknown });
+                };
+                next.patch(before);
+            }
+            next.inherit_secrets(before.as_ref(), &self.config);
+            // Each patch is small, but not all of them together.
+            if is_patch && next.size() > MAX_BYTES {
+                let problem = ("connection", "must have at most 64 KiB with its secrets");
+                return Ok(OperatorReply::Problems(vec![(problem.0.to_owned(), problem.1.to_owned())]));
+            }
             let read = match next.read(&self.connection, &self.config) {
                 Ok(read) => read,
                 Err(problems) => {
@@ -154,8 +171,14 @@ impl<P: ObjectPorts> Keeper<P> {
             let now = self.ports.now();
             next.version = before.as_ref().map_or(0, |before| before.version + 1).max(now.as_millis());
             // Index the connection before it is usable: every usable connection is listed.
-            if self.ports.ask(AddToIndex(&self.connection)).await.is_err() {
-                return Ok(OperatorReply::Unavailable);
+            let rows = next.label_rows(&self.connection);
+            let rows_before =
+                before.as_ref().map_or_else(Vec::new, |before| before.label_rows(&self.connection));
+            let new_rows = rows.iter().filter(|row| !rows_before.contains(row));
+            for row in iter::once(&self.connection).chain(new_rows) {
+                if self.ports.ask(AddToIndex(row)).await.is_err() {
+                    return Ok(OperatorReply::Unavailable);
+                }
             }
             // Renewals and writes in progress finish under the previous registration.
             let _renewals = self.tokens.stop_renewals().await;
@@ -170,6 +193,7 @@ impl<P: ObjectPorts> Keeper<P> {
             let sealed = stored?;
             // Isolates would use the cached previous registration until it expires there.
             self.publish_registration(&sealed, now).await?;
+            self.remove_rows(&rows_before, &rows).await;
             Ok(OperatorReply::Registered { is_new: before.is_none() })
         };
         registered.await.unwrap_or_else(|StorageFailed| {
@@ -193,6 +217,7 @@ impl<P: ObjectPorts> Keeper<P> {
                 }));
             }
             let _renewals = self.tokens.stop_renewals().await;
+            let rows = self.stored_label_rows().await?;
             if self.ports.delete(&registration_record(&self.connection)).await.is_err() {
                 report::cache_failed(&*self.ports, "delete");
                 return Ok(OperatorReply::Unavailable);
@@ -208,7 +233,9 @@ impl<P: ObjectPorts> Keeper<P> {
                 self.registered.replace(KnownRegistration::Unread);
                 return Err(StorageFailed);
             }
-            Ok(self.unlist().await.map_or(OperatorReply::Unavailable, |_| OperatorReply::Removed))
+            let removed = self.unlist().await.map_or(OperatorReply::Unavailable, |_| OperatorReply::Removed);
+            self.remove_rows(&rows, &[]).await;
+            Ok(removed)
         };
         removed.await.unwrap_or_else(|StorageFailed| {
             report::storage_failed(&*self.ports, &registration_record(&self.connection));
@@ -220,6 +247,22 @@ impl<P: ObjectPorts> Keeper<P> {
     /// it. The caller holds the lock of the registration.
     async fn unlist(&self) -> Result<bool, ObjectUnreachable> {
         self.ports.ask(RemoveFromIndex(&self.connection)).await
+    }
+
+    /// The rows of the index that list the stored registration by its labels.
+    async fn stored_label_rows(&self) -> Result<Vec<String>, StorageFailed> {
+        let stored = self.ports.get(CONNECTION).await?.zip(self.config.sealing_keys.as_ref());
+        let opened =
+            stored.and_then(|(sealed, keys)| Registration::open(&sealed, &self.connection, keys).ok());
+        Ok(opened.map_or_else(Vec::new, |stored| stored.label_rows(&self.connection)))
+    }
+
+    /// Removes rows of labels from the index, except those in `kept`. A row that stays lists nothing:
+    /// whoever lists by a label looks at the connection's own.
+    async fn remove_rows(&self, rows: &[String], kept: &[String]) {
+        for row in rows.iter().filter(|row| !kept.contains(row)) {
+            let _ = self.ports.ask(RemoveFromIndex(row)).await;
+        }
     }
 
     /// Copies the sealed registration into the cache.

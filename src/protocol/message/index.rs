@@ -36,7 +36,7 @@ message! {
 /// Asks for ids in byte order.
 #[derive(Debug)]
 pub struct ListIndex {
-    /// The id that the page follows.
+    /// The id that the page follows, or its [`label_row`](crate::protocol::label_row).
     pub after: String,
     /// The text that each id contains.
     pub part: String,

@@ -122,19 +122,24 @@ pub enum RegistrationOutcome {
     Problems(Vec<(String, String)>),
 }
 
-/// Registers a connection from a sealed record.
+/// Registers a connection from a sealed record, or changes its registration.
 #[derive(Debug)]
 pub struct RegisterConnection<'a> {
     /// The connection.
     pub connection: &'a str,
     /// The sealed record.
     pub record: String,
+    /// Whether the record is a merge patch of the registration.
+    pub is_patch: bool,
 }
 
 message! {
     RegisterConnection<'_>: OperatorReply => Result<RegistrationOutcome, Declined>,
     |self| service_object(self.connection),
-    Envelope::Operator { connection: self.connection.to_owned(), ask: OperatorAsk::Register(self.record) },
+    Envelope::Operator {
+        connection: self.connection.to_owned(),
+        ask: if self.is_patch { OperatorAsk::Patch(self.record) } else { OperatorAsk::Register(self.record) },
+    },
     {
         OperatorReply::Registered { is_new } => Ok(RegistrationOutcome::Done { is_new }),
         OperatorReply::Problems(problems) => Ok(RegistrationOutcome::Problems(problems)),

@@ -60,7 +60,7 @@ fn tells_how_a_connection_is_from_cold_to_ready() {
     assert_eq!(
         state(&site, "cold", None),
         json!({
-            "id": "acme", "provider": "custom", "grant": "password", "subject": "service",
+            "id": "acme", "labels": {}, "provider": "custom", "grant": "password", "subject": "service",
             "source": "configuration", "state": "cold", "obtained_at": null, "expires_at": null,
             "grants": 0, "last_error": null, "retry_at": null, "sealing_key": null, "webhooks": null,
         })
@@ -250,10 +250,10 @@ fn knows_what_is_not_there_and_what_cannot_be_done() {
     }
     for (method, below, allow) in [
         ("POST", "", "GET, HEAD"),
-        ("POST", "/acme", "GET, HEAD, PUT, DELETE"),
+        ("POST", "/acme", "GET, HEAD, PUT, PATCH, DELETE"),
         ("GET", "/acme/refresh", "POST"),
         ("GET", "/acme/token", "DELETE"),
-        ("PATCH", "/other", "GET, HEAD, PUT, DELETE"),
+        ("POST", "/other", "GET, HEAD, PUT, PATCH, DELETE"),
     ] {
         let refused = check(&site, &operator(method, below), 405, "method_not_allowed");
         assert_eq!(refused.field("allow"), Some(allow), "{method} {below}");
