@@ -2,7 +2,8 @@
 // webhooks, and the example in which people sign in.
 
 /** @import { ServerResponse } from "node:http" */
-/** @import { Answer, Request } from "./types.js" */
+/** @import { startIssuer } from "./issuer.mjs" */
+/** @import { Answer, Provider, Request } from "./types.js" */
 
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
@@ -34,7 +35,10 @@ const PAGE = {
     "/": ["index.html", HTML],
     "/page.css": ["page.css", CSS],
     ...Object.fromEntries(
-      ["calls.js", "dom.js", "page.js", "views.js", "webhooks.js"].map((name) => [`/${name}`, [name, SCRIPT]]),
+      ["calls.js", "dom.js", "page.js", "people.js", "views.js", "webhooks.js"].map((name) => [
+        `/${name}`,
+        [name, SCRIPT],
+      ]),
     ),
     "/icon.svg": ["icon.svg", "image/svg+xml"],
   },
@@ -117,21 +121,61 @@ async function passOn(guruUrl, request) {
   return { status: response.status, body: await response.text() };
 }
 
+/** A token of the person whom the page names, in the place of a sign-in. @param {Issuer} issuer @param {Request} request */
+async function tokenOf(issuer, request) {
+  const { body } = await readBody(request, CONTROL_LIMIT);
+  let token;
+  try {
+    token = issuer.token(JSON.parse(body.toString("utf8")).person);
+  } catch {
+    return { status: 400 };
+  }
+  return token ? { body: { token } } : { status: 404 };
+}
+
+const INVOICES = "/api/v1/integracao/cliente/financeiro";
+
+/** What HubSoft was asked for its invoices, by whomever. @param {Pick<Provider, "apiRequests">} hubsoft */
+const invoiceRequests = ({ apiRequests }) =>
+  apiRequests
+    .filter(({ path }) => path.startsWith(INVOICES))
+    .map(({ at, method, path, status }) => ({ at, method, path, status }));
+
+/** @returns {Answer} */
+const preflight = () => ({ status: 204, headers: { "Access-Control-Allow-Headers": "Content-Type" } });
+
+/** @typedef {Pick<Awaited<ReturnType<typeof startIssuer>>, "people" | "token">} Issuer */
+
+/** @type {Issuer} */
+const NOBODY = { people: [], token: () => undefined };
+
 /**
  * The sandbox's page.
  * @param {object} [settings]
  * @param {number} [settings.port]
  * @param {string} [settings.guruUrl] the address at which Guru is asked to send an event
  * @param {string} [settings.webhookSecret] the secret that signs events
+ * @param {Issuer} [settings.issuer] the issuer that proves the page's people
+ * @param {Pick<Provider, "apiRequests">} [settings.hubsoft]
  */
-export function startFrontend({ port = 0, guruUrl = "", webhookSecret = WEBHOOK_SECRET } = {}) {
+export function startFrontend({
+  port = 0,
+  guruUrl = "",
+  webhookSecret = WEBHOOK_SECRET,
+  issuer = NOBODY,
+  hubsoft = { apiRequests: [] },
+} = {}) {
   const { receive, received } = createReceiver(webhookSecret);
   /** @type {Site["calls"]} */
   const calls = {
     "POST /hooks/guru": receive,
     "GET /hooks/guru": () => ({ body: received }),
     [`POST ${CONTROL}`]: (request) => passOn(guruUrl, request),
-    [`OPTIONS ${CONTROL}`]: () => ({ status: 204, headers: { "Access-Control-Allow-Headers": "Content-Type" } }),
+    [`OPTIONS ${CONTROL}`]: preflight,
+    "GET /sandbox/people": () => ({ body: issuer.people }),
+    "POST /sandbox/tokens": (request) => tokenOf(issuer, request),
+    "OPTIONS /sandbox/tokens": preflight,
+    "GET /sandbox/invoices": () => ({ body: invoiceRequests(hubsoft) }),
   };
   return start({ ...PAGE, calls }, port);
 }

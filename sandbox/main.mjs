@@ -1,14 +1,15 @@
-// The sandbox: three providers and two front ends, all on this machine.
+// The sandbox: three providers, an issuer and two front ends, all on this machine.
 
 /** @import { LogLine } from "./types.js" */
 
 import { pathToFileURL } from "node:url";
 import { startExample, startFrontend } from "./frontend.mjs";
+import { startIssuer } from "./issuer.mjs";
 import { startGuru } from "./providers/guru.mjs";
 import { startHubsoft } from "./providers/hubsoft.mjs";
 import { startV8 } from "./providers/v8.mjs";
 
-const PORTS = { guru: 8801, hubsoft: 8802, v8: 8803, frontend: 8790, example: 8791 };
+const PORTS = { guru: 8801, hubsoft: 8802, v8: 8803, issuer: 8804, frontend: 8790, example: 8791 };
 
 /** Each provider's credentials, which the environment may set. */
 const PROVIDERS = {
@@ -63,9 +64,12 @@ export async function startSandbox(env = process.env, { ports = PORTS, log } = {
   const hubsoft = await start("hubsoft", (port) => startHubsoft({ port, peopleClient, ...settingsOf("hubsoft") }));
   const v8 = await start("v8", (port) => startV8({ port, ...settingsOf("v8") }));
   const webhookSecret = env.GURU_WEBHOOK_SECRET || undefined;
-  const frontend = await start("frontend", (port) => startFrontend({ port, guruUrl: guru.url, webhookSecret }));
+  const issuer = await start("issuer", (port) => startIssuer({ port }));
+  const frontend = await start("frontend", (port) =>
+    startFrontend({ port, guruUrl: guru.url, webhookSecret, issuer, hubsoft }),
+  );
   const example = await start("example", (port) => startExample({ port }));
-  return { guru, hubsoft, v8, frontend, example, close };
+  return { guru, hubsoft, v8, issuer, frontend, example, close };
 }
 
 async function main() {
@@ -83,6 +87,7 @@ async function main() {
   for (const { name, baseUrl, tokenUrl } of [sandbox.guru, sandbox.hubsoft, sandbox.v8]) {
     say(name, tokenUrl ? `${baseUrl} (token endpoint ${tokenUrl})` : `${baseUrl} (static token)`);
   }
+  say("issuer", `${sandbox.issuer.url} (two people's tokens)`);
   say("frontend", sandbox.frontend.url);
   say("example", sandbox.example.url);
   for (const signal of ["SIGINT", "SIGTERM"]) {

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { networkInterfaces } from "node:os";
-import { after, afterEach, describe, test } from "node:test";
+import { after, afterEach, beforeEach, describe, test } from "node:test";
+import { PEOPLE } from "./issuer.mjs";
 import { startSandbox } from "./main.mjs";
 import { startGuru } from "./providers/guru.mjs";
 import { startHubsoft } from "./providers/hubsoft.mjs";
@@ -512,6 +513,70 @@ describe("hubsoft", () => {
   });
 });
 
+describe("hubsoft's invoices", () => {
+  /** @type {Provider} */
+  let hubsoft;
+  /** @param {string} query */
+  const search = async (query) => {
+    const { access_token: token } = await acquire(hubsoft);
+    const response = await fetch(`${hubsoft.baseUrl}/api/v1/integracao/cliente/financeiro?${query}`, {
+      headers: { Authorization: `Bearer ${token}` },
+    });
+    // HubSoft answers a refused operation with the status 200, too.
+    assert.equal(response.status, 200);
+    return response.json();
+  };
+  beforeEach(async () => {
+    hubsoft = await start(startHubsoft);
+  });
+
+  test("are those of whomever the search names", async () => {
+    const seen = [];
+    for (const { cpf } of PEOPLE) {
+      const { status, faturas } = await search(`busca=cpf_cnpj&termo_busca=${cpf}&apenas_pendente=nao`);
+      assert.equal(status, "success");
+      assert.equal(faturas.length, 3);
+      assert.ok(!JSON.stringify(faturas).includes(cpf));
+      seen.push(...faturas.map((/** @type {{ id_fatura: number }} */ one) => one.id_fatura));
+    }
+    assert.equal(new Set(seen).size, 6);
+    const { faturas } = await search("busca=codigo_cliente&termo_busca=503&apenas_pendente=nao");
+    assert.deepEqual(
+      faturas.map((/** @type {{ id_fatura: number }} */ one) => one.id_fatura),
+      seen.slice(3),
+    );
+    assert.deepEqual((await search("busca=cpf_cnpj&termo_busca=00000000000")).faturas, []);
+  });
+
+  test("are without the paid ones unless all are asked for, and as many as asked for", async () => {
+    const own = `busca=cpf_cnpj&termo_busca=${PEOPLE[0].cpf}`;
+    for (const [query, count] of /** @type {[string, number][]} */ ([
+      [own, 2],
+      [`${own}&apenas_pendente=sim`, 2],
+      [`${own}&apenas_pendente=nao`, 3],
+      [`${own}&apenas_pendente=nao&limit=1`, 1],
+    ])) {
+      assert.equal((await search(query)).faturas.length, count, query);
+    }
+  });
+
+  test("need a search of a known kind", async () => {
+    for (const query of [
+      "",
+      "busca=cpf_cnpj",
+      "busca=cpf_cnpj&termo_busca=",
+      "termo_busca=00053106000",
+      "busca=nome&termo_busca=x",
+      "busca=toString&termo_busca=x",
+      "busca=cpf_cnpj&termo_busca=x&limit=0",
+      "busca=cpf_cnpj&termo_busca=x&limit=51",
+      "busca=cpf_cnpj&termo_busca=x&apenas_pendente=talvez",
+    ]) {
+      assert.equal((await search(query)).status, "error", query);
+    }
+  });
+});
+
 describe("v8", () => {
   test("answers the password grant as documented", async () => {
     const v8 = await start(startV8);
@@ -821,7 +886,7 @@ test("listens on the loopback address only", async () => {
 });
 
 describe("the sandbox as a whole", () => {
-  const free = { guru: 0, hubsoft: 0, v8: 0, frontend: 0, example: 0 };
+  const free = { guru: 0, hubsoft: 0, v8: 0, issuer: 0, frontend: 0, example: 0 };
   /** @type {Awaited<ReturnType<typeof startSandbox>>} */
   let sandbox;
   after(() => sandbox?.close());
@@ -864,7 +929,8 @@ describe("the sandbox as a whole", () => {
     const html = await page.text();
     assert.match(html, /<title>Porteiro sandbox<\/title>/);
     assert.doesNotMatch(html, /<style|style=|<script(?![^>]*src=)|\son\w+=/i);
-    for (const path of ["/page.css", "/calls.js", "/dom.js", "/page.js", "/views.js", "/webhooks.js", "/icon.svg"]) {
+    const scripts = ["calls", "dom", "page", "people", "views", "webhooks"].map((name) => `/${name}.js`);
+    for (const path of ["/page.css", ...scripts, "/icon.svg"]) {
       assert.equal((await fetch(url + path)).status, 200, path);
     }
     for (const path of ["/_headers", "/..%2fmain.mjs", "/none"]) {

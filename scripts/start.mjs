@@ -11,6 +11,7 @@ const BROKER = 8787;
 const FRONT_END = 8790;
 const EXAMPLE = 8791;
 const PROVIDERS = [8801, 8802, 8803];
+const ISSUER = 8804;
 const READY_WITHIN_MS = 60_000;
 
 /** @type {import("node:child_process").ChildProcess[]} */
@@ -20,7 +21,7 @@ let stopping = false;
 /** @param {string[]} args */
 async function main(args) {
   const withSandbox = !args.includes("--no-sandbox");
-  await refuseTakenPorts(withSandbox ? [BROKER, FRONT_END, EXAMPLE, ...PROVIDERS] : [BROKER]);
+  await refuseTakenPorts(withSandbox ? [BROKER, FRONT_END, EXAMPLE, ...PROVIDERS, ISSUER] : [BROKER]);
   await setup();
   await buildWorker();
   stopWhenAsked();

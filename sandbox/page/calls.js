@@ -1,7 +1,8 @@
 // Calls to the broker, and the parts of the answers that a browser may read.
 
 /**
- * @typedef {{ method?: string, path: string, json?: unknown }} Request
+ * @typedef {{ method?: string, path: string, json?: unknown, token?: string }} Request with the token of a caller, if
+ * any
  * @typedef {object} Answered
  * @property {undefined} [failed]
  * @property {number} status
@@ -16,6 +17,9 @@
 
 export const BROKER = location.port === "8787" ? location.origin : "http://localhost:8787";
 
+// The application's own server; the page can also be served by the broker.
+const APPLICATION = location.origin === BROKER ? "http://localhost:8790/" : "";
+
 const SANDBOX_PREFIXES = /\b(?:gu_ut|gu_at|hs_at|hs_rt|v8_at|v8_rt)_/;
 const TOKEN_SHAPES = [
   SANDBOX_PREFIXES,
@@ -25,12 +29,15 @@ const TOKEN_SHAPES = [
 ];
 
 /** @param {Request} request @returns {Promise<Result>} */
-export async function call({ method = "GET", path, json }) {
+export async function call({ method = "GET", path, json, token }) {
   const started = performance.now();
+  /** @type {Record<string, string>} */
+  const headers = {};
   /** @type {RequestInit} */
-  const init = { method };
+  const init = { method, headers };
+  if (token !== undefined) headers.Authorization = `Bearer ${token}`;
   if (json !== undefined) {
-    init.headers = { "Content-Type": "application/json" };
+    headers["Content-Type"] = "application/json";
     init.body = JSON.stringify(json);
   }
   try {
@@ -46,6 +53,23 @@ export async function call({ method = "GET", path, json }) {
     };
   } catch {
     return { failed: true };
+  }
+}
+
+/**
+ * The answer of the application's server, or undefined. @param {string} path @param {unknown} [json] @returns
+ * {Promise<any>}
+ */
+export async function ask(path, json) {
+  const init =
+    json === undefined
+      ? undefined
+      : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(json) };
+  try {
+    const response = await fetch(APPLICATION + path, init);
+    return response.ok ? await response.json() : undefined;
+  } catch {
+    return undefined;
   }
 }
 

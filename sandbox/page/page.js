@@ -5,11 +5,10 @@
 
 import { BROKER, call, holdsToken, isSuccess, receivedText, serverTiming } from "./calls.js";
 import { byId, el, isBusy } from "./dom.js";
-import { ms, outcomeView, problemView, receivedView, shown, tableView, verdictView } from "./views.js";
+import { money, ms, outcomeView, problemView, receivedView, shown, tableView, verdictView } from "./views.js";
 
 const CALLS_REMEMBERED = 5;
 
-const money = new Intl.NumberFormat("pt-BR", { style: "currency", currency: "BRL" });
 const percent = new Intl.NumberFormat("pt-BR", { maximumFractionDigits: 2 });
 /** @param {number} seconds */
 const day = (seconds) =>

@@ -13,6 +13,7 @@ import { chip, el } from "./dom.js";
 const ROWS_SHOWN = 5;
 const BODY_SHOWN = 1200;
 
+export const money = new Intl.NumberFormat("pt-BR", { style: "currency", currency: "BRL" });
 const count = new Intl.NumberFormat("en");
 /** @param {string | number} value */
 export const ms = (value) =>
@@ -182,4 +183,28 @@ export function receivedView(result, open) {
       all,
     ),
   );
+}
+
+/** A part of a card that shows one side of what happens. @param {string} id @param {string} title @param {string} hint */
+export function side(id, title, hint) {
+  const outcome = el(
+    "div",
+    { class: "outcome", role: "status", "aria-live": "polite" },
+    el("span", { class: "waiting" }, hint),
+  );
+  const rest = el("div", {});
+  return {
+    node: el(
+      "section",
+      { class: "side", id, "aria-labelledby": `${id}-title` },
+      el("h3", { id: `${id}-title` }, title),
+      outcome,
+      rest,
+    ),
+    /** @param {Node[]} chips @param {Node[]} nodes */
+    show(chips, ...nodes) {
+      outcome.replaceChildren(...chips);
+      rest.replaceChildren(...nodes);
+    },
+  };
 }

@@ -1,8 +1,8 @@
 // Events on their way from Guru through the broker to the application's receiver.
 
-import { BROKER, parse } from "./calls.js";
+import { ask, parse } from "./calls.js";
 import { byId, chip, el, isBusy } from "./dom.js";
-import { problemView, tableView } from "./views.js";
+import { problemView, side, tableView } from "./views.js";
 
 /**
  * @typedef {Record<string, any>} GuruEvent an event as Guru sends it
@@ -17,9 +17,6 @@ const KINDS = {
   subscription: "Subscription",
   abandoned: "Abandoned checkout",
 };
-
-// The receiver is on the application's own server; the page can also be served by the broker.
-const APPLICATION = location.origin === BROKER ? "http://localhost:8790/" : "";
 
 const LOOK_EVERY_MS = 200;
 const LOOK_FOR_MS = 15_000;
@@ -36,23 +33,6 @@ const meta = (name, code) => el("p", { class: "meta" }, `${name} `, el("code", {
 /** @param {number} count */
 const often = (count) => (count === 1 ? "once" : `${count} times`);
 
-/**
- * The answer of the application's server, or undefined. @param {string} path @param {unknown} [json] @returns
- * {Promise<any>}
- */
-async function ask(path, json) {
-  const init =
-    json === undefined
-      ? undefined
-      : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(json) };
-  try {
-    const response = await fetch(APPLICATION + path, init);
-    return response.ok ? await response.json() : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 /** @param {GuruEvent} event */
 const withoutToken = ({ api_token, ...event }) => JSON.stringify(event);
 
@@ -64,30 +44,6 @@ function eventView(name, event) {
     { tabindex: "0", "aria-label": name },
     parts.map((part, i) => (i % 2 ? el("mark", {}, part) : part)),
   );
-}
-
-/** @param {string} id @param {string} title @param {string} hint */
-function side(id, title, hint) {
-  const outcome = el(
-    "div",
-    { class: "outcome", role: "status", "aria-live": "polite" },
-    el("span", { class: "waiting" }, hint),
-  );
-  const rest = el("div", {});
-  return {
-    node: el(
-      "section",
-      { class: "side", id, "aria-labelledby": `${id}-title` },
-      el("h3", { id: `${id}-title` }, title),
-      outcome,
-      rest,
-    ),
-    /** @param {Node[]} chips @param {Node[]} nodes */
-    show(chips, ...nodes) {
-      outcome.replaceChildren(...chips);
-      rest.replaceChildren(...nodes);
-    },
-  };
 }
 
 /** @param {Received[]} received */

@@ -5,11 +5,12 @@
 /**
  * @typedef {{ id_cliente_servico: number }} Service
  * @typedef {{ id_cliente: number, codigo_cliente: number, nome_razaosocial: string, servicos: Service[] }} Client
+ * @typedef {{ codigo_cliente: number, cpf_cnpj: string, data_pagamento: string | null }} Invoice
  */
 
 import { loadData, OAuthError, startProvider } from "../provider.mjs";
 
-/** @type {{ clientes: Client[] }} */
+/** @type {{ clientes: Client[], faturas: Invoice[] }} */
 const data = loadData(new URL("./hubsoft.json", import.meta.url));
 
 /** @param {Record<string, unknown>} members */
@@ -56,6 +57,27 @@ function allClients(query) {
       total_registros: total,
     },
   });
+}
+
+/** @type {Record<string, (invoice: Invoice, term: string) => boolean>} */
+const INVOICE_SEARCHES = {
+  cpf_cnpj: (invoice, term) => invoice.cpf_cnpj === term,
+  codigo_cliente: (invoice, term) => String(invoice.codigo_cliente) === term,
+};
+
+/** Anybody's invoices, the first due first; without those that are paid, unless asked for. @param {URLSearchParams} query */
+function invoices(query) {
+  const search = query.get("busca") ?? "";
+  const term = query.get("termo_busca");
+  if (!Object.hasOwn(INVOICE_SEARCHES, search) || !term) return refused("Informe busca e termo_busca válidos");
+  const limit = Number(query.get("limit") ?? 20);
+  if (!Number.isInteger(limit) || limit < 1 || limit > 50) return refused("limit deve estar entre 1 e 50");
+  const pending = query.get("apenas_pendente") ?? "sim";
+  if (!["sim", "nao"].includes(pending)) return refused("apenas_pendente deve ser sim ou nao");
+  const found = data.faturas.filter(
+    (one) => INVOICE_SEARCHES[search](one, term) && (pending === "nao" || one.data_pagamento === null),
+  );
+  return success({ faturas: found.slice(0, limit).map(({ codigo_cliente, cpf_cnpj, ...invoice }) => invoice) });
 }
 
 /** @param {unknown} id */
@@ -143,6 +165,7 @@ export async function startHubsoft({ people = PEOPLE, peopleClient: given, ...se
       routes: {
         "GET /api/v1/integracao/cliente": ({ query }) => clients(query),
         "GET /api/v1/integracao/cliente/todos": ({ query }) => allClients(query),
+        "GET /api/v1/integracao/cliente/financeiro": ({ query }) => invoices(query),
         // A GET with a side effect, as at HubSoft: it disconnects the customer.
         "GET /api/v1/integracao/cliente/solicitar_desconexao/:id": ({ params }) => {
           const service = serviceOf(Number(params.id));
