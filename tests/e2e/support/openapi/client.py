@@ -17,6 +17,7 @@ ARGUMENTS = {
 BODIES = {
     "SignIn": {"username": "ana", "password": "x"},
     "ConnectionSettings": {"provider": "custom", "rules": []},
+    "ConnectionPatch": {"secrets": {"password": "x"}},
 }
 
 
