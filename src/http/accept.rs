@@ -24,7 +24,7 @@ pub fn leaves_open(accept: &str, types: &str) -> bool {
 }
 
 /// The weight, if the parameter is `q`.
-fn weight(parameter: &str) -> Option<f32> {
+pub(super) fn weight(parameter: &str) -> Option<f32> {
     let (name, value) = parameter.split_once('=')?;
     name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().ok())?
 }
