@@ -119,6 +119,13 @@ export async function throughput({ brokers, upstream, token, hubsoft, envoy }) {
       pid,
     },
     {
+      id: "bound",
+      name: "Porteiro, the same, bound to its own data",
+      url: `${people}/api/bound${SMALL}?page=1&customer=user-1`,
+      headers: { authorization: `Bearer ${token}` },
+      pid,
+    },
+    {
       id: "session",
       name: "Porteiro, a session and its own token",
       url: `${people}/api/people${SMALL}`,

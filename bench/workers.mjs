@@ -85,6 +85,14 @@ export function configuration({ upstream, hubsoft, issuer, count = 1 }) {
     Object.assign(vars, secrets(id, { client_id, client_secret, username, password }));
   }
   if (issuer) {
+    const binding = {
+      claims: { email: "ana@example.com" },
+      query: { customer: "{claims.sub}" },
+      query_allowed: ["page"],
+    };
+    const bound = [{ callers: ["staff"], methods: ["GET"], paths: ["/*", "/{claims.sub}/**"], ...binding }];
+    vars.CONNECTIONS.bound = { ...connection, rules: bound };
+    Object.assign(vars, secrets("bound", { client_id, client_secret, username, password }));
     const people = [{ callers: ["session"], methods: ["GET"], paths: ["/*"] }];
     vars.CONNECTIONS.people = { ...connection, subject: "user", rules: people };
     Object.assign(vars, secrets("people", { client_id, client_secret }));

@@ -13,12 +13,17 @@ export class Dialog {
   #stop = () => {};
   #stopped = new Promise((_, reject) => (this.#stop = reject));
 
-  constructor(input = process.stdin, output = process.stdout) {
+  /**
+   * @param {NodeJS.ReadableStream} [input]
+   * @param {NodeJS.WritableStream} [output]
+   * @param {string} [stopped] what is said if the person ends it
+   */
+  constructor(input = process.stdin, output = process.stdout, stopped = "Stopped: nothing was deployed.") {
     this.#output = output;
     this.#stopped.catch(() => {});
     const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
     this.#lines = createInterface({ input, output: nowhere, terminal: true, historySize: 0 });
-    this.#lines.on("close", () => this.#stop(new Failure("Stopped: nothing was deployed.")));
+    this.#lines.on("close", () => this.#stop(new Failure(stopped)));
   }
 
   /**
