@@ -26,6 +26,8 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 pub struct ParameterName {
     text: String,
     folded: Vec<u8>,
+    /// Whether the name has no character that servers read differently.
+    is_plain: bool,
 }
 
 impl ParameterName {
@@ -36,12 +38,15 @@ impl ParameterName {
         let folded = folded(text);
         // A name of marks alone is read as anything.
         let is_name = !text.contains(is_syntax) && folded.iter().any(|b| !matches!(b, b'.' | b'[' | b']'));
-        is_name.then(|| Self { text: text.to_owned(), folded })
+        is_name.then(|| Self { text: text.to_owned(), folded, is_plain: is_plain(text) })
     }
 
     /// Whether a server could read `raw`, a name as sent, as this one.
     #[must_use]
     pub fn is_spelled(&self, raw: &str) -> bool {
+        if self.is_plain && is_plain(raw) {
+            return self.text.eq_ignore_ascii_case(raw);
+        }
         is_read_as(raw, |form| is_same(form, &self.folded))
     }
 
