@@ -128,12 +128,13 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
     /// The answer to a registration with these problems.
     fn problems(&self, problems: &[(String, String)]) -> Draft<P::Response> {
         self.0.note(|line| line.note_code(Code::BadRequest));
-        let details = Code::BadRequest.details(&self.0.address(), self.0.request_id, None);
+        let language = self.0.language();
+        let details = Code::BadRequest.details(language, &self.0.address(), self.0.request_id, None);
         let mut details: Value = serde_json::from_slice(details.as_bytes()).unwrap_or_default();
         if let Some(members) = details.as_object_mut() {
             let member = |(field, message): &(String, String)| json!({ "field": field, "message": message });
             members.insert("problems".to_owned(), problems.iter().map(member).collect());
         }
-        Draft::text(400, "application/problem+json", details.to_string())
+        Draft::worded(400, "application/problem+json", details.to_string(), language)
     }
 }
