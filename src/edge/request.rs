@@ -31,6 +31,10 @@ pub async fn answer<P: EdgePorts>(
     let served = serve(&context, route, &named).await;
     let mut draft = served.unwrap_or_else(|refused| {
         context.note(|line| line.note_code(refused.code));
+        if refused.code == Code::OriginNotAllowed {
+            let sent = head.headers.value("origin").unwrap_or_default();
+            context.note(|line| line.note_origin(sent, &context.config().allowed_origins));
+        }
         if refused.code == Code::Internal {
             report::internal(&**ports, &request_id, "a record or an answer was not as it must be");
         }

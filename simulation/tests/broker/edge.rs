@@ -11,6 +11,7 @@ mod rules;
 mod templates;
 mod traces;
 mod webhooks;
+mod words;
 
 use porteiro_simulation::{Answered, Call, Grants, Site};
 
