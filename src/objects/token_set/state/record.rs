@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Doubt, Held, State, Trouble};
+use super::{Doubt, Held, LastError, State, Trouble};
+use crate::oauth::{RefusalReason, RefusedAnswer};
 use crate::objects::token_set::Account;
 use crate::objects::token_set::wait::{RefusalRenewals, UpstreamBackoff, Wait};
 use crate::secret::Fingerprint;
@@ -27,9 +28,19 @@ struct StateRecord {
     grants: u64,
     #[serde(default)]
     last_error: Option<(Trouble, UnixTime)>,
+    /// The token endpoint's answer that the last error was.
+    #[serde(default)]
+    last_answer: Option<AnswerRecord>,
     #[serde(default)]
     credentials: Option<Fingerprint>,
     identity: Fingerprint,
+}
+
+/// The reason is a word: other versions of the broker may know other ones.
+#[derive(Serialize, Deserialize)]
+struct AnswerRecord {
+    status: u16,
+    reason: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -56,6 +67,7 @@ impl State {
         }
         let credentials = connection.grant.credentials();
         let same = |wait: &Wait| wait.credentials == credentials;
+        let answer = record.last_answer.and_then(AnswerRecord::into_answer);
         Ok(Self {
             held: record.held.map(HeldRecord::into_held),
             generation: record.generation,
@@ -64,7 +76,7 @@ impl State {
             refusal_renewals: record.refusal_renewals,
             rejected_at: record.rejected_at,
             grants: record.grants,
-            last_error: record.last_error,
+            last_error: record.last_error.map(|(trouble, at)| LastError { trouble, at, answer }),
             credentials: record.credentials,
         })
     }
@@ -88,11 +100,23 @@ impl State {
             refusal_renewals: self.refusal_renewals.clone(),
             rejected_at: self.rejected_at,
             grants: self.grants,
-            last_error: self.last_error,
+            last_error: self.last_error.map(|LastError { trouble, at, .. }| (trouble, at)),
+            last_answer: self.last_error.and_then(|last| last.answer).map(AnswerRecord::new),
             credentials: self.credentials,
             identity: *identity,
         };
         seal(&record, name, keys, nonce)
+    }
+}
+
+impl AnswerRecord {
+    fn new(answer: RefusedAnswer) -> Self {
+        Self { status: answer.status, reason: answer.reason.as_str().to_owned() }
+    }
+
+    fn into_answer(self) -> Option<RefusedAnswer> {
+        let reason = RefusalReason::parse(&self.reason)?;
+        Some(RefusedAnswer { status: self.status, reason })
     }
 }
 
