@@ -14,8 +14,10 @@ use crate::time::UnixTime;
 use crate::token::{Nonce, SealingKeys};
 
 /// The problem of a registration that does not open.
-const UNOPENED: (&str, &str) =
-    ("SEALING_KEYS", "must have the key that this registration was sealed with: put it back, or register the connection again");
+const UNOPENED: (&str, &str) = (
+    "SEALING_KEYS",
+    "must have the key that this registration was sealed with: put it back, or register the connection again",
+);
 
 /// The storage key of a registration.
 const CONNECTION: &str = "connection";
