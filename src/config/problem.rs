@@ -36,6 +36,12 @@ impl Problem {
         self.message
     }
 
+    /// The field and the message.
+    #[must_use]
+    pub fn to_pair(&self) -> (String, String) {
+        (self.field.clone(), self.message.to_owned())
+    }
+
     /// Makes it a problem of the configured connection called `id`.
     pub(super) fn note_connection(&mut self, id: &str) {
         self.connection = Some(id.to_owned());

@@ -57,11 +57,7 @@ impl Config {
             sealing_keys,
             admin_keys,
             has_admin_key,
-            connection_problems: problems
-                .iter()
-                .filter(|problem| problem.connection().is_some())
-                .cloned()
-                .collect(),
+            problems: problems.clone(),
         };
         (config, problems)
     }
@@ -113,12 +109,18 @@ fn read_entries<T>(
                 None
             }
         };
-        if name == CONNECTIONS {
-            problems.iter_mut().skip(before).for_each(|problem| problem.note_connection(id));
-        }
+        note_owner(problems, before, name, id);
         entries.insert(id.clone(), entry.into());
     }
     entries
+}
+
+/// Makes the problems behind the first `before` those of the entry called `id` in the table `name`, if
+/// that is a connection.
+fn note_owner(problems: &mut [Problem], before: usize, name: &str, id: &str) {
+    if name == CONNECTIONS {
+        problems.iter_mut().skip(before).for_each(|problem| problem.note_connection(id));
+    }
 }
 
 /// The table or array called `name`, parsed if given as JSON text.

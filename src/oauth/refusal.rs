@@ -19,6 +19,22 @@ pub struct RefusedAnswer {
     pub reason: RefusalReason,
 }
 
+impl RefusedAnswer {
+    /// The answer as a stored record holds it: the status, a blank, and the reason's word.
+    #[must_use]
+    pub fn to_text(self) -> String {
+        [self.status.to_string().as_str(), " ", self.reason.as_str()].concat()
+    }
+
+    /// Reads what [`RefusedAnswer::to_text`] wrote; `None` where another version of the broker wrote
+    /// a word that this one does not know.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (status, reason) = text.split_once(' ')?;
+        Some(Self { status: status.parse().ok()?, reason: RefusalReason::parse(reason)? })
+    }
+}
+
 /// Why a token endpoint granted nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
@@ -124,9 +140,7 @@ impl RefusalReason {
         }
     }
 
-    /// The reason of this word; `None` where another version of the broker wrote it.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
+    fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == word)
     }
 }

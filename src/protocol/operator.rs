@@ -75,8 +75,9 @@ pub enum OperatorReply {
 pub type Status = serde_json::Map<String, Value>;
 
 /// Fields that are wrong, each with a message, as the admin interface shows them.
-pub fn field_problems<'p>(problems: impl Iterator<Item = (&'p str, &'p str)>) -> Value {
-    problems.map(|(field, message)| json!({ "field": field, "message": message })).collect()
+#[must_use]
+pub fn field_problems(problems: &[(String, String)]) -> Value {
+    problems.iter().map(|(field, message)| json!({ "field": field, "message": message })).collect()
 }
 
 /// The status of a connection that has no token set of its own.

@@ -166,10 +166,9 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         status.insert("id".to_owned(), json!(id));
         status.insert("source".to_owned(), json!(source));
         status.insert("webhooks".to_owned(), webhooks);
-        let mut problems = self.0.config().problems_of(id).peekable();
-        if problems.peek().is_some() {
-            let problems = problems.map(|problem| (problem.field(), problem.message()));
-            status.insert("problems".to_owned(), field_problems(problems));
+        let problems = self.0.config().problems_of(id);
+        if !problems.is_empty() {
+            status.insert("problems".to_owned(), field_problems(&problems));
         }
         Value::Object(status)
     }

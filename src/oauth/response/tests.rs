@@ -284,9 +284,13 @@ fn tells_what_an_answer_lacks_to_be_a_token_response() {
 #[test]
 fn has_a_word_of_its_own_for_each_reason() {
     for reason in RefusalReason::ALL {
-        assert_eq!(RefusalReason::parse(reason.as_str()), Some(reason));
+        let answer = RefusedAnswer { status: 400, reason };
+        assert_eq!(RefusedAnswer::parse(&answer.to_text()), Some(answer));
+        assert_eq!(answer.to_text(), format!("400 {}", reason.as_str()));
     }
-    assert_eq!(RefusalReason::parse("of_a_later_version"), None);
+    for unknown in ["", "400", "400 ", "400 of_a_later_version", "x other", "70000 other", "400 other more"] {
+        assert_eq!(RefusedAnswer::parse(unknown), None, "{unknown}");
+    }
 }
 
 #[test]

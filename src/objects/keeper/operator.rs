@@ -62,9 +62,8 @@ impl<P: ObjectPorts> Keeper<P> {
     /// The status of a registration that is unusable.
     fn misconfigured_status(&self) -> Status {
         let mut status = status_without_token(None, "misconfigured");
-        let registered = self.registered.borrow();
-        let problems = registered.problems().iter().map(|(field, message)| (&**field, &**message));
-        status.insert("problems".to_owned(), field_problems(problems));
+        let problems = field_problems(self.registered.borrow().problems());
+        status.insert("problems".to_owned(), problems);
         status
     }
 

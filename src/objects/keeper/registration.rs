@@ -283,5 +283,5 @@ impl<P: ObjectPorts> Keeper<P> {
 
 /// Each field and its message.
 fn pairs(problems: &[Problem]) -> FieldProblems {
-    problems.iter().map(|problem| (problem.field().to_owned(), problem.message().to_owned())).collect()
+    problems.iter().map(Problem::to_pair).collect()
 }

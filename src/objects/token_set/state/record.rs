@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use super::{Doubt, Held, LastError, State, Trouble};
-use crate::oauth::{RefusalReason, RefusedAnswer};
+use crate::oauth::RefusedAnswer;
 use crate::objects::token_set::Account;
 use crate::objects::token_set::wait::{RefusalRenewals, UpstreamBackoff, Wait};
 use crate::secret::Fingerprint;
@@ -28,19 +28,13 @@ struct StateRecord {
     grants: u64,
     #[serde(default)]
     last_error: Option<(Trouble, UnixTime)>,
-    /// The token endpoint's answer that the last error was.
+    /// The token endpoint's answer that the last error was: its status, a blank, and the reason's
+    /// word.
     #[serde(default)]
-    last_answer: Option<AnswerRecord>,
+    last_answer: Option<String>,
     #[serde(default)]
     credentials: Option<Fingerprint>,
     identity: Fingerprint,
-}
-
-/// The reason is a word: other versions of the broker may know other ones.
-#[derive(Serialize, Deserialize)]
-struct AnswerRecord {
-    status: u16,
-    reason: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -67,7 +61,7 @@ impl State {
         }
         let credentials = connection.grant.credentials();
         let same = |wait: &Wait| wait.credentials == credentials;
-        let answer = record.last_answer.and_then(AnswerRecord::into_answer);
+        let answer = record.last_answer.as_deref().and_then(RefusedAnswer::parse);
         Ok(Self {
             held: record.held.map(HeldRecord::into_held),
             generation: record.generation,
@@ -101,22 +95,11 @@ impl State {
             rejected_at: self.rejected_at,
             grants: self.grants,
             last_error: self.last_error.map(|LastError { trouble, at, .. }| (trouble, at)),
-            last_answer: self.last_error.and_then(|last| last.answer).map(AnswerRecord::new),
+            last_answer: self.last_error.and_then(|last| last.answer).map(RefusedAnswer::to_text),
             credentials: self.credentials,
             identity: *identity,
         };
         seal(&record, name, keys, nonce)
-    }
-}
-
-impl AnswerRecord {
-    fn new(answer: RefusedAnswer) -> Self {
-        Self { status: answer.status, reason: answer.reason.as_str().to_owned() }
-    }
-
-    fn into_answer(self) -> Option<RefusedAnswer> {
-        let reason = RefusalReason::parse(&self.reason)?;
-        Some(RefusedAnswer { status: self.status, reason })
     }
 }
 
