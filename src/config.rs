@@ -85,6 +85,8 @@ pub struct Config {
     pub admin_keys: Option<Keys>,
     /// Whether `ADMIN_KEY` is set, valid or not.
     pub has_admin_key: bool,
+    /// Every problem, in the order in which they were found.
+    pub problems: Vec<Problem>,
 }
 
 impl Config {
@@ -92,6 +94,13 @@ impl Config {
     #[must_use]
     pub fn is_operator(&self, key: &Secret) -> bool {
         self.admin_keys.as_ref().is_some_and(|keys| keys.place(key.fingerprint()).is_some())
+    }
+
+    /// The problems of the configured connection called `id`: each field with its message.
+    #[must_use]
+    pub fn problems_of(&self, id: &str) -> Vec<(String, String)> {
+        let problems = self.problems.iter().filter(|problem| problem.connection() == Some(id));
+        problems.map(Problem::to_pair).collect()
     }
 }
 

@@ -25,7 +25,7 @@ pub use head::{Headers, RequestHead};
 pub use header::{HeaderName, is_field_value};
 pub use language::Language;
 pub use method::Method;
-pub use origin::{Origin, is_private};
+pub use origin::{Origin, is_private, shown_origin};
 pub use path::{BadPath, PathPattern, RequestPath};
 pub use query::{carries_token, overrides_method};
 pub use query_binding::{ParameterName, QueryBinding};

@@ -3,10 +3,12 @@
 //! A request is built from the configuration, a response is read from its status and body; no
 //! storage, no clock.
 
+mod refusal;
 mod request;
 mod response;
 mod retry_after;
 
+pub use refusal::{Refusal, RefusalReason, RefusedAnswer, TokenRefusal};
 pub use request::TokenRequest;
-pub use response::{MAX_RESPONSE_BYTES, Refusal, TokenResponse, read};
+pub use response::{MAX_RESPONSE_BYTES, TokenResponse, read};
 pub use retry_after::retry_after;

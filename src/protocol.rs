@@ -29,7 +29,7 @@ pub use message::operator::{
 pub use message::refusals::{Admission, BeginAttempt, EndAttempt};
 pub use message::session::{EndSession, ListSignIns, LivingSession, SignInPerson, UseSession};
 pub use message::token::ObtainToken;
-pub use operator::{OperatorAsk, OperatorReply, Status, status_without_token};
+pub use operator::{OperatorAsk, OperatorReply, Status, field_problems, status_without_token};
 pub use refusals::{RefusalsAsk, RefusalsReply};
 pub use registration::{Registration, registration_record};
 pub use session::{Credentials, SessionAsk, SessionReply, SignIn, SignInRefusal};

@@ -10,15 +10,17 @@ pub struct Problem {
     field: String,
     message: &'static str,
     is_missing_secret: bool,
+    /// The configured connection that it is a problem of, if it is one's.
+    connection: Option<String>,
 }
 
 impl Problem {
     pub(super) const fn new(field: String, message: &'static str) -> Self {
-        Self { field, message, is_missing_secret: false }
+        Self { field, message, is_missing_secret: false, connection: None }
     }
 
     pub(super) const fn missing_secret(name: String, message: &'static str) -> Self {
-        Self { field: name, message, is_missing_secret: true }
+        Self { field: name, message, is_missing_secret: true, connection: None }
     }
 
     /// The variable, secret or field: `CONNECTIONS.hubsoft.rules[0].paths[1]`
@@ -32,6 +34,23 @@ impl Problem {
     #[must_use]
     pub const fn message(&self) -> &'static str {
         self.message
+    }
+
+    /// The field and the message.
+    #[must_use]
+    pub fn to_pair(&self) -> (String, String) {
+        (self.field.clone(), self.message.to_owned())
+    }
+
+    /// Makes it a problem of the configured connection called `id`.
+    pub(super) fn note_connection(&mut self, id: &str) {
+        self.connection = Some(id.to_owned());
+    }
+
+    /// The configured connection whose fields, secrets or webhook have the problem.
+    #[must_use]
+    pub fn connection(&self) -> Option<&str> {
+        self.connection.as_deref()
     }
 
     /// Whether the problem is a missing secret, named by [`Problem::field`].

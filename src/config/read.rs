@@ -17,6 +17,8 @@ use crate::http::Origin;
 use crate::secret::Secret;
 use crate::token::{SealingKeys, SealingKeysError};
 
+const CONNECTIONS: &str = "CONNECTIONS";
+
 impl Config {
     /// Reads the Worker's variables and secrets; returns the configuration and every problem, in a
     /// fixed order. A table or an array may also be given as a JSON text.
@@ -30,7 +32,7 @@ impl Config {
         });
         caller::drop_ambiguous(&mut callers, variables, &mut problems);
         let mut webhooks = BTreeMap::new();
-        let connections = read_entries(variables, "CONNECTIONS", &mut problems, |id, secrets, reader| {
+        let connections = read_entries(variables, CONNECTIONS, &mut problems, |id, secrets, reader| {
             connection::read(id, secrets, reader, &mut callers, &mut webhooks)
         });
         webhook::drop_ambiguous(&mut webhooks, &connections, &mut problems);
@@ -55,6 +57,7 @@ impl Config {
             sealing_keys,
             admin_keys,
             has_admin_key,
+            problems: problems.clone(),
         };
         (config, problems)
     }
@@ -88,20 +91,36 @@ fn read_entries<T>(
             problems.push(Problem::new(path, message));
             continue;
         }
-        let Some(fields) = value.as_object() else {
-            problems.push(Problem::new(path, "must be a table"));
-            entries.insert(id.clone(), Configured::Broken);
-            continue;
+        let before = problems.len();
+        let entry = match value.as_object() {
+            Some(fields) => {
+                let mut reader = Reader::new(path, fields, problems);
+                let entry = read(id, &Secrets::new(variables, id), &mut reader);
+                let is_ambiguous = owners.of(id) > 1;
+                if is_ambiguous {
+                    reader.report_table(
+                        "must have another name: its secrets have the same names as another one's",
+                    );
+                }
+                entry.filter(|_| !is_ambiguous)
+            }
+            None => {
+                problems.push(Problem::new(path, "must be a table"));
+                None
+            }
         };
-        let mut reader = Reader::new(path, fields, problems);
-        let entry = read(id, &Secrets::new(variables, id), &mut reader);
-        let is_ambiguous = owners.of(id) > 1;
-        if is_ambiguous {
-            reader.report_table("must have another name: its secrets have the same names as another one's");
-        }
-        entries.insert(id.clone(), entry.filter(|_| !is_ambiguous).into());
+        note_owner(problems, before, name, id);
+        entries.insert(id.clone(), entry.into());
     }
     entries
+}
+
+/// Makes the problems behind the first `before` those of the entry called `id` in the table `name`, if
+/// that is a connection.
+fn note_owner(problems: &mut [Problem], before: usize, name: &str, id: &str) {
+    if name == CONNECTIONS {
+        problems.iter_mut().skip(before).for_each(|problem| problem.note_connection(id));
+    }
 }
 
 /// The table or array called `name`, parsed if given as JSON text.

@@ -42,7 +42,9 @@ pub(super) fn drop_ambiguous<T>(
     for (id, webhook) in webhooks {
         if owners.of(&format!("{id}_account")) > 0 {
             let message = "must be a connection of another name: its account token is another one's token";
-            problems.push(Problem::new(format!("CONNECTIONS.{id}.webhook"), message));
+            let mut problem = Problem::new(format!("CONNECTIONS.{id}.webhook"), message);
+            problem.note_connection(id);
+            problems.push(problem);
             *webhook = Configured::Broken;
         }
         // This problem was reported with the connections.

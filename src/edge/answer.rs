@@ -2,7 +2,7 @@
 
 use super::Code;
 use super::cors::Cors;
-use crate::http::{FieldLines, RequestHead};
+use crate::http::{FieldLines, Language, RequestHead};
 use crate::ports::{BodyFailure, ObjectUnreachable};
 use crate::protocol::Declined;
 use crate::secret::Secret;
@@ -70,6 +70,14 @@ impl<R> Draft<R> {
         let mut fields = FieldLines::default();
         fields.push("content-type", content_type);
         Self { status, fields, vary: None, body: Body::Text(text) }
+    }
+
+    /// An answer with a text in the `language` that the client prefers: it varies by that.
+    pub fn worded(status: u16, content_type: &str, text: String, language: Language) -> Self {
+        let mut draft = Self::text(status, content_type, text);
+        draft.fields.push("content-language", language.tag());
+        draft.vary = Some("Accept-Language".to_owned());
+        draft
     }
 
     /// Completes the answer to the request with this `head`.
@@ -179,10 +187,10 @@ impl Refused {
         Err(Self { allow, ..Self::from(Code::MethodNotAllowed) })
     }
 
-    /// The answer, as problem details.
-    pub fn draft<R>(&self, broker: &str, request_id: &str) -> Draft<R> {
-        let details = self.code.details(broker, request_id, self.cause);
-        let mut draft = Draft::text(self.code.status(), "application/problem+json", details);
+    /// The answer, as problem details in `language`.
+    pub fn draft<R>(&self, language: Language, broker: &str, request_id: &str) -> Draft<R> {
+        let details = self.code.details(language, broker, request_id, self.cause);
+        let mut draft = Draft::worded(self.code.status(), "application/problem+json", details, language);
         if let Some(seconds) = self.retry_after {
             draft.fields.push("retry-after", &seconds.to_string());
         }

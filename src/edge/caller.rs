@@ -7,6 +7,7 @@ mod jwt;
 pub(super) mod key_sets;
 pub(super) mod permission;
 pub(super) mod person;
+mod refused;
 
 use std::rc::Rc;
 
@@ -66,7 +67,7 @@ impl<'a> CallerProof<'a> {
     /// connection names `session`.
     pub async fn read<P: EdgePorts>(
         context: &Context<'a, P>,
-        connection: &Connection,
+        connection: &'a Connection,
         path: RequestPath<'_>,
     ) -> Result<Self, Unproven> {
         let (config, head) = (context.config(), context.head);
@@ -94,7 +95,11 @@ impl<'a> CallerProof<'a> {
         // A signed-in person without permission gets 403, not 401: on 401 a page would send the
         // person through the sign-in again and again.
         let is_unasked = config.session.is_some() && !proof.asks_for_person(connection);
-        if is_unasked && person(false).await?.is_some() {
+        if is_unasked {
+            proof.person = person(false).await?;
+        }
+        if proof.person.is_some() {
+            proof.note_refused(context, connection, path);
             return Err(Refused::from(Code::OperationNotAllowed).into());
         }
         Err(Refused::from(Code::CallerUnauthenticated).into())

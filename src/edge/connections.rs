@@ -117,7 +117,7 @@ fn open<P: EdgePorts>(edge: &Edge<P>, id: &str, sealed: &str) -> Option<Found> {
         Err(problems) => {
             for problem in problems {
                 let field = format!("{id}: {}", problem.field());
-                edge.ports.log(&report::configuration_problem(&field, problem.message()));
+                edge.ports.log(&report::configuration_problem(Some(id), &field, problem.message()));
             }
             Found::unusable(id, version)
         }

@@ -7,7 +7,7 @@ use super::cors::Cors;
 use super::isolate::Isolate;
 use super::log::CallLine;
 use crate::config::Config;
-use crate::http::RequestHead;
+use crate::http::{Language, RequestHead};
 use crate::ports::Host;
 use crate::time::UnixTime;
 
@@ -57,6 +57,11 @@ impl<'a, P: Host> Context<'a, P> {
     /// The address that the broker was called at: origin and base path.
     pub fn address(&self) -> String {
         format!("{}{}", self.head.own_origin(), self.config().base_path)
+    }
+
+    /// The language of the texts for whoever sent the request.
+    pub fn language(&self) -> Language {
+        Language::preferred(self.head.headers.value("accept-language").unwrap_or_default())
     }
 
     /// Changes the request's log line.

@@ -1,6 +1,7 @@
 //! The log lines of requests: one JSON object each. No line holds a token, a secret, a body, a
 //! query or a concrete path.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,7 +9,11 @@ use serde_json::json;
 
 use super::Code;
 use super::proxy::memory::Source;
+use crate::http::{Origin, shown_origin};
 use crate::ports::Host;
+
+/// The largest number of allowed origins in a line.
+const MAX_ORIGINS: usize = 32;
 
 /// The line of one request.
 #[derive(Debug, Serialize)]
@@ -23,18 +28,27 @@ pub(super) struct CallLine<'a> {
     pub trace_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<&'a str>,
+    /// The caller of the rule that allowed the call; of a call that no rule allowed, every caller
+    /// that it proves.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub caller: Option<&'a str>,
+    pub caller: Option<Cow<'a, str>>,
     /// The number of the key that was sent, if the caller has several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<usize>,
     pub method: &'a str,
-    /// The path pattern of the rule that allowed the call.
+    /// The path pattern of the rule that allowed the call; of a call that no rule allowed, the
+    /// pattern that its path fits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<&'a str>,
     pub status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
+    /// The origin that is not allowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<&'a str>,
+    /// Those that are, beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed_origins: Option<Vec<&'a str>>,
     /// Why a token in the request is invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
@@ -70,6 +84,8 @@ impl<'a> CallLine<'a> {
             path: None,
             status: 0,
             code: None,
+            origin: None,
+            allowed_origins: None,
             reason: None,
             token: None,
             token_ms: None,
@@ -84,6 +100,12 @@ impl<'a> CallLine<'a> {
     pub const fn note_code(&mut self, code: Code) {
         self.code = Some(code.as_str());
         self.audit = matches!(code.status(), 401 | 403 | 429);
+    }
+
+    /// Records the `Origin` that is not allowed, and those that are.
+    pub fn note_origin(&mut self, sent: &'a str, allowed: &'a [Origin]) {
+        self.origin = Some(shown_origin(sent));
+        self.allowed_origins = Some(allowed.iter().take(MAX_ORIGINS).map(Origin::as_str).collect());
     }
 
     /// Records where the token came from, and how long obtaining it took.

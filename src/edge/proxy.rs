@@ -48,9 +48,14 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
         context.note(|line| line.reason = unproven.reason.map(Invalid::as_str));
         unproven.refused
     })?;
-    let permission = permission::obtain(context, &proof, connection, path).await?;
+    let permission = permission::obtain(context, &proof, connection, path).await;
+    let permission = permission.inspect_err(|refused| {
+        if refused.code == Code::OperationNotAllowed {
+            proof.note_refused(context, connection, path);
+        }
+    })?;
     context.note(|line| {
-        line.caller = Some(permission.caller);
+        line.caller = Some(permission.caller.into());
         line.key = permission.key;
         line.path = Some(permission.pattern.as_str());
     });

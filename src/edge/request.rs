@@ -31,10 +31,14 @@ pub async fn answer<P: EdgePorts>(
     let served = serve(&context, route, &named).await;
     let mut draft = served.unwrap_or_else(|refused| {
         context.note(|line| line.note_code(refused.code));
+        if refused.code == Code::OriginNotAllowed {
+            let sent = head.headers.value("origin").unwrap_or_default();
+            context.note(|line| line.note_origin(sent, &context.config().allowed_origins));
+        }
         if refused.code == Code::Internal {
             report::internal(&**ports, &request_id, "a record or an answer was not as it must be");
         }
-        refused.draft(&context.address(), &request_id)
+        refused.draft(context.language(), &context.address(), &request_id)
     });
     let mut line = context.line.borrow_mut();
     if let Some(timing) = line.server_timing() {
@@ -69,7 +73,8 @@ async fn serve<'a, P: EdgePorts>(
         Route::Problem(code) => {
             let code = Code::parse(code).ok_or(Code::NotFound)?;
             Refused::check_method(head, "GET, HEAD")?;
-            Ok(Draft::text(200, "text/plain; charset=utf-8", code.page()))
+            let language = context.language();
+            Ok(Draft::worded(200, "text/plain; charset=utf-8", code.page(language), language))
         }
         _ if config.sealing_keys.is_none() => Err(Code::Misconfigured.into()),
         Route::Api { connection, path } => {

@@ -41,6 +41,36 @@ impl fmt::Display for Origin {
     }
 }
 
+/// The origin that a request names, as a log line may show it: one of any scheme in the form of
+/// RFC 6454 §6.2, or `null`. Any other text may be anything, and is shown as `none`.
+#[must_use]
+pub fn shown_origin(sent: &str) -> &str {
+    if sent == "null" || is_serialized(sent) { sent } else { "none" }
+}
+
+fn is_serialized(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else { return false };
+    let has = |part: &str, most: usize, is_part: &dyn Fn(u8) -> bool| {
+        (1..=most).contains(&part.len()) && part.bytes().all(is_part)
+    };
+    let is_lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let (is_host, behind) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, behind)) => {
+            let is_part = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b':' | b'.');
+            (has(address, 45, &is_part), behind)
+        }
+        None => {
+            let (host, behind) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            (has(host, 253, &|b| is_lower(b) || matches!(b, b'-' | b'.' | b'_')), behind)
+        }
+    };
+    let is_port = |port: &str| has(port, 5, &|b| b.is_ascii_digit());
+    has(scheme, 32, &|b| is_lower(b) || matches!(b, b'+' | b'-' | b'.'))
+        && scheme.starts_with(|c: char| c.is_ascii_lowercase())
+        && is_host
+        && (behind.is_empty() || behind.strip_prefix(':').is_some_and(is_port))
+}
+
 /// Whether requests to `origin`, in the runtime's notation, are safe from eavesdropping: `https`,
 /// or a loopback host (W3C Secure Contexts §3.1).
 #[must_use]
@@ -92,6 +122,56 @@ mod tests {
             "HTTP://localhost",
         ] {
             assert!(!is_private(public), "{public}");
+        }
+    }
+
+    #[test]
+    fn shows_an_origin_and_no_other_text() {
+        for shown in [
+            "https://app.example.com",
+            "http://app.example.com",
+            "https://app.example.com:8443",
+            "http://localhost:5173",
+            "http://[::1]:3000",
+            "https://xn--caf-dma.example",
+            "https://my_app.example",
+            "capacitor://localhost",
+            "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+            "null",
+        ] {
+            assert_eq!(shown_origin(shown), shown);
+        }
+        let long = format!("https://{}.example", "a".repeat(253));
+        for hidden in [
+            "",
+            "*",
+            "none",
+            "app.example.com",
+            "https://app.example.com/",
+            "https://app.example.com/maria",
+            "https://app.example.com?cpf=12345678900",
+            "https://app.example.com#maria",
+            "https://maria:secret@app.example.com",
+            "https://app.example.com https://maria.example",
+            "https://App.example.com",
+            "https://maria%40.example",
+            "https://caf\u{e9}.example",
+            "https://a\",\"b\":\"c.example",
+            "https://a\n.example",
+            "https://app.example.com:maria",
+            "https://app.example.com:",
+            "https://app.example.com:123456",
+            "https://[maria]",
+            "https://[::1]maria",
+            "https://[::1",
+            "https://",
+            "://app.example.com",
+            "1https://app.example.com",
+            "eyJhbGciOiJub25lIn0.e30.",
+            "Bearer secret",
+            &long,
+        ] {
+            assert_eq!(shown_origin(hidden), "none", "{hidden:?}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::refusal::{Refusal, RefusalReason, RefusedAnswer, TokenRefusal};
 use crate::config::MAX_LIFETIME;
 use crate::form;
 use crate::http::is_field_value;
@@ -29,33 +30,6 @@ pub struct TokenResponse {
     pub scope: Option<String>,
 }
 
-/// Why a token endpoint granted nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refusal {
-    /// The grant is invalid: `invalid_grant`.
-    Grant,
-    /// The client is refused: `invalid_client`, `unauthorized_client`.
-    Client,
-    /// The request is not permitted to this client: `invalid_scope`, `invalid_target`,
-    /// `unsupported_grant_type`.
-    Setup,
-    /// Access is denied to client or account: `access_denied`, or 401 or 403 without a known error
-    /// code.
-    Denied,
-    /// The request is refused with an unknown or no error code: another 4xx.
-    Request,
-    /// The address is no token endpoint, or does not accept such requests: 404, 405, 415 and the
-    /// like without a known error code.
-    Address,
-    /// The token endpoint did not process the request: 408, 425, 429 or 503. The request had no
-    /// effect.
-    Busy,
-    /// The token endpoint failed: another 5xx. The request may have had an effect.
-    Failed,
-    /// The answer is neither a token response nor an error response.
-    Invalid,
-}
-
 /// Reads the answer of a token endpoint.
 ///
 /// Redirects are invalid: a token endpoint does not move. Unknown members are ignored, even with
@@ -63,36 +37,45 @@ pub enum Refusal {
 /// and with any status except 408, 425 and 429.
 ///
 /// # Errors
-/// [`Refusal`]: why nothing was granted.
-pub fn read(status: u16, body: &[u8], types: TokenTypes) -> Result<TokenResponse, Refusal> {
+/// [`TokenRefusal`]: why nothing was granted.
+pub fn read(status: u16, body: &[u8], types: TokenTypes) -> Result<TokenResponse, TokenRefusal> {
+    let refused = |refusal, reason| TokenRefusal { refusal, answer: RefusedAnswer { status, reason } };
     match status {
-        408 | 425 | 429 => return Err(Refusal::Busy),
         200..=299 | 400.. => {}
-        _ => return Err(Refusal::Invalid),
+        300..=399 => return Err(refused(Refusal::Invalid, RefusalReason::Redirect)),
+        _ => return Err(refused(Refusal::Invalid, RefusalReason::NoFinalStatus)),
     }
     let is_granted = (200..300).contains(&status);
     if body.len() > MAX_RESPONSE_BYTES {
-        return Err(if is_granted { Refusal::Invalid } else { by_status(status) });
+        return Err(if is_granted {
+            refused(Refusal::Invalid, RefusalReason::TooLarge)
+        } else {
+            refused(by_status(status), RefusalReason::Other)
+        });
     }
     let text = Zeroizing::new(String::from_utf8_lossy(body).into_owned());
     // Some servers send a byte order mark, which RFC 8259 §8.1 permits to ignore.
     let text = text.trim_start_matches('\u{feff}');
     let mut parsed = parse(text);
-    let granted = parsed.as_ref().filter(|_| is_granted).map(|response| granted(response, types));
-    let refused = match &granted {
-        Some(Ok(_)) => None,
-        _ => error(parsed.as_ref(), text),
+    let granted = match &parsed {
+        Some(response) if is_granted => granted(response, types),
+        _ => Err(RefusalReason::NotJson),
+    };
+    let (known, told) = match &granted {
+        Ok(_) => (None, None),
+        Err(_) => (error(parsed.as_ref(), text, true), error(parsed.as_ref(), text, false)),
     };
     // Some servers answer 200 even to errors.
     let says_error = parsed.as_ref().and_then(|body| body.get("error")).is_some_and(|error| !is_empty(error));
     parsed.iter_mut().for_each(wipe);
-    match (granted, refused) {
-        (Some(Ok(response)), _) => Ok(response),
-        (_, Some(refusal)) => Err(refusal),
-        _ if is_granted && says_error => Err(Refusal::Request),
-        _ if is_granted => Err(Refusal::Invalid),
-        _ => Err(by_status(status)),
-    }
+    let told = told.map_or(RefusalReason::Other, |error| error.reason);
+    granted.map_err(|lack| match known.and_then(|error| error.refusal) {
+        _ if matches!(status, 408 | 425 | 429) => refused(Refusal::Busy, told),
+        Some(refusal) => refused(refusal, told),
+        None if is_granted && says_error => refused(Refusal::Request, told),
+        None if is_granted => refused(Refusal::Invalid, lack),
+        None => refused(by_status(status), told),
+    })
 }
 
 /// Parses a JSON text; if that fails, once more with two common faults of servers repaired:
@@ -134,15 +117,23 @@ fn mended(text: &str) -> String {
     out
 }
 
-fn granted(response: &Value, types: TokenTypes) -> Result<TokenResponse, Refusal> {
+fn granted(response: &Value, types: TokenTypes) -> Result<TokenResponse, RefusalReason> {
+    if !response.is_object() {
+        return Err(RefusalReason::NotObject);
+    }
     let text = |name| response.get(name).and_then(Value::as_str);
     // A token with a replaced character is unusable.
     let whole = |name| text(name).filter(|text| !text.is_empty() && !text.contains('\u{fffd}'));
-    let access_token = text("access_token").filter(|token| is_field_value(token)).ok_or(Refusal::Invalid)?;
+    let access_token = match response.get("access_token") {
+        Some(Value::String(token)) if is_field_value(token) => token,
+        None | Some(Value::Null) => return Err(RefusalReason::NoAccessToken),
+        Some(token) if token == "" => return Err(RefusalReason::NoAccessToken),
+        Some(_) => return Err(RefusalReason::UnusableAccessToken),
+    };
     match (types, response.get("token_type")) {
         (TokenTypes::Any, _) | (TokenTypes::Bearer, None | Some(Value::Null)) => {}
         (TokenTypes::Bearer, Some(Value::String(name))) if name.eq_ignore_ascii_case("bearer") => {}
-        (TokenTypes::Bearer, Some(_)) => return Err(Refusal::Invalid),
+        (TokenTypes::Bearer, Some(_)) => return Err(RefusalReason::UnknownTokenType),
     }
     Ok(TokenResponse {
         access_token: Secret::new(access_token.to_owned()),
@@ -170,6 +161,7 @@ fn lifetime(value: &Value) -> Option<Duration> {
 
 const fn by_status(status: u16) -> Refusal {
     match status {
+        408 | 425 | 429 => Refusal::Busy,
         401 | 403 => Refusal::Denied,
         404..=406 | 410 | 411 | 413..=415 | 421 | 426 | 431 => Refusal::Address,
         400..=499 => Refusal::Request,
@@ -178,47 +170,67 @@ const fn by_status(status: u16) -> Refusal {
     }
 }
 
-/// The refusal of an error code: those of RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2 and RFC 8628
-/// §3.5, and GitHub's.
-fn meaning(code: &str) -> Option<Refusal> {
-    const KNOWN: &[(&str, Refusal)] = &[
-        ("invalid_grant", Refusal::Grant),
-        ("expired_token", Refusal::Grant),
-        ("bad_refresh_token", Refusal::Grant),
-        ("bad_verification_code", Refusal::Grant),
-        ("invalid_client", Refusal::Client),
-        ("unauthorized_client", Refusal::Client),
-        ("incorrect_client_credentials", Refusal::Client),
-        ("invalid_scope", Refusal::Setup),
-        ("invalid_target", Refusal::Setup),
-        ("unsupported_grant_type", Refusal::Setup),
-        ("access_denied", Refusal::Denied),
-    ];
-    KNOWN.iter().find(|(known, _)| code.eq_ignore_ascii_case(known)).map(|(_, refusal)| *refusal)
+/// An error code that the broker recognises.
+struct KnownError {
+    code: &'static str,
+    /// `None` where servers mean various things by the code: the status decides.
+    refusal: Option<Refusal>,
+    reason: RefusalReason,
 }
 
-/// The refusal of an error code in an answer: in the member `error`, in a member within it or used
+/// The error codes of RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2 and RFC 8628 §3.5, and GitHub's.
+const KNOWN: [KnownError; 12] = {
+    const fn known(code: &'static str, refusal: Refusal, reason: RefusalReason) -> KnownError {
+        KnownError { code, refusal: Some(refusal), reason }
+    }
+    [
+        known("invalid_grant", Refusal::Grant, RefusalReason::InvalidGrant),
+        known("expired_token", Refusal::Grant, RefusalReason::Other),
+        known("bad_refresh_token", Refusal::Grant, RefusalReason::Other),
+        known("bad_verification_code", Refusal::Grant, RefusalReason::Other),
+        known("invalid_client", Refusal::Client, RefusalReason::InvalidClient),
+        known("unauthorized_client", Refusal::Client, RefusalReason::UnauthorizedClient),
+        known("incorrect_client_credentials", Refusal::Client, RefusalReason::Other),
+        known("invalid_scope", Refusal::Setup, RefusalReason::InvalidScope),
+        known("invalid_target", Refusal::Setup, RefusalReason::Other),
+        known("unsupported_grant_type", Refusal::Setup, RefusalReason::UnsupportedGrantType),
+        known("access_denied", Refusal::Denied, RefusalReason::Other),
+        KnownError { code: "invalid_request", refusal: None, reason: RefusalReason::InvalidRequest },
+    ]
+};
+
+/// What `code` means; with `decides`, only if it means one thing.
+fn meaning(code: &str, decides: bool) -> Option<&'static KnownError> {
+    KNOWN
+        .iter()
+        .filter(|known| known.refusal.is_some() || !decides)
+        .find(|known| code.eq_ignore_ascii_case(known.code))
+}
+
+/// The meaning of the error code in an answer: in the member `error`, in a member within it or used
 /// instead of it, in a form, or as a word anywhere in the text.
-fn error(parsed: Option<&Value>, text: &str) -> Option<Refusal> {
-    let told = parsed.and_then(|body| within(body, 0)).or_else(|| {
+fn error(parsed: Option<&Value>, text: &str, decides: bool) -> Option<&'static KnownError> {
+    let told = parsed.and_then(|body| within(body, 0, decides)).or_else(|| {
         let in_form = form::parameter(text.trim(), "error").filter(|_| parsed.is_none());
-        in_form.and_then(|code| meaning(code.trim()))
+        in_form.and_then(|code| meaning(code.trim(), decides))
     });
     told.or_else(|| {
         let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-        text.split(|c| !is_part(c)).find_map(meaning)
+        text.split(|c| !is_part(c)).find_map(|word| meaning(word, decides))
     })
 }
 
 /// The members in which servers send an error's code.
 const CODES: [&str; 7] = ["error", "error_code", "errorCode", "code", "errors", "type", "name"];
 
-fn within(value: &Value, depth: u8) -> Option<Refusal> {
+fn within(value: &Value, depth: u8, decides: bool) -> Option<&'static KnownError> {
     match value {
-        Value::String(text) => meaning(text.trim()),
-        Value::Array(items) if depth < DEEPEST => items.iter().find_map(|item| within(item, depth + 1)),
+        Value::String(text) => meaning(text.trim(), decides),
+        Value::Array(items) if depth < DEEPEST => {
+            items.iter().find_map(|item| within(item, depth + 1, decides))
+        }
         Value::Object(members) if depth < DEEPEST => {
-            CODES.iter().find_map(|name| within(members.get(*name)?, depth + 1))
+            CODES.iter().find_map(|name| within(members.get(*name)?, depth + 1, decides))
         }
         Value::Array(_) | Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }

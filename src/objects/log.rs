@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::oauth::RefusedAnswer;
 use crate::ports::Host;
 use crate::protocol::{EventRecord, List};
 
@@ -20,6 +21,8 @@ pub(super) struct GrantLine<'a> {
     pub connection: &'a str,
     pub grant: &'static str,
     pub outcome: &'static str,
+    /// The answer that granted nothing, if there was one.
+    pub refused: Option<RefusedAnswer>,
     pub took: Duration,
     pub narrowed: bool,
 }
@@ -34,8 +37,14 @@ impl GrantLine<'_> {
             "outcome": self.outcome,
             "grant_ms": millis(self.took),
         });
-        if let (true, Some(members)) = (self.narrowed, line.as_object_mut()) {
-            members.insert("scope".to_owned(), "narrowed".into());
+        if let Some(members) = line.as_object_mut() {
+            if let Some(RefusedAnswer { status, reason }) = self.refused {
+                members.insert("status".to_owned(), status.into());
+                members.insert("reason".to_owned(), reason.as_str().into());
+            }
+            if self.narrowed {
+                members.insert("scope".to_owned(), "narrowed".into());
+            }
         }
         host.log(&line.to_string());
     }

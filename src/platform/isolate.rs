@@ -28,11 +28,12 @@ fn configuration(env: &Env) -> Config {
     let variables: Variables = serde_json::from_slice(glue::variables(env).as_bytes()).unwrap_or_default();
     let (config, problems) = Config::read(&variables);
     for problem in &problems {
-        runtime::log(&report::configuration_problem(problem.field(), problem.message()));
+        let (connection, field) = (problem.connection(), problem.field());
+        runtime::log(&report::configuration_problem(connection, field, problem.message()));
     }
     for binding in ["TOKENS", "KEEPER"] {
         if !glue::has_binding(env, binding) {
-            runtime::log(&report::configuration_problem(binding, "must be bound to the Worker"));
+            runtime::log(&report::configuration_problem(None, binding, "must be bound to the Worker"));
         }
     }
     config

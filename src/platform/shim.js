@@ -6,6 +6,7 @@
 import { DurableObject } from "cloudflare:workers";
 import * as broker from "broker";
 import { Call } from "./call.js";
+import { preferredLanguage } from "./language.js";
 
 // An alarm may make two token requests, and store between them: this is longer.
 const LONGEST_ALARM_MS = 300_000;
@@ -18,7 +19,7 @@ export default {
     try {
       return await new Call(broker, request, env, ctx).answer();
     } catch {
-      return failed(new URL(request.url).origin + (env.BASE_PATH ?? ""));
+      return failed(request, String(env.BASE_PATH ?? ""));
     }
   },
 };
@@ -38,7 +39,7 @@ export class Keeper extends DurableObject {
     try {
       return await this.#current().fetch(request);
     } catch {
-      return failed(new URL(request.url).origin);
+      return failed(request, "");
     }
   }
 
@@ -70,29 +71,43 @@ export class Keeper extends DurableObject {
   }
 }
 
-/** The answer of last resort. It does not quote the error, which may quote the request. @param {string} address */
-function failed(address) {
+// As src/edge/problem/english.rs and portuguese.rs have it.
+/** @type {{ [tag: string]: [title: string, detail: string] }} */
+const INTERNAL = {
+  en: ["Internal error", "Something unforeseen happened inside the broker."],
+  "pt-BR": ["Erro interno", "Aconteceu algo imprevisto dentro do broker."],
+};
+
+/**
+ * The answer of last resort. It does not quote the error, which may quote the request.
+ * @param {Request} request
+ * @param {string} basePath
+ */
+function failed(request, basePath) {
   const request_id = crypto.randomUUID().replaceAll("-", "");
   console.error(JSON.stringify({ level: "error", event: "panic", request_id }));
+  const language = preferredLanguage(request.headers.get("Accept-Language") ?? "");
+  const [title, detail] = INTERNAL[language];
   const problem = {
-    type: `${address}/problems/internal`,
-    title: "Internal error",
+    type: `${new URL(request.url).origin}${basePath}/problems/internal`,
+    title,
     status: 500,
     code: "internal",
-    detail: "Something unforeseen happened inside the broker.",
+    detail,
     request_id,
   };
   return new Response(JSON.stringify(problem), {
     status: 500,
     headers: {
       "Content-Type": "application/problem+json",
+      "Content-Language": language,
       "X-Request-Id": request_id,
       "Cache-Control": "no-store",
       "X-Content-Type-Options": "nosniff",
       "Content-Security-Policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox",
       "Cross-Origin-Resource-Policy": "same-origin",
       "Referrer-Policy": "no-referrer",
-      Vary: "Origin",
+      Vary: "Origin, Accept-Language",
     },
   });
 }

@@ -4,16 +4,19 @@ use serde_json::json;
 
 use super::Host;
 
-/// The line of one configuration problem.
+/// The line of one configuration problem, of a connection if it is one's.
 #[must_use]
-pub fn configuration_problem(field: &str, problem: &str) -> String {
-    json!({
+pub fn configuration_problem(connection: Option<&str>, field: &str, problem: &str) -> String {
+    let mut line = json!({
         "event": "configuration_problem",
         "level": "error",
         "field": field,
         "problem": problem,
-    })
-    .to_string()
+    });
+    if let (Some(connection), Some(members)) = (connection, line.as_object_mut()) {
+        members.insert("connection".to_owned(), connection.into());
+    }
+    line.to_string()
 }
 
 /// Reports a sealed record that does not open; the broker treats it as absent.

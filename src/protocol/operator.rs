@@ -70,8 +70,15 @@ pub enum OperatorReply {
 
 /// The status of a connection in the admin interface, a JSON object with the members `provider`,
 /// `grant`, `subject`, `labels`, `state`, `obtained_at`, `expires_at`, `grants`, `last_error`,
-/// `retry_at` and `sealing_key`.
+/// `retry_at` and `sealing_key`; and `problems`, as [`field_problems`] writes them, if it is
+/// misconfigured. Members may be added: an isolate hands on those that it does not know.
 pub type Status = serde_json::Map<String, Value>;
+
+/// Fields that are wrong, each with a message, as the admin interface shows them.
+#[must_use]
+pub fn field_problems(problems: &[(String, String)]) -> Value {
+    problems.iter().map(|(field, message)| json!({ "field": field, "message": message })).collect()
+}
 
 /// The status of a connection that has no token set of its own.
 #[must_use]

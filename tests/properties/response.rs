@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use porteiro::config::MAX_LIFETIME;
-use porteiro::oauth::{MAX_RESPONSE_BYTES, Refusal, TokenResponse};
+use porteiro::oauth::{MAX_RESPONSE_BYTES, TokenRefusal, TokenResponse};
 use porteiro::token::TokenTypes;
 use proptest::collection::vec;
 use proptest::option;
@@ -25,7 +25,7 @@ const NAMES: &[&str] = &[
     "invalid_grant",
 ];
 
-fn read(status: u16, body: &[u8]) -> Result<TokenResponse, Refusal> {
+fn read(status: u16, body: &[u8]) -> Result<TokenResponse, TokenRefusal> {
     porteiro::oauth::read(status, body, TokenTypes::Bearer)
 }
 

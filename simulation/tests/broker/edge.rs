@@ -5,12 +5,14 @@ mod boundaries;
 mod callers;
 mod connections;
 mod operators;
+mod reasons;
 mod registry;
 mod rotations;
 mod rules;
 mod templates;
 mod traces;
 mod webhooks;
+mod words;
 
 use porteiro_simulation::{Answered, Call, Grants, Site};
 
@@ -129,7 +131,7 @@ fn refuses_every_other_origin_whoever_calls() {
     ] {
         let refused = check(&site, &things().field("origin", origin), 403, "origin_not_allowed");
         assert_eq!(refused.field("access-control-allow-origin"), None, "{origin}");
-        assert_eq!(refused.field("vary"), Some("Origin"));
+        assert_eq!(refused.field("vary"), Some("Origin, Accept-Language"));
     }
 }
 
@@ -288,7 +290,10 @@ fn lets_an_allowed_page_read_answers_and_errors() {
         assert_eq!(answered.field("access-control-allow-origin"), Some("https://app.example"));
         let exposed = answered.field("access-control-expose-headers").unwrap();
         assert!(exposed.split(", ").any(|name| name == "x-request-id"), "{exposed}");
-        assert_eq!(answered.field("vary"), Some("Origin"));
+        assert_eq!(
+            answered.field("vary"),
+            Some(if status == 200 { "Origin" } else { "Origin, Accept-Language" })
+        );
     }
     let exposed = site.call(1, &from_page("/api/acme/things"));
     assert!(exposed.field("access-control-expose-headers").unwrap().contains("server-timing"));

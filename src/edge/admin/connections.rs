@@ -12,7 +12,7 @@ use crate::edge::answer::{Draft, Refused};
 use crate::ports::EdgePorts;
 use crate::protocol::{
     ConnectionStatus, CountEvents, Declined, DropTokenSet, ListIndex, ObtainTokenSet, ReadRegistration,
-    ReadStatus, Registration, Status, Undelivered, label_row, status_without_token,
+    ReadStatus, Registration, Status, Undelivered, field_problems, label_row, status_without_token,
 };
 
 /// The largest number of entries on a page.
@@ -166,6 +166,10 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         status.insert("id".to_owned(), json!(id));
         status.insert("source".to_owned(), json!(source));
         status.insert("webhooks".to_owned(), webhooks);
+        let problems = self.0.config().problems_of(id);
+        if !problems.is_empty() {
+            status.insert("problems".to_owned(), field_problems(&problems));
+        }
         Value::Object(status)
     }
 

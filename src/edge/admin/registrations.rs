@@ -1,6 +1,6 @@
 //! Registering and removing connections.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::AdminRequest;
 use crate::config::{SECRETS, WRONG_ID, is_id};
@@ -10,6 +10,7 @@ use crate::json;
 use crate::ports::{EdgePorts, ObjectUnreachable, Sender};
 use crate::protocol::{
     ClearEvents, ReadRegistration, RegisterConnection, Registration, RegistrationOutcome, RemoveConnection,
+    field_problems,
 };
 use crate::token::Nonce;
 
@@ -128,12 +129,12 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
     /// The answer to a registration with these problems.
     fn problems(&self, problems: &[(String, String)]) -> Draft<P::Response> {
         self.0.note(|line| line.note_code(Code::BadRequest));
-        let details = Code::BadRequest.details(&self.0.address(), self.0.request_id, None);
+        let language = self.0.language();
+        let details = Code::BadRequest.details(language, &self.0.address(), self.0.request_id, None);
         let mut details: Value = serde_json::from_slice(details.as_bytes()).unwrap_or_default();
         if let Some(members) = details.as_object_mut() {
-            let member = |(field, message): &(String, String)| json!({ "field": field, "message": message });
-            members.insert("problems".to_owned(), problems.iter().map(member).collect());
+            members.insert("problems".to_owned(), field_problems(problems));
         }
-        Draft::text(400, "application/problem+json", details.to_string())
+        Draft::worded(400, "application/problem+json", details.to_string(), language)
     }
 }

@@ -10,7 +10,14 @@ const REFUSALS: &str = include_str!("../../../tests/data/refusals.json");
 const RESPONSES: &str = include_str!("../../../tests/data/token-responses.json");
 
 fn read(status: u16, body: &[u8]) -> Result<TokenResponse, Refusal> {
-    super::read(status, body, TokenTypes::Bearer)
+    super::read(status, body, TokenTypes::Bearer).map_err(|refused| refused.refusal)
+}
+
+/// What an operator is told of an answer that grants nothing.
+fn reason(status: u16, body: &[u8]) -> &'static str {
+    let refused = super::read(status, body, TokenTypes::Bearer).unwrap_err();
+    assert_eq!(refused.answer.status, status);
+    refused.answer.reason.as_str()
 }
 
 fn expires_in(json: &str) -> Option<u64> {
@@ -71,7 +78,7 @@ fn reads_the_responses_of_servers() {
     for (case, body) in cases(RESPONSES) {
         let has_scheme = case["connection"].get("scheme").is_some();
         let types = if has_scheme { TokenTypes::Any } else { TokenTypes::Bearer };
-        let granted = super::read(200, &body, types);
+        let granted = super::read(200, &body, types).map_err(|refused| refused.refusal);
         let is_invalid = case["right"] == "token_response_invalid";
         assert_eq!(granted.as_ref().err(), is_invalid.then_some(&Refusal::Invalid), "{case}");
         if case["right"].as_str().unwrap().ends_with("no token request a minute") {
@@ -204,6 +211,85 @@ fn knows_the_code_of_an_error_however_it_is_told() {
         ["not_invalid_grant", "invalid_grants", "xinvalid_grant", "invalid-grant", "invalid_grant_x"]
     {
         assert_eq!(read(500, no_code.as_bytes()).unwrap_err(), Refusal::Failed, "{no_code}");
+    }
+}
+
+#[test]
+fn tells_the_error_code_of_the_standard_and_no_other_word() {
+    let codes = "invalid_request invalid_client invalid_grant unauthorized_client unsupported_grant_type invalid_scope";
+    for code in codes.split(' ') {
+        for status in [200, 400, 401, 404, 408, 422, 429, 500, 503] {
+            for body in [
+                format!(r#"{{"error":"{code}"}}"#),
+                format!(r#"{{"error":" {} ","error_description":"c4n4ry"}}"#, code.to_uppercase()),
+                format!(r#"{{"error":{{"code":"{code}"}}}}"#),
+                format!(r#"{{"error":"{code}","error_description":"not invalid_grant"}}"#),
+            ] {
+                assert_eq!(reason(status, body.as_bytes()), code, "{status} {body}");
+            }
+            let form = format!("error={code}&error_description=x");
+            let is_told = status != 200 || code != "invalid_request";
+            assert_eq!(reason(status, form.as_bytes()), if is_told { code } else { "not_json" });
+        }
+    }
+    for (status, body) in [
+        (400, r#"{"error":"access_denied"}"#),
+        (400, r#"{"error":"access_denied","error_description":"invalid_client"}"#),
+        (400, r#"{"error":"bad_refresh_token"}"#),
+        (400, r#"{"error":"c4n4ry"}"#),
+        (200, r#"{"error":"c4n4ry"}"#),
+        (401, ""),
+        (404, "<html>"),
+        (429, ""),
+        (503, "invalid_grants"),
+    ] {
+        assert_eq!(reason(status, body.as_bytes()), "other", "{status} {body}");
+    }
+}
+
+#[test]
+fn tells_what_an_answer_lacks_to_be_a_token_response() {
+    for (status, body, why) in [
+        (301, "", "redirect"),
+        (302, r#"{"error":"invalid_grant"}"#, "redirect"),
+        (399, r#"{"access_token":"t"}"#, "redirect"),
+        (199, "", "no_final_status"),
+        (0, "", "no_final_status"),
+        (200, "", "not_json"),
+        (204, "", "not_json"),
+        (200, "<html>", "not_json"),
+        (200, "access_token=t", "not_json"),
+        (200, r#"{"access_token":"t""#, "not_json"),
+        (200, r#"[{"access_token":"t"}]"#, "not_an_object"),
+        (200, r#""t""#, "not_an_object"),
+        (200, "{}", "no_access_token"),
+        (200, r#"{"error":null}"#, "no_access_token"),
+        (200, r#"{"accessToken":"t"}"#, "no_access_token"),
+        (200, r#"{"access_token":null}"#, "no_access_token"),
+        (200, r#"{"access_token":""}"#, "no_access_token"),
+        (200, r#"{"access_token":1}"#, "unusable_access_token"),
+        (200, r#"{"access_token":" t"}"#, "unusable_access_token"),
+        (200, r#"{"access_token":"é"}"#, "unusable_access_token"),
+        (200, r#"{"access_token":"t","token_type":"mac"}"#, "unknown_token_type"),
+        (200, r#"{"access_token":"t","token_type":1}"#, "unknown_token_type"),
+        (200, r#"{"message":"invalid_request"}"#, "no_access_token"),
+    ] {
+        assert_eq!(reason(status, body.as_bytes()), why, "{status} {body}");
+        assert_eq!(read(status, body.as_bytes()).unwrap_err(), Refusal::Invalid, "{status} {body}");
+    }
+    let long = format!(r#"{{"access_token":"t","x":"{}"}}"#, "a".repeat(MAX_RESPONSE_BYTES));
+    assert_eq!((reason(200, long.as_bytes()), reason(400, long.as_bytes())), ("too_large", "other"));
+}
+
+#[test]
+fn has_a_word_of_its_own_for_each_reason() {
+    for reason in RefusalReason::ALL {
+        let answer = RefusedAnswer { status: 400, reason };
+        assert_eq!(RefusedAnswer::parse(&answer.to_text()), Some(answer));
+        assert_eq!(answer.to_text(), format!("400 {}", reason.as_str()));
+    }
+    for unknown in ["", "400", "400 ", "400 of_a_later_version", "x other", "70000 other", "400 other more"] {
+        assert_eq!(RefusedAnswer::parse(unknown), None, "{unknown}");
     }
 }
 

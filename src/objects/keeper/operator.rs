@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Keeper;
 use crate::objects::token_set::{Account, Failure, seconds_left};
 use crate::ports::ObjectPorts;
-use crate::protocol::{OperatorAsk, OperatorReply, status_without_token};
+use crate::protocol::{OperatorAsk, OperatorReply, Status, field_problems, status_without_token};
 
 impl<P: ObjectPorts> Keeper<P> {
     /// Answers one ask of an operator.
@@ -27,7 +27,7 @@ impl<P: ObjectPorts> Keeper<P> {
         let Some(account) = account else {
             return match (ask, self.is_registered()) {
                 (OperatorAsk::Tell, true) => OperatorReply::Told {
-                    status: status_without_token(None, "misconfigured"),
+                    status: self.misconfigured_status(),
                     takes_webhooks: false,
                     generation: 0,
                 },
@@ -57,6 +57,14 @@ impl<P: ObjectPorts> Keeper<P> {
             }
             Err(Failure::SignedOut | Failure::Storage | Failure::Superseded) => OperatorReply::Unavailable,
         }
+    }
+
+    /// The status of a registration that is unusable.
+    fn misconfigured_status(&self) -> Status {
+        let mut status = status_without_token(None, "misconfigured");
+        let problems = field_problems(self.registered.borrow().problems());
+        status.insert("problems".to_owned(), problems);
+        status
     }
 
     async fn status_reply(&self, account: &Account) -> OperatorReply {

@@ -5,13 +5,19 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Keeper;
-use super::registered::KnownRegistration;
-use crate::config::{Configured, Connection};
+use super::registered::{FieldProblems, KnownRegistration};
+use crate::config::{Connection, Problem};
 use crate::objects::log;
 use crate::ports::{ObjectPorts, ObjectUnreachable, StorageFailed, report};
 use crate::protocol::{AddToIndex, OperatorReply, Registration, RemoveFromIndex, registration_record};
 use crate::time::UnixTime;
 use crate::token::{Nonce, SealingKeys};
+
+/// The problem of a registration that does not open.
+const UNOPENED: (&str, &str) = (
+    "SEALING_KEYS",
+    "must have the key that this registration was sealed with: put it back, or register the connection again",
+);
 
 /// The storage key of a registration.
 const CONNECTION: &str = "connection";
@@ -75,7 +81,7 @@ impl<P: ObjectPorts> Keeper<P> {
             None => None,
             Some(Err(_)) => {
                 report::unopened_record(&*self.ports, &registration_record(&self.connection));
-                Some(Configured::Broken)
+                Some(Err(vec![(UNOPENED.0.to_owned(), UNOPENED.1.to_owned())]))
             }
             Some(Ok(registration)) => {
                 if stored.is_some_and(|sealed| !keys.is_current(&sealed)) {
@@ -87,13 +93,16 @@ impl<P: ObjectPorts> Keeper<P> {
                     }
                 }
                 match registration.read(&self.connection, &self.config) {
-                    Ok(registered) => Some(Configured::Usable(registered)),
+                    Ok(registered) => Some(Ok(registered)),
                     Err(problems) => {
+                        let connection = &self.connection;
                         for problem in &problems {
-                            let field = format!("{}: {}", self.connection, problem.field());
-                            self.ports.log(&report::configuration_problem(&field, problem.message()));
+                            let field = format!("{connection}: {}", problem.field());
+                            let line =
+                                report::configuration_problem(Some(connection), &field, problem.message());
+                            self.ports.log(&line);
                         }
-                        Some(Configured::Broken)
+                        Some(Err(pairs(&problems)))
                     }
                 }
             }
@@ -161,12 +170,7 @@ impl<P: ObjectPorts> Keeper<P> {
             }
             let read = match next.read(&self.connection, &self.config) {
                 Ok(read) => read,
-                Err(problems) => {
-                    let pair = |problem: &crate::config::Problem| {
-                        (problem.field().to_owned(), problem.message().to_owned())
-                    };
-                    return Ok(OperatorReply::Problems(problems.iter().map(pair).collect()));
-                }
+                Err(problems) => return Ok(OperatorReply::Problems(pairs(&problems))),
             };
             let now = self.ports.now();
             next.version = before.as_ref().map_or(0, |before| before.version + 1).max(now.as_millis());
@@ -187,7 +191,7 @@ impl<P: ObjectPorts> Keeper<P> {
             self.tokens.forget();
             // After a failure, only storage has the authoritative registration.
             self.registered.replace(match &stored {
-                Ok(_) => KnownRegistration::Read(Some(Configured::Usable(read))),
+                Ok(_) => KnownRegistration::Read(Some(Ok(read))),
                 Err(StorageFailed) => KnownRegistration::Unread,
             });
             let sealed = stored?;
@@ -275,4 +279,9 @@ impl<P: ObjectPorts> Keeper<P> {
         self.registration_published_at.set(Some(now));
         Ok(())
     }
+}
+
+/// Each field and its message.
+fn pairs(problems: &[Problem]) -> FieldProblems {
+    problems.iter().map(Problem::to_pair).collect()
 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
+use super::state::LastError;
 use super::{Account, Failure, LiveTokenSet, Reason, State};
 use crate::config::Connection;
 use crate::objects::lock::LockGuard;
@@ -33,8 +34,16 @@ impl State {
             tell("obtained_at", json!(access.lifetime.obtained_at.to_rfc3339()));
             tell("expires_at", json!(access.lifetime.expires_at.to_rfc3339()));
         }
-        if let Some((trouble, at)) = self.last_error() {
-            tell("last_error", json!({ "code": trouble.as_str(), "at": at.to_rfc3339() }));
+        if let Some(LastError { trouble, at, answer }) = self.last_error() {
+            tell(
+                "last_error",
+                json!({
+                    "code": trouble.as_str(),
+                    "at": at.to_rfc3339(),
+                    "reason": answer.map(|answer| answer.reason.as_str()),
+                    "status": answer.map(|answer| answer.status),
+                }),
+            );
         }
         if let Some(until) = wait.map(|(_, until)| until).or(refused.flatten()) {
             tell("retry_at", json!(until.to_rfc3339()));

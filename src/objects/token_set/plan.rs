@@ -150,7 +150,7 @@ mod tests {
 
     fn waiting(mut state: State, until: u64) -> State {
         let span = Duration::from_secs(until);
-        state.wait(START, |_| {
+        state.wait(START, None, |_| {
             Wait::after(None, Cause::Unreachable, Fingerprint::of(&[]), Some(span), START, 0)
         });
         state

@@ -9,7 +9,9 @@ use super::plan::{Means, NextGrant, Reason, next_grant};
 use super::wait::Wait;
 use super::{Account, Failure, LiveTokenSet, State};
 use crate::config::{Connection, Grant, TokenEndpoint};
-use crate::oauth::{self, MAX_RESPONSE_BYTES, Refusal, TokenRequest, TokenResponse};
+use crate::oauth::{
+    self, MAX_RESPONSE_BYTES, Refusal, RefusedAnswer, TokenRefusal, TokenRequest, TokenResponse,
+};
 use crate::objects::log::{self, GrantLine};
 use crate::ports::{HttpAnswer, HttpFailure, HttpRequest, ObjectPorts, report};
 use crate::protocol::Cause;
@@ -24,7 +26,7 @@ struct TokenAttempt {
 
 /// Why a token request yielded no token response.
 pub(super) enum ExchangeFailure {
-    Refused(Refusal, Option<Duration>),
+    Refused(TokenRefusal, Option<Duration>),
     Unanswered(HttpFailure),
 }
 
@@ -34,12 +36,24 @@ enum GrantOutcome {
     /// The token endpoint refused the refresh token: a new grant may succeed.
     RefreshRefused {
         is_dead: bool,
+        answer: RefusedAnswer,
     },
     Failed {
         cause: Cause,
+        answer: Option<RefusedAnswer>,
         had_no_effect: bool,
         retry_after: Option<Duration>,
     },
+}
+
+impl ExchangeFailure {
+    /// The answer that granted nothing, if there was one.
+    pub(super) fn answer(&self) -> Option<RefusedAnswer> {
+        match self {
+            Self::Refused(refused, _) => Some(refused.answer),
+            Self::Unanswered(_) => None,
+        }
+    }
 }
 
 impl<P: ObjectPorts> LiveTokenSet<P> {
@@ -79,13 +93,13 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
                     self.publish(&access, account);
                     return Ok(access);
                 }
-                GrantOutcome::RefreshRefused { is_dead } => {
+                GrantOutcome::RefreshRefused { is_dead, .. } => {
                     may_refresh = false;
                     if is_dead {
                         self.change(State::drop_refresh_token)?;
                     }
                 }
-                GrantOutcome::Failed { cause, had_no_effect, retry_after } => {
+                GrantOutcome::Failed { cause, answer, had_no_effect, retry_after } => {
                     let [jitter] = self.ports.bytes();
                     let credentials = connection.grant.credentials();
                     let now = self.ports.now();
@@ -93,8 +107,9 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
                         if had_no_effect && attempt.is_refresh {
                             state.undo_refresh();
                         }
-                        state
-                            .wait(now, |last| Wait::after(last, cause, credentials, retry_after, now, jitter))
+                        state.wait(now, answer, |last| {
+                            Wait::after(last, cause, credentials, retry_after, now, jitter)
+                        })
                     };
                     let until = self.commit(account, wait).await?;
                     return Err(Failure::TokenEndpoint(cause, until));
@@ -142,12 +157,13 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         endpoint: &TokenEndpoint,
     ) -> GrantOutcome {
         let answered = self.exchange(&attempt.request, endpoint, connection.token_types()).await;
-        let (refusal, retry_after) = match answered {
+        let (TokenRefusal { refusal, answer }, retry_after) = match answered {
             Ok(response) => return GrantOutcome::Granted(Box::new(response)),
-            Err(ExchangeFailure::Refused(refusal, retry_after)) => (refusal, retry_after),
+            Err(ExchangeFailure::Refused(refused, retry_after)) => (refused, retry_after),
             Err(ExchangeFailure::Unanswered(failure)) => {
                 return GrantOutcome::Failed {
                     cause: failure.into(),
+                    answer: None,
                     had_no_effect: false,
                     retry_after: None,
                 };
@@ -156,10 +172,11 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         let means = Means::of(&connection.grant);
         if attempt.is_refresh && ends_refresh(refusal, means) {
             let is_dead = refusal == Refusal::Grant || means == Means::Nothing;
-            return GrantOutcome::RefreshRefused { is_dead };
+            return GrantOutcome::RefreshRefused { is_dead, answer };
         }
         GrantOutcome::Failed {
             cause: Cause::from(refusal),
+            answer: Some(answer),
             had_no_effect: matches!(refusal, Refusal::Busy | Refusal::Client),
             retry_after,
         }
@@ -173,10 +190,10 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         types: TokenTypes,
     ) -> Result<TokenResponse, ExchangeFailure> {
         let answer = self.post(request, endpoint.timeout).await.map_err(ExchangeFailure::Unanswered)?;
-        oauth::read(answer.status, &answer.body, types).map_err(|refusal| {
+        oauth::read(answer.status, &answer.body, types).map_err(|refused| {
             let now = self.ports.now();
             let retry_after = answer.retry_after.and_then(|value| oauth::retry_after(&value, now));
-            ExchangeFailure::Refused(refusal, retry_after)
+            ExchangeFailure::Refused(refused, retry_after)
         })
     }
 
@@ -286,14 +303,16 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         sent_at: UnixTime,
     ) {
         let asked = connection.grant.endpoint().and_then(|endpoint| endpoint.scope.as_deref());
-        let (outcome, narrowed) = match outcome {
-            GrantOutcome::Granted(response) => ("granted", is_narrowed(asked, response.scope.as_deref())),
-            GrantOutcome::RefreshRefused { .. } => ("refresh_refused", false),
-            GrantOutcome::Failed { cause, .. } => (cause.as_str(), false),
+        let (outcome, refused, narrowed) = match outcome {
+            GrantOutcome::Granted(response) => {
+                ("granted", None, is_narrowed(asked, response.scope.as_deref()))
+            }
+            GrantOutcome::RefreshRefused { answer, .. } => ("refresh_refused", Some(*answer), false),
+            GrantOutcome::Failed { cause, answer, .. } => (cause.as_str(), *answer, false),
         };
         let grant = if attempt.is_refresh { "refresh_token" } else { connection.grant.name() };
         let took = self.ports.now().since(sent_at);
-        GrantLine { connection: &connection.id, grant, outcome, took, narrowed }.write(&*self.ports);
+        GrantLine { connection: &connection.id, grant, outcome, refused, took, narrowed }.write(&*self.ports);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::renewal::ExchangeFailure;
 use super::{Account, Failure, LiveTokenSet, State};
-use crate::oauth::{Refusal, TokenRequest};
+use crate::oauth::{Refusal, TokenRefusal, TokenRequest};
 use crate::objects::log::GrantLine;
 use crate::ports::{ObjectPorts, StorageFailed};
 use crate::protocol::{Cause, Credentials, SessionReply, SignInRefusal};
@@ -57,9 +57,10 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         let answered = self.exchange(&request, endpoint, connection.token_types()).await;
         drop(request);
         let outcome = answered.as_ref().map_or_else(outcome_of, |_| "granted");
+        let refused = answered.as_ref().err().and_then(ExchangeFailure::answer);
         let took = self.ports.now().since(sent_at);
-        let grant = connection.grant.name();
-        GrantLine { connection: &connection.id, grant, outcome, took, narrowed: false }.write(&*self.ports);
+        let (id, grant) = (&connection.id, connection.grant.name());
+        GrantLine { connection: id, grant, outcome, refused, took, narrowed: false }.write(&*self.ports);
         let response = answered.map_err(|rejection| failure_of(&rejection))?;
         granted.await.map_err(|_| SignInFailure::Unavailable)?;
         self.state.borrow_mut().get_or_insert_with(State::default);
@@ -99,14 +100,14 @@ fn outcome_of(rejection: &ExchangeFailure) -> &'static str {
 }
 
 fn failure_of(rejection: &ExchangeFailure) -> SignInFailure {
-    match rejection {
+    let refusal = match rejection {
+        ExchangeFailure::Refused(TokenRefusal { refusal, .. }, _) => *refusal,
+        ExchangeFailure::Unanswered(failure) => return SignInFailure::Failed((*failure).into()),
+    };
+    match refusal {
         // Servers report a wrong user name or password by various errors.
-        ExchangeFailure::Refused(
-            Refusal::Grant | Refusal::Denied | Refusal::Request | Refusal::Address,
-            _,
-        ) => SignInFailure::Rejected,
-        ExchangeFailure::Refused(Refusal::Client | Refusal::Setup, _) => SignInFailure::ClientRejected,
-        ExchangeFailure::Refused(refusal, _) => SignInFailure::Failed((*refusal).into()),
-        ExchangeFailure::Unanswered(failure) => SignInFailure::Failed((*failure).into()),
+        Refusal::Grant | Refusal::Denied | Refusal::Request | Refusal::Address => SignInFailure::Rejected,
+        Refusal::Client | Refusal::Setup => SignInFailure::ClientRejected,
+        Refusal::Busy | Refusal::Failed | Refusal::Invalid => SignInFailure::Failed(refusal.into()),
     }
 }

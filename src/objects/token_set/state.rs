@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::wait::{RefusalRenewals, UpstreamBackoff, Wait};
+use crate::oauth::RefusedAnswer;
 use crate::protocol::{Cause, TokenAsk};
 use crate::secret::{Fingerprint, Secret};
 use crate::time::UnixTime;
@@ -31,10 +32,26 @@ pub struct State {
     rejected_at: Option<UnixTime>,
     /// How many token sets were obtained.
     grants: u64,
-    /// The last error, and its time.
-    last_error: Option<(Trouble, UnixTime)>,
+    last_error: Option<LastError>,
     /// The credentials that obtained the held token set.
     credentials: Option<Fingerprint>,
+}
+
+/// The last error of a token set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LastError {
+    /// The error.
+    pub(super) trouble: Trouble,
+    /// When it occurred.
+    pub(super) at: UnixTime,
+    /// The token endpoint's answer, if it gave one.
+    pub(super) answer: Option<RefusedAnswer>,
+}
+
+impl LastError {
+    const fn upstream_refuses(at: UnixTime) -> Self {
+        Self { trouble: Trouble::UpstreamRefuses, at, answer: None }
+    }
 }
 
 /// An error in a connection's status.
@@ -168,7 +185,7 @@ impl State {
     pub fn begin_backoff(&mut self, now: UnixTime) {
         if let Some(held) = self.held.as_ref().filter(|_| self.wants_backoff(now)) {
             self.backoff = Some(UpstreamBackoff::after(self.backoff.as_ref(), held.access.generation, now));
-            self.last_error = Some((Trouble::UpstreamRefuses, now));
+            self.last_error = Some(LastError::upstream_refuses(now));
         }
     }
 
@@ -179,7 +196,7 @@ impl State {
         let are_many = self.refusal_renewals.note(now);
         if are_many || self.backoff.is_some_and(|backoff| backoff.goes_on(now)) {
             self.backoff = Some(UpstreamBackoff::after(self.backoff.as_ref(), generation, now));
-            self.last_error = Some((Trouble::UpstreamRefuses, now));
+            self.last_error = Some(LastError::upstream_refuses(now));
         }
     }
 
@@ -286,8 +303,8 @@ impl State {
         self.grants
     }
 
-    /// The last error, and its time.
-    pub const fn last_error(&self) -> Option<(Trouble, UnixTime)> {
+    /// The last error.
+    pub const fn last_error(&self) -> Option<LastError> {
         self.last_error
     }
 
@@ -313,7 +330,7 @@ impl State {
     /// Records that the upstream refuses the static token.
     pub fn note_static_token_refused(&mut self, now: UnixTime) {
         self.rejected_at.get_or_insert(now);
-        self.last_error = Some((Trouble::UpstreamRefuses, now));
+        self.last_error = Some(LastError::upstream_refuses(now));
     }
 
     /// Whether the upstream refuses the static token.
@@ -321,11 +338,17 @@ impl State {
         self.rejected_at.is_some()
     }
 
-    /// Starts a wait after a failure at `now`; returns its end.
-    pub fn wait(&mut self, now: UnixTime, wait: impl FnOnce(Option<&Wait>) -> Wait) -> UnixTime {
+    /// Starts a wait after a failure at `now`, by this answer of the token endpoint if it gave one;
+    /// returns the wait's end.
+    pub fn wait(
+        &mut self,
+        now: UnixTime,
+        answer: Option<RefusedAnswer>,
+        wait: impl FnOnce(Option<&Wait>) -> Wait,
+    ) -> UnixTime {
         let wait = wait(self.wait.as_ref());
         self.wait = Some(wait);
-        self.last_error = Some((Trouble::TokenEndpoint(wait.cause), now));
+        self.last_error = Some(LastError { trouble: Trouble::TokenEndpoint(wait.cause), at: now, answer });
         wait.until
     }
 }

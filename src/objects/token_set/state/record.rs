@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Doubt, Held, State, Trouble};
+use super::{Doubt, Held, LastError, State, Trouble};
+use crate::oauth::RefusedAnswer;
 use crate::objects::token_set::Account;
 use crate::objects::token_set::wait::{RefusalRenewals, UpstreamBackoff, Wait};
 use crate::secret::Fingerprint;
@@ -27,6 +28,10 @@ struct StateRecord {
     grants: u64,
     #[serde(default)]
     last_error: Option<(Trouble, UnixTime)>,
+    /// The token endpoint's answer that the last error was: its status, a blank, and the reason's
+    /// word.
+    #[serde(default)]
+    last_answer: Option<String>,
     #[serde(default)]
     credentials: Option<Fingerprint>,
     identity: Fingerprint,
@@ -56,6 +61,7 @@ impl State {
         }
         let credentials = connection.grant.credentials();
         let same = |wait: &Wait| wait.credentials == credentials;
+        let answer = record.last_answer.as_deref().and_then(RefusedAnswer::parse);
         Ok(Self {
             held: record.held.map(HeldRecord::into_held),
             generation: record.generation,
@@ -64,7 +70,7 @@ impl State {
             refusal_renewals: record.refusal_renewals,
             rejected_at: record.rejected_at,
             grants: record.grants,
-            last_error: record.last_error,
+            last_error: record.last_error.map(|(trouble, at)| LastError { trouble, at, answer }),
             credentials: record.credentials,
         })
     }
@@ -88,7 +94,8 @@ impl State {
             refusal_renewals: self.refusal_renewals.clone(),
             rejected_at: self.rejected_at,
             grants: self.grants,
-            last_error: self.last_error,
+            last_error: self.last_error.map(|LastError { trouble, at, .. }| (trouble, at)),
+            last_answer: self.last_error.and_then(|last| last.answer).map(RefusedAnswer::to_text),
             credentials: self.credentials,
             identity: *identity,
         };
