@@ -126,10 +126,10 @@ describe("the operators' page", () => {
     assert.equal(await stateOf(row("refused")), "Rejected");
     assert.match(
       await row("refused").innerText(),
-      /until \d\d:\d\d:\d\d \(in [^]*Credentials rejected at \d\d:\d\d:\d\d, \d+ s ago\. Compare its secrets REFUSED_…/,
+      /next try in [^]*Credentials rejected at \d\d:\d\d:\d\d, \d+ s ago\.[^]* Compare the secrets REFUSED_…/,
     );
     assert.equal(await stateOf(row("broken")), "Misconfigured");
-    assert.match(await row("broken").innerText(), /The log names every field that is wrong/);
+    assert.match(await row("broken").innerText(), /The log names every field that is wrong|CLIENT_SECRET/);
     assert.match(await row("fixed").innerText(), /Ready[^]*static token/);
     assert.match(await row("people").innerText(), /Ready[^]*each person has their own/);
   });

@@ -56,13 +56,15 @@ export const ACTIONS = {
   },
   async remove(id, button) {
     if (!(await sure(button, phrase(words.removeTitle, { id }), words.removeText, words.removeYes))) return;
-    const place = rowsInOrder().findIndex((node) => node === rows.get(id)?.node);
+    const row = rows.get(id)?.node;
+    const place = row ? rowsInOrder().indexOf(row) : 0;
     await act(id, "remove", "DELETE", at(id));
     if (!entries.has(id)) focusAt(place);
   },
 };
 
-const rowsInOrder = () => [...document.querySelectorAll(".row")];
+/** @returns {HTMLElement[]} */
+const rowsInOrder = () => [...document.querySelectorAll(/** @type {"div"} */ (".row"))];
 
 /** The row that is now the one at `place`, or else the search. @param {number} place */
 function focusAt(place) {

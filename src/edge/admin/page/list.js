@@ -149,10 +149,10 @@ function paintEnd(all, shown) {
   const isAll = next === null;
   const isWalking = reading && filter !== "all" && typeof next === "string" && !isStopped;
   const having = q ? phrase(many(words.having, n), { q }) : "";
-  const tell = (/** @type {string[]} */ pair) => phrase(many(pair, n), { n: count(n), having });
+  const tell = (/** @type {string} */ text) => phrase(text, { n: count(n), having });
   let text = reading ? words.asking : "";
   if (isAll && !n) text = q ? phrase(words.noneHas, { q }) : words.noneYet;
-  else if (isAll) text = tell(words.all);
+  else if (isAll) text = tell(many(words.all, n));
   else if (next !== undefined && filter !== "all") text = tell(isWalking ? words.going : words.paused);
   else if (next !== undefined) {
     text = tell(words.loaded);
