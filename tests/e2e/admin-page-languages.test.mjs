@@ -236,20 +236,20 @@ async function everySaid(locale) {
   );
 
   for (const what of [{ destroy: true }, { raw: "<p>" }, { status: 500, code: "x", title: "xyz", detail: "xyz." }]) {
-    await visit([entryOf("one")], async ({ page }) => {
+    await visit([entryOf("xyz")], async ({ page }) => {
       await page.locator(".row").waitFor();
       operators.answer(/^GET connections/, what);
       await page.locator("#reload").click();
       await page.locator("#trouble:not([hidden])").waitFor();
     });
   }
-  await visit([entryOf("one")], async ({ page }) => {
+  await visit([entryOf("xyz")], async ({ page }) => {
     await page.locator(".row").waitFor();
     await page.evaluate(() => (AbortSignal.timeout = () => AbortSignal.abort()));
     await page.locator("#reload").click();
     await page.locator("#trouble:not([hidden])").waitFor();
   });
-  await visit([entryOf("one")], async ({ page }) => {
+  await visit([entryOf("xyz")], async ({ page }) => {
     await page.locator(".row").waitFor();
     operators.key = "another-key-0123456789";
     await page.locator("#reload").click();
@@ -286,7 +286,7 @@ async function everySaid(locale) {
     },
     { time: NOON },
   );
-  await visit([entryOf("one")], ({ page }) => page.locator(".row").waitFor());
+  await visit([entryOf("xyz")], ({ page }) => page.locator(".row").waitFor());
   return said;
 }
 
