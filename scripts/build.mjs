@@ -3,6 +3,8 @@
 //   node scripts/build.mjs [--panic=unwind|abort] [--profiling] [--force]
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import * as english from "../src/edge/admin/page/english.js";
+import * as portuguese from "../src/edge/admin/page/portuguese.js";
 import {
   Failure,
   bin,
@@ -50,6 +52,9 @@ export const features = [
   "reference-types",
   "exception-handling",
 ].map((name) => `--enable-${name}`);
+
+/** The folder of the operators' page. */
+const ADMIN_PAGE = "src/edge/admin/page";
 
 /** The classes that the entry uses. */
 const CLASSES = ["BrokerObject"];
@@ -135,7 +140,14 @@ async function compile(panic) {
   // Only one kind of library: if cargo also makes an rlib, it links the libraries without optimising across them.
   const args = ["rustc", "--release", "--lib", "--crate-type=cdylib", "--locked", "--target", wasmTarget];
   /** @type {NodeJS.ProcessEnv} */
-  const env = { ...wasmEnv, PORTEIRO_ADMIN_SCRIPT: adminScript() };
+  const page = adminPage();
+  const env = {
+    ...wasmEnv,
+    PORTEIRO_ADMIN_SCRIPT: page.script,
+    PORTEIRO_ADMIN_STYLE: page.style,
+    PORTEIRO_ADMIN_ENGLISH: page.english,
+    PORTEIRO_ADMIN_PORTUGUESE: page.portuguese,
+  };
   let folder = process.env.CARGO_TARGET_DIR ?? inRoot("target");
   if (panic === "unwind") {
     // The standard library that rustup installs cannot unwind, so the build compiles it, too. That is unstable; the
@@ -156,13 +168,38 @@ async function compile(panic) {
   return path.join(folder, wasmTarget, "release", "porteiro.wasm");
 }
 
-/** Joins the modules of the operators' page into one. */
-export function adminScript() {
-  const page = inRoot("src", "edge", "admin", "page", "page.js");
-  const options = ["--bundle", "--format=esm", "--target=es2022", "--charset=utf8", "--minify", "--log-level=warning"];
-  const script = output(bin("esbuild"), [page, ...options], { stdio: ["ignore", "pipe", "inherit"] });
-  if (!script) throw new Failure("esbuild did not join the modules of the operators' page.");
-  return script;
+/** The files of the operators' page: its modules joined into one, its style, and its document in each language. */
+export function adminPage() {
+  const options = ["--target=es2022", "--charset=utf8", "--minify", "--log-level=warning"];
+  /** @type {(name: string, ...more: string[]) => string} */
+  const made = (name, ...more) => {
+    const file = inRoot(ADMIN_PAGE, name);
+    const text = output(bin("esbuild"), [file, ...options, ...more], { stdio: ["ignore", "pipe", "inherit"] });
+    if (!text) throw new Failure(`esbuild did not make the operators' page of ${name}.`);
+    return text;
+  };
+  return {
+    script: made("page.js", "--bundle", "--format=esm"),
+    style: made("page.css"),
+    english: adminDocument(english),
+    portuguese: adminDocument(portuguese),
+  };
+}
+
+/**
+ * The document of the operators' page with the words of a language in the place of their names.
+ * @param {typeof english} language
+ */
+function adminDocument({ PAGE, WORDS }) {
+  /** @type {{ [name: string]: unknown }} */
+  const words = { ...WORDS, ...PAGE };
+  return readFileSync(inRoot(ADMIN_PAGE, "index.html"), "utf8")
+    .replace(/>\n\s*</g, "><")
+    .replace(/\{(\w+)\}/g, (_, name) => {
+      const text = words[name];
+      if (typeof text !== "string") throw new Failure(`The operators' page has no words for {${name}}.`);
+      return text;
+    });
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
+import { SECTIONS } from "../../src/edge/admin/page/runbook.js";
 import { assertProblem, assertStatus } from "./support/assertions.mjs";
 import { EVERYTHING, startBroker } from "./support/broker.mjs";
 import { accept, ADMIN_KEY, delivered, settled } from "./support/events.mjs";
@@ -103,6 +104,48 @@ describe("the operators' page", () => {
     }
   });
 
+  test("is in the language that the browser asks for", async () => {
+    for (const [asked, lang, word] of /** @type {[string | undefined, string, string][]} */ ([
+      [undefined, "en", "Reload"],
+      ["*", "en", "Reload"],
+      ["fr, de;q=0.9", "en", "Reload"],
+      ["en-US,en;q=0.9,pt-BR;q=0.8", "en", "Reload"],
+      ["pt-BR", "pt-BR", "Atualizar"],
+      ["pt-PT,pt;q=0.9,en;q=0.8", "pt-BR", "Atualizar"],
+      ["fr, pt;q=0.5, en;q=0.4", "pt-BR", "Atualizar"],
+    ])) {
+      for (const method of ["GET", "HEAD"]) {
+        const answer = assertStatus(
+          await operator("", { method, headers: asked === undefined ? {} : { "Accept-Language": asked } }),
+        );
+        assert.equal(answer.headers["content-language"], lang, asked);
+        assert.deepEqual(answer.headers.vary?.split(/, */), ["Origin", "Accept-Language"]);
+        if (method === "HEAD") continue;
+        assert.ok(answer.text.startsWith(`<!doctype html><html lang="${lang}">`) && answer.text.includes(`>${word}<`));
+        assert.ok(!/\{\w+\}/.test(answer.text));
+      }
+    }
+    for (const file of ["page.css", "page.js", "connections"]) {
+      const answer = assertStatus(await operator(file, { headers: { "Accept-Language": "pt-BR" } }));
+      if (file !== "connections") assert.equal(answer.headers.vary, "Origin");
+      assert.equal(answer.headers["content-language"], undefined, file);
+    }
+  });
+
+  test("says in Portuguese what the broker tells", async () => {
+    const { row, page } = await open({ locale: "pt-BR" });
+    assert.match(await row("broken").innerText(), /Mal configurada/);
+    assert.match(await row("people").innerText(), /para pessoas[^]*Pronta[^]*cada pessoa tem o seu/);
+    assert.equal(await page.title(), "(1) Porteiro: conexões");
+  });
+
+  test("leads to what the broker says of a code", async () => {
+    for (const code of Object.keys(SECTIONS).filter((name) => name !== "webhooks")) {
+      const answer = assertStatus(await broker.call(`${ADMIN}../problems/${code}`, { key: null }));
+      assert.ok(answer.text.includes(code));
+    }
+  });
+
   test("opens for the key as password, and for no other", async () => {
     const { page, end } = await open();
     await end("All 8 connections looked through.");
@@ -126,10 +169,10 @@ describe("the operators' page", () => {
     assert.equal(await stateOf(row("refused")), "Rejected");
     assert.match(
       await row("refused").innerText(),
-      /until \d\d:\d\d:\d\d \(in [^]*Credentials rejected at \d\d:\d\d:\d\d, \d+ s ago\. Compare its secrets REFUSED_…/,
+      /next try in [^]*Credentials rejected at \d\d:\d\d:\d\d, \d+ s ago\.[^]* Compare the secrets REFUSED_…/,
     );
     assert.equal(await stateOf(row("broken")), "Misconfigured");
-    assert.match(await row("broken").innerText(), /The log names every field that is wrong/);
+    assert.match(await row("broken").innerText(), /The log names every field that is wrong|CLIENT_SECRET/);
     assert.match(await row("fixed").innerText(), /Ready[^]*static token/);
     assert.match(await row("people").innerText(), /Ready[^]*each person has their own/);
   });

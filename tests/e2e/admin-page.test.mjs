@@ -2,10 +2,12 @@
 // answers and thousands of connections.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, afterEach, before, describe, test } from "node:test";
+import { RUNBOOK, SECTIONS } from "../../src/edge/admin/page/runbook.js";
 import { openPage, pressHard, startBrowser } from "./support/operators-browser.mjs";
 import { house, houseEvents } from "./support/operators-data.mjs";
-import { entryOf, eventOf, NOON, rfc3339, startOperators } from "./support/operators.mjs";
+import { entryOf, eventOf, FILES, NOON, rfc3339, startOperators } from "./support/operators.mjs";
 import { until } from "./support/until.mjs";
 
 /** @import { Browser, Locator, Page } from "playwright-core" */
@@ -143,23 +145,46 @@ describe("a connection", () => {
     }
   });
 
-  test("counts its wait down, and says when it is over", async () => {
+  test("says when the token endpoint is asked next, and counts it down", async () => {
     let now = NOON;
     const { page, row } = await open({ entries: house(), now: () => now }, { time: NOON });
-    assert.match(await text(row("stock")), /until 12:04:02 \(in 0:4[12]\)/);
-    assert.match(await text(row("hubsoft-north")), /until 12:25:25 \(in 22:0[45]\)/);
+    assert.match(await text(row("stock")), /Waiting\s+next try in 0:4[12] \(12:04:02\)/);
+    assert.match(await text(row("hubsoft-north")), /Rejected\s+next try in 22:0[45] \(12:25:25\)/);
+    assert.equal(await row("stock").locator(".state time").getAttribute("title"), at(42 * SECOND));
     now += 7 * SECOND;
     await page.clock.runFor(7 * SECOND);
-    assert.match(await text(row("stock")), /\(in 0:3[45]\)/);
+    assert.match(await text(row("stock")), /next try in 0:3[45]/);
     now += 40 * SECOND;
     await page.clock.runFor(40 * SECOND);
-    await row("stock").getByText("the wait is over").waitFor();
+    await row("stock").getByText("next try with the next call").waitFor();
+  });
+
+  test("says so in every state, and says nothing where nothing is tried", async () => {
+    const states = ["rejected", "misconfigured", "waiting", "cold", "ready", "unknown"];
+    const rejected = { state: "rejected", ...NONE, last_error: { code: "credentials_rejected", at: at(-MINUTE) } };
+    const refused = { last_error: { code: "upstream_unauthorized", at: at(-MINUTE) } };
+    const { row } = await open(
+      {
+        entries: [
+          ...states.map((state) => entryOf(state, { state, retry_at: at(90 * MINUTE) })),
+          entryOf("tried", rejected),
+          entryOf("fixed", { ...rejected, ...refused, grant: "static" }),
+          entryOf("fine"),
+        ],
+      },
+      { time: NOON },
+    );
+    /** @param {string} id */
+    const wait = (id) => text(row(id).locator(".state p").nth(1));
+    for (const state of states) assert.match(await wait(state), /^next try in 1:(30:00|29:59) \(13:33:20\)$/, state);
+    assert.equal(await wait("tried"), "next try with the next call");
+    assert.deepEqual([await wait("fixed"), await wait("fine")], ["", ""]);
   });
 
   test("goes by the broker's clock where the browser's is wrong", async () => {
     const { row } = await open(undefined, { time: NOON - 7 * 60 * MINUTE });
     assert.match(await text(row("ledger")), /12 min of 1 h/);
-    assert.match(await text(row("stock")), /\(in 0:4[12]\)/);
+    assert.match(await text(row("stock")), /next try in 0:4[12]/);
   });
 
   test("says what to do about each error", async () => {
@@ -175,11 +200,11 @@ describe("a connection", () => {
     const cases = {
       "a-password": [
         bad("credentials_rejected", { state: "rejected", grant: "password" }),
-        /Credentials rejected at 11:58:20, 5 min ago\. Compare its secrets A_PASSWORD_… with what the provider has/,
+        /Credentials rejected at 11:58:20, 5 min ago\. Compare the secrets A_PASSWORD_… with what the provider has/,
       ],
       "a-registered": [
         bad("credentials_rejected", { state: "rejected", source: "registry" }),
-        /Compare its secrets with what the provider has/,
+        /Compare its secrets with what the provider has, and change the wrong one by PATCH/,
       ],
       "a-refresh": [
         bad("credentials_rejected", { state: "rejected", grant: "refresh_token" }),
@@ -187,7 +212,7 @@ describe("a connection", () => {
       ],
       "a-dead": [
         bad("credentials_rejected", { state: "rejected", grant: "refresh_token", source: "registry" }),
-        /set its secret refresh_token anew/,
+        /set the secret secrets\.refresh_token \(PATCH\) anew/,
       ],
       "b-far": [
         bad("token_endpoint_unreachable"),
@@ -228,10 +253,10 @@ describe("a connection", () => {
           subject: null,
           ...NONE,
         }),
-        /Register it again/,
+        /Change it by PATCH or PUT: the answer names every field that is wrong/,
       ],
-      "g-unknown": [bad("teapot"), /Teapot at 11:58:20/],
-      "h-silent": [entryOf("h", { state: "rejected", ...NONE }), /Compare its secrets/],
+      "g-unknown": [bad("teapot"), /^teapot at 11:58:20/],
+      "h-silent": [entryOf("h", { state: "rejected", ...NONE }), /Compare the secrets H_SILENT_…/],
     };
     const { page, row } = await open(
       { entries: Object.entries(cases).map(([id, [members]]) => entryOf(id, { ...members, id })) },
@@ -239,6 +264,98 @@ describe("a connection", () => {
     );
     for (const [id, [, wanted]] of Object.entries(cases)) assert.match(await text(row(id).locator(".note")), wanted);
     assert.equal(await page.locator("#first .row").count(), Object.keys(cases).length);
+  });
+
+  test("says what the token endpoint answered", async () => {
+    /** @type {(reason: string | undefined, status?: number) => Partial<Entry>} */
+    const answered = (reason, status) => ({
+      state: "rejected",
+      ...NONE,
+      last_error: { code: "credentials_rejected", at: at(-MINUTE), reason, status },
+    });
+    /** @type {{ [id: string]: [members: Partial<Entry>, wanted: RegExp] }} */
+    const cases = {
+      client: [
+        answered("invalid_client", 401),
+        / Answer: 401 invalid_client \(the client id or its secret is wrong\)\. /,
+      ],
+      grant: [
+        answered("invalid_grant", 400),
+        / Answer: 400 invalid_grant \(the user name, the password or the refresh/,
+      ],
+      page: [answered("not_json", 200), / Answer: 200 not_json \(not JSON, so perhaps no token endpoint\)\. /],
+      redirect: [answered("redirect"), / Answer: redirect \(a redirect, /],
+      strange: [answered("quota_of_7", 418), / Answer: 418 quota_of_7\. /],
+      hostile: [answered("constructor", 400), / Answer: 400 constructor\. /],
+      number: [answered(undefined, 500), / Answer: 500\. /],
+    };
+    const entries = Object.entries(cases).map(([id, [members]]) => entryOf(id, members));
+    const { row } = await open({ entries: [...entries, entryOf("silent", answered(undefined))] }, { time: NOON });
+    for (const [id, [, wanted]] of Object.entries(cases)) assert.match(await text(row(id).locator(".note")), wanted);
+    assert.ok(!(await text(row("silent"))).includes("Answer"));
+  });
+
+  test("that is misconfigured says why", async () => {
+    const broken = { state: "misconfigured", provider: null, grant: null, subject: null, ...NONE, sealing_key: null };
+    const problems = [
+      { field: "rules[0].paths[1]", message: "must begin with /" },
+      { field: "secrets.password", message: "is missing: set this secret" },
+    ];
+    const { row } = await open({
+      entries: [
+        entryOf("configured", { ...broken, problems }),
+        entryOf("registered", { ...broken, source: "registry", problems }),
+        entryOf("silent", { ...broken, problems: [] }),
+        entryOf("older", { ...broken, source: "registry" }),
+      ],
+    });
+    for (const id of ["configured", "registered"]) {
+      assert.deepEqual(await row(id).locator(".notes li").allInnerTexts(), [
+        "rules[0].paths[1] must begin with /",
+        "secrets.password is missing: set this secret",
+      ]);
+    }
+    assert.match(await text(row("configured")), /Change, and deploy:/);
+    assert.match(await text(row("registered")), /Change by PATCH, or in its template:/);
+    assert.match(await text(row("silent")), /The log names every field that is wrong/);
+    assert.match(await text(row("older")), /the answer names every field that is wrong/);
+    assert.equal(await row("silent").locator("ul").count(), 0);
+  });
+
+  test("leads to the broker's page about the code, and to the runbook", async () => {
+    const { page, row } = await open({ entries: house(), base: "/some/broker" });
+    const link = row("hubsoft-north").getByRole("link", { name: "Credentials rejected" });
+    assert.equal(
+      await link.evaluate((node) => /** @type {HTMLAnchorElement} */ (node).href),
+      `${operators.origin}/some/broker/problems/credentials_rejected`,
+    );
+    /** @param {string} id */
+    const places = (id) => row(id).locator(".notes p > code").allInnerTexts();
+    assert.deepEqual(await places("hubsoft-north"), ["docs/guides/run.md#502-credentials_rejected"]);
+    assert.deepEqual(await places("stock"), ["docs/guides/run.md#a-providers-outage"]);
+    assert.deepEqual(await places("guru"), ["docs/guides/run.md#a-webhook-was-not-delivered"]);
+    assert.deepEqual(await places("tenant-cedro"), ["docs/guides/run.md#503-misconfigured"]);
+    assert.deepEqual(await places("hubsoft"), []);
+    assert.equal(await page.locator("footer code").first().innerText(), "docs/guides/run.md");
+  });
+
+  test("names places of the documentation that there are", async () => {
+    const named = [...Object.values(SECTIONS).map((section) => `${RUNBOOK}#${section}`)];
+    for (const [content] of Object.values(FILES))
+      named.push(...(String(content).match(/docs\/[\w/-]+\.md#[\w-]+/g) ?? []));
+    assert.ok(named.length >= 9, named.join());
+    for (const place of named) {
+      const [file, section] = place.split("#");
+      const titles = readFileSync(new URL(`../../${file}`, import.meta.url), "utf8").match(/^#+ .*$/gm) ?? [];
+      const anchors = titles.map((title) =>
+        title
+          .replace(/^#+ /, "")
+          .toLowerCase()
+          .replace(/[^\w -]/g, "")
+          .replaceAll(" ", "-"),
+      );
+      assert.ok(anchors.includes(section), place);
+    }
   });
 
   test("keeps an error that is over to itself", async () => {
@@ -288,6 +405,55 @@ describe("the list", () => {
     await filter("Cold 0").click();
     await end("None is under “Cold”.");
     assert.deepEqual(await ids(), []);
+  });
+
+  test("is in natural order", async () => {
+    const names = ["shop-10", "shop-2", "shop-1", "Shop-3", "shop-02", "shop_4", "a9b10", "a9b9", "a10b1"];
+    const { ids, end } = await open({ entries: names.map((id) => entryOf(id)) });
+    await end("All 9 connections looked through.");
+    assert.deepEqual(await ids(), [
+      "a9b9",
+      "a9b10",
+      "a10b1",
+      "shop_4",
+      "shop-1",
+      "shop-02",
+      "shop-2",
+      "Shop-3",
+      "shop-10",
+    ]);
+  });
+
+  test("says that what comes later may belong in between", async () => {
+    const shops = Array.from({ length: 250 }, (_, i) => entryOf(`shop-${i + 1}`));
+    const { page, ids, end } = await open({ entries: shops });
+    const numbers = async () => (await ids()).map((id) => Number(id?.slice(5)));
+    const isSorted = (/** @type {number[]} */ all) => all.every((one, i) => i === 0 || all[i - 1] < one);
+    await end(
+      "100 connections loaded, and there are more. They come letter by letter, not number by number: some of the others may belong in between.",
+    );
+    const first = await numbers();
+    assert.ok(isSorted(first) && !first.includes(2), first.join());
+    // What is scrolled to goes on by itself only as long as there is more at its end.
+    for (let i = 0; i < 6; i += 1) {
+      await page.mouse.wheel(0, 40_000);
+      await roundTrip(page);
+    }
+    assert.ok(operators.asked(/^GET connections/).length <= 3);
+    const more = page.getByRole("button", { name: "Load more" });
+    for (let i = 0; i < 3 && (await more.isVisible()); i += 1) {
+      await more.click();
+      await roundTrip(page);
+    }
+    await end("All 250 connections looked through.");
+    await page.evaluate(() => scrollTo(0, 0));
+    await page.locator(".row[data-id=shop-2]").waitFor();
+    const all = await numbers();
+    assert.ok(isSorted(all), all.join());
+    assert.deepEqual(
+      all.slice(0, 12),
+      Array.from({ length: 12 }, (_, i) => i + 1),
+    );
   });
 
   test("looks for a part of an id at the broker", async () => {
@@ -700,12 +866,33 @@ describe("refreshing", () => {
   test("is not offered where there is nothing to refresh", async () => {
     const { row } = await open();
     assert.equal(await row("hubsoft-people").getByRole("button").count(), 0);
-    assert.deepEqual(await row("tenant-cedro").getByRole("button").allInnerTexts(), ["Drop token", "Remove"]);
+    assert.deepEqual(await row("tenant-cedro").getByRole("button").allInnerTexts(), ["Remove"]);
     assert.deepEqual(await row("guru").getByRole("button").allInnerTexts(), ["Refresh", "Webhooks"]);
   });
 });
 
 describe("dropping the token", () => {
+  test("is offered where there is a token, and nowhere else", async () => {
+    const { page } = await open({
+      entries: [
+        entryOf("held"),
+        entryOf("waits", { state: "waiting" }),
+        entryOf("refused", { state: "rejected" }),
+        entryOf("cold", { state: "cold", ...NONE }),
+        entryOf("ended", { state: "rejected", ...NONE }),
+        entryOf("fixed", { grant: "static", ...NONE }),
+        entryOf("fixed-with-times", { grant: "static" }),
+        entryOf("people", { subject: "user" }),
+        entryOf("wrong", { state: "misconfigured", provider: null, grant: null, subject: null, ...NONE }),
+        entryOf("wrong-now", { state: "misconfigured", grant: null, source: "registry" }),
+      ],
+    });
+    assert.deepEqual(
+      await page.getByRole("button", { name: "Drop token" }).evaluateAll((all) => all.map((one) => one.ariaLabel)),
+      ["Drop token: refused", "Drop token: waits", "Drop token: held"],
+    );
+  });
+
   test("is asked for in a dialog, which Esc and Cancel close without doing it", async () => {
     const { page, row, focused } = await open();
     const dialog = page.getByRole("dialog", { name: "Drop the token of ledger?" });
@@ -733,7 +920,8 @@ describe("dropping the token", () => {
     await said("ledger: Token dropped.");
     assert.deepEqual(operators.asked(/^DELETE/), ["DELETE connections/ledger/token"]);
     assert.match(await text(row("ledger")), /Cold[^]*no token/);
-    assert.equal(await focused(), "Drop token: ledger");
+    assert.equal(await row("ledger").getByRole("button", { name: "Drop token" }).count(), 0);
+    assert.equal(await focused(), "Refresh: ledger");
   });
 
   test("warns where the newest refresh token goes with it", async () => {
@@ -763,6 +951,29 @@ describe("removing a connection", () => {
     assert.equal(await focused(), "Refresh: tenant-acme");
   });
 
+  test("looks and stands apart from what is done every day", async () => {
+    for (const width of [1280, 1000, 360]) {
+      const { row } = await open(undefined, { width });
+      const [refresh, remove] = await Promise.all(
+        ["refresh", "remove"].map((name) =>
+          row("tenant-borealis")
+            .locator(`[data-do=${name}]`)
+            .evaluate((node) => {
+              const { left, right, top } = node.getBoundingClientRect();
+              const { color, fontWeight } = getComputedStyle(node);
+              return { left, right, top, color, fontWeight };
+            }),
+        ),
+      );
+      assert.notEqual(remove.color, refresh.color);
+      assert.ok(Number(remove.fontWeight) > Number(refresh.fontWeight));
+      assert.ok(
+        remove.top > refresh.top + 20 || remove.left > refresh.right + 100,
+        `${width}: ${JSON.stringify([refresh, remove])}`,
+      );
+    }
+  });
+
   test("that failed tells why", async () => {
     const { page, row } = await open();
     operators.answer(/^DELETE/, {
@@ -774,7 +985,7 @@ describe("removing a connection", () => {
     await row("tenant-acme").getByRole("button", { name: "Remove" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Remove the connection" }).click();
     await row("tenant-acme")
-      .getByText(/Remove failed\. Connection configured\. It stands in the configuration\. Request/)
+      .getByText(/Not removed\. Connection configured\. It stands in the configuration\. Request/)
       .waitFor();
   });
 });
@@ -896,8 +1107,9 @@ describe("hostile texts", () => {
       ...entryOf(id),
       ...Object.fromEntries(Object.keys(entryOf("x")).map((name) => [name, MARKUP])),
       id,
-      last_error: { code: MARKUP, at: MARKUP },
+      last_error: { code: MARKUP, at: MARKUP, reason: MARKUP, status: MARKUP },
       webhooks: { pending: MARKUP, failed: MARKUP },
+      problems: [{ field: MARKUP, message: MARKUP }],
     });
     const ids = [
       `a ${MARKUP}`,

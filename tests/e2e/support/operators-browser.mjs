@@ -17,6 +17,7 @@ import { ensureChromium } from "../../../scripts/chromium.mjs";
  * @property {number} [height]
  * @property {"light" | "dark"} [colorScheme]
  * @property {"no-preference" | "reduce"} [reducedMotion]
+ * @property {string} [locale] the browser's language
  * @property {string} [hash] the fragment of the address
  * @property {string | null} [waitFor] the element to wait for; default: the first row; null: none
  */
@@ -60,6 +61,7 @@ export async function openPage(browser, url, key, settings = {}) {
     height = 860,
     colorScheme = "light",
     reducedMotion = "no-preference",
+    locale = "en-GB",
     hash = "",
     waitFor = ".row",
   } = settings;
@@ -67,7 +69,7 @@ export async function openPage(browser, url, key, settings = {}) {
     viewport: { width, height },
     colorScheme,
     reducedMotion,
-    locale: "en-GB",
+    locale,
     timezoneId: "America/Sao_Paulo",
     ...(key === null ? {} : { httpCredentials: { username: "operator", password: key } }),
   });

@@ -12,8 +12,9 @@ const at = (ms) => rfc3339(NOON + ms);
 /** @type {(age: number, length: number) => { obtained_at: string, expires_at: string }} */
 const life = (age, length) => ({ obtained_at: at(-age), expires_at: at(length - age) });
 const NONE = { obtained_at: null, expires_at: null };
-/** @type {(code: string, age: number) => { last_error: { code: string, at: string } }} */
-const failed = (code, age) => ({ last_error: { code, at: at(-age) } });
+/** @typedef {{ reason?: string, status?: number }} Answered what the token endpoint answered */
+/** @type {(code: string, age: number, answered?: Answered) => { last_error: { code: string, at: string } & Answered }} */
+const failed = (code, age, answered = {}) => ({ last_error: { code, at: at(-age), ...answered } });
 
 export const house = () => [
   entryOf("guru", {
@@ -38,7 +39,7 @@ export const house = () => [
     ...NONE,
     grants: 41,
     retry_at: at(22 * MINUTE + 5 * SECOND),
-    ...failed("credentials_rejected", 38 * MINUTE),
+    ...failed("credentials_rejected", 38 * MINUTE, { reason: "invalid_grant", status: 400 }),
   }),
   entryOf("hubsoft-people", {
     provider: "hubsoft",
@@ -66,7 +67,7 @@ export const house = () => [
     ...life(47 * MINUTE, HOUR),
     grants: 96,
     retry_at: at(42 * SECOND),
-    ...failed("token_endpoint_unreachable", 18 * SECOND),
+    ...failed("token_endpoint_unreachable", 18 * SECOND, { status: 503 }),
   }),
   entryOf("tenant-acme", { source: "registry", ...life(3 * MINUTE, 15 * MINUTE), grants: 18, sealing_key: "k2" }),
   entryOf("tenant-borealis", { source: "registry", state: "cold", ...NONE, grants: 0, sealing_key: null }),
@@ -79,6 +80,10 @@ export const house = () => [
     ...NONE,
     grants: 7,
     sealing_key: "k1",
+    problems: [
+      { field: "rules[0].paths[1]", message: "must begin with /" },
+      { field: "secrets.client_secret", message: "is missing: set this secret" },
+    ],
   }),
   entryOf("v8", { provider: "v8", grant: "password", ...life(20 * HOUR, DAY), grants: 63 }),
 ];

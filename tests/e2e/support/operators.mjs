@@ -4,9 +4,8 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { adminScript } from "../../../scripts/build.mjs";
+import { adminPage } from "../../../scripts/build.mjs";
 import { closeServer, listening } from "./servers.mjs";
 
 /** @import { OutgoingHttpHeaders, ServerResponse } from "node:http" */
@@ -25,10 +24,11 @@ import { closeServer, listening } from "./servers.mjs";
  * @property {string | null} obtained_at
  * @property {string | null} expires_at
  * @property {number} grants
- * @property {{ code: string, at: string } | null} last_error
+ * @property {{ code: string, at: string, reason?: string, status?: number } | null} last_error
  * @property {string | null} retry_at
  * @property {string | null} sealing_key
  * @property {{ pending: number, failed: number } | null} webhooks
+ * @property {{ field: string, message: string }[]} [problems]
  */
 
 /**
@@ -64,18 +64,18 @@ import { closeServer, listening } from "./servers.mjs";
 
 /** @typedef {Awaited<ReturnType<typeof startOperators>>} Operators */
 
-/** @param {string} name */
-const source = (name) => readFileSync(new URL(`../../../src/edge/admin/page/${name}`, import.meta.url));
+const { script, style, english, portuguese } = adminPage();
 
 /**
- * The page's files, as served.
+ * The page's files, as served: the document by its language.
  *
  * @type {{ [name: string]: [content: Buffer, type: string] }}
  */
 export const FILES = {
-  "": [source("index.html"), "text/html; charset=utf-8"],
-  "page.css": [source("page.css"), "text/css; charset=utf-8"],
-  "page.js": [Buffer.from(adminScript()), "text/javascript; charset=utf-8"],
+  en: [Buffer.from(english), "text/html; charset=utf-8"],
+  "pt-BR": [Buffer.from(portuguese), "text/html; charset=utf-8"],
+  "page.css": [Buffer.from(style), "text/css; charset=utf-8"],
+  "page.js": [Buffer.from(script), "text/javascript; charset=utf-8"],
 };
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -292,7 +292,7 @@ export async function startOperators({ entries = [], events = {}, base = "", now
       );
     }
     const path = url.pathname.slice(`${base}/admin/`.length);
-    const file = FILES[path];
+    const file = FILES[path || (/^pt\b/i.test(request.headers["accept-language"] ?? "") ? "pt-BR" : "en")];
     if (file) {
       return send(response, 200, file[0], { "Content-Type": file[1], "Content-Security-Policy": POLICY });
     }

@@ -5,18 +5,20 @@
 import { ask, at, Failure, now } from "./broker.js";
 import { say, sure } from "./dialogs.js";
 import { doing, done, entries, outcomes, view } from "./known.js";
-import { onScreen, paint } from "./list.js";
+import { phrase, words } from "./language.js";
+import { paint } from "./list.js";
 import { $ } from "./nodes.js";
 import { keep } from "./reading.js";
-import { LABELS, show } from "./rows.js";
+import { rows, show } from "./rows.js";
 import { openHooks } from "./webhooks.js";
 import { clock } from "./words.js";
 
 /**
  * Does something to a connection, and tells how it ended.
- * @param {string} id @param {Action} name @param {string} method @param {string} path @param {string} ended
+ * @param {string} id @param {keyof typeof words.ended} name @param {string} method @param {string} path
  */
-async function act(id, name, method, path, ended) {
+async function act(id, name, method, path) {
+  const ended = words.ended[name];
   doing.set(id, name);
   outcomes.delete(id);
   show(id);
@@ -24,10 +26,10 @@ async function act(id, name, method, path, ended) {
     const entry = await ask(method, path);
     if (name === "remove") entries.delete(id);
     else keep(entry?.id === id ? entry : await ask("GET", at(id)), Date.now());
-    outcomes.set(id, { text: `${ended} at ${clock.format(now())}.`, at: now() });
+    outcomes.set(id, { text: phrase(words.endedAt, { ended, time: clock.format(now()) }), at: now() });
     say(`${id}: ${ended}.`);
   } catch (error) {
-    fail(id, `${LABELS[name]} failed. `, error);
+    fail(id, `${words.failed[name]} `, error);
   }
   done.set(id, Date.now());
   doing.delete(id);
@@ -45,30 +47,28 @@ function fail(id, what, error) {
 
 /** @type {Record<Action, (id: string, button: HTMLElement) => unknown>} */
 export const ACTIONS = {
-  refresh: (id) => act(id, "refresh", "POST", at(id, "/refresh"), "Refreshed"),
+  refresh: (id) => act(id, "refresh", "POST", at(id, "/refresh")),
   webhooks: openHooks,
   async drop(id, button) {
-    const text =
-      entries.get(id)?.grant === "refresh_token"
-        ? "The token set is deleted, with the newest refresh token. The next call needs the one in the secret, which must still be valid."
-        : "The token set is deleted. The next call obtains a new one, and waits for it.";
-    if (await sure(button, `Drop the token of ${id}?`, text, "Drop the token")) {
-      await act(id, "drop", "DELETE", at(id, "/token"), "Token dropped");
-    }
+    const text = entries.get(id)?.grant === "refresh_token" ? words.dropRefresh : words.dropText;
+    if (!(await sure(button, phrase(words.dropTitle, { id }), text, words.dropYes))) return;
+    await act(id, "drop", "DELETE", at(id, "/token"));
   },
   async remove(id, button) {
-    const text =
-      "The broker forgets the connection, its secrets and its token. Calls to it are answered 404 from then on. This cannot be undone.";
-    if (!(await sure(button, `Remove ${id}?`, text, "Remove the connection"))) return;
-    const place = onScreen().indexOf(id);
-    await act(id, "remove", "DELETE", at(id), "Removed");
+    if (!(await sure(button, phrase(words.removeTitle, { id }), words.removeText, words.removeYes))) return;
+    const row = rows.get(id)?.node;
+    const place = row ? rowsInOrder().indexOf(row) : 0;
+    await act(id, "remove", "DELETE", at(id));
     if (!entries.has(id)) focusAt(place);
   },
 };
 
+/** @returns {HTMLElement[]} */
+const rowsInOrder = () => [...document.querySelectorAll(/** @type {"div"} */ (".row"))];
+
 /** The row that is now the one at `place`, or else the search. @param {number} place */
 function focusAt(place) {
   /** @type {HTMLElement | null | undefined} */
-  const button = document.querySelectorAll(".row")[Math.max(0, place)]?.querySelector("button:not([hidden])");
+  const button = rowsInOrder()[Math.max(0, place)]?.querySelector("button:not([hidden])");
   (button ?? $("q")).focus();
 }

@@ -1,5 +1,7 @@
 // Asking the broker, and what time it is there.
 
+import { phrase, words } from "./language.js";
+
 const PATIENCE_MS = 60_000;
 
 // An address with a password in it is none that fetch takes.
@@ -35,7 +37,7 @@ export async function ask(method, path, signal) {
     });
     body = await response.text();
   } catch {
-    throw new Failure(late.aborted ? "The broker does not answer." : "The broker was not reached.");
+    throw new Failure(late.aborted ? words.late : words.unreached);
   }
   const date = Date.parse(response.headers.get("Date") ?? "");
   // The field has whole seconds only.
@@ -45,19 +47,17 @@ export async function ask(method, path, signal) {
   try {
     json = JSON.parse(body);
   } catch {}
-  if (response.status === 401) {
-    throw new Failure("You are not signed in, or the key is another one now. Reload the page and sign in.", 401);
-  }
+  if (response.status === 401) throw new Failure(words.signedOut, 401);
   if (!response.ok) {
     const { title, detail, request_id: request } = json ?? {};
     const said = [
-      title ?? `The answer was ${response.status}`,
+      title ?? phrase(words.answerWas, { status: String(response.status) }),
       detail?.replace(/\.$/, ""),
-      request && `Request ${request}`,
+      request && phrase(words.request, { id: request }),
     ];
     throw new Failure(`${said.filter(Boolean).join(". ")}.`, response.status);
   }
-  if (typeof json !== "object") throw new Failure("The answer was not understood.");
+  if (typeof json !== "object") throw new Failure(words.strange);
   return json;
 }
 

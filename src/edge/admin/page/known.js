@@ -1,8 +1,7 @@
-// What is known of the connections, and what it means.
+// What is known of the connections.
 
 /** @import { Entry, Kept, Outcome } from "./types.js" */
 
-import { now } from "./broker.js";
 import { instant } from "./words.js";
 
 export const STATES = ["rejected", "misconfigured", "waiting", "cold", "ready"];
@@ -48,36 +47,3 @@ export const needsYou = (entry) => isBad(entry) || (entry.webhooks?.failed ?? 0)
 
 /** The filters that an entry stands under. @param {Entry} entry */
 export const placesOf = (entry) => [entry.state, ...(needsYou(entry) ? ["attention"] : [])];
-
-/** What to do about it. @param {Entry} entry */
-export function advice({ id, source, grant, state, last_error: error, expires_at: expires }) {
-  const isRegistered = source === "registry";
-  const secret = (/** @type {string} */ name) =>
-    isRegistered ? name.toLowerCase() : `${id.toUpperCase().replaceAll("-", "_")}_${name}`;
-  const set = (/** @type {string} */ name) => `set ${isRegistered ? "its" : "the"} secret ${secret(name)} anew`;
-  const goesOn = instant(expires) > now() ? " Calls go on with the token that is held." : "";
-  const waits = `The broker tries again by itself.${goesOn}`;
-  if (state === "misconfigured") {
-    return isRegistered
-      ? "It cannot be used as it is registered. Register it again: the answer names every field that is wrong."
-      : "It cannot be used as it is configured. The log names every field that is wrong, in lines configuration_problem.";
-  }
-  switch (error?.code ?? (state === "rejected" ? "credentials_rejected" : "")) {
-    case "credentials_rejected":
-      if (grant === "static") return `The provider refuses the token: ${set("TOKEN")}.`;
-      if (grant === "refresh_token")
-        return `The refresh token may be dead: ${set("REFRESH_TOKEN")}. A changed one is tried at once.${goesOn}`;
-      return `Compare its secrets ${isRegistered ? "" : `${secret("…")} `}with what the provider has. A changed one is tried at once.${goesOn}`;
-    case "token_endpoint_unreachable":
-      return `Look whether the provider is out of order. ${waits}`;
-    case "token_endpoint_timeout":
-      return `The provider is slow: look whether it is out of order, or raise token_timeout_ms. ${waits}`;
-    case "token_response_invalid":
-      return `What answers is no token endpoint, or wants another request: check token_url, grant, body, client_auth and scope. ${waits}`;
-    case "upstream_unauthorized":
-      if (grant === "static") return `The API refuses the token: ${set("TOKEN")}, then press Refresh.`;
-      return "The API refuses tokens that were just obtained: check with the provider what the account may do.";
-    default:
-      return state === "waiting" ? waits : "";
-  }
-}

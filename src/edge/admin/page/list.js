@@ -5,12 +5,15 @@
 import { skew } from "./broker.js";
 import { opener } from "./dialogs.js";
 import { entries, FILTERS, needsYou, STATES, view } from "./known.js";
+import { fill as fillIn, named, phrase, words } from "./language.js";
 import { $, make, put, shape, time } from "./nodes.js";
 import { rowOf, rows } from "./rows.js";
-import { count, many, words } from "./words.js";
+import { count, many, order } from "./words.js";
 
 /** How many rows are made and thrown away together. */
 const BLOCK = 40;
+
+const TITLE = document.title;
 
 // Only blocks near the screen have their rows; the others keep their height.
 const nearness = new IntersectionObserver(
@@ -89,30 +92,29 @@ export const onScreen = () =>
 export function paint() {
   const focused = /** @type {HTMLElement} */ (document.activeElement);
   const { filter, trouble, reading, readAt, starts } = view;
-  const all = [...entries.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const all = [...entries.values()].sort((a, b) => order(a.id, b.id));
   const isFirst = (/** @type {Kept} */ { placed }) => filter === "all" && placed.includes("attention");
   const shown = all.filter(({ placed }) => filter === "all" || placed.includes(filter));
   const ids = (/** @type {Kept[]} */ some) => some.map(({ id }) => id);
   const first = shown.filter(isFirst);
-  fillSection("first", words("attention"), ids(first));
+  fillSection("first", words.states.attention, ids(first));
   fillSection(
     "rest",
-    filter !== "all" ? words(filter) : first.length ? "The others" : "Connections",
+    filter !== "all" ? words.states[filter] : first.length ? words.others : words.connections,
     ids(shown.filter((entry) => !isFirst(entry))),
   );
   sweep();
   if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
   paintFilters(all);
-  paintEnd(all.length, shown.length);
+  paintEnd(all, shown.length);
   const oldest = all.reduce((least, entry) => Math.min(least, entry.at), readAt);
   put(
     $("as-of"),
     ...(readAt
       ? [
-          reading && starts.length > 1 ? "asking… " : "",
-          "as of ",
-          time(readAt + skew),
-          ...(readAt - oldest > 90_000 ? [", the oldest of ", time(oldest + skew)] : []),
+          reading && starts.length > 1 ? words.rereading : "",
+          ...fillIn(words.asOf, { time: time(readAt + skew) }),
+          ...(readAt - oldest > 90_000 ? fillIn(words.oldest, { time: time(oldest + skew) }) : []),
         ]
       : []),
   );
@@ -120,7 +122,7 @@ export function paint() {
   $("trouble").hidden = !trouble;
   put(
     $("trouble"),
-    ...(trouble ? [trouble.message, ...(readAt ? [" Shown is the state of ", time(readAt + skew), "."] : [])] : []),
+    ...(trouble ? [trouble.message, ...(readAt ? fillIn(words.shown, { time: time(readAt + skew) }) : [])] : []),
   );
 }
 
@@ -134,30 +136,33 @@ function paintFilters(all) {
     const n = all.filter(inState(name)).length;
     button.dataset.n = String(n);
     button.setAttribute("aria-pressed", String(name === view.filter));
-    put(button, STATES.includes(name) ? shape(name) : "", words(name), " ", make("span", "", count(n)));
+    put(button, STATES.includes(name) ? shape(name) : "", words.states[name], " ", make("span", "", count(n)));
   }
   const n = all.filter(needsYou).length;
-  document.title = `${n ? `(${n}) ` : ""}Porteiro: connections`;
+  document.title = `${n ? `(${n}) ` : ""}${TITLE}`;
 }
 
-/** @param {number} loaded @param {number} shown */
-function paintEnd(loaded, shown) {
+/** @param {Kept[]} all @param {number} shown */
+function paintEnd(all, shown) {
   const { filter, q, next, reading, isStopped } = view;
+  const n = all.length;
   const isAll = next === null;
   const isWalking = reading && filter !== "all" && typeof next === "string" && !isStopped;
-  const where = q ? ` with “${q}” in ${loaded === 1 ? "its" : "their"} id` : "";
-  let text = `${many(loaded, "connection")}${where} loaded, and there are more.`;
-  if (next === undefined) text = reading ? "Asking the broker…" : "";
-  else if (isAll && !loaded)
-    text = q
-      ? `No connection has “${q}” in its id.`
-      : "There is no connection yet: configure one in CONNECTIONS, or register one.";
-  else if (isAll)
-    text = `${loaded === 1 ? "The one connection" : `All ${count(loaded)} connections`}${where} looked through.`;
-  else if (filter !== "all")
-    text = `${many(loaded, "connection")}${where} looked through${isWalking ? ", and going on." : "; there are more."}`;
-  if (next !== undefined && loaded && !shown) text += ` None${isAll ? "" : " so far"} is under “${words(filter)}”.`;
+  const having = q ? phrase(many(words.having, n), { q }) : "";
+  const tell = (/** @type {string} */ text) => phrase(text, { n: count(n), having });
+  let text = reading ? words.asking : "";
+  if (isAll && !n) text = q ? phrase(words.noneHas, { q }) : words.noneYet;
+  else if (isAll) text = tell(many(words.all, n));
+  else if (next !== undefined && filter !== "all") text = tell(isWalking ? words.going : words.paused);
+  else if (next !== undefined) {
+    text = tell(words.loaded);
+    // The broker's pages come in the order of bytes, which these ids show to be another one.
+    if (all.some(({ id }, i) => i > 0 && id < all[i - 1].id)) text += words.between;
+  }
+  if (next !== undefined && n && !shown)
+    text += phrase(isAll ? words.noneUnder : words.noneSoFar, { state: named(words.states, filter) });
   put($("end"), text);
   $("more").hidden = typeof next !== "string";
-  put($("more"), isWalking ? "Stop" : filter === "all" ? "Load more" : "Go on");
+  $("more").dataset.walks = String(Boolean(isWalking));
+  put($("more"), isWalking ? words.stop : filter === "all" ? words.more : words.goOn);
 }

@@ -54,7 +54,7 @@ $("q").oninput = () => {
 };
 $("reload").onclick = () => reload(true);
 $("more").onclick = () => {
-  view.isStopped = $("more").textContent === "Stop";
+  view.isStopped = $("more").dataset.walks === "true";
   if (view.isStopped) paint();
   else if (view.filter === "all") more();
   else goOn();

@@ -5,13 +5,15 @@
 import { ask, Failure } from "./broker.js";
 import { opener } from "./dialogs.js";
 import { doing, done, entries, placesOf, view } from "./known.js";
+import { words } from "./language.js";
 import { onScreen, paint } from "./list.js";
 import { $ } from "./nodes.js";
 import { rows } from "./rows.js";
+import { order } from "./words.js";
 
 const RELOAD_MS = 30_000;
 const PAGE = 100;
-/** So many pages are reloaded by themselves; of more, those on the screen. */
+/** So many pages are reloaded by themselves; of more, those on the screen, the oldest first. */
 const RELOADED_PAGES = 5;
 
 /** @type {number | undefined} */
@@ -27,7 +29,7 @@ async function read(after, signal, isFirst = false) {
   if (after) query.set("after", after);
   if (view.q) query.set("q", view.q);
   const page = await ask("GET", `connections?${query}`, signal);
-  if (!Array.isArray(page?.connections)) throw new Failure("The answer was not understood.");
+  if (!Array.isArray(page?.connections)) throw new Failure(words.strange);
   if (isFirst) entries.clear();
   /** @type {{ connections: Entry[], next: string | null }} */
   const { connections, next: end } = page;
@@ -81,16 +83,25 @@ async function readWith(work) {
 export const more = () =>
   readWith(async (signal) => {
     const start = view.next ?? "";
+    const end = lastId();
     view.next = await read(start, signal);
     view.starts.push(start);
+    // The broker's pages come in the order of bytes. What is scrolled to goes on by itself only as
+    // long as more comes at its end: what belongs in between would not be seen, page after page.
+    if (view.filter === "all" && lastId() === end) view.isStopped = true;
   });
+
+/** The last id in the order of the list. */
+const lastId = () => [...entries.keys()].reduce((last, id) => (order(last, id) > 0 ? last : id), "");
 
 /** Asks anew for what is loaded; of very much for what is seen, unless it is to be the whole. */
 export const reload = (isWhole = false) =>
   readWith(async (signal) => {
     const { starts, next } = view;
     if (!isWhole && starts.length > RELOADED_PAGES) {
-      const seen = new Set(onScreen().map((id) => starts.findLastIndex((start) => start < id)));
+      const age = (/** @type {string} */ id) => entries.get(id)?.at ?? 0;
+      const ids = onScreen().sort((a, b) => age(a) - age(b));
+      const seen = new Set(ids.map((id) => starts.findLastIndex((start) => start < id)));
       for (const i of [...seen].slice(0, RELOADED_PAGES)) {
         const end = await read(starts[i], signal);
         // More than a page is there now: what no longer fits is read with the next reload.

@@ -1,18 +1,15 @@
 // The row of a connection.
 
 /** @import { Entry, Row } from "./types.js" */
-/** @typedef {keyof typeof LABELS} Action */
+/** @typedef {keyof typeof words.labels} Action */
 
+import { advice } from "./advice.js";
 import { now } from "./broker.js";
-import { advice, doing, entries, isBad, isCurrent, outcomes, STATES } from "./known.js";
+import { doing, entries, isBad, isCurrent, outcomes, STATES } from "./known.js";
+import { fill, named, phrase, words } from "./language.js";
 import { copyOf, make, put, time } from "./nodes.js";
-import { ago, count, countdown, instant, many, span, words } from "./words.js";
-
-/** What an operator may do, and what the buttons say. */
-export const LABELS = { refresh: "Refresh", webhooks: "Webhooks", drop: "Drop token", remove: "Remove" };
-
-/** @type {Record<string, string>} */
-const SOURCES = { configuration: "configured", registry: "registered" };
+import { RUNBOOK, SECTIONS } from "./runbook.js";
+import { ago, count, countdown, instant, many, span } from "./words.js";
 
 /** @param {string} state */
 const shapeOf = (state) => (STATES.includes(state) ? state : "cold");
@@ -45,7 +42,7 @@ export function show(id) {
   const row = rows.get(id);
   if (!entry || !row) return;
   const { node, is, buttons } = row;
-  const { provider, grant, subject, source, state, retry_at: retry, sealing_key: key, webhooks } = entry;
+  const { provider, grant, subject, source, state, obtained_at: obtained, webhooks } = entry;
   const isStatic = grant === "static";
   const isService = grant !== null && subject !== "user";
   node.dataset.state = shapeOf(state);
@@ -53,48 +50,39 @@ export function show(id) {
   put(is.id, id);
   put(
     is.kind,
-    [provider, grant, subject === "user" && "for people", SOURCES[source] ?? source].filter(Boolean).join(" · "),
+    [provider, grant, subject === "user" && words.people, named(words.sources, source)].filter(Boolean).join(" · "),
   );
-  put(is.state, words(state));
-  put(is.wait, ...wait(retry));
+  put(is.state, named(words.states, state));
+  put(is.wait, ...wait(entry, isStatic));
   showToken(is, entry, isStatic);
-  put(
-    is.facts,
-    (isService && !isStatic) || key !== null
-      ? make("p", "", many(entry.grants, "grant"), key === null ? "" : ` · key ${key}`)
-      : "",
-    webhooks
-      ? make(
-          "p",
-          "",
-          "webhooks ",
-          make("span", webhooks.failed > 0 ? "bad" : "", `${count(webhooks.failed)} failed`),
-          `, ${count(webhooks.pending)} pending`,
-        )
-      : "",
-  );
+  put(is.facts, ...facts(entry, isService && !isStatic));
   put(is.notes, ...notes(entry));
   const offered = {
     refresh: isService,
     webhooks: webhooks !== null,
-    drop: (isService && !isStatic) || (state === "misconfigured" && key !== null),
+    drop: isService && !isStatic && obtained !== null,
     remove: source === "registry",
   };
+  const had = buttons.find((button) => button === document.activeElement);
   for (const button of buttons) {
     const name = /** @type {Action} */ (button.dataset.do);
-    const label = LABELS[name] + (doing.get(id) === name ? "…" : "");
+    const label = words.labels[name] + (doing.get(id) === name ? "…" : "");
     button.hidden = !offered[name];
     button.setAttribute("aria-disabled", String(doing.has(id)));
     button.setAttribute("aria-label", `${label}: ${id}`);
     put(button, label);
   }
+  // A button that goes leaves the focus in its row.
+  if (had?.hidden) buttons.find((button) => !button.hidden)?.focus();
 }
 
-/** @param {string | null} retry */
-function wait(retry) {
-  if (!retry) return [];
+/** When the token endpoint is asked next. @param {Entry} entry @param {boolean} isStatic */
+function wait({ state, retry_at: retry, last_error: error }, isStatic) {
   const left = instant(retry) - now();
-  return left > 0 ? ["until ", time(retry), ` (in ${countdown(left)})`] : ["the wait is over"];
+  if (left > 0) return fill(words.nextTry, { left: countdown(left), time: time(retry) });
+  // When the wait is over nothing is sent until there is a call.
+  const isTried = retry !== null || (state === "rejected" && error?.code === "credentials_rejected");
+  return isTried && !isStatic ? [words.nextCall] : [];
 }
 
 /** @param {Row["is"]} is @param {Entry} entry @param {boolean} isStatic */
@@ -107,33 +95,48 @@ function showToken(is, { obtained_at: obtained, expires_at: expires, subject }, 
     is.bar.style.setProperty("--age", Math.min(1, age / life).toFixed(3));
     is.bar.dataset.age = isOver ? "over" : age / life > 0.8 ? "old" : "young";
   }
-  if (isOver) put(is.age, "ended ", time(expires), `, ${ago(expires)}`);
+  if (isOver) put(is.age, ...fill(words.over, { time: time(expires), ago: ago(expires) }));
   else if (life > 0)
-    put(is.age, make("span", "", `${span(age)} of ${span(life, true)}`), make("span", "", "until ", time(expires)));
-  else if (obtained) put(is.age, "obtained ", time(obtained), `, ${ago(obtained)}`);
-  else put(is.age, isStatic ? "static token" : subject === "user" ? "each person has their own" : "no token");
+    put(
+      is.age,
+      make("span", "", phrase(words.age, { age: span(age), life: span(life, true) })),
+      make("span", "", ...fill(words.until, { time: time(expires) })),
+    );
+  else if (obtained) put(is.age, ...fill(words.obtained, { time: time(obtained), ago: ago(obtained) }));
+  else put(is.age, isStatic ? words.static : subject === "user" ? words.each : words.none);
+}
+
+/** @param {Entry} entry @param {boolean} isGranted */
+function facts({ grants, sealing_key: key, webhooks }, isGranted) {
+  const found = [];
+  if (isGranted || key !== null) {
+    const sealed = key === null ? "" : phrase(words.key, { key });
+    found.push(make("p", "", phrase(many(words.grants, grants), { n: count(grants) }), sealed));
+  }
+  if (webhooks) {
+    const failed = phrase(words.hooksFailed, { n: count(webhooks.failed) });
+    const values = { failed: make("span", webhooks.failed > 0 ? "bad" : "", failed), pending: count(webhooks.pending) };
+    found.push(make("p", "", ...fill(words.hooksNow, values)));
+  }
+  return found;
 }
 
 /** @param {Entry} entry */
 function notes(entry) {
-  const { id, last_error: error, webhooks } = entry;
+  const { id, state, last_error: error, webhooks, problems } = entry;
   const found = [];
-  const told = error ? [make("strong", "", words(error.code)), " at ", time(error.at), `, ${ago(error.at)}. `] : [];
+  const told = error ? tell(error) : [];
   const says = advice(entry);
-  if (isCurrent(entry)) found.push(make("p", "note", ...told, says));
+  if (isCurrent(entry)) found.push(make("p", "note", ...told, " ", says), ...leadsTo(error?.code));
   else {
     if (says && isBad(entry)) found.push(make("p", "note", says));
-    if (error) found.push(make("p", "past", "Before: ", ...told));
+    if (problems?.length) found.push(make("ul", "note", ...problems.map(problemOf)));
+    found.push(...leadsTo(state));
+    if (error) found.push(make("p", "past", ...fill(words.before, { told })));
   }
   if (webhooks && webhooks.failed > 0) {
-    found.push(
-      make(
-        "p",
-        "note",
-        make("strong", "", `${many(webhooks.failed, "event")} failed for good.`),
-        " Look under Webhooks what the receiver answered, and send them again.",
-      ),
-    );
+    const failed = phrase(many(words.eventsFailed, webhooks.failed), { n: count(webhooks.failed) });
+    found.push(make("p", "note", make("strong", "", failed), words.eventsLook), ...leadsTo("webhooks"));
   }
   const outcome = outcomes.get(id);
   if (outcome)
@@ -144,3 +147,31 @@ function notes(entry) {
     );
   return found;
 }
+
+/** What failed, when, and what the token endpoint answered. @param {NonNullable<Entry["last_error"]>} error */
+function tell({ code, at, reason, status }) {
+  const what = make("strong", "", named(words.codes, code));
+  const because = reason && Object.hasOwn(words.reasons, reason) ? ` (${words.reasons[reason]})` : "";
+  const answer = `${[status, reason].filter(Boolean).join(" ")}${because}`;
+  return [
+    ...fill(words.told, { what: isKnown(code) ? link(code, what) : what, time: time(at), ago: ago(at) }),
+    answer && phrase(words.answer, { answer }),
+  ];
+}
+
+/** The broker's own page about an error code. @param {string} code @param {Node} text */
+function link(code, text) {
+  const node = make("a", "", text);
+  node.href = `../problems/${code}`;
+  node.title = words.means;
+  return node;
+}
+
+const isKnown = (/** @type {string | undefined} */ name) => name !== undefined && Object.hasOwn(SECTIONS, name);
+
+/** The runbook's section. @param {string} [name] */
+const leadsTo = (name) =>
+  name && isKnown(name) ? [make("p", "", `${words.runbook} `, make("code", "", `${RUNBOOK}#${SECTIONS[name]}`))] : [];
+
+/** @param {NonNullable<Entry["problems"]>[number]} problem */
+const problemOf = ({ field, message }) => make("li", "", make("code", "", field), ` ${message}`);

@@ -11,10 +11,13 @@ export interface Entry {
   obtained_at: string | null;
   expires_at: string | null;
   grants: number;
-  last_error: { code: string; at: string } | null;
+  /** `reason` and `status` are what the token endpoint answered. */
+  last_error: { code: string; at: string; reason?: string | null; status?: number | null } | null;
   retry_at: string | null;
   sealing_key: string | null;
   webhooks: { failed: number; pending: number } | null;
+  /** Why it is misconfigured; an older broker does not say it. */
+  problems?: { field: string; message: string }[] | null;
 }
 
 /** An entry with the browser's time at which it was asked for, and the filters that it stands under. */

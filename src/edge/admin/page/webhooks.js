@@ -5,20 +5,11 @@
 import { ask, at } from "./broker.js";
 import { open, say } from "./dialogs.js";
 import { done } from "./known.js";
+import { fill, named, phrase, words } from "./language.js";
 import { paint } from "./list.js";
 import { $, copyOf, put, time } from "./nodes.js";
 import { keep } from "./reading.js";
 import { count, many } from "./words.js";
-
-/** @type {Record<string, string>} */
-const OUTCOMES = {
-  refused: "the receiver answered",
-  gone: "the receiver answered",
-  timeout: "the receiver was too slow",
-  unreachable: "the receiver was not reached",
-  unopened: "the stored event does not open: its sealing key is gone",
-  misconfigured: "the webhook was not configured correctly",
-};
 
 /**
  * The connection whose webhooks are shown, where each list goes on, and which are being asked for.
@@ -46,11 +37,11 @@ async function listEvents(state, isFirst = false) {
   const mine = hooks;
   if (!mine) return;
   const moreButton = /** @type {HTMLElement} */ (document.querySelector(`[data-more=${state}]`));
-  const title = state === "failed" ? "Failed for good" : "Pending";
+  const title = words.events[state];
   if (isFirst) {
     $(state).replaceChildren();
     mine.after[state] = "";
-    put($(`${state}-title`), `${title}: asking…`);
+    put($(`${state}-title`), phrase(words.eventsAsking, { title }));
   }
   if (mine.sending.has(state)) return;
   mine.sending.add(state);
@@ -63,7 +54,8 @@ async function listEvents(state, isFirst = false) {
     mine.after[state] = page.next ?? "";
     moreButton.hidden = !page.next;
     const n = $(state).childElementCount;
-    put($(`${state}-title`), n ? `${title}: ${page.next ? "the first " : ""}${count(n)}` : `${title}: none`);
+    const tell = n ? (page.next ? words.eventsFirst : "{title}: {n}") : words.eventsNone;
+    put($(`${state}-title`), phrase(tell, { title, n: count(n) }));
     if (state === "failed") $("send-all").hidden = !n;
   } catch (error) {
     if (hooks === mine) put($(`${state}-title`), `${title}: ${messageOf(error)}`);
@@ -76,21 +68,18 @@ async function listEvents(state, isFirst = false) {
 function eventOf(mine, { id, state, accepted_at: accepted, attempts, outcome, status, next_at: following }) {
   const node = copyOf("event");
   const [code, text, button] = /** @type {HTMLCollectionOf<HTMLElement>} */ (node.children);
-  const ended = outcome && (Object.hasOwn(OUTCOMES, outcome) ? OUTCOMES[outcome] : outcome);
   put(code, id);
   put(
     text,
-    "accepted ",
-    time(accepted),
-    `, ${many(attempts, "attempt")}`,
-    ended ? `; ${ended}${status === null ? "" : ` ${status}`}` : "",
-    following ? "; next " : "",
-    following ? time(following) : "",
+    ...fill(many(words.accepted, attempts), { time: time(accepted), n: count(attempts) }),
+    outcome ? `; ${named(words.outcomes, outcome)}${status === null ? "" : ` ${status}`}` : "",
+    ...(following ? fill(words.nextAttempt, { time: time(following) }) : []),
   );
   button.hidden = state !== "failed";
-  button.setAttribute("aria-label", `Send again: ${id}`);
+  put(button, words.sendAgain);
+  button.setAttribute("aria-label", `${words.sendAgain}: ${id}`);
   button.onclick = () =>
-    sendEvents(mine, `/${encodeURIComponent(id)}`, button, "Sent again", `Event ${id} is on its way again.`);
+    sendEvents(mine, `/${encodeURIComponent(id)}`, button, words.sentAgain, phrase(words.onItsWay, { id }));
   return node;
 }
 
@@ -109,7 +98,7 @@ async function sendEvents(mine, path, button, label, said) {
     }
   } catch (error) {
     button.ariaDisabled = "false";
-    if (hooks === mine) say(`Not sent. ${messageOf(error)}`);
+    if (hooks === mine) say(phrase(words.notSent, { why: messageOf(error) }));
     return;
   }
   try {
@@ -129,7 +118,7 @@ $("hooks-close").onclick = () => $("hooks").close();
 $("send-all").onclick = async () => {
   const mine = hooks;
   if (!mine) return;
-  await sendEvents(mine, "", $("send-all"), "", "All failed events are on their way again.");
+  await sendEvents(mine, "", $("send-all"), "", words.allOnTheirWay);
   if (hooks === mine) listBoth();
   $("send-all").ariaDisabled = "false";
 };

@@ -1,8 +1,9 @@
-// States, numbers and spans of time as a person would write them.
+// Numbers and spans of time as a person would write them.
 
 import { now } from "./broker.js";
+import { locale, phrase, words } from "./language.js";
 
-/** @type {[number, string][]} */
+/** The symbols are those of both languages. @type {[number, string][]} */
 const UNITS = [
   [86_400_000, "d"],
   [3_600_000, "h"],
@@ -30,29 +31,25 @@ export function countdown(ms) {
     : `${Math.floor(s / 3_600)}:${two((s % 3_600) / 60)}:${two(s % 60)}`;
 }
 
-export const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-export const date = new Intl.DateTimeFormat(undefined, {
+export const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+export const date = new Intl.DateTimeFormat(locale, {
   day: "numeric",
   month: "short",
   hour: "2-digit",
   minute: "2-digit",
 });
-const number = new Intl.NumberFormat("en");
+const number = new Intl.NumberFormat(locale);
+const natural = new Intl.Collator(locale, { numeric: true });
 
-/** A state or a code. @param {string} code */
-export const words = (code) =>
-  code === "attention"
-    ? "Needs attention"
-    : String(code)
-        .replaceAll("_", " ")
-        .replace(/^./, (first) => first.toUpperCase());
+/** The order of ids: shop-2 before shop-10. @param {string} a @param {string} b */
+export const order = (a, b) => natural.compare(a, b) || (a < b ? -1 : 1);
 
 /** An instant as milliseconds; NaN where there is none. @param {string | null} text */
 export const instant = (text) => Date.parse(text ?? "");
 
 /** @param {string | null} text */
-export const ago = (text) => `${span(Math.max(0, now() - instant(text)))} ago`;
+export const ago = (text) => phrase(words.ago, { span: span(Math.max(0, now() - instant(text))) });
 /** @param {number} n */
 export const count = (n) => (Number.isFinite(n) ? number.format(n) : String(n));
-/** @param {number} n @param {string} one */
-export const many = (n, one) => `${count(n)} ${one}${n === 1 ? "" : "s"}`;
+/** What is said of `n`. @param {string[]} pair @param {number} n */
+export const many = ([one, others], n) => (n === 1 ? one : others);
