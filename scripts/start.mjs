@@ -77,9 +77,8 @@ async function serveConfigured(args) {
     port,
     [`--config=${file}`, `--env=${environment}`, ...stateOf(file, environment, port)],
     [
-      `broker    ${addressAt(port)}`,
-      `as        ${config}${environment ? `, [env.${environment}],` : ""} says; it is built again when src/ changes`,
-      `pages of  ${origins}`,
+      `broker  ${addressAt(port)}, as ${config}${environment ? ` [env.${environment}]` : ""} says; it is built again when src/ changes`,
+      `pages   ${origins}`,
     ],
   );
 }
@@ -117,8 +116,8 @@ async function sayWhatIsWrong(config, environment) {
   if (report.problems.length) lines.push(`${config} has problems: \`npm run check\` names them.`);
   if (lines.length) say(["\n==> check", ...lines].join("\n"));
   return ORIGINS in vars.variables
-    ? `${ORIGINS} in ${vars.file} may call, in place of those in ${config}`
-    : `${ORIGINS} in ${config} may call; for others in development, write ${ORIGINS} in ${vars.file}`;
+    ? `of ${ORIGINS} in ${path.basename(vars.file)} may call, which takes the place of the configuration's`
+    : `of ${ORIGINS} in the configuration may call; for others in development, write it in ${path.basename(vars.file)}`;
 }
 
 /** @param {number} port */
