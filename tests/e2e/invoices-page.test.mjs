@@ -15,7 +15,7 @@ import { ensureChromium } from "../../scripts/chromium.mjs";
 import { startBroker } from "./support/broker.mjs";
 import { en } from "../../sandbox/page/en.js";
 import { pt } from "../../sandbox/page/pt.js";
-import { foreignTexts } from "./support/languages.mjs";
+import { ANSWERS, foreignTexts } from "./support/languages.mjs";
 import { heldBy } from "./support/held.mjs";
 import { search } from "./support/search.mjs";
 
@@ -258,7 +258,7 @@ describe("the page's two people", () => {
     test(`are shown in Portuguese where the browser prefers it, at ${width} pixels`, async () => {
       const { context, page, faults } = await open({ viewport: { width, height: 900 }, locale: "pt-BR" });
       const [person, other] = issuer.people;
-      const languages = { own: pt, foreign: en, apis: ".problem, .chip[class*=source-], .card-title h3" };
+      const languages = { own: pt, foreign: en, apis: ANSWERS };
       await choose(page, person);
       await page.locator("#answer").getByText("pendente").first().waitFor();
       await page.locator("#invoices").screenshot({ path: join(shots, `own-${width}-pt.png`) });

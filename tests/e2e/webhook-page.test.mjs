@@ -14,7 +14,7 @@ import { ensureChromium } from "../../scripts/chromium.mjs";
 import { startBroker } from "./support/broker.mjs";
 import { en } from "../../sandbox/page/en.js";
 import { pt } from "../../sandbox/page/pt.js";
-import { foreignTexts } from "./support/languages.mjs";
+import { ANSWERS, foreignTexts } from "./support/languages.mjs";
 import { heldBy } from "./support/held.mjs";
 import { search } from "./support/search.mjs";
 
@@ -245,7 +245,7 @@ describe("the page's webhooks", () => {
   for (const width of [1280, 360]) {
     test(`are shown in Portuguese where the browser prefers it, at ${width} pixels`, async () => {
       const { context, page, faults } = await open({ viewport: { width, height: 900 }, locale: "pt-BR" });
-      const languages = { own: pt, foreign: en, apis: ".problem, .chip[class*=source-], .card-title h3" };
+      const languages = { own: pt, foreign: en, apis: ANSWERS };
       await press(page, pt.approved);
       await page.locator("#arrived").getByText(pt.verified).waitFor();
       await press(page, pt.sendAgain);

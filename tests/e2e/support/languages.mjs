@@ -2,6 +2,12 @@
 
 /** @import { Page } from "playwright-core" */
 
+/** The names of header fields, which have no language. */
+const FIELDS = /^(x-request-id|webhook-id)$/i;
+
+/** What the sandbox's page shows of answers. */
+export const ANSWERS = ".problem, .headers, .chip[class*=source-], .card-title h3";
+
 /** @typedef {{ [name: string]: string | Table }} Table */
 
 /** Words without which few English sentences do, and which Portuguese does not have. */
@@ -51,7 +57,7 @@ const shownBy = (page, apis) =>
  * @param {{ own: Table, foreign: Table, apis?: string }} languages
  */
 export async function foreignTexts(page, { own, foreign, apis = "" }) {
-  const texts = await shownBy(page, apis);
+  const texts = (await shownBy(page, apis)).filter((text) => !FIELDS.test(text));
   const found = pieces(foreign, own).flatMap((piece) => {
     const quoted = piece.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
     const pattern = new RegExp(`(?<![\\p{L}\\d_])${quoted}(?![\\p{L}\\d_])`, "iu");
