@@ -26,7 +26,7 @@ describe("the example front end", () => {
   after(() => example?.close());
 
   test("is served with its own files and nothing else", async () => {
-    for (const path of ["/", "/app.js", "/style.css"]) {
+    for (const path of ["/", "/app.js", "/words.js", "/style.css"]) {
       const response = await fetch(example.url + path);
       assert.equal(response.status, 200, path);
       assert.equal(response.headers.get("content-security-policy"), "frame-ancestors 'none'");

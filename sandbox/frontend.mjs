@@ -28,18 +28,17 @@ const SCRIPT = "text/javascript; charset=utf-8";
  * method and path
  */
 
+const SCRIPTS = ["calls", "dom", "en", "page", "people", "pt", "views", "webhooks", "words"].map(
+  (name) => `${name}.js`,
+);
+
 /** @type {Site} */
 const PAGE = {
   folder: new URL("./page/", import.meta.url),
   files: {
     "/": ["index.html", HTML],
     "/page.css": ["page.css", CSS],
-    ...Object.fromEntries(
-      ["calls.js", "dom.js", "page.js", "people.js", "views.js", "webhooks.js"].map((name) => [
-        `/${name}`,
-        [name, SCRIPT],
-      ]),
-    ),
+    ...Object.fromEntries(SCRIPTS.map((name) => [`/${name}`, [name, SCRIPT]])),
     "/icon.svg": ["icon.svg", "image/svg+xml"],
   },
   // The broker's assets get their headers from the same file, so both origins have one policy.
@@ -63,6 +62,7 @@ const EXAMPLE = {
     "/": ["index.html", HTML],
     "/style.css": ["style.css", CSS],
     "/app.js": ["app.js", SCRIPT],
+    "/words.js": ["words.js", SCRIPT],
   },
   // The page's own policy is in index.html, except for the parts that only a header can set.
   headers: () => ({

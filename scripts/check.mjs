@@ -1,10 +1,14 @@
 // Finds the problems of the configuration before it is deployed, and lists the secrets that are still missing.
 //
 //   node scripts/check.mjs [--config PATH] [--env NAME] [--json] [--strict] [--offline] [--local]
+//
+// The variables for running locally go to the native program on standard input: no argument holds a secret.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import path from "node:path";
+import { devVarsBeside } from "./development.mjs";
 import { Failure, errorCode, inRoot, isMain, root, say, toolEnv, wrangler } from "./lib.mjs";
+import { PLACE, optionsOf } from "./options.mjs";
 import { checkTools } from "./setup.mjs";
 
 const CONFIG = "wrangler.toml";
@@ -12,13 +16,13 @@ const CONFIG = "wrangler.toml";
 const PATIENCE_MS = 10_000;
 
 /**
- * @typedef {object} Options
+ * @typedef {object} Asked
  * @property {string} [config]
  * @property {string} [environment]
- * @property {boolean} [json]
- * @property {boolean} [strict]
  * @property {boolean} [offline]
  * @property {boolean} [local]
+ * @property {SecretNames} [secretNames] the secrets that are set
+ * @property {import("./development.mjs").FindDevVars} [devVars] the variables for running locally
  */
 
 /**
@@ -40,32 +44,37 @@ const PATIENCE_MS = 10_000;
  */
 
 /**
+ * @typedef {object} DevFinding about a variable for running locally
+ * @property {string | null} environment
+ * @property {string} file
+ * @property {string} field
+ * @property {string} message
+ */
+
+/**
  * @typedef {object} Report in the form that docs/guides/check.md documents
  * @property {Finding[]} problems
  * @property {Finding[]} warnings
  * @property {Secret[]} secrets
+ * @property {DevFinding[]} development
  */
 
 /** @typedef {(config: string, environment: string | null) => Promise<string[] | undefined>} SecretNames */
 
-/** @type {Record<string, keyof Options>} */
-const options = {
-  "--config": "config",
-  "-c": "config",
-  "--env": "environment",
-  "-e": "environment",
-  "--json": "json",
-  "--strict": "strict",
-  "--offline": "offline",
-  "--local": "local",
+const OPTIONS = {
+  ...PLACE,
+  env: { ...PLACE.env, help: "one environment only; --env= is the top level" },
+  json: { help: "prints one JSON document" },
+  strict: { help: "warnings, too, end with exit code 1" },
+  offline: { help: "does not ask wrangler which secrets are set" },
+  local: { help: "for a file that is never deployed" },
 };
-const withValue = new Set(["config", "environment"]);
+const HELP = "npm run check -- [options]: finds the problems of the configuration. docs/guides/check.md";
 
 /**
- * The problems of the file `config`: `{ problems, warnings, secrets }`, as documented in docs/guides/check.md. The
- * `environment` "" selects the top level; without an environment, all are checked. `secretNames` are the secrets that
- * are set.
- * @param {Options & { secretNames?: SecretNames }} [asked]
+ * The problems of the file `config`: `{ problems, warnings, secrets, development }`, as documented in
+ * docs/guides/check.md. The `environment` "" selects the top level; without an environment, all are checked.
+ * @param {Asked} [asked]
  * @returns {Promise<Report>}
  */
 export async function check({
@@ -74,16 +83,19 @@ export async function check({
   local = false,
   offline = false,
   secretNames = listSecrets,
+  devVars = devVarsBeside,
 } = {}) {
   checkTools();
+  if (/\.jsonc?$/.test(config)) throw new Failure(`${config} cannot be read: write the configuration as TOML.`);
   const isDefault = path.resolve(root, config) === inRoot(CONFIG);
   const args = [
     config,
     ...(environment === undefined ? [] : ["--env", environment]),
     ...(local ? ["--local"] : []),
     ...(isDefault ? [] : ["--config", config]),
+    "--dev-vars",
   ];
-  const report = JSON.parse(await native(args));
+  const report = JSON.parse(await native(args, JSON.stringify(await devVars(config, environment))));
   if (!offline && report.secrets.length) await markSet(report.secrets, config, secretNames);
   return report;
 }
@@ -92,7 +104,7 @@ export async function check({
  * The text of a report: a line for each finding, the secrets, and the totals.
  * @param {Report} report
  */
-export function shown({ problems, warnings, secrets }, config = CONFIG) {
+export function shown({ problems, warnings, secrets, development }, config = CONFIG) {
   /** @type {(kind: string) => (finding: Finding) => { line: number, column: number, text: string }} */
   const line =
     (kind) =>
@@ -112,6 +124,7 @@ export function shown({ problems, warnings, secrets }, config = CONFIG) {
     optional.length
       ? ["Without this one nobody is an operator:", ...optional.map(({ command }) => `  ${command}`)]
       : [],
+    shownLocally(development),
     [`${config}: ${counted(problems.length, "problem")}, ${counted(warnings.length, "warning")}.`],
   ];
   return paragraphs
@@ -120,14 +133,27 @@ export function shown({ problems, warnings, secrets }, config = CONFIG) {
     .join("\n\n");
 }
 
+/**
+ * The lines about the variables for running locally.
+ * @param {DevFinding[]} development
+ */
+export const shownLocally = (development) =>
+  development.length
+    ? [
+        "On this machine (nothing of this is deployed):",
+        ...development.map(({ file, field, message }) => `  ${file}: ${field} ${message}`),
+      ]
+    : [];
+
 /** @type {(count: number, what: string) => string} */
 const counted = (count, what) => `${count || "no"} ${what}${count === 1 ? "" : "s"}`;
 
 /**
  * The output of the native program, which is compiled first if necessary.
  * @param {string[]} args
+ * @param {string} input
  */
-async function native(args) {
+async function native(args, input) {
   const cargo = [
     "run",
     "--quiet",
@@ -139,7 +165,9 @@ async function native(args) {
     "--",
   ];
   const notice = setTimeout(() => console.error("Compiling what checks: once, about a minute."), 3_000);
-  const { code, stdout, stderr } = await collected("cargo", [...cargo, ...args]).finally(() => clearTimeout(notice));
+  const { code, stdout, stderr } = await collected("cargo", [...cargo, ...args], { input }).finally(() =>
+    clearTimeout(notice),
+  );
   if (code === 0) return stdout;
   throw new Failure(stderr.trim() || `The program that checks ended with exit code ${code}.`);
 }
@@ -183,18 +211,20 @@ export async function listSecrets(config, environment, { tool = wrangler, patien
  * The output and the exit code of a program; no code if it did not start or its `patience` ran out.
  * @param {string} command
  * @param {string[]} args
- * @param {{ patience?: number, env?: NodeJS.ProcessEnv }} [how]
+ * @param {{ patience?: number, env?: NodeJS.ProcessEnv, input?: string }} [how]
  * @returns {Promise<{ code: number | null, stdout: string, stderr: string }>}
  */
-function collected(command, args, { patience, env = {} } = {}) {
+function collected(command, args, { patience, env = {}, input } = {}) {
   return new Promise((resolve) => {
     // With a time limit, the program gets a process group of its own, so that its children end with it.
     const child = spawn(command, args, {
       cwd: root,
       env: toolEnv(env),
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["pipe", "pipe", "pipe"],
       detached: Boolean(patience),
     });
+    // A program that ends without reading says why itself.
+    child.stdin.on("error", () => {}).end(input);
     const texts = { stdout: "", stderr: "" };
     for (const name of /** @type {const} */ (["stdout", "stderr"]))
       child[name].setEncoding("utf8").on("data", (chunk) => (texts[name] += chunk));
@@ -219,39 +249,18 @@ function collected(command, args, { patience, env = {} } = {}) {
 }
 
 /**
- * Parses the options in `args`.
- * @param {string[]} args
- * @returns {Options}
- */
-function chosen(args) {
-  /** @type {Record<string, string | true | undefined>} */
-  const found = {};
-  for (let at = 0; at < args.length; at += 1) {
-    const [, name, value] = args[at].match(/^(-{1,2}[a-z]+)(?:=(.*))?$/s) ?? [];
-    const option = options[name];
-    if (!option || (value !== undefined && !withValue.has(option))) {
-      throw new Failure(
-        `There is no option ${args[at]}: the options are ${Object.keys(options)
-          .filter((it) => it.startsWith("--"))
-          .join(", ")}.`,
-      );
-    }
-    if (!withValue.has(option)) found[option] = true;
-    else if ((found[option] = value ?? args[(at += 1)]) === undefined) throw new Failure(`${name} needs a value.`);
-  }
-  return found;
-}
-
-/**
- * The exit code: 1 if something must be corrected, 2 if the check could not run.
+ * The exit code: 1 if something must be corrected, 2 if the check could not run. What concerns this machine alone
+ * changes nothing: a machine that deploys has no such variables.
  * @param {string[]} args
  */
 async function main(args) {
-  const { json, strict, config, ...rest } = chosen(args);
-  if (config?.match(/\.jsonc?$/)) throw new Failure(`${config} cannot be read: write the configuration as TOML.`);
-  const report = await check({ config, ...rest });
-  say(json ? JSON.stringify(report, null, 2) : shown(report, config));
-  return report.problems.length || (strict && report.warnings.length) ? 1 : 0;
+  const options = optionsOf(args, OPTIONS, HELP);
+  if (!options) return 0;
+  const { values, switches } = options;
+  const { config, env: environment } = values;
+  const report = await check({ config, environment, offline: switches.has("offline"), local: switches.has("local") });
+  say(switches.has("json") ? JSON.stringify(report, null, 2) : shown(report, config));
+  return report.problems.length || (switches.has("strict") && report.warnings.length) ? 1 : 0;
 }
 
 if (isMain(import.meta.url)) {

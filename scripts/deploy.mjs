@@ -23,8 +23,12 @@ import {
   wrangler,
 } from "./lib.mjs";
 import { checkedSecrets } from "./needs.mjs";
+import { PLACE, someOptions } from "./options.mjs";
 import { askFor, refuseMissing, setSecrets } from "./secrets.mjs";
 import { setup } from "./setup.mjs";
+
+/** The options of wrangler's that say where it deploys to; all options are passed on. */
+const OPTIONS = { ...PLACE, name: { value: "NAME", help: "" }, profile: { value: "NAME", help: "" } };
 
 /** Options with which wrangler changes nothing on Cloudflare, so no sign-in is needed. */
 const OFFLINE = ["--dry-run", "--help", "-h"];
@@ -48,18 +52,14 @@ export const deploy = (...args) =>
  * @param {string[]} args
  */
 export function target(args) {
-  /** @param {...string} names */
-  const value = (...names) => {
-    const at = args.findIndex((arg) => names.some((name) => arg === name || arg.startsWith(`${name}=`)));
-    return at < 0 ? undefined : args[at].includes("=") ? args[at].slice(args[at].indexOf("=") + 1) : args[at + 1];
-  };
-  const [config, named] = [value("--config", "-c"), value("--env", "-e")];
-  const environment = named ?? process.env.CLOUDFLARE_ENV;
+  const { values } = someOptions(args, OPTIONS);
+  const { config } = values;
+  const environment = values.env ?? process.env.CLOUDFLARE_ENV;
   // An explicit empty environment keeps wrangler from warning that none was named.
   const own = environment === undefined ? ["--env="] : [];
-  const others = ["--name", "--profile"]
-    .filter((option) => value(option))
-    .map((option) => `${option}=${value(option)}`);
+  const others = ["name", "profile"]
+    .filter((option) => values[option])
+    .map((option) => `--${option}=${values[option]}`);
   const shared = [`--env=${environment ?? ""}`, ...(config ? [`--config=${config}`] : []), ...others];
   return { config, environment: environment || undefined, own, shared };
 }

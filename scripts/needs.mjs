@@ -10,7 +10,7 @@ import { Failure, say } from "./lib.mjs";
  */
 export async function checkedSecrets({ config = "wrangler.toml", environment = "" }) {
   say("\n==> check");
-  const report = await check({ config, environment, offline: true });
+  const report = await check({ config, environment, offline: true, devVars: async () => [] });
   // The deployment asks for the secrets later.
   say(shown({ ...report, secrets: [] }, config));
   if (report.problems.length) throw new Failure("The configuration has problems, told above: nothing was deployed.");

@@ -8,9 +8,12 @@ import { canInstall, install } from "./apt.mjs";
 import { chromiumPackages, findChromium } from "./chromium.mjs";
 import { Failure, hashOf, inRoot, isMain, lockedVersion, node, output, run, runMain, say, step } from "./lib.mjs";
 import { withLock } from "./lock.mjs";
+import { optionsOf } from "./options.mjs";
 import { findPythonBase, hasPython, makePython, pythonPackages } from "./python.mjs";
 import { hasDevVars, makeDevVars } from "./vars.mjs";
 
+const OPTIONS = { tests: { help: "also sets up what the tests need" } };
+const HELP = "npm run setup -- [options]: installs the project's missing tools.";
 const NODE = 20;
 const RETRY = "Check the network and run it again.";
 
@@ -213,9 +216,9 @@ async function debianPackages() {
 
 if (isMain(import.meta.url)) {
   await runMain(async (args) => {
-    const unknown = args.filter((arg) => arg !== "--tests");
-    if (unknown.length) throw new Failure(`There is no option ${unknown.join(", ")}: the option is --tests.`);
-    await setup({ tests: args.includes("--tests") });
+    const options = optionsOf(args, OPTIONS, HELP);
+    if (!options) return;
+    await setup({ tests: options.switches.has("tests") });
     say("\nSet up.");
   });
 }

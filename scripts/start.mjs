@@ -1,9 +1,14 @@
 // Serves the broker in workerd: with the sandbox of the three providers, or without it.
 //
-//   node scripts/start.mjs [--no-sandbox]
+//   node scripts/start.mjs [--no-sandbox [--env NAME] [--port N] [--config PATH]]
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import path from "node:path";
 import { buildWorker } from "./build.mjs";
+import { check, shownLocally } from "./check.mjs";
+import { devVarsToRun } from "./development.mjs";
 import { Failure, errorCode, inRoot, node, portInUse, root, runMain, say, toolEnv, wrangler } from "./lib.mjs";
+import { PLACE, optionsOf } from "./options.mjs";
 import { setup } from "./setup.mjs";
 import { makeSandboxVars } from "./vars.mjs";
 
@@ -14,39 +19,122 @@ const PROVIDERS = [8801, 8802, 8803];
 const ISSUER = 8804;
 const READY_WITHIN_MS = 60_000;
 
+const CONFIG = "wrangler.toml";
+const ORIGINS = "ALLOWED_ORIGINS";
+const OPTIONS = { ...PLACE, port: { value: "N", short: "p", help: `another port than ${BROKER}` } };
+const HELP = `npm run dev -- [options]: serves the broker of wrangler.toml on this machine, without the sandbox.
+
+Its secrets are in .dev.vars beside the configuration; an environment has .dev.vars.NAME instead, where that is there.
+${ORIGINS} in there takes the place of the configuration's, for pages in development.`;
+const START_HELP =
+  "npm start: serves the broker with the sandbox. It has one place, and no options: see `npm run dev`.";
+
 /** @type {import("node:child_process").ChildProcess[]} */
 const children = [];
 let stopping = false;
 
 /** @param {string[]} args */
 async function main(args) {
-  const withSandbox = !args.includes("--no-sandbox");
-  await refuseTakenPorts(withSandbox ? [BROKER, FRONT_END, EXAMPLE, ...PROVIDERS, ISSUER] : [BROKER]);
+  const [first, ...rest] = args;
+  if (first === "--no-sandbox") await serveConfigured(rest);
+  else await serveSandbox(args);
+}
+
+/** @param {string[]} args */
+async function serveSandbox(args) {
+  if (!optionsOf(args, {}, START_HELP)) return;
+  await refuseTakenPorts([BROKER, FRONT_END, EXAMPLE, ...PROVIDERS, ISSUER]);
   await setup();
   await buildWorker();
   stopWhenAsked();
+  say("\n==> sandbox and broker");
+  launch("the sandbox", node(), [inRoot("sandbox", "main.mjs")], await makeSandboxVars());
+  // wrangler reads the secrets from a file beside the configuration.
+  const more = ["--config", inRoot("sandbox", "wrangler.toml"), "--persist-to", inRoot(".wrangler", "sandbox")];
+  await serve(BROKER, more, [
+    `broker                      ${addressAt(BROKER)}`,
+    `page, served by the broker  ${addressAt(BROKER)}/`,
+    `page, on another origin     ${addressAt(FRONT_END)}/, with webhooks`,
+    `example, people sign in     ${addressAt(EXAMPLE)}/`,
+  ]);
+}
 
-  const serve = [
-    "dev",
-    "--ip",
-    "127.0.0.1",
-    "--port",
-    String(BROKER),
-    "--inspector-port",
-    "0",
-    "--show-interactive-dev-session=false",
-  ];
-  if (withSandbox) {
-    say("\n==> sandbox and broker");
-    launch("the sandbox", node(), [inRoot("sandbox", "main.mjs")], await makeSandboxVars());
-    // wrangler reads the secrets from a file beside the configuration.
-    serve.push("--config", inRoot("sandbox", "wrangler.toml"), "--persist-to", inRoot(".wrangler", "sandbox"));
-  } else {
-    say("\n==> broker");
-  }
-  launch("the broker", ...wrangler(...serve));
-  await untilReady();
-  if (!stopping) say(welcome(withSandbox));
+/** @param {string[]} args */
+async function serveConfigured(args) {
+  const options = optionsOf(args, OPTIONS, HELP);
+  if (!options) return;
+  const { config = CONFIG, env: environment = process.env.CLOUDFLARE_ENV ?? "" } = options.values;
+  const port = portOf(options.values.port);
+  if (!existsSync(path.resolve(root, config))) throw new Failure(`There is no file ${config}.`);
+  await refuseTakenPorts([port]);
+  await setup();
+  const origins = await sayWhatIsWrong(config, environment);
+  await buildWorker();
+  stopWhenAsked();
+  say("\n==> broker");
+  const file = path.resolve(root, config);
+  await serve(
+    port,
+    [`--config=${file}`, `--env=${environment}`, ...stateOf(file, environment, port)],
+    [
+      `broker  ${addressAt(port)}, as ${config}${environment ? ` [env.${environment}]` : ""} says; it is built again when src/ changes`,
+      `pages   ${origins}`,
+    ],
+  );
+}
+
+/** @param {string | undefined} text */
+function portOf(text) {
+  if (text === undefined) return BROKER;
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port < 1 || port > 65_535) throw new Failure(`--port is a number from 1 to 65535, and not ${text}.`);
+  return port;
+}
+
+/**
+ * Where wrangler keeps the Worker's state, if not in its default place. Only one process may have an object's storage,
+ * and the copies in KV bear no environment's name: so each port and environment has state of its own.
+ * @param {string} file
+ * @param {string} environment
+ * @param {number} port
+ */
+function stateOf(file, environment, port) {
+  if (!environment && port === BROKER) return [];
+  const name = [port, ...(environment ? [encodeURIComponent(environment)] : [])].join("-");
+  return ["--persist-to", path.join(path.dirname(file), ".wrangler", "dev", name)];
+}
+
+/**
+ * Checks the configuration, and says what is wrong on this machine, which stops nothing. Returns whose pages may call.
+ * @param {string} config
+ * @param {string} environment
+ */
+async function sayWhatIsWrong(config, environment) {
+  const [vars] = await devVarsToRun(config, environment);
+  const report = await check({ config, environment, offline: true, devVars: async () => [vars] });
+  const lines = shownLocally(report.development);
+  if (report.problems.length) lines.push(`${config} has problems: \`npm run check\` names them.`);
+  if (lines.length) say(["\n==> check", ...lines].join("\n"));
+  return ORIGINS in vars.variables
+    ? `of ${ORIGINS} in ${path.basename(vars.file)} may call, which takes the place of the configuration's`
+    : `of ${ORIGINS} in the configuration may call; for others in development, write it in ${path.basename(vars.file)}`;
+}
+
+/** @param {number} port */
+const addressAt = (port) => `http://localhost:${port}`;
+
+/**
+ * Starts the broker, and says when it is ready.
+ * @param {number} port
+ * @param {string[]} more arguments of wrangler's
+ * @param {string[]} lines what is said then
+ */
+async function serve(port, more, lines) {
+  const where = ["--ip", "127.0.0.1", "--port", String(port), "--inspector-port", "0"];
+  launch("the broker", ...wrangler("dev", ...where, "--show-interactive-dev-session=false", ...more));
+  await untilReady(port);
+  if (stopping) return;
+  say(`\nPorteiro is ready.\n\n${lines.map((line) => `  ${line}`).join("\n")}\n\nStop it with Ctrl-C.\n`);
 }
 
 function stopWhenAsked() {
@@ -100,10 +188,11 @@ async function stop(code) {
   process.exit(code);
 }
 
-async function untilReady() {
+/** @param {number} port */
+async function untilReady(port) {
   const deadline = Date.now() + READY_WITHIN_MS;
   while (!stopping) {
-    const answer = await fetch(`http://127.0.0.1:${BROKER}/healthz`, { signal: AbortSignal.timeout(2_000) }).catch(
+    const answer = await fetch(`http://127.0.0.1:${port}/healthz`, { signal: AbortSignal.timeout(2_000) }).catch(
       () => {},
     );
     // Any answer counts: with a BASE_PATH, `healthz` has another address.
@@ -111,20 +200,6 @@ async function untilReady() {
     if (Date.now() > deadline) return fail(`the broker did not answer within ${READY_WITHIN_MS / 1000} seconds.`);
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
-}
-
-/** @param {boolean} withSandbox */
-function welcome(withSandbox) {
-  const broker = `http://localhost:${BROKER}`;
-  const lines = withSandbox
-    ? [
-        `broker                      ${broker}`,
-        `page, served by the broker  ${broker}/`,
-        `page, on another origin     http://localhost:${FRONT_END}/, with webhooks`,
-        `example, people sign in     http://localhost:${EXAMPLE}/`,
-      ]
-    : [`broker  ${broker}, as wrangler.toml says; it is built again when src/ changes`];
-  return `\nPorteiro is ready.\n\n${lines.map((line) => `  ${line}`).join("\n")}\n\nStop it with Ctrl-C.\n`;
 }
 
 await runMain(main);

@@ -14,6 +14,8 @@ const MAX_ORIGINS: usize = 10;
 const LOOPBACK: &str =
     "is a loopback address: write the https address, for on Cloudflare nothing answers at this one";
 
+const LOOPBACK_ORIGIN: &str = "is a loopback origin, and any program on a visitor's machine may serve it: remove it here, and for development write ALLOWED_ORIGINS='[\"http://localhost:5173\"]' in .dev.vars, which is not deployed";
+
 /// A HubSoft path whose `GET` has a side effect: it disconnects a customer.
 const ACTING: &str = "/api/v1/integracao/cliente/solicitar_desconexao/1";
 
@@ -95,11 +97,8 @@ impl Warnings<'_, '_> {
         }
         for (at, origin) in origins.iter().enumerate() {
             let origin = origin.as_str().and_then(Origin::parse);
-            if !self.local && origin.is_some_and(|origin| origin.as_str().starts_with("http://")) {
-                self.add(
-                    &format!("{NAME}[{at}]"),
-                    "is a loopback origin: remove it, for any program on a visitor's machine may serve it",
-                );
+            if !self.local && origin.is_some_and(|origin| is_on_this_machine(&origin)) {
+                self.add(&format!("{NAME}[{at}]"), LOOPBACK_ORIGIN);
             }
         }
         let is_page = |name: &String| {
@@ -225,6 +224,12 @@ impl Warnings<'_, '_> {
             );
         }
     }
+}
+
+/// Whether `origin` is on a loopback host; `http` is allowed on no other.
+fn is_on_this_machine(origin: &Origin) -> bool {
+    let (scheme, host) = origin.as_str().split_once("://").unwrap_or_default();
+    scheme == "http" || Origin::parse(&format!("http://{host}")).is_some()
 }
 
 fn has(fields: Option<&Value>, name: &str) -> bool {

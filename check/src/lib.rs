@@ -12,17 +12,20 @@
 //! | `variables` | the variables and secrets, read by the Worker's own code |
 //! | `dangers` | settings that are allowed but seldom intended |
 //! | `sharing` | rules by which people reach a shared account without being bound to their own data |
+//! | [`development`] | the variables of a `.dev.vars`: what is missing, and what looks pasted wrong |
 //!
 //! Invariant: a report contains names and fixed texts, never a configured value.
 
 mod bindings;
 mod dangers;
+pub mod development;
 pub mod report;
 mod scope;
 mod sharing;
 mod tree;
 mod variables;
 
+use development::DevVars;
 use report::{Finding, Report};
 use scope::{File, Scope};
 use toml::de::DeTable;
@@ -38,6 +41,8 @@ pub struct Options {
     pub local: bool,
     /// The value of wrangler's `--config`, if needed.
     pub config: Option<String>,
+    /// The variables for running locally, if any, of each environment that has such.
+    pub dev_vars: Vec<DevVars>,
 }
 
 /// The file has no environment of the requested name.

@@ -1,9 +1,10 @@
 //! Prints the problems of a configuration as JSON.
 //!
 //! ```text
-//! porteiro-check FILE [--env NAME] [--local] [--config PATH]
+//! porteiro-check FILE [--env NAME] [--local] [--config PATH] [--dev-vars]
 //! ```
 //!
+//! With `--dev-vars`, standard input is a JSON array of [`DevVars`]: no argument holds a secret.
 //! `--config` is passed on to the printed commands for secrets. The exit code is 0 if the file was
 //! read, even with problems, else 2.
 
@@ -11,6 +12,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::{env, fs, io};
 
+use porteiro_check::development::DevVars;
 use porteiro_check::{Options, check};
 
 fn main() -> ExitCode {
@@ -33,6 +35,7 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<String, String> {
             "--local" => options.local = true,
             "--env" => options.environment = Some(args.next().ok_or("--env needs a name.")?),
             "--config" => options.config = Some(args.next().ok_or("--config needs a path.")?),
+            "--dev-vars" => options.dev_vars = read_dev_vars()?,
             _ => return Err(format!("There is no option {arg}.")),
         }
     }
@@ -41,4 +44,10 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<String, String> {
     let report = check(&text, &options)
         .map_err(|_| format!("{file} has no [env.{}].", options.environment.unwrap_or_default()))?;
     serde_json::to_string_pretty(&report).map_err(|error| error.to_string())
+}
+
+/// The variables on standard input. No error has their text.
+fn read_dev_vars() -> Result<Vec<DevVars>, String> {
+    let text = io::read_to_string(io::stdin()).map_err(|error| error.kind().to_string())?;
+    serde_json::from_str(&text).map_err(|_| "Standard input is not the JSON of --dev-vars.".to_owned())
 }

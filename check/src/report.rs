@@ -11,6 +11,8 @@ pub struct Report {
     pub warnings: Vec<Finding>,
     /// The secrets that are not in the file.
     pub secrets: Vec<WantedSecret>,
+    /// The findings about the variables for running locally.
+    pub development: Vec<DevFinding>,
 }
 
 /// A problem or a danger.
@@ -41,6 +43,19 @@ pub struct WantedSecret {
     pub set: Option<bool>,
     /// The command that sets the secret.
     pub command: String,
+}
+
+/// A variable for running locally that is missing or looks wrong.
+#[derive(Clone, PartialEq, Eq, Serialize, Debug)]
+pub struct DevFinding {
+    /// The environment; `None` for the top level.
+    pub environment: Option<String>,
+    /// The file that holds such variables, or should.
+    pub file: String,
+    /// The variable, or a field of one.
+    pub field: String,
+    /// The problem, and what does not work or what to write instead.
+    pub message: String,
 }
 
 impl Report {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::report::{Report, WantedSecret};
 use crate::scope::Scope;
-use crate::{Options, dangers};
+use crate::{Options, dangers, development};
 
 /// The largest variable that Cloudflare accepts, in bytes: 5 KB.
 const MAX_BYTES: usize = 5 * 1024;
@@ -15,8 +15,8 @@ const MAX_BYTES: usize = 5 * 1024;
 const MAX_FREE: usize = 64;
 const MAX_PAID: usize = 128;
 
-const ADMIN_KEY: &str = "ADMIN_KEY";
-const SEALING_KEYS: &str = "SEALING_KEYS";
+pub(crate) const ADMIN_KEY: &str = "ADMIN_KEY";
+pub(crate) const SEALING_KEYS: &str = "SEALING_KEYS";
 
 /// The fields of a connection that are always secret; its client id and its audience may be in the
 /// file.
@@ -59,6 +59,9 @@ pub(crate) fn check(scope: &Scope<'_>, top: &Scope<'_>, options: &Options, repor
     }
     check_limits(scope, fields, whole.absent.len(), report);
     dangers::check(scope, &plain, &whole.config, options.local, report);
+    for vars in options.dev_vars.iter().filter(|vars| scope.is_called(&vars.environment)) {
+        development::check(scope, fields, vars, report);
+    }
 }
 
 fn warn_of_what_is_not_inherited(scope: &Scope<'_>, top: &Scope<'_>, report: &mut Report) {
@@ -104,17 +107,17 @@ impl Names {
 }
 
 /// A configuration with a value for every secret.
-struct Completed {
-    config: Config,
-    problems: Vec<Problem>,
+pub(crate) struct Completed {
+    pub config: Config,
+    pub problems: Vec<Problem>,
     /// The missing secrets.
-    absent: Vec<String>,
+    pub absent: Vec<String>,
 }
 
 impl Completed {
     /// Reads `variables` with a placeholder for each missing secret, since the other problems show
     /// only then.
-    fn of(variables: &Variables) -> Self {
+    pub(crate) fn of(variables: &Variables) -> Self {
         let mut variables = variables.clone();
         let mut absent: Vec<String> = Vec::new();
         loop {
@@ -214,7 +217,7 @@ fn unknown(name: &str, secrets: &BTreeSet<String>) -> String {
 }
 
 /// The Levenshtein distance of two names, ignoring case.
-fn distance(one: &str, other: &str) -> usize {
+pub(crate) fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (at, letter) in one.bytes().enumerate() {
         let mut next = vec![at + 1];

@@ -79,7 +79,7 @@ test("--json prints one document", async () => {
   assert.equal(code, 1);
   /** @type {Awaited<ReturnType<typeof check>>} */
   const report = JSON.parse(stdout);
-  assert.deepEqual(Object.keys(report), ["problems", "warnings", "secrets"]);
+  assert.deepEqual(Object.keys(report), ["problems", "warnings", "secrets", "development"]);
   const found = report.problems.find(({ field }) => field === "CONNECTIONS.hubsoft.rules[1].paths[3]");
   const line =
     readFileSync(inRoot(MISTAKES), "utf8")
@@ -208,6 +208,31 @@ test("secrets that are set are not asked for again", async () => {
   known.set("other", ["SEALING_KEYS"]);
   const all = await check({ config, secretNames: async (_, name) => known.get(name) });
   assert.match(shown(all, config), /^Secrets to be given:$/m);
+});
+
+test("what is missing or wrong in .dev.vars is told by name, and ends with 0", async () => {
+  const config = sound("local.toml", "[vars.CALLERS.backend]\nkind = 'key'\n[vars.CALLERS.other]\nkind = 'key'\n");
+  const file = path.join(folder, ".dev.vars");
+  writeFileSync(file, "SEALING_KEYS='k1:CANARY'\nOTHER_KEY=' Bearer CANARY'\n");
+  const args = ["--config", config, "--offline", "--env="];
+  const { code, stdout, stderr } = await run([...args, "--strict"]);
+  const json = await run([...args, "--json"]);
+  rmSync(file);
+  assert.equal(code, 0);
+  const missing = "is not set: nobody can call as backend";
+  const heading = "On this machine (nothing of this is deployed):";
+  const at = stdout.split("\n").indexOf(heading);
+  assert.deepEqual(stdout.split("\n").slice(at + 1, at + 3), [
+    `  ${file}: BACKEND_KEY ${missing}`,
+    `  ${file}: ADMIN_KEY is not set: nobody is an operator, and no connection can be registered; \`npm run setup\` makes it in .dev.vars`,
+  ]);
+  assert.ok(stdout.includes(`\n  ${file}: SEALING_KEYS must have keys of 32 bytes in base64\n`), stdout);
+  assert.ok(stdout.includes(`\n  ${file}: OTHER_KEY looks pasted wrong: it begins with its scheme;`), stdout);
+  assert.doesNotMatch(stdout + stderr + json.stdout + json.stderr, /canary/i);
+  const { development } = JSON.parse(json.stdout);
+  assert.deepEqual(development[0], { environment: null, file, field: "BACKEND_KEY", message: missing });
+  const clone = await run([...args, "--strict"]);
+  assert.ok(clone.code === 0 && !clone.stdout.includes("On this machine"), clone.stdout);
 });
 
 test("whatever wrangler does, the check goes on", async () => {

@@ -1,5 +1,7 @@
 // A front end whose people sign in to an API through the broker. It needs no library and no build: copy what you need.
 
+import { errorWords, fill, locale, put, words } from "./words.js";
+
 // The broker's address is also in the Content-Security-Policy of index.html.
 const BROKER = "http://localhost:8787";
 const CONNECTION = "hubsoft-people";
@@ -167,7 +169,7 @@ function showSignIn(notice) {
 /** @param {string} expiresAt */
 async function showDesk(expiresAt) {
   page.until.dateTime = expiresAt;
-  page.until.textContent = new Date(expiresAt).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  page.until.textContent = new Date(expiresAt).toLocaleString(locale, { dateStyle: "medium", timeStyle: "short" });
   await showLists();
   page.loading.hidden = page.signedOut.hidden = true;
   page.signedIn.hidden = page.who.hidden = false;
@@ -207,7 +209,7 @@ function showTickets(opened) {
           "",
           make("strong", "", ticket.descricao_abertura),
           make("span", "quiet", ticket.nome_contato),
-          make("span", "quiet", `${ticket.protocolo}, opened by ${ticket.usuario_abertura}`),
+          make("span", "quiet", put(words.openedBy, ticket.protocolo, ticket.usuario_abertura)),
         ),
       ),
   );
@@ -220,19 +222,21 @@ function showTickets(opened) {
 function showError(place, error) {
   const box = make("div", "message bad");
   if (error instanceof CallError) {
-    box.append(make("strong", "", error.message));
-    if (error.problem) box.append(make("p", "", error.problem.detail));
-    if (error.retryAfter) {
-      const then = new Date(Date.now() + error.retryAfter * 1000);
-      box.append(make("p", "", `Try again after ${then.toLocaleTimeString()}.`));
+    const { problem, status, retryAfter } = error;
+    const known = problem && errorWords[problem.code];
+    box.append(make("strong", "", known ?? problem?.title ?? put(words.apiAnswered, status)));
+    if (problem && !known) box.append(make("p", "", problem.detail));
+    if (retryAfter) {
+      const then = new Date(Date.now() + retryAfter * 1000);
+      box.append(make("p", "", put(words.tryAgain, then.toLocaleTimeString(locale))));
     }
-    if (error.problem) box.append(make("p", "quiet", `${error.problem.code}, request ${error.problem.request_id}`));
+    if (problem) box.append(make("p", "quiet", put(words.request, problem.code, problem.request_id)));
   } else if (error instanceof Refusal) {
     box.append(make("strong", "", error.message));
   } else {
     // The browser gives the page no details of an answer that it may not read.
-    box.append(make("strong", "", "The broker did not answer"));
-    box.append(make("p", "", `Is it running at ${BROKER}, and is ${location.origin} one of its ALLOWED_ORIGINS?`));
+    box.append(make("strong", "", words.noAnswer));
+    box.append(make("p", "", put(words.noAnswerWhy, BROKER, location.origin)));
     console.error(error);
   }
   place.replaceChildren(box);
@@ -252,7 +256,7 @@ async function attempt(place, trigger, action) {
     await action();
   } catch (error) {
     const expired = error instanceof CallError && error.problem?.code === "caller_unauthenticated";
-    if (expired) showSignIn("Your session has expired. Sign in again.");
+    if (expired) showSignIn(words.expired);
     else showError(place, error);
   } finally {
     trigger.ariaBusy = null;
@@ -276,7 +280,7 @@ page.signIn.addEventListener("submit", (event) => {
 page.signOut.addEventListener("click", () =>
   attempt(page.deskMessage, page.signOut, async () => {
     await signOut();
-    showSignIn("You are signed out.");
+    showSignIn(words.signedOut);
   }),
 );
 
@@ -288,7 +292,7 @@ page.ticket.addEventListener("submit", (event) => {
   page.done.textContent = "";
   attempt(page.deskMessage, page.ticket, async () => {
     const ticket = await openTicket(customer, service, page.description.value);
-    page.done.textContent = `Ticket ${ticket.protocolo} is open.`;
+    page.done.textContent = put(words.isOpen, ticket.protocolo);
     page.description.value = "";
     showTickets(await tickets());
   });
@@ -306,5 +310,6 @@ async function start() {
   }
 }
 
+fill();
 // The event also fires when the browser restores the page from its history: the person may have signed out since.
 addEventListener("pageshow", start);

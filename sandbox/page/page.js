@@ -6,13 +6,16 @@
 import { BROKER, call, holdsToken, isSuccess, receivedText, serverTiming } from "./calls.js";
 import { byId, el, isBusy } from "./dom.js";
 import { money, ms, outcomeView, problemView, receivedView, shown, tableView, verdictView } from "./views.js";
+import { fill, locale, put, words } from "./words.js";
+
+fill();
 
 const CALLS_REMEMBERED = 5;
 
-const percent = new Intl.NumberFormat("pt-BR", { maximumFractionDigits: 2 });
+const percent = new Intl.NumberFormat(locale, { maximumFractionDigits: 2 });
 /** @param {number} seconds */
 const day = (seconds) =>
-  new Date(seconds * 1000).toLocaleDateString("pt-BR", {
+  new Date(seconds * 1000).toLocaleDateString(locale, {
     day: "2-digit",
     month: "2-digit",
     timeZone: "America/Sao_Paulo",
@@ -44,6 +47,9 @@ const STATES = {
   suspenso_debito: "warn",
 };
 
+/** @param {string} status */
+const state = (status) => words.states[status] ?? status.replaceAll("_", " ");
+
 const TICKET = {
   id_cliente_servico: 7011,
   nome: "Benedito Alves Quintela",
@@ -66,28 +72,28 @@ const PANELS = [
   {
     id: "guru",
     name: "Digital Manager Guru",
-    grant: "static user token",
+    grant: words.staticToken,
     // Guru lists no transactions without a filter, and a period has 180 days at most.
     path: "/api/guru/transactions?ordered_at_ini=2026-10-01&ordered_at_end=2026-10-31",
     view: (/** @type {Transactions} */ body) => ({
-      heads: ["Transaction", "Amount"],
+      heads: [words.transaction, words.amount],
       rows: body.data.map((row) => [
         row.product.name,
         `${row.contact.name}, ${day(row.dates.created_at)}`,
         money.format(row.payment.total),
-        row.status.replaceAll("_", " "),
+        state(row.status),
         STATES[row.status],
       ]),
-      note: (shown) => `${shown} of ${body.total_rows} transactions`,
+      note: (shown) => put(words.transactions, shown, body.total_rows),
     }),
   },
   {
     id: "hubsoft",
     name: "HubSoft",
-    grant: "password grant, JSON",
+    grant: words.passwordJson,
     path: "/api/hubsoft/api/v1/integracao/cliente",
     view: (/** @type {Customers} */ body) => ({
-      heads: ["Customer", "Plan"],
+      heads: [words.customer, words.plan],
       rows: body.clientes.map((client) => {
         const [service] = client.servicos;
         return [
@@ -98,32 +104,37 @@ const PANELS = [
           STATES[service.status_prefixo],
         ];
       }),
-      note: (shown) => `${shown} of ${body.clientes.length} customers`,
+      note: (shown) => put(words.customers, shown, body.clientes.length),
     }),
     action: {
-      label: "Create a ticket",
+      label: words.createTicket,
       request: { method: "POST", path: "/api/hubsoft/api/v1/integracao/atendimento", json: TICKET },
       done: (/** @type {{ atendimento: Ticket }} */ body) =>
-        `Ticket ${body.atendimento.id_atendimento} created for ${body.atendimento.nome_contato}, protocol ${body.atendimento.protocolo}.`,
+        put(
+          words.ticketCreated,
+          body.atendimento.id_atendimento,
+          body.atendimento.nome_contato,
+          body.atendimento.protocolo,
+        ),
     },
   },
   {
     id: "v8",
     name: "V8 Digital",
-    grant: "password grant, form",
+    grant: words.passwordForm,
     path: "/api/v8/private-consignment/simulation",
     view: (/** @type {Simulations} */ body) => ({
-      heads: ["Payroll-loan simulation", "Released"],
+      heads: [words.simulation, words.released],
       rows: body.data.map((row) => [
         row.borrower?.name ?? row.consult_id,
         row.installment_value
-          ? `${row.number_of_installments} × ${money.format(row.installment_value)}, ${percent.format(row.monthly_interest_rate ?? 0)}%\u00a0a.m.`
+          ? `${row.number_of_installments} × ${money.format(row.installment_value)}, ${put(words.perMonth, percent.format(row.monthly_interest_rate ?? 0)).replaceAll(" ", "\u00a0")}`
           : `${row.number_of_installments} ×`,
         row.disbursed_amount ? money.format(row.disbursed_amount) : "…",
-        row.status.toLowerCase(),
+        state(row.status),
         STATES[row.status],
       ]),
-      note: (shown) => `${shown} of ${body.pages.total} simulations`,
+      note: (shown) => put(words.simulations, shown, body.pages.total),
     }),
   },
 ];
@@ -143,7 +154,7 @@ function panel(definition) {
   async function run(request, button) {
     button.setAttribute("aria-busy", "true");
     outcome.classList.add("stale");
-    if (!outcome.hasChildNodes()) outcome.append(el("span", { class: "waiting" }, "Calling…"));
+    if (!outcome.hasChildNodes()) outcome.append(el("span", { class: "waiting" }, words.calling));
     const result = await call(request);
     button.removeAttribute("aria-busy");
     outcome.classList.remove("stale");
@@ -176,7 +187,7 @@ function panel(definition) {
     notice.replaceChildren(...shown(result, (body) => [el("p", { class: "done" }, action.done(body))]));
   }
 
-  const again = el("button", { type: "button", onclick: refresh }, "Call again");
+  const again = el("button", { type: "button", onclick: refresh }, words.callAgain);
   const act = action && el("button", { type: "button", onclick: perform }, action.label);
 
   card.append(
@@ -199,18 +210,18 @@ function panel(definition) {
 
 const ATTEMPTS = [
   {
-    title: "A path that no rule allows",
-    text: "The connection is there, but nothing is allowed without a rule.",
+    title: words.noRule,
+    text: words.noRuleWhy,
     path: "/api/guru/contacts",
   },
   {
-    title: "A path that climbs out",
-    text: "An encoded “../” to reach beyond the provider's API.",
+    title: words.climbsOut,
+    text: words.climbsOutWhy,
     path: "/api/guru/%2e%2e%2fsecret",
   },
   {
-    title: "A connection that is not there",
-    text: "The broker calls only what an operator has configured.",
+    title: words.noConnection,
+    text: words.noConnectionWhy,
     path: "/api/nowhere/transactions",
   },
 ];
@@ -219,7 +230,7 @@ const ATTEMPTS = [
 function attempt({ title, text, path }) {
   const card = el("article", { class: "card" });
   const output = el("div", { class: "attempt-output", role: "status", "aria-live": "polite" });
-  const button = el("button", { type: "button", onclick: run }, "Try it");
+  const button = el("button", { type: "button", onclick: run }, words.tryIt);
 
   async function run() {
     if (isBusy(button)) return;
@@ -228,7 +239,7 @@ function attempt({ title, text, path }) {
     button.removeAttribute("aria-busy");
     output.replaceChildren(
       isSuccess(result)
-        ? el("p", { class: "verdict alarm", role: "alert" }, el("span", {}, "This was allowed"))
+        ? el("p", { class: "verdict alarm", role: "alert" }, el("span", {}, words.wasAllowed))
         : problemView(result),
       ...(result.failed ? [] : [verdictView(result), receivedView(result, false)]),
     );
@@ -257,15 +268,13 @@ const callAllButton = byId("call-all");
 async function callAll() {
   if (isBusy(callAllButton)) return;
   callAllButton.setAttribute("aria-busy", "true");
-  summary.textContent = "Calling the three providers…";
+  summary.textContent = words.callingAll;
   const results = (await Promise.all(panels.map(({ refresh }) => refresh()))).filter((result) => result !== undefined);
   callAllButton.removeAttribute("aria-busy");
   const answered = results.filter(({ ok }) => ok).length;
   const alarm = results.some((result) => result.alarm);
   summary.classList.toggle("alarm", alarm);
-  summary.textContent = alarm
-    ? "Something that looks like a token reached the browser."
-    : `${answered} of ${results.length} calls answered with data.`;
+  summary.textContent = alarm ? words.tokenArrivedHere : put(words.answered, answered, results.length);
 }
 
 byId("page-origin").textContent = location.host;

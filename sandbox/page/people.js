@@ -6,6 +6,7 @@
 import { ask, call, isSuccess } from "./calls.js";
 import { byId, chip, el } from "./dom.js";
 import { money, outcomeView, shown, side, tableView } from "./views.js";
+import { locale, parts, put, words } from "./words.js";
 
 /**
  * @typedef {{ id: string, name: string, cpf: string }} Person
@@ -23,15 +24,15 @@ const parameters = ({ path }) => new URL(path, location.origin).searchParams;
 const invoicesView = ({ faturas }) =>
   tableView({
     lang: "pt-BR",
-    heads: ["Invoice", "Amount"],
+    heads: [words.invoice, words.amount],
     rows: faturas.map((one) => [
       one.detalhamento.descricao.replace(/^\(\+\) | \|.*$/g, ""),
-      `vence em ${one.data_vencimento}`,
+      put(words.due, one.data_vencimento),
       money.format(one.valor),
-      one.data_pagamento ? `paga em ${one.data_pagamento}` : "pendente",
+      one.data_pagamento ? put(words.paid, one.data_pagamento) : words.pending,
       one.data_pagamento ? "good" : "warn",
     ]),
-    note: (shown) => `${shown} of ${faturas.length} invoices`,
+    note: (shown) => put(words.invoices, shown, faturas.length),
   });
 
 /** @param {Arrived[]} arrived */
@@ -40,12 +41,12 @@ function arrivedView(arrived) {
     .map((one) => {
       const { termo_busca: term, ...others } = Object.fromEntries(parameters(one));
       const rest = Object.entries(others).map(([name, value]) => `${name}=${value}`);
-      const detail = [new Date(one.at).toLocaleTimeString("en-GB"), ...rest].join(", ");
+      const detail = [new Date(one.at).toLocaleTimeString(locale), ...rest].join(", ");
       return /** @type {Row} */ ([`termo_busca=${term ?? ""}`, detail, String(one.status ?? ""), ""]);
     })
     .reverse();
-  const note = (/** @type {number} */ shown) => `The last ${shown} of ${rows.length} requests for invoices`;
-  return rows.length ? tableView({ heads: ["Request", "Status"], rows, note }) : [];
+  const note = (/** @type {number} */ shown) => put(words.lastRequests, shown, rows.length);
+  return rows.length ? tableView({ heads: [words.arrivedRequest, words.arrivedStatus], rows, note }) : [];
 }
 
 /** @param {string} text @param {string} detail @param {boolean} alarm */
@@ -56,13 +57,17 @@ const verdict = (text, detail, alarm = false) =>
     el("span", {}, text, el("small", {}, detail)),
   );
 
+/** @param {Arrived[]} arrived */
+const number = ({ length }) =>
+  length > 1 ? put(words.severalRequests, length) : length ? words.oneRequest : words.nothing;
+
 /** @returns {Promise<Arrived[] | undefined>} */
 const arrivals = () => ask("sandbox/invoices");
 
 /** @param {Person[]} people */
 function panel(people) {
-  const answer = side("answer", "The broker answers", "Nothing yet: choose a person.");
-  const upstream = side("upstream", "HubSoft gets", "Nothing yet.");
+  const answer = side("answer", words.brokerAnswers, words.choosePerson);
+  const upstream = side("upstream", words.hubsoftGets, words.nothingYet);
   /** The person who calls. @type {Person | undefined} */
   let caller;
   // One call at a time: what HubSoft gets meanwhile is of that call.
@@ -84,7 +89,7 @@ function panel(people) {
       hidden: true,
       onclick: () => caller && run(another, caller, otherThan(caller)),
     },
-    "Another person's invoices",
+    words.anothersInvoices,
   );
 
   /** @param {Person} person */
@@ -116,10 +121,7 @@ function panel(people) {
     button.removeAttribute("aria-busy");
     calling = false;
     if (!before || !result || !after) {
-      answer.show(
-        [chip("no answer", "bad status")],
-        el("p", { class: "notice" }, "The sandbox did not answer. Is it running?"),
-      );
+      answer.show([chip(words.noAnswer, "bad status")], el("p", { class: "notice" }, words.sandboxSilent));
       return upstream.show([]);
     }
     showAnswer(result, path, person, other);
@@ -135,9 +137,11 @@ function panel(people) {
       el(
         "p",
         { class: "hint" },
-        `${other ? `For the invoices of ${other.name}, as` : "As"} ${person.name}, whose token says cpf = ${person.cpf}`,
+        other
+          ? put(words.asPersonForOther, other.name, person.name, person.cpf)
+          : put(words.asPerson, person.name, person.cpf),
       ),
-      ...(wrong ? [verdict("This was allowed", `These are the invoices of ${other.name}`, true)] : []),
+      ...(wrong ? [verdict(words.wasAllowed, put(words.theirInvoices, other.name), true)] : []),
       ...shown(result, invoicesView),
     );
   }
@@ -148,17 +152,12 @@ function panel(people) {
     const arrived = after.filter(({ at, path }) => !known.has(`${at} ${path}`));
     const foreign = arrived.some((one) => parameters(one).get("termo_busca") !== person.cpf);
     upstream.show(
-      [
-        chip(
-          arrived.length ? `${arrived.length} request${arrived.length > 1 ? "s" : ""}` : "nothing",
-          `${foreign ? "bad" : "good"} status`,
-        ),
-      ],
+      [chip(number(arrived), `${foreign ? "bad" : "good"} status`)],
       foreign
-        ? verdict("HubSoft was asked for another person's", "The rule does not hold", true)
+        ? verdict(words.askedForOther, words.ruleDoesNotHold, true)
         : arrived.length
-          ? verdict("HubSoft was asked for this person's own", `The broker put in termo_busca=${person.cpf}`)
-          : verdict("Nothing of this call reached HubSoft", "Its list of requests is as before"),
+          ? verdict(words.askedForOwn, put(words.brokerPutIn, person.cpf))
+          : verdict(words.nothingReached, words.listAsBefore),
       ...arrivedView(after),
     );
   }
@@ -169,18 +168,12 @@ function panel(people) {
     el(
       "header",
       { class: "card-head" },
-      el(
-        "p",
-        {},
-        "The broker's account sees the invoices of all of HubSoft's customers. A rule binds the search to the claim ",
-        el("code", {}, "cpf"),
-        " of whoever calls. The sandbox's own issuer proves these two people.",
-      ),
+      el("p", {}, parts(words.bound, el("code", {}, "cpf"))),
       el("p", { class: "request" }, el("code", {}, RULE)),
       el(
         "div",
         { class: "actions" },
-        el("div", { class: "choice", role: "group", "aria-label": "Who calls" }, choices),
+        el("div", { class: "choice", role: "group", "aria-label": words.whoCalls }, choices),
         another,
       ),
     ),
@@ -191,13 +184,5 @@ function panel(people) {
 /** @type {Person[] | undefined} */
 const people = await ask("sandbox/people");
 byId("invoices").append(
-  people?.length
-    ? panel(people)
-    : el(
-        "p",
-        { class: "notice" },
-        "The sandbox's people are not there. ",
-        el("code", {}, "npm start"),
-        " brings them.",
-      ),
+  people?.length ? panel(people) : el("p", { class: "notice" }, parts(words.noPeople, el("code", {}, "npm start"))),
 );

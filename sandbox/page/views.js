@@ -4,6 +4,7 @@
 
 import { BROKER, holdsToken, isSuccess, receivedText, serverTiming } from "./calls.js";
 import { chip, el } from "./dom.js";
+import { locale, parts, put, words } from "./words.js";
 
 /**
  * @typedef {[main: string, detail: string, value: string, state: string, kind?: string]} Row
@@ -13,29 +14,29 @@ import { chip, el } from "./dom.js";
 const ROWS_SHOWN = 5;
 const BODY_SHOWN = 1200;
 
-export const money = new Intl.NumberFormat("pt-BR", { style: "currency", currency: "BRL" });
-const count = new Intl.NumberFormat("en");
+export const money = new Intl.NumberFormat(locale, { style: "currency", currency: "BRL" });
+const count = new Intl.NumberFormat(locale);
 /** @param {string | number} value */
 export const ms = (value) =>
-  `${Number(value) < 10 && Number(value) % 1 ? Number(value).toFixed(1) : Math.round(Number(value))} ms`;
+  `${Number(value).toLocaleString(locale, { maximumFractionDigits: Number(value) < 10 ? 1 : 0 })} ms`;
 
 /** The outcome of this call, and of the previous ones. @param {Result} result @param {string[]} previous */
 export function outcomeView(result, previous) {
-  if (result.failed) return [chip("no answer", "bad status")];
+  if (result.failed) return [chip(words.noAnswer, "bad status")];
   const timing = serverTiming(result.header("server-timing"));
   const kind = result.status < 300 ? "good" : result.status < 400 ? "warn" : "bad";
-  const chips = [chip(String(result.status), `${kind} status`), chip(`${ms(result.duration)} in total`)];
+  const chips = [chip(String(result.status), `${kind} status`), chip(put(words.inTotal, ms(result.duration)))];
   if (timing.token) {
     const { desc, dur } = timing.token;
     const known = ["memory", "kv", "keeper", "grant", "static"].includes(desc);
     chips.push(chip(`token: ${desc ?? "?"}${dur ? ` ${ms(dur)}` : ""}`, known ? `source-${desc}` : ""));
   }
-  if (timing.upstream?.dur) chips.push(chip(`upstream ${ms(timing.upstream.dur)}`));
+  if (timing.upstream?.dur) chips.push(chip(put(words.upstream, ms(timing.upstream.dur))));
   const id = result.header("x-request-id");
   if (id) chips.push(el("p", { class: "meta" }, "X-Request-Id ", el("code", {}, id)));
   if (previous.length) {
     const earlier = previous.map((text, i) => [i ? " · " : "", el("span", { class: "whole" }, text)]);
-    chips.push(el("p", { class: "meta" }, "Before: ", earlier.flat()));
+    chips.push(el("p", { class: "meta" }, words.before, earlier.flat()));
   }
   return chips;
 }
@@ -46,8 +47,8 @@ export function problemView(result) {
     return el(
       "div",
       { class: "problem" },
-      el("strong", {}, "The broker did not answer"),
-      el("p", {}, "Is it running at ", el("code", {}, BROKER), ", and is this origin one of its ALLOWED_ORIGINS?"),
+      el("strong", {}, words.brokerSilent),
+      el("p", {}, parts(words.brokerSilentWhy, el("code", {}, BROKER))),
     );
   }
   const problem = result.header("content-type")?.startsWith("application/problem+json") ? result.body : undefined;
@@ -55,17 +56,17 @@ export function problemView(result) {
     return el(
       "div",
       { class: "problem" },
-      el("strong", {}, `The provider answered ${result.status}`),
-      el("p", {}, "Every status but 401 is the provider's own and passes through."),
+      el("strong", {}, put(words.providerAnswered, result.status)),
+      el("p", {}, words.providerAnsweredWhy),
     );
   }
   return el(
     "div",
     { class: "problem" },
-    el("strong", {}, problem.title ?? "Refused"),
+    el("strong", {}, problem.title ?? words.refused),
     el("p", {}, el("code", {}, `${problem.status} ${problem.code}`), problem.cause ? ` (${problem.cause})` : ""),
     problem.detail ? el("p", {}, problem.detail) : undefined,
-    problem.request_id ? el("p", {}, "request ", el("code", {}, problem.request_id)) : undefined,
+    problem.request_id ? el("p", {}, parts(words.request, el("code", {}, problem.request_id))) : undefined,
   );
 }
 
@@ -113,13 +114,7 @@ export function shown(result, view) {
   try {
     return view(result.body);
   } catch {
-    return [
-      el(
-        "p",
-        { class: "notice" },
-        "The answer is not one that this page can show as a table. It is below, as it came.",
-      ),
-    ];
+    return [el("p", { class: "notice" }, words.noTable)];
   }
 }
 
@@ -127,29 +122,20 @@ export function shown(result, view) {
 export function verdictView(result) {
   const text = receivedText(result);
   return holdsToken(text)
-    ? el(
-        "p",
-        { class: "verdict alarm", role: "alert" },
-        el("span", {}, "Something that looks like a token reached the browser"),
-      )
+    ? el("p", { class: "verdict alarm", role: "alert" }, el("span", {}, words.tokenArrived))
     : el(
         "p",
         { class: "verdict" },
-        el(
-          "span",
-          {},
-          "No token in what the browser received",
-          el("small", {}, `${count.format(text.length)} characters of headers and body searched`),
-        ),
+        el("span", {}, words.noTokenArrived, el("small", {}, put(words.searched, count.format(text.length)))),
       );
 }
 
 /** @param {Answered} result @param {boolean} open */
 export function receivedView(result, open) {
   const pretty = result.body === undefined ? result.text : JSON.stringify(result.body, null, 2);
-  const body = el("pre", { tabindex: "0", "aria-label": "Response body" });
+  const body = el("pre", { tabindex: "0", "aria-label": words.responseBody });
   const cut = pretty.length > BODY_SHOWN;
-  body.textContent = cut ? `${pretty.slice(0, BODY_SHOWN)}\n…` : pretty || "(empty)";
+  body.textContent = cut ? `${pretty.slice(0, BODY_SHOWN)}\n…` : pretty || words.empty;
   const all = cut
     ? el(
         "button",
@@ -162,23 +148,23 @@ export function receivedView(result, open) {
             all?.remove();
           },
         },
-        `Show all ${count.format(pretty.length)} characters`,
+        put(words.showAll, count.format(pretty.length)),
       )
     : undefined;
   return el(
     "details",
     { open },
-    el("summary", {}, "What the browser received"),
+    el("summary", {}, words.received),
     el(
       "div",
       { class: "received" },
-      el("h4", {}, `Response headers that script can read (${result.headers.length})`),
+      el("h4", {}, put(words.headers, result.headers.length)),
       el(
         "dl",
         { class: "headers" },
         result.headers.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))),
       ),
-      el("h4", {}, "Body"),
+      el("h4", {}, words.body),
       body,
       all,
     ),

@@ -3,6 +3,7 @@
 import { ask, parse } from "./calls.js";
 import { byId, chip, el, isBusy } from "./dom.js";
 import { problemView, side, tableView } from "./views.js";
+import { locale, parts, put, words } from "./words.js";
 
 /**
  * @typedef {Record<string, any>} GuruEvent an event as Guru sends it
@@ -11,11 +12,11 @@ import { problemView, side, tableView } from "./views.js";
  */
 
 const KINDS = {
-  waiting_payment: "Waiting for payment",
-  approved: "Approved",
-  refunded: "Refunded",
-  subscription: "Subscription",
-  abandoned: "Abandoned checkout",
+  waiting_payment: words.waitingPayment,
+  approved: words.approved,
+  refunded: words.refunded,
+  subscription: words.subscription,
+  abandoned: words.abandoned,
 };
 
 const LOOK_EVERY_MS = 200;
@@ -25,13 +26,13 @@ const LOOK_AGAIN_MS = 2_000;
 
 const pause = () => new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
 /** @param {string} text */
-const clock = (text) => new Date(text).toLocaleTimeString("en-GB");
+const clock = (text) => new Date(text).toLocaleTimeString(locale);
 /** @param {string | undefined} id */
-const short = (id) => String(id ?? "no id").replace(/^(.{12}).{5,}$/, "$1…");
-/** @param {string} name @param {string | undefined} code */
-const meta = (name, code) => el("p", { class: "meta" }, `${name} `, el("code", {}, code));
+const short = (id) => String(id ?? words.noId).replace(/^(.{12}).{5,}$/, "$1…");
+/** @param {string} text @param {string | undefined} code */
+const meta = (text, code) => el("p", { class: "meta" }, parts(text, el("code", {}, code)));
 /** @param {number} count */
-const often = (count) => (count === 1 ? "once" : `${count} times`);
+const often = (count) => (count === 1 ? words.once : put(words.times, count));
 
 /** @param {GuruEvent} event */
 const withoutToken = ({ api_token, ...event }) => JSON.stringify(event);
@@ -46,22 +47,28 @@ function eventView(name, event) {
   );
 }
 
+/** @param {GuruEvent} event */
+function kindOf({ webhook_type: type = "event", status, last_status }) {
+  const state = status ?? last_status;
+  return [words.types[type] ?? type, words.states[state] ?? state].filter(Boolean).join(", ").replaceAll("_", " ");
+}
+
 /** @param {Received[]} received */
 function listView(received) {
   /** @type {import("./views.js").Row[]} */
   const rows = received.map(({ id, at, deliveries, event }) => [
-    [event.webhook_type ?? "event", event.status ?? event.last_status].filter(Boolean).join(", ").replaceAll("_", " "),
+    kindOf(event),
     `${short(event.id)} · ${short(id)}`,
     often(deliveries),
     clock(at),
   ]);
-  const note = (/** @type {number} */ shown) => `The last ${shown} of ${rows.length} that the application received`;
-  return rows.length ? tableView({ heads: ["Event, id and webhook id", "Delivered"], rows, note }) : [];
+  const note = (/** @type {number} */ shown) => put(words.lastEvents, shown, rows.length);
+  return rows.length ? tableView({ heads: [words.eventAndIds, words.delivered], rows, note }) : [];
 }
 
 function panel() {
-  const sent = side("sent", "Guru sends", "Nothing yet: choose an event.");
-  const arrived = side("arrived", "The application receives", "Nothing yet.");
+  const sent = side("sent", words.guruSends, words.chooseEvent);
+  const arrived = side("arrived", words.applicationReceives, words.nothingYet);
   const list = el("div", { class: "events" });
   const buttons = Object.entries(KINDS).map(([kind, label]) =>
     el("button", { type: "button", onclick: ({ target }) => run(target, kind) }, label),
@@ -70,7 +77,7 @@ function panel() {
   const again = el(
     "button",
     { type: "button", class: "primary", hidden: true, onclick: () => last && run(again, last.kind, last.times) },
-    "Send the same again",
+    words.sendAgain,
   );
   /** The last event sent, and how many times. @type {{ kind: string, times: number } | undefined} */
   let last;
@@ -86,17 +93,14 @@ function panel() {
     button.removeAttribute("aria-busy");
     if (mine !== turn) return;
     if (!result) {
-      sent.show(
-        [chip("no answer", "bad status")],
-        el("p", { class: "notice" }, "The sandbox or the broker did not answer. Are they running?"),
-      );
+      sent.show([chip(words.noAnswer, "bad status")], el("p", { class: "notice" }, words.webhooksSilent));
       return arrived.show([]);
     }
     last = { kind, times: before + 1 };
     again.hidden = false;
     showSent(result, last.times);
     if (result.answer.status < 300) await watch(result.event, before > 0, () => mine === turn);
-    else arrived.show([el("span", { class: "waiting" }, "Nothing: the broker did not take it.")]);
+    else arrived.show([el("span", { class: "waiting" }, words.notTaken)]);
   }
 
   /** @param {Sent} sent @param {number} times */
@@ -104,15 +108,15 @@ function panel() {
     const good = answer.status < 300;
     sent.show(
       [
-        chip(`the broker says ${answer.status}`, `${good ? "good" : "bad"} status`),
-        chip(`sent ${often(times)}`),
-        meta("to", "/webhooks/guru"),
+        chip(put(words.brokerSays, answer.status), `${good ? "good" : "bad"} status`),
+        chip(put(words.sentTimes, often(times))),
+        meta(words.sentTo, "/webhooks/guru"),
       ],
       ...(good
         ? []
         : [problemView({ status: answer.status, header: () => "application/problem+json", body: parse(answer.body) })]),
-      eventView("What Guru sends", event),
-      el("p", { class: "hint" }, "The marked line is the account token, cut short for this page."),
+      eventView(words.whatGuruSends, event),
+      el("p", { class: "hint" }, words.markedLine),
     );
   }
 
@@ -120,7 +124,7 @@ function panel() {
   async function watch(event, twice, isNewest) {
     const start = performance.now();
     const spent = () => performance.now() - start;
-    arrived.show([el("span", { class: "waiting" }, twice ? "Looking whether it comes again…" : "Waiting for it…")]);
+    arrived.show([el("span", { class: "waiting" }, twice ? words.lookingAgain : words.waiting)]);
     while (spent() < LOOK_FOR_MS) {
       /** @type {Received[]} */
       const received = (await ask("hooks/guru")) ?? [];
@@ -132,27 +136,23 @@ function panel() {
       }
       await pause();
     }
-    arrived.show(
-      [chip("not yet", "warn status")],
-      el("p", { class: "notice" }, "It did not arrive yet. The broker tries again for 24 hours."),
-    );
+    arrived.show([chip(words.notYet, "warn status")], el("p", { class: "notice" }, words.notArrived));
   }
 
   /** @param {Received} received */
   function showArrived({ id, deliveries, event }) {
     const alarm = "api_token" in event;
     arrived.show(
-      [chip("signature verified", "good status"), chip(`delivered ${often(deliveries)}`), meta("webhook-id", id)],
-      eventView("What the application receives", event),
+      [
+        chip(words.verified, "good status"),
+        chip(put(words.deliveredTimes, often(deliveries))),
+        meta("webhook-id {}", id),
+      ],
+      eventView(words.whatArrives, event),
       el(
         "p",
         { class: alarm ? "verdict alarm" : "verdict" },
-        el(
-          "span",
-          {},
-          alarm ? "The account token is in it" : "No account token in it",
-          el("small", {}, "All else is as Guru sent it"),
-        ),
+        el("span", {}, alarm ? words.accountTokenInIt : words.noAccountToken, el("small", {}, words.restUnchanged)),
       ),
     );
   }
@@ -161,16 +161,7 @@ function panel() {
   return el(
     "article",
     { class: "card", "aria-labelledby": "webhooks-title" },
-    el(
-      "header",
-      { class: "card-head" },
-      el(
-        "p",
-        {},
-        "Guru puts the account token into every event. Porteiro checks it, takes it out, signs the event and passes it on.",
-      ),
-      el("div", { class: "actions" }, buttons, again),
-    ),
+    el("header", { class: "card-head" }, el("p", {}, words.guruSigns), el("div", { class: "actions" }, buttons, again)),
     el("div", { class: "sides" }, sent.node, arrived.node),
     list,
   );

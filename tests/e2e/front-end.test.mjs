@@ -12,9 +12,13 @@ import { startExample } from "../../sandbox/frontend.mjs";
 import { startHubsoft } from "../../sandbox/providers/hubsoft.mjs";
 import { ensureChromium } from "../../scripts/chromium.mjs";
 import { startBroker } from "./support/broker.mjs";
+import { foreignTexts, languageOf } from "./support/languages.mjs";
 import { heldBy } from "./support/held.mjs";
 import { COOKIE, DEVICE_COOKIE } from "./support/person.mjs";
 import { search } from "./support/search.mjs";
+
+// The module asks which languages the browser prefers, and Node.js has an answer, too.
+const { tables } = await import("../../examples/front-end/words.js");
 
 /** @import { Browser, BrowserContextOptions, Page } from "playwright-core" */
 /** @import { Broker, Vars } from "./support/broker.mjs" */
@@ -82,10 +86,10 @@ after(async () => {
 /**
  * Opens the page in a fresh profile; what it receives and what goes wrong in it are kept.
  *
- * @param {Pick<BrowserContextOptions, "colorScheme" | "viewport"> & { address?: string }} [settings]
+ * @param {Pick<BrowserContextOptions, "colorScheme" | "viewport" | "locale"> & { address?: string }} [settings]
  */
-async function open({ colorScheme = "light", viewport = SIZES[0], address = EXAMPLE } = {}) {
-  const context = await browser.newContext({ viewport, colorScheme, locale: "en-GB", timezoneId: "America/Sao_Paulo" });
+async function open({ colorScheme = "light", viewport = SIZES[0], locale = "en-GB", address = EXAMPLE } = {}) {
+  const context = await browser.newContext({ viewport, colorScheme, locale, timezoneId: "America/Sao_Paulo" });
   const page = await context.newPage();
   /** @type {string[]} */
   const faults = [];
@@ -328,10 +332,93 @@ describe("the example front end", () => {
         await openTicket(page, "A internet cai todas as noites, por volta das oito, e volta de madrugada");
         await page.getByText("A internet cai").first().waitFor();
         await look("desk");
+        assert.equal(await languageOf(page), "en");
+        const languages = { own: tables.en, foreign: tables.pt, apis: "#customers, #service, #tickets strong" };
+        assert.deepEqual(await foreignTexts(page, languages), []);
         assert.deepEqual(faults, []);
         await context.close();
       });
     }
+  }
+
+  for (const viewport of SIZES) {
+    test(`is in Portuguese where the browser prefers it, at ${viewport.width} pixels`, async (t) => {
+      const { context, page, faults } = await open({ viewport, locale: "pt-BR" });
+      const { pt } = tables;
+      /** @param {string} name */
+      const look = async (name) => {
+        await page.screenshot({ path: join(shots, `${name}-${viewport.width}-pt.png`), fullPage: true });
+        const apis = "#customers strong, #customers .quiet, #service, #tickets strong, aside dl";
+        assert.deepEqual(await foreignTexts(page, { own: pt, foreign: tables.en, apis }), [], name);
+        const scroll = await page.evaluate(() => document.documentElement.scrollWidth);
+        assert.ok(scroll <= viewport.width, `${name}: ${scroll} px wide`);
+      };
+      t.diagnostic(`screenshots are in ${shots}`);
+      assert.equal(await languageOf(page), "pt-BR");
+      assert.equal(await page.title(), pt.title);
+      await look("sign-in");
+
+      /** @param {string} code @param {number} status */
+      const refuse = (code, status) =>
+        context.route(`${BROKER}/auth/${CONNECTION}/login`, (route) =>
+          route.fulfill({
+            status,
+            headers: { "Access-Control-Allow-Origin": EXAMPLE, "Access-Control-Allow-Credentials": "true" },
+            contentType: "application/problem+json",
+            body: JSON.stringify({ title: "A title", detail: "A detail.", code, status, request_id: "0f".repeat(16) }),
+          }),
+        );
+      const enter = async () => {
+        await page.getByLabel(pt.email).fill(EVA.username);
+        await page.getByLabel(pt.password).fill(EVA.password);
+        await button(page, pt.signIn).click();
+      };
+      await refuse("login_rejected", 401);
+      await enter();
+      await page.getByText("E-mail ou senha incorretos").waitFor();
+      assert.doesNotMatch(await message(page), /A detail/);
+      await look("rejected");
+      await context.unrouteAll();
+      // Of what the page has no words for, the broker tells.
+      await refuse("request_timeout", 408);
+      await enter();
+      await page.getByText("A title").waitFor();
+      assert.match(await message(page), /A detail\./);
+      await context.unrouteAll();
+
+      await enter();
+      await page.locator("#customers li").first().waitFor();
+      await page.getByLabel(pt.about).fill("A internet cai todas as noites");
+      await button(page, pt.openTicket).click();
+      await page.locator("#done").getByText(/./).waitFor();
+      assert.match(await page.locator("#done").innerText(), /^Atendimento \d+ aberto\.$/);
+      assert.match(await page.locator("#who").innerText(), /até \d+ de [a-zç]+\. de \d{4}, \d\d:\d\d/);
+      await look("desk");
+      await button(page, pt.signOut).click();
+      assert.equal(await message(page), pt.signedOut);
+      await look("signed-out");
+      await context.route(`${BROKER}/**`, (route) => route.abort());
+      await enter();
+      await page.getByText(pt.noAnswer).waitFor();
+      await look("no-answer");
+      assert.equal(faults.length, 1);
+      await context.close();
+    });
+  }
+
+  for (const [locale, language] of [
+    ["en-US", "en"],
+    ["fr-FR", "en"],
+    ["pt-PT", "pt-BR"],
+  ]) {
+    test(`speaks ${language} to a browser that prefers ${locale}`, async () => {
+      const { context, page } = await open({ locale });
+      assert.equal(await languageOf(page), language);
+      const [own, foreign] = language === "en" ? [tables.en, tables.pt] : [tables.pt, tables.en];
+      assert.equal(await page.title(), own.title);
+      assert.deepEqual(await foreignTexts(page, { own, foreign, apis: "aside dl" }), []);
+      await context.close();
+    });
   }
 
   // Last: from here on, the broker lets nobody of this address try.

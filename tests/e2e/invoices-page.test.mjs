@@ -13,6 +13,9 @@ import { startIssuer } from "../../sandbox/issuer.mjs";
 import { startHubsoft } from "../../sandbox/providers/hubsoft.mjs";
 import { ensureChromium } from "../../scripts/chromium.mjs";
 import { startBroker } from "./support/broker.mjs";
+import { en } from "../../sandbox/page/en.js";
+import { pt } from "../../sandbox/page/pt.js";
+import { ANSWERS, foreignTexts } from "./support/languages.mjs";
 import { heldBy } from "./support/held.mjs";
 import { search } from "./support/search.mjs";
 
@@ -81,10 +84,15 @@ after(async () => {
 /**
  * Opens the page in a fresh profile; what it receives and what goes wrong in it are kept.
  *
- * @param {{ address?: string, viewport?: ViewportSize, colorScheme?: "light" | "dark" }} [settings]
+ * @param {{ address?: string, viewport?: ViewportSize, colorScheme?: "light" | "dark", locale?: string }} [settings]
  */
-async function open({ address = PAGE, viewport = { width: 1280, height: 900 }, colorScheme = "light" } = {}) {
-  const context = await browser.newContext({ viewport, colorScheme, locale: "en-GB", timezoneId: "America/Sao_Paulo" });
+async function open({
+  address = PAGE,
+  viewport = { width: 1280, height: 900 },
+  colorScheme = "light",
+  locale = "en-GB",
+} = {}) {
+  const context = await browser.newContext({ viewport, colorScheme, locale, timezoneId: "America/Sao_Paulo" });
   const page = await context.newPage();
   /** @type {string[]} */
   const faults = [];
@@ -247,6 +255,26 @@ describe("the page's two people", () => {
   });
 
   for (const width of [1280, 360]) {
+    test(`are shown in Portuguese where the browser prefers it, at ${width} pixels`, async () => {
+      const { context, page, faults } = await open({ viewport: { width, height: 900 }, locale: "pt-BR" });
+      const [person, other] = issuer.people;
+      const languages = { own: pt, foreign: en, apis: ANSWERS };
+      await choose(page, person);
+      await page.locator("#answer").getByText("pendente").first().waitFor();
+      await page.locator("#invoices").screenshot({ path: join(shots, `own-${width}-pt.png`) });
+      assert.deepEqual(await foreignTexts(page, languages), []);
+      await press(page, pt.anothersInvoices);
+      await page.locator("#answer").getByText("403 operation_not_allowed").waitFor();
+      assert.match(
+        await page.locator("#answer .hint").innerText(),
+        new RegExp(`^Pelas faturas de ${other.name}, como`),
+      );
+      assert.ok((await verdict(page).innerText()).startsWith(pt.nothingReached));
+      await page.locator("#invoices").screenshot({ path: join(shots, `another-${width}-pt.png`) });
+      assert.deepEqual(await foreignTexts(page, languages), []);
+      assert.deepEqual(faults, []);
+      await context.close();
+    });
     for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
       test(`are legible at ${width} pixels, ${colorScheme}`, async (t) => {
         const { context, page, faults } = await open({ viewport: { width, height: 900 }, colorScheme });

@@ -12,6 +12,9 @@ import { startHubsoft } from "../../sandbox/providers/hubsoft.mjs";
 import { startV8 } from "../../sandbox/providers/v8.mjs";
 import { ensureChromium } from "../../scripts/chromium.mjs";
 import { startBroker } from "./support/broker.mjs";
+import { en } from "../../sandbox/page/en.js";
+import { pt } from "../../sandbox/page/pt.js";
+import { ANSWERS, foreignTexts, languageOf } from "./support/languages.mjs";
 import { heldBy } from "./support/held.mjs";
 import { search } from "./support/search.mjs";
 
@@ -179,6 +182,35 @@ describe("the page", () => {
     assert.ok(held.globals.length > 100 && held.document.length > 1000);
     assert.deepEqual(search(held, longEnough(secrets())), []);
   });
+
+  test("is in English where the browser prefers neither language", async () => {
+    assert.equal(await languageOf(page), "en");
+    assert.deepEqual(await foreignTexts(page, { own: en, foreign: pt, apis: "tbody" }), []);
+  });
+
+  for (const width of [1280, 360]) {
+    test(`is in Portuguese where the browser prefers it, at ${width} pixels`, async () => {
+      const context = await browser.newContext({ locale: "pt-BR", viewport: { width, height: 900 } });
+      const page = await context.newPage();
+      await page.goto(`${ADDRESS}/`);
+      await page.waitForFunction(() => document.querySelectorAll("#panels table").length === 3);
+      await page.getByText("3 de 3 chamadas trouxeram dados.").waitFor();
+      await page.getByRole("button", { name: pt.createTicket }).click();
+      assert.match(await page.locator("#hubsoft .done").innerText(), /^Atendimento \d+ aberto para /);
+      for (const button of await page.getByRole("button", { name: pt.tryIt }).all()) await button.click();
+      await page.locator("#attempts .problem").nth(2).waitFor();
+      for (const summary of await page.locator("summary").all()) await summary.click();
+      await page.screenshot({ path: join(shots, `page-${width}-pt-open.png`), fullPage: true });
+      assert.equal(await languageOf(page), "pt-BR");
+      assert.equal(await page.title(), pt.title);
+      assert.deepEqual(await foreignTexts(page, { own: pt, foreign: en, apis: ANSWERS }), []);
+      for (const summary of await page.locator("summary").all()) await summary.click();
+      await page.screenshot({ path: join(shots, `page-${width}-pt.png`), fullPage: true });
+      const scroll = await page.evaluate(() => document.documentElement.scrollWidth);
+      assert.ok(scroll <= width, `${scroll} px wide`);
+      await context.close();
+    });
+  }
 
   test("needs no horizontal scrolling at 360 pixels", async () => {
     await page.setViewportSize({ width: 360, height: 780 });

@@ -12,6 +12,9 @@ import { startFrontend } from "../../sandbox/frontend.mjs";
 import { startGuru } from "../../sandbox/providers/guru.mjs";
 import { ensureChromium } from "../../scripts/chromium.mjs";
 import { startBroker } from "./support/broker.mjs";
+import { en } from "../../sandbox/page/en.js";
+import { pt } from "../../sandbox/page/pt.js";
+import { ANSWERS, foreignTexts } from "./support/languages.mjs";
 import { heldBy } from "./support/held.mjs";
 import { search } from "./support/search.mjs";
 
@@ -87,10 +90,15 @@ after(async () => {
 /**
  * Opens the page in a fresh profile; what it receives and what goes wrong in it are kept.
  *
- * @param {{ address?: string, viewport?: ViewportSize, colorScheme?: "light" | "dark" }} [settings]
+ * @param {{ address?: string, viewport?: ViewportSize, colorScheme?: "light" | "dark", locale?: string }} [settings]
  */
-async function open({ address = PAGE, viewport = { width: 1280, height: 900 }, colorScheme = "light" } = {}) {
-  const context = await browser.newContext({ viewport, colorScheme, locale: "en-GB", timezoneId: "America/Sao_Paulo" });
+async function open({
+  address = PAGE,
+  viewport = { width: 1280, height: 900 },
+  colorScheme = "light",
+  locale = "en-GB",
+} = {}) {
+  const context = await browser.newContext({ viewport, colorScheme, locale, timezoneId: "America/Sao_Paulo" });
   const page = await context.newPage();
   /** @type {string[]} */
   const faults = [];
@@ -235,6 +243,20 @@ describe("the page's webhooks", () => {
   });
 
   for (const width of [1280, 360]) {
+    test(`are shown in Portuguese where the browser prefers it, at ${width} pixels`, async () => {
+      const { context, page, faults } = await open({ viewport: { width, height: 900 }, locale: "pt-BR" });
+      const languages = { own: pt, foreign: en, apis: ANSWERS };
+      await press(page, pt.approved);
+      await page.locator("#arrived").getByText(pt.verified).waitFor();
+      await press(page, pt.sendAgain);
+      await page.locator("#sent").getByText("enviado 2 vezes").waitFor();
+      await page.locator("#arrived").getByText(pt.verified).waitFor();
+      assert.match((await page.locator("#webhooks tbody tr").allInnerTexts())[0], /^transação, aprovada/);
+      await page.locator("#webhooks").screenshot({ path: join(shots, `after-${width}-pt.png`) });
+      assert.deepEqual(await foreignTexts(page, languages), []);
+      assert.deepEqual(faults, []);
+      await context.close();
+    });
     for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
       test(`are legible at ${width} pixels, ${colorScheme}`, async (t) => {
         const { context, page, faults } = await open({ viewport: { width, height: 900 }, colorScheme });

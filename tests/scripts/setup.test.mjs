@@ -9,6 +9,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  readdirSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -164,7 +165,11 @@ test("two set-ups at once: one does all of it, the other waits, says so, and fin
   assert.match(log().join("\n"), /^cargo install wasm-bindgen-cli .* --locked$/m);
   assert.doesNotMatch(first.text, /another set-up/);
   for (const text of texts) assert.match(text, /\nSet up\.\n$/);
-  assert.match(readFileSync(path.join(folder, ".dev.vars"), "utf8"), /^SEALING_KEYS=.+\nADMIN_KEY=.+\n$/m);
+  assert.match(readFileSync(path.join(folder, ".dev.vars"), "utf8"), /^#.+\nSEALING_KEYS=.+\nADMIN_KEY=.+\n$/);
+  assert.deepEqual(
+    readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.includes(".dev.vars")),
+    [".dev.vars"],
+  );
 });
 
 test("where all is there, nothing is run and no lock is needed", async (t) => {

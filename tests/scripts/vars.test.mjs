@@ -169,6 +169,7 @@ test("the sandbox has secrets of its own, and the broker's as they are", async (
   assert.deepEqual(await makeSandboxVars(folder), { ...rest, SEALING_KEYS: "other" });
 });
 
-test("git keeps neither file", () => {
-  for (const file of [".dev.vars", "sandbox/.dev.vars"]) assert.equal(output("git", ["check-ignore", file]), file);
+test("git keeps no such file", () => {
+  for (const file of [".dev.vars", ".dev.vars.staging", "sandbox/.dev.vars"])
+    assert.equal(output("git", ["check-ignore", file]), file);
 });

@@ -1,6 +1,7 @@
 //! What is found in a configuration, and where.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod development;
 mod documented;
 mod environments;
 mod mistakes;

@@ -91,7 +91,7 @@ fn warns_of_loopback_addresses_that_are_deployed() {
          rules = [{ callers = ['staff'], methods = ['GET'], paths = ['/a'], claims = { tenant = '{connection}' } }]\n\
          [vars.CONNECTIONS.b]\nprovider = 'hubsoft'\nbase_url = 'http://localhost:1'\n\
          rules = [{ callers = ['staff'], methods = ['GET'], paths = ['/a'], claims = { tenant = '{connection}' } }]\n\
-         [vars]\nALLOWED_ORIGINS = ['https://a.example', 'http://localhost:5173']\n";
+         [vars]\nALLOWED_ORIGINS = ['https://a.example', 'http://localhost:5173', 'https://localhost:5173', 'https://localhost.example']\n";
     let loopback = |field: &str| format!("{field}: is a loopback address");
     let expected = [
         (3, loopback("CALLERS.staff.issuer")),
@@ -102,7 +102,8 @@ fn warns_of_loopback_addresses_that_are_deployed() {
         (15, loopback("CONNECTIONS.a.webhook.forward_to")),
         // Its token endpoint is a preset below it, and told of once.
         (19, loopback("CONNECTIONS.b.base_url")),
-        (22, "ALLOWED_ORIGINS[1]: is a loopback origin".to_owned()),
+        (22, "ALLOWED_ORIGINS[1]: is a loopback origin, and any program".to_owned()),
+        (22, "ALLOWED_ORIGINS[2]: is a loopback origin, and any program".to_owned()),
     ];
     let expected: Vec<(usize, &str)> = expected.iter().map(|(line, text)| (*line, text.as_str())).collect();
     check_warnings(text, &expected);

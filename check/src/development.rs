@@ -1,0 +1,166 @@
+//! The variables for running locally, which are never deployed.
+//!
+//! The Worker's own code reads them, over those of the file. A finding has names and fixed texts.
+
+use std::fmt;
+
+use porteiro::config::{Variables, secret_name, shown};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::report::{DevFinding, Report};
+use crate::scope::Scope;
+use crate::variables::{ADMIN_KEY, Completed, SEALING_KEYS, distance};
+
+const MADE: &str = "`npm run setup` makes it in .dev.vars";
+const PLACEHOLDER: &str = "looks like a placeholder: write the value itself";
+const ORIGINS: &str = "ALLOWED_ORIGINS";
+const SECRET_ENDS: [&str; 9] = [
+    "ACCOUNT_TOKEN",
+    "WEBHOOK_SECRET",
+    "TOKEN",
+    "USERNAME",
+    "PASSWORD",
+    "REFRESH_TOKEN",
+    "CLIENT_SECRET",
+    "CLIENT_ID",
+    "AUDIENCE",
+];
+
+/// The variables of a `.dev.vars`, as wrangler reads them.
+#[derive(Clone, Deserialize)]
+pub struct DevVars {
+    /// The environment; empty for the top level.
+    pub environment: String,
+    /// The file's name in findings.
+    pub file: String,
+    /// The variables.
+    pub variables: Variables,
+}
+
+impl fmt::Debug for DevVars {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DevVars").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// Checks the Worker of `scope`, whose file has the variables `fields`, with `vars`.
+pub(crate) fn check(scope: &Scope<'_>, fields: &Variables, vars: &DevVars, report: &mut Report) {
+    let mut merged = fields.clone();
+    merged.extend(vars.variables.clone());
+    let deployed = Completed::of(fields);
+    let whole = Completed::of(&merged);
+    let mut add = |field: &str, message: String| {
+        let (environment, file) = (scope.name.as_deref().map(shown), vars.file.clone());
+        report.development.push(DevFinding { environment, file, field: field.to_owned(), message });
+    };
+
+    let is_empty = |name: &str| merged.get(name).is_none_or(|value| value == "");
+    let missing = || whole.absent.iter().map(String::as_str);
+    let last = is_empty(ADMIN_KEY).then_some(ADMIN_KEY);
+    let first = missing().filter(|name| *name == SEALING_KEYS);
+    let is_used = |name: &str| deployed.absent.iter().any(|used| used == name) || name == ADMIN_KEY;
+    for name in first.chain(missing().filter(|name| *name != SEALING_KEYS)).chain(last) {
+        let near = vars.variables.keys().find(|key| !is_used(key) && distance(key, name) <= 2);
+        let near = near.map(|key| format!("; {}, which is there, is not read", shown(key)));
+        add(name, format!("is not set: {}{}", lost(name, &whole), near.unwrap_or_default()));
+    }
+
+    // What follows from a problem of theirs, elsewhere in the file, is not told as well.
+    let is_theirs =
+        |field: &str| vars.variables.contains_key(field.split(['.', '[']).next().unwrap_or(field));
+    let own = whole
+        .problems
+        .iter()
+        .filter(|it| !it.is_missing_secret() && is_theirs(it.field()) && !deployed.problems.contains(it));
+    let mut wrong = Vec::new();
+    for problem in own {
+        let hint = if problem.field().starts_with(ORIGINS) {
+            ", as JSON: ALLOWED_ORIGINS='[\"http://localhost:5173\"]'"
+        } else {
+            ""
+        };
+        add(problem.field(), format!("{}{hint}", problem.message()));
+        wrong.push(problem.field());
+    }
+    for (name, value) in &vars.variables {
+        if is_used(name) && !wrong.contains(&name.as_str()) && is_placeholder(name, value) {
+            add(name, PLACEHOLDER.to_owned());
+        }
+    }
+}
+
+/// What does not work without the secret called `name`.
+fn lost(name: &str, whole: &Completed) -> String {
+    match name {
+        SEALING_KEYS => return format!("every call is answered 503 misconfigured; {MADE}"),
+        ADMIN_KEY => return format!("nobody is an operator, and no connection can be registered; {MADE}"),
+        _ => {}
+    }
+    if let Some(caller) = whole.config.callers.keys().find(|id| secret_name(id, "KEY") == name) {
+        return format!("nobody can call as {}", shown(caller));
+    }
+    for id in whole.config.connections.keys() {
+        let end = SECRET_ENDS.into_iter().find(|end| secret_name(id, end) == name);
+        match end {
+            Some("ACCOUNT_TOKEN" | "WEBHOOK_SECRET") => {
+                return format!("events at /webhooks/{} are answered 503 misconfigured", shown(id));
+            }
+            Some(_) => return format!("calls to {} are answered 503 misconfigured", shown(id)),
+            None => {}
+        }
+    }
+    "what needs it does not work".to_owned()
+}
+
+/// Whether a value stands for one that is still to be written: `...`, `<token>`, `changeme`, or
+/// the words with which a page says what belongs there.
+fn is_placeholder(name: &str, value: &Value) -> bool {
+    const WORDS: [&str; 8] =
+        ["changeme", "change-me", "change_me", "placeholder", "replaceme", "secret", "todo", "token"];
+    let text = value.as_str().unwrap_or_default().trim();
+    let lower = text.to_ascii_lowercase();
+    let has_blanks = !name.ends_with("_PASSWORD") && text.split_whitespace().count() > 2;
+    !text.is_empty()
+        && (has_blanks
+            || WORDS.contains(&lower.as_str())
+            || text.ends_with("...")
+            || text.ends_with('…')
+            || ["your-", "your_"].into_iter().any(|start| lower.starts_with(start))
+            || (text.starts_with('<') && text.ends_with('>'))
+            || text.chars().all(|c| matches!(c, '.' | '*' | 'x' | 'X' | '?')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sees_what_stands_for_a_value() {
+        for text in [
+            "...",
+            "…",
+            "xxxx",
+            "****",
+            "<token>",
+            "changeme",
+            "TODO",
+            "your-token",
+            "gu_ut_abc...",
+            "the user token from your Guru profile",
+        ] {
+            assert!(is_placeholder("GURU_TOKEN", &Value::from(text)), "{text}");
+        }
+        for good in ["", "a", "gu_ut_abc", "Token token=abc", "a.b", "x1", "<", "yours"] {
+            assert!(!is_placeholder("GURU_TOKEN", &Value::from(good)), "{good}");
+        }
+        assert!(!is_placeholder("HUBSOFT_PASSWORD", &Value::from("correct horse battery staple")));
+    }
+
+    #[test]
+    fn shows_no_value_in_debug_output() {
+        let variables = [("GURU_TOKEN".to_owned(), Value::from("canary"))].into_iter().collect();
+        let vars = DevVars { environment: String::new(), file: ".dev.vars".to_owned(), variables };
+        assert!(!format!("{vars:?}").contains("canary"));
+    }
+}
