@@ -15,9 +15,8 @@ pub mod token_set;
 
 use std::rc::Rc;
 
-use serde::Serialize;
-
 use crate::config::Config;
+use crate::json;
 use crate::ports::{ObjectPorts, StorageFailed};
 use crate::protocol::{Envelope, ObjectKind};
 use deliveries::Deliveries;
@@ -80,16 +79,22 @@ impl<P: ObjectPorts> Object<P> {
 
     async fn reply(&self, envelope: &Envelope) -> Option<String> {
         match (envelope, self) {
-            (Envelope::Service { ask, .. }, Self::Keeper(keeper)) => written(&keeper.answer(ask).await),
+            (Envelope::Service { ask, .. }, Self::Keeper(keeper)) => {
+                Some(json::text(&keeper.answer(ask).await))
+            }
             (Envelope::Operator { ask, .. }, Self::Keeper(keeper)) => {
-                written(&keeper.serve_operator(ask).await)
+                Some(json::text(&keeper.serve_operator(ask).await))
             }
-            (Envelope::Session { ask, .. }, Self::Session(session)) => written(&session.answer(ask).await),
-            (Envelope::Refusals { ask }, Self::Refusals(refusals)) => written(&refusals.answer(*ask).await),
+            (Envelope::Session { ask, .. }, Self::Session(session)) => {
+                Some(json::text(&session.answer(ask).await))
+            }
+            (Envelope::Refusals { ask }, Self::Refusals(refusals)) => {
+                Some(json::text(&refusals.answer(*ask).await))
+            }
             (Envelope::Deliveries { ask, .. }, Self::Deliveries(deliveries)) => {
-                written(&deliveries.answer(ask).await)
+                Some(json::text(&deliveries.answer(ask).await))
             }
-            (Envelope::Index { ask }, Self::Index(index)) => written(&index.answer(ask).await),
+            (Envelope::Index { ask }, Self::Index(index)) => Some(json::text(&index.answer(ask).await)),
             _ => None,
         }
     }
@@ -111,8 +116,4 @@ impl<P: ObjectPorts> Object<P> {
         };
         lock::task(serving).await
     }
-}
-
-fn written(answer: &impl Serialize) -> Option<String> {
-    serde_json::to_string(answer).ok()
 }

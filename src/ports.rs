@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::config::RateLimit;
 use crate::http::Headers;
 use crate::jose::Algorithm;
+use crate::json::{self, NotJson};
 use crate::protocol::{Cause, EventRecord, List, Message};
 use crate::time::UnixTime;
 
@@ -161,9 +162,9 @@ pub trait Objects {
     /// Sends `message` to its object and returns the reply.
     async fn ask<M: Message>(&self, message: M) -> Result<M::Reply, ObjectUnreachable> {
         let name = message.object();
-        let envelope = serde_json::to_string(&message.into_envelope()).map_err(|_| ObjectUnreachable)?;
+        let envelope = json::text(&message.into_envelope());
         let answer = self.exchange(&name, &envelope).await?;
-        let answer = serde_json::from_slice(answer.as_bytes()).map_err(|_| ObjectUnreachable)?;
+        let answer = json::read(answer.as_bytes()).map_err(|NotJson| ObjectUnreachable)?;
         M::reply(answer).ok_or(ObjectUnreachable)
     }
 }

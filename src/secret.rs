@@ -3,10 +3,12 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
+
+use crate::json::{FromJson, ToJson};
 
 /// A secret text, wiped when dropped.
 ///
@@ -72,8 +74,7 @@ impl fmt::Debug for Secret {
 /// memory or sealed.
 ///
 /// Serialised, a digest is 64 hexadecimal digits.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Copy)]
 pub struct Fingerprint([u8; 32]);
 
 /// The text is not a digest in hexadecimal digits.
@@ -86,9 +87,15 @@ impl fmt::Display for NotHex {
     }
 }
 
-impl From<Fingerprint> for String {
-    fn from(fingerprint: Fingerprint) -> Self {
-        fingerprint.to_hex()
+impl ToJson for Fingerprint {
+    fn write_json(&self, out: &mut String) {
+        self.to_hex().write_json(out);
+    }
+}
+
+impl FromJson for Fingerprint {
+    fn from_json(value: &mut Value) -> Option<Self> {
+        String::from_json(value)?.try_into().ok()
     }
 }
 

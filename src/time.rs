@@ -6,12 +6,25 @@
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::json::{FromJson, ToJson};
 
 /// An instant: milliseconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct UnixTime(u64);
+
+impl FromJson for UnixTime {
+    fn from_json(value: &mut Value) -> Option<Self> {
+        u64::from_json(value).map(Self)
+    }
+}
+
+impl ToJson for UnixTime {
+    fn write_json(&self, out: &mut String) {
+        self.0.write_json(out);
+    }
+}
 
 impl UnixTime {
     /// The instant `millis` milliseconds after the epoch.

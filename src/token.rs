@@ -32,6 +32,7 @@ mod sealing;
 mod token_type;
 
 pub use access::{AccessToken, Freshness, Lifetime, TokenSet};
+pub(crate) use record::Exposed;
 pub use record::{AccessTokenRecord, TokenSetRecord, open, seal};
 pub use sealing::{Nonce, SealError, SealingKeys, SealingKeysError, key_id};
 pub use token_type::{TokenType, TokenTypes};

@@ -18,6 +18,7 @@ use super::world::Process;
 use alarm::Alarm;
 use life::LifePorts;
 use porteiro::config::Configured;
+use porteiro::json;
 use porteiro::objects::Object;
 use porteiro::ports::ObjectUnreachable;
 use porteiro::protocol::{DeliveriesAsk, DeliveriesReply, Envelope, EventRecord, List, ObjectKind};
@@ -101,7 +102,7 @@ impl Objects {
         let objects = &site.objects;
         objects.exchanges.set(objects.exchanges.get() + 1);
         objects.written.borrow_mut().push(envelope.to_owned());
-        let read: Envelope = serde_json::from_str(envelope).expect("an envelope");
+        let read: Envelope = json::read(envelope.as_bytes()).expect("an envelope");
         check_name(name, &read.kind());
         if let Envelope::Service { .. } = read {
             site.asks.set(site.asks.get() + 1);
@@ -240,7 +241,7 @@ impl Objects {
         if promises.is_empty() {
             return;
         }
-        let reply: DeliveriesReply = serde_json::from_str(answer).expect("a reply");
+        let reply: DeliveriesReply = json::read(answer.as_bytes()).expect("a reply");
         if !matches!(reply, DeliveriesReply::Unavailable | DeliveriesReply::NotProven) {
             for id in promises {
                 site.delivery_watch.promised(id, site.world.now());

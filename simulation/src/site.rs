@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::cache::Cache;
@@ -22,6 +21,7 @@ use super::world::{Process, World};
 use porteiro::config::Config;
 use porteiro::edge::{self, Body, Isolate};
 use porteiro::http::{Headers, RequestHead};
+use porteiro::json::{self, FromJson};
 use porteiro::ports::UpstreamCall;
 use porteiro::protocol::Envelope;
 
@@ -211,12 +211,12 @@ impl Site {
     }
 
     /// Sends a message to an object, without network delay; returns the answer, if any.
-    pub fn exchange<A: DeserializeOwned>(&self, name: &str, envelope: &Envelope) -> Option<A> {
+    pub fn exchange<A: FromJson>(&self, name: &str, envelope: &Envelope) -> Option<A> {
         let (shared, name) = (Rc::clone(&self.shared), name.to_owned());
-        let envelope = serde_json::to_string(envelope).expect("it can be written");
+        let envelope = json::text(envelope);
         let exchanging = async move { Objects::exchange(&shared, &name, &envelope).await.ok() };
         let answer = self.shared.world.block_on(PROVIDER, exchanging)?;
-        Some(serde_json::from_str(&answer).expect("it can be read"))
+        Some(json::read(answer.as_bytes()).expect("it can be read"))
     }
 
     /// Makes `count` concurrent calls, spread over `isolates` isolates.

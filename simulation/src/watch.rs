@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::world::Process;
+use porteiro::json::FromJson as _;
 use porteiro::time::UnixTime;
 use porteiro::token::Lifetime;
 
@@ -99,7 +100,7 @@ impl Watch {
         seen.wait_is_durable |= state["wait"]["cause"] == "CredentialsRejected";
         if let Some(token) = set["access"]["access_token"].as_str() {
             let lifetime: Lifetime =
-                serde_json::from_value(set["access"]["lifetime"].clone()).expect("a lifetime");
+                Lifetime::from_json(&mut set["access"]["lifetime"].clone()).expect("a lifetime");
             let at = lifetime.obtained_at;
             if seen.newest.as_ref().is_some_and(|(old, life)| old != token && at < life.refresh_at) {
                 seen.renewed_for_refusal.retain(|earlier| at.since(*earlier).as_secs() < 60);

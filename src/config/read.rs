@@ -14,6 +14,7 @@ use super::{
     session, syntax, webhook,
 };
 use crate::http::Origin;
+use crate::json;
 use crate::secret::Secret;
 use crate::token::{SealingKeys, SealingKeysError};
 
@@ -126,7 +127,7 @@ fn note_owner(problems: &mut [Problem], before: usize, name: &str, id: &str) {
 /// The table or array called `name`, parsed if given as JSON text.
 fn structure<'v>(variables: &'v Variables, name: &str) -> Option<Cow<'v, Value>> {
     let value = variables.get(name)?;
-    let parsed = value.as_str().and_then(|text| serde_json::from_slice(text.as_bytes()).ok());
+    let parsed = value.as_str().and_then(|text| json::parse_last(text.as_bytes()).ok());
     Some(parsed.map_or(Cow::Borrowed(value), Cow::Owned))
 }
 

@@ -4,68 +4,50 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::Serialize;
-use serde_json::json;
-
 use super::Code;
 use super::proxy::memory::Source;
 use crate::http::{Origin, shown_origin};
+use crate::json::Members;
 use crate::ports::Host;
 
 /// The largest number of allowed origins in a line.
 const MAX_ORIGINS: usize = 32;
 
 /// The line of one request.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(super) struct CallLine<'a> {
     event: &'static str,
     /// Whether the line belongs to the audit (401, 403, 429).
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     audit: bool,
     pub request_id: &'a str,
     /// The caller's trace id.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<&'a str>,
     /// The caller of the rule that allowed the call; of a call that no rule allowed, every caller
     /// that it proves.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<Cow<'a, str>>,
     /// The number of the key that was sent, if the caller has several.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<usize>,
     pub method: &'a str,
     /// The path pattern of the rule that allowed the call; of a call that no rule allowed, the
     /// pattern that its path fits.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<&'a str>,
     pub status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
     /// The origin that is not allowed.
-    #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<&'a str>,
     /// Those that are, beside it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     allowed_origins: Option<Vec<&'a str>>,
     /// Why a token in the request is invalid.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub token_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_ms: Option<u64>,
     /// The number of the account token that authenticated an event, if there are several.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub account_token: Option<usize>,
     /// The webhook id of an accepted event.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_id: Option<String>,
     /// Whether the call was replayed after the upstream refused the token.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
 }
 
@@ -130,28 +112,53 @@ impl<'a> CallLine<'a> {
     }
 
     pub fn write(&self, host: &impl Host) {
-        if let Ok(line) = serde_json::to_string(self) {
-            host.log(&line);
-        }
+        let line = Members(&[
+            ("event", &self.event),
+            ("audit", &self.audit),
+            ("request_id", &self.request_id),
+            ("trace_id", &self.trace_id),
+            ("connection", &self.connection),
+            ("caller", &self.caller.as_deref()),
+            ("key", &self.key),
+            ("method", &self.method),
+            ("path", &self.path),
+            ("status", &self.status),
+            ("code", &self.code),
+            ("origin", &self.origin),
+            ("allowed_origins", &self.allowed_origins),
+            ("reason", &self.reason),
+            ("token", &self.token),
+            ("token_ms", &self.token_ms),
+            ("upstream_ms", &self.upstream_ms),
+            ("account_token", &self.account_token),
+            ("webhook_id", &self.webhook_id),
+            ("replayed", &self.replayed),
+        ]);
+        host.log(&line.lean_text());
     }
 }
 
 /// Writes the line of one sign-in: `outcome` is `granted`, or the error code.
 pub(super) fn write_sign_in(host: &impl Host, request_id: &str, connection: &str, outcome: &str) {
-    let line = json!({
-        "event": "sign_in",
-        "audit": true,
-        "request_id": request_id,
-        "connection": connection,
-        "outcome": outcome,
-    });
-    host.log(&line.to_string());
+    let line = Members(&[
+        ("audit", &true),
+        ("connection", &connection),
+        ("event", &"sign_in"),
+        ("outcome", &outcome),
+        ("request_id", &request_id),
+    ]);
+    host.log(&line.lean_text());
 }
 
 /// Writes the line of a sign-out that ended a session.
 pub(super) fn write_sign_out(host: &impl Host, request_id: &str) {
-    let line = json!({ "event": "sign_out", "audit": true, "request_id": request_id, "outcome": "ended" });
-    host.log(&line.to_string());
+    let line = Members(&[
+        ("audit", &true),
+        ("event", &"sign_out"),
+        ("outcome", &"ended"),
+        ("request_id", &request_id),
+    ]);
+    host.log(&line.lean_text());
 }
 
 /// Writes the line of one action of the operator: `outcome` is `done`, or the error code.
@@ -162,17 +169,15 @@ pub(super) fn write_admin(
     connection: Option<&str>,
     outcome: &str,
 ) {
-    let mut line = json!({
-        "event": "admin",
-        "audit": true,
-        "request_id": request_id,
-        "action": action,
-        "outcome": outcome,
-    });
-    if let (Some(connection), Some(members)) = (connection, line.as_object_mut()) {
-        members.insert("connection".to_owned(), connection.into());
-    }
-    host.log(&line.to_string());
+    let line = Members(&[
+        ("action", &action),
+        ("audit", &true),
+        ("connection", &connection),
+        ("event", &"admin"),
+        ("outcome", &outcome),
+        ("request_id", &request_id),
+    ]);
+    host.log(&line.lean_text());
 }
 
 fn millis(span: Duration) -> u64 {

@@ -4,7 +4,7 @@ mod attempts;
 pub mod cookie;
 pub(super) mod device;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use zeroize::Zeroize as _;
 
 use super::Code;
@@ -13,7 +13,7 @@ use super::context::Context;
 use super::log;
 use crate::config::{Connection, SessionPolicy};
 use crate::http::RequestHead;
-use crate::json;
+use crate::json::{self, Members};
 use crate::ports::{EdgePorts, Sender};
 use crate::protocol::{Credentials, EndSession, ListSignIns, SignIn, SignInPerson, SignInRefusal};
 use crate::secret::Secret;
@@ -54,8 +54,8 @@ pub(super) async fn sign_in<P: EdgePorts>(
     let outcome = answered.as_ref().map_or_else(|refused| refused.code.as_str(), |_| "granted");
     log::write_sign_in(&**ports, context.request_id, id, outcome);
     let (session, expires_at) = answered?;
-    let body = json!({ "connection": id, "expires_at": expires_at.to_rfc3339() });
-    let mut draft = Draft::text(200, "application/json", body.to_string());
+    let body = json::text(&Members(&[("connection", &id), ("expires_at", &expires_at.to_rfc3339())]));
+    let mut draft = Draft::text(200, "application/json", body);
     draft.fields.push("set-cookie", &session.set_cookie(&policy));
     clear_stray(head, &policy, &mut draft);
     draft.fields.push("set-cookie", &devices.remember(&account, ports.bytes(), &policy));
@@ -72,10 +72,10 @@ pub(super) async fn session<P: EdgePorts>(context: &Context<'_, P>) -> Result<Dr
     let listed = context.edge.ports.ask(ListSignIns { session: id.name(), proof: id.proof() }).await?;
     let connections = listed.ok_or(Code::CallerUnauthenticated)?;
     let list: Vec<Value> = connections
-        .iter()
-        .map(|(id, expires_at)| json!({ "id": id, "expires_at": expires_at.to_rfc3339() }))
+        .into_iter()
+        .map(|(id, expires_at)| [("expires_at", expires_at.to_rfc3339()), ("id", id)].into_iter().collect())
         .collect();
-    Ok(Draft::text(200, "application/json", json!({ "connections": list }).to_string()))
+    Ok(Draft::text(200, "application/json", json::text(&Members(&[("connections", &list)]))))
 }
 
 /// Ends the person's session, if there is one.

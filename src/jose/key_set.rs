@@ -42,8 +42,8 @@ impl KeySet {
     /// back to an equal set.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let keys = self.0.iter().map(VerifyingKey::to_value).collect();
-        Value::Object(Map::from_iter([("keys".to_owned(), Value::Array(keys))])).to_string()
+        let keys: Vec<Value> = self.0.iter().map(VerifyingKey::to_value).collect();
+        json::text(&json::Members(&[("keys", &keys)]))
     }
 
     /// The keys that may have signed `token`: those with its `kid` if it has one, of the type that
@@ -94,7 +94,7 @@ impl VerifyingKey {
     /// on a P curve, `y`.
     #[must_use]
     pub fn jwk(&self) -> String {
-        Value::Object(self.members().collect()).to_string()
+        json::text(&self.members().collect::<Map<_, _>>())
     }
 
     fn members(&self) -> impl Iterator<Item = (String, Value)> {

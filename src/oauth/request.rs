@@ -2,11 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use crate::config::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint};
 use crate::form;
+use crate::json::{self, Members, ToJson};
 use crate::secret::Secret;
 
 /// A request to a token endpoint, ready to be sent by `POST`.
@@ -89,8 +89,9 @@ impl TokenRequest {
         let (content_type, body) = match endpoint.encoding {
             BodyEncoding::Form => ("application/x-www-form-urlencoded", form::encode(fields)),
             BodyEncoding::Json => {
-                // Texts as keys and values always serialise.
-                ("application/json", serde_json::to_string(&Members(&fields)).unwrap_or_default())
+                let members: Vec<(&str, &dyn ToJson)> =
+                    fields.iter().map(|(name, value)| (*name, value as &dyn ToJson)).collect();
+                ("application/json", json::text(&Members(&members)))
             }
         };
         Self { url: endpoint.url.as_str().to_owned(), content_type, authorization, body: Secret::new(body) }
@@ -116,15 +117,6 @@ fn basic(client_id: &str, client_secret: &Secret, encoding: BasicEncoding) -> Se
         BasicEncoding::None => pair.extend([client_id, ":", client_secret.expose()]),
     }
     Secret::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())))
-}
-
-/// A JSON object whose members keep their order.
-struct Members<'a>(&'a [(&'a str, &'a str)]);
-
-impl Serialize for Members<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().copied())
-    }
 }
 
 #[cfg(test)]

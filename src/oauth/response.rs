@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::refusal::{Refusal, RefusalReason, RefusedAnswer, TokenRefusal};
 use crate::config::MAX_LIFETIME;
 use crate::form;
 use crate::http::is_field_value;
+use crate::json;
 use crate::secret::Secret;
 use crate::token::{TokenType, TokenTypes};
 
@@ -67,7 +68,7 @@ pub fn read(status: u16, body: &[u8], types: TokenTypes) -> Result<TokenResponse
     };
     // Some servers answer 200 even to errors.
     let says_error = parsed.as_ref().and_then(|body| body.get("error")).is_some_and(|error| !is_empty(error));
-    parsed.iter_mut().for_each(wipe);
+    parsed.iter_mut().for_each(json::wipe);
     let told = told.map_or(RefusalReason::Other, |error| error.reason);
     granted.map_err(|lack| match known.and_then(|error| error.refusal) {
         _ if matches!(status, 408 | 425 | 429) => refused(Refusal::Busy, told),
@@ -81,9 +82,9 @@ pub fn read(status: u16, body: &[u8], types: TokenTypes) -> Result<TokenResponse
 /// Parses a JSON text; if that fails, once more with two common faults of servers repaired:
 /// truncated surrogate pairs and raw control characters.
 fn parse(text: &str) -> Option<Value> {
-    serde_json::from_str(text).ok().or_else(|| {
+    json::parse_last(text.as_bytes()).ok().or_else(|| {
         let mended = Zeroizing::new(mended(text));
-        serde_json::from_str(&mended).ok()
+        json::parse_last(mended.as_bytes()).ok()
     })
 }
 
@@ -246,16 +247,6 @@ fn is_empty(error: &Value) -> bool {
         Value::Array(items) => items.is_empty(),
         Value::Number(number) => number.as_f64() == Some(0.0),
         Value::Bool(true) | Value::Object(_) => false,
-    }
-}
-
-/// Overwrites the texts of a parsed response, so that no token remains in freed memory.
-fn wipe(value: &mut Value) {
-    match value {
-        Value::String(text) => text.zeroize(),
-        Value::Array(items) => items.iter_mut().for_each(wipe),
-        Value::Object(members) => members.values_mut().for_each(wipe),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
+use crate::json::Members;
 use crate::oauth::RefusedAnswer;
 use crate::ports::Host;
 use crate::protocol::{EventRecord, List};
@@ -11,8 +10,9 @@ use crate::protocol::{EventRecord, List};
 /// Writes the line of a rotated secret of `connection`: `what` is `sealing_key`, `credentials` or
 /// `refresh_token`.
 pub(super) fn write_rotation(host: &impl Host, what: &str, connection: &str) {
-    let line = json!({ "event": "rotation", "audit": true, "connection": connection, "what": what });
-    host.log(&line.to_string());
+    let line =
+        Members(&[("audit", &true), ("connection", &connection), ("event", &"rotation"), ("what", &what)]);
+    host.log(&line.lean_text());
 }
 
 /// The line of one token request.
@@ -29,24 +29,18 @@ pub(super) struct GrantLine<'a> {
 
 impl GrantLine<'_> {
     pub fn write(&self, host: &impl Host) {
-        let mut line = json!({
-            "event": "grant",
-            "audit": true,
-            "connection": self.connection,
-            "grant": self.grant,
-            "outcome": self.outcome,
-            "grant_ms": millis(self.took),
-        });
-        if let Some(members) = line.as_object_mut() {
-            if let Some(RefusedAnswer { status, reason }) = self.refused {
-                members.insert("status".to_owned(), status.into());
-                members.insert("reason".to_owned(), reason.as_str().into());
-            }
-            if self.narrowed {
-                members.insert("scope".to_owned(), "narrowed".into());
-            }
-        }
-        host.log(&line.to_string());
+        let line = Members(&[
+            ("audit", &true),
+            ("connection", &self.connection),
+            ("event", &"grant"),
+            ("grant", &self.grant),
+            ("grant_ms", &millis(self.took)),
+            ("outcome", &self.outcome),
+            ("reason", &self.refused.map(|refused| refused.reason.as_str())),
+            ("scope", &self.narrowed.then_some("narrowed")),
+            ("status", &self.refused.map(|refused| refused.status)),
+        ]);
+        host.log(&line.lean_text());
     }
 }
 
@@ -60,24 +54,19 @@ pub(super) struct DeliveryLine<'a> {
 impl DeliveryLine<'_> {
     pub fn write(&self, host: &impl Host) {
         let Self { connection, record, took } = self;
-        let mut line = json!({
-            "event": "webhook",
-            "connection": connection,
-            "webhook_id": record.id,
-            "attempt": record.attempts,
-            "outcome": record.outcome,
-            "ms": millis(*took),
-        });
-        if let Some(members) = line.as_object_mut() {
-            if let Some(status) = record.status {
-                members.insert("status".to_owned(), status.into());
-            }
-            if record.list == List::Failed {
-                members.insert("level".to_owned(), "error".into());
-                members.insert("failed".to_owned(), true.into());
-            }
-        }
-        host.log(&line.to_string());
+        let is_failed = record.list == List::Failed;
+        let line = Members(&[
+            ("attempt", &record.attempts),
+            ("connection", connection),
+            ("event", &"webhook"),
+            ("failed", &is_failed),
+            ("level", &is_failed.then_some("error")),
+            ("ms", &millis(*took)),
+            ("outcome", &record.outcome),
+            ("status", &record.status),
+            ("webhook_id", &record.id),
+        ]);
+        host.log(&line.lean_text());
     }
 }
 

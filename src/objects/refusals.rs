@@ -10,9 +10,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::lock::{Lock, Rank};
+use crate::json::{self, record};
 use crate::ports::{ObjectPorts, StorageFailed};
 use crate::protocol::{RefusalsAsk, RefusalsReply};
 use crate::time::UnixTime;
@@ -41,21 +40,24 @@ pub struct Refusals<P> {
     counting: Lock,
 }
 
-#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+#[derive(Clone, Default, Debug)]
 struct Attempts {
     last: u64,
     list: Vec<SignInAttempt>,
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+record!(Attempts { last, list });
+
+#[derive(Clone, Copy, Debug)]
 struct SignInAttempt {
     number: u64,
     /// When the attempt began, or was refused.
     at: UnixTime,
     is_under_way: bool,
-    #[serde(default)]
     part: u64,
 }
+
+record!(SignInAttempt { number, at, is_under_way, part = default });
 
 impl<P: ObjectPorts> Refusals<P> {
     /// The counter over the storage in `ports`.
@@ -101,7 +103,7 @@ impl<P: ObjectPorts> Refusals<P> {
         let mut attempts = self.current_attempts(now).await?;
         let reply = change(&mut attempts, now);
         if matches!(reply, RefusalsReply::Begun(_) | RefusalsReply::Noted) {
-            let text = serde_json::to_string(&attempts).map_err(|_| StorageFailed)?;
+            let text = json::text(&attempts);
             self.ports.put(REFUSALS, &text).await?;
             self.ports.set_alarm(now + LONGEST_ATTEMPT + WINDOW).await?;
         }
@@ -116,7 +118,7 @@ impl<P: ObjectPorts> Refusals<P> {
             attempts
         } else {
             let stored = self.ports.get(REFUSALS).await?;
-            stored.and_then(|text| serde_json::from_slice(text.as_bytes()).ok()).unwrap_or_default()
+            stored.and_then(|text| json::read(text.as_bytes()).ok()).unwrap_or_default()
         };
         attempts.drop_expired(now);
         Ok(attempts)
@@ -267,7 +269,7 @@ mod tests {
     #[test]
     fn reads_what_was_stored_before_there_were_parts() {
         let stored = r#"{"last":1,"list":[{"number":1,"at":1000000,"is_under_way":false}]}"#;
-        let attempts: Attempts = serde_json::from_str(stored).unwrap();
+        let attempts: Attempts = json::read(stored.as_bytes()).unwrap();
         assert_eq!(attempts.list.iter().map(|attempt| attempt.part).collect::<Vec<_>>(), [0]);
     }
 }

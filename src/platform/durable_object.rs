@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::isolate;
 use super::storage::DurablePorts;
+use crate::json::{self, NotJson};
 use crate::objects::{self, Object};
 use crate::ports::StorageFailed;
 use crate::protocol::{Envelope, ObjectKind};
@@ -36,7 +37,7 @@ impl DurableObject for BrokerObject {
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let text = Zeroizing::new(request.text().await?);
-        let envelope: Envelope = serde_json::from_slice(text.as_bytes())?;
+        let envelope: Envelope = json::read(text.as_bytes()).map_err(|NotJson| "no message")?;
         // The text may be long, and the object takes other messages meanwhile.
         drop(text);
         let answer = self.object(&envelope.kind())?.answer(&envelope).await;
@@ -46,7 +47,7 @@ impl DurableObject for BrokerObject {
     async fn alarm(&self) -> Result<Response> {
         let kind: Option<String> = self.state.storage().get(objects::KIND).await?;
         let Some(kind) = kind else { return Response::empty() };
-        let Ok(kind) = serde_json::from_slice(kind.as_bytes()) else {
+        let Ok(kind) = json::read(kind.as_bytes()) else {
             // A later version stored it, which may be deployed again: the alarm stays set.
             return self.state.storage().set_alarm(LOOK_AGAIN).await.and_then(|()| Response::empty());
         };
@@ -59,7 +60,7 @@ impl DurableObject for BrokerObject {
 impl BrokerObject {
     fn object(&self, kind: &ObjectKind) -> Result<&Object<DurablePorts>> {
         if self.object.get().is_none() {
-            let ports = Rc::new(DurablePorts::new(&self.state, &self.env, kind)?);
+            let ports = Rc::new(DurablePorts::new(&self.state, &self.env, kind));
             let config = Rc::clone(isolate::current(|| self.env.clone()).config());
             let _ = self.object.set(Object::open(kind, ports, config));
         }

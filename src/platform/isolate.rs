@@ -8,6 +8,7 @@ use worker::Env;
 use super::{glue, runtime};
 use crate::config::{Config, Variables};
 use crate::edge::Isolate;
+use crate::json;
 use crate::ports::report;
 
 thread_local! {
@@ -25,7 +26,7 @@ pub fn current(env: impl FnOnce() -> Env) -> Rc<Isolate> {
 
 fn configuration(env: &Env) -> Config {
     runtime::hide_panic_messages();
-    let variables: Variables = serde_json::from_slice(glue::variables(env).as_bytes()).unwrap_or_default();
+    let variables: Variables = json::read(glue::variables(env).as_bytes()).unwrap_or_default();
     let (config, problems) = Config::read(&variables);
     for problem in &problems {
         let (connection, field) = (problem.connection(), problem.field());

@@ -9,6 +9,7 @@ use futures_util::future::LocalBoxFuture;
 use wasm_bindgen_futures::JsFuture;
 
 use super::glue;
+use crate::json::Members;
 use crate::time::UnixTime;
 
 /// The present moment. The runtime's clock moves only with I/O.
@@ -85,7 +86,7 @@ pub async fn contained(task: LocalBoxFuture<'static, ()>) {
 pub fn hide_panic_messages() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        log(&serde_json::json!({ "event": "panic", "level": "error", "where": place }).to_string());
+        log(&Members(&[("event", &"panic"), ("level", &"error"), ("where", &place)]).lean_text());
     }));
 }
 

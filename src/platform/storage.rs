@@ -10,6 +10,7 @@ use worker::{Env, State};
 
 use super::sql::Table;
 use super::{http, kv, runtime, stub};
+use crate::json;
 use crate::objects;
 use crate::ports::{
     Cache, CacheFailed, Host, Http, HttpAnswer, HttpFailure, HttpRequest, ObjectUnreachable, Objects,
@@ -30,13 +31,10 @@ pub struct DurablePorts {
 
 impl DurablePorts {
     /// The ports of the object that is `kind`.
-    ///
-    /// # Errors
-    /// Where the kind cannot be written.
-    pub fn new(state: &Rc<State>, env: &Env, kind: &ObjectKind) -> worker::Result<Self> {
-        let kind = serde_json::to_string(kind)?;
+    pub fn new(state: &Rc<State>, env: &Env, kind: &ObjectKind) -> Self {
+        let kind = json::text(kind);
         let (events, ids) = (Table::of_events(), Table::of_ids());
-        Ok(Self { state: Rc::clone(state), env: env.clone(), kind, events, ids })
+        Self { state: Rc::clone(state), env: env.clone(), kind, events, ids }
     }
 
     /// The rows of `query` to the table of events.

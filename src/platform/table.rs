@@ -4,6 +4,7 @@ use js_sys::Reflect;
 use wasm_bindgen::JsValue;
 
 use super::storage::DurablePorts;
+use crate::json::{self, NotJson};
 use crate::ports::{EventTable, IdTable, StorageFailed};
 use crate::protocol::{EventRecord, List};
 use crate::time::UnixTime;
@@ -21,7 +22,7 @@ impl EventTable for DurablePorts {
         let query = "INSERT OR REPLACE INTO records (id, list, due, row, event) VALUES (?, ?, ?, ?, ?)";
         let (id, list) = (record.id.as_str().into(), record.list.as_str().into());
         let event = record.event.as_deref().map_or(JsValue::NULL, JsValue::from);
-        self.events(query, &[id, list, due(record.due), row(record)?, event])?;
+        self.events(query, &[id, list, due(record.due), row(record), event])?;
         self.sync().await
     }
 
@@ -32,7 +33,7 @@ impl EventTable for DurablePorts {
             None => "UPDATE records SET list = ?, due = ?, row = ?, event = NULL WHERE id = ?",
         };
         let (id, list) = (record.id.as_str().into(), record.list.as_str().into());
-        self.events(query, &[list, due(record.due), row(record)?, id])?;
+        self.events(query, &[list, due(record.due), row(record), id])?;
         self.sync().await
     }
 
@@ -97,13 +98,13 @@ impl IdTable for DurablePorts {
 }
 
 /// A record as it is written, but for its event.
-fn row(record: &EventRecord) -> Result<JsValue, StorageFailed> {
-    serde_json::to_string(record).map(JsValue::from).map_err(|_| StorageFailed)
+fn row(record: &EventRecord) -> JsValue {
+    json::text(record).into()
 }
 
 fn read(found: &JsValue) -> Result<EventRecord, StorageFailed> {
     let row = column(found, "row").as_string().ok_or(StorageFailed)?;
-    serde_json::from_slice(row.as_bytes()).map_err(|_| StorageFailed)
+    json::read(row.as_bytes()).map_err(|NotJson| StorageFailed)
 }
 
 fn column(found: &JsValue, name: &str) -> JsValue {

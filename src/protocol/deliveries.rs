@@ -1,13 +1,12 @@
 //! Messages to the delivery queue of a connection, and their replies.
 
-use serde::{Deserialize, Serialize};
-
 use super::{EventRecord, List};
+use crate::json::variants;
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 
 /// What the delivery queue is asked to do.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub enum DeliveriesAsk {
     /// Store and deliver an event, unless the queue already knows it.
     Accept {
@@ -39,8 +38,16 @@ pub enum DeliveriesAsk {
     },
 }
 
+variants!(DeliveriesAsk {
+    Accept { id, event, proof },
+    List { list, after, most },
+    Count,
+    Clear,
+    SendAgain { id },
+});
+
 /// What the delivery queue answers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub enum DeliveriesReply {
     /// The event is stored, now or from before.
     Accepted,
@@ -65,3 +72,14 @@ pub enum DeliveriesReply {
     /// The delivery queue's storage failed.
     Unavailable,
 }
+
+variants!(DeliveriesReply {
+    Accepted,
+    NotProven,
+    Listed(_),
+    Counted { pending, failed },
+    Cleared,
+    SentAgain,
+    Unknown,
+    Unavailable,
+});

@@ -1,11 +1,10 @@
 //! A message in wire form, and the object it is addressed to.
 
-use serde::{Deserialize, Serialize};
-
 use super::{DeliveriesAsk, IndexAsk, OperatorAsk, RefusalsAsk, SessionAsk, TokenAsk};
+use crate::json::variants;
 
 /// A message in wire form: the object it is addressed to, and the ask.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub enum Envelope {
     /// To the keeper of a connection's own token set.
     Service {
@@ -47,9 +46,18 @@ pub enum Envelope {
     },
 }
 
+variants!(Envelope {
+    Service { connection, ask },
+    Operator { connection, ask },
+    Index { ask },
+    Session { name, ask },
+    Refusals { ask },
+    Deliveries { connection, ask },
+});
+
 /// The kind and name of an object, fixed for its life. An object that uses the alarm stores them,
 /// since an alarm event does not carry them.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ObjectKind {
     /// The keeper of this connection's own token set.
     Service(String),
@@ -62,6 +70,8 @@ pub enum ObjectKind {
     /// The index of registered connections.
     Index,
 }
+
+variants!(ObjectKind { Service(_), Session(_), Refusals, Deliveries(_), Index });
 
 impl Envelope {
     /// The object that the message is addressed to.

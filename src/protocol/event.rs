@@ -1,12 +1,10 @@
 //! The stored record of an event.
 
-use serde::{Deserialize, Serialize};
-
+use crate::json::{record, variants};
 use crate::time::UnixTime;
 
 /// The state of an event.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum List {
     /// To be delivered; the event's time is that of the next attempt.
     Pending,
@@ -15,6 +13,8 @@ pub enum List {
     /// Delivered; the event's time is when its id is deleted.
     Delivered,
 }
+
+variants!(List { Pending as "pending", Failed as "failed", Delivered as "delivered" });
 
 impl List {
     /// The list's name in storage and in the admin interface.
@@ -29,7 +29,7 @@ impl List {
 }
 
 /// The record of one event.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EventRecord {
     /// The event's webhook id.
     pub id: String,
@@ -49,13 +49,13 @@ pub struct EventRecord {
     pub status: Option<u16>,
     /// The sealed event (see [`event_record`]); `None` once delivered. It has a column of its own,
     /// so that lists are read without it.
-    #[serde(skip)]
     pub event: Option<String>,
 }
 
+record!(EventRecord { id, list, due, accepted_at, since, attempts, outcome, status; event });
+
 /// The outcome of an attempt.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DeliveryOutcome {
     /// The receiver answered 2xx.
     Delivered,
@@ -72,9 +72,19 @@ pub enum DeliveryOutcome {
     /// No attempt was made: the webhook was misconfigured for a day.
     Misconfigured,
     /// An outcome of another version of the broker.
-    #[serde(other)]
     Unknown,
 }
+
+variants!(DeliveryOutcome {
+    Delivered as "delivered",
+    Refused as "refused",
+    Gone as "gone",
+    Timeout as "timeout",
+    Unreachable as "unreachable",
+    Unopened as "unopened",
+    Misconfigured as "misconfigured",
+    Unknown as "unknown",
+} else Unknown);
 
 impl EventRecord {
     /// The record of an event accepted at `now`.

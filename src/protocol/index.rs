@@ -1,6 +1,6 @@
 //! Messages to the index of registered connections, and their replies.
 
-use serde::{Deserialize, Serialize};
+use crate::json::variants;
 
 /// What each row begins with that lists a connection by one of its labels: it sorts behind every id.
 pub const LABEL_MARK: char = '~';
@@ -13,7 +13,7 @@ pub fn label_row(name: &str, value: &str, id: &str) -> String {
 }
 
 /// What the index is asked to do.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum IndexAsk {
     /// Add an id, or a [`label_row`].
     Add(String),
@@ -31,8 +31,10 @@ pub enum IndexAsk {
     },
 }
 
+variants!(IndexAsk { Add(_), Remove(_), List { after, part, most } });
+
 /// What the index answers.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum IndexReply {
     /// The id is added or removed; true where that changed the index.
     Changed(bool),
@@ -41,3 +43,5 @@ pub enum IndexReply {
     /// The index's storage failed.
     Unavailable,
 }
+
+variants!(IndexReply { Changed(_), Listed(_), Unavailable });

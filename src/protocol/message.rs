@@ -7,14 +7,13 @@ pub mod refusals;
 pub mod session;
 pub mod token;
 
-use serde::de::DeserializeOwned;
-
 use super::envelope::Envelope;
+use crate::json::FromJson;
 
 /// A message from an isolate, or from another object, to an object.
 pub trait Message {
     /// The wire form of every answer of this kind of object.
-    type Answer: DeserializeOwned;
+    type Answer: FromJson;
     /// The reply to this message.
     type Reply;
 

@@ -1,13 +1,13 @@
 //! An operator's messages to a keeper, and their replies.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Cause;
 use crate::config::Connection;
+use crate::json::variants;
 
 /// What an operator asks a keeper to do.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum OperatorAsk {
     /// The status of the connection.
     Tell,
@@ -25,8 +25,18 @@ pub enum OperatorAsk {
     Patch(String),
 }
 
+variants!(OperatorAsk {
+    Tell,
+    Refresh,
+    Drop,
+    Registration,
+    Register(_),
+    Remove,
+    Patch(_),
+});
+
 /// A keeper's answer to an operator.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum OperatorReply {
     /// The status of the connection.
     Told {
@@ -68,6 +78,20 @@ pub enum OperatorReply {
     Unavailable,
 }
 
+variants!(OperatorReply {
+    Told { status, takes_webhooks, generation },
+    Failed { cause, retry_after },
+    Dropped(_),
+    Registration(_),
+    Registered { is_new },
+    Problems(_),
+    Removed,
+    Unknown,
+    Misconfigured,
+    NothingToDo,
+    Unavailable,
+});
+
 /// The status of a connection in the admin interface, a JSON object with the members `provider`,
 /// `grant`, `subject`, `labels`, `state`, `obtained_at`, `expires_at`, `grants`, `last_error`,
 /// `retry_at` and `sealing_key`; and `problems`, as [`field_problems`] writes them, if it is
@@ -77,7 +101,10 @@ pub type Status = serde_json::Map<String, Value>;
 /// Fields that are wrong, each with a message, as the admin interface shows them.
 #[must_use]
 pub fn field_problems(problems: &[(String, String)]) -> Value {
-    problems.iter().map(|(field, message)| json!({ "field": field, "message": message })).collect()
+    let problem = |(field, message): &(String, String)| -> Value {
+        [("field", field.as_str()), ("message", message.as_str())].into_iter().collect()
+    };
+    problems.iter().map(problem).collect()
 }
 
 /// The status of a connection that has no token set of its own.
@@ -89,13 +116,13 @@ pub fn status_without_token(connection: Option<&Connection>, state: &str) -> Sta
     let labels = connection.map(|connection| connection.labels.iter().cloned()).into_iter().flatten();
     [
         ("labels", labels.map(|(name, value)| (name, Value::String(value))).collect()),
-        ("provider", json!(provider)),
-        ("grant", json!(grant)),
-        ("subject", json!(connection.map(subject))),
-        ("state", json!(state)),
+        ("provider", provider.into()),
+        ("grant", grant.into()),
+        ("subject", connection.map(subject).into()),
+        ("state", state.into()),
         ("obtained_at", Value::Null),
         ("expires_at", Value::Null),
-        ("grants", json!(0)),
+        ("grants", 0.into()),
         ("last_error", Value::Null),
         ("retry_at", Value::Null),
         ("sealing_key", Value::Null),

@@ -1,9 +1,9 @@
 //! Messages to a counter of refused sign-ins, and their replies.
 
-use serde::{Deserialize, Serialize};
+use crate::json::variants;
 
 /// What a counter is asked to do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RefusalsAsk {
     /// Admit another attempt.
     Begin {
@@ -19,8 +19,10 @@ pub enum RefusalsAsk {
     },
 }
 
+variants!(RefusalsAsk { Begin { part }, End { attempt, refused } });
+
 /// A counter's answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RefusalsReply {
     /// The attempt is admitted, under this number.
     Begun(u64),
@@ -33,3 +35,5 @@ pub enum RefusalsReply {
     /// The counter's storage failed.
     Unavailable,
 }
+
+variants!(RefusalsReply { Begun(_), Busy(_), Full(_), Noted, Unavailable });

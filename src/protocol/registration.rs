@@ -2,18 +2,18 @@
 
 use std::{fmt, mem};
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::label_row;
 use crate::config::{Config, Problem, Registered, Variables};
+use crate::json::{self, record};
 use crate::token::{Nonce, SealError, SealingKeys, open, seal};
 
 /// The fields that determine where secrets are sent.
 const DESTINATIONS: [&str; 3] = ["provider", "base_url", "token_url"];
 
 /// A connection as registered. It exists in memory only to be sealed or used; stored, it is sealed.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone)]
 pub struct Registration {
     /// Orders the registrations of one connection; it only increases.
     pub version: u64,
@@ -22,6 +22,8 @@ pub struct Registration {
     /// The connection's secrets, by name.
     pub secrets: Variables,
 }
+
+record!(Registration { version, fields, secrets });
 
 /// The name of the record that holds the registration of `connection`.
 #[must_use]
@@ -82,7 +84,7 @@ impl Registration {
     /// The number of bytes as JSON.
     #[must_use]
     pub fn size(&self) -> usize {
-        serde_json::to_vec(self).map_or(usize::MAX, |text| text.len())
+        json::text(self).len()
     }
 
     /// The rows by which the index lists the connection called `id`, besides its id: one for each

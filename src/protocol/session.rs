@@ -1,14 +1,13 @@
 //! Messages to a session, and their replies. They carry the digest of a cookie, never the cookie.
 
-use serde::{Deserialize, Serialize};
-
 use super::{Cause, TokenAsk, TokenReply};
+use crate::json::{record, variants};
 use crate::secret::{Fingerprint, Secret};
 use crate::time::UnixTime;
-use crate::token::{Nonce, SealError, SealingKeys, open, seal};
+use crate::token::{Exposed, Nonce, SealError, SealingKeys, open, seal};
 
 /// What a session is asked to do.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub enum SessionAsk {
     /// Sign the person in to a connection.
     SignIn(SignIn),
@@ -31,8 +30,10 @@ pub enum SessionAsk {
     },
 }
 
+variants!(SessionAsk { SignIn(_), Use { proof, token }, List { proof }, SignOut { proof } });
+
 /// A person's sign-in to a connection.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct SignIn {
     /// The connection.
     pub connection: String,
@@ -47,8 +48,10 @@ pub struct SignIn {
     pub credentials: String,
 }
 
+record!(SignIn { connection, identity, proof, next_proof, credentials });
+
 /// A session's answer.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum SessionReply {
     /// The person is signed in.
     SignedIn {
@@ -72,8 +75,18 @@ pub enum SessionReply {
     Unavailable,
 }
 
+variants!(SessionReply {
+    SignedIn { expires_at },
+    Refused(_),
+    Living { token },
+    Connections(_),
+    Nobody,
+    SignedOut,
+    Unavailable,
+});
+
 /// Why a person was not signed in, in wire form.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SignInRefusal {
     /// The token endpoint refused the person's credentials.
     Rejected,
@@ -85,6 +98,8 @@ pub enum SignInRefusal {
     Misconfigured,
 }
 
+variants!(SignInRefusal { Rejected, ClientRejected, Failed(_), Misconfigured });
+
 /// A person's credentials, for one token request.
 #[derive(Debug)]
 pub struct Credentials {
@@ -94,11 +109,12 @@ pub struct Credentials {
     pub password: Secret,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Written<'a> {
-    username: std::borrow::Cow<'a, str>,
-    password: std::borrow::Cow<'a, str>,
+struct CredentialsRecord {
+    username: Exposed,
+    password: Exposed,
 }
+
+record!(CredentialsRecord { username, password });
 
 impl Credentials {
     /// Seals the credentials for the session called `session`.
@@ -106,9 +122,11 @@ impl Credentials {
     /// # Errors
     /// [`SealError`] where they cannot be sealed.
     pub fn seal(&self, session: &str, keys: &SealingKeys, nonce: &Nonce) -> Result<String, SealError> {
-        let written =
-            Written { username: self.username.expose().into(), password: self.password.expose().into() };
-        seal(&written, &record_name(session), keys, nonce)
+        let record = CredentialsRecord {
+            username: Exposed(self.username.clone()),
+            password: Exposed(self.password.clone()),
+        };
+        seal(&record, &record_name(session), keys, nonce)
     }
 
     /// Opens credentials that were sealed for the session called `session`.
@@ -116,11 +134,8 @@ impl Credentials {
     /// # Errors
     /// [`SealError`] where it does not open.
     pub fn open(sealed: &str, session: &str, keys: &SealingKeys) -> Result<Self, SealError> {
-        let written: Written<'_> = open(sealed, &record_name(session), keys)?;
-        Ok(Self {
-            username: Secret::new(written.username.into_owned()),
-            password: Secret::new(written.password.into_owned()),
-        })
+        let record: CredentialsRecord = open(sealed, &record_name(session), keys)?;
+        Ok(Self { username: record.username.0, password: record.password.0 })
     }
 }
 

@@ -1,12 +1,11 @@
 //! The ask for an access token, and its reply.
 
-use serde::{Deserialize, Serialize};
-
+use crate::json::{record, variants};
 use crate::oauth::Refusal;
 use crate::secret::Fingerprint;
 
 /// An ask for an access token.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct TokenAsk {
     identity: Fingerprint,
     refused: Option<RefusedToken>,
@@ -14,17 +13,20 @@ pub struct TokenAsk {
     works: Option<u64>,
 }
 
+record!(TokenAsk { identity, refused, waits_for_renewal, works });
+
 /// A token that the upstream refused.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct RefusedToken {
     /// The generation of the token.
     pub generation: u64,
     /// Whether the isolate saw the upstream accept the token, and not refuse it since.
     pub worked: bool,
     /// The digest of the method and address that were called: refusals are counted by it.
-    #[serde(default)]
     pub call: Option<Fingerprint>,
 }
+
+record!(RefusedToken { generation, worked, call });
 
 impl TokenAsk {
     /// An ask for a token of the account `identity`.
@@ -86,7 +88,7 @@ impl TokenAsk {
 }
 
 /// The reply to a [`TokenAsk`].
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum TokenReply {
     /// An access token.
     Token {
@@ -95,7 +97,6 @@ pub enum TokenReply {
         /// Whether the reply waited for a grant.
         granted: bool,
         /// Whether the upstream refused the token, and is not known to have accepted it since.
-        #[serde(default)]
         in_doubt: bool,
     },
     /// The token endpoint was just asked and gave no token.
@@ -122,8 +123,18 @@ pub enum TokenReply {
     Unavailable,
 }
 
+variants!(TokenReply {
+    Token { record, granted, in_doubt = default },
+    Failed { cause, retry_after },
+    Waiting { cause, retry_after },
+    UpstreamRefuses,
+    SignedOut,
+    Misconfigured,
+    Unavailable,
+});
+
 /// Why the token endpoint gave no token.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cause {
     /// The token endpoint refused the credentials.
     CredentialsRejected,
@@ -134,6 +145,8 @@ pub enum Cause {
     /// The token endpoint's answer was no token response.
     ResponseInvalid,
 }
+
+variants!(Cause { CredentialsRejected, Unreachable, Timeout, ResponseInvalid });
 
 impl Cause {
     /// The cause's error code in logs and in the admin interface.

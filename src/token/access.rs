@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::token_type::TokenType;
+use crate::json::record;
 use crate::secret::Secret;
 use crate::time::UnixTime;
 
@@ -22,7 +21,7 @@ pub struct AccessToken {
 }
 
 /// The times of an access token's life, in order.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Lifetime {
     /// Just before the token request was sent.
     pub obtained_at: UnixTime,
@@ -33,6 +32,8 @@ pub struct Lifetime {
     /// When the token expires.
     pub expires_at: UnixTime,
 }
+
+record!(Lifetime { obtained_at, refresh_at, stale_at, expires_at });
 
 /// The freshness of an access token at a time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -1,24 +1,26 @@
 //! The stored forms of tokens, before they are sealed.
 //!
-//! A [`Secret`] cannot be serialised. Only these forms expose one to serde, and only between
+//! A [`Secret`] cannot be written as JSON. Only these forms expose one, and only between
 //! sealing and opening.
 
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::sealing::Nonce;
 use super::token_type::TokenType;
 use super::{AccessToken, Lifetime, SealError, SealingKeys, TokenSet};
+use crate::json::{self, FromJson, NotJson, ToJson, record};
 use crate::secret::{Fingerprint, Secret};
 
 /// The stored form of an [`AccessToken`], with the identity of its account.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub struct AccessTokenRecord {
     identity: Fingerprint,
     generation: u64,
-    #[serde(with = "exposed")]
-    access_token: Secret,
+    access_token: Exposed,
     lifetime: Lifetime,
 }
+
+record!(AccessTokenRecord { identity, generation, access_token, lifetime });
 
 impl AccessTokenRecord {
     /// Seals `access`, which belongs to `identity`, under `name`.
@@ -55,7 +57,7 @@ impl AccessTokenRecord {
         Self {
             identity: *identity,
             generation: access.generation,
-            access_token: access.token.clone(),
+            access_token: Exposed(access.token.clone()),
             lifetime: access.lifetime,
         }
     }
@@ -63,7 +65,7 @@ impl AccessTokenRecord {
     fn into_token(self) -> AccessToken {
         AccessToken {
             generation: self.generation,
-            token: self.access_token,
+            token: self.access_token.0,
             token_type: TokenType::Bearer,
             lifetime: self.lifetime,
         }
@@ -71,13 +73,14 @@ impl AccessTokenRecord {
 }
 
 /// The stored form of a [`TokenSet`].
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub struct TokenSetRecord {
     access: AccessTokenRecord,
-    #[serde(with = "exposed_option")]
-    refresh_token: Option<Secret>,
+    refresh_token: Option<Exposed>,
     scope: Option<String>,
 }
+
+record!(TokenSetRecord { access, refresh_token = needed, scope });
 
 impl TokenSetRecord {
     /// The stored form of `set`, which belongs to `identity`.
@@ -85,7 +88,7 @@ impl TokenSetRecord {
     pub fn new(set: &TokenSet, identity: &Fingerprint) -> Self {
         Self {
             access: AccessTokenRecord::new(&set.access, identity),
-            refresh_token: set.refresh_token.clone(),
+            refresh_token: set.refresh_token.clone().map(Exposed),
             scope: set.scope.clone(),
         }
     }
@@ -93,66 +96,42 @@ impl TokenSetRecord {
     /// The token set in the record.
     #[must_use]
     pub fn into_token_set(self) -> TokenSet {
-        TokenSet { access: self.access.into_token(), refresh_token: self.refresh_token, scope: self.scope }
+        let refresh_token = self.refresh_token.map(|Exposed(token)| token);
+        TokenSet { access: self.access.into_token(), refresh_token, scope: self.scope }
     }
 }
 
-/// Serialises `record` as JSON and seals it under `name`.
+/// Writes `record` as JSON and seals it under `name`.
 ///
 /// # Errors
-/// [`SealError`] where it cannot be serialised or sealed.
-pub fn seal<T: Serialize>(
-    record: &T,
-    name: &str,
-    keys: &SealingKeys,
-    nonce: &Nonce,
-) -> Result<String, SealError> {
-    let plain = zeroize::Zeroizing::new(serde_json::to_vec(record).map_err(|_| SealError::Format)?);
-    keys.seal(name, &plain, nonce)
+/// [`SealError`] where it cannot be sealed.
+pub fn seal(record: &dyn ToJson, name: &str, keys: &SealingKeys, nonce: &Nonce) -> Result<String, SealError> {
+    let plain = zeroize::Zeroizing::new(json::text(record));
+    keys.seal(name, plain.as_bytes(), nonce)
 }
 
 /// Opens a record that [`seal`] made under `name`.
 ///
 /// # Errors
 /// [`SealError`] where it does not open or is no such record.
-pub fn open<T: for<'a> Deserialize<'a>>(
-    sealed: &str,
-    name: &str,
-    keys: &SealingKeys,
-) -> Result<T, SealError> {
+pub fn open<T: FromJson>(sealed: &str, name: &str, keys: &SealingKeys) -> Result<T, SealError> {
     let plain = keys.open(name, sealed)?;
-    serde_json::from_slice(&plain).map_err(|_| SealError::Format)
+    json::read(&plain).map_err(|NotJson| SealError::Format)
 }
 
-mod exposed {
-    use serde::{Deserialize, Deserializer, Serializer};
+/// A secret in a record that is sealed.
+#[derive(Debug)]
+pub(crate) struct Exposed(pub Secret);
 
-    use crate::secret::Secret;
-
-    pub fn serialize<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(secret.expose())
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-        String::deserialize(deserializer).map(Secret::new)
+impl FromJson for Exposed {
+    fn from_json(value: &mut Value) -> Option<Self> {
+        String::from_json(value).map(Secret::new).map(Self)
     }
 }
 
-mod exposed_option {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use crate::secret::Secret;
-
-    #[expect(clippy::ref_option, reason = "the signature is serde's")]
-    pub fn serialize<S: Serializer>(secret: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
-        match secret {
-            Some(secret) => serializer.serialize_some(secret.expose()),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
-        Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
+impl ToJson for Exposed {
+    fn write_json(&self, out: &mut String) {
+        self.0.expose().write_json(out);
     }
 }
 
@@ -181,7 +160,8 @@ mod tests {
             token_type: TokenType::Bearer,
             lifetime,
         };
-        let mut record = serde_json::to_value(AccessTokenRecord::new(&access, &identity)).unwrap();
+        let mut record =
+            json::parse(json::text(&AccessTokenRecord::new(&access, &identity)).as_bytes()).unwrap();
         change(&mut record);
         let sealed = seal(&record, NAME, &keys, &Nonce([7; 24])).unwrap();
         AccessTokenRecord::open(&sealed, &identity, NAME, &keys)

@@ -10,6 +10,7 @@ use futures_util::future::{Either, select};
 
 use super::Objects;
 use crate::site::{PROVIDER, Shared};
+use porteiro::json;
 use porteiro::objects::KIND;
 use porteiro::protocol::ObjectKind;
 use porteiro::time::UnixTime;
@@ -107,7 +108,7 @@ impl Objects {
         }
         let kind = site.objects.change(name, |object| object.seen.texts.get(KIND).cloned());
         let Some(kind) = kind else { return Some(true) };
-        let kind: ObjectKind = serde_json::from_str(&kind).expect("the kind of an object");
+        let kind: ObjectKind = json::read(kind.as_bytes()).expect("the kind of an object");
         super::check_name(name, &kind);
         let (process, object) = Self::life(site, name, &kind);
         let (sender, receiver) = oneshot::channel();

@@ -12,6 +12,7 @@ use super::storage::{Stored, Write};
 use super::{Busy, CONNECTION, Mishap, Objects, SESSION, STATE};
 use crate::site::{PROVIDER, Shared};
 use crate::world::Process;
+use porteiro::json;
 use porteiro::ports::{
     Cache, CacheFailed, Host, ObjectUnreachable, Objects as Messages, Storage, StorageFailed,
 };
@@ -238,7 +239,7 @@ impl Storage for LifePorts {
     }
 
     async fn set_alarm(&self, at: UnixTime) -> Result<(), StorageFailed> {
-        let kind = serde_json::to_string(&self.kind).expect("it can be written");
+        let kind = json::text(&self.kind);
         self.write(Write::SetAlarm { kind, at }).await.map(drop)
     }
 }

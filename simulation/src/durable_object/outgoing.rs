@@ -6,6 +6,7 @@ use crate::crowd_watch;
 use crate::delivery_watch::Attempt;
 use crate::network::{Sent, deliver};
 use crate::site::{self, Shared};
+use porteiro::json;
 use porteiro::ports::{Http, HttpAnswer, HttpFailure, HttpRequest};
 use porteiro::protocol::{EventRecord, ObjectKind, event_record};
 
@@ -40,7 +41,7 @@ impl LifePorts {
             site.objects.written.borrow_mut().push(text.clone());
         }
         if let Write::PutRecord(record) | Write::UpdateRecord(record) = write {
-            let text = serde_json::to_string(record).expect("it can be written");
+            let text = json::text(record);
             site.objects.written.borrow_mut().extend([text, record.event.clone().unwrap_or_default()]);
         }
         match (&self.kind, write) {

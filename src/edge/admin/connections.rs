@@ -3,12 +3,13 @@
 use std::rc::Rc;
 
 use futures_util::future::join_all;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{AdminRequest, READING};
 use crate::config::{Configured, Connection, is_id};
 use crate::edge::Code;
 use crate::edge::answer::{Draft, Refused};
+use crate::json::{self, Members};
 use crate::ports::EdgePorts;
 use crate::protocol::{
     ConnectionStatus, CountEvents, Declined, DropTokenSet, ListIndex, ObtainTokenSet, ReadRegistration,
@@ -46,8 +47,8 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
             })
         };
         let entries: Vec<Value> = entries.into_iter().flatten().filter(has_label).collect();
-        let page = json!({ "connections": entries, "next": next });
-        Ok(Draft::text(200, "application/json", page.to_string()))
+        let page = json::text(&Members(&[("connections", &entries), ("next", &next)]));
+        Ok(Draft::text(200, "application/json", page))
     }
 
     /// Up to `most` ids that follow `after` and contain `part`, in byte order, of the connections that
@@ -86,12 +87,12 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         self.check_method("GET, HEAD, PUT, PATCH, DELETE")?;
         let mut entry = self.entry(id).await.ok_or(Code::UnknownConnection)?;
         if let (Some(registration), Some(members)) = (self.registration(id).await, entry.as_object_mut()) {
-            members.insert("template".to_owned(), json!(registration.fields.get("template")));
-            let names: Vec<&String> = registration.secrets.keys().collect();
-            members.insert("secrets".to_owned(), json!(names));
+            members.insert("template".to_owned(), registration.fields.get("template").cloned().into());
+            let names: Vec<String> = registration.secrets.keys().cloned().collect();
+            members.insert("secrets".to_owned(), names.into());
             members.insert("connection".to_owned(), Value::Object(registration.fields));
         }
-        Ok(Draft::text(200, "application/json", entry.to_string()))
+        Ok(Draft::text(200, "application/json", json::text(&entry)))
     }
 
     /// Obtains a token set now.
@@ -109,7 +110,7 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         access_tokens.forget_id(id, generation.saturating_sub(1));
         access_tokens.forget_refusal(id);
         let entry = self.entry_of(id, status, takes_webhooks).await;
-        Ok(Draft::text(200, "application/json", entry.to_string()))
+        Ok(Draft::text(200, "application/json", json::text(&entry)))
     }
 
     /// Drops the keeper's token set, and the copies in the cache and in this isolate.
@@ -163,8 +164,8 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         let is_configured = self.0.config().connections.contains_key(id);
         let webhooks = if takes_webhooks { self.undelivered(id).await } else { Value::Null };
         let source = if is_configured { "configuration" } else { "registry" };
-        status.insert("id".to_owned(), json!(id));
-        status.insert("source".to_owned(), json!(source));
+        status.insert("id".to_owned(), id.into());
+        status.insert("source".to_owned(), source.into());
         status.insert("webhooks".to_owned(), webhooks);
         let problems = self.0.config().problems_of(id);
         if !problems.is_empty() {
@@ -175,7 +176,9 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
 
     async fn undelivered(&self, id: &str) -> Value {
         match self.0.edge.ports.ask(CountEvents { connection: id }).await {
-            Ok(Undelivered { pending, failed }) => json!({ "pending": pending, "failed": failed }),
+            Ok(Undelivered { pending, failed }) => {
+                [("failed", failed), ("pending", pending)].into_iter().collect()
+            }
             Err(_) => Value::Null,
         }
     }

@@ -67,7 +67,7 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
                 }
                 let entry = self.entry(id).await.ok_or(ObjectUnreachable)?;
                 let status = if is_new { 201 } else { 200 };
-                Ok(Draft::text(status, "application/json", entry.to_string()))
+                Ok(Draft::text(status, "application/json", json::text(&entry)))
             }
             RegistrationOutcome::Problems(problems) => Ok(self.problems(&problems)),
         }
@@ -131,10 +131,10 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         self.0.note(|line| line.note_code(Code::BadRequest));
         let language = self.0.language();
         let details = Code::BadRequest.details(language, &self.0.address(), self.0.request_id, None);
-        let mut details: Value = serde_json::from_slice(details.as_bytes()).unwrap_or_default();
+        let mut details: Value = json::parse(details.as_bytes()).unwrap_or_default();
         if let Some(members) = details.as_object_mut() {
             members.insert("problems".to_owned(), field_problems(problems));
         }
-        Draft::worded(400, "application/problem+json", details.to_string(), language)
+        Draft::worded(400, "application/problem+json", json::text(&details), language)
     }
 }

@@ -1,11 +1,10 @@
 //! Undelivered webhooks.
 
-use serde_json::json;
-
 use super::{AdminRequest, READING};
 use crate::edge::Code;
 use crate::edge::answer::{Draft, Refused};
 use crate::edge::connections;
+use crate::json::{self, Members, ToJson};
 use crate::ports::EdgePorts;
 use crate::protocol::{EventRecord, List, ListEvents, SendAgain};
 use crate::time::UnixTime;
@@ -25,9 +24,9 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         let after = self.parameter("after").as_deref().map(read_cursor).transpose()?;
         let records = self.0.edge.ports.ask(ListEvents { connection, list, after, most: PAGE }).await?;
         let next = records.get(PAGE - 1).map(|last| format!("{}.{}", last.due.as_millis(), last.id));
-        let webhooks: Vec<_> = records.iter().map(entry).collect();
-        let page = json!({ "webhooks": webhooks, "next": next });
-        Ok(Draft::text(200, "application/json", page.to_string()))
+        let webhooks: Vec<_> = records.into_iter().map(ShownEvent).collect();
+        let page = json::text(&Members(&[("next", &next), ("webhooks", &webhooks)]));
+        Ok(Draft::text(200, "application/json", page))
     }
 
     /// Has failed webhooks sent again: all of them, or one.
@@ -54,16 +53,23 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
     }
 }
 
-fn entry(record: &EventRecord) -> serde_json::Value {
-    json!({
-        "id": record.id,
-        "state": record.list,
-        "accepted_at": record.accepted_at.to_rfc3339(),
-        "attempts": record.attempts,
-        "outcome": record.outcome,
-        "status": record.status,
-        "next_at": (record.list == List::Pending).then(|| record.due.to_rfc3339()),
-    })
+/// An event as the list of undelivered webhooks shows it.
+struct ShownEvent(EventRecord);
+
+impl ToJson for ShownEvent {
+    fn write_json(&self, out: &mut String) {
+        let Self(record) = self;
+        Members(&[
+            ("accepted_at", &record.accepted_at.to_rfc3339()),
+            ("attempts", &record.attempts),
+            ("id", &record.id),
+            ("next_at", &(record.list == List::Pending).then(|| record.due.to_rfc3339())),
+            ("outcome", &record.outcome),
+            ("state", &record.list),
+            ("status", &record.status),
+        ])
+        .write_json(out);
+    }
 }
 
 fn read_cursor(text: &str) -> Result<(UnixTime, String), Code> {

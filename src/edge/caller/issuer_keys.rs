@@ -8,7 +8,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::key_sets::{KnownKeys, Step, USABLE};
@@ -16,7 +15,7 @@ use crate::config::KeySource;
 use crate::edge::context::Edge;
 use crate::http::check_document_url;
 use crate::jose::KeySet;
-use crate::json;
+use crate::json::{self, record};
 use crate::ports::{EdgePorts, HttpAnswer, HttpRequest, report};
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
@@ -126,11 +125,12 @@ fn oauth_metadata(issuer: &str) -> Option<String> {
 
 /// The cached record of an issuer's keys. It is sealed, so that write access to the cache is not
 /// enough to add a key.
-#[derive(Serialize, Deserialize)]
 struct KeysRecord {
     fetched_at: UnixTime,
     keys: String,
 }
+
+record!(KeysRecord { fetched_at, keys });
 
 async fn cached<P: EdgePorts>(edge: &Edge<P>, source: &KeySource) -> Option<KnownKeys> {
     let Edge { isolate, ports } = edge;

@@ -1,9 +1,8 @@
 //! The body of a problem (RFC 9457 §3.1), and the page behind its type.
 
-use serde::Serialize;
-
 use super::Code;
 use crate::http::Language;
+use crate::json::Members;
 
 impl Code {
     /// The problem details of one occurrence, as JSON, with title and detail in `language`. `cause`
@@ -13,9 +12,16 @@ impl Code {
         let (code, [title, detail, _]) = (self.as_str(), self.words(language));
         let kind = [broker, "/problems/", code].concat();
         let cause = cause.map(Self::as_str);
-        let details = Details { kind, title, status: self.status(), code, detail, request_id, cause };
-        // Texts and numbers always serialise.
-        serde_json::to_string(&details).unwrap_or_default()
+        Members(&[
+            ("type", &kind),
+            ("title", &title),
+            ("status", &self.status()),
+            ("code", &code),
+            ("detail", &detail),
+            ("request_id", &request_id),
+            ("cause", &cause),
+        ])
+        .lean_text()
     }
 
     /// The text behind the problem's `type` address in `language`: what happened and what to do.
@@ -33,19 +39,6 @@ impl Code {
             Language::Portuguese => self.in_portuguese(),
         }
     }
-}
-
-#[derive(Serialize)]
-struct Details<'a> {
-    #[serde(rename = "type")]
-    kind: String,
-    title: &'static str,
-    status: u16,
-    code: &'static str,
-    detail: &'static str,
-    request_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<&'static str>,
 }
 
 #[cfg(test)]

@@ -2,8 +2,6 @@
 
 use std::rc::Rc;
 
-use serde_json::json;
-
 use super::Keeper;
 use crate::objects::token_set::{Account, Failure, seconds_left};
 use crate::ports::ObjectPorts;
@@ -72,7 +70,7 @@ impl<P: ObjectPorts> Keeper<P> {
             return OperatorReply::Unavailable;
         };
         if status.get("sealing_key").is_none_or(serde_json::Value::is_null) {
-            status.insert("sealing_key".to_owned(), json!(self.registration_sealed_with()));
+            status.insert("sealing_key".to_owned(), self.registration_sealed_with().into());
         }
         OperatorReply::Told { status, takes_webhooks: self.takes_webhooks(), generation }
     }

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::config::SessionPolicy;
+use crate::json::record;
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 
 /// The sealed record of a session.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub(super) struct SessionState {
     /// The digest of the browser's cookie.
     pub proof: Fingerprint,
@@ -20,6 +19,8 @@ pub(super) struct SessionState {
     /// The connections that the person is signed in to.
     pub connections: Vec<String>,
 }
+
+record!(SessionState { proof, created_at, used_at, connections });
 
 impl SessionState {
     /// The state after a sign-in to `connection`. The absolute limit counts from the first sign-in;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::state::LastError;
 use super::{Account, Failure, LiveTokenSet, Reason, State};
@@ -29,24 +29,22 @@ impl State {
         };
         let mut status = status_without_token(Some(connection), state);
         let mut tell = |name: &str, value: Value| status.insert(name.to_owned(), value);
-        tell("grants", json!(self.grants()));
+        tell("grants", self.grants().into());
         if let Some(access) = usable {
-            tell("obtained_at", json!(access.lifetime.obtained_at.to_rfc3339()));
-            tell("expires_at", json!(access.lifetime.expires_at.to_rfc3339()));
+            tell("obtained_at", access.lifetime.obtained_at.to_rfc3339().into());
+            tell("expires_at", access.lifetime.expires_at.to_rfc3339().into());
         }
         if let Some(LastError { trouble, at, answer }) = self.last_error() {
-            tell(
-                "last_error",
-                json!({
-                    "code": trouble.as_str(),
-                    "at": at.to_rfc3339(),
-                    "reason": answer.map(|answer| answer.reason.as_str()),
-                    "status": answer.map(|answer| answer.status),
-                }),
-            );
+            let error: [(&str, Value); 4] = [
+                ("code", trouble.as_str().into()),
+                ("at", at.to_rfc3339().into()),
+                ("reason", answer.map(|answer| answer.reason.as_str()).into()),
+                ("status", answer.map(|answer| answer.status).into()),
+            ];
+            tell("last_error", error.into_iter().collect());
         }
         if let Some(until) = wait.map(|(_, until)| until).or(refused.flatten()) {
-            tell("retry_at", json!(until.to_rfc3339()));
+            tell("retry_at", until.to_rfc3339().into());
         }
         status
     }
@@ -63,7 +61,7 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         let (mut status, generation) =
             self.change(|state| (state.status(&account.connection, now), state.generation()))?;
         if let Some(key) = &*self.sealed_with.borrow() {
-            status.insert("sealing_key".to_owned(), json!(key));
+            status.insert("sealing_key".to_owned(), key.as_str().into());
         }
         Ok((status, generation))
     }

@@ -6,9 +6,8 @@ mod record;
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::wait::{RefusalRenewals, UpstreamBackoff, Wait};
+use crate::json::variants;
 use crate::oauth::RefusedAnswer;
 use crate::protocol::{Cause, TokenAsk};
 use crate::secret::{Fingerprint, Secret};
@@ -55,13 +54,15 @@ impl LastError {
 }
 
 /// An error in a connection's status.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trouble {
     /// The token endpoint gave no token.
     TokenEndpoint(Cause),
     /// The upstream refused a token that was just obtained, or a static one.
     UpstreamRefuses,
 }
+
+variants!(Trouble { TokenEndpoint(_), UpstreamRefuses });
 
 impl Trouble {
     /// The error code in the admin interface.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::json::{FromJson, ToJson, record};
 use crate::protocol::Cause;
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
@@ -11,7 +12,7 @@ use crate::time::UnixTime;
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// The wait after failures of the token endpoint.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Wait {
     pub cause: Cause,
     pub until: UnixTime,
@@ -19,6 +20,8 @@ pub struct Wait {
     /// The credentials that failed; other ones end the wait.
     pub credentials: Fingerprint,
 }
+
+record!(Wait { cause, until, failures, credentials });
 
 impl Wait {
     /// The wait after a failure at `now`; `last` is the previous wait. Refused credentials wait
@@ -45,13 +48,15 @@ impl Wait {
 }
 
 /// The back-off of an upstream that refuses new tokens: no other token is obtained while it lasts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct UpstreamBackoff {
     since: UnixTime,
     span: Duration,
     /// The generation of the token that the upstream refused.
     pub generation: u64,
 }
+
+record!(UpstreamBackoff { since, span, generation });
 
 impl UpstreamBackoff {
     /// The back-off that starts at `now`: 10 s, doubling up to 5 min while refusals continue.
@@ -81,8 +86,20 @@ impl UpstreamBackoff {
 const FREE_RENEWALS: usize = 3;
 
 /// The times of recent renewals that refusals caused.
-#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct RefusalRenewals(Vec<UnixTime>);
+
+impl FromJson for RefusalRenewals {
+    fn from_json(value: &mut Value) -> Option<Self> {
+        Vec::from_json(value).map(Self)
+    }
+}
+
+impl ToJson for RefusalRenewals {
+    fn write_json(&self, out: &mut String) {
+        self.0.write_json(out);
+    }
+}
 
 impl RefusalRenewals {
     /// Records a renewal at `now`; true where a back-off has to start.

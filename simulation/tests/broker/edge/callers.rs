@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::GRANTS;
+use porteiro::json::FromJson as _;
 use porteiro::time::UnixTime;
 use porteiro::token;
 use porteiro_simulation::{Answered, Call, Key, Site};
@@ -72,7 +73,7 @@ fn fetched_at(site: &Site) -> UnixTime {
     let config = site.shared.config();
     let record: Value =
         token::open(text, name, config.sealing_keys.as_ref().unwrap()).expect("a sealed record");
-    serde_json::from_value(record["fetched_at"].clone()).expect("a moment")
+    UnixTime::from_json(&mut record["fetched_at"].clone()).expect("a moment")
 }
 
 #[test]

@@ -2,9 +2,8 @@
 
 use std::rc::Rc;
 
-use serde::{Deserialize, Serialize};
-
 use super::{Doubt, Held, LastError, State, Trouble};
+use crate::json::record;
 use crate::oauth::RefusedAnswer;
 use crate::objects::token_set::Account;
 use crate::objects::token_set::wait::{RefusalRenewals, UpstreamBackoff, Wait};
@@ -12,40 +11,46 @@ use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 use crate::token::{AccessToken, Nonce, SealError, SealingKeys, TokenSet, TokenSetRecord, open, seal};
 
-#[derive(Serialize, Deserialize)]
 struct StateRecord {
     held: Option<HeldRecord>,
     generation: u64,
     wait: Option<Wait>,
-    /// The back-off; other versions know the field by this name.
-    #[serde(rename = "peace")]
     backoff: Option<UpstreamBackoff>,
-    #[serde(default)]
     refusal_renewals: RefusalRenewals,
-    #[serde(default)]
     rejected_at: Option<UnixTime>,
-    #[serde(default)]
     grants: u64,
-    #[serde(default)]
     last_error: Option<(Trouble, UnixTime)>,
     /// The token endpoint's answer that the last error was: its status, a blank, and the reason's
     /// word.
-    #[serde(default)]
     last_answer: Option<String>,
-    #[serde(default)]
     credentials: Option<Fingerprint>,
     identity: Fingerprint,
 }
 
-#[derive(Serialize, Deserialize)]
+record!(StateRecord {
+    held,
+    generation,
+    wait,
+    // Other versions know the field by this name.
+    backoff as "peace",
+    refusal_renewals = default,
+    rejected_at,
+    grants = default,
+    last_error,
+    last_answer,
+    credentials,
+    identity,
+});
+
 struct HeldRecord {
     set: TokenSetRecord,
     unsettled: u8,
     refused: bool,
     for_refused: bool,
-    #[serde(default)]
     worked: bool,
 }
+
+record!(HeldRecord { set, unsettled, refused, for_refused, worked = default });
 
 impl State {
     /// Opens a sealed state. The token set of another account is dropped; a change of credentials
