@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const PARTS: [(&str, &[&str], &str); 15] = [
     (
         "platform",
-        &["edge", "objects", "ports", "protocol", "config", "http", "time"],
+        &["edge", "objects", "ports", "protocol", "config", "http", "json", "time"],
         "platform translates between JavaScript and the ports, and decides nothing: what decides stands in edge or objects",
     ),
     (
@@ -22,29 +22,29 @@ const PARTS: [(&str, &[&str], &str); 15] = [
     ),
     (
         "objects",
-        &["ports", "protocol", "config", "oauth", "token", "webhook", "http", "secret", "time"],
+        &["ports", "protocol", "config", "oauth", "token", "webhook", "http", "json", "secret", "time"],
         "objects run in Durable Objects, and know no request and no public error: what both sides need stands in protocol or below",
     ),
     (
         "ports",
-        &["protocol", "config", "jose", "http", "time"],
+        &["protocol", "config", "jose", "http", "json", "time"],
         "a port says what a resource does, in the words of protocol and below: it knows nobody who uses it",
     ),
     (
         "protocol",
-        &["config", "oauth", "token", "webhook", "secret", "time"],
+        &["config", "oauth", "token", "webhook", "json", "secret", "time"],
         "protocol is what goes over the wire and into storage, without behaviour: move the behaviour to who acts on it",
     ),
-    ("oauth", &["config", "token", "http", "form", "secret", "time"], PURE),
-    ("config", &["jose", "token", "webhook", "http", "form", "secret", "time"], PURE),
+    ("oauth", &["config", "token", "http", "json", "form", "secret", "time"], PURE),
+    ("config", &["jose", "token", "webhook", "http", "json", "form", "secret", "time"], PURE),
     ("jose", &["json", "time"], PURE),
-    ("token", &["secret", "time"], PURE),
+    ("token", &["json", "secret", "time"], PURE),
     ("webhook", &["http", "json", "secret", "time"], PURE),
     ("http", &["form", "secret", "time"], VALUE),
     ("json", &[], VALUE),
     ("form", &[], VALUE),
-    ("secret", &[], VALUE),
-    ("time", &[], VALUE),
+    ("secret", &["json"], VALUE),
+    ("time", &["json"], VALUE),
 ];
 
 const PURE: &str = "it is pure: time and bytes come in as arguments, and what it depends on stands below it";

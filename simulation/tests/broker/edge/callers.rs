@@ -192,8 +192,7 @@ fn reads_keys_from_the_cache_in_a_new_isolate_unless_somebody_forged_them() {
     wait(&site, Duration::from_mins(10));
     assert_eq!((call(&site, 3, ONE).status, fetches(&site)), (200, 2));
     wait(&site, Duration::from_secs(1));
-    let keys =
-        json!({ "fetched_at": site.shared.world.now(), "keys": json!({ "keys": [TWO.jwk()] }).to_string() });
+    let keys = json!({ "fetched_at": site.shared.world.now().as_millis(), "keys": json!({ "keys": [TWO.jwk()] }).to_string() });
     for forged in [keys.to_string(), "1.k1.AAAA".to_owned()] {
         site.shared.cache.overwrite(&forged);
         let isolate = 4 + u32::try_from(forged.len()).unwrap();
