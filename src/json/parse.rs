@@ -1,6 +1,8 @@
 //! The parser of JSON texts (RFC 8259).
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
+
+use super::scan::Scanner;
 
 /// The text is not JSON, or has an object with two members of one name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,7 +17,7 @@ const MAX_DEPTH: u8 = 127;
 /// # Errors
 /// [`NotJson`], also for trailing characters and for too deep nesting.
 pub fn parse(bytes: &[u8]) -> Result<Value, NotJson> {
-    Parser::run(bytes, true).ok_or(NotJson)
+    text(bytes, true).ok_or(NotJson)
 }
 
 /// Reads one JSON text; of duplicate members the last one counts.
@@ -23,7 +25,7 @@ pub fn parse(bytes: &[u8]) -> Result<Value, NotJson> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_last(bytes: &[u8]) -> Result<Value, NotJson> {
-    Parser::run(bytes, false).ok_or(NotJson)
+    text(bytes, false).ok_or(NotJson)
 }
 
 /// The text without a leading byte order mark, which a parser may ignore (RFC 8259 §8.1). Not for
@@ -33,131 +35,44 @@ pub fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
 }
 
-/// A text, and how far it is read.
+fn text(bytes: &[u8], refuses_duplicates: bool) -> Option<Value> {
+    let mut parser = Parser { scanner: Scanner::new(std::str::from_utf8(bytes).ok()?), refuses_duplicates };
+    let value = parser.value(MAX_DEPTH)?;
+    parser.scanner.peek().is_none().then_some(value)
+}
+
 struct Parser<'a> {
-    text: &'a str,
-    at: usize,
+    scanner: Scanner<'a>,
     refuses_duplicates: bool,
 }
 
 impl Parser<'_> {
-    fn run(bytes: &[u8], refuses_duplicates: bool) -> Option<Value> {
-        let mut parser = Parser { text: std::str::from_utf8(bytes).ok()?, at: 0, refuses_duplicates };
-        let value = parser.value(MAX_DEPTH)?;
-        parser.peek().is_none().then_some(value)
-    }
-
-    /// The next byte that is no blank, unread.
-    fn peek(&mut self) -> Option<u8> {
-        loop {
-            let byte = *self.text.as_bytes().get(self.at)?;
-            if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
-                return Some(byte);
-            }
-            self.at += 1;
-        }
-    }
-
-    /// The next byte that is no blank.
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.at += 1;
-        Some(byte)
-    }
-
-    fn rest(&self) -> Option<&str> {
-        self.text.get(self.at..)
-    }
-
+    /// A value that nests at most this deep.
     fn value(&mut self, depth: u8) -> Option<Value> {
-        match self.peek()? {
+        let scanner = &mut self.scanner;
+        match scanner.peek()? {
             b'"' => {
-                self.at += 1;
-                self.string().map(Value::String)
+                scanner.accept(b'"')?;
+                scanner.string().map(Value::String)
             }
             b'[' => self.array(depth.checked_sub(1)?),
             b'{' => self.object(depth.checked_sub(1)?),
-            b't' => self.word("true", Value::Bool(true)),
-            b'f' => self.word("false", Value::Bool(false)),
-            b'n' => self.word("null", Value::Null),
-            _ => self.number(),
+            b't' => scanner.word("true").map(|()| Value::Bool(true)),
+            b'f' => scanner.word("false").map(|()| Value::Bool(false)),
+            b'n' => scanner.word("null").map(|()| Value::Null),
+            _ => scanner.number().map(Value::Number),
         }
     }
 
-    fn word(&mut self, word: &str, value: Value) -> Option<Value> {
-        self.rest()?.starts_with(word).then_some(())?;
-        self.at += word.len();
-        Some(value)
-    }
-
-    fn number(&mut self) -> Option<Value> {
-        let rest = self.rest()?;
-        let is_part = |c: char| matches!(c, '0'..='9' | '-' | '+' | '.' | 'e' | 'E');
-        let length = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
-        let number: Number = rest.get(..length)?.parse().ok()?;
-        self.at += length;
-        Some(Value::Number(number))
-    }
-
-    /// The string whose quotation mark is read.
-    fn string(&mut self) -> Option<String> {
-        let mut string = String::new();
-        loop {
-            let rest = self.rest()?;
-            let run = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..b' '))?;
-            string.push_str(rest.get(..run)?);
-            let end = rest.as_bytes().get(run).copied();
-            self.at += run + 1;
-            match end? {
-                b'"' => return Some(string),
-                b'\\' => string.push(self.escaped()?),
-                _ => return None,
-            }
-        }
-    }
-
-    /// The character whose backslash is read.
-    fn escaped(&mut self) -> Option<char> {
-        let letter = *self.text.as_bytes().get(self.at)?;
-        self.at += 1;
-        Some(match letter {
-            b'"' | b'\\' | b'/' => char::from(letter),
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => {
-                let mut unit = self.unit()?;
-                if let 0xD800..0xDC00 = unit {
-                    self.word("\\u", Value::Null)?;
-                    let low = self.unit()?.checked_sub(0xDC00).filter(|low| *low < 0x400)?;
-                    unit = 0x1_0000 + ((unit - 0xD800) << 10) + low;
-                }
-                return char::from_u32(unit);
-            }
-            _ => return None,
-        })
-    }
-
-    /// The code unit in the next four hexadecimal digits.
-    fn unit(&mut self) -> Option<u32> {
-        let digits = self.text.get(self.at..self.at + 4)?;
-        self.at += 4;
-        digits.chars().try_fold(0, |unit, digit| Some(unit << 4 | digit.to_digit(16)?))
-    }
-
-    /// The array whose bracket is not read.
     fn array(&mut self, depth: u8) -> Option<Value> {
         let mut items = Vec::new();
-        self.at += 1;
-        if self.peek()? == b']' {
-            self.at += 1;
+        self.scanner.accept(b'[')?;
+        if self.scanner.accept(b']').is_some() {
             return Some(Value::Array(items));
         }
         loop {
             items.push(self.value(depth)?);
-            match self.next()? {
+            match self.scanner.next()? {
                 b',' => {}
                 b']' => return Some(Value::Array(items)),
                 _ => return None,
@@ -165,23 +80,21 @@ impl Parser<'_> {
         }
     }
 
-    /// The object whose brace is not read.
     fn object(&mut self, depth: u8) -> Option<Value> {
         let mut members = Map::new();
-        self.at += 1;
-        if self.peek()? == b'}' {
-            self.at += 1;
+        self.scanner.accept(b'{')?;
+        if self.scanner.accept(b'}').is_some() {
             return Some(Value::Object(members));
         }
         loop {
-            (self.next()? == b'"').then_some(())?;
-            let name = self.string()?;
-            (self.next()? == b':').then_some(())?;
+            self.scanner.accept(b'"')?;
+            let name = self.scanner.string()?;
+            self.scanner.accept(b':')?;
             let value = self.value(depth)?;
             if members.insert(name, value).is_some() && self.refuses_duplicates {
                 return None;
             }
-            match self.next()? {
+            match self.scanner.next()? {
                 b',' => {}
                 b'}' => return Some(Value::Object(members)),
                 _ => return None,

@@ -19,6 +19,7 @@ mod configuration;
 mod form;
 mod generate;
 mod head;
+mod json;
 mod lifetime;
 mod path;
 mod pattern;
