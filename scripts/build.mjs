@@ -111,7 +111,15 @@ export function markBuilt(folder, inputs) {
 export async function buildWorker({ panic = PANIC, profiling = false, force = false } = {}) {
   if (!["unwind", "abort"].includes(panic)) throw new Failure(`--panic is unwind or abort, not ${panic}.`);
   const inputs = hashOf(
-    filesUnder("src", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "package-lock.json", "scripts/build.mjs", "scripts/wasm.mjs"),
+    filesUnder(
+      "src",
+      "Cargo.toml",
+      "Cargo.lock",
+      "rust-toolchain.toml",
+      "package-lock.json",
+      "scripts/build.mjs",
+      "scripts/wasm.mjs",
+    ),
     panic,
     profiling,
     output("rustc", ["--version"]),

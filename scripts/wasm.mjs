@@ -59,7 +59,10 @@ function leb128(value) {
 export function emptied(module, isUnused) {
   const sections = sectionsOf(module);
   const imported = importedFunctions(sections);
-  const unused = new Set([...functionNames(sections)].filter(([, name]) => isUnused(name)).map(([at]) => at - imported));
+  const unused = new Set(
+    [...functionNames(sections)].filter(([, name]) => isUnused(name)).map(([at]) => at - imported),
+  );
+  /** @type {Uint8Array[]} */
   const parts = [module.subarray(0, 8)];
   for (const { id, content } of sections) {
     const body = id === CODE ? withTraps(content, unused) : content;
@@ -129,6 +132,7 @@ function functionNames(sections) {
 function withTraps(code, unused) {
   const reader = new Reader(code);
   const count = reader.number();
+  /** @type {Uint8Array[]} */
   const parts = [leb128(count)];
   for (let at = 0; at < count; at++) {
     const body = reader.take(reader.number());

@@ -9,6 +9,7 @@ mod caller;
 mod configured;
 mod connection;
 mod connection_template;
+mod entries;
 mod grant;
 mod headers;
 mod identity;
@@ -33,7 +34,6 @@ mod webhook;
 #[cfg(not(target_arch = "wasm32"))]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -41,6 +41,7 @@ pub use binding::{Binding, ClaimValue};
 pub use caller::ANYONE;
 pub use configured::Configured;
 pub use connection_template::ConnectionTemplates;
+pub use entries::Entries;
 pub use headers::is_override;
 pub use keys::Keys;
 pub use limits::MAX_LIFETIME;
@@ -56,7 +57,7 @@ use crate::token::{SealingKeys, TokenTypes};
 use crate::webhook::{AccountTokens, Proof, SigningKeys};
 
 /// The callers by name.
-pub type Callers = BTreeMap<String, Configured<Caller>>;
+pub type Callers = Entries<Configured<Caller>>;
 
 /// The whole configuration.
 #[derive(Debug)]
@@ -69,12 +70,12 @@ pub struct Config {
     pub callers: Callers,
     /// The connections by id. Calls of a broken one are answered 503
     /// `misconfigured`.
-    pub connections: BTreeMap<String, Configured<Rc<Connection>>>,
+    pub connections: Entries<Configured<Rc<Connection>>>,
     /// The templates that registered connections name.
     pub templates: ConnectionTemplates,
     /// The webhooks by connection. Events of a broken webhook are answered 503, so that their
     /// sender retries.
-    pub webhooks: BTreeMap<String, Configured<Rc<Webhook>>>,
+    pub webhooks: Entries<Configured<Rc<Webhook>>>,
     /// The header fields that carry callers' tokens; they are never forwarded.
     pub token_fields: Vec<HeaderName>,
     /// The session policy; `None` where no caller is a session.

@@ -37,11 +37,11 @@ pub(crate) fn check(
         );
     }
     let callers = structure(variables, "CALLERS");
-    for (id, caller) in &config.callers {
+    for (id, caller) in config.callers.iter() {
         warnings.caller(&format!("CALLERS.{}", shown(id)), callers.get(id), caller.usable());
     }
     let connections = structure(variables, "CONNECTIONS");
-    for (id, connection) in &config.connections {
+    for (id, connection) in config.connections.iter() {
         if let Some(connection) = connection.usable() {
             warnings.connection(
                 &format!("CONNECTIONS.{}", shown(id)),
@@ -55,7 +55,7 @@ pub(crate) fn check(
         let provider = fields.get("provider").and_then(Value::as_str).unwrap_or_default();
         warnings.shared(&format!("TEMPLATES.{}", shown(name)), Some(fields), provider, config);
     }
-    for (id, webhook) in &config.webhooks {
+    for (id, webhook) in config.webhooks.iter() {
         if let Some(webhook) = webhook.usable() {
             warnings.address(&format!("CONNECTIONS.{}.webhook.forward_to", shown(id)), &webhook.forward_to);
         }

@@ -77,7 +77,7 @@ fn read_key(secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>) -> Option<Keys> 
 /// Marks callers that share a key as broken: the key does not identify one of them.
 pub(super) fn drop_ambiguous(callers: &mut Callers, variables: &Variables, problems: &mut Vec<Problem>) {
     let all: Vec<Keys> = callers.values().filter_map(|caller| keys_of(caller.usable()).cloned()).collect();
-    for (id, caller) in callers {
+    for (id, caller) in callers.iter_mut() {
         let Some(own) = keys_of(caller.usable()) else { continue };
         if all.iter().filter(|keys| keys.share(own)).count() > 1 {
             let variable = Secrets::new(variables, id).variable("KEY");

@@ -1,6 +1,5 @@
 //! Templates of registered connections: fields that many connections share.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
@@ -8,14 +7,14 @@ use serde_json::Value;
 use super::reader::Reader;
 use super::registered::{is_own_problem, read_fields};
 use super::secrets::is_id;
-use super::{Callers, Configured, Problem, Variables};
+use super::{Callers, Configured, Entries, Problem, Variables};
 
 /// The name of the variable.
 pub(super) const TEMPLATES: &str = "TEMPLATES";
 
 /// The templates of registered connections, by name.
 #[derive(Default)]
-pub struct ConnectionTemplates(BTreeMap<String, Configured<Variables>>);
+pub struct ConnectionTemplates(Entries<Configured<Variables>>);
 
 impl ConnectionTemplates {
     /// The fields of the template called `name`, if usable.

@@ -1,7 +1,6 @@
 //! Reading the whole configuration.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -10,8 +9,8 @@ use super::problem::shown;
 use super::reader::Reader;
 use super::secrets::{self, Owners, Secrets, is_id};
 use super::{
-    Config, Configured, Keys, Problem, Variables, caller, connection, connection_template, jwt, pasted,
-    session, syntax, webhook,
+    Config, Configured, Entries, Keys, Problem, Variables, caller, connection, connection_template, jwt,
+    pasted, session, syntax, webhook,
 };
 use crate::http::Origin;
 use crate::json;
@@ -32,7 +31,7 @@ impl Config {
             caller::read(secrets, reader)
         });
         caller::drop_ambiguous(&mut callers, variables, &mut problems);
-        let mut webhooks = BTreeMap::new();
+        let mut webhooks = Entries::new();
         let connections = read_entries(variables, CONNECTIONS, &mut problems, |id, secrets, reader| {
             connection::read(id, secrets, reader, &mut callers, &mut webhooks)
         });
@@ -76,8 +75,8 @@ fn read_entries<T>(
     name: &str,
     problems: &mut Vec<Problem>,
     mut read: impl FnMut(&str, &Secrets<'_>, &mut Reader<'_, '_>) -> Option<T>,
-) -> BTreeMap<String, Configured<T>> {
-    let mut entries = BTreeMap::new();
+) -> Entries<Configured<T>> {
+    let mut entries = Entries::new();
     let Some(value) = structure(variables, name) else { return entries };
     let Some(tables) = value.as_object() else {
         problems.push(Problem::new(name.to_owned(), "must be a table"));

@@ -1,7 +1,6 @@
 //! Reading registered connections.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::caller::ANYONE;
@@ -9,7 +8,7 @@ use super::problem::{Problem, shown};
 use super::reader::Reader;
 use super::secrets::{Secrets, is_id};
 use super::template::UNKNOWN_LABEL;
-use super::{Callers, Config, Configured, Connection, Variables, Webhook, connection};
+use super::{Callers, Config, Configured, Connection, Entries, Variables, Webhook, connection};
 use crate::secret::Fingerprint;
 
 /// The secrets of a connection, by their names in a registration.
@@ -114,7 +113,7 @@ pub(super) fn read_fields(
     problems: &mut Vec<Problem>,
 ) -> Option<Registered> {
     let mut callers = known.clone();
-    let mut webhooks = BTreeMap::new();
+    let mut webhooks = Entries::new();
     let mut reader = Reader::new(path.to_owned(), fields, problems);
     if fields.get("subject").is_some_and(|subject| subject == "user") {
         reader.report("subject", "must be service: people sign in to configured connections only");

@@ -1,7 +1,5 @@
 //! The Worker's secrets, by the connection or caller that they belong to.
 
-use std::collections::BTreeMap;
-
 use super::reader::Reader;
 use super::{Variables, pasted};
 use crate::secret::Secret;
@@ -145,22 +143,22 @@ pub fn is_id(id: &str) -> bool {
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
-/// The number of ids for each prefix of secrets' names.
-pub(super) struct Owners(BTreeMap<String, usize>);
+/// The prefixes of secrets' names of all ids, in order.
+pub(super) struct Owners(Vec<String>);
 
 impl Owners {
     /// Counts `ids`.
     pub(super) fn count<'i>(ids: impl Iterator<Item = &'i String>) -> Self {
-        let mut counts = BTreeMap::new();
-        for id in ids {
-            *counts.entry(prefix(id)).or_default() += 1;
-        }
-        Self(counts)
+        let mut prefixes: Vec<String> = ids.map(|id| prefix(id)).collect();
+        prefixes.sort_unstable();
+        Self(prefixes)
     }
 
     /// The number of ids whose secrets have the names of `id`'s.
     pub(super) fn of(&self, id: &str) -> usize {
-        self.0.get(&prefix(id)).copied().unwrap_or_default()
+        let prefix = prefix(id);
+        let first = self.0.partition_point(|known| *known < prefix);
+        self.0.iter().skip(first).take_while(|known| **known == prefix).count()
     }
 }
 

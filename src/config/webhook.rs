@@ -1,20 +1,19 @@
 //! Reading the webhook of a connection.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::limits::{ACCEPTED_STATUS, Bounds, WEBHOOK_BYTES};
 use super::provider::Preset;
 use super::reader::Reader;
 use super::secrets::{Owners, Secrets};
-use super::{Configured, Problem, Webhook, headers, syntax};
+use super::{Configured, Entries, Problem, Webhook, headers, syntax};
 use crate::webhook::{AccountTokens, Proof, SigningKeys};
 
 const FIELDS: &[&str] =
     &["token_field", "token_header", "id_field", "forward_to", "max_bytes", "accepted_status"];
 
 /// Webhooks by connection, as in [`super::Config::webhooks`].
-pub(super) type Webhooks = BTreeMap<String, Configured<Rc<Webhook>>>;
+pub(super) type Webhooks = Entries<Configured<Rc<Webhook>>>;
 
 /// Reads the table `webhook` of the connection called `id` into `webhooks`. Problems of the webhook
 /// do not break the connection's calls, nor the reverse.
@@ -35,11 +34,11 @@ pub(super) fn read(
 /// Marks webhooks as broken whose secrets have the names of another connection's.
 pub(super) fn drop_ambiguous<T>(
     webhooks: &mut Webhooks,
-    connections: &BTreeMap<String, T>,
+    connections: &Entries<T>,
     problems: &mut Vec<Problem>,
 ) {
     let owners = Owners::count(connections.keys());
-    for (id, webhook) in webhooks {
+    for (id, webhook) in webhooks.iter_mut() {
         if owners.of(&format!("{id}_account")) > 0 {
             let message = "must be a connection of another name: its account token is another one's token";
             let mut problem = Problem::new(format!("CONNECTIONS.{id}.webhook"), message);

@@ -232,7 +232,7 @@ pub(super) fn bearer<'a>(head: &RequestHead<'a>) -> Option<&'a str> {
 /// depend on the match.
 fn holder(config: &Config, sent: Fingerprint) -> Option<(&str, Place)> {
     let mut found = None;
-    for (name, caller) in &config.callers {
+    for (name, caller) in config.callers.iter() {
         if let Configured::Usable(Caller::Key(keys)) = caller
             && let Some(place) = keys.place(sent)
         {

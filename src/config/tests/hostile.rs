@@ -55,7 +55,7 @@ fn survives_and_reports_a_value_of_the_wrong_type_anywhere() {
             }
             reported += 1;
             assert!(!problems.is_empty(), "{place} = {value}");
-            for (id, connection) in &config.connections {
+            for (id, connection) in config.connections.iter() {
                 if connection_of(&place).is_some() {
                     let is_broken = connection_of(&place) == Some(id);
                     assert_eq!(!connection.is_usable(), is_broken, "{id} where {place} = {value}");

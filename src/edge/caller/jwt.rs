@@ -67,7 +67,7 @@ fn fitting_callers<'c>(
 ) -> Result<Vec<(&'c str, &'c JwtCaller)>, Invalid> {
     let mut fitting = Vec::new();
     let mut failure = Invalid::Issuer;
-    for (name, caller) in &config.callers {
+    for (name, caller) in config.callers.iter() {
         let Configured::Usable(Caller::Jwt(caller)) = caller else { continue };
         if caller.header.as_str() != header {
             continue;
