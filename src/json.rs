@@ -8,13 +8,11 @@
 mod parse;
 mod read;
 mod record;
-mod scan;
 mod write;
 
 pub use parse::{NotJson, parse, parse_last, without_mark};
 pub use read::{FromJson, read, wipe};
 pub(crate) use read::{member, member_or_default, needed_member, variant};
 pub(crate) use record::{record, variants};
-pub use scan::is_json;
 pub(crate) use write::write_tagged;
 pub use write::{Members, ToJson, text};

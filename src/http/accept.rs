@@ -5,7 +5,7 @@
 /// Laravel.
 #[must_use]
 pub fn leaves_open(accept: &str, types: &str) -> bool {
-    let mut preferred: Option<(&str, f64)> = None;
+    let mut preferred: Option<(&str, f32)> = None;
     for item in accept.split(',') {
         let mut parts = item.split(';').map(str::trim);
         let range = parts.next().unwrap_or_default();
@@ -24,7 +24,7 @@ pub fn leaves_open(accept: &str, types: &str) -> bool {
 }
 
 /// The weight, if the parameter is `q`.
-pub(super) fn weight(parameter: &str) -> Option<f64> {
+pub(super) fn weight(parameter: &str) -> Option<f32> {
     let (name, value) = parameter.split_once('=')?;
     name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().ok())?
 }

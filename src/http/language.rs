@@ -18,7 +18,7 @@ impl Language {
     /// prefers none.
     #[must_use]
     pub fn preferred(accept_language: &str) -> Self {
-        let mut preferred: Option<(Self, f64)> = None;
+        let mut preferred: Option<(Self, f32)> = None;
         for item in accept_language.split(',') {
             let mut parts = item.split(';').map(str::trim);
             let Some(language) = parts.next().and_then(Self::of_range) else { continue };

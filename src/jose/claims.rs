@@ -140,7 +140,7 @@ impl OwnClaimSet {
     pub fn text(&self, name: &str) -> Option<String> {
         match self.value(name)? {
             Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(json::text(number)),
+            Value::Number(number) => Some(number.to_string()),
             Value::Bool(is_true) => Some(if *is_true { "true" } else { "false" }.to_owned()),
             Value::Null | Value::Array(_) | Value::Object(_) => None,
         }
@@ -179,7 +179,7 @@ fn has(members: &Map<String, Value>, name: &str, values: &[Value]) -> bool {
 /// of up to 64 bits are kept exactly, and have one form in JSON.
 fn is_rounded(value: &Value, bytes: &[u8]) -> bool {
     let Some(number) = value.as_number().filter(|number| number.is_f64()) else { return false };
-    let kept = json::text(number);
+    let kept = number.to_string();
     let is_end =
         |b: Option<&u8>| b.is_none_or(|b| matches!(b, b':' | b',' | b'}') || b.is_ascii_whitespace());
     !bytes.windows(kept.len()).enumerate().any(|(at, text)| {

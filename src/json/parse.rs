@@ -1,15 +1,13 @@
-//! The parser of JSON texts (RFC 8259).
+//! JSON texts with and without duplicate members (RFC 8259 §4, RFC 7515 §4).
 
-use serde_json::{Map, Value};
+use std::fmt;
 
-use super::scan::Scanner;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
 
 /// The text is not JSON, or has an object with two members of one name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NotJson;
-
-/// How deep arrays and objects may nest, which keeps the stack from being exhausted.
-const MAX_DEPTH: u8 = 127;
 
 /// Reads one JSON text. Objects with duplicate members are refused at any depth: parsers differ in
 /// which member they return (RFC 7515 §4).
@@ -17,7 +15,7 @@ const MAX_DEPTH: u8 = 127;
 /// # Errors
 /// [`NotJson`], also for trailing characters and for too deep nesting.
 pub fn parse(bytes: &[u8]) -> Result<Value, NotJson> {
-    text(bytes, true).ok_or(NotJson)
+    read(bytes, Members { may_come_twice: false })
 }
 
 /// Reads one JSON text; of duplicate members the last one counts.
@@ -25,7 +23,7 @@ pub fn parse(bytes: &[u8]) -> Result<Value, NotJson> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_last(bytes: &[u8]) -> Result<Value, NotJson> {
-    text(bytes, false).ok_or(NotJson)
+    read(bytes, Members { may_come_twice: true })
 }
 
 /// The text without a leading byte order mark, which a parser may ignore (RFC 8259 §8.1). Not for
@@ -35,71 +33,75 @@ pub fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
 }
 
-fn text(bytes: &[u8], refuses_duplicates: bool) -> Option<Value> {
-    let mut parser = Parser { scanner: Scanner::new(std::str::from_utf8(bytes).ok()?), refuses_duplicates };
-    let value = parser.value(MAX_DEPTH)?;
-    parser.scanner.peek().is_none().then_some(value)
+fn read(bytes: &[u8], members: Members) -> Result<Value, NotJson> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = members.deserialize(&mut deserializer).map_err(|_| NotJson)?;
+    deserializer.end().map_err(|_| NotJson)?;
+    Ok(value)
 }
 
-struct Parser<'a> {
-    scanner: Scanner<'a>,
-    refuses_duplicates: bool,
+/// Makes a value, at any depth by the same rule of members.
+#[derive(Clone, Copy)]
+struct Members {
+    may_come_twice: bool,
 }
 
-impl Parser<'_> {
-    /// A value that nests at most this deep.
-    fn value(&mut self, depth: u8) -> Option<Value> {
-        let scanner = &mut self.scanner;
-        match scanner.peek()? {
-            b'"' => {
-                scanner.accept(b'"')?;
-                scanner.string().map(Value::String)
-            }
-            b'[' => self.array(depth.checked_sub(1)?),
-            b'{' => self.object(depth.checked_sub(1)?),
-            b't' => scanner.word("true").map(|()| Value::Bool(true)),
-            b'f' => scanner.word("false").map(|()| Value::Bool(false)),
-            b'n' => scanner.word("null").map(|()| Value::Null),
-            _ => scanner.number().map(Value::Number),
-        }
+impl<'de> DeserializeSeed<'de> for Members {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
     }
 
-    fn array(&mut self, depth: u8) -> Option<Value> {
-        let mut items = Vec::new();
-        self.scanner.accept(b'[')?;
-        if self.scanner.accept(b']').is_some() {
-            return Some(Value::Array(items));
-        }
-        loop {
-            items.push(self.value(depth)?);
-            match self.scanner.next()? {
-                b',' => {}
-                b']' => return Some(Value::Array(items)),
-                _ => return None,
-            }
-        }
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
     }
 
-    fn object(&mut self, depth: u8) -> Option<Value> {
-        let mut members = Map::new();
-        self.scanner.accept(b'{')?;
-        if self.scanner.accept(b'}').is_some() {
-            return Some(Value::Object(members));
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(item) = items.next_element_seed(self)? {
+            array.push(item);
         }
-        loop {
-            self.scanner.accept(b'"')?;
-            let name = self.scanner.string()?;
-            self.scanner.accept(b':')?;
-            let value = self.value(depth)?;
-            if members.insert(name, value).is_some() && self.refuses_duplicates {
-                return None;
-            }
-            match self.scanner.next()? {
-                b',' => {}
-                b'}' => return Some(Value::Object(members)),
-                _ => return None,
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            let value = members.next_value_seed(self)?;
+            if object.insert(name, value).is_some() && !self.may_come_twice {
+                return Err(A::Error::custom("duplicate member"));
             }
         }
+        Ok(Value::Object(object))
     }
 }
 

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use serde::de::IgnoredAny;
+
 use super::proof::{AccountTokens, EventRejection};
-use crate::json;
 
 /// The replacement of a string that contained an account token.
 const REMOVED: &str = r#""[account token]""#;
@@ -37,9 +38,7 @@ impl<'a> Text<'a> {
     /// name, which parsers read differently.
     pub fn read(bytes: &'a [u8]) -> Result<Self, EventRejection> {
         let text = std::str::from_utf8(bytes).map_err(|_| EventRejection::NotJson)?;
-        if !json::is_json(text) {
-            return Err(EventRejection::NotJson);
-        }
+        serde_json::from_slice::<IgnoredAny>(bytes).map_err(|_| EventRejection::NotJson)?;
         Ok(Self { text, members: members(text)? })
     }
 

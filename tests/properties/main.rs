@@ -19,7 +19,6 @@ mod configuration;
 mod form;
 mod generate;
 mod head;
-mod json;
 mod lifetime;
 mod path;
 mod pattern;
