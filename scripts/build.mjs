@@ -33,7 +33,7 @@ const INLINE = "-Cllvm-args=-inlinehint-threshold=100";
  * The compiler's options for size, all unstable. `Debug` writes nothing, since no message uses it. A panic in a library
  * has no source location; a panic in the broker keeps its location, for the log.
  */
-const TERSE = ["-Zfmt-debug=none"];
+const TERSE = ["-Zfmt-debug=none", "-Zpanic-in-drop=abort"];
 const WITHOUT_PLACES = "-Zlocation-detail=none";
 const WITH_PLACES = "-Zlocation-detail=file,line,column";
 /** With `unwind` a panic fails its own request only; with `abort` it fails all requests in flight. */
