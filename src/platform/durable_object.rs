@@ -9,7 +9,7 @@ use worker::{DurableObject, Env, Request, Response, Result, State, durable_objec
 use zeroize::Zeroizing;
 
 use super::isolate;
-use super::storage::DurablePorts;
+use super::storage::{DurablePorts, stored};
 use crate::json::{self, NotJson};
 use crate::objects::{self, Object};
 use crate::ports::StorageFailed;
@@ -45,7 +45,8 @@ impl DurableObject for BrokerObject {
     }
 
     async fn alarm(&self) -> Result<Response> {
-        let kind: Option<String> = self.state.storage().get(objects::KIND).await?;
+        let kind =
+            stored(&self.state, objects::KIND).await.map_err(|StorageFailed| "the kind could not be read")?;
         let Some(kind) = kind else { return Response::empty() };
         let Ok(kind) = json::read(kind.as_bytes()) else {
             // A later version stored it, which may be deployed again: the alarm stays set.

@@ -5,7 +5,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
+use js_sys::Promise;
 use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::JsFuture;
 use worker::{Env, State};
 
 use super::sql::Table;
@@ -50,12 +52,25 @@ impl DurablePorts {
     /// Waits until what was written is stored, not merely queued: no token is
     /// used, and no event acknowledged, before it is kept.
     pub async fn sync(&self) -> Result<(), StorageFailed> {
-        self.state.storage().sync().await.map_err(failed)
+        settled(self.state.storage().as_raw().sync()).await.map(drop)
     }
 }
 
 fn failed(_: worker::Error) -> StorageFailed {
     StorageFailed
+}
+
+/// What `promise` resolves to.
+async fn settled(promise: Result<Promise, JsValue>) -> Result<JsValue, StorageFailed> {
+    let promise = promise.map_err(|_| StorageFailed)?;
+    JsFuture::from(promise).await.map_err(|_| StorageFailed)
+}
+
+/// The text that is stored under `key`. The `worker` crate's way brings a deserialiser.
+pub async fn stored(state: &State, key: &str) -> Result<Option<String>, StorageFailed> {
+    let found = settled(state.storage().as_raw().get(key)).await?;
+    let is_absent = found.is_undefined() || found.is_null();
+    if is_absent { Ok(None) } else { found.as_string().map(Some).ok_or(StorageFailed) }
 }
 
 impl Host for DurablePorts {
@@ -96,11 +111,11 @@ impl Cache for DurablePorts {
 
 impl Storage for DurablePorts {
     async fn get(&self, key: &str) -> Result<Option<String>, StorageFailed> {
-        self.state.storage().get(key).await.map_err(failed)
+        stored(&self.state, key).await
     }
 
     async fn put(&self, key: &str, text: &str) -> Result<(), StorageFailed> {
-        self.state.storage().put_raw(key, text).await.map_err(failed)?;
+        settled(self.state.storage().as_raw().put(key, text.into())).await?;
         self.sync().await
     }
 
@@ -109,14 +124,14 @@ impl Storage for DurablePorts {
         // The tables are deleted with the texts.
         self.events.note_deleted();
         self.ids.note_deleted();
-        storage.delete_all().await.map_err(failed)?;
-        storage.delete_alarm().await.map_err(failed)?;
+        settled(storage.as_raw().delete_all()).await?;
+        settled(storage.as_raw().delete_alarm(JsValue::NULL.into())).await?;
         self.sync().await
     }
 
     async fn set_alarm(&self, at: UnixTime) -> Result<(), StorageFailed> {
         let storage = self.state.storage();
-        storage.put_raw(objects::KIND, self.kind.as_str()).await.map_err(failed)?;
+        settled(storage.as_raw().put(objects::KIND, self.kind.as_str().into())).await?;
         storage.set_alarm(at.since(runtime::now())).await.map_err(failed)
     }
 }
