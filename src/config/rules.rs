@@ -52,8 +52,9 @@ fn read_rule(reader: &mut Reader<'_, '_>, callers: &mut Callers, of: &Subjects<'
             || matches!(callers.get(&name), Some(Configured::Broken | Configured::Usable(Caller::Session)));
         if fits { Ok(name) } else { Err(NO_SESSION) }
     });
-    let has_none =
-        |name: &String| matches!(callers.get(name), Some(Configured::Usable(Caller::Key(_) | Caller::Anyone)));
+    let has_none = |name: &String| {
+        matches!(callers.get(name), Some(Configured::Usable(Caller::Key(_) | Caller::Anyone)))
+    };
     let have_claims = !named.iter().any(has_none);
     let terms = Names { connection: of.connection, labels: of.labels, have_claims };
     let rule = Rule {

@@ -5,11 +5,11 @@
 /// Laravel.
 #[must_use]
 pub fn leaves_open(accept: &str, types: &str) -> bool {
-    let mut preferred: Option<(&str, f32)> = None;
+    let mut preferred: Option<(&str, u32)> = None;
     for item in accept.split(',') {
         let mut parts = item.split(';').map(str::trim);
         let range = parts.next().unwrap_or_default();
-        let weight = parts.find_map(weight).unwrap_or(1.0);
+        let weight = parts.find_map(weight).unwrap_or(WHOLE);
         if !range.is_empty() && preferred.is_none_or(|(_, most)| weight > most) {
             preferred = Some((range, weight));
         }
@@ -23,10 +23,21 @@ pub fn leaves_open(accept: &str, types: &str) -> bool {
     }
 }
 
-/// The weight, if the parameter is `q`.
-pub(super) fn weight(parameter: &str) -> Option<f32> {
+/// The weight of a range without one.
+pub(super) const WHOLE: u32 = 1000;
+
+/// The weight in thousandths, if the parameter is `q` (RFC 9110 §12.4.2).
+pub(super) fn weight(parameter: &str) -> Option<u32> {
     let (name, value) = parameter.split_once('=')?;
-    name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().ok())?
+    let (whole, fraction) = value.trim().split_once('.').unwrap_or((value.trim(), ""));
+    let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if !name.trim().eq_ignore_ascii_case("q") || !is_number(fraction) || whole.len() + fraction.len() == 0 {
+        return None;
+    }
+    // What is more than a whole weighs no more than that.
+    let whole: u32 = if whole.is_empty() { 0 } else { whole.parse::<u8>().ok()?.min(1).into() };
+    let digits = fraction.bytes().chain(*b"000").take(3);
+    Some(digits.fold(whole, |sum, digit| sum * 10 + u32::from(digit - b'0')).min(WHOLE))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The language that a person reads, from `Accept-Language` (RFC 9110 §12.5.4).
 
-use super::accept::weight;
+use super::accept::{WHOLE, weight};
 
 /// A language that the broker writes.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -18,12 +18,12 @@ impl Language {
     /// prefers none.
     #[must_use]
     pub fn preferred(accept_language: &str) -> Self {
-        let mut preferred: Option<(Self, f32)> = None;
+        let mut preferred: Option<(Self, u32)> = None;
         for item in accept_language.split(',') {
             let mut parts = item.split(';').map(str::trim);
             let Some(language) = parts.next().and_then(Self::of_range) else { continue };
-            let weight = parts.find_map(weight).unwrap_or(1.0);
-            if weight > 0.0 && preferred.is_none_or(|(_, most)| weight > most) {
+            let weight = parts.find_map(weight).unwrap_or(WHOLE);
+            if weight > 0 && preferred.is_none_or(|(_, most)| weight > most) {
                 preferred = Some((language, weight));
             }
         }

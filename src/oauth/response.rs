@@ -151,7 +151,7 @@ fn granted(response: &Value, types: TokenTypes) -> Result<TokenResponse, Refusal
 fn lifetime(value: &Value) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,
-        Value::String(text) => text.trim().parse::<f64>().ok()?,
+        Value::String(text) => json::parse(text.trim().as_bytes()).ok()?.as_f64()?,
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
     };
     if seconds.is_nan() || seconds < 1.0 {
