@@ -241,15 +241,12 @@ describe("what operators are told", () => {
   test("of a connection that is misconfigured is every problem, by field", async () => {
     const { state, problems } = await entry("broken");
     assert.equal(state, "misconfigured");
-    assert.deepEqual(
-      problems.map((/** @type {{ field: string }} */ { field }) => field).sort(),
-      [
-        "BROKEN_PASSWORD",
-        "CONNECTIONS.broken.C4N4RY",
-        "CONNECTIONS.broken.rules[0].paths[0]",
-        "CONNECTIONS.broken.timeout_ms",
-      ],
-    );
+    assert.deepEqual(problems.map((/** @type {{ field: string }} */ { field }) => field).sort(), [
+      "BROKEN_PASSWORD",
+      "CONNECTIONS.broken.C4N4RY",
+      "CONNECTIONS.broken.rules[0].paths[0]",
+      "CONNECTIONS.broken.timeout_ms",
+    ]);
     const listed = assertStatus(await ask("/admin/connections", { key: OPERATOR })).json().connections;
     for (const one of listed) assert.deepEqual(one.problems, one.id === "broken" ? problems : undefined, one.id);
     const lines = broker.logs.filter(({ event }) => event === "configuration_problem");

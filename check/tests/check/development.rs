@@ -159,7 +159,7 @@ fn looks_at_each_environment_with_its_own_variables() {
     };
     let staging = json!({ "SEALING_KEYS": KEYS, "ADMIN_KEY": "0123456789abcdef" });
     let office = ("staging".to_owned(), "OFFICE_KEY".to_owned());
-    assert_eq!(environments(vec![vars("staging", &staging)]), [office.clone()]);
+    assert_eq!(environments(vec![vars("staging", &staging)]), std::slice::from_ref(&office));
     assert_eq!(environments(vec![vars("", &whole()), vars("staging", &staging)]), [office]);
     assert_eq!(environments(vec![vars("example", &json!({}))]), []);
     assert_eq!(environments(Vec::new()), []);
