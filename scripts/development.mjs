@@ -5,6 +5,8 @@ import { errorCode, root } from "./lib.mjs";
 import { readVars } from "./vars.mjs";
 
 const NAME = ".dev.vars";
+/** A template, which wrangler's commands copy: no environment's file. */
+const EXAMPLE = `${NAME}.example`;
 
 /**
  * @typedef {object} DevVars in the form that the native program reads
@@ -38,7 +40,8 @@ async function find(config, environment) {
     const file = fileFor(folder, environment);
     return file ? [await read(config, environment, file)] : [];
   }
-  const files = existsSync(folder) ? readdirSync(folder).filter((it) => it === NAME || it.startsWith(`${NAME}.`)) : [];
+  const isFile = (/** @type {string} */ it) => (it === NAME || it.startsWith(`${NAME}.`)) && it !== EXAMPLE;
+  const files = existsSync(folder) ? readdirSync(folder).filter(isFile) : [];
   return Promise.all(files.sort().map((file) => read(config, file.slice(NAME.length + 1), file)));
 }
 

@@ -12,7 +12,9 @@ use crate::report::{DevFinding, Report};
 use crate::scope::Scope;
 use crate::variables::{ADMIN_KEY, Completed, SEALING_KEYS, distance};
 
+const FILE: &str = ".dev.vars";
 const MADE: &str = "`npm run setup` makes it in .dev.vars";
+const COPIED: &str = "copy it from .dev.vars, where `npm run setup` makes it";
 const PLACEHOLDER: &str = "looks like a placeholder: write the value itself";
 const ORIGINS: &str = "ALLOWED_ORIGINS";
 const SECRET_ENDS: [&str; 9] = [
@@ -63,7 +65,7 @@ pub(crate) fn check(scope: &Scope<'_>, fields: &Variables, vars: &DevVars, repor
     for name in first.chain(missing().filter(|name| *name != SEALING_KEYS)).chain(last) {
         let near = vars.variables.keys().find(|key| !is_used(key) && distance(key, name) <= 2);
         let near = near.map(|key| format!("; {}, which is there, is not read", shown(key)));
-        add(name, format!("is not set: {}{}", lost(name, &whole), near.unwrap_or_default()));
+        add(name, format!("is not set: {}{}", lost(name, &whole, vars), near.unwrap_or_default()));
     }
 
     // What follows from a problem of theirs, elsewhere in the file, is not told as well.
@@ -91,10 +93,11 @@ pub(crate) fn check(scope: &Scope<'_>, fields: &Variables, vars: &DevVars, repor
 }
 
 /// What does not work without the secret called `name`.
-fn lost(name: &str, whole: &Completed) -> String {
+fn lost(name: &str, whole: &Completed, vars: &DevVars) -> String {
+    let made = if vars.file == FILE { MADE } else { COPIED };
     match name {
-        SEALING_KEYS => return format!("every call is answered 503 misconfigured; {MADE}"),
-        ADMIN_KEY => return format!("nobody is an operator, and no connection can be registered; {MADE}"),
+        SEALING_KEYS => return format!("every call is answered 503 misconfigured; {made}"),
+        ADMIN_KEY => return format!("nobody is an operator, and no connection can be registered; {made}"),
         _ => {}
     }
     if let Some(caller) = whole.config.callers.keys().find(|id| secret_name(id, "KEY") == name) {

@@ -92,22 +92,18 @@ fn read_entries<T>(
             continue;
         }
         let before = problems.len();
-        let entry = match value.as_object() {
-            Some(fields) => {
-                let mut reader = Reader::new(path, fields, problems);
-                let entry = read(id, &Secrets::new(variables, id), &mut reader);
-                let is_ambiguous = owners.of(id) > 1;
-                if is_ambiguous {
-                    reader.report_table(
-                        "must have another name: its secrets have the same names as another one's",
-                    );
-                }
-                entry.filter(|_| !is_ambiguous)
+        let entry = if let Some(fields) = value.as_object() {
+            let mut reader = Reader::new(path, fields, problems);
+            let entry = read(id, &Secrets::new(variables, id), &mut reader);
+            let is_ambiguous = owners.of(id) > 1;
+            if is_ambiguous {
+                reader
+                    .report_table("must have another name: its secrets have the same names as another one's");
             }
-            None => {
-                problems.push(Problem::new(path, "must be a table"));
-                None
-            }
+            entry.filter(|_| !is_ambiguous)
+        } else {
+            problems.push(Problem::new(path, "must be a table"));
+            None
         };
         note_owner(problems, before, name, id);
         entries.insert(id.clone(), entry.into());

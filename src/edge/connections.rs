@@ -116,8 +116,8 @@ fn open<P: EdgePorts>(edge: &Edge<P>, id: &str, sealed: &str) -> Option<Found> {
         },
         Err(problems) => {
             for problem in problems {
-                let field = format!("{id}: {}", problem.field());
-                edge.ports.log(&report::configuration_problem(Some(id), &field, problem.message()));
+                let line = report::configuration_problem(Some(id), problem.field(), problem.message());
+                edge.ports.log(&line);
             }
             Found::unusable(id, version)
         }

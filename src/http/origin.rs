@@ -3,9 +3,12 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 use super::address::is_loopback;
+
+/// The longest origin that a log line shows, in bytes: `https://`, a host name of 253 bytes, and a port.
+const MAX_SHOWN: usize = 267;
 
 /// The origin of a front end, compared exactly and never by pattern
 /// (RFC 6454 §6.2).
@@ -49,26 +52,11 @@ pub fn shown_origin(sent: &str) -> &str {
 }
 
 fn is_serialized(text: &str) -> bool {
-    let Some((scheme, authority)) = text.split_once("://") else { return false };
-    let has = |part: &str, most: usize, is_part: &dyn Fn(u8) -> bool| {
-        (1..=most).contains(&part.len()) && part.bytes().all(is_part)
+    let is_origin = |url: &Url| {
+        let is_bare = url.username().is_empty() && url.password().is_none();
+        is_bare && url.has_host() && &url[..Position::BeforePath] == text
     };
-    let is_lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let (is_host, behind) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, behind)) => {
-            let is_part = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b':' | b'.');
-            (has(address, 45, &is_part), behind)
-        }
-        None => {
-            let (host, behind) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
-            (has(host, 253, &|b| is_lower(b) || matches!(b, b'-' | b'.' | b'_')), behind)
-        }
-    };
-    let is_port = |port: &str| has(port, 5, &|b| b.is_ascii_digit());
-    has(scheme, 32, &|b| is_lower(b) || matches!(b, b'+' | b'-' | b'.'))
-        && scheme.starts_with(|c: char| c.is_ascii_lowercase())
-        && is_host
-        && (behind.is_empty() || behind.strip_prefix(':').is_some_and(is_port))
+    text.len() <= MAX_SHOWN && Url::parse(text).is_ok_and(|url| is_origin(&url))
 }
 
 /// Whether requests to `origin`, in the runtime's notation, are safe from eavesdropping: `https`,

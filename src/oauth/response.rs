@@ -162,11 +162,10 @@ fn lifetime(value: &Value) -> Option<Duration> {
 
 const fn by_status(status: u16) -> Refusal {
     match status {
-        408 | 425 | 429 => Refusal::Busy,
+        408 | 425 | 429 | 503 => Refusal::Busy,
         401 | 403 => Refusal::Denied,
         404..=406 | 410 | 411 | 413..=415 | 421 | 426 | 431 => Refusal::Address,
         400..=499 => Refusal::Request,
-        503 => Refusal::Busy,
         _ => Refusal::Failed,
     }
 }

@@ -14,6 +14,7 @@
 
 mod account;
 mod copies;
+mod exchange;
 mod failure;
 mod operator;
 mod plan;

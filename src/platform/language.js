@@ -14,7 +14,7 @@ export function preferredLanguage(acceptLanguage) {
   for (const item of acceptLanguage.split(",")) {
     const [range, ...parameters] = item.split(";").map((part) => part.trim());
     const tag = TAGS.get(range.split("-")[0].toLowerCase());
-    const weights = parameters.map((parameter) => Number(/^q\s*=\s*(\S+)$/i.exec(parameter)?.[1]));
+    const weights = parameters.map((parameter) => Number(/^q\s*=\s*([\d.]+)$/i.exec(parameter)?.[1]));
     const weight = weights.find((weight) => !Number.isNaN(weight)) ?? 1;
     if (tag !== undefined && weight > most) [preferred, most] = [tag, weight];
   }

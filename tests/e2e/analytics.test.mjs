@@ -260,7 +260,7 @@ describe("a call makes one point", () => {
       code: "caller_unauthenticated",
     });
     assertPoint(await pointOf("/api/service/echo", { method: "DELETE" }), {
-      connection,
+      ...ECHO,
       method: "DELETE",
       code: "operation_not_allowed",
     });

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { compatibility, inRoot, node, root } from "../../scripts/lib.mjs";
 import { endWithThis, freePort } from "../../scripts/processes.mjs";
+import { until } from "./support/until.mjs";
 
 const PAGE = "http://localhost:5173";
 const DEPLOYED = "https://app.example.com";
@@ -52,10 +53,10 @@ async function dev(...args) {
   };
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding("utf8").on("data", (chunk) => (broker.text += chunk));
-  while (!broker.text.includes("Stop it with Ctrl-C")) {
+  await until(() => {
     assert.equal(child.exitCode, null, broker.text);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
+    return broker.text.includes("Stop it with Ctrl-C");
+  }, "The broker");
   return broker;
 }
 

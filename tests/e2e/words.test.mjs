@@ -50,6 +50,8 @@ let upstream;
 let broker;
 /** @type {Connection} */
 let plain;
+/** @type {{ [id: string]: Connection }} */
+const refused = {};
 /** @type {string[]} */
 const told = [];
 
@@ -66,7 +68,7 @@ before(async () => {
       ],
     },
   });
-  for (const [id, [reply]] of Object.entries(REFUSALS)) upstream.connection(id, {}).answerTokenRequest(reply);
+  for (const id of Object.keys(REFUSALS)) refused[id] = upstream.connection(id);
   upstream.connection("broken", {
     grant: "password",
     fields: { timeout_ms: CANARY, rules: [{ ...rule, paths: [CANARY] }], [CANARY.toUpperCase()]: "the value" },
@@ -222,6 +224,7 @@ describe("what operators are told", () => {
   test("of a token endpoint that grants nothing is a word and the status, also after a restart", async () => {
     const expected = Object.entries(REFUSALS).map(([id, [, code, reason, status]]) => ({ id, code, reason, status }));
     for (const { id, code, reason, status } of expected) {
+      refused[id].answerTokenRequest(REFUSALS[id][0]);
       const answer = await ask(`/api/${id}/echo`);
       assertProblem(answer, code === "token_endpoint_timeout" ? 504 : 502, code);
       if (reason !== null) assert.ok(!answer.text.includes(`"${reason}"`), "the caller is not told");
@@ -241,15 +244,12 @@ describe("what operators are told", () => {
   test("of a connection that is misconfigured is every problem, by field", async () => {
     const { state, problems } = await entry("broken");
     assert.equal(state, "misconfigured");
-    assert.deepEqual(
-      problems.map((/** @type {{ field: string }} */ { field }) => field).sort(),
-      [
-        "BROKEN_PASSWORD",
-        "CONNECTIONS.broken.C4N4RY",
-        "CONNECTIONS.broken.rules[0].paths[0]",
-        "CONNECTIONS.broken.timeout_ms",
-      ],
-    );
+    assert.deepEqual(problems.map((/** @type {{ field: string }} */ { field }) => field).sort(), [
+      "BROKEN_PASSWORD",
+      "CONNECTIONS.broken.C4N4RY",
+      "CONNECTIONS.broken.rules[0].paths[0]",
+      "CONNECTIONS.broken.timeout_ms",
+    ]);
     const listed = assertStatus(await ask("/admin/connections", { key: OPERATOR })).json().connections;
     for (const one of listed) assert.deepEqual(one.problems, one.id === "broken" ? problems : undefined, one.id);
     const lines = broker.logs.filter(({ event }) => event === "configuration_problem");

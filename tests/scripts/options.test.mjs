@@ -118,6 +118,7 @@ test("variables are found where wrangler finds them", async (t) => {
   assert.deepEqual(await devVarsBeside(config, undefined), [{ ...top, variables }]);
   assert.deepEqual(await devVarsBeside(config, "staging"), [{ ...top, environment: "staging", variables }]);
 
+  writeFileSync(`${top.file}.example`, "A=''\n");
   writeFileSync(`${top.file}.staging`, "B='own'\n");
   const own = { environment: "staging", file: `${top.file}.staging`, variables: { B: "own" } };
   assert.deepEqual(await devVarsBeside(config, undefined), [{ ...top, variables }, own]);

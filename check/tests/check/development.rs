@@ -9,7 +9,7 @@ const CALLER: &str = "[vars.CALLERS.backend]\nkind = 'key'\n";
 const RULES: &str = "rules = [{ callers = ['backend'], methods = ['GET'], paths = ['/a'] }]\n";
 
 /// The name of the file in the findings.
-const FILE: &str = "there/.dev.vars";
+const FILE: &str = ".dev.vars";
 
 /// A file with a caller by a key, and the connections `guru`, with webhooks, and `hubsoft`.
 fn file() -> String {
@@ -91,6 +91,11 @@ fn names_what_is_missing_and_what_does_not_work_without_it() {
         assert_eq!(changed(&[(name, Value::Null)]), expected);
         assert_eq!(changed(&[(name, json!(""))]), expected);
     }
+    let other = DevVars { file: "elsewhere/.dev.vars".to_owned(), ..vars("", &json!({})) };
+    let told = found(&file(), vec![other]);
+    assert!(
+        told.iter().any(|it| it.message.ends_with("copy it from .dev.vars, where `npm run setup` makes it"))
+    );
     let all = found(&file(), vec![vars("", &json!({}))]);
     assert_eq!(all.len(), 10);
     assert_eq!((all[0].field.as_str(), all[9].field.as_str()), ("SEALING_KEYS", "ADMIN_KEY"));
@@ -159,7 +164,7 @@ fn looks_at_each_environment_with_its_own_variables() {
     };
     let staging = json!({ "SEALING_KEYS": KEYS, "ADMIN_KEY": "0123456789abcdef" });
     let office = ("staging".to_owned(), "OFFICE_KEY".to_owned());
-    assert_eq!(environments(vec![vars("staging", &staging)]), [office.clone()]);
+    assert_eq!(environments(vec![vars("staging", &staging)]), std::slice::from_ref(&office));
     assert_eq!(environments(vec![vars("", &whole()), vars("staging", &staging)]), [office]);
     assert_eq!(environments(vec![vars("example", &json!({}))]), []);
     assert_eq!(environments(Vec::new()), []);

@@ -77,7 +77,10 @@ fn reports_every_problem_of_a_template_alone() {
         let named = json!({ "template": name });
         assert_eq!(config.with_template(named.as_object().unwrap()).is_some(), is_usable, "{name}");
     }
-    assert!(config.connections["api"].is_usable() && !format!("{config:?}").contains("colour"));
+    assert!(
+        config.connections["api"].is_usable()
+            && !format!("{:?}{:?}", config.connections, config.templates).contains("colour")
+    );
     assert_eq!(read(&json!([])).1, ["TEMPLATES"]);
     let mut configured = sound();
     configured["CONNECTIONS"]["api"]["template"] = "good".into();

@@ -35,7 +35,7 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
             draft.fields.push("location", &address);
             return Ok(draft);
         }
-        let language = Language::preferred(self.0.head.headers.value("accept-language").unwrap_or_default());
+        let language = self.0.language();
         let (content_type, text) = match (name, language) {
             ("page.css", _) => ("text/css; charset=utf-8", STYLE),
             ("page.js", _) => ("text/javascript; charset=utf-8", SCRIPT),

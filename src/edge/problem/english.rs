@@ -39,8 +39,8 @@ impl Code {
             ],
             Self::OperationNotAllowed => [
                 "Operation not allowed",
-                "No rule allows this caller this method on this path.",
-                "The operator allows callers, methods and paths in the rules of the connection.",
+                "No rule allows this caller this method on this path with this data.",
+                "Ask for the caller's own data only. The operator allows callers, methods, paths and data in the rules of the connection.",
             ],
             Self::CrossSiteRequest => [
                 "Cross-site request",
@@ -60,7 +60,7 @@ impl Code {
             Self::UnknownConnection => [
                 "Unknown connection",
                 "No connection has this name.",
-                "The operator configures connections in CONNECTIONS.",
+                "The operator configures connections in CONNECTIONS, or registers them.",
             ],
             Self::MethodNotAllowed => [
                 "Method not allowed",

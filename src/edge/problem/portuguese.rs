@@ -39,8 +39,8 @@ impl Code {
             ],
             Self::OperationNotAllowed => [
                 "Operação não permitida",
-                "Nenhuma regra permite que você use este método neste caminho.",
-                "O operador define nas regras da conexão quem pode chamar, com quais métodos e em quais caminhos.",
+                "Nenhuma regra permite que você use este método neste caminho com estes dados.",
+                "Peça somente os dados de quem chama. O operador define nas regras da conexão quem pode chamar, com quais métodos, em quais caminhos e com quais dados.",
             ],
             Self::CrossSiteRequest => [
                 "Requisição de outro site",
@@ -60,7 +60,7 @@ impl Code {
             Self::UnknownConnection => [
                 "Conexão desconhecida",
                 "Nenhuma conexão tem este nome.",
-                "O operador configura as conexões em CONNECTIONS.",
+                "O operador configura as conexões em CONNECTIONS, ou as registra.",
             ],
             Self::MethodNotAllowed => [
                 "Método não permitido",

@@ -97,9 +97,8 @@ impl<P: ObjectPorts> Keeper<P> {
                     Err(problems) => {
                         let connection = &self.connection;
                         for problem in &problems {
-                            let field = format!("{connection}: {}", problem.field());
-                            let line =
-                                report::configuration_problem(Some(connection), &field, problem.message());
+                            let (field, message) = (problem.field(), problem.message());
+                            let line = report::configuration_problem(Some(connection), field, message);
                             self.ports.log(&line);
                         }
                         Some(Err(pairs(&problems)))

@@ -3,31 +3,22 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
+use super::exchange::ExchangeFailure;
 use super::plan::{Means, NextGrant, Reason, next_grant};
 use super::wait::Wait;
 use super::{Account, Failure, LiveTokenSet, State};
 use crate::config::{Connection, Grant, TokenEndpoint};
-use crate::oauth::{
-    self, MAX_RESPONSE_BYTES, Refusal, RefusedAnswer, TokenRefusal, TokenRequest, TokenResponse,
-};
+use crate::oauth::{Refusal, RefusedAnswer, TokenRefusal, TokenRequest, TokenResponse};
 use crate::objects::log::{self, GrantLine};
-use crate::ports::{HttpAnswer, HttpFailure, HttpRequest, ObjectPorts, report};
+use crate::ports::{ObjectPorts, report};
 use crate::protocol::Cause;
 use crate::time::UnixTime;
-use crate::token::{AccessToken, Lifetime, Nonce, TokenSet, TokenTypes};
+use crate::token::{AccessToken, Lifetime, Nonce, TokenSet};
 
 /// One token request of a renewal.
 struct TokenAttempt {
     request: TokenRequest,
     is_refresh: bool,
-}
-
-/// Why a token request yielded no token response.
-pub(super) enum ExchangeFailure {
-    Refused(TokenRefusal, Option<Duration>),
-    Unanswered(HttpFailure),
 }
 
 /// How a token request ended.
@@ -44,16 +35,6 @@ enum GrantOutcome {
         had_no_effect: bool,
         retry_after: Option<Duration>,
     },
-}
-
-impl ExchangeFailure {
-    /// The answer that granted nothing, if there was one.
-    pub(super) fn answer(&self) -> Option<RefusedAnswer> {
-        match self {
-            Self::Refused(refused, _) => Some(refused.answer),
-            Self::Unanswered(_) => None,
-        }
-    }
 }
 
 impl<P: ObjectPorts> LiveTokenSet<P> {
@@ -180,41 +161,6 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
             had_no_effect: matches!(refusal, Refusal::Busy | Refusal::Client),
             retry_after,
         }
-    }
-
-    /// Sends one token request and reads the response.
-    pub(super) async fn exchange(
-        &self,
-        request: &TokenRequest,
-        endpoint: &TokenEndpoint,
-        types: TokenTypes,
-    ) -> Result<TokenResponse, ExchangeFailure> {
-        let answer = self.post(request, endpoint.timeout).await.map_err(ExchangeFailure::Unanswered)?;
-        oauth::read(answer.status, &answer.body, types).map_err(|refused| {
-            let now = self.ports.now();
-            let retry_after = answer.retry_after.and_then(|value| oauth::retry_after(&value, now));
-            ExchangeFailure::Refused(refused, retry_after)
-        })
-    }
-
-    async fn post(&self, request: &TokenRequest, timeout: Duration) -> Result<HttpAnswer, HttpFailure> {
-        let mut fields = Zeroizing::new(format!(
-            "content-type:{}\naccept:application/json\nuser-agent:porteiro",
-            request.content_type
-        ));
-        if let Some(authorization) = &request.authorization {
-            fields.push_str("\nauthorization:");
-            fields.push_str(authorization.expose());
-        }
-        let request = HttpRequest {
-            method: "POST",
-            url: &request.url,
-            fields: &fields,
-            body: Some(request.body.expose()),
-            timeout,
-            max_bytes: Some(MAX_RESPONSE_BYTES),
-        };
-        self.ports.send(&request).await
     }
 
     /// The token set of a token response.

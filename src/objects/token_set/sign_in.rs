@@ -1,6 +1,6 @@
 //! A person's sign-in: one password grant with their own credentials.
 
-use super::renewal::ExchangeFailure;
+use super::exchange::ExchangeFailure;
 use super::{Account, Failure, LiveTokenSet, State};
 use crate::oauth::{Refusal, TokenRefusal, TokenRequest};
 use crate::objects::log::GrantLine;
