@@ -15,7 +15,7 @@ pub struct NotJson;
 /// # Errors
 /// [`NotJson`], also for trailing characters and for too deep nesting.
 pub fn parse(bytes: &[u8]) -> Result<Value, NotJson> {
-    read(bytes, Members { may_come_twice: false })
+    read(bytes, ValueSeed { may_have_duplicates: false })
 }
 
 /// Reads one JSON text; of duplicate members the last one counts.
@@ -23,7 +23,7 @@ pub fn parse(bytes: &[u8]) -> Result<Value, NotJson> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_last(bytes: &[u8]) -> Result<Value, NotJson> {
-    read(bytes, Members { may_come_twice: true })
+    read(bytes, ValueSeed { may_have_duplicates: true })
 }
 
 /// The text without a leading byte order mark, which a parser may ignore (RFC 8259 §8.1). Not for
@@ -33,20 +33,20 @@ pub fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
 }
 
-fn read(bytes: &[u8], members: Members) -> Result<Value, NotJson> {
+fn read(bytes: &[u8], members: ValueSeed) -> Result<Value, NotJson> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = members.deserialize(&mut deserializer).map_err(|_| NotJson)?;
     deserializer.end().map_err(|_| NotJson)?;
     Ok(value)
 }
 
-/// Makes a value, at any depth by the same rule of members.
+/// Makes a value, by the same rule at any depth.
 #[derive(Clone, Copy)]
-struct Members {
-    may_come_twice: bool,
+struct ValueSeed {
+    may_have_duplicates: bool,
 }
 
-impl<'de> DeserializeSeed<'de> for Members {
+impl<'de> DeserializeSeed<'de> for ValueSeed {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -54,7 +54,7 @@ impl<'de> DeserializeSeed<'de> for Members {
     }
 }
 
-impl<'de> Visitor<'de> for Members {
+impl<'de> Visitor<'de> for ValueSeed {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,7 +97,7 @@ impl<'de> Visitor<'de> for Members {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             let value = members.next_value_seed(self)?;
-            if object.insert(name, value).is_some() && !self.may_come_twice {
+            if object.insert(name, value).is_some() && !self.may_have_duplicates {
                 return Err(A::Error::custom("duplicate member"));
             }
         }
