@@ -22,7 +22,6 @@ import {
 } from "./lib.mjs";
 import { setup, wasmBindgenPath } from "./setup.mjs";
 import { printSize } from "./size.mjs";
-import { emptied } from "./wasm.mjs";
 
 /**
  * The largest function marked `#[inline]` that LLVM inlines. With LLVM's own limit, 325, a good part of the module is
@@ -111,15 +110,7 @@ export function markBuilt(folder, inputs) {
 export async function buildWorker({ panic = PANIC, profiling = false, force = false } = {}) {
   if (!["unwind", "abort"].includes(panic)) throw new Failure(`--panic is unwind or abort, not ${panic}.`);
   const inputs = hashOf(
-    filesUnder(
-      "src",
-      "Cargo.toml",
-      "Cargo.lock",
-      "rust-toolchain.toml",
-      "package-lock.json",
-      "scripts/build.mjs",
-      "scripts/wasm.mjs",
-    ),
+    filesUnder("src", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "package-lock.json", "scripts/build.mjs"),
     panic,
     profiling,
     output("rustc", ["--version"]),
@@ -246,8 +237,7 @@ async function prune() {
   const all = readFileSync(glue, "utf8");
   const classes = [...all.matchAll(/^const (\w+)Finalization = /gm)].map(([, name]) => name);
   let used = all;
-  const unused = classes.filter((name) => !CLASSES.includes(name));
-  for (const name of unused) {
+  for (const name of classes.filter((name) => !CLASSES.includes(name))) {
     used = used
       .replace(new RegExp(`^(?:export )?class ${name} \\{\\n[^]*?^\\}\\nif \\(Symbol\\.dispose\\)[^\\n]*\\n`, "m"), "")
       .replace(new RegExp(`^const ${name}Finalization = [^]*?^\\}\\);\\n`, "m"), "");
@@ -255,10 +245,6 @@ async function prune() {
       throw new Failure(`The module makes a ${name}, or wasm-bindgen's output has changed.`);
     }
   }
-  // Without an instance their methods never run, but the table of functions keeps them.
-  const { module, count } = emptied(readFileSync(wasm), (name) => unused.some((type) => name.includes(type)));
-  if (unused.length > 0 && count === 0) throw new Failure("The module names no method of an unused class.");
-  writeFileSync(wasm, module);
   /** @type {(text: string, name: string) => boolean} */
   const calls = (text, name) => text.includes(`wasm.${name}(`);
   const { exports } = ends(wasm);
