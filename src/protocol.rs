@@ -1,4 +1,4 @@
-//! The messages between isolates and objects, and the records that objects store: serde types
+//! The messages between isolates and objects, and the records that objects store: types
 //! without behaviour.
 //!
 //! Tokens, secrets and passwords occur in them only sealed. During a deployment, two versions of
