@@ -16,8 +16,8 @@ declare module "broker" {
 
   export class BrokerObject {
     constructor(state: DurableObjectState, env: Env);
-    fetch(request: Request): Promise<Response>;
-    alarm(): Promise<Response>;
+    answer(message: string): Promise<string>;
+    alarm(): Promise<void>;
   }
 }
 

@@ -6,14 +6,12 @@
 //! makes no promise here. A call that waits for anything else becomes a promise.
 
 use std::cell::RefCell;
-use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
-use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::request::CallPorts;
@@ -82,9 +80,9 @@ fn advance(id: f64, call: Running, now: UnixTime) -> String {
     let own = Rc::clone(&ports);
     let running = async move {
         let answer = answer.await;
-        Ok(JsValue::from_str(&wire::answer(&answer, &own.take_lines())))
+        Ok(wire::answer(&answer, &own.take_lines()).into())
     };
-    ports.wait_for(&wasm_bindgen_futures::future_to_promise(AssertUnwindSafe(running)));
+    ports.wait_for(&runtime::promised(running.boxed_local()));
     wire::WAIT.to_owned()
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
-use wasm_bindgen_futures::JsFuture;
+use js_sys::Promise;
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
 
 use super::glue;
 use crate::json::Members;
@@ -30,6 +32,12 @@ pub fn millis(span: Duration) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let millis = span.as_millis() as f64;
     millis
+}
+
+/// Runs `work`, and promises what comes of it. A panic rejects the promise, too. It is the only code
+/// that does, since each kind of future would have a copy.
+pub fn promised(work: LocalBoxFuture<'static, Result<JsValue, &'static str>>) -> Promise {
+    future_to_promise(AssertUnwindSafe(async { work.await.map_err(JsValue::from_str) }))
 }
 
 /// Waits for `span`.

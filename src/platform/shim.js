@@ -37,7 +37,8 @@ export class Keeper extends DurableObject {
   /** @param {Request} request */
   async fetch(request) {
     try {
-      return await this.#current().fetch(request);
+      const message = await request.text();
+      return new Response(await this.#current().answer(message));
     } catch {
       return failed(request, "");
     }

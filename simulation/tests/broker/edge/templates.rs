@@ -147,7 +147,13 @@ fn gives_what_a_connection_lacks_by_its_template_which_is_read_anew_with_each_de
     check(&site, &call(&site, "shop", "shop", "/new"), 503, "misconfigured");
     assert_eq!(shown(&site, "shop")["state"], "misconfigured");
     assert_eq!(shown(&site, "shop")["template"], "isp");
-    assert!(site.shared.logs.borrow().iter().any(|line| line.contains("\"connection\":\"shop\"") && line.contains("\"field\":\"template\"")));
+    assert!(
+        site.shared
+            .logs
+            .borrow()
+            .iter()
+            .any(|line| line.contains("\"connection\":\"shop\"") && line.contains("\"field\":\"template\""))
+    );
 }
 
 #[test]
