@@ -9,7 +9,6 @@ mod caller;
 mod configured;
 mod connection;
 mod connection_template;
-mod entries;
 mod grant;
 mod headers;
 mod identity;
@@ -41,7 +40,9 @@ pub use binding::{Binding, ClaimValue};
 pub use caller::ANYONE;
 pub use configured::Configured;
 pub use connection_template::ConnectionTemplates;
-pub use entries::Entries;
+/// Things by their ids, in the order of the ids. A list needs a fraction of a map's code, and each kind of thing has code
+/// of its own.
+pub type Entries<T> = litemap::LiteMap<String, T>;
 pub use headers::is_override;
 pub use keys::Keys;
 pub use limits::MAX_LIFETIME;
@@ -95,6 +96,12 @@ impl Config {
     #[must_use]
     pub fn is_operator(&self, key: &Secret) -> bool {
         self.admin_keys.as_ref().is_some_and(|keys| keys.place(key.fingerprint()).is_some())
+    }
+
+    /// The configured connection called `id`, and its id as it is kept here.
+    #[must_use]
+    pub fn configured(&self, id: &str) -> Option<(&String, &Configured<Rc<Connection>>)> {
+        self.connections.find_index(id).ok().and_then(|at| self.connections.get_indexed(at))
     }
 
     /// The problems of the configured connection called `id`: each field with its message.

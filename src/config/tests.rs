@@ -158,8 +158,14 @@ fn finds_nothing_wrong_with_the_documented_example() {
     let (config, problems) = read(&all);
     assert_eq!(problems, []);
     assert!(config.connections.values().all(Configured::is_usable));
-    assert_eq!(config.connections["hubsoft"].usable().unwrap().rules[0].callers, ["staff", "backend"]);
-    assert!(config.callers["staff"].is_usable() && config.callers["backend"].is_usable());
+    assert_eq!(
+        config.connections.get("hubsoft").unwrap().usable().unwrap().rules[0].callers,
+        ["staff", "backend"]
+    );
+    assert!(
+        config.callers.get("staff").unwrap().is_usable()
+            && config.callers.get("backend").unwrap().is_usable()
+    );
 }
 
 #[test]
@@ -219,13 +225,13 @@ fn writes_basic_credentials_as_they_are_where_it_is_asked_to() {
     };
     let (config, problems) = with("id", "basic");
     assert_eq!(problems, []);
-    let endpoint = config.connections["api"].usable().unwrap().grant.endpoint().unwrap();
+    let endpoint = config.connections.get("api").unwrap().usable().unwrap().grant.endpoint().unwrap();
     let is_bare =
         matches!(&endpoint.client, ClientAuthentication::Basic { encoding: BasicEncoding::None, .. });
     assert!(is_bare, "{:?}", endpoint.client);
     for (client_id, client_auth) in [("id:1", "basic"), ("id", "post")] {
         let (config, problems) = with(client_id, client_auth);
-        assert!(!config.connections["api"].is_usable());
+        assert!(!config.connections.get("api").unwrap().is_usable());
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems[0].to_string().contains("basic_encoding"), "{}", problems[0]);
     }
@@ -236,7 +242,7 @@ fn prefers_the_secret_to_the_field_of_its_name() {
     let all = changed(&[("API_CLIENT_ID", json!("secret id")), ("API_AUDIENCE", json!("secret audience"))]);
     let (config, problems) = read(&all);
     assert_eq!(problems, []);
-    let endpoint = config.connections["api"].usable().unwrap().grant.endpoint().unwrap();
+    let endpoint = config.connections.get("api").unwrap().usable().unwrap().grant.endpoint().unwrap();
     assert_eq!(endpoint.audience.as_deref(), Some("secret audience"));
     assert!(
         matches!(&endpoint.client, ClientAuthentication::Basic { client_id, .. } if client_id == "secret id")
@@ -246,7 +252,8 @@ fn prefers_the_secret_to_the_field_of_its_name() {
 #[test]
 fn keeps_passwords_byte_for_byte() {
     let (config, _) = read(&sound());
-    let Grant::Password { password, username, .. } = &config.connections["hubsoft"].usable().unwrap().grant
+    let Grant::Password { password, username, .. } =
+        &config.connections.get("hubsoft").unwrap().usable().unwrap().grant
     else {
         panic!("not a password grant")
     };

@@ -22,7 +22,7 @@ use held::Found;
 /// cannot be reached.
 pub(super) async fn find<P: EdgePorts>(edge: &Edge<P>, id: &str) -> Result<Found, Refused> {
     let config = edge.config();
-    if let Some((id, connection)) = config.connections.get_key_value(id) {
+    if let Some((id, connection)) = config.configured(id) {
         let (connection, webhook) = (connection.clone(), config.webhooks.get(id).cloned());
         return Ok(Found { id: id.as_str().into(), connection, webhook, version: None });
     }

@@ -38,7 +38,7 @@ pub(super) async fn sign_in<P: EdgePorts>(
     let (head, ports, config) = (context.head, &context.edge.ports, context.config());
     Refused::check_method(head, "POST")?;
     context.cors.check_signing(head, config)?;
-    let (id, connection) = config.connections.get_key_value(connection).ok_or(Code::UnknownConnection)?;
+    let (id, connection) = config.configured(connection).ok_or(Code::UnknownConnection)?;
     context.note(|line| line.connection = Some(id));
     let connection = connection.usable().ok_or(Code::Misconfigured)?;
     let policy = config.session.filter(|_| connection.grant.is_for_people()).ok_or(Code::NotFound)?;

@@ -28,10 +28,10 @@ const LOOK_AGAIN: Duration = Duration::from_hours(1);
 #[wasm_bindgen]
 #[allow(missing_debug_implementations, reason = "nothing prints a Durable Object")]
 // An object survives a panic: what it changes, it changes in one step.
-pub struct BrokerObject(AssertUnwindSafe<Rc<Kept>>);
+pub struct BrokerObject(AssertUnwindSafe<Rc<Living>>);
 
-/// What an object keeps.
-struct Kept {
+/// An object between two events.
+struct Living {
     state: Rc<State>,
     env: Env,
     object: OnceCell<Object<DurablePorts>>,
@@ -44,24 +44,24 @@ impl BrokerObject {
     #[wasm_bindgen(constructor)]
     #[must_use]
     pub fn new(state: DurableObjectState, env: Env) -> Self {
-        let kept = Kept { state: Rc::new(state.into()), env, object: OnceCell::new() };
-        Self(AssertUnwindSafe(Rc::new(kept)))
+        let living = Living { state: Rc::new(state.into()), env, object: OnceCell::new() };
+        Self(AssertUnwindSafe(Rc::new(living)))
     }
 
     /// Answers a message, an [`Envelope`] in JSON: resolves to the reply, and rejects where there is none.
     pub fn answer(&self, message: String) -> Promise {
-        let (kept, message) = (Rc::clone(&self.0), Zeroizing::new(message));
-        runtime::promised(Box::pin(async move { kept.answer(message).await }))
+        let (living, message) = (Rc::clone(&self.0), Zeroizing::new(message));
+        runtime::promised(Box::pin(async move { living.answer(message).await }))
     }
 
     /// Does what is due. The runtime calls an alarm that rejects again later.
     pub fn alarm(&self) -> Promise {
-        let kept = Rc::clone(&self.0);
-        runtime::promised(Box::pin(async move { kept.alarm().await }))
+        let living = Rc::clone(&self.0);
+        runtime::promised(Box::pin(async move { living.alarm().await }))
     }
 }
 
-impl Kept {
+impl Living {
     async fn answer(&self, message: Zeroizing<String>) -> Result<JsValue, &'static str> {
         let envelope: Envelope = json::read(message.as_bytes()).map_err(|NotJson| "no message")?;
         // The text may be long, and the object takes other messages meanwhile.

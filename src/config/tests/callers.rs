@@ -7,7 +7,7 @@ fn check_caller(caller: Value, expected: &[&str]) {
     let changes = [("CALLERS/web", caller)];
     check(&changes, expected, &[]);
     let (config, _) = read(&changed(&changes));
-    assert_eq!(!config.callers["web"].is_usable(), !expected.is_empty(), "{changes:?}");
+    assert_eq!(!config.callers.get("web").unwrap().is_usable(), !expected.is_empty(), "{changes:?}");
 }
 
 #[test]
@@ -16,12 +16,14 @@ fn knows_a_caller_by_its_keys_fingerprint() {
     let places = places(&config, &[KEY, "", &KEY[1..]]);
     assert_eq!(places.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, false]);
     assert_eq!(places[0].and_then(Place::number), None);
-    assert!(matches!(config.callers["web"], Configured::Usable(Caller::Anyone)));
+    assert!(matches!(config.callers.get("web").unwrap(), Configured::Usable(Caller::Anyone)));
 }
 
 /// Where each of `keys` stands among those of `backend`.
 fn places(config: &Config, keys: &[&str]) -> Vec<Option<Place>> {
-    let Configured::Usable(Caller::Key(known)) = &config.callers["backend"] else { panic!("not a key") };
+    let Configured::Usable(Caller::Key(known)) = &config.callers.get("backend").unwrap() else {
+        panic!("not a key")
+    };
     keys.iter().map(|key| known.place(Fingerprint::of(&[key]))).collect()
 }
 
@@ -86,8 +88,11 @@ fn refuses_two_callers_of_one_key() {
     let (config, problems) = read(&changed(&changes));
     let fields: Vec<&str> = problems.iter().map(Problem::field).take(2).collect();
     assert_eq!(fields, ["BACKEND_KEY", "WEB_KEY"]);
-    assert!(!config.callers["backend"].is_usable() && !config.callers["web"].is_usable());
-    assert!(config.callers["other"].is_usable());
+    assert!(
+        !config.callers.get("backend").unwrap().is_usable()
+            && !config.callers.get("web").unwrap().is_usable()
+    );
+    assert!(config.callers.get("other").unwrap().is_usable());
 }
 
 #[test]
@@ -98,7 +103,10 @@ fn refuses_callers_that_share_one_of_several_keys() {
         ("BACKEND_KEY", json!(format!("{KEY},{one}"))),
         ("WEB_KEY", json!(format!("{two},{one}"))),
     ]));
-    assert!(!config.callers["backend"].is_usable() && !config.callers["web"].is_usable());
+    assert!(
+        !config.callers.get("backend").unwrap().is_usable()
+            && !config.callers.get("web").unwrap().is_usable()
+    );
     assert_eq!(problems[0].to_string(), "BACKEND_KEY: must differ from every other caller's key");
 }
 
@@ -130,7 +138,7 @@ fn leaves_out_callers_whose_names_cannot_be_used() {
 fn takes_anyone_from_a_rule_alone() {
     let (config, problems) = read(&changed(&[(RULE_CALLERS, json!(["anyone"]))]));
     assert_eq!(problems, []);
-    assert!(matches!(config.callers["anyone"], Configured::Usable(Caller::Anyone)));
+    assert!(matches!(config.callers.get("anyone").unwrap(), Configured::Usable(Caller::Anyone)));
     assert!(!read(&sound()).0.callers.contains_key("anyone"));
 }
 

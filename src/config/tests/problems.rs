@@ -194,7 +194,7 @@ fn needs_what_no_preset_tells() {
         let (config, problems) = read(&all);
         let found: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(found, [format!("CONNECTIONS.{id}.{field}: {message}")]);
-        assert!(!config.connections[id].is_usable());
+        assert!(!config.connections.get(id).unwrap().is_usable());
     }
 }
 
@@ -324,8 +324,11 @@ fn reports_all_problems_at_once_in_a_fixed_order() {
             "SEALING_KEYS",
         ]
     );
-    assert!(config.connections["fixed"].is_usable() && config.connections["renewed"].is_usable());
-    assert!(config.callers["backend"].is_usable());
+    assert!(
+        config.connections.get("fixed").unwrap().is_usable()
+            && config.connections.get("renewed").unwrap().is_usable()
+    );
+    assert!(config.callers.get("backend").unwrap().is_usable());
 }
 
 #[test]
@@ -424,7 +427,7 @@ fn takes_an_empty_client_secret_that_is_there() {
         check(&[(name, json!(""))], &[], &[]);
     }
     let (config, _) = read(&changed(&[("HUBSOFT_CLIENT_SECRET", json!(""))]));
-    let connection = config.connections["hubsoft"].usable().unwrap();
+    let connection = config.connections.get("hubsoft").unwrap().usable().unwrap();
     let ClientAuthentication::Post { client_secret, .. } = &connection.grant.endpoint().unwrap().client
     else {
         panic!("another method")

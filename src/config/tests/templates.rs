@@ -78,7 +78,7 @@ fn reports_every_problem_of_a_template_alone() {
         assert_eq!(config.with_template(named.as_object().unwrap()).is_some(), is_usable, "{name}");
     }
     assert!(
-        config.connections["api"].is_usable()
+        config.connections.get("api").unwrap().is_usable()
             && !format!("{:?}{:?}", config.connections, config.templates).contains("colour")
     );
     assert_eq!(read(&json!([])).1, ["TEMPLATES"]);

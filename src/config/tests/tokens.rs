@@ -19,7 +19,7 @@ fn with(field: &str, value: Value) -> Value {
 fn check_caller(caller: Value, problem: &str) {
     let changes = [("CALLERS/web", caller)];
     check(&changes, &[&format!("CALLERS.web.{problem}")], &[]);
-    assert!(!read(&changed(&changes)).0.callers["web"].is_usable());
+    assert!(!read(&changed(&changes)).0.callers.get("web").unwrap().is_usable());
 }
 
 fn read_caller(caller: Value) -> Rc<JwtCaller> {

@@ -31,7 +31,11 @@ fn check_broken(changes: &[(&str, Value)], expected: &[&str]) {
     let (config, problems) = read(&with_webhooks(changes));
     let found: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(found, expected, "{changes:?}");
-    assert!(!config.webhooks["guru"].is_usable() && config.connections["guru"].is_usable(), "{changes:?}");
+    assert!(
+        !config.webhooks.get("guru").unwrap().is_usable()
+            && config.connections.get("guru").unwrap().is_usable(),
+        "{changes:?}"
+    );
 }
 
 #[test]
@@ -94,7 +98,7 @@ fn expects_the_place_of_the_token_of_unknown_senders() {
     named.push(("CONNECTIONS/api/webhook/token_field", json!("token")));
     check(&named, &[], &[]);
     let (config, _) = read(&changed(&named));
-    let webhook = config.webhooks["api"].usable().unwrap();
+    let webhook = config.webhooks.get("api").unwrap().usable().unwrap();
     assert!(webhook.id_members.is_empty() && webhook.accepted_status == 202);
 }
 
@@ -148,16 +152,19 @@ fn reports_what_is_wrong_with_webhooks_without_breaking_the_connection() {
 fn takes_webhooks_in_while_the_rest_of_the_connection_is_broken() {
     let (config, problems) = read(&with_webhooks(&[("GURU_TOKEN", Value::Null)]));
     assert_eq!(problems.len(), 1);
-    assert!(!config.connections["guru"].is_usable() && config.webhooks["guru"].is_usable());
+    assert!(
+        !config.connections.get("guru").unwrap().is_usable()
+            && config.webhooks.get("guru").unwrap().is_usable()
+    );
     let twin = with_webhooks(&[("CONNECTIONS/GURU", sound()["CONNECTIONS"]["guru"].clone())]);
-    assert!(!read(&twin).0.webhooks["guru"].is_usable());
+    assert!(!read(&twin).0.webhooks.get("guru").unwrap().is_usable());
     let account = with_webhooks(&[("CONNECTIONS/Guru-Account", sound()["CONNECTIONS"]["fixed"].clone())]);
     let (config, problems) = read(&account);
     assert_eq!(
         problems[0].to_string(),
         "CONNECTIONS.guru.webhook: must be a connection of another name: its account token is another one's token"
     );
-    assert!(!config.webhooks["guru"].is_usable() && problems.len() == 1);
+    assert!(!config.webhooks.get("guru").unwrap().is_usable() && problems.len() == 1);
 }
 
 #[test]
