@@ -1,7 +1,7 @@
 //! JSON texts: parsed into values, and the records and messages that are read from values and
 //! written as texts.
 //!
-//! What a record consists of is declared once, by [`record`] or [`variants`], for both ways. The
+//! What a record consists of is declared once, by `record!` or `variants!`, for both ways. The
 //! code is small, since each part of it exists once: the parser makes a [`Value`], a record takes
 //! its members from that, and writes them through one trait object each.
 

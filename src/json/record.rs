@@ -45,7 +45,7 @@ macro_rules! record {
 
 /// Makes an enum a JSON value, in both ways: the name of a variant, or an object whose only member
 /// has the name and holds the variant's content. `Variant(_)` has one value, `Variant { field }` the
-/// fields of a [`record`](super::record), and either may have another name in JSON. A name that the
+/// fields of a `record!`, and either may have another name in JSON. A name that the
 /// enum does not have is read as the variant behind `else`, if there is one.
 macro_rules! variants {
     ($type:ident {
