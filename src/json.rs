@@ -2,7 +2,7 @@
 //! written as texts.
 //!
 //! What a record consists of is declared once, by `record!` or `variants!`, for both ways. The
-//! code is small, since each part of it exists once: the parser makes a [`Value`], a record takes
+//! code is small, since each part of it exists once: the parser makes a value, a record takes
 //! its members from that, and writes them through one trait object each.
 
 mod parse;
