@@ -40,14 +40,12 @@ pub use binding::{Binding, ClaimValue};
 pub use caller::ANYONE;
 pub use configured::Configured;
 pub use connection_template::ConnectionTemplates;
-/// Things by their ids, in the order of the ids. A list needs a fraction of a map's code, and each kind of thing has code
-/// of its own.
-pub type Entries<T> = litemap::LiteMap<String, T>;
 pub use headers::is_override;
 pub use keys::Keys;
 pub use limits::MAX_LIFETIME;
 pub use problem::{Problem, shown};
 pub use provider::Provider;
+pub use read::{BASE_PATH, base_path};
 pub use registered::{Registered, SECRETS, WRONG_ID};
 pub use secrets::{is_id, secret_name};
 
@@ -56,6 +54,10 @@ use crate::jose::{Algorithm, Expectation};
 use crate::secret::{Fingerprint, Secret};
 use crate::token::{SealingKeys, TokenTypes};
 use crate::webhook::{AccountTokens, Proof, SigningKeys};
+
+/// Things by their ids, in the order of the ids. A list needs a fraction of a map's code, and each
+/// kind of thing has code of its own.
+pub type Entries<T> = litemap::LiteMap<String, T>;
 
 /// The callers by name.
 pub type Callers = Entries<Configured<Caller>>;

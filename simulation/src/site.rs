@@ -175,9 +175,8 @@ impl Site {
     /// A future that makes a call in an isolate, to be spawned as a task.
     pub fn calling(&self, isolate: Process, call: &Call) -> impl Future<Output = Answered> + use<> {
         let config = self.shared.config();
-        let copies = Rc::clone(
-            self.isolates.borrow_mut().entry(isolate).or_insert_with(|| Rc::new(Isolate::new(config))),
-        );
+        let new = || Rc::new(Isolate::new(config.base_path.clone(), Box::new(move || config)));
+        let copies = Rc::clone(self.isolates.borrow_mut().entry(isolate).or_insert_with(new));
         let cookie = call.fields.iter().find(|(name, _)| *name == "cookie").map(|(_, value)| value.as_str());
         let ports = Rc::new(CallPorts {
             site: Rc::clone(&self.shared),

@@ -17,6 +17,8 @@ use crate::json;
 use crate::secret::Secret;
 use crate::token::{SealingKeys, SealingKeysError};
 
+/// The variable that says where the broker is mounted.
+pub const BASE_PATH: &str = "BASE_PATH";
 const CONNECTIONS: &str = "CONNECTIONS";
 
 impl Config {
@@ -144,12 +146,18 @@ fn read_origins(variables: &Variables, problems: &mut Vec<Problem>) -> Vec<Origi
 }
 
 fn read_base_path(variables: &Variables, problems: &mut Vec<Problem>) -> String {
-    const NAME: &str = "BASE_PATH";
-    let Some(value) = variables.get(NAME) else { return String::new() };
+    let Some(value) = variables.get(BASE_PATH) else { return String::new() };
     value.as_str().ok_or("must be a text").and_then(syntax::base_path).unwrap_or_else(|message| {
-        problems.push(Problem::new(NAME.to_owned(), message));
+        problems.push(Problem::new(BASE_PATH.to_owned(), message));
         String::new()
     })
+}
+
+/// The base path of this value of [`BASE_PATH`], which alone tells a health check from other requests;
+/// empty if it is wrong, as [`Config::read`] reports.
+#[must_use]
+pub fn base_path(text: Option<&str>) -> String {
+    text.and_then(|text| syntax::base_path(text).ok()).unwrap_or_default()
 }
 
 fn read_sealing_keys(variables: &Variables, problems: &mut Vec<Problem>) -> Option<SealingKeys> {

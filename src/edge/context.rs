@@ -56,7 +56,7 @@ impl<'a, P: Host> Context<'a, P> {
 
     /// The address that the broker was called at: origin and base path.
     pub fn address(&self) -> String {
-        format!("{}{}", self.head.own_origin(), self.config().base_path)
+        format!("{}{}", self.head.own_origin(), self.edge.isolate.base_path())
     }
 
     /// The language of the texts for whoever sent the request.

@@ -37,8 +37,9 @@ enum Page<'a> {
 impl<'a> Cors<'a> {
     /// Reads the page that a request comes from. Origins are compared exactly; `null` is never
     /// allowed.
-    pub fn read(head: &RequestHead<'a>, config: &Config) -> Self {
-        Self { page: Page::read(head, config), credentials: config.session.is_some() }
+    pub fn read<'c>(head: &RequestHead<'a>, config: impl Fn() -> &'c Config) -> Self {
+        let page = Page::read(head, &config);
+        Self { page, credentials: matches!(page, Page::Allowed(_)) && config().session.is_some() }
     }
 
     /// For an address that is not for pages: no page may read the answer.
@@ -133,14 +134,14 @@ impl<'a> Cors<'a> {
 }
 
 impl<'a> Page<'a> {
-    fn read(head: &RequestHead<'a>, config: &Config) -> Self {
+    fn read<'c>(head: &RequestHead<'a>, config: impl Fn() -> &'c Config) -> Self {
         let Some(origin) = head.headers.value("origin") else {
             // Browsers send no `Origin` on same-origin GET requests; pages cannot set
             // `Sec-Fetch-Site`.
             let own = head.headers.value("sec-fetch-site") == Some("same-origin");
             return if own && has_sound_origin(head) { Self::Own } else { Self::Unnamed };
         };
-        let allowed = config.allowed_origins.iter().any(|allowed| allowed.as_str() == origin)
+        let allowed = config().allowed_origins.iter().any(|allowed| allowed.as_str() == origin)
             || (origin == head.own_origin() && has_sound_origin(head));
         if allowed { Self::Allowed(origin) } else { Self::Refused }
     }

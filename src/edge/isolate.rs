@@ -1,5 +1,6 @@
 //! The state of an isolate.
 
+use std::cell::LazyCell;
 use std::rc::Rc;
 
 use super::caller::bearers::Bearers;
@@ -9,10 +10,14 @@ use super::proxy::memory::AccessTokens;
 use super::proxy::rates::Rates;
 use crate::config::Config;
 
+/// What reads the configuration.
+type ReadConfig = Box<dyn FnOnce() -> Rc<Config>>;
+
 /// The state of an isolate: the configuration, and copies of tokens, keys and connections.
 #[derive(Debug)]
 pub struct Isolate {
-    config: Rc<Config>,
+    base_path: String,
+    config: LazyCell<Rc<Config>, ReadConfig>,
     pub(in crate::edge) access_tokens: AccessTokens,
     pub(in crate::edge) key_sets: KeySets,
     pub(in crate::edge) bearers: Bearers,
@@ -21,11 +26,13 @@ pub struct Isolate {
 }
 
 impl Isolate {
-    /// An isolate that serves `config`.
+    /// An isolate that serves what `read` reads, once a request needs it: a health check does not, and a
+    /// cold isolate answers it sooner. The broker is mounted at `base_path`.
     #[must_use]
-    pub fn new(config: Rc<Config>) -> Self {
+    pub fn new(base_path: String, read: ReadConfig) -> Self {
         Self {
-            config,
+            base_path,
+            config: LazyCell::new(read),
             access_tokens: AccessTokens::default(),
             key_sets: KeySets::default(),
             bearers: Bearers::default(),
@@ -36,7 +43,12 @@ impl Isolate {
 
     /// The configuration that the isolate serves.
     #[must_use]
-    pub const fn config(&self) -> &Rc<Config> {
+    pub fn config(&self) -> &Rc<Config> {
         &self.config
+    }
+
+    /// The path that the broker is mounted at, as in [`Config::base_path`].
+    pub(in crate::edge) fn base_path(&self) -> &str {
+        &self.base_path
     }
 }

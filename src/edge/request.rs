@@ -22,11 +22,11 @@ pub async fn answer<P: EdgePorts>(
 ) -> Answer<P::Response> {
     let edge = Edge { isolate: Rc::clone(isolate), ports: Rc::clone(ports) };
     let request_id = request_id(ports.bytes());
-    let route = Route::read(head.path(), &edge.config().base_path);
+    let route = Route::read(head.path(), isolate.base_path());
     let named = NamedConnection::read(&edge, &route).await;
     let method = Method::parse(head.method);
     let line = CallLine::new(&request_id, method.as_ref().map_or("other", Method::as_str));
-    let cors = if route.is_for_pages() { Cors::read(head, edge.config()) } else { Cors::none() };
+    let cors = if route.is_for_pages() { Cors::read(head, || edge.config()) } else { Cors::none() };
     let context = Context { edge: &edge, head, cors, request_id: &request_id, line: RefCell::new(line) };
     let served = serve(&context, route, &named).await;
     let mut draft = served.unwrap_or_else(|refused| {
@@ -55,7 +55,6 @@ async fn serve<'a, P: EdgePorts>(
     named: &'a NamedConnection,
 ) -> Result<Draft<P::Response>, Refused> {
     let Context { edge, head, cors, .. } = context;
-    let config = context.config();
     if route.is_for_pages() && cors::is_preflight(head) {
         cors.check()?;
         let mut draft = Draft::empty(204);
@@ -63,7 +62,7 @@ async fn serve<'a, P: EdgePorts>(
         draft.vary = Some("Access-Control-Request-Method, Access-Control-Request-Headers".to_owned());
         return Ok(draft);
     }
-    transport::check(head, config, &route)?;
+    transport::check(head, || context.config(), &route)?;
     match route {
         Route::Health => {
             Refused::check_method(head, "GET, HEAD")?;
@@ -76,7 +75,7 @@ async fn serve<'a, P: EdgePorts>(
             let language = context.language();
             Ok(Draft::worded(200, "text/plain; charset=utf-8", code.page(language), language))
         }
-        _ if config.sealing_keys.is_none() => Err(Code::Misconfigured.into()),
+        _ if context.config().sealing_keys.is_none() => Err(Code::Misconfigured.into()),
         Route::Api { connection, path } => {
             cors.check()?;
             match proxy::pass_on(context, named.found(), path).await {

@@ -10,12 +10,16 @@ use crate::http::{HeaderName, RequestHead, is_private};
 /// Fails where the broker would read a credential that came over plain `http` from a network, where
 /// an eavesdropper can copy it. The admin interface is not served at all over plain `http`: once
 /// asked, a browser sends the operator's key by itself.
-pub(super) fn check(head: &RequestHead<'_>, config: &Config, route: &Route<'_>) -> Result<(), Code> {
+pub(super) fn check<'c>(
+    head: &RequestHead<'_>,
+    config: impl FnOnce() -> &'c Config,
+    route: &Route<'_>,
+) -> Result<(), Code> {
     if is_private(head.own_origin()) {
         return Ok(());
     }
     let carries_one = || {
-        let fields = config.token_fields.iter().map(HeaderName::as_str);
+        let fields = config().token_fields.iter().map(HeaderName::as_str);
         bearer(head).is_some()
             || cookie::has_cookie(&head.headers)
             || fields.filter(|name| *name != "authorization").any(|name| head.headers.value(name).is_some())

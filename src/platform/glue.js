@@ -10,6 +10,11 @@ export function variables(env) {
   return JSON.stringify(Object.fromEntries(plain));
 }
 
+/** The variable called `name`, if it is a text. @param {Env} env @param {string} name */
+export function text(env, name) {
+  return typeof env[name] === "string" ? env[name] : undefined;
+}
+
 /** Whether the Worker has a binding called `name`. @param {Env} env @param {string} name */
 export function hasBinding(env, name) {
   return typeof env[name] === "object" && env[name] !== null;

@@ -19,6 +19,8 @@ pub fn body_failure(reason: &JsValue) -> BodyFailure {
 extern "C" {
     pub fn variables(env: &Env) -> String;
 
+    pub fn text(env: &Env, name: &str) -> Option<String>;
+
     #[wasm_bindgen(js_name = hasBinding)]
     pub fn has_binding(env: &Env, name: &str) -> bool;
 

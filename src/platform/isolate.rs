@@ -6,7 +6,7 @@ use std::rc::Rc;
 use worker::Env;
 
 use super::{glue, runtime};
-use crate::config::{Config, Variables};
+use crate::config::{BASE_PATH, Config, Variables, base_path};
 use crate::edge::Isolate;
 use crate::json;
 use crate::ports::report;
@@ -15,17 +15,21 @@ thread_local! {
     static ISOLATE: OnceCell<Rc<Isolate>> = const { OnceCell::new() };
 }
 
-/// What this isolate keeps. Its first request, or message, reads the
-/// configuration from `env` and logs what is wrong with it.
+/// What this isolate keeps. Its first request that needs the configuration, or
+/// its first message, reads it from `env` and logs what is wrong with it.
 pub fn current(env: impl FnOnce() -> Env) -> Rc<Isolate> {
     ISOLATE.with(|isolate| {
-        let new = || Rc::new(Isolate::new(Rc::new(configuration(&env()))));
+        let new = || {
+            runtime::hide_panic_messages();
+            let env = env();
+            let base_path = base_path(glue::text(&env, BASE_PATH).as_deref());
+            Rc::new(Isolate::new(base_path, Box::new(move || Rc::new(configuration(&env)))))
+        };
         Rc::clone(isolate.get_or_init(new))
     })
 }
 
 fn configuration(env: &Env) -> Config {
-    runtime::hide_panic_messages();
     let variables: Variables = json::read(glue::variables(env).as_bytes()).unwrap_or_default();
     let (config, problems) = Config::read(&variables);
     for problem in &problems {
