@@ -927,7 +927,7 @@ describe("the sandbox as a whole", () => {
     );
     assert.equal(page.headers.get("cross-origin-opener-policy"), "same-origin");
     const html = await page.text();
-    assert.match(html, /<title>Porteiro sandbox<\/title>/);
+    assert.match(html, /<title data-word="title">Porteiro sandbox<\/title>/);
     assert.doesNotMatch(html, /<style|style=|<script(?![^>]*src=)|\son\w+=/i);
     const scripts = ["calls", "dom", "page", "people", "views", "webhooks"].map((name) => `/${name}.js`);
     for (const path of ["/page.css", ...scripts, "/icon.svg"]) {

@@ -224,7 +224,7 @@ test("what is missing or wrong in .dev.vars is told by name, and ends with 0", a
   const at = stdout.split("\n").indexOf(heading);
   assert.deepEqual(stdout.split("\n").slice(at + 1, at + 3), [
     `  ${file}: BACKEND_KEY ${missing}`,
-    `  ${file}: ADMIN_KEY is not set: nobody is an operator, and no connection can be registered; \`npm run setup\` makes it in .dev.vars`,
+    `  ${file}: ADMIN_KEY is not set: nobody is an operator, and no connection can be registered; copy it from .dev.vars, where \`npm run setup\` makes it`,
   ]);
   assert.ok(stdout.includes(`\n  ${file}: SEALING_KEYS must have keys of 32 bytes in base64\n`), stdout);
   assert.ok(stdout.includes(`\n  ${file}: OTHER_KEY looks pasted wrong: it begins with its scheme;`), stdout);
