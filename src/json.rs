@@ -1,7 +1,10 @@
 //! JSON texts without duplicate members (RFC 8259 §4, RFC 7515 §4).
 
+mod notation;
+
 use std::fmt;
 
+pub(crate) use notation::{Member, NotMembers, decoded, exact, has_exact_numbers, members, strings};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
