@@ -22,6 +22,12 @@ pub fn parameter(text: &str, name: &str) -> Option<String> {
     pairs.find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
 }
 
+/// Whether the query `text` has several parameters called `name`.
+#[must_use]
+pub fn is_doubled(text: &str, name: &str) -> bool {
+    parse(text.as_bytes()).filter(|(found, _)| found == name).nth(1).is_some()
+}
+
 #[cfg(test)]
 #[cfg(not(target_arch = "wasm32"))]
 mod tests {
@@ -40,5 +46,6 @@ mod tests {
             assert_eq!(parameter(query, "a").as_deref(), Some(value), "{query}");
         }
         assert_eq!(parameter("A=1&aa=1&x=a", "a"), None);
+        assert!(is_doubled("a=1&b=2&%61", "a") && !is_doubled("a=1&b=2&b=a", "a"));
     }
 }

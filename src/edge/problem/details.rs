@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Code;
+use super::{Code, english, portuguese};
 use crate::http::Language;
 
 impl Code {
@@ -32,6 +32,14 @@ impl Code {
             Language::English => self.in_english(),
             Language::Portuguese => self.in_portuguese(),
         }
+    }
+}
+
+/// The detail of a registration that has problems.
+pub const fn wrong_registration(language: Language) -> &'static str {
+    match language {
+        Language::English => english::WRONG_REGISTRATION,
+        Language::Portuguese => portuguese::WRONG_REGISTRATION,
     }
 }
 

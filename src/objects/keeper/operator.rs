@@ -27,7 +27,7 @@ impl<P: ObjectPorts> Keeper<P> {
         let Some(account) = account else {
             return match (ask, self.is_registered()) {
                 (OperatorAsk::Tell, true) => OperatorReply::Told {
-                    status: self.misconfigured_status(),
+                    status: self.misconfigured_status().await,
                     takes_webhooks: false,
                     generation: 0,
                 },
@@ -59,9 +59,13 @@ impl<P: ObjectPorts> Keeper<P> {
         }
     }
 
-    /// The status of a registration that is unusable.
-    fn misconfigured_status(&self) -> Status {
+    /// The status of a registration that is unusable, with its own labels.
+    async fn misconfigured_status(&self) -> Status {
         let mut status = status_without_token(None, "misconfigured");
+        let stored = self.stored_registration().await.ok().flatten();
+        if let Some(labels) = stored.and_then(|mut stored| stored.fields.remove("labels")) {
+            status.insert("labels".to_owned(), labels);
+        }
         let problems = field_problems(self.registered.borrow().problems());
         status.insert("problems".to_owned(), problems);
         status

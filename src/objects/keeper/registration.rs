@@ -254,10 +254,14 @@ impl<P: ObjectPorts> Keeper<P> {
 
     /// The rows of the index that list the stored registration by its labels.
     async fn stored_label_rows(&self) -> Result<Vec<String>, StorageFailed> {
+        let stored = self.stored_registration().await?;
+        Ok(stored.map_or_else(Vec::new, |stored| stored.label_rows(&self.connection)))
+    }
+
+    /// The registration as stored, usable or not; `None` where it does not open.
+    pub(super) async fn stored_registration(&self) -> Result<Option<Registration>, StorageFailed> {
         let stored = self.ports.get(CONNECTION).await?.zip(self.config.sealing_keys.as_ref());
-        let opened =
-            stored.and_then(|(sealed, keys)| Registration::open(&sealed, &self.connection, keys).ok());
-        Ok(opened.map_or_else(Vec::new, |stored| stored.label_rows(&self.connection)))
+        Ok(stored.and_then(|(sealed, keys)| Registration::open(&sealed, &self.connection, keys).ok()))
     }
 
     /// Removes rows of labels from the index, except those in `kept`. A row that stays lists nothing:
