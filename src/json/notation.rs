@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use serde_json::Number;
+use super::parse;
 
 /// The deepest accepted nesting of objects and arrays, which common parsers accept, too.
 const DEEPEST: usize = 127;
@@ -70,19 +70,24 @@ pub(crate) fn decoded(string: &str) -> Cow<'_, str> {
 /// Whether each number in a JSON text is written as it is kept. Whole numbers of up to 64 bits are
 /// kept exactly, and have one form in JSON.
 pub(crate) fn has_exact_numbers(text: &str) -> bool {
-    let is_exact = |word: &str| {
-        let number = serde_json::from_str::<Number>(word);
-        !word.starts_with(|c: char| c == '-' || c.is_ascii_digit())
-            || number.is_ok_and(|number| number.to_string() == word)
-    };
-    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | '.');
-    let mut from = 0;
-    let ends = strings(text).chain([(text.len(), text.len())]);
-    ends.into_iter().all(|(start, end)| {
-        let between = text.get(from..start).unwrap_or_default();
-        from = end;
-        between.split(|c| !is_part(c)).all(is_exact)
-    })
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(b) = bytes.get(at) {
+        let start = at;
+        at += 1;
+        if *b == b'"' {
+            at = string_end(text, start);
+        } else if *b == b'-' || b.is_ascii_digit() {
+            while bytes.get(at).is_some_and(|b| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')) {
+                at += 1;
+            }
+            let written = text.get(start..at).unwrap_or_default();
+            if !parse(written.as_bytes()).is_ok_and(|kept| kept.to_string() == written) {
+                return false;
+            }
+        }
+    }
+    true
 }
 
 /// The byte ranges of the strings of a JSON text, including their quotes.

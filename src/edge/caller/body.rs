@@ -29,11 +29,11 @@ pub(super) enum Unfit {
 }
 
 /// How servers read a body, by its media type.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Form<'t> {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Form {
     Json,
     Fields,
-    Multipart(MediaType<'t>),
+    Multipart,
     /// As JSON or as a form, for it has no media type.
     Untyped,
     /// As no parameters.
@@ -55,7 +55,7 @@ pub(super) fn check(
 ) -> Result<(), Unfit> {
     let field = head.headers.value("content-type").unwrap_or_default();
     let content_type = field.to_ascii_lowercase();
-    let form = form(field, &content_type);
+    let form = form(&content_type);
     let is_looked_for = !matches!(head.method, "GET" | "HEAD") && form != Form::Other;
     let query = binding.query.as_ref().filter(|query| is_looked_for && !query.bound.is_empty());
     let binds_body = !binding.body.is_empty();
@@ -79,7 +79,7 @@ pub(super) fn check(
         SeenBody::Unread if !is_announced_too_large(&head.headers) => return Err(Unfit::BodyUnread),
         SeenBody::Unread | SeenBody::TooLarge => return Err(too_large),
     };
-    if fits(&form, bytes, query, binding, own) { Ok(()) } else { Err(Unfit::Other) }
+    if fits(form, field, bytes, query, binding, own) { Ok(()) } else { Err(Unfit::Other) }
 }
 
 fn is_announced_too_large(headers: &Headers<'_>) -> bool {
@@ -88,7 +88,8 @@ fn is_announced_too_large(headers: &Headers<'_>) -> bool {
 }
 
 fn fits(
-    form: &Form<'_>,
+    form: Form,
+    content_type: &str,
     bytes: &[u8],
     query: Option<&QueryBinding>,
     binding: &Binding,
@@ -115,9 +116,7 @@ fn fits(
             let text = json::without_mark(bytes).trim_ascii();
             fits_as_fields() && (!text.starts_with(b"{") || fits_as_json(text))
         }
-        Form::Multipart(media_type) => {
-            multipart::names(media_type, bytes).is_some_and(|names| !names.into_iter().any(is_bound))
-        }
+        Form::Multipart => multipart::has_only(content_type, bytes, &|name| !is_bound(name)),
         Form::Other | Form::Unclear => false,
     }
 }
@@ -128,19 +127,19 @@ pub(super) fn has_foreign_charset(headers: &Headers<'_>) -> bool {
     names_foreign_charset(&headers.value("content-type").unwrap_or_default().to_ascii_lowercase())
 }
 
-/// The form of a body with this `Content-Type`, also given in lower case. Some servers look for a
-/// media type anywhere in the field.
-fn form<'t>(field: &'t str, lower: &str) -> Form<'t> {
-    if field.is_empty() {
+/// The form of a body with this `Content-Type`, in lower case. Some servers look for a media type
+/// anywhere in the field.
+fn form(content_type: &str) -> Form {
+    if content_type.is_empty() {
         return Form::Untyped;
     }
-    let Some(media_type) = MediaType::parse(field) else { return Form::Unclear };
-    let essence = lower.split(';').next().unwrap_or_default();
-    let is_json = essence.contains("json") || lower.contains("/json") || lower.contains("+json");
-    match (is_json, lower.contains("urlencoded"), lower.contains("multipart/")) {
+    let Some(MediaType { essence, .. }) = MediaType::parse(content_type) else { return Form::Unclear };
+    let has = |part: &str| content_type.contains(part);
+    let is_json = essence.contains("json") || has("/json") || has("+json");
+    match (is_json, has("urlencoded"), has("multipart/")) {
         (true, false, false) => Form::Json,
         (false, true, false) => Form::Fields,
-        (false, false, true) => Form::Multipart(media_type),
+        (false, false, true) => Form::Multipart,
         (false, false, false) => Form::Other,
         _ => Form::Unclear,
     }

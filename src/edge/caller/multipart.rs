@@ -5,25 +5,35 @@
 
 use crate::http::{MediaType, names_foreign_charset};
 
-/// The names of the parts of `body`; `None` where a server could read other ones.
-pub(super) fn names<'b>(media_type: &MediaType<'_>, body: &'b [u8]) -> Option<Vec<&'b str>> {
-    let delimiter = ["--", boundary(media_type)?].concat();
-    let mut names = Vec::new();
+/// The fields that the head of a part may have, each once.
+const FIELDS: [&str; 4] =
+    ["content-disposition", "content-type", "content-length", "content-transfer-encoding"];
+
+/// Whether `body`, sent with this `Content-Type`, is a form of which all servers read the same names,
+/// and `is_free` says so of each name.
+pub(super) fn has_only(content_type: &str, body: &[u8], is_free: &dyn Fn(&str) -> bool) -> bool {
+    check(content_type, body, is_free).is_some()
+}
+
+fn check(content_type: &str, body: &[u8], is_free: &dyn Fn(&str) -> bool) -> Option<()> {
+    let delimiter = ["--", boundary(content_type)?].concat();
     let mut rest = body.strip_prefix(delimiter.as_bytes())?;
     while let Some((part, behind)) = split(rest, delimiter.as_bytes()) {
         let (head, _) = split(part.strip_prefix(b"\r\n")?.strip_suffix(b"\r\n")?, b"\r\n\r\n")?;
-        names.push(name(std::str::from_utf8(head).ok()?)?);
+        if !is_free(name(std::str::from_utf8(head).ok()?)?) {
+            return None;
+        }
         rest = behind;
     }
-    matches!(rest, b"--" | b"--\r\n").then_some(names)
+    matches!(rest, b"--" | b"--\r\n").then_some(())
 }
 
 /// The boundary. Some servers look for it in the whole field, in any case.
-fn boundary<'t>(media_type: &MediaType<'t>) -> Option<&'t str> {
+fn boundary(content_type: &str) -> Option<&str> {
     let mut boundary = None;
-    for (name, value) in &media_type.parameters {
-        let is_first = *name == "boundary" && boundary.replace(*value).is_none();
-        if !is_first && *name != "charset" {
+    for (name, value) in MediaType::parse(content_type)?.parameters {
+        let is_first = name == "boundary" && boundary.replace(value).is_none();
+        if !is_first && name != "charset" {
             return None;
         }
     }
@@ -39,33 +49,34 @@ fn split<'b>(bytes: &'b [u8], mark: &[u8]) -> Option<(&'b [u8], &'b [u8])> {
 
 /// The name of the part that has this head.
 fn name(head: &str) -> Option<&str> {
-    let mut seen = Vec::new();
+    let mut seen = [false; FIELDS.len()];
     let mut name = None;
     for line in head.split("\r\n") {
         let (field, value) = line.split_once(':')?;
-        let (field, value) = (field.to_ascii_lowercase(), value.trim_start_matches(' '));
-        let is_plain = match field.as_str() {
-            "content-disposition" => {
+        let value = value.trim_start_matches(' ');
+        let at = FIELDS.iter().position(|known| known.eq_ignore_ascii_case(field))?;
+        let is_plain = match at {
+            0 => {
                 name = disposition(value);
                 name.is_some()
             }
-            "content-type" => MediaType::parse(value).is_some_and(|media_type| {
-                let value = value.to_ascii_lowercase();
-                let is_nested = media_type.parameters.iter().any(|(name, _)| name.contains("name"))
-                    || ["multipart/", "message/"].iter().any(|kind| value.contains(kind));
-                !is_nested && !names_foreign_charset(&value)
-            }),
-            "content-length" | "content-transfer-encoding" => {
-                value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            }
-            _ => false,
+            1 => is_plain_type(value),
+            _ => value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'),
         };
-        if !is_plain || line.contains(char::is_control) || seen.contains(&field) {
+        let is_second = std::mem::replace(seen.get_mut(at)?, true);
+        if !is_plain || is_second || line.contains(char::is_control) {
             return None;
         }
-        seen.push(field);
     }
     name
+}
+
+/// Whether a part with this `Content-Type` has neither parts of its own nor another name.
+fn is_plain_type(field: &str) -> bool {
+    let lower = field.to_ascii_lowercase();
+    MediaType::parse(field).is_some()
+        && !["multipart/", "message/", "name"].iter().any(|kind| lower.contains(kind))
+        && !names_foreign_charset(&lower)
 }
 
 /// The name in a `Content-Disposition` (RFC 7578 §4.2). It comes first: some servers take a file's
@@ -100,10 +111,18 @@ fn value(text: &str, is_bare: impl Fn(u8) -> bool) -> Option<(&str, &str)> {
 #[cfg(test)]
 #[cfg(not(target_arch = "wasm32"))]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
-    fn read<'b>(content_type: &str, body: &'b str) -> Option<Vec<&'b str>> {
-        names(&MediaType::parse(content_type)?, body.as_bytes())
+    fn read(content_type: &str, body: &str) -> Option<Vec<String>> {
+        let names = RefCell::new(Vec::new());
+        let is_read = has_only(content_type, body.as_bytes(), &|name| {
+            names.borrow_mut().push(name.to_owned());
+            true
+        });
+        assert!(!has_only(content_type, body.as_bytes(), &|_| false) || names.borrow().is_empty());
+        is_read.then(|| names.take())
     }
 
     fn part(head: &str) -> String {
@@ -133,10 +152,17 @@ mod tests {
             (r#"Content-Disposition: form-data; name="""#, ""),
         ] {
             let head = head.replace("\\u{fa}", "\u{fa}");
-            assert_eq!(read("multipart/form-data; boundary=x", &part(&head)), Some(vec![name]), "{head}");
+            assert_eq!(
+                read("multipart/form-data; boundary=x", &part(&head)),
+                Some(vec![name.to_owned()]),
+                "{head}"
+            );
         }
         let two = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\r\n--b\r\nContent-Disposition: form-data; name=\"b\"\r\n\r\n\n--x\r\n\r\n\r\n--b--";
-        assert_eq!(read("multipart/form-data; boundary=\"b\"; charset=utf-8", two), Some(vec!["a", "b"]));
+        assert_eq!(
+            read("multipart/form-data; boundary=\"b\"; charset=utf-8", two),
+            Some(vec!["a".to_owned(), "b".to_owned()])
+        );
         assert_eq!(read("multipart/form-data; boundary=b", "--b--\r\n"), Some(vec![]));
     }
 
