@@ -82,7 +82,8 @@ pub(crate) fn has_exact_numbers(text: &str) -> bool {
                 at += 1;
             }
             let written = text.get(start..at).unwrap_or_default();
-            if !parse(written.as_bytes()).is_ok_and(|kept| kept.to_string() == written) {
+            let kept = parse(written.as_bytes()).map(|kept| kept.to_string());
+            if kept.as_deref() != Ok(written) {
                 return false;
             }
         }

@@ -9,7 +9,6 @@ use super::{AdminRequest, READING};
 use crate::config::{Configured, Connection, is_id};
 use crate::edge::Code;
 use crate::edge::answer::{Draft, Refused};
-use crate::form;
 use crate::ports::EdgePorts;
 use crate::protocol::{
     ConnectionStatus, CountEvents, Declined, DropTokenSet, ListIndex, ObtainTokenSet, ReadRegistration,
@@ -30,10 +29,11 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         };
         let after = self.parameter("after").unwrap_or_default();
         let part = self.parameter("q").unwrap_or_default();
-        let label = self.parameter("label");
-        if self.0.head.query().is_some_and(|query| form::is_doubled(query, "label")) {
+        let labels = self.parameters("label");
+        if labels.len() > 1 {
             return Err(Code::BadRequest.into());
         }
+        let label = labels.into_iter().next();
         let label =
             label.as_deref().map(|label| label.split_once(':').ok_or(Code::BadRequest)).transpose()?;
         let mut ids = self.ids(&after, &part, limit + 1, label).await?;

@@ -104,7 +104,7 @@ fn value(text: &str, is_bare: impl Fn(u8) -> bool) -> Option<(&str, &str)> {
             .filter(|(value, _)| !value.is_empty() && value.bytes().all(is_bare));
     };
     // Some servers split a field before they read its quotes.
-    let is_plain = |value: &str| !value.contains('\\') && !(value.contains(';') && value.contains('='));
+    let is_plain = |value: &str| !(value.contains('\\') || (value.contains(';') && value.contains('=')));
     quoted.split_once('"').filter(|(value, _)| is_plain(value))
 }
 
@@ -276,8 +276,8 @@ mod tests {
             format!("{body}{body}"),
             body.replace("\r\n", "\n"),
             body.replace("\r\n--x--", "\n--x--"),
-            body.replace("5", "\n--x\nContent-Disposition: form-data; name=\"b\"\n\n6"),
-            body.replace("5", "--xy"),
+            body.replace('5', "\n--x\nContent-Disposition: form-data; name=\"b\"\n\n6"),
+            body.replace('5', "--xy"),
             body.replace("--x\r\nC", "--x \r\nC"),
             body.replace("--x--\r\n", ""),
             body.replace("--x--", "--x-"),

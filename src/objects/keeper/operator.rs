@@ -27,7 +27,7 @@ impl<P: ObjectPorts> Keeper<P> {
         let Some(account) = account else {
             return match (ask, self.is_registered()) {
                 (OperatorAsk::Tell, true) => OperatorReply::Told {
-                    status: self.misconfigured_status().await,
+                    status: self.misconfigured_status(),
                     takes_webhooks: false,
                     generation: 0,
                 },
@@ -60,14 +60,14 @@ impl<P: ObjectPorts> Keeper<P> {
     }
 
     /// The status of a registration that is unusable, with its own labels.
-    async fn misconfigured_status(&self) -> Status {
+    fn misconfigured_status(&self) -> Status {
         let mut status = status_without_token(None, "misconfigured");
-        let stored = self.stored_registration().await.ok().flatten();
-        if let Some(labels) = stored.and_then(|mut stored| stored.fields.remove("labels")) {
-            status.insert("labels".to_owned(), labels);
+        if let Some(unusable) = self.registered.borrow().unusable() {
+            status.insert("problems".to_owned(), field_problems(&unusable.problems));
+            if let Some(labels) = &unusable.labels {
+                status.insert("labels".to_owned(), labels.clone());
+            }
         }
-        let problems = field_problems(self.registered.borrow().problems());
-        status.insert("problems".to_owned(), problems);
         status
     }
 
