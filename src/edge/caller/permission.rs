@@ -124,3 +124,25 @@ impl<'a> CallerProof<'a> {
         Ok((pattern, added))
     }
 }
+
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_no_claim_in_debug_output() {
+        let pattern = PathPattern::parse("/a").unwrap();
+        let added = "termo_busca=canary".to_owned();
+        let permission = Permission {
+            caller: "staff",
+            key: None,
+            pattern: &pattern,
+            rate_limit: None,
+            query: None,
+            added,
+        };
+        let shown = format!("{permission:?}");
+        assert!(shown.contains("staff") && !shown.contains("canary"), "{shown}");
+    }
+}
