@@ -15,11 +15,10 @@ pub fn encode<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Strin
     Serializer::new(String::new()).extend_pairs(fields).finish()
 }
 
-/// The value of the first parameter called `name` in the query `text`.
+/// The values of the parameters called `name` in the query `text`.
 #[must_use]
-pub fn parameter(text: &str, name: &str) -> Option<String> {
-    let mut pairs = parse(text.as_bytes());
-    pairs.find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
+pub fn parameters(text: &str, name: &str) -> Vec<String> {
+    parse(text.as_bytes()).filter(|(found, _)| found == name).map(|(_, value)| value.into_owned()).collect()
 }
 
 #[cfg(test)]
@@ -37,8 +36,9 @@ mod tests {
     #[test]
     fn reads_a_parameter_however_it_is_written() {
         for (query, value) in [("a=b", "b"), ("x=1&%61=%62&a=c", "b"), ("a=%C3%A9+%2B", "é +"), ("a", "")] {
-            assert_eq!(parameter(query, "a").as_deref(), Some(value), "{query}");
+            assert_eq!(parameters(query, "a").first().map(String::as_str), Some(value), "{query}");
         }
-        assert_eq!(parameter("A=1&aa=1&x=a", "a"), None);
+        assert!(parameters("A=1&aa=1&x=a", "a").is_empty());
+        assert_eq!(parameters("a=1&b=2&%61", "a"), ["1", ""]);
     }
 }

@@ -5,11 +5,13 @@
 //! code is small, since each part of it exists once: the parser makes a value, a record takes
 //! its members from that, and writes them through one trait object each.
 
+mod notation;
 mod parse;
 mod read;
 mod record;
 mod write;
 
+pub(crate) use notation::{Member, NotMembers, decoded, exact, has_exact_numbers, members, strings};
 pub use parse::{NotJson, parse, parse_last, without_mark};
 pub use read::{FromJson, read, wipe};
 pub(crate) use read::{member, member_or_default, needed_member, variant};

@@ -16,6 +16,7 @@ const FILE: &str = ".dev.vars";
 const MADE: &str = "`npm run setup` makes it in .dev.vars";
 const COPIED: &str = "copy it from .dev.vars, where `npm run setup` makes it";
 const PLACEHOLDER: &str = "looks like a placeholder: write the value itself";
+const BROKEN: &str = "looks pasted wrong: it begins or ends with a line break; set it again without";
 const ORIGINS: &str = "ALLOWED_ORIGINS";
 const SECRET_ENDS: [&str; 9] = [
     "ACCOUNT_TOKEN",
@@ -86,8 +87,13 @@ pub(crate) fn check(scope: &Scope<'_>, fields: &Variables, vars: &DevVars, repor
         wrong.push(problem.field());
     }
     for (name, value) in &vars.variables {
-        if is_used(name) && !wrong.contains(&name.as_str()) && is_placeholder(name, value) {
+        if !is_used(name) || wrong.contains(&name.as_str()) {
+            continue;
+        }
+        if is_placeholder(name, value) {
             add(name, PLACEHOLDER.to_owned());
+        } else if value.as_str().is_some_and(is_broken) {
+            add(name, BROKEN.to_owned());
         }
     }
 }
@@ -114,6 +120,11 @@ fn lost(name: &str, whole: &Completed, vars: &DevVars) -> String {
         }
     }
     "what needs it does not work".to_owned()
+}
+
+/// Whether a line break was copied along. The broker itself ignores one around a list of keys.
+fn is_broken(text: &str) -> bool {
+    text.starts_with(['\n', '\r']) || text.ends_with(['\n', '\r'])
 }
 
 /// Whether a value stands for one that is still to be written: `...`, `<token>`, `changeme`, or
@@ -158,6 +169,12 @@ mod tests {
             assert!(!is_placeholder("GURU_TOKEN", &Value::from(good)), "{good}");
         }
         assert!(!is_placeholder("HUBSOFT_PASSWORD", &Value::from("correct horse battery staple")));
+    }
+
+    #[test]
+    fn sees_a_line_break_that_was_copied_along() {
+        assert!(["a\n", "a\r\n", "\na", "a,b\n"].into_iter().all(is_broken));
+        assert!(["", "a", "a\nb", "a, b "].into_iter().all(|good| !is_broken(good)));
     }
 
     #[test]

@@ -37,13 +37,14 @@ impl SharedRule<'_> {
         ))
     }
 
-    /// Whether the rule binds anything. A fixed text of a query or a body is the same for everybody,
-    /// so it binds those without claims alone.
+    /// Whether the rule binds anything to who calls. What is the same for everybody, a fixed text, a
+    /// label or the connection, does so in `claims` alone; for those without claims, in a query or a
+    /// body, too.
     fn binds(&self, is_for_anyone: bool) -> bool {
         let values = |field| self.rule.get(field).and_then(Value::as_object).into_iter().flatten();
-        let is_bound = |value: &Value| is_for_anyone || value.as_str().is_some_and(has_template);
-        values("claims").next().is_some()
-            || self.texts("paths").any(has_template)
+        let is_bound = |value: &Value| is_for_anyone || value.as_str().is_some_and(has_claim);
+        values("claims").any(|(name, value)| !is_always_true(name, value))
+            || (self.texts("paths").next().is_some() && self.texts("paths").all(has_claim))
             || values("query").chain(values("body")).any(|(_, value)| is_bound(value))
     }
 
@@ -83,6 +84,14 @@ impl SharedRule<'_> {
     }
 }
 
-fn has_template(text: &str) -> bool {
-    text.contains('{')
+fn has_claim(text: &str) -> bool {
+    text.contains("{claims.")
+}
+
+/// Whether a demanded claim is compared with itself.
+fn is_always_true(name: &str, value: &Value) -> bool {
+    let is_itself = |value: &Value| {
+        value.as_str().and_then(|text| text.strip_prefix("{claims.")?.strip_suffix('}')) == Some(name)
+    };
+    is_itself(value) || value.as_array().is_some_and(|values| values.iter().any(is_itself))
 }

@@ -63,6 +63,11 @@ impl Names<'_> {
         let mut template =
             |segment: &str| self.template(segment).map_err(|message| problem = Some(message)).ok();
         let pattern = PathPattern::parse_with(text, &mut template);
-        pattern.ok_or_else(|| problem.unwrap_or(syntax::PATH_PATTERN))
+        pattern.ok_or_else(|| {
+            let is_pattern = || PathPattern::parse_with(text, &mut |_| Some(Template::Claim(String::new())));
+            let wrong_label =
+                || is_pattern().map(|_| "has a label whose value cannot be a segment of a path");
+            problem.or_else(wrong_label).unwrap_or(syntax::PATH_PATTERN)
+        })
     }
 }

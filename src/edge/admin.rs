@@ -59,7 +59,11 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
 
     /// The value of the query's parameter `name`.
     fn parameter(&self, name: &str) -> Option<String> {
-        form::parameter(self.0.head.query()?, name)
+        self.parameters(name).into_iter().next()
+    }
+
+    fn parameters(&self, name: &str) -> Vec<String> {
+        form::parameters(self.0.head.query().unwrap_or_default(), name)
     }
 
     /// Writes the log line of `action` on `connection`: done, or the error code.

@@ -5,6 +5,7 @@ mod body;
 mod issuer_keys;
 mod jwt;
 pub(super) mod key_sets;
+mod multipart;
 pub(super) mod permission;
 pub(super) mod person;
 mod refused;

@@ -5,6 +5,8 @@ mod details;
 mod english;
 mod portuguese;
 
+pub(super) use details::wrong_registration;
+
 use crate::protocol::Cause;
 
 /// A public error code.

@@ -1,6 +1,6 @@
 //! The names of query parameters, as upstream servers read them.
 
-use super::spelling::{is_plain, is_read_as, is_same};
+use super::spelling::{is_flat, is_plain, is_read_as, is_same};
 
 /// Parameters that override the method in common frameworks.
 const METHODS: &[&str] = &[
@@ -34,7 +34,7 @@ fn names_one(query: &str, names: &[&str]) -> bool {
         if is_plain(name) {
             return names.iter().any(|known| known.eq_ignore_ascii_case(name));
         }
-        is_read_as(name, |form| names.iter().any(|known| is_same(form, known.as_bytes())))
+        is_read_as(name, |form| names.iter().any(|known| is_same(form, known.as_bytes(), is_flat)))
     })
 }
 

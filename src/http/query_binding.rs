@@ -2,7 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::spelling::{folded, is_plain, is_read_as, is_same};
+use super::spelling::{folded, is_flat, is_in_segment, is_like, is_plain, is_read_as, is_same};
 use super::template::{OwnClaims, Template, decoded};
 
 /// The most parameters of a call. Servers drop or refuse those behind a number of their own: PHP and
@@ -47,13 +47,17 @@ impl ParameterName {
         if self.is_plain && is_plain(raw) {
             return self.text.eq_ignore_ascii_case(raw);
         }
-        is_read_as(raw, |form| is_same(form, &self.folded))
+        is_read_as(raw, |form| self.is_form(form))
     }
 
     /// Whether a server could read one name as the other.
     #[must_use]
     pub fn conflicts_with(&self, other: &Self) -> bool {
-        is_same(&self.folded, &other.folded)
+        is_same(&self.folded, &other.folded, is_flat)
+    }
+
+    fn is_form(&self, form: &[u8]) -> bool {
+        is_same(form, &self.folded, is_like)
     }
 
     fn is_exactly(&self, raw: &str) -> bool {
@@ -90,9 +94,12 @@ impl QueryBinding {
                     Some((name, value)) => (name, Some(value)),
                     None => (field, None),
                 };
+                if self.lists(name) {
+                    continue;
+                }
                 let Some((bound, own, lacks)) = own.iter_mut().find(|(bound, ..)| bound.is_spelled(name))
                 else {
-                    if field.is_empty() || self.allows(name) {
+                    if field.is_empty() || self.allowed.is_none() {
                         continue;
                     }
                     return None;
@@ -134,24 +141,19 @@ impl QueryBinding {
     /// Whether a server could read `raw` as the name of a bound parameter.
     #[must_use]
     pub fn is_bound(&self, raw: &str) -> bool {
-        self.bound.iter().any(|(name, _)| name.is_spelled(raw))
+        !self.lists(raw) && self.bound.iter().any(|(name, _)| name.is_spelled(raw))
     }
 
-    /// Whether a segment of `path` has a path parameter (RFC 3986 §3.3) that a server could read as a
-    /// bound one.
+    /// Whether a segment of `path` could have a parameter that is bound.
     #[must_use]
     pub fn is_in_path(&self, path: &str) -> bool {
-        let parameters =
-            |segment: &str| segment.split(';').skip(1).any(|parameter| self.is_bound(name_of(parameter)));
-        path.split('/').any(|segment| {
-            parameters(segment)
-                || (segment.contains('%') && decoded(segment).as_deref().is_some_and(parameters))
-        })
+        let is_known = |form: &[u8]| self.bound.iter().any(|(name, _)| name.is_form(form));
+        !self.bound.is_empty() && path.split('/').any(|segment| is_in_segment(segment, is_known))
     }
 
-    fn allows(&self, raw: &str) -> bool {
-        let Some(allowed) = &self.allowed else { return true };
-        let is = |name: &str| allowed.iter().any(|known| known.text == name);
+    /// Whether `raw` is one of the allowed names, none of which conflicts with a bound one.
+    fn lists(&self, raw: &str) -> bool {
+        let is = |name: &str| self.allowed.iter().flatten().any(|known| known.text == name);
         if is_plain(raw) { is(raw) } else { decoded(&raw.replace('+', " ")).as_deref().is_some_and(is) }
     }
 }

@@ -30,10 +30,9 @@ pub struct Claims {
     pub not_before: Option<UnixTime>,
     /// The time of issue, if present: `iat`.
     pub issued_at: Option<UnixTime>,
-    /// All claims, including those above.
+    /// All claims, including those above. Null stands for one with a number that is not kept as the
+    /// token writes it: no value equals it.
     pub members: Map<String, Value>,
-    /// The names of the numbers that `members` does not keep as the token writes them.
-    rounded: Vec<String>,
     /// The length of the JSON text, in bytes.
     length: usize,
 }
@@ -59,9 +58,11 @@ impl Claims {
         let Ok(Value::Object(members)) = json::parse(bytes) else { return Err(Invalid::Claims) };
         let mut claims = Self::read(members).ok_or(Invalid::Claims)?;
         claims.length = bytes.len();
-        for (name, value) in &claims.members {
-            if is_rounded(value, bytes) {
-                claims.rounded.push(name.clone());
+        let text = std::str::from_utf8(bytes).map_err(|_| Invalid::Claims)?;
+        if !json::has_exact_numbers(text) {
+            let written = json::members(text).map_err(|_| Invalid::Claims)?;
+            for member in written.iter().filter(|member| !json::has_exact_numbers(member.value)) {
+                claims.members.insert(member.name.clone().into_owned(), Value::Null);
             }
         }
         Ok(claims)
@@ -79,7 +80,6 @@ impl Claims {
             not_before: date("nbf")?,
             issued_at: date("iat")?,
             members,
-            rounded: Vec::new(),
             length: 0,
         })
     }
@@ -104,7 +104,7 @@ impl Claims {
     /// The claims as rules compare them.
     #[must_use]
     pub fn into_own(self) -> OwnClaimSet {
-        OwnClaimSet { members: self.members, rounded: self.rounded, length: self.length }
+        OwnClaimSet { members: self.members, length: self.length }
     }
 }
 
@@ -112,7 +112,6 @@ impl Claims {
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct OwnClaimSet {
     members: Map<String, Value>,
-    rounded: Vec<String>,
     length: usize,
 }
 
@@ -129,8 +128,7 @@ impl OwnClaimSet {
     pub fn value(&self, name: &str) -> Option<&Value> {
         self.members.get(name).filter(|value| match value {
             Value::String(text) => !text.is_empty() && !text.contains(char::is_control),
-            Value::Number(_) => !self.rounded.iter().any(|rounded| rounded == name),
-            Value::Bool(_) => true,
+            Value::Number(_) | Value::Bool(_) => true,
             Value::Null | Value::Array(_) | Value::Object(_) => false,
         })
     }
@@ -172,20 +170,6 @@ fn has(members: &Map<String, Value>, name: &str, values: &[Value]) -> bool {
         (Value::Array(items), _) => items.contains(value),
         (Value::String(granted), Value::String(needed)) if name == "scope" => covers(granted, needed),
         _ => claim == value,
-    })
-}
-
-/// Whether `value` is a number that does not stand in the text `bytes` as it is kept. Whole numbers
-/// of up to 64 bits are kept exactly, and have one form in JSON.
-fn is_rounded(value: &Value, bytes: &[u8]) -> bool {
-    let Some(number) = value.as_number().filter(|number| number.is_f64()) else { return false };
-    let kept = number.to_string();
-    let is_end =
-        |b: Option<&u8>| b.is_none_or(|b| matches!(b, b':' | b',' | b'}') || b.is_ascii_whitespace());
-    !bytes.windows(kept.len()).enumerate().any(|(at, text)| {
-        text == kept.as_bytes()
-            && is_end(at.checked_sub(1).and_then(|before| bytes.get(before)))
-            && is_end(bytes.get(at + kept.len()))
     })
 }
 

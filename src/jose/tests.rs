@@ -816,3 +816,41 @@ fn shows_nothing_of_a_token() {
     assert_eq!(format!("{token:?}"), "UnverifiedToken(redacted)");
     assert_eq!(format!("{:?}", token.unproven_claims()), "Claims(redacted)");
 }
+
+#[test]
+fn matches_no_number_that_is_not_kept_as_written() {
+    let own = |claims: &str| {
+        let text = format!(r#"{{"iss":"i","aud":"a","exp":1700000000.50,{claims}}}"#);
+        Claims::parse(text.as_bytes()).unwrap().into_own()
+    };
+    for (claims, text) in [
+        (r#""v":7"#, Some("7")),
+        (r#""v":1.5"#, Some("1.5")),
+        (r#""v":18446744073709551615"#, Some("18446744073709551615")),
+        (r#""v":1.50"#, None),
+        (r#""v":1.50,"w":1.5"#, None),
+        (r#""w":1.5,"v":1.50"#, None),
+        (r#""v":1.50,"nick":" 1.5 ""#, None),
+        (r#""v":1.50,"\":1.5,":{"v":1.5}"#, None),
+        (r#""v":1.5,"w":1.50"#, Some("1.5")),
+        (r#""\u0076":1e0"#, None),
+        (r#""v":18446744073709551617,"w":18446744073709552000.0"#, None),
+        (r#""v":123456789012345678901234567890,"nick":" 1.2345678901234568e+29 ""#, None),
+        (r#""v":-0,"w":-0.0"#, None),
+    ] {
+        assert_eq!(own(claims).text("v").as_deref(), text, "{claims}");
+    }
+    for (claims, value, has) in [
+        (r#""v":[1.5,2]"#, json!(1.5), true),
+        (r#""v":[1.50,2]"#, json!(1.5), false),
+        (r#""v":[1.50,2],"w":[1.5]"#, json!(1.5), false),
+        (r#""v":[18446744073709551617]"#, json!(18_446_744_073_709_551_617.0), false),
+        (r#""v":1.4999999999999999999999"#, json!(1.5), false),
+        (r#""v":"1.50""#, json!("1.50"), true),
+        (r#""w":1.50,"v":["a",1]"#, json!(1), true),
+    ] {
+        assert_eq!(own(claims).has("v", &[value]), has, "{claims}");
+    }
+    let claims = Claims::parse(br#"{"iss":"i","aud":"a","exp":1.7e9}"#).unwrap();
+    assert_eq!(claims.expires_at, UnixTime::from_millis(1_700_000_000_000));
+}

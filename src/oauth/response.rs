@@ -211,7 +211,7 @@ fn meaning(code: &str, decides: bool) -> Option<&'static KnownError> {
 /// instead of it, in a form, or as a word anywhere in the text.
 fn error(parsed: Option<&Value>, text: &str, decides: bool) -> Option<&'static KnownError> {
     let told = parsed.and_then(|body| within(body, 0, decides)).or_else(|| {
-        let in_form = form::parameter(text.trim(), "error").filter(|_| parsed.is_none());
+        let in_form = form::parameters(text.trim(), "error").into_iter().next().filter(|_| parsed.is_none());
         in_form.and_then(|code| meaning(code.trim(), decides))
     });
     told.or_else(|| {

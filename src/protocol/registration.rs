@@ -5,7 +5,7 @@ use std::{fmt, mem};
 use serde_json::Value;
 
 use super::label_row;
-use crate::config::{Config, Problem, Registered, Variables};
+use crate::config::{Config, Problem, Registered, SECRETS, Variables};
 use crate::json::{self, record};
 use crate::token::{Nonce, SealError, SealingKeys, open, seal};
 
@@ -59,7 +59,7 @@ impl Registration {
     /// Inherits from the registration `before` the secrets that this one does not name, if every
     /// destination is unchanged: a registration cannot have a kept secret sent to another address,
     /// nor by another template. A secret that is null or empty counts as absent; only a client's
-    /// secret may be empty (RFC 6749 appendix A.2).
+    /// secret may be empty (RFC 6749 appendix A.2). An unknown one stays, to be reported.
     pub fn inherit_secrets(&mut self, before: Option<&Self>, config: &Config) {
         let next = config.with_template(&self.fields);
         let is_same = |before: &&Self| {
@@ -71,7 +71,8 @@ impl Registration {
         for (name, secret) in before.filter(is_same).iter().flat_map(|before| &before.secrets) {
             self.secrets.entry(name.clone()).or_insert_with(|| secret.clone());
         }
-        self.secrets.retain(|name, secret| !secret.is_null() && (secret != "" || name == "client_secret"));
+        let may_be_empty = |name: &str| name == "client_secret" || !SECRETS.contains(&name);
+        self.secrets.retain(|name, secret| !secret.is_null() && (secret != "" || may_be_empty(name)));
     }
 
     /// Makes of this merge patch the registration that it changes `before` to (RFC 7396 §2). Of the

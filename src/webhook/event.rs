@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use super::proof::{AccountTokens, EventRejection, Proof};
-use super::text::{Text, decoded, exact};
+use super::text::Text;
 use crate::json;
+use crate::json::{decoded, exact};
 use crate::secret::{Fingerprint, Place, Secret};
 
 /// An authenticated event, without its account token.

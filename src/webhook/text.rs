@@ -1,32 +1,19 @@
 //! A JSON text that keeps its bytes: numbers are not rounded and members not reordered.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use serde::de::IgnoredAny;
 
 use super::proof::{AccountTokens, EventRejection};
+use crate::json::{Member, NotMembers, decoded, members, strings};
 
 /// The replacement of a string that contained an account token.
 const REMOVED: &str = r#""[account token]""#;
-
-/// The deepest accepted nesting of objects and arrays, which common parsers accept, too.
-const DEEPEST: usize = 127;
 
 /// A JSON text (RFC 8259), and the members of its outermost object.
 pub(super) struct Text<'a> {
     text: &'a str,
     members: Vec<Member<'a>>,
-}
-
-/// A member of the outermost object.
-struct Member<'a> {
-    name: Cow<'a, str>,
-    /// The byte range from the start of the name to the end of the value.
-    span: (usize, usize),
-    /// The position of the comma or brace that follows.
-    closed_at: usize,
-    value: &'a str,
 }
 
 impl<'a> Text<'a> {
@@ -39,7 +26,11 @@ impl<'a> Text<'a> {
     pub fn read(bytes: &'a [u8]) -> Result<Self, EventRejection> {
         let text = std::str::from_utf8(bytes).map_err(|_| EventRejection::NotJson)?;
         serde_json::from_slice::<IgnoredAny>(bytes).map_err(|_| EventRejection::NotJson)?;
-        Ok(Self { text, members: members(text)? })
+        let members = members(text).map_err(|reason| match reason {
+            NotMembers::TooDeep => EventRejection::NotJson,
+            NotMembers::Doubled => EventRejection::NotProven,
+        })?;
+        Ok(Self { text, members })
     }
 
     /// The value of a member of the outermost object, in its notation.
@@ -108,124 +99,6 @@ fn reveals(string: &str, tokens: &AccountTokens) -> bool {
     }
     let decoded = decoded(string);
     tokens.stand_in(&decoded) || (decoded.contains('\\') && tokens.stand_in(&decoded.replace('\\', "")))
-}
-
-/// The text of a quoted string, distinct for distinct strings.
-pub(super) fn exact(string: &str) -> Cow<'_, str> {
-    // A string with a lone surrogate keeps its notation.
-    Some(decoded(string)).filter(|text| !text.contains('\u{fffd}')).unwrap_or(Cow::Borrowed(string))
-}
-
-/// The text of a quoted string. A lone surrogate, which JSON permits, becomes U+FFFD.
-pub(super) fn decoded(string: &str) -> Cow<'_, str> {
-    let inner = string.get(1..string.len().saturating_sub(1)).unwrap_or_default();
-    if !inner.contains('\\') {
-        return Cow::Borrowed(inner);
-    }
-    let mut units = Vec::with_capacity(inner.len());
-    let mut chars = inner.chars();
-    while let Some(char) = chars.next() {
-        let char = match char {
-            '\\' => match chars.next() {
-                Some('u') => {
-                    let digits = chars.as_str().get(..4).unwrap_or_default();
-                    units.push(u16::from_str_radix(digits, 16).unwrap_or(0xFFFD));
-                    chars = chars.as_str().get(4..).unwrap_or_default().chars();
-                    continue;
-                }
-                Some('b') => '\u{8}',
-                Some('f') => '\u{c}',
-                Some('n') => '\n',
-                Some('r') => '\r',
-                Some('t') => '\t',
-                Some(other) => other,
-                None => break,
-            },
-            plain => plain,
-        };
-        units.extend_from_slice(char.encode_utf16(&mut [0; 2]));
-    }
-    Cow::Owned(String::from_utf16_lossy(&units))
-}
-
-/// The byte ranges of the strings of a JSON text, including their quotes.
-fn strings(text: &str) -> impl Iterator<Item = (usize, usize)> {
-    let mut from = 0;
-    std::iter::from_fn(move || {
-        let start = from + text.get(from..)?.find('"')?;
-        from = string_end(text, start);
-        Some((start, from))
-    })
-}
-
-/// The end of the string that begins at `start`.
-fn string_end(text: &str, start: usize) -> usize {
-    let mut is_escaped = false;
-    let rest = text.bytes().enumerate().skip(start + 1);
-    for (at, b) in rest {
-        match b {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = true,
-            b'"' => return at + 1,
-            _ => {}
-        }
-    }
-    text.len()
-}
-
-/// The members of the outermost object of a JSON text, in order.
-fn members(text: &str) -> Result<Vec<Member<'_>>, EventRejection> {
-    let bytes = text.as_bytes();
-    let mut members = Vec::new();
-    // The names in each open object; `None` for an array.
-    let mut open: Vec<Option<BTreeSet<Cow<'_, str>>>> = Vec::new();
-    let (mut at, mut is_name) = (0, false);
-    // The outermost member being read: its name, its start, and its value's start.
-    let mut reading: Option<(Cow<'_, str>, usize, usize)> = None;
-    while let Some(b) = bytes.get(at) {
-        let ends_member = open.len() == 1 && matches!(b, b',' | b'}');
-        if ends_member && let Some((name, start, value)) = reading.take() {
-            let value = text.get(value..at).unwrap_or_default();
-            let end = at - (value.len() - value.trim_end().len());
-            members.push(Member { name, span: (start, end), closed_at: at, value: value.trim() });
-        }
-        match b {
-            b'"' => {
-                let end = string_end(text, at);
-                if is_name && let Some(Some(names)) = open.last_mut() {
-                    let name = exact(text.get(at..end).unwrap_or_default());
-                    if !names.insert(name.clone()) {
-                        return Err(EventRejection::NotProven);
-                    }
-                    if open.len() == 1 {
-                        reading = Some((name, at, end));
-                    }
-                }
-                at = end;
-                continue;
-            }
-            b'{' => open.push(Some(BTreeSet::new())),
-            b'[' => open.push(None),
-            b'}' | b']' => drop(open.pop()),
-            b':' if open.len() == 1 => {
-                if let Some((_, _, value)) = &mut reading {
-                    *value = at + 1;
-                }
-            }
-            _ => {}
-        }
-        match b {
-            b'{' => is_name = true,
-            b',' => is_name = matches!(open.last(), Some(Some(_))),
-            b':' | b'[' => is_name = false,
-            _ => {}
-        }
-        if open.len() > DEEPEST {
-            return Err(EventRejection::NotJson);
-        }
-        at += 1;
-    }
-    Ok(members)
 }
 
 #[cfg(test)]
@@ -338,17 +211,5 @@ mod tests {
             assert_eq!(Text::read(text.as_bytes()).err(), Some(EventRejection::NotProven), "{text}");
         }
         assert!(Text::read(br#"{"a":{"a":{"a":["a","a"]}},"A":"a","b":"a"}"#).is_ok());
-    }
-
-    #[test]
-    fn decodes_what_serde_json_decodes() {
-        for string in
-            [r#""""#, r#""a""#, r#""\"\\\/\b\f\n\r\t""#, r#""\u00e9é\ud83d\ude00😀\u0000""#, r#""\\u0061""#]
-        {
-            let expected: String = serde_json::from_str(string).unwrap();
-            assert_eq!(decoded(string), expected, "{string}");
-        }
-        assert_eq!(decoded(r#""a\ud83db""#), "a\u{fffd}b");
-        assert_eq!((exact(r#""\u0061""#), exact(r#""\ud83d""#)), ("a".into(), r#""\ud83d""#.into()));
     }
 }

@@ -181,8 +181,23 @@ describe("a merge patch", () => {
     ]);
     assertFaults(await patch("patched", { secrets: { password: null } }), ["secrets.password"]);
     assertFaults(await patch("patched", { secrets: "canary" }), ["secrets"]);
-    for (const wrong of [[], 7, null, "text"]) assertProblem(await patch("patched", wrong), 400, "bad_request");
-    assertProblem(await patch("patched", { labels: { plan: "x" } }, "application/json"), 400, "bad_request");
+    for (const wrong of [[], 7, null, "text"]) assertFaults(await patch("patched", wrong), ["body"]);
+    for (const body of ["", "{", '{"labels":{"plan":"x"},"labels":{}}', `{"a":${"[".repeat(200)}${"]".repeat(200)}}`]) {
+      const headers = { "Content-Type": "application/merge-patch+json" };
+      assertFaults(await operate("/patched", { method: "PATCH", body, headers }), ["body"]);
+      assertFaults(await operate("/patched", { method: "PUT", body }), ["body"]);
+    }
+    assertFaults(await patch("patched", { labels: { plan: "x" } }, "application/json"), ["content-type"]);
+    for (const value of ["", "canary", 7, {}])
+      assertFaults(await patch("patched", { secrets: { pasword: value } }), ["secrets.pasword"]);
+    assertFaults(await put("patched", registration({ secrets: { ...account.credentials, pasword: "" } })), [
+      "secrets.pasword",
+    ]);
+    const told = await patch("patched", []);
+    assert.match(told.json().detail, /not registered or changed/);
+    const headers = { "Content-Type": "application/merge-patch+json", "Accept-Language": "pt-BR" };
+    const portuguese = await operate("/patched", { method: "PATCH", body: "[]", headers });
+    assert.match(portuguese.json().detail, /não foi registrada nem alterada/);
     assert.deepEqual(await shown("patched"), was);
     assertProblem(await patch("none", { labels: {} }), 404, "unknown_connection");
   });
@@ -238,6 +253,7 @@ describe(`${TENANTS} tenants under one caller and one template`, () => {
     assert.deepEqual((await listed("label=plan:gold&q=patched")).ids, ["patched"]);
     assert.deepEqual((await listed("label=plan:none")).ids, []);
     assertProblem(await operate("?label=plan"), 400, "bad_request");
+    assertProblem(await operate("?label=plan:gold&label=place:north"), 400, "bad_request");
     const all = await listed("q=t-&limit=100");
     assert.deepEqual(all.ids, ids.slice(0, 100));
   });
@@ -251,7 +267,10 @@ describe(`${TENANTS} tenants under one caller and one template`, () => {
     }
     await broker.restart({ vars: { TEMPLATES: {} } });
     assertProblem(await call(ids[1], ids[1], "/status/200"), 503, "misconfigured");
-    const { state, template: name } = await shown(ids[1]);
-    assert.deepEqual([state, name], ["misconfigured", "shop"]);
+    const { state, template: name, labels } = await shown(ids[1]);
+    assert.deepEqual([state, name, labels], ["misconfigured", "shop", { plan: "basic" }]);
+    /** @type {{ connections: { labels: { plan?: string } }[] }} */
+    const { connections } = assertStatus(await operate("?label=plan:basic&after=t-")).json();
+    assert.ok(connections.length > 9 && connections.every((entry) => entry.labels.plan === "basic"));
   });
 });

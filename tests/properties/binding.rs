@@ -163,6 +163,20 @@ fn go(query: &str, name: &str, is_old: bool) -> Vec<String> {
     values
 }
 
+/// `URLSearchParams`: a leading `?` is no part of the query.
+fn search_params(query: &str, name: &str) -> Vec<String> {
+    let pairs = query.strip_prefix('?').unwrap_or(query).split('&').map(pair);
+    pairs.filter(|(raw, _)| lossy(raw) == name).map(|(_, found)| lossy(found)).collect()
+}
+
+/// The names of path parameters that a server reads which decodes a segment so often before it
+/// splits it.
+fn path_parameters(segment: &str, rounds: usize) -> Vec<String> {
+    let decoded = (0..rounds).fold(segment.to_owned(), |text, _| lossy(&unicode_escapes(&text)));
+    let names = decoded.split([';', '?', '&', '\u{37E}', '\u{FF1B}']).skip(1);
+    names.map(|parameter| lossy(pair(parameter).0).trim().to_lowercase()).collect()
+}
+
 fn readings(query: &str, name: &str) -> Vec<(&'static str, Vec<String>)> {
     vec![
         ("PHP", php(query, name)),
@@ -174,6 +188,7 @@ fn readings(query: &str, name: &str) -> Vec<(&'static str, Vec<String>)> {
         ("Spring", spring(query, name)),
         ("Go", go(query, name, false)),
         ("Go before 1.17", go(query, name, true)),
+        ("URLSearchParams", search_params(query, name)),
     ]
 }
 
@@ -199,6 +214,9 @@ const PIECES: &[&str] = &[
     "&",
     "&",
     "&",
+    "?",
+    "?a_b=",
+    "%3F",
     "&a_b=",
     "&a_b=own",
     "a_b=own",
@@ -269,6 +287,24 @@ proptest! {
         prop_assert_eq!(binding.without_bound(&format!("/p?{sent}")).contains("a_b"), sent.split('&').any(|field| {
             field.contains("a_b") && !binding.is_bound(pair(field).0)
         }));
+    }
+
+    #[test]
+    fn leaves_no_path_parameter_with_a_bound_name(
+        segment in generate::text(&[
+            "x", "/", ";", ";", "%3B", "%253B", "%25253b", "%u003B", "%EF%BC%9B", "%CD%BE", "\u{FF1B}", "?", "%3F", "&", "%26",
+            "a_b", "a_b", "A_b=", "a%5Fb", "%61_b=other", "a.b", "=", "%3D", "%", "%zz", "%ff", "%C0%BB", "1", " ", "+", "#",
+        ]),
+    ) {
+        let name = ParameterName::parse("a_b").unwrap();
+        let bound = vec![(name, Template::Text("own".to_owned()))];
+        let binding = QueryBinding { bound, allowed: None };
+        if !binding.is_in_path(&segment) {
+            for (part, rounds) in segment.split('/').flat_map(|part| (0..4).map(move |rounds| (part, rounds))) {
+                let names = path_parameters(part, rounds);
+                prop_assert!(!names.contains(&"a_b".to_owned()), "{segment} after {rounds} rounds: {names:?}");
+            }
+        }
     }
 
     #[test]

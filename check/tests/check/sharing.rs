@@ -141,6 +141,33 @@ fn is_not_content_with_what_is_the_same_for_everybody() {
     ] {
         check_unbound("custom", &rule("'staff'", "'GET'", "'/a'", more), query);
     }
+    for more in [
+        ", query = { of = '{connection}' }",
+        ", claims = { sub = '{claims.sub}' }",
+        ", claims = { sub = ['x', '{claims.sub}'] }",
+        ", claims = {}",
+    ] {
+        check_unbound("custom", &rule("'staff'", "'GET'", "'/a'", more), query);
+    }
+    let body = "body = { \"/customer\" = \"{claims.sub}\" }";
+    check_unbound("custom", &rule("'staff'", "'POST'", "'/a'", ", body = { '/of' = '{connection}' }"), body);
+    check_unbound("custom", &rule("'staff'", "'GET'", "'/of/{connection}'", ""), query);
+    check_unbound(
+        "custom",
+        &rule("'visitor'", "'GET'", "'/of/{connection}'", ""),
+        &format!("{query}{}", " in a rule whose callers all have a token: no key and not anyone"),
+    );
+}
+
+#[test]
+fn looks_at_every_path() {
+    let tenant = "claims = { tenant = \"{connection}\" }";
+    let paths = "'/customers/{claims.sub}', '/customers/*'";
+    check_unbound("custom", &rule("'staff'", "'GET'", paths, ""), tenant);
+    for more in [", claims = { tenant = '{connection}' }", ", query = { of = '{claims.sub}' }"] {
+        check_bound(&rule("'staff'", "'GET'", paths, more));
+    }
+    check_bound(&rule("'staff'", "'GET'", "'/customers/{claims.sub}', '/{claims.sub}/**'", ""));
 }
 
 #[test]

@@ -30,7 +30,11 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         };
         let after = self.parameter("after").unwrap_or_default();
         let part = self.parameter("q").unwrap_or_default();
-        let label = self.parameter("label");
+        let labels = self.parameters("label");
+        if labels.len() > 1 {
+            return Err(Code::BadRequest.into());
+        }
+        let label = labels.into_iter().next();
         let label =
             label.as_deref().map(|label| label.split_once(':').ok_or(Code::BadRequest)).transpose()?;
         let mut ids = self.ids(&after, &part, limit + 1, label).await?;
@@ -40,10 +44,11 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         let entries = join_all(ids.iter().map(|id| self.entry(id))).await;
         // The index may have a label that a connection had before.
         let has_label = |entry: &Value| {
-            let is_known = entry.get("provider").is_some_and(Value::is_string);
+            let labels = entry.get("labels").and_then(Value::as_object);
+            let is_known = entry.get("provider").is_some_and(Value::is_string)
+                || labels.is_some_and(|labels| !labels.is_empty());
             label.is_none_or(|(name, value)| {
-                !is_known
-                    || entry.get("labels").and_then(|labels| labels.get(name)).is_some_and(|its| its == value)
+                !is_known || labels.and_then(|labels| labels.get(name)).is_some_and(|its| its == value)
             })
         };
         let entries: Vec<Value> = entries.into_iter().flatten().filter(has_label).collect();

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::AdminRequest;
 use crate::config::{SECRETS, WRONG_ID, is_id};
 use crate::edge::answer::{Draft, Refused};
+use crate::edge::problem::wrong_registration;
 use crate::edge::{Code, connections};
 use crate::json;
 use crate::ports::{EdgePorts, ObjectUnreachable, Sender};
@@ -16,6 +17,10 @@ use crate::token::Nonce;
 
 /// The largest body of a registration, in bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// The message for a body that is no registration.
+const WRONG_BODY: &str =
+    "must be one JSON object in which no name comes twice, and which nests no deeper than 127 levels";
 
 /// The media type of a merge patch (RFC 7396 §4).
 const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -44,8 +49,9 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
             }
             return Ok(self.problems(&[("id".to_owned(), WRONG_ID.to_owned())]));
         }
-        let Some(registration) = self.read_registration(is_patch).await? else {
-            return Ok(self.problems(&[("secrets".to_owned(), "must be a table".to_owned())]));
+        let registration = match self.read_registration(is_patch).await? {
+            Ok(registration) => registration,
+            Err((field, message)) => return Ok(self.problems(&[(field.to_owned(), message.to_owned())])),
         };
         let keys = self.0.config().sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
         let nonce = Nonce(self.0.edge.ports.bytes());
@@ -102,17 +108,20 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         if is_configured { Err(Code::ConnectionConfigured) } else { Ok(()) }
     }
 
-    /// Reads the registration in the body, a JSON object, or the merge patch; `None` where its secrets
-    /// are no object.
-    async fn read_registration(&self, is_patch: bool) -> Result<Option<Registration>, Refused> {
+    /// Reads the registration in the body, a JSON object, or the merge patch; where it is none, what
+    /// is wrong, with a message.
+    async fn read_registration(
+        &self,
+        is_patch: bool,
+    ) -> Result<Result<Registration, (&'static str, &'static str)>, Refused> {
         let media_type = self.0.head.headers.value("content-type").unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim();
         if is_patch && !media_type.eq_ignore_ascii_case(MERGE_PATCH) {
-            return Err(Code::BadRequest.into());
+            return Ok(Err(("content-type", "must be application/merge-patch+json")));
         }
         let body = self.0.edge.ports.body(MAX_BODY_BYTES, Sender::Proven).await?;
         let Ok(Value::Object(mut fields)) = json::parse(json::without_mark(&body)) else {
-            return Err(Code::BadRequest.into());
+            return Ok(Err(("body", WRONG_BODY)));
         };
         let secrets = match fields.remove("secrets") {
             None => serde_json::Map::new(),
@@ -121,9 +130,9 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
             Some(Value::Null) if is_patch => {
                 SECRETS.iter().map(|name| ((*name).to_owned(), Value::Null)).collect()
             }
-            Some(_) => return Ok(None),
+            Some(_) => return Ok(Err(("secrets", "must be a table"))),
         };
-        Ok(Some(Registration { version: 0, fields, secrets }))
+        Ok(Ok(Registration { version: 0, fields, secrets }))
     }
 
     /// The answer to a registration with these problems.
@@ -133,6 +142,7 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         let details = Code::BadRequest.details(language, &self.0.address(), self.0.request_id, None);
         let mut details: Value = json::parse(details.as_bytes()).unwrap_or_default();
         if let Some(members) = details.as_object_mut() {
+            members.insert("detail".to_owned(), wrong_registration(language).into());
             members.insert("problems".to_owned(), field_problems(problems));
         }
         Draft::worded(400, "application/problem+json", json::text(&details), language)

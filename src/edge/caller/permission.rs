@@ -1,5 +1,7 @@
 //! The rule that authorizes a call.
 
+use std::fmt;
+
 use super::CallerProof;
 use super::body::{self, MAX_BYTES, SeenBody, Unfit};
 use crate::config::{Connection, RateLimit, Rule};
@@ -10,7 +12,6 @@ use crate::http::{PathPattern, QueryBinding, RequestHead, RequestPath};
 use crate::ports::{BodyFailure, EdgePorts, Sender};
 
 /// The permission that a rule gives a caller.
-#[derive(Debug)]
 pub(in crate::edge) struct Permission<'a> {
     pub caller: &'a str,
     /// The number of the caller's key, where it has several.
@@ -22,6 +23,13 @@ pub(in crate::edge) struct Permission<'a> {
     pub query: Option<&'a QueryBinding>,
     /// What is added to the query: the bound parameters that it lacks, encoded.
     pub added: String,
+}
+
+// What is added has values of the caller's claims.
+impl fmt::Debug for Permission<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permission").field("caller", &self.caller).finish_non_exhaustive()
+    }
 }
 
 /// The parts of a call that rules look at.
@@ -114,5 +122,27 @@ impl<'a> CallerProof<'a> {
         }
         body::check(binding, own, asked.head, asked.body)?;
         Ok((pattern, added))
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_no_claim_in_debug_output() {
+        let pattern = PathPattern::parse("/a").unwrap();
+        let added = "termo_busca=canary".to_owned();
+        let permission = Permission {
+            caller: "staff",
+            key: None,
+            pattern: &pattern,
+            rate_limit: None,
+            query: None,
+            added,
+        };
+        let shown = format!("{permission:?}");
+        assert!(shown.contains("staff") && !shown.contains("canary"), "{shown}");
     }
 }

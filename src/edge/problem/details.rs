@@ -1,6 +1,6 @@
 //! The body of a problem (RFC 9457 §3.1), and the page behind its type.
 
-use super::Code;
+use super::{Code, english, portuguese};
 use crate::http::Language;
 use crate::json::Members;
 
@@ -38,6 +38,14 @@ impl Code {
             Language::English => self.in_english(),
             Language::Portuguese => self.in_portuguese(),
         }
+    }
+}
+
+/// The detail of a registration that has problems.
+pub const fn wrong_registration(language: Language) -> &'static str {
+    match language {
+        Language::English => english::WRONG_REGISTRATION,
+        Language::Portuguese => portuguese::WRONG_REGISTRATION,
     }
 }
 

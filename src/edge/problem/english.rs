@@ -2,6 +2,10 @@
 
 use super::Code;
 
+/// The detail of a registration that has problems.
+pub const WRONG_REGISTRATION: &str =
+    "The connection is not registered or changed: problems names each field that is wrong.";
+
 impl Code {
     /// The code's title, detail and advice in English.
     #[expect(clippy::too_many_lines, reason = "it is one table")]

@@ -2,6 +2,10 @@
 
 use super::Code;
 
+/// The detail of a registration that has problems.
+pub const WRONG_REGISTRATION: &str =
+    "A conexão não foi registrada nem alterada: problems indica cada campo errado.";
+
 impl Code {
     /// The code's title, detail and advice in Brazilian Portuguese.
     #[expect(clippy::too_many_lines, reason = "it is one table")]

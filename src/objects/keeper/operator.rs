@@ -57,11 +57,15 @@ impl<P: ObjectPorts> Keeper<P> {
         }
     }
 
-    /// The status of a registration that is unusable.
+    /// The status of a registration that is unusable, with its own labels.
     fn misconfigured_status(&self) -> Status {
         let mut status = status_without_token(None, "misconfigured");
-        let problems = field_problems(self.registered.borrow().problems());
-        status.insert("problems".to_owned(), problems);
+        if let Some(unusable) = self.registered.borrow().unusable() {
+            status.insert("problems".to_owned(), field_problems(&unusable.problems));
+            if let Some(labels) = &unusable.labels {
+                status.insert("labels".to_owned(), labels.clone());
+            }
+        }
         status
     }
 

@@ -1,9 +1,18 @@
 //! The registration of a connection, as loaded by its keeper.
 
+use serde_json::Value;
+
 use crate::config::Registered;
 
 /// The fields that are wrong, each with a message.
 pub type FieldProblems = Vec<(String, String)>;
+
+/// What is known of a registration that this configuration cannot use.
+pub struct UnusableRegistration {
+    pub problems: FieldProblems,
+    /// The labels as registered, where it opens and has any.
+    pub labels: Option<Value>,
+}
 
 /// The registration of a connection, as loaded by its keeper.
 #[derive(Default)]
@@ -11,9 +20,8 @@ pub enum KnownRegistration {
     /// Not read yet.
     #[default]
     Unread,
-    /// The registration, if the connection is registered; its problems where this configuration
-    /// cannot use it.
-    Read(Option<Result<Registered, FieldProblems>>),
+    /// The registration, if the connection is registered.
+    Read(Option<Result<Registered, UnusableRegistration>>),
 }
 
 impl KnownRegistration {
@@ -25,11 +33,11 @@ impl KnownRegistration {
         }
     }
 
-    /// The problems of a registration that is unusable.
-    pub fn problems(&self) -> &[(String, String)] {
+    /// The registration, if unusable.
+    pub fn unusable(&self) -> Option<&UnusableRegistration> {
         match self {
-            Self::Read(Some(Err(problems))) => problems,
-            Self::Read(_) | Self::Unread => &[],
+            Self::Read(Some(Err(unusable))) => Some(unusable),
+            Self::Read(_) | Self::Unread => None,
         }
     }
 }

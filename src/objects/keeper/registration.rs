@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Keeper;
-use super::registered::{FieldProblems, KnownRegistration};
+use super::registered::{FieldProblems, KnownRegistration, UnusableRegistration};
 use crate::config::{Connection, Problem};
 use crate::objects::log;
 use crate::ports::{ObjectPorts, ObjectUnreachable, StorageFailed, report};
@@ -81,9 +81,10 @@ impl<P: ObjectPorts> Keeper<P> {
             None => None,
             Some(Err(_)) => {
                 report::unopened_record(&*self.ports, &registration_record(&self.connection));
-                Some(Err(vec![(UNOPENED.0.to_owned(), UNOPENED.1.to_owned())]))
+                let problems = vec![(UNOPENED.0.to_owned(), UNOPENED.1.to_owned())];
+                Some(Err(UnusableRegistration { problems, labels: None }))
             }
-            Some(Ok(registration)) => {
+            Some(Ok(mut registration)) => {
                 if stored.is_some_and(|sealed| !keys.is_current(&sealed)) {
                     match self.store_registration(&registration, keys).await {
                         Ok(_) => log::write_rotation(&*self.ports, "sealing_key", &self.connection),
@@ -101,7 +102,8 @@ impl<P: ObjectPorts> Keeper<P> {
                             let line = report::configuration_problem(Some(connection), field, message);
                             self.ports.log(&line);
                         }
-                        Some(Err(pairs(&problems)))
+                        let labels = registration.fields.remove("labels");
+                        Some(Err(UnusableRegistration { problems: pairs(&problems), labels }))
                     }
                 }
             }
