@@ -16,7 +16,6 @@ const MAX_ORIGINS: usize = 32;
 /// The line of one request.
 #[derive(Debug)]
 pub(super) struct CallLine<'a> {
-    event: &'static str,
     /// Whether the line belongs to the audit (401, 403, 429).
     audit: bool,
     pub request_id: &'a str,
@@ -55,7 +54,6 @@ impl<'a> CallLine<'a> {
     /// The line of a new request.
     pub const fn new(request_id: &'a str, method: &'a str) -> Self {
         Self {
-            event: "call",
             audit: false,
             request_id,
             trace_id: None,
@@ -113,7 +111,7 @@ impl<'a> CallLine<'a> {
 
     pub fn write(&self, host: &impl Host) {
         let line = Members(&[
-            ("event", &self.event),
+            ("event", &"call"),
             ("audit", &self.audit),
             ("request_id", &self.request_id),
             ("trace_id", &self.trace_id),
