@@ -15,8 +15,10 @@ pub mod token_set;
 
 use std::rc::Rc;
 
+use futures_util::FutureExt as _;
+
 use crate::config::Config;
-use crate::json;
+use crate::json::{self, ToJson};
 use crate::ports::{ObjectPorts, StorageFailed};
 use crate::protocol::{Envelope, ObjectKind};
 use deliveries::Deliveries;
@@ -78,25 +80,27 @@ impl<P: ObjectPorts> Object<P> {
     }
 
     async fn reply(&self, envelope: &Envelope) -> Option<String> {
-        match (envelope, self) {
+        // A boxed future is a function of its own: a cold object compiles that of its message alone.
+        let reply = match (envelope, self) {
             (Envelope::Service { ask, .. }, Self::Keeper(keeper)) => {
-                Some(json::text(&keeper.answer(ask).await))
+                text_of(keeper.answer(ask)).boxed_local()
             }
             (Envelope::Operator { ask, .. }, Self::Keeper(keeper)) => {
-                Some(json::text(&keeper.serve_operator(ask).await))
+                text_of(keeper.serve_operator(ask)).boxed_local()
             }
             (Envelope::Session { ask, .. }, Self::Session(session)) => {
-                Some(json::text(&session.answer(ask).await))
+                text_of(session.answer(ask)).boxed_local()
             }
             (Envelope::Refusals { ask }, Self::Refusals(refusals)) => {
-                Some(json::text(&refusals.answer(*ask).await))
+                text_of(refusals.answer(*ask)).boxed_local()
             }
             (Envelope::Deliveries { ask, .. }, Self::Deliveries(deliveries)) => {
-                Some(json::text(&deliveries.answer(ask).await))
+                text_of(deliveries.answer(ask)).boxed_local()
             }
-            (Envelope::Index { ask }, Self::Index(index)) => Some(json::text(&index.answer(ask).await)),
-            _ => None,
-        }
+            (Envelope::Index { ask }, Self::Index(index)) => text_of(index.answer(ask)).boxed_local(),
+            _ => return None,
+        };
+        Some(reply.await)
     }
 
     /// Handles the object's alarm.
@@ -116,4 +120,9 @@ impl<P: ObjectPorts> Object<P> {
         };
         lock::task(serving).await
     }
+}
+
+/// The reply in wire form.
+async fn text_of<R: ToJson>(reply: impl Future<Output = R>) -> String {
+    json::text(&reply.await)
 }

@@ -3,6 +3,8 @@
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
+use futures_util::FutureExt as _;
+
 use super::answer::{Answer, Draft, Refused};
 use super::connections::held::Found;
 use super::context::{Context, Edge};
@@ -62,6 +64,7 @@ async fn serve<'a, P: EdgePorts>(
         draft.vary = Some("Access-Control-Request-Method, Access-Control-Request-Headers".to_owned());
         return Ok(draft);
     }
+    // A boxed future is a function of its own: a cold isolate compiles that of its route alone.
     transport::check(head, || context.config(), &route)?;
     match route {
         Route::Health => {
@@ -90,31 +93,37 @@ async fn serve<'a, P: EdgePorts>(
         }
         Route::SignIn { connection } => {
             cors.check()?;
-            people::sign_in(context, connection).await
+            people::sign_in(context, connection).boxed_local().await
         }
         Route::Session => {
             cors.check()?;
-            people::session(context).await
+            people::session(context).boxed_local().await
         }
         Route::SignOut => {
             cors.check()?;
-            people::sign_out(context).await
+            people::sign_out(context).boxed_local().await
         }
-        Route::Webhook { connection } => {
-            let mut body = None;
-            match webhooks::receive(context, named.found(), &mut body).await {
-                Err(refused) if named.may_be_stale() && webhooks::may_succeed_after_reread(refused.code) => {
-                    if !connections::may_reread(edge, connection) {
-                        return Err(refused);
-                    }
-                    let found = named.reread(edge, connection).await;
-                    webhooks::receive(context, found, &mut body).await
-                }
-                received => received,
-            }
-        }
-        Route::Admin(path) => admin::answer(context, path).await,
+        Route::Webhook { connection } => receive(context, named, connection).boxed_local().await,
+        Route::Admin(path) => admin::answer(context, path).boxed_local().await,
         Route::Nowhere => Err(Code::NotFound.into()),
+    }
+}
+
+async fn receive<'a, P: EdgePorts>(
+    context: &Context<'a, P>,
+    named: &'a NamedConnection,
+    connection: &str,
+) -> Result<Draft<P::Response>, Refused> {
+    let mut body = None;
+    match webhooks::receive(context, named.found(), &mut body).await {
+        Err(refused) if named.may_be_stale() && webhooks::may_succeed_after_reread(refused.code) => {
+            if !connections::may_reread(context.edge, connection) {
+                return Err(refused);
+            }
+            let found = named.reread(context.edge, connection).await;
+            webhooks::receive(context, found, &mut body).await
+        }
+        received => received,
     }
 }
 
