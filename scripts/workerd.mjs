@@ -45,6 +45,7 @@ const KEPT_CHARACTERS = 4_000;
  * @property {string} [objects] the folder of the objects' storage; default: a new one
  * @property {string} [inspector] the address of the inspector; default: no inspector
  * @property {(line: string) => void} [onLog] gets the log lines; default: they are dropped
+ * @property {string[]} [v8Flags] flags of the JavaScript engine; default: none
  * @property {"kept" | "logged"} [errors] the handling of standard error: its end is kept and shown if the process fails
  * (default), or `onLog` gets its lines, too
  */
@@ -77,14 +78,22 @@ export const rustModules = (folder) => ({
  *
  * @param {Settings} settings
  */
-export async function startWorkerd({ workers, kv = "memory", objects, inspector, onLog, errors = "kept" }) {
+export async function startWorkerd({
+  workers,
+  kv = "memory",
+  objects,
+  inspector,
+  onLog,
+  v8Flags = [],
+  errors = "kept",
+}) {
   const folder = mkdtempSync(path.join(tmpdir(), "porteiro-workerd-"));
   for (const { name, modules } of workers) {
     mkdirSync(objectsOf(name, objects ?? folder), { recursive: true });
     Object.values(modules).forEach((content, number) => writeFileSync(path.join(folder, `${name}-${number}`), content));
   }
   if (typeof kv === "object" && "disk" in kv) mkdirSync(kv.disk, { recursive: true });
-  writeFileSync(path.join(folder, "config.capnp"), configuration(workers, kv, objects ?? folder));
+  writeFileSync(path.join(folder, "config.capnp"), configuration(workers, kv, objects ?? folder, v8Flags));
   const began = performance.now();
   const child = endWithThis(
     spawn(
@@ -179,8 +188,9 @@ export default { async fetch(request) {
  * @param {Worker[]} workers
  * @param {Kv} kv
  * @param {string} objects
+ * @param {string[]} v8Flags
  */
-function configuration(workers, kv, objects) {
+function configuration(workers, kv, objects, v8Flags) {
   const sockets = workers.map(
     ({ name, port = 0, certificate }) =>
       `(name = "${name}", address = "127.0.0.1:${port}", service = "${name}", ${protocol(certificate)})`,
@@ -193,6 +203,7 @@ const config :Workerd.Config = (
     ${workers.map((worker) => services(worker, objects)).join("\n    ")}
   ],
   sockets = [${sockets.join(", ")}],
+  v8Flags = ${quote(v8Flags)},
 );
 `;
 }
