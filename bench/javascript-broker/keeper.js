@@ -34,6 +34,7 @@ export class Keeper extends DurableObject {
       headers: { "content-type": "application/json", accept: "application/json", "user-agent": "porteiro" },
       body: JSON.stringify({ grant_type: "password", ...connection.credentials }),
       redirect: "manual",
+      cache: "no-store",
       signal: AbortSignal.timeout(TOKEN_TIMEOUT_MS),
     });
     if (!response.ok) throw new Error(`the token endpoint answered ${response.status}`);

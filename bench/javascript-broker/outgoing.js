@@ -22,6 +22,7 @@ export class Outgoing {
         headers,
         body,
         redirect: "manual",
+        cache: "no-store",
         signal: timer.signal,
       });
     } catch {

@@ -1,11 +1,15 @@
-// The broker's own errors, as problem details.
+// The broker's own errors, as problem details, in English alone.
 
 const PROBLEMS = {
   bad_request: [400, "Bad request", "The request cannot be passed on as it is."],
   bad_path: [400, "Bad path", "The path has a segment that a server could read as another path."],
   caller_unauthenticated: [401, "Caller not authenticated", "The request does not prove who makes it."],
   origin_not_allowed: [403, "Origin not allowed", "Pages of this origin may not call the broker."],
-  operation_not_allowed: [403, "Operation not allowed", "No rule allows this caller this method on this path."],
+  operation_not_allowed: [
+    403,
+    "Operation not allowed",
+    "No rule allows this caller this method on this path with this data.",
+  ],
   cross_site_request: [
     403,
     "Cross-site request",
@@ -45,9 +49,9 @@ export class Problem extends Error {
       detail,
       request_id: requestId,
     });
-    const headers = new Headers({ "content-type": "application/problem+json" });
+    const headers = new Headers({ "content-type": "application/problem+json", "content-language": "en" });
     if (status === 401)
       headers.set("www-authenticate", `Bearer realm="porteiro"${wrongCredential ? ', error="invalid_token"' : ""}`);
-    return { status, headers, body };
+    return { status, headers, vary: "Accept-Language", body };
   }
 }
