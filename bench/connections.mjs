@@ -57,7 +57,7 @@ export async function connections({ upstream, hubsoft }) {
 }
 
 /**
- * Milliseconds until the first answer of a new isolate, which reads the configuration.
+ * Milliseconds until the first call of a new isolate is answered, which reads the configuration and needs a grant.
  *
  * @param {(count: number) => Promise<Workerd>} start
  */
@@ -68,7 +68,7 @@ async function firstAnswers(start) {
     for (const [at, count] of COUNTS.entries()) {
       const workerd = await start(count);
       const began = performance.now();
-      await answerOf(`${workerd.urls.porteiro}/healthz`);
+      await answerOf(workerd.urls.porteiro + pathOf(0), withKey);
       times[at].push(performance.now() - began);
       await workerd.stop();
     }

@@ -176,7 +176,7 @@ function connections(subjects) {
     table(
       [
         "connections",
-        "first answer of an isolate, ms",
+        "first call of an isolate, with a grant, ms",
         "calls/s, spread over all",
         "to one connection",
         "CPU µs/call",
