@@ -29,12 +29,11 @@ import { printSize } from "./size.mjs";
  */
 const INLINE = "-Cllvm-args=-inlinehint-threshold=100";
 /**
- * The compiler's options for size, all unstable. `Debug` writes nothing, since no message uses it. A panic in a library
- * has no source location; a panic in the broker keeps its location, for the log.
+ * The compiler's options for size, all unstable. `Debug` writes nothing, since no message uses it. A panic has no source
+ * location: those of the broker and of the libraries would take 8 KiB. A panic within a drop is not unwound, so that no
+ * drop needs a landing pad: it ends the instance of the module, which begins anew.
  */
-const TERSE = ["-Zfmt-debug=none", "-Zpanic-in-drop=abort"];
-const WITHOUT_PLACES = "-Zlocation-detail=none";
-const WITH_PLACES = "-Zlocation-detail=file,line,column";
+const TERSE = ["-Zfmt-debug=none", "-Zlocation-detail=none", "-Zpanic-in-drop=abort"];
 /** With `unwind` a panic fails its own request only; with `abort` it fails all requests in flight. */
 const PANIC = "unwind";
 /**
@@ -155,15 +154,13 @@ async function compile(panic) {
     // either.
     args.push("-Zbuild-std=std,panic_unwind", "-Zbuild-std-features=optimize_for_size");
     folder = path.join(folder, "unwind");
-    const flags = ["-Cpanic=unwind", ...TERSE, WITHOUT_PLACES];
+    const flags = ["-Cpanic=unwind", ...TERSE];
     Object.assign(env, {
       RUSTC_BOOTSTRAP: "1",
       RUSTFLAGS: [process.env.RUSTFLAGS, ...flags].filter(Boolean).join(" "),
     });
-    args.push("--", INLINE, WITH_PLACES);
-  } else {
-    args.push("--", INLINE);
   }
+  args.push("--", INLINE);
   await run("cargo", args, { env: { ...env, CARGO_TARGET_DIR: folder } });
   return path.join(folder, wasmTarget, "release", "porteiro.wasm");
 }
