@@ -5,13 +5,14 @@ import path from "node:path";
 import { Failure } from "../scripts/lib.mjs";
 import { answerOf } from "./cold-starts.mjs";
 import { startKv } from "./kv.mjs";
+import { exactCpuMicros } from "./process.mjs";
 import { KEY, ROUNDS } from "./settings.mjs";
 import { summary } from "./statistics.mjs";
 import { SMALL } from "./upstream.mjs";
 import { configuration, javascriptModules } from "./workers.mjs";
 import { builtModules, startWorkerd } from "../scripts/workerd.mjs";
 
-/** @import { Worker } from "../scripts/workerd.mjs" */
+/** @import { Worker, Workerd } from "../scripts/workerd.mjs" */
 /** @import { Kv } from "./kv.mjs" */
 /** @import { Summary } from "./statistics.mjs" */
 /** @import { Services } from "./workers.mjs" */
@@ -19,10 +20,14 @@ import { builtModules, startWorkerd } from "../scripts/workerd.mjs";
 /** @typedef {"grant" | "keeper" | "kv" | "memory"} Source */
 
 /**
- * The duration of a call, and of getting its token, in milliseconds.
+ * The duration of a call, and of getting its token, in milliseconds; and the processor time that the process used for
+ * it.
  *
- * @typedef {{ call: number, token: number }} Timed
+ * @typedef {{ call: number, token: number, processor: number }} Timed
  */
+
+/** About as many as fit into the Worker's variables. */
+const CONNECTIONS = 20;
 
 /** @type {Source[]} */
 const SOURCES = ["grant", "keeper", "kv", "memory"];
@@ -33,7 +38,7 @@ const SOURCES = ["grant", "keeper", "kv", "memory"];
  * @param {Services} services
  */
 export async function coldTokens({ upstream, hubsoft }) {
-  const broker = { name: "broker", ...configuration({ upstream, hubsoft }), keeper: true };
+  const broker = { name: "broker", ...configuration({ upstream, hubsoft, count: CONNECTIONS }), keeper: true };
   const subjects = [
     {
       id: "javascript",
@@ -52,13 +57,14 @@ export async function coldTokens({ upstream, hubsoft }) {
     return subjects.map(({ id, name }) => ({
       id,
       name,
-      .../** @type {{ [source in Source]: { call: Summary, token: Summary } }} */ (
+      .../** @type {{ [source in Source]: { [part in keyof Timed]: Summary } }} */ (
         Object.fromEntries(
           SOURCES.map((source) => [
             source,
             {
               call: summary(times[id].map((time) => time[source].call)),
               token: summary(times[id].map((time) => time[source].token)),
+              processor: summary(times[id].map((time) => time[source].processor)),
             },
           ]),
         )
@@ -86,7 +92,7 @@ async function lifeOfToken(worker, kv) {
     const workerd = await startWorkerd({ workers: [worker], kv: kv.url, objects });
     try {
       const times = /** @type {{ [source in Found]: Timed }} */ ({});
-      for (const source of sources) times[source] = await timedCall(workerd.urls.broker, source);
+      for (const source of sources) times[source] = await timedCall(workerd, source);
       // The broker writes the copy after it has answered.
       if (sources.some((source) => source === "grant")) await kv.untilWritten();
       return times;
@@ -106,15 +112,16 @@ async function lifeOfToken(worker, kv) {
 }
 
 /**
- * @param {string} broker
+ * @param {Workerd} workerd
  * @param {Source} source the required source of the token
  * @returns {Promise<Timed>}
  */
-async function timedCall(broker, source) {
-  const began = performance.now();
-  const { headers } = await answerOf(`${broker}/api/service${SMALL}`, { authorization: `Bearer ${KEY}` });
+async function timedCall({ pid, urls }, source) {
+  const [began, used] = [performance.now(), exactCpuMicros(pid)];
+  const { headers } = await answerOf(`${urls.broker}/api/service${SMALL}`, { authorization: `Bearer ${KEY}` });
   const call = performance.now() - began;
+  const processor = (exactCpuMicros(pid) - used) / 1e3;
   const [, found, token] = /desc="(\w+)";dur=(\d+)/.exec(headers["server-timing"]) ?? [];
   if (found !== source) throw new Failure(`The token came from "${found}", not from "${source}".`);
-  return { call, token: Number(token) };
+  return { call, token: Number(token), processor };
 }

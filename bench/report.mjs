@@ -140,10 +140,11 @@ function starts(subjects) {
 
 /** @param {Results["coldTokens"]} subjects */
 function tokens(subjects) {
-  /** @param {{ call: Summary, token: Summary }} source */
-  const cell = ({ call, token }) => `${fixed(call.median, 1)} (${fixed(token.median, 0)})`;
+  /** @param {{ call: Summary, token: Summary, processor: Summary }} source */
+  const cell = ({ call, token, processor }) =>
+    `${fixed(call.median, 1)} (${fixed(token.median, 0)}); ${fixed(processor.median, 1)}`;
   return (
-    "### The first call of an isolate, by where its token comes from\n\nMilliseconds; in brackets those until there was a token.\n\n" +
+    "### The first call of an isolate, by where its token comes from\n\nWith 20 connections. Milliseconds; in brackets those until there was a token; then those of processor time.\n\n" +
     table(
       ["", "token endpoint", "keeper", "KV", "memory (second call)"],
       subjects.map(({ name, grant, keeper, kv, memory }) => [name, cell(grant), cell(keeper), cell(kv), cell(memory)]),
