@@ -27,6 +27,7 @@ mod secrets;
 mod session;
 mod syntax;
 mod template;
+mod token_template;
 mod webhook;
 
 #[cfg(test)]
@@ -44,12 +45,15 @@ pub use headers::is_override;
 pub use keys::Keys;
 pub use limits::MAX_LIFETIME;
 pub use problem::{Problem, shown};
+#[cfg(not(target_arch = "wasm32"))]
+pub use provider::PROVIDER_FILES;
 pub use provider::Provider;
 pub use read::{BASE_PATH, base_path};
 pub use registered::{Registered, SECRETS, WRONG_ID};
 pub use secrets::{is_id, secret_name};
+pub use token_template::TokenTemplate;
 
-use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern};
+use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern, RequestPath};
 use crate::jose::{Algorithm, Expectation};
 use crate::secret::{Fingerprint, Secret};
 use crate::token::{SealingKeys, TokenTypes};
@@ -192,6 +196,8 @@ pub struct Connection {
     pub request_headers: Vec<HeaderName>,
     /// Response headers forwarded besides the standard ones.
     pub response_headers: Vec<HeaderName>,
+    /// The paths whose `GET` changes something at the API, which browsers do not expect.
+    pub acting_gets: Vec<PathPattern>,
     /// The operator's own names and values for the connection, which its rules may use.
     pub labels: Vec<(String, String)>,
     /// The rules; never empty.
@@ -204,6 +210,17 @@ impl Connection {
     #[must_use]
     pub const fn token_types(&self) -> TokenTypes {
         if self.token_header.scheme.is_some() { TokenTypes::Any } else { TokenTypes::Bearer }
+    }
+
+    /// Whether a `GET` of `path` changes something at the API. Servers differ in whether case and a
+    /// slash at the end matter.
+    #[must_use]
+    pub fn acts(&self, path: RequestPath<'_>) -> bool {
+        !self.acting_gets.is_empty() && {
+            let plain = path.as_str().trim_end_matches('/').to_ascii_lowercase();
+            RequestPath::parse(&plain)
+                .is_ok_and(|path| self.acting_gets.iter().any(|pattern| pattern.matches(path)))
+        }
     }
 }
 
@@ -233,6 +250,11 @@ pub enum Grant {
     /// The token itself is configured; no token request is made.
     Static {
         /// The token.
+        token: Secret,
+    },
+    /// User name and password go on each call; no token request is made.
+    Basic {
+        /// Both as Basic credentials (RFC 7617 §2): the token of this grant.
         token: Secret,
     },
     /// Resource owner password credentials (RFC 6749 §4.3).
@@ -269,7 +291,7 @@ impl Grant {
     #[must_use]
     pub const fn endpoint(&self) -> Option<&TokenEndpoint> {
         match self {
-            Self::Static { .. } => None,
+            Self::Static { .. } | Self::Basic { .. } => None,
             Self::Password { endpoint, .. }
             | Self::SignIn { endpoint }
             | Self::ClientCredentials { endpoint }
@@ -288,6 +310,7 @@ impl Grant {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Static { .. } => "static",
+            Self::Basic { .. } => "basic",
             Self::Password { .. } | Self::SignIn { .. } => "password",
             Self::ClientCredentials { .. } => "client_credentials",
             Self::RefreshToken { .. } => "refresh_token",

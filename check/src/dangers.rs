@@ -1,6 +1,6 @@
 //! Settings that are allowed but seldom intended.
 
-use porteiro::config::{Caller, Config, Configured, Connection, KeySource, Provider, Rule, Variables, shown};
+use porteiro::config::{Caller, Config, Configured, Connection, KeySource, Rule, Variables, shown};
 use porteiro::http::{Method, Origin, PathPattern, RequestPath};
 use serde_json::Value;
 
@@ -15,9 +15,6 @@ const LOOPBACK: &str =
     "is a loopback address: write the https address, for on Cloudflare nothing answers at this one";
 
 const LOOPBACK_ORIGIN: &str = "is a loopback origin, and any program on a visitor's machine may serve it: remove it here, and for development write ALLOWED_ORIGINS='[\"http://localhost:5173\"]' in .dev.vars, which is not deployed";
-
-/// A HubSoft path whose `GET` has a side effect: it disconnects a customer.
-const ACTING: &str = "/api/v1/integracao/cliente/solicitar_desconexao/1";
 
 /// Warns of dangerous settings in `config`, which was read from `variables`. With `local`, loopback
 /// addresses are allowed.
@@ -138,7 +135,7 @@ impl Warnings<'_, '_> {
         {
             self.address(&format!("{path}.token_url"), endpoint.url.as_str());
         }
-        if connection.provider == Provider::V8
+        if connection.provider.as_str() == "v8"
             && connection.grant.endpoint().is_some()
             && !has(fields, "token_url")
         {
@@ -163,8 +160,8 @@ impl Warnings<'_, '_> {
         for (at, rule) in connection.rules.iter().enumerate() {
             let path = format!("{path}.rules[{at}]");
             self.rule(&path, rule, config);
-            if connection.provider == Provider::Hubsoft {
-                self.acting_get(&path, rule, config);
+            for acting in &connection.acting_gets {
+                self.acting_get(&path, rule, acting, config);
             }
         }
         if !connection.grant.is_for_people() {
@@ -182,19 +179,23 @@ impl Warnings<'_, '_> {
         }
     }
 
-    /// Warns if a browser's caller may use a `GET` with a side effect: a link could trigger it.
-    fn acting_get(&mut self, path: &str, rule: &Rule, config: &Config) {
+    /// Warns if a browser's caller may use `acting`, a `GET` with a side effect: a link could trigger it.
+    fn acting_get(&mut self, path: &str, rule: &Rule, acting: &PathPattern, config: &Config) {
         let by_browser = |name: &String| {
             matches!(config.callers.get(name), Some(Configured::Usable(Caller::Anyone | Caller::Session)))
         };
         if !rule.methods.iter().any(|method| method.allows("GET")) || !rule.callers.iter().any(by_browser) {
             return;
         }
-        let Ok(acting) = RequestPath::parse(ACTING) else { return };
-        for (at, _) in rule.paths.iter().enumerate().filter(|(_, pattern)| pattern.matches(acting)) {
+        let example = acting.as_str().replace('*', "1");
+        let Ok(example) = RequestPath::parse(&example) else { return };
+        for (at, _) in rule.paths.iter().enumerate().filter(|(_, pattern)| pattern.matches(example)) {
             self.add(
                 &format!("{path}.paths[{at}]"),
-                "has a GET that acts, solicitar_desconexao, which cuts a customer off: name the paths that are needed",
+                &format!(
+                    "has a GET that changes something, {}: name the paths that are needed",
+                    acting.as_str()
+                ),
             );
         }
     }

@@ -3,16 +3,22 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::grant;
 use super::kinds::GrantKind;
 use super::limits::{Bounds, DEFAULT_EXPIRES_IN, EXPIRY_SKEW, REPLAY_BYTES, TIMEOUT_MS};
-use super::provider::{Preset, Provider};
+use super::provider::Provider;
 use super::reader::Reader;
 use super::rules::Subjects;
 use super::secrets::{Secrets, is_id};
 use super::webhook::{self, Webhooks};
 use super::{Callers, Connection, TokenHeader, headers, rules, syntax};
-use crate::http::{EndpointUrl, HeaderName};
+use crate::http::{EndpointUrl, HeaderName, PathPattern, RequestPath};
+
+const BASE_URL: &str = "base_url";
+
+const WHICH_PROVIDER: &str = "must be a provider of the catalogue, as guru, or custom";
 
 /// The fields of a connection besides [`grant::FIELDS`].
 const FIELDS: &[&str] = &[
@@ -30,6 +36,8 @@ const FIELDS: &[&str] = &[
     "labels",
     "rules",
     "webhook",
+    "acting_gets",
+    "probe",
 ];
 
 /// Reads the connection called `id`; `None` where any field is wrong, except those of its webhook.
@@ -43,28 +51,39 @@ pub(super) fn read(
     const HEADER_NAMES: &str = "must be an array of header field names";
     let before = reader.count();
     let provider = read_provider(reader);
-    let preset = provider.map(Provider::preset);
-    let base_url = read_base_url(reader, preset);
-    let kind = grant::read_kind(reader, preset);
+    let defaults = provider.map(Provider::defaults).unwrap_or_default();
+    let reader = &mut reader.with_defaults(&defaults);
+    let is_known = provider.is_some();
+    let mut parts = read_own_parts(reader);
+    let own_parts: Vec<&str> = parts.iter().map(|(name, _)| *name).collect();
+    let base_url = read_base_url(reader, &parts, is_known);
+    parts.extend(base_url.as_ref().map(|url| (BASE_URL, url.as_base().to_owned())));
+    let kind = grant::read_kind(reader, is_known);
     let for_people = read_subject(reader, kind);
-    let grant = grant::read(reader, secrets, kind, preset, base_url.as_ref(), for_people);
-    let token_header = read_token_header(reader, preset, kind);
+    let grant = grant::read(reader, secrets, kind, &parts, is_known, for_people);
+    let token_header = read_token_header(reader, kind);
     let default_expires_in = read_lifetime("default_expires_in", &DEFAULT_EXPIRES_IN, reader, kind);
     let expiry_skew = read_lifetime("expiry_skew", &EXPIRY_SKEW, reader, kind);
     let timeout = Duration::from_millis(reader.number("timeout_ms", &TIMEOUT_MS));
     let replay_bytes = reader.number("replay_bytes", &REPLAY_BYTES);
-    let default_accept = read_default_accept(reader, preset);
+    // An empty text stands for none.
+    let default_accept = reader.parse("default_accept", syntax::media_ranges).flatten();
     let request_headers = reader.list("request_headers", false, HEADER_NAMES, |name| {
         headers::request_field(name, token_header.as_ref().map(|header| &header.name))
     });
     let response_headers = reader.list("response_headers", false, HEADER_NAMES, headers::response_field);
+    let acting_gets = reader.list("acting_gets", false, "must be an array of paths", |text| {
+        PathPattern::parse(&text.to_ascii_lowercase()).ok_or(syntax::PATH_PATTERN)
+    });
+    // The broker never calls it: a check before deployment does.
+    reader.parse("probe", |path| RequestPath::parse(path).map(drop).map_err(|_| "must be a path of the API"));
     let labels = read_labels(reader);
     let of = Subjects { connection: id, labels: &labels, are_people: for_people == Some(true) };
     let rules = rules::read(reader, callers, &of);
-    let known: Vec<&str> = FIELDS.iter().chain(grant::FIELDS).copied().collect();
+    let known: Vec<&str> = FIELDS.iter().chain(grant::FIELDS).copied().chain(own_parts).collect();
     reader.only(&known);
     let is_sound = reader.count() == before;
-    webhook::read(id, secrets, reader, preset, webhooks);
+    webhook::read(id, secrets, reader, is_known, webhooks);
     if !is_sound {
         return None;
     }
@@ -83,6 +102,7 @@ pub(super) fn read(
         default_accept,
         request_headers,
         response_headers,
+        acting_gets,
         labels,
         rules,
     }))
@@ -106,49 +126,76 @@ fn read_labels(reader: &mut Reader<'_, '_>) -> Vec<(String, String)> {
 }
 
 fn read_provider(reader: &mut Reader<'_, '_>) -> Option<Provider> {
-    const MESSAGE: &str = "must be guru, hubsoft, v8 or custom";
     if !reader.has("provider") {
-        reader.report("provider", MESSAGE);
+        reader.report("provider", WHICH_PROVIDER);
     }
-    let choices = Provider::ALL.map(|provider| (provider.as_str(), provider));
-    reader.choice("provider", &choices, MESSAGE)
+    reader.parse("provider", |name| Provider::find(name).ok_or(WHICH_PROVIDER))
 }
 
-fn read_base_url(reader: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Option<EndpointUrl> {
-    if reader.has("base_url") {
-        return reader.parse("base_url", syntax::address);
+/// The parts of the provider's addresses that each customer of it has for their own, by the names of
+/// the connection's fields.
+fn read_own_parts<'c>(reader: &mut Reader<'c, '_>) -> Vec<(&'c str, String)> {
+    let default = |name| reader.default(name).filter(|_| !reader.has_own(name)).and_then(Value::as_str);
+    let addresses = [BASE_URL, "token_url"].map(default);
+    let mut parts: Vec<(&str, String)> = Vec::new();
+    for part in addresses.into_iter().flatten().flat_map(placeholders) {
+        if part == BASE_URL || parts.iter().any(|(known, _)| *known == part) {
+            continue;
+        }
+        if !reader.has(part) {
+            reader.report(part, "is missing: the provider's address has it for each customer");
+        }
+        parts.push((part, reader.parse(part, syntax::host_label).unwrap_or_default()));
     }
-    let Some(default) = preset?.base_url else {
-        reader.report("base_url", "is missing: write the API's https address");
-        return None;
-    };
-    EndpointUrl::parse(default).ok()
+    parts
 }
 
-fn read_token_header(
+/// The names in braces in an address.
+fn placeholders(address: &str) -> impl Iterator<Item = &str> {
+    address.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
+}
+
+/// The address in the field called `name`; else the provider's, with the connection's `parts`.
+pub(super) fn read_address(
     reader: &mut Reader<'_, '_>,
-    preset: Option<&Preset>,
-    kind: Option<GrantKind>,
-) -> Option<TokenHeader> {
+    name: &str,
+    parts: &[(&str, String)],
+) -> Option<EndpointUrl> {
+    if reader.has_own(name) {
+        return reader.parse(name, syntax::address);
+    }
+    let mut address = reader.default(name)?.as_str()?.to_owned();
+    for (part, value) in parts {
+        address = address.replace(&format!("{{{part}}}"), value);
+    }
+    EndpointUrl::parse(&address).ok()
+}
+
+fn read_base_url(
+    reader: &mut Reader<'_, '_>,
+    parts: &[(&str, String)],
+    is_known: bool,
+) -> Option<EndpointUrl> {
+    if is_known && !reader.has(BASE_URL) {
+        reader.report(BASE_URL, "is missing: write the API's https address");
+    }
+    read_address(reader, BASE_URL, parts)
+}
+
+fn read_token_header(reader: &mut Reader<'_, '_>, kind: Option<GrantKind>) -> Option<TokenHeader> {
     let name = if reader.has("header") {
         reader.parse("header", headers::token_field)
     } else {
         HeaderName::parse("authorization")
     };
     // A configured token has no token type.
-    let bearer = || (kind == Some(GrantKind::Static)).then_some("Bearer");
-    let scheme = reader
-        .parse("scheme", syntax::scheme)
-        .or_else(|| preset.and_then(|preset| preset.scheme).or_else(bearer).map(str::to_owned));
+    let usual = || match kind? {
+        GrantKind::Static => Some("Bearer".to_owned()),
+        GrantKind::Basic => Some("Basic".to_owned()),
+        GrantKind::Password | GrantKind::ClientCredentials | GrantKind::RefreshToken => None,
+    };
+    let scheme = reader.parse("scheme", syntax::scheme).or_else(usual);
     Some(TokenHeader { name: name?, scheme })
-}
-
-/// The default `Accept` field; an empty text stands for none.
-fn read_default_accept(reader: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Option<String> {
-    if reader.has("default_accept") {
-        return reader.parse("default_accept", syntax::media_ranges).flatten();
-    }
-    preset.and_then(|preset| preset.accept).map(str::to_owned)
 }
 
 /// A number of seconds of a token's life; for a static token, the grant reports the field.
@@ -159,7 +206,7 @@ fn read_lifetime(
     kind: Option<GrantKind>,
 ) -> Duration {
     Duration::from_secs(match kind {
-        Some(GrantKind::Static) => bounds.default,
+        Some(kind) if kind.has_configured_token() => bounds.default,
         _ => reader.number(name, bounds),
     })
 }

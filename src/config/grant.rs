@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::connection::read_address;
 use super::kinds::{ClientMethod, GrantKind};
 use super::limits::TOKEN_TIMEOUT_MS;
-use super::provider::{Preset, TokenUrl};
+use super::provider::NEEDS;
 use super::reader::Reader;
 use super::secrets::Secrets;
 use super::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint, syntax};
-use crate::http::{EndpointUrl, is_field_value};
+use crate::http::is_field_value;
+use crate::secret::Secret;
 
 /// The fields of a connection that configure token requests.
 pub(super) const FIELDS: &[&str] = &[
@@ -41,6 +46,7 @@ const OWN_PARAMS: &[&str] = &[
 
 const GRANTS: &[(&str, GrantKind)] = &[
     ("static", GrantKind::Static),
+    ("basic", GrantKind::Basic),
     ("password", GrantKind::Password),
     ("client_credentials", GrantKind::ClientCredentials),
     ("refresh_token", GrantKind::RefreshToken),
@@ -54,64 +60,88 @@ const CLIENT_METHODS: &[(&str, ClientMethod)] =
 const BASIC_ENCODINGS: &[(&str, BasicEncoding)] =
     &[("form", BasicEncoding::Form), ("none", BasicEncoding::None)];
 
-/// Reads the kind of a connection's grant; `None` where it is wrong or missing.
-pub(super) fn read_kind(reader: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Option<GrantKind> {
-    const MESSAGE: &str = "must be static, password, client_credentials or refresh_token";
-    if reader.has("grant") {
-        return reader.choice("grant", GRANTS, MESSAGE);
-    }
-    let preset = preset?;
-    if preset.grant.is_none() {
+/// Reads the kind of a connection's grant; `None` where it is wrong or missing. A missing one is no
+/// problem of its own unless the provider `is_known`.
+pub(super) fn read_kind(reader: &mut Reader<'_, '_>, is_known: bool) -> Option<GrantKind> {
+    const MESSAGE: &str = "must be static, basic, password, client_credentials or refresh_token";
+    if is_known && !reader.has("grant") {
         reader.report("grant", MESSAGE);
     }
-    preset.grant
+    reader.choice("grant", GRANTS, MESSAGE)
 }
 
-/// Reads the grant of a connection at `base_url`. An unknown provider has no preset; without a
-/// preset or a kind, only the form of each field is checked. `for_people` says that the credentials
-/// are those of each person; `None` says that this is unknown.
+/// Reads the grant of a connection, whose `parts` the provider's token endpoint may have. Without a
+/// kind, or where the provider is not known, only the form of each field is checked. `for_people`
+/// says that the credentials are those of each person; `None` says that this is unknown.
 pub(super) fn read(
     reader: &mut Reader<'_, '_>,
     secrets: &Secrets<'_>,
     kind: Option<GrantKind>,
-    preset: Option<&Preset>,
-    base_url: Option<&EndpointUrl>,
+    parts: &[(&str, String)],
+    is_known: bool,
     for_people: Option<bool>,
 ) -> Option<Grant> {
     match kind {
         Some(GrantKind::Password) if for_people != Some(false) => {
-            let endpoint = read_endpoint(reader, secrets, preset, base_url)?;
+            let endpoint = read_endpoint(reader, secrets, parts, is_known)?;
             for_people.map(|_| Grant::SignIn { endpoint })
         }
         Some(GrantKind::Static) => read_static(reader, secrets),
+        Some(GrantKind::Basic) => read_basic(reader, secrets),
         Some(GrantKind::Password) => {
-            let endpoint = read_endpoint(reader, secrets, preset, base_url);
+            let endpoint = read_endpoint(reader, secrets, parts, is_known);
             let username = secrets.required("USERNAME", reader);
             let password = secrets.password("PASSWORD", reader);
             Some(Grant::Password { endpoint: endpoint?, username: username?, password: password? })
         }
         Some(GrantKind::ClientCredentials) => {
-            let endpoint = read_endpoint(reader, secrets, preset, base_url)?;
+            let endpoint = read_endpoint(reader, secrets, parts, is_known)?;
             Some(Grant::ClientCredentials { endpoint })
         }
         Some(GrantKind::RefreshToken) => {
-            let endpoint = read_endpoint(reader, secrets, preset, base_url);
+            let endpoint = read_endpoint(reader, secrets, parts, is_known);
             let refresh_token = secrets.token("REFRESH_TOKEN", None, reader);
             Some(Grant::RefreshToken { endpoint: endpoint?, refresh_token: refresh_token? })
         }
         None => {
-            read_endpoint(reader, secrets, None, base_url);
+            read_endpoint(reader, secrets, parts, false);
             None
         }
     }
 }
 
-fn read_static(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<Grant> {
+/// Reports the fields of token requests, of which there are none.
+fn refuse_token_request(reader: &mut Reader<'_, '_>) {
     for field in FIELDS {
-        if reader.has(field) {
-            reader.report(field, "has no meaning with a static token");
+        if reader.has_own(field) {
+            reader.report(field, "has no meaning with a grant that makes no token request");
         }
     }
+}
+
+/// Basic credentials in UTF-8 (RFC 7617 §2), whose user name has no colon.
+fn read_basic(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<Grant> {
+    refuse_token_request(reader);
+    let username = secrets.possibly_empty("USERNAME", reader);
+    let password = secrets.possibly_empty("PASSWORD", reader);
+    let (username, password) = (username?, password?);
+    for (name, text) in [("USERNAME", &username), ("PASSWORD", &password)] {
+        let message = if text.expose().contains(char::is_control) {
+            "must have no control characters"
+        } else if name == "USERNAME" && text.expose().contains(':') {
+            "must have no colon, where the password would begin"
+        } else {
+            continue;
+        };
+        reader.report_variable(secrets.variable(name), message);
+        return None;
+    }
+    let pair = Secret::new(format!("{}:{}", username.expose(), password.expose()));
+    Some(Grant::Basic { token: Secret::new(STANDARD.encode(pair.expose())) })
+}
+
+fn read_static(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<Grant> {
+    refuse_token_request(reader);
     let token = match reader.value("scheme").and_then(serde_json::Value::as_str) {
         // The secret is the whole field value, including a scheme.
         Some("") => secrets.required("TOKEN", reader)?,
@@ -127,10 +157,10 @@ fn read_static(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<Gra
 fn read_endpoint(
     reader: &mut Reader<'_, '_>,
     secrets: &Secrets<'_>,
-    preset: Option<&Preset>,
-    base_url: Option<&EndpointUrl>,
+    parts: &[(&str, String)],
+    is_known: bool,
 ) -> Option<TokenEndpoint> {
-    let url = reader.parse("token_url", syntax::address);
+    let url = read_address(reader, "token_url", parts);
     let encoding = reader.choice("body", ENCODINGS, "must be form or json");
     let method = reader.choice("client_auth", CLIENT_METHODS, "must be post, basic or none");
     let basic = reader.choice("basic_encoding", BASIC_ENCODINGS, "must be form or none");
@@ -141,31 +171,37 @@ fn read_endpoint(
     let params = read_params(reader);
     let timeout = Duration::from_millis(reader.number("token_timeout_ms", &TOKEN_TIMEOUT_MS));
 
-    let preset = preset?;
-    if preset.token_url.is_none() && !reader.has("token_url") {
+    if !is_known {
+        return None;
+    }
+    if !reader.has("token_url") {
         reader.report("token_url", "is missing: write the token endpoint's https address");
     }
-    let url = url.or_else(|| match preset.token_url? {
-        TokenUrl::At(address) => EndpointUrl::parse(address).ok(),
-        TokenUrl::Below(path) => EndpointUrl::parse(&format!("{}{path}", base_url?.as_base())).ok(),
-    });
-    let method = method.unwrap_or(preset.client_auth);
-    if method != ClientMethod::Basic && reader.has("basic_encoding") {
+    let method = method.unwrap_or(ClientMethod::Post);
+    if method != ClientMethod::Basic && reader.has_own("basic_encoding") {
         reader.report("basic_encoding", "has no meaning unless client_auth is basic");
     }
-    let client = read_client(reader, secrets, method, basic, preset.needs_client_id, client_id);
-    let missing = missing(reader, "audience", preset.needs_audience);
+    // A provider without client authentication may need the client's id all the same.
+    let needs_id = !reader.has_own("client_auth") && needs(reader, "CLIENT_ID");
+    let client = read_client(reader, secrets, method, basic, needs_id, client_id);
+    let missing = missing(reader, "audience", needs(reader, "AUDIENCE"));
     let audience = secrets.or_field("AUDIENCE", audience, missing, reader);
     Some(TokenEndpoint {
         url: url?,
-        encoding: encoding.unwrap_or(preset.body),
+        encoding: encoding.unwrap_or(BodyEncoding::Form),
         client: client?,
         audience,
-        scope: scope.or_else(|| preset.scope.map(str::to_owned)),
+        scope,
         resource,
         params,
         timeout,
     })
+}
+
+/// Whether the provider needs the secret called `name`.
+fn needs(reader: &Reader<'_, '_>, name: &str) -> bool {
+    let needs = reader.default(NEEDS).and_then(serde_json::Value::as_array);
+    needs.is_some_and(|needs| needs.iter().any(|need| need == name))
 }
 
 fn read_client(

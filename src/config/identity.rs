@@ -12,7 +12,7 @@ impl Grant {
     #[must_use]
     pub fn identity(&self) -> Fingerprint {
         let account = match self {
-            Self::Static { token } => token.expose(),
+            Self::Static { token } | Self::Basic { token } => token.expose(),
             Self::Password { username, .. } => username.expose(),
             Self::SignIn { .. } => "each person",
             Self::ClientCredentials { .. } => "",
@@ -38,7 +38,7 @@ impl Grant {
     #[must_use]
     pub fn credentials(&self) -> Fingerprint {
         let (account, password) = match self {
-            Self::Static { token } => (token.expose(), ""),
+            Self::Static { token } | Self::Basic { token } => (token.expose(), ""),
             Self::Password { username, password, .. } => (username.expose(), password.expose()),
             Self::SignIn { .. } | Self::ClientCredentials { .. } => ("", ""),
             Self::RefreshToken { refresh_token, .. } => (refresh_token.expose(), ""),

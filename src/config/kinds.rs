@@ -4,6 +4,7 @@
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum GrantKind {
     Static,
+    Basic,
     Password,
     ClientCredentials,
     RefreshToken,
@@ -15,4 +16,11 @@ pub(super) enum ClientMethod {
     None,
     Post,
     Basic,
+}
+
+impl GrantKind {
+    /// Whether the token is configured, and no token request is made.
+    pub(super) const fn has_configured_token(self) -> bool {
+        matches!(self, Self::Static | Self::Basic)
+    }
 }

@@ -9,17 +9,28 @@ use super::Variables;
 use super::limits::Bounds;
 use super::problem::{Problem, shown};
 
-/// One table of the configuration, with its path.
+/// One table of the configuration, with its path, and the defaults of its absent fields.
 pub(super) struct Reader<'c, 'p> {
     path: String,
     fields: &'c Variables,
+    defaults: Option<&'c Variables>,
     problems: &'p mut Vec<Problem>,
 }
 
 impl<'c, 'p> Reader<'c, 'p> {
     /// A reader of the table `fields` at `path`, which adds to `problems`.
     pub(super) const fn new(path: String, fields: &'c Variables, problems: &'p mut Vec<Problem>) -> Self {
-        Self { path, fields, problems }
+        Self { path, fields, defaults: None, problems }
+    }
+
+    /// A reader of the same table, in which `defaults` stand for absent fields, and for those of
+    /// tables in it.
+    pub(super) fn with_defaults<'d>(&mut self, defaults: &'d Variables) -> Reader<'d, '_>
+    where
+        'c: 'd,
+    {
+        let Self { path, fields, problems, .. } = self;
+        Reader { path: path.clone(), fields, defaults: Some(defaults), problems }
     }
 
     /// The number of problems so far in the whole configuration.
@@ -56,31 +67,48 @@ impl<'c, 'p> Reader<'c, 'p> {
         self.report_variable(format!("{}.{name}[{at}]", self.path), message);
     }
 
-    /// Whether the field is present, valid or not.
+    /// Whether the field is present or has a default, valid or not.
     pub(super) fn has(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
+    /// Whether the field itself is present, valid or not.
+    pub(super) fn has_own(&self, name: &str) -> bool {
         self.fields.contains_key(name)
     }
 
-    /// The names of all fields.
-    pub(super) fn names(&self) -> impl Iterator<Item = &'c str> + use<'c> {
+    /// The names of the fields that are present.
+    pub(super) fn own_names(&self) -> impl Iterator<Item = &'c str> + use<'c> {
         self.fields.keys().map(String::as_str)
+    }
+
+    /// The names of all fields, those that are present first.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'c str> + use<'c> {
+        let fields = self.fields;
+        let defaults = self.defaults.into_iter().flat_map(Variables::keys);
+        self.own_names().chain(defaults.map(String::as_str).filter(|name| !fields.contains_key(*name)))
     }
 
     /// Reports every field that is not one of `known`.
     pub(super) fn only(&mut self, known: &[&str]) {
-        for name in self.names().filter(|name| !known.contains(name)) {
+        for name in self.own_names().filter(|name| !known.contains(name)) {
             self.report(name, "is not a known field");
         }
     }
 
     /// The field called `name`, of any type.
     pub(super) fn value(&self, name: &str) -> Option<&'c Value> {
-        self.fields.get(name)
+        self.fields.get(name).or_else(|| self.default(name))
+    }
+
+    /// The default of the field called `name`.
+    pub(super) fn default(&self, name: &str) -> Option<&'c Value> {
+        self.defaults?.get(name)
     }
 
     /// A text.
     pub(super) fn text(&mut self, name: &str) -> Option<&'c str> {
-        let text = self.fields.get(name)?.as_str();
+        let text = self.value(name)?.as_str();
         if text.is_none() {
             self.report(name, "must be a text");
         }
@@ -109,7 +137,7 @@ impl<'c, 'p> Reader<'c, 'p> {
         choices: &[(&str, T)],
         message: &'static str,
     ) -> Option<T> {
-        let word = self.fields.get(name)?.as_str();
+        let word = self.value(name)?.as_str();
         let choice = choices.iter().find(|(name, _)| Some(*name) == word).map(|(_, value)| *value);
         if choice.is_none() {
             self.report(name, message);
@@ -119,7 +147,7 @@ impl<'c, 'p> Reader<'c, 'p> {
 
     /// A whole number within `bounds`; their default where the field is absent.
     pub(super) fn number(&mut self, name: &str, bounds: &Bounds) -> u64 {
-        let Some(value) = self.fields.get(name) else { return bounds.default };
+        let Some(value) = self.value(name) else { return bounds.default };
         match value.as_u64() {
             Some(number) if (bounds.least..=bounds.most).contains(&number) => number,
             _ => {
@@ -131,7 +159,7 @@ impl<'c, 'p> Reader<'c, 'p> {
 
     /// An array; an absent or empty one counts as wrong where it is `required`.
     pub(super) fn array(&mut self, name: &str, required: bool, message: &'static str) -> &'c [Value] {
-        let items = match self.fields.get(name) {
+        let items = match self.value(name) {
             None => Some([].as_slice()),
             Some(value) => value.as_array().map(Vec::as_slice),
         };
@@ -164,11 +192,12 @@ impl<'c, 'p> Reader<'c, 'p> {
 
     /// The table in the field called `name`.
     pub(super) fn table(&mut self, name: &str) -> Option<Reader<'c, '_>> {
-        let Some(fields) = self.fields.get(name)?.as_object() else {
+        let Some(fields) = self.value(name)?.as_object() else {
             self.report(name, "must be a table");
             return None;
         };
-        Some(Reader::new(format!("{}.{name}", self.path), fields, self.problems))
+        let defaults = self.default(name).and_then(Value::as_object);
+        Some(Reader { path: format!("{}.{name}", self.path), fields, defaults, problems: self.problems })
     }
 
     /// The table that is the item number `at` of the array called `name`.

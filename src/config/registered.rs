@@ -8,7 +8,9 @@ use super::problem::{Problem, shown};
 use super::reader::Reader;
 use super::secrets::{Secrets, is_id};
 use super::template::UNKNOWN_LABEL;
-use super::{Callers, Config, Configured, Connection, Entries, Variables, Webhook, connection};
+use super::{
+    Callers, Config, Configured, Connection, Entries, Variables, Webhook, connection, token_template,
+};
 use crate::secret::Fingerprint;
 
 /// The secrets of a connection, by their names in a registration.
@@ -59,15 +61,16 @@ impl Config {
         let mut problems = Vec::new();
         let mut variables = Variables::new();
         let own = Secrets::new(&Variables::new(), id).variable("");
+        let merged = self.with_template(fields);
+        let placed = token_template::names(merged.as_deref().unwrap_or(fields));
         for (name, value) in secrets {
-            if SECRETS.contains(&name.as_str()) {
+            if SECRETS.contains(&name.as_str()) || placed.contains(name) {
                 variables.insert(format!("{own}{}", name.to_ascii_uppercase()), value.clone());
             } else {
                 problems.push(Problem::new(format!("secrets.{}", shown(name)), "is not a known secret"));
             }
         }
         let path = "connection";
-        let merged = self.with_template(fields);
         let has_template = merged.is_some();
         let fields = merged.unwrap_or_else(|| {
             let mut fields = fields.clone();

@@ -133,6 +133,17 @@ pub(super) fn method(text: &str) -> Checked<Method> {
 pub(super) const PATH_PATTERN: &str =
     "must be a path that begins with /, * standing for one whole segment and ** for any number at its end";
 
+/// A label of a host name (RFC 1123 §2.1), which stands in an address of the provider.
+pub(super) fn host_label(text: &str) -> Checked<String> {
+    let is_in_label = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    let is_label = (1..=63).contains(&text.len()) && text.bytes().all(is_in_label);
+    if is_label && !text.starts_with('-') && !text.ends_with('-') {
+        Ok(text.to_owned())
+    } else {
+        Err("must be one part of a host name: 1 to 63 letters, digits and hyphens")
+    }
+}
+
 /// The value of a label.
 pub(super) fn label(text: &str) -> Checked<String> {
     if text.is_empty() || text.len() > 256 || text.contains(char::is_control) {

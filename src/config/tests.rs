@@ -186,7 +186,7 @@ fn reads_every_field() {
     assert_eq!(config.allowed_origins[0].as_str(), "https://app.example.com");
     assert_eq!(config.base_path, "/broker");
     let api = config.connections.remove("api").unwrap().into_usable().unwrap();
-    assert_eq!((api.id.as_str(), api.provider), ("api", Provider::Custom));
+    assert_eq!((api.id.as_str(), api.provider), ("api", Provider::find("custom").unwrap()));
     assert_eq!(api.base_url.as_base(), "https://api.example.com/v2");
     assert_eq!(api.token_header.name.as_str(), "x-api-key");
     assert_eq!(api.token_header.scheme.as_deref(), Some("Token"));

@@ -2,8 +2,7 @@
 
 use std::rc::Rc;
 
-use super::limits::{ACCEPTED_STATUS, Bounds, WEBHOOK_BYTES};
-use super::provider::Preset;
+use super::limits::{ACCEPTED_STATUS, WEBHOOK_BYTES};
 use super::reader::Reader;
 use super::secrets::{Owners, Secrets};
 use super::{Configured, Entries, Problem, Webhook, headers, syntax};
@@ -21,12 +20,12 @@ pub(super) fn read(
     id: &str,
     secrets: &Secrets<'_>,
     reader: &mut Reader<'_, '_>,
-    preset: Option<&Preset>,
+    is_known: bool,
     webhooks: &mut Webhooks,
 ) {
-    if reader.has("webhook") {
+    if reader.has_own("webhook") {
         let before = reader.count();
-        let read = reader.table("webhook").and_then(|mut table| read_table(&mut table, secrets, preset));
+        let read = reader.table("webhook").and_then(|mut table| read_table(&mut table, secrets, is_known));
         webhooks.insert(id.to_owned(), read.filter(|_| reader.count() == before).map(Rc::new).into());
     }
 }
@@ -53,17 +52,15 @@ pub(super) fn drop_ambiguous<T>(
     }
 }
 
-fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>, preset: Option<&Preset>) -> Option<Webhook> {
-    let proof = read_proof(table, preset);
+fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>, is_known: bool) -> Option<Webhook> {
+    let proof = read_proof(table, is_known);
     let id_members = read_id_members(table);
     if !table.has("forward_to") {
         table.report("forward_to", "is missing: write the https address of the application's own receiver");
     }
     let forward_to = table.parse("forward_to", syntax::document_url);
     let max_bytes = usize::try_from(table.number("max_bytes", &WEBHOOK_BYTES)).ok();
-    let usual = preset.and_then(|preset| preset.accepted_status).unwrap_or(ACCEPTED_STATUS.default);
-    let bounds = Bounds { default: usual, ..ACCEPTED_STATUS };
-    let accepted_status = u16::try_from(table.number("accepted_status", &bounds)).ok();
+    let accepted_status = u16::try_from(table.number("accepted_status", &ACCEPTED_STATUS)).ok();
     table.only(FIELDS);
     // In a field other than `Authorization`, a scheme is part of the token.
     let are_bare = !matches!(&proof, Some(Proof::Header(name)) if name.as_str() != "authorization");
@@ -92,8 +89,15 @@ fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>, preset: Option<
     })
 }
 
-fn read_proof(table: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Option<Proof> {
-    match (table.has("token_field"), table.has("token_header")) {
+fn read_proof(table: &mut Reader<'_, '_>, is_known: bool) -> Option<Proof> {
+    // What the connection names stands for the provider's default.
+    let has = |name| table.has_own(name);
+    let places = if has("token_field") || has("token_header") {
+        (has("token_field"), has("token_header"))
+    } else {
+        (table.has("token_field"), table.has("token_header"))
+    };
+    match places {
         (true, true) => {
             table.report("token_header", "must not stand beside token_field: the token comes in one place");
             None
@@ -101,15 +105,14 @@ fn read_proof(table: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Option<Pro
         (true, false) => table.parse("token_field", syntax::filled).map(Proof::Member),
         (false, true) => table.parse("token_header", headers::credential_field).map(Proof::Header),
         (false, false) => {
-            let default = preset.and_then(|preset| preset.token_member);
             // For an unknown provider a missing member is not a problem of its own.
-            if default.is_none() && preset.is_some() {
+            if is_known {
                 table.report(
                     "token_field",
                     "is missing: name the member that carries the account token, or its header field as token_header",
                 );
             }
-            default.map(|name| Proof::Member(name.to_owned()))
+            None
         }
     }
 }

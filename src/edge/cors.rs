@@ -62,6 +62,15 @@ impl<'a> Cors<'a> {
     /// a caller's token. A call that may change something must provably come from an allowed page;
     /// a reading call must not be another site's image, script or frame.
     pub fn check_cookie(&self, head: &RequestHead<'_>, config: &Config) -> Result<(), Code> {
+        self.check_ambient(head, config, matches!(head.method, "GET" | "HEAD" | "OPTIONS"))
+    }
+
+    /// The same for a call that may change something, whatever its method.
+    pub fn check_acting(&self, head: &RequestHead<'_>, config: &Config) -> Result<(), Code> {
+        self.check_ambient(head, config, false)
+    }
+
+    fn check_ambient(&self, head: &RequestHead<'_>, config: &Config, reads: bool) -> Result<(), Code> {
         let field = |name: &str| head.headers.value(name);
         let has_cookie = cookie::has_cookie(&head.headers);
         let is_ambient = has_cookie
@@ -72,19 +81,18 @@ impl<'a> Cors<'a> {
         if self.is_known_page() || !is_ambient {
             return Ok(());
         }
-        let is_fine = match head.method {
-            "GET" | "HEAD" | "OPTIONS" => {
-                let is_link = head.method == "GET"
-                    && field("sec-fetch-mode") == Some("navigate")
-                    && field("sec-fetch-dest") == Some("document")
-                    // A prefetch is no navigation by the person: any page of the site can cause
-                    // one.
-                    && field("sec-purpose").is_none();
-                let is_cross_origin = matches!(field("sec-fetch-site"), Some("cross-site" | "same-site"));
-                is_link || !(is_cross_origin || field("sec-purpose").is_some())
-            }
+        let is_fine = if reads {
+            let is_link = head.method == "GET"
+                && field("sec-fetch-mode") == Some("navigate")
+                && field("sec-fetch-dest") == Some("document")
+                // A prefetch is no navigation by the person: any page of the site can cause
+                // one.
+                && field("sec-purpose").is_none();
+            let is_cross_origin = matches!(field("sec-fetch-site"), Some("cross-site" | "same-site"));
+            is_link || !(is_cross_origin || field("sec-purpose").is_some())
+        } else {
             // A program behind such a proxy sends neither a cookie nor fetch metadata.
-            _ => !has_cookie && field("sec-fetch-site").is_none(),
+            !has_cookie && field("sec-fetch-site").is_none()
         };
         if is_fine { Ok(()) } else { Err(Code::CrossSiteRequest) }
     }

@@ -44,6 +44,9 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
     let Found { id, connection, .. } = found?;
     context.note(|line| line.connection = Some(id));
     let connection = connection.usable().ok_or(Code::Misconfigured)?;
+    if connection.acts(path) {
+        cors.check_acting(head, context.config())?;
+    }
     let proof = CallerProof::read(context, connection, path).await.map_err(|unproven| {
         context.note(|line| line.reason = unproven.reason.map(Invalid::as_str));
         unproven.refused
@@ -73,7 +76,7 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
     let bound = permission.query.filter(|query| !query.bound.is_empty());
     let call = ProxiedCall { context, connection, url, bound, trace, sent: RefCell::default() };
     let answer = match &connection.grant {
-        Grant::Static { token } => {
+        Grant::Static { token } | Grant::Basic { token } => {
             call.send_static(token, &Tokens::of(edge, connection, Subject::Service)).await?
         }
         Grant::SignIn { .. } => {

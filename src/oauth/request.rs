@@ -28,7 +28,7 @@ impl TokenRequest {
     #[must_use]
     pub fn acquire(grant: &Grant) -> Option<Self> {
         match grant {
-            Grant::Static { .. } | Grant::SignIn { .. } => None,
+            Grant::Static { .. } | Grant::Basic { .. } | Grant::SignIn { .. } => None,
             Grant::Password { endpoint, username, password } => {
                 Some(Self::sign_in(endpoint, username, password))
             }

@@ -154,7 +154,7 @@ fn warns_of_gets_that_act_where_browsers_call() {
             "provider = 'hubsoft'\nCONNECTIONS.guru.base_url = 'https://a.example'",
         )
     };
-    let acts = "CONNECTIONS.guru.rules[0].paths[1]: has a GET that acts";
+    let acts = "CONNECTIONS.guru.rules[0].paths[1]: has a GET that changes something";
     for path in ["'/api/v1/**'", "'/api/v1/integracao/cliente/solicitar_desconexao/*'", "'/**'"] {
         check_warnings(
             &text("'session', 'backend'", "'GET'", &format!("'/a', {path}")),

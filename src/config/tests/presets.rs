@@ -15,7 +15,7 @@ fn token_header(connection: &Connection) -> (&str, Option<&str>) {
 #[test]
 fn knows_guru() {
     let guru = connection("guru", &[]);
-    assert_eq!((guru.provider, guru.provider.as_str()), (Provider::Guru, "guru"));
+    assert_eq!((guru.provider, guru.provider.as_str()), (Provider::find("guru").unwrap(), "guru"));
     assert_eq!(guru.base_url.as_base(), "https://digitalmanager.guru/api/v2");
     assert_eq!(token_header(&guru), ("authorization", Some("Bearer")));
     assert!(matches!(&guru.grant, Grant::Static { token } if token.expose() == "guru-token"));
@@ -25,7 +25,10 @@ fn knows_guru() {
 #[test]
 fn knows_hubsoft() {
     let hubsoft = connection("hubsoft", &[]);
-    assert_eq!((hubsoft.provider, hubsoft.provider.as_str()), (Provider::Hubsoft, "hubsoft"));
+    assert_eq!(
+        (hubsoft.provider, hubsoft.provider.as_str()),
+        (Provider::find("hubsoft").unwrap(), "hubsoft")
+    );
     assert_eq!(hubsoft.base_url.as_base(), "https://api.acme.hubsoft.com.br");
     assert_eq!(token_header(&hubsoft), ("authorization", None));
     assert_eq!(hubsoft.default_accept.as_deref(), Some("application/json"));
@@ -43,7 +46,7 @@ fn knows_hubsoft() {
 #[test]
 fn knows_v8() {
     let v8 = connection("v8", &[]);
-    assert_eq!((v8.provider, v8.provider.as_str()), (Provider::V8, "v8"));
+    assert_eq!((v8.provider, v8.provider.as_str()), (Provider::find("v8").unwrap(), "v8"));
     assert_eq!(v8.base_url.as_base(), "https://bff.v8sistema.com");
     assert_eq!(v8.default_accept, None);
     assert_eq!(token_header(&v8), ("authorization", Some("Bearer")));
@@ -152,4 +155,41 @@ fn needs_a_client_id_only_where_a_secret_or_v8_needs_it() {
     let hubsoft = connection("hubsoft", &by_field);
     let client = &hubsoft.grant.endpoint().unwrap().client;
     assert!(matches!(client, ClientAuthentication::Post { client_id, .. } if client_id == "field id"));
+}
+
+/// A configuration with one more connection, `x`, and its problems.
+fn with_x(fields: Value, secrets: &[(&str, &str)]) -> (Option<Rc<Connection>>, Vec<String>) {
+    let mut all = sound();
+    all["CONNECTIONS"]["x"] = fields;
+    for (name, value) in secrets {
+        all[*name] = json!(value);
+    }
+    let (mut config, problems) = read(&all);
+    let connection = config.connections.remove("x").unwrap().into_usable();
+    (connection, problems.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn puts_user_name_and_password_on_calls() {
+    let basic = json!({
+        "provider": "custom", "base_url": "https://x.example", "grant": "basic",
+        "rules": [{"callers": ["backend"], "methods": ["GET"], "paths": ["/*"]}]
+    });
+    // RFC 7617 section 2.1.
+    let (x, problems) = with_x(basic.clone(), &[("X_USERNAME", "test"), ("X_PASSWORD", "123\u{a3}")]);
+    assert_eq!(problems, [""; 0]);
+    let x = x.unwrap();
+    assert_eq!(token_header(&x), ("authorization", Some("Basic")));
+    assert!(
+        matches!(&x.grant, Grant::Basic { token } if token.expose() == "dGVzdDoxMjPCow=="),
+        "{:?}",
+        x.grant
+    );
+    assert_eq!(x.grant.name(), "basic");
+    let colon = "X_USERNAME: must have no colon, where the password would begin";
+    assert_eq!(with_x(basic.clone(), &[("X_USERNAME", "a:b"), ("X_PASSWORD", "c")]).1, [colon]);
+    let control = "X_PASSWORD: must have no control characters";
+    assert_eq!(with_x(basic.clone(), &[("X_USERNAME", "a"), ("X_PASSWORD", "c\u{7f}d")]).1, [control]);
+    let missing = ["X_USERNAME: is missing: set this secret", "X_PASSWORD: is missing: set this secret"];
+    assert_eq!(with_x(basic, &[]).1, missing);
 }

@@ -11,7 +11,11 @@ fn check_field(field: &str, value: Value, expected: &str) {
 
 #[test]
 fn says_what_to_write_in_each_field() {
-    check_field("provider", json!("gru"), "provider: must be guru, hubsoft, v8 or custom");
+    check_field(
+        "provider",
+        json!("gru"),
+        "provider: must be a provider of the catalogue, as guru, or custom",
+    );
     for (address, message) in [
         (json!("http://api.example.com"), "must be an https address, or http on a loopback host"),
         (json!("api.example.com"), "must be an absolute address with an ASCII host"),
@@ -22,7 +26,7 @@ fn says_what_to_write_in_each_field() {
         check_field("base_url", address.clone(), &format!("base_url: {message}"));
         check_field("token_url", address, &format!("token_url: {message}"));
     }
-    let grants = "grant: must be static, password, client_credentials or refresh_token";
+    let grants = "grant: must be static, basic, password, client_credentials or refresh_token";
     check(&[("CONNECTIONS/api/grant", json!("code"))], &[&format!("CONNECTIONS.api.{grants}")], &["api"]);
     check_field("body", json!("xml"), "body: must be form or json");
     check_field("client_auth", json!("mtls"), "client_auth: must be post, basic or none");
@@ -182,10 +186,10 @@ fn needs_what_the_grant_needs() {
 #[test]
 fn needs_what_no_preset_tells() {
     for (id, field, message) in [
-        ("api", "provider", "must be guru, hubsoft, v8 or custom"),
+        ("api", "provider", "must be a provider of the catalogue, as guru, or custom"),
         ("api", "base_url", "is missing: write the API's https address"),
         ("hubsoft", "base_url", "is missing: write the API's https address"),
-        ("api", "grant", "must be static, password, client_credentials or refresh_token"),
+        ("api", "grant", "must be static, basic, password, client_credentials or refresh_token"),
         ("api", "token_url", "is missing: write the token endpoint's https address"),
         ("v8", "rules", "must be an array of at least one rule"),
     ] {
@@ -217,7 +221,9 @@ fn refuses_token_requests_for_a_static_token() {
         for id in ["guru", "fixed"] {
             check(
                 &[(&format!("CONNECTIONS/{id}/{field}"), json!(1))],
-                &[&format!("CONNECTIONS.{id}.{field}: has no meaning with a static token")],
+                &[&format!(
+                    "CONNECTIONS.{id}.{field}: has no meaning with a grant that makes no token request"
+                )],
                 &[id],
             );
         }

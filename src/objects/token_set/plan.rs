@@ -65,9 +65,10 @@ impl Means {
     /// The credentials of `grant`.
     pub const fn of(grant: &Grant) -> Self {
         match grant {
-            Grant::Static { .. } | Grant::Password { .. } | Grant::ClientCredentials { .. } => {
-                Self::Credentials
-            }
+            Grant::Static { .. }
+            | Grant::Basic { .. }
+            | Grant::Password { .. }
+            | Grant::ClientCredentials { .. } => Self::Credentials,
             Grant::RefreshToken { .. } => Self::FirstRefreshToken,
             Grant::SignIn { .. } => Self::Nothing,
         }

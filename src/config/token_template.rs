@@ -1,0 +1,174 @@
+//! Texts with the connection's secrets in them, and with its token.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::reader::Reader;
+use super::secrets::Secrets;
+use super::{Provider, Variables};
+use crate::secret::Secret;
+
+/// What stands for the token.
+const TOKEN: &str = "token";
+
+/// The fields of a connection whose texts have placeholders.
+const FIELDS: [&str; 3] = ["headers", "login", "query"];
+
+/// A text in which the connection's secrets were filled in, and the token is filled in for each
+/// call.
+pub struct TokenTemplate(Vec<Part>);
+
+enum Part {
+    Text(Secret),
+    Token,
+}
+
+impl TokenTemplate {
+    /// Reads `text`, in which `{token}` stands for the token and `{name}` for the connection's
+    /// secret `NAME`. A secret that is missing is reported.
+    pub(super) fn read(text: &str, secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        let mut parts = Some(Vec::new());
+        for piece in pieces(text) {
+            let part = match piece {
+                Piece::Name(TOKEN) => Some(Part::Token),
+                Piece::Name(name) => secrets.required(&name.to_ascii_uppercase(), reader).map(Part::Text),
+                Piece::Text(text) => Some(Part::Text(Secret::new(text.to_owned()))),
+            };
+            // Every missing secret is reported, not the first alone.
+            parts = parts.zip(part).map(|(mut parts, part)| {
+                parts.push(part);
+                parts
+            });
+        }
+        parts.map(Self)
+    }
+
+    /// Reads `text` as [`TokenTemplate::read`] does where there is no token yet.
+    pub(super) fn read_secret(
+        text: &str,
+        secrets: &Secrets<'_>,
+        reader: &mut Reader<'_, '_>,
+    ) -> Option<Secret> {
+        Self::read(text, secrets, reader).map(|template| template.fill(""))
+    }
+
+    /// The text with `token` filled in.
+    #[must_use]
+    pub fn fill(&self, token: &str) -> Secret {
+        let texts = self.0.iter().map(|part| match part {
+            Part::Text(text) => text.expose(),
+            Part::Token => token,
+        });
+        Secret::new(texts.collect())
+    }
+
+    /// Whether the token stands in it.
+    #[must_use]
+    pub fn has_token(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Token))
+    }
+}
+
+// The secrets are filled in.
+impl fmt::Debug for TokenTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenTemplate(redacted)")
+    }
+}
+
+/// A piece of a text.
+#[derive(PartialEq, Eq, Debug)]
+enum Piece<'a> {
+    Text(&'a str),
+    /// A name that stood in braces.
+    Name(&'a str),
+}
+
+/// The pieces of `text`: braces around anything but a name are text.
+fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    let mut pieces = Vec::new();
+    let (mut start, mut from) = (0, 0);
+    while let Some(open) = text.get(from..).and_then(|rest| rest.find('{')).map(|at| from + at) {
+        from = open + 1;
+        let name = text.get(from..).and_then(|rest| rest.split_once('}')).map(|(name, _)| name);
+        let Some(name) = name.filter(|name| is_name(name)) else { continue };
+        pieces.extend(text.get(start..open).filter(|before| !before.is_empty()).map(Piece::Text));
+        pieces.push(Piece::Name(name));
+        from += name.len() + 1;
+        start = from;
+    }
+    pieces.extend(text.get(start..).filter(|rest| !rest.is_empty()).map(Piece::Text));
+    pieces
+}
+
+/// The names of the secrets that stand in the texts of a connection with these `fields`, or of its
+/// provider.
+pub(super) fn names(fields: &Variables) -> Vec<String> {
+    let provider = fields.get("provider").and_then(Value::as_str).and_then(Provider::find);
+    let mut names = Vec::new();
+    for table in [fields, &provider.map(Provider::defaults).unwrap_or_default()] {
+        FIELDS.iter().filter_map(|field| table.get(*field)).for_each(|value| collect(value, &mut names));
+    }
+    names
+}
+
+fn collect(value: &Value, names: &mut Vec<String>) {
+    match value {
+        Value::String(text) => names.extend(pieces(text).into_iter().filter_map(|piece| match piece {
+            Piece::Name(TOKEN) | Piece::Text(_) => None,
+            Piece::Name(name) => Some(name.to_owned()),
+        })),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, names)),
+        Value::Object(members) => members.values().for_each(|member| collect(member, names)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_names_in_braces_alone_for_placeholders() {
+        use Piece::{Name, Text};
+        let cases: [(&str, &[Piece<'_>]); 8] = [
+            ("", &[]),
+            ("a", &[Text("a")]),
+            ("{token}", &[Name("token")]),
+            ("a{b}{c_1}d", &[Text("a"), Name("b"), Name("c_1"), Text("d")]),
+            ("{A} {} {a", &[Text("{A} {} {a")]),
+            ("{{a}}", &[Text("{"), Name("a"), Text("}")]),
+            ("é{a}é", &[Text("é"), Name("a"), Text("é")]),
+            ("{a\"}{b}", &[Text("{a\"}"), Name("b")]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(pieces(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn fills_once_and_never_in_what_was_filled_in() {
+        let variables: Variables = serde_json::from_str(r#"{"X_A": "{token}", "X_B": "{a}"}"#).unwrap();
+        let (fields, mut problems) = (Variables::new(), Vec::new());
+        let mut reader = Reader::new("x".into(), &fields, &mut problems);
+        let template =
+            TokenTemplate::read("{a}-{b}-{token}", &Secrets::new(&variables, "x"), &mut reader).unwrap();
+        assert_eq!(template.fill("{b}").expose(), "{token}-{a}-{b}");
+        assert!(template.has_token() && !format!("{template:?}").contains("{a}"));
+        assert_eq!(problems, []);
+    }
+
+    #[test]
+    fn reports_every_secret_that_is_missing() {
+        let (fields, variables, mut problems) = (Variables::new(), Variables::new(), Vec::new());
+        let mut reader = Reader::new("x".into(), &fields, &mut problems);
+        assert!(TokenTemplate::read("{a}{b}{token}", &Secrets::new(&variables, "x"), &mut reader).is_none());
+        let found: Vec<&str> = problems.iter().map(super::super::Problem::field).collect();
+        assert_eq!(found, ["X_A", "X_B"]);
+    }
+}
