@@ -10,10 +10,22 @@ use std::{env, fs};
 use toml::{Table, Value};
 
 /// The keys for people, and for tests: they are no part of the module.
-const FOR_PEOPLE: &[&str] = &["name", "docs", "checked", "verified", "country", "probe", "example"];
+const FOR_PEOPLE: &[&str] = &[
+    "authorize_params",
+    "authorize_url",
+    "budget",
+    "checked",
+    "country",
+    "docs",
+    "example",
+    "name",
+    "probe",
+    "revocation_url",
+    "verified",
+];
 
 /// The keys that every file has.
-const REQUIRED: &[&str] = &["name", "docs", "checked", "verified", "country", "grant", "needs"];
+const REQUIRED: &[&str] = &["name", "docs", "checked", "verified", "country", "grant", "needs", "example"];
 
 /// The fields of a connection that a provider may have defaults for.
 const FIELDS: &[&str] = &[
@@ -22,7 +34,6 @@ const FIELDS: &[&str] = &[
     "assertion",
     "assertion_audience",
     "audience",
-    "authorize_url",
     "base_url",
     "basic_encoding",
     "body",
@@ -43,6 +54,8 @@ const FIELDS: &[&str] = &[
     "scope",
     "subject",
     "subject_token_type",
+    "timeout_ms",
+    "token_timeout_ms",
     "token_url",
     "webhook",
 ];
@@ -58,7 +71,8 @@ fn main() {
         Err(error) => return println!("cargo::error=providers: {error}"),
     };
     files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
-    files.sort();
+    // By name: with the extension, `a-b.toml` would stand before `a.toml`.
+    files.sort_by_key(|file| file.file_stem().map(std::ffi::OsStr::to_owned));
     let (mut defaults, mut sources) = (String::new(), String::new());
     for file in files {
         let id = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();

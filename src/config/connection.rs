@@ -76,7 +76,10 @@ pub(super) fn read(
         PathPattern::parse(&text.to_ascii_lowercase()).ok_or(syntax::PATH_PATTERN)
     });
     // The broker never calls it: a check before deployment does.
-    reader.parse("probe", |path| RequestPath::parse(path).map(drop).map_err(|_| "must be a path of the API"));
+    reader.parse("probe", |address| {
+        let path = address.split_once('?').map_or(address, |(path, _)| path);
+        RequestPath::parse(path).map(drop).map_err(|_| "must be a path of the API")
+    });
     let labels = read_labels(reader);
     let of = Subjects { connection: id, labels: &labels, are_people: for_people == Some(true) };
     let rules = rules::read(reader, callers, &of);

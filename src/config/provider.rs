@@ -55,3 +55,23 @@ impl fmt::Debug for Provider {
         f.write_str(self.0)
     }
 }
+
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_every_provider_and_no_other() {
+        for (name, _) in PROVIDER_FILES {
+            let provider = Provider::find(name).unwrap();
+            assert_eq!(provider.as_str(), *name);
+            assert!(provider.defaults().contains_key("grant"), "{name}");
+        }
+        assert_eq!(PROVIDER_FILES.len(), CATALOGUE.len());
+        assert!(Provider::find("custom").unwrap().defaults().is_empty());
+        for name in ["", "Guru", "gur", "guruu"] {
+            assert_eq!(Provider::find(name), None, "{name}");
+        }
+    }
+}
