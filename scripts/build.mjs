@@ -109,7 +109,16 @@ export function markBuilt(folder, inputs) {
 export async function buildWorker({ panic = PANIC, profiling = false, force = false } = {}) {
   if (!["unwind", "abort"].includes(panic)) throw new Failure(`--panic is unwind or abort, not ${panic}.`);
   const inputs = hashOf(
-    filesUnder("src", "providers", "build.rs", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "package-lock.json", "scripts/build.mjs"),
+    filesUnder(
+      "src",
+      "providers",
+      "build.rs",
+      "Cargo.toml",
+      "Cargo.lock",
+      "rust-toolchain.toml",
+      "package-lock.json",
+      "scripts/build.mjs",
+    ),
     panic,
     profiling,
     output("rustc", ["--version"]),

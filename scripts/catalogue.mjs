@@ -28,6 +28,7 @@ import { Failure, inRoot, isMain } from "./lib.mjs";
  * @property {string} verified
  * @property {string} grant
  * @property {string} [base_url]
+ * @property {string} [token_url]
  * @property {string} [probe]
  * @property {string} [client_auth]
  * @property {string} [certificate]
@@ -81,7 +82,13 @@ function list(providers) {
   countries.sort((one, other) => count(other) - count(one) || one.localeCompare(other));
   const parts = countries.map((country) => {
     const rows = providers.filter((provider) => provider.country === country).map(row);
-    return [`### ${names.of(country)}`, "", "| `provider` | | grant | what a connection gives |", "|---|---|---|---|", ...rows].join("\n");
+    return [
+      `### ${names.of(country)}`,
+      "",
+      "| `provider` | | grant | what a connection gives |",
+      "|---|---|---|---|",
+      ...rows,
+    ].join("\n");
   });
   return [`${providers.length} providers.`, ...parts].join("\n\n");
 }

@@ -1,6 +1,6 @@
 // Finds the problems of the configuration before it is deployed, and lists the secrets that are still missing.
 //
-//   node scripts/check.mjs [--config PATH] [--env NAME] [--json] [--strict] [--offline] [--local]
+//   node scripts/check.mjs [--config PATH] [--env NAME] [--json] [--strict] [--offline] [--local] [--probe]
 //
 // The variables for running locally go to the native program on standard input: no argument holds a secret.
 import { spawn } from "node:child_process";
@@ -9,6 +9,7 @@ import path from "node:path";
 import { devVarsBeside } from "./development.mjs";
 import { Failure, errorCode, inRoot, isMain, root, say, toolEnv, wrangler } from "./lib.mjs";
 import { PLACE, optionsOf } from "./options.mjs";
+import { probe } from "./probe.mjs";
 import { checkTools } from "./setup.mjs";
 
 const CONFIG = "wrangler.toml";
@@ -68,6 +69,7 @@ const OPTIONS = {
   strict: { help: "warnings, too, end with exit code 1" },
   offline: { help: "does not ask wrangler which secrets are set" },
   local: { help: "for a file that is never deployed" },
+  probe: { help: "tries each connection's credentials, those in .dev.vars, by a harmless GET" },
 };
 const HELP = "npm run check -- [options]: finds the problems of the configuration. docs/guides/check.md";
 
@@ -144,6 +146,13 @@ export const shownLocally = (development) =>
         ...development.map(({ file, field, message }) => `  ${file}: ${field} ${message}`),
       ]
     : [];
+
+/** The lines about what was tried. @param {import("./probe.mjs").Probed[]} probed */
+const shownProbed = (probed) =>
+  [
+    "Tried with the secrets in .dev.vars:",
+    ...probed.map(({ connection, message }) => `  ${connection}: ${message}`),
+  ].join("\n");
 
 /** @type {(count: number, what: string) => string} */
 const counted = (count, what) => `${count || "no"} ${what}${count === 1 ? "" : "s"}`;
@@ -259,7 +268,10 @@ async function main(args) {
   const { values, switches } = options;
   const { config, env: environment } = values;
   const report = await check({ config, environment, offline: switches.has("offline"), local: switches.has("local") });
-  say(switches.has("json") ? JSON.stringify(report, null, 2) : shown(report, config));
+  const probed = switches.has("probe") ? await probe({ config: config ?? CONFIG, environment }) : undefined;
+  if (switches.has("json")) say(JSON.stringify({ ...report, ...(probed && { probed }) }, null, 2));
+  else say([shown(report, config), ...(probed ? [shownProbed(probed)] : [])].join("\n\n"));
+  if (probed?.some(({ works }) => works === false)) return 1;
   return report.problems.length || (switches.has("strict") && report.warnings.length) ? 1 : 0;
 }
 

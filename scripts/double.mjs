@@ -11,7 +11,7 @@ import { builtModules, startWorkerd } from "./workerd.mjs";
  * @typedef {{ method: string, url: string, fields: [name: string, value: string][], body: string }} Sent
  */
 
-/** @typedef {{ id: string, connection: string, tokenRequest?: Sent, call?: Sent, status: number, answer: string }} Tried */
+/** @typedef {{ id: string, tokenRequest?: Sent, call?: Sent, status: number, answer: string }} Tried */
 
 const KEY = "0123456789abcdef0123456789abcdef";
 
@@ -109,10 +109,10 @@ async function tryOne(provider, urls) {
   const answer = await response.text();
   /** @type {Sent[]} */
   const sent = await (await fetch(`${urls.double}/`)).json();
-  const isToken = ({ url }) => tokenRequest !== undefined && url.split("?")[0] === tokenRequest.url.split("?")[0];
+  const isToken = (/** @type {Sent} */ { url }) =>
+    tokenRequest !== undefined && url.split("?")[0] === tokenRequest.url.split("?")[0];
   return {
     id,
-    connection: JSON.stringify({}),
     tokenRequest: sent.find(isToken),
     call: sent.find((one) => !isToken(one)),
     status: response.status,

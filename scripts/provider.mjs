@@ -42,7 +42,12 @@ function assertions({ body }) {
 }
 
 await runMain(async ([id]) => {
-  if (!id) throw new Failure(`Name a provider: ${readCatalogue().map((provider) => provider.id).join(", ")}.`);
+  if (!id)
+    throw new Failure(
+      `Name a provider: ${readCatalogue()
+        .map((provider) => provider.id)
+        .join(", ")}.`,
+    );
   const provider = readProvider(id);
   await buildWorker();
   const [tried] = await tryProviders([provider]);

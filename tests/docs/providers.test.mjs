@@ -27,7 +27,11 @@ describe("the catalogue", () => {
   test("refuses what is no provider file", () => {
     const { id, ...guru } = providers.find(({ id }) => id === "guru") ?? assert.fail("guru");
     assert.ok(isFile(guru), id);
-    for (const wrong of [{ ...guru, grants: "static" }, { ...guru, grant: "magic" }, { ...guru, needs: { TOKEN: "" } }]) {
+    for (const wrong of [
+      { ...guru, grants: "static" },
+      { ...guru, grant: "magic" },
+      { ...guru, needs: { TOKEN: "" } },
+    ]) {
       assert.ok(!isFile(wrong), JSON.stringify(wrong));
     }
   });
