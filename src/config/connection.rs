@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::grant;
 use super::kinds::GrantKind;
 use super::limits::{Bounds, DEFAULT_EXPIRES_IN, EXPIRY_SKEW, REPLAY_BYTES, TIMEOUT_MS};
-use super::provider::{Preset, Provider};
+use super::provider::{self, Preset, Provider};
 use super::reader::Reader;
 use super::rules::Subjects;
 use super::secrets::{Secrets, is_id};
-use super::webhook::{self, Webhooks};
+use super::webhook::WEBHOOK;
 use super::{Callers, Connection, TokenHeader, headers, rules, syntax};
 use crate::http::{EndpointUrl, HeaderName};
 
@@ -29,7 +29,7 @@ const FIELDS: &[&str] = &[
     "response_headers",
     "labels",
     "rules",
-    "webhook",
+    WEBHOOK,
 ];
 
 /// Reads the connection called `id`; `None` where any field is wrong, except those of its webhook.
@@ -37,8 +37,7 @@ pub(super) fn read(
     id: &str,
     secrets: &Secrets<'_>,
     reader: &mut Reader<'_, '_>,
-    callers: &mut Callers,
-    webhooks: &mut Webhooks,
+    callers: &Callers,
 ) -> Option<Rc<Connection>> {
     const HEADER_NAMES: &str = "must be an array of header field names";
     let before = reader.count();
@@ -63,9 +62,7 @@ pub(super) fn read(
     let rules = rules::read(reader, callers, &of);
     let known: Vec<&str> = FIELDS.iter().chain(grant::FIELDS).copied().collect();
     reader.only(&known);
-    let is_sound = reader.count() == before;
-    webhook::read(id, secrets, reader, preset, webhooks);
-    if !is_sound {
+    if reader.count() > before {
         return None;
     }
     let grant = grant?;
@@ -106,12 +103,11 @@ fn read_labels(reader: &mut Reader<'_, '_>) -> Vec<(String, String)> {
 }
 
 fn read_provider(reader: &mut Reader<'_, '_>) -> Option<Provider> {
-    const MESSAGE: &str = "must be guru, hubsoft, v8 or custom";
-    if !reader.has("provider") {
-        reader.report("provider", MESSAGE);
+    let provider = provider::named(reader);
+    if provider.is_none() {
+        reader.report("provider", "must be guru, hubsoft, v8 or custom");
     }
-    let choices = Provider::ALL.map(|provider| (provider.as_str(), provider));
-    reader.choice("provider", &choices, MESSAGE)
+    provider
 }
 
 fn read_base_url(reader: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Option<EndpointUrl> {

@@ -2,6 +2,7 @@
 
 use super::BodyEncoding;
 use super::kinds::{ClientMethod, GrantKind};
+use super::reader::Reader;
 
 /// A kind of API and how it authenticates.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,7 +19,7 @@ pub enum Provider {
 
 impl Provider {
     /// Every provider.
-    pub(super) const ALL: [Self; 4] = [Self::Guru, Self::Hubsoft, Self::V8, Self::Custom];
+    const ALL: [Self; 4] = [Self::Guru, Self::Hubsoft, Self::V8, Self::Custom];
 
     /// The provider's name in configuration and logs.
     #[must_use]
@@ -40,6 +41,12 @@ impl Provider {
             Self::Custom => &CUSTOM,
         }
     }
+}
+
+/// The provider that a connection names, if it is one.
+pub(super) fn named(reader: &Reader<'_, '_>) -> Option<Provider> {
+    let name = reader.value("provider")?.as_str()?;
+    Provider::ALL.into_iter().find(|provider| provider.as_str() == name)
 }
 
 /// The defaults of a provider's connections.

@@ -1,17 +1,14 @@
 //! Reading the whole configuration.
 
-use std::borrow::Cow;
+use std::mem;
 use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::problem::shown;
+use super::lazy::{CONNECTIONS, NO_TABLE, Report, TEMPLATES, Tables, wrong_id};
 use super::reader::Reader;
-use super::secrets::{self, Owners, Secrets, is_id};
-use super::{
-    Config, Configured, Entries, Keys, Problem, Variables, caller, connection, connection_template, jwt,
-    pasted, session, syntax, webhook,
-};
+use super::secrets::{self, Secrets, owners, secret_name};
+use super::{Callers, Config, Keys, Problem, Variables, caller, jwt, pasted, session, syntax};
 use crate::http::Origin;
 use crate::json;
 use crate::secret::Secret;
@@ -19,49 +16,55 @@ use crate::token::{SealingKeys, SealingKeysError};
 
 /// The variable that says where the broker is mounted.
 pub const BASE_PATH: &str = "BASE_PATH";
-const CONNECTIONS: &str = "CONNECTIONS";
+const SEALING_KEYS: &str = "SEALING_KEYS";
+const ADMIN_KEY: &str = "ADMIN_KEY";
 
 impl Config {
-    /// Reads the Worker's variables and secrets; returns the configuration and every problem, in a
-    /// fixed order. A table or an array may also be given as a JSON text.
+    /// Reads the Worker's variables and secrets, except connections, webhooks and templates, which are
+    /// read when they are first asked for. A table or an array may also be given as a JSON text.
+    ///
+    /// `report` is told each problem once, when it is found.
     #[must_use]
-    pub fn read(variables: &Variables) -> (Self, Vec<Problem>) {
+    pub fn read(mut variables: Variables, report: Report) -> Self {
         let mut problems = Vec::new();
-        let allowed_origins = read_origins(variables, &mut problems);
-        let base_path = read_base_path(variables, &mut problems);
-        let mut callers = read_entries(variables, "CALLERS", &mut problems, |_, secrets, reader| {
-            caller::read(secrets, reader)
-        });
-        caller::drop_ambiguous(&mut callers, variables, &mut problems);
-        let mut webhooks = Entries::new();
-        let connections = read_entries(variables, CONNECTIONS, &mut problems, |id, secrets, reader| {
-            connection::read(id, secrets, reader, &mut callers, &mut webhooks)
-        });
-        webhook::drop_ambiguous(&mut webhooks, &connections, &mut problems);
-        let templates = structure(variables, connection_template::TEMPLATES)
-            .map(|tables| connection_template::read(&tables, &callers, &mut problems))
-            .unwrap_or_default();
-        let session = session::read(variables, &callers, &mut problems);
-        let sealing_keys = read_sealing_keys(variables, &mut problems).map(Rc::new);
+        let allowed_origins = read_origins(&mut variables, &mut problems);
+        let base_path = read_base_path(&variables, &mut problems);
+        let mut callers = read_callers(&mut variables, &mut problems);
+        let connections = take_tables(&mut variables, CONNECTIONS, &mut problems);
+        caller::add_unconfigured(&mut callers, &connections);
+        let problems_before = mem::take(&mut problems);
+        let templates = take_tables(&mut variables, TEMPLATES, &mut problems);
+        let session = session::read(&variables, &callers, &mut problems);
+        let sealing_keys = read_sealing_keys(&variables, &mut problems).map(Rc::new);
         let token_fields = jwt::fields(&callers);
-        let admin_keys = read_admin_keys(variables, &mut problems);
+        let admin_keys = read_admin_keys(&variables, &mut problems);
         // An invalid key admits no operator, but registered connections keep working.
-        let has_admin_key = variables.get("ADMIN_KEY").is_some_and(|key| key != "");
-        let config = Self {
+        let has_admin_key = variables.get(ADMIN_KEY).is_some_and(|key| key != "");
+        let of_ids = |name, tables: &Variables| tables.keys().filter_map(|id| wrong_id(name, id)).collect();
+        let of_ids: [Vec<Problem>; 2] = [of_ids(CONNECTIONS, &connections), of_ids(TEMPLATES, &templates)];
+        let found = problems_before.iter().chain(of_ids.iter().flatten()).chain(&problems);
+        found.for_each(&report);
+        // Only the secrets of connections are read again.
+        let keys = callers.keys().map(|id| secret_name(id, caller::KEY));
+        for name in [SEALING_KEYS, ADMIN_KEY].map(str::to_owned).into_iter().chain(keys) {
+            variables.get_mut(&name).map(json::wipe);
+        }
+        Self {
             allowed_origins,
             base_path,
             callers,
-            connections,
-            templates,
-            webhooks,
+            connections: Tables::new(connections),
+            templates: Tables::new(templates),
+            secrets: variables,
             token_fields,
             session,
             sealing_keys,
             admin_keys,
             has_admin_key,
-            problems: problems.clone(),
-        };
-        (config, problems)
+            problems_before,
+            problems_behind: problems,
+            report,
+        }
     }
 
     /// Whether the operator can register connections at run time.
@@ -71,67 +74,57 @@ impl Config {
     }
 }
 
-/// Reads the tables in the table called `name`, by id. A table with an invalid id is left out.
-fn read_entries<T>(
-    variables: &Variables,
-    name: &str,
-    problems: &mut Vec<Problem>,
-    mut read: impl FnMut(&str, &Secrets<'_>, &mut Reader<'_, '_>) -> Option<T>,
-) -> Entries<Configured<T>> {
-    let mut entries = Entries::new();
-    let Some(value) = structure(variables, name) else { return entries };
-    let Some(tables) = value.as_object() else {
-        problems.push(Problem::new(name.to_owned(), "must be a table"));
-        return entries;
-    };
-    let owners = Owners::count(tables.keys());
-    for (id, value) in tables {
-        let path = format!("{name}.{}", shown(id));
-        if !is_id(id) {
-            let message =
-                "must have a name of 1 to 64 letters, digits, - and _ that begins with a letter or digit";
-            problems.push(Problem::new(path, message));
+/// Reads the callers by name. One with an invalid name is left out.
+fn read_callers(variables: &mut Variables, problems: &mut Vec<Problem>) -> Callers {
+    const NAME: &str = "CALLERS";
+    let mut callers = Callers::new();
+    let tables = take_tables(variables, NAME, problems);
+    for (name, table) in &tables {
+        if let Some(problem) = wrong_id(NAME, name) {
+            problems.push(problem);
             continue;
         }
-        let before = problems.len();
-        let entry = if let Some(fields) = value.as_object() {
+        let path = format!("{NAME}.{name}");
+        let caller = if let Some(fields) = table.as_object() {
             let mut reader = Reader::new(path, fields, problems);
-            let entry = read(id, &Secrets::new(variables, id), &mut reader);
-            let is_ambiguous = owners.of(id) > 1;
+            let caller = caller::read(&Secrets::new(variables, name), &mut reader);
+            let is_ambiguous = owners(tables.keys(), name) > 1;
             if is_ambiguous {
                 reader
                     .report_table("must have another name: its secrets have the same names as another one's");
             }
-            entry.filter(|_| !is_ambiguous)
+            caller.filter(|_| !is_ambiguous)
         } else {
-            problems.push(Problem::new(path, "must be a table"));
+            problems.push(Problem::new(path, NO_TABLE));
             None
         };
-        note_owner(problems, before, name, id);
-        entries.insert(id.clone(), entry.into());
+        callers.insert(name.clone(), caller.into());
     }
-    entries
+    caller::drop_ambiguous(&mut callers, variables, problems);
+    callers
 }
 
-/// Makes the problems behind the first `before` those of the entry called `id` in the table `name`, if
-/// that is a connection.
-fn note_owner(problems: &mut [Problem], before: usize, name: &str, id: &str) {
-    if name == CONNECTIONS {
-        problems.iter_mut().skip(before).for_each(|problem| problem.note_connection(id));
+/// Takes the tables out of the variable called `name`.
+fn take_tables(variables: &mut Variables, name: &str, problems: &mut Vec<Problem>) -> Variables {
+    match take(variables, name) {
+        Some(Value::Object(tables)) => return tables,
+        Some(_) => problems.push(Problem::new(name.to_owned(), NO_TABLE)),
+        None => {}
     }
+    Variables::new()
 }
 
-/// The table or array called `name`, parsed if given as JSON text.
-fn structure<'v>(variables: &'v Variables, name: &str) -> Option<Cow<'v, Value>> {
-    let value = variables.get(name)?;
+/// Takes the table or array out of the variable called `name`, parsed if given as JSON text.
+fn take(variables: &mut Variables, name: &str) -> Option<Value> {
+    let value = variables.get_mut(name)?.take();
     let parsed = value.as_str().and_then(|text| json::parse_last(text.as_bytes()).ok());
-    Some(parsed.map_or(Cow::Borrowed(value), Cow::Owned))
+    Some(parsed.unwrap_or(value))
 }
 
-fn read_origins(variables: &Variables, problems: &mut Vec<Problem>) -> Vec<Origin> {
+fn read_origins(variables: &mut Variables, problems: &mut Vec<Problem>) -> Vec<Origin> {
     const NAME: &str = "ALLOWED_ORIGINS";
     let mut origins = Vec::new();
-    let Some(value) = structure(variables, NAME) else { return origins };
+    let Some(value) = take(variables, NAME) else { return origins };
     let Some(items) = value.as_array() else {
         problems.push(Problem::new(NAME.to_owned(), "must be an array of origins"));
         return origins;
@@ -161,10 +154,9 @@ pub fn base_path(text: Option<&str>) -> String {
 }
 
 fn read_sealing_keys(variables: &Variables, problems: &mut Vec<Problem>) -> Option<SealingKeys> {
-    const NAME: &str = "SEALING_KEYS";
     const MISSING: &str = "is missing: set this secret to id:key, the key being 32 bytes in base64";
-    let wrong = |message| Problem::new(NAME.to_owned(), message);
-    let keys = match secrets::find(variables, NAME) {
+    let wrong = |message| Problem::new(SEALING_KEYS.to_owned(), message);
+    let keys = match secrets::find(variables, SEALING_KEYS) {
         Ok(Some(text)) => SealingKeys::parse(&text).map_err(|error| match error {
             SealingKeysError::Empty => wrong(MISSING),
             SealingKeysError::NotAKey => wrong(
@@ -173,7 +165,7 @@ fn read_sealing_keys(variables: &Variables, problems: &mut Vec<Problem>) -> Opti
             SealingKeysError::WrongLength => wrong("must have keys of 32 bytes in base64"),
             SealingKeysError::DuplicateId => wrong("must have another id for each key"),
         }),
-        Ok(None) => Err(Problem::missing_secret(NAME.to_owned(), MISSING)),
+        Ok(None) => Err(Problem::missing_secret(SEALING_KEYS.to_owned(), MISSING)),
         Err(message) => Err(wrong(message)),
     };
     keys.map_err(|problem| problems.push(problem)).ok()
@@ -181,13 +173,12 @@ fn read_sealing_keys(variables: &Variables, problems: &mut Vec<Problem>) -> Opti
 
 /// Reads the operators' keys, which are optional.
 fn read_admin_keys(variables: &Variables, problems: &mut Vec<Problem>) -> Option<Keys> {
-    const NAME: &str = "ADMIN_KEY";
-    let keys = secrets::find(variables, NAME).and_then(|keys| {
+    let keys = secrets::find(variables, ADMIN_KEY).and_then(|keys| {
         let parse = |keys: Secret| {
             pasted::check_each(keys.expose(), true)?;
             Keys::parse(&keys, 16, "must be 16 characters or more, each key of several")
         };
         keys.map(parse).transpose()
     });
-    keys.map_err(|message| problems.push(Problem::new(NAME.to_owned(), message))).ok().flatten()
+    keys.map_err(|message| problems.push(Problem::new(ADMIN_KEY.to_owned(), message))).ok().flatten()
 }

@@ -42,11 +42,6 @@ impl<'c, 'p> Reader<'c, 'p> {
         self.problems.push(Problem::new(variable, message));
     }
 
-    /// Reports problems that were found elsewhere.
-    pub(super) fn report_all(&mut self, problems: Vec<Problem>) {
-        self.problems.extend(problems);
-    }
-
     /// Reports a missing secret.
     pub(super) fn report_missing_secret(&mut self, variable: String, message: &'static str) {
         self.problems.push(Problem::missing_secret(variable, message));

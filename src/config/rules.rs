@@ -25,9 +25,8 @@ pub(super) struct Subjects<'c> {
     pub are_people: bool,
 }
 
-/// Reads the rules of a connection. Rules may name the callers that need no configuration; these
-/// are added to `callers`.
-pub(super) fn read(reader: &mut Reader<'_, '_>, callers: &mut Callers, of: &Subjects<'_>) -> Vec<Rule> {
+/// Reads the rules of a connection. They may name `callers`, and those that need no configuration.
+pub(super) fn read(reader: &mut Reader<'_, '_>, callers: &Callers, of: &Subjects<'_>) -> Vec<Rule> {
     const ITEM: &str = "must be a table of callers, methods and paths";
     let before = reader.count();
     let mut rules = Vec::new();
@@ -37,23 +36,23 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, callers: &mut Callers, of: &Subj
             rules.push(read_rule(&mut rule, callers, of));
         }
     }
-    let is_usable = |name: &String| callers.get(name).is_some_and(Configured::is_usable);
+    let is_usable = |name: &String| caller::find(name, callers).is_ok_and(Configured::is_usable);
     if reader.count() == before && !rules.iter().flat_map(|rule| &rule.callers).any(is_usable) {
         reader.report("rules", "name no caller that can be used");
     }
     rules
 }
 
-fn read_rule(reader: &mut Reader<'_, '_>, callers: &mut Callers, of: &Subjects<'_>) -> Rule {
+fn read_rule(reader: &mut Reader<'_, '_>, callers: &Callers, of: &Subjects<'_>) -> Rule {
     const NO_SESSION: &str = "must be a caller of kind session: the token sets belong to people";
     let named = reader.list("callers", true, "must be an array of at least one caller's name", |name| {
-        let name = caller::resolve(name, callers)?;
-        let fits = !of.are_people
-            || matches!(callers.get(&name), Some(Configured::Broken | Configured::Usable(Caller::Session)));
-        if fits { Ok(name) } else { Err(NO_SESSION) }
+        let caller = caller::find(name, callers)?;
+        let fits =
+            !of.are_people || matches!(caller, Configured::Broken | Configured::Usable(Caller::Session));
+        if fits { Ok(name.to_owned()) } else { Err(NO_SESSION) }
     });
     let has_none = |name: &String| {
-        matches!(callers.get(name), Some(Configured::Usable(Caller::Key(_) | Caller::Anyone)))
+        matches!(caller::find(name, callers), Ok(Configured::Usable(Caller::Key(_) | Caller::Anyone)))
     };
     let have_claims = !named.iter().any(has_none);
     let terms = Names { connection: of.connection, labels: of.labels, have_claims };

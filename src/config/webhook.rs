@@ -1,56 +1,25 @@
 //! Reading the webhook of a connection.
 
-use std::rc::Rc;
-
 use super::limits::{ACCEPTED_STATUS, Bounds, WEBHOOK_BYTES};
-use super::provider::Preset;
+use super::provider::{self, Preset, Provider};
 use super::reader::Reader;
-use super::secrets::{Owners, Secrets};
-use super::{Configured, Entries, Problem, Webhook, headers, syntax};
+use super::secrets::Secrets;
+use super::{Webhook, headers, syntax};
 use crate::webhook::{AccountTokens, Proof, SigningKeys};
 
 const FIELDS: &[&str] =
     &["token_field", "token_header", "id_field", "forward_to", "max_bytes", "accepted_status"];
 
-/// Webhooks by connection, as in [`super::Config::webhooks`].
-pub(super) type Webhooks = Entries<Configured<Rc<Webhook>>>;
+/// The field of a connection that its webhook stands in.
+pub(super) const WEBHOOK: &str = "webhook";
 
-/// Reads the table `webhook` of the connection called `id` into `webhooks`. Problems of the webhook
-/// do not break the connection's calls, nor the reverse.
-pub(super) fn read(
-    id: &str,
-    secrets: &Secrets<'_>,
-    reader: &mut Reader<'_, '_>,
-    preset: Option<&Preset>,
-    webhooks: &mut Webhooks,
-) {
-    if reader.has("webhook") {
-        let before = reader.count();
-        let read = reader.table("webhook").and_then(|mut table| read_table(&mut table, secrets, preset));
-        webhooks.insert(id.to_owned(), read.filter(|_| reader.count() == before).map(Rc::new).into());
-    }
-}
-
-/// Marks webhooks as broken whose secrets have the names of another connection's.
-pub(super) fn drop_ambiguous<T>(
-    webhooks: &mut Webhooks,
-    connections: &Entries<T>,
-    problems: &mut Vec<Problem>,
-) {
-    let owners = Owners::count(connections.keys());
-    for (id, webhook) in webhooks.iter_mut() {
-        if owners.of(&format!("{id}_account")) > 0 {
-            let message = "must be a connection of another name: its account token is another one's token";
-            let mut problem = Problem::new(format!("CONNECTIONS.{id}.webhook"), message);
-            problem.note_connection(id);
-            problems.push(problem);
-            *webhook = Configured::Broken;
-        }
-        // This problem was reported with the connections.
-        if owners.of(id) > 1 {
-            *webhook = Configured::Broken;
-        }
-    }
+/// Reads the webhook of a connection, if it has one; `None` where any of its fields is wrong. Problems
+/// of the webhook do not break the connection's calls, nor the reverse.
+pub(super) fn read(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<Webhook> {
+    let before = reader.count();
+    let preset = provider::named(reader).map(Provider::preset);
+    let read = reader.table(WEBHOOK).and_then(|mut table| read_table(&mut table, secrets, preset));
+    read.filter(|_| reader.count() == before)
 }
 
 fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>, preset: Option<&Preset>) -> Option<Webhook> {

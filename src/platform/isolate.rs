@@ -6,7 +6,7 @@ use std::rc::Rc;
 use worker::Env;
 
 use super::{glue, runtime};
-use crate::config::{BASE_PATH, Config, Variables, base_path};
+use crate::config::{BASE_PATH, Config, Problem, Variables, base_path};
 use crate::edge::Isolate;
 use crate::json;
 use crate::ports::report;
@@ -16,7 +16,8 @@ thread_local! {
 }
 
 /// What this isolate keeps. Its first request that needs the configuration, or
-/// its first message, reads it from `env` and logs what is wrong with it.
+/// its first message, reads it from `env` and logs what is wrong with it; what is
+/// wrong with a connection, when that is first used.
 pub fn current(env: impl FnOnce() -> Env) -> Rc<Isolate> {
     ISOLATE.with(|isolate| {
         let new = || {
@@ -31,15 +32,16 @@ pub fn current(env: impl FnOnce() -> Env) -> Rc<Isolate> {
 
 fn configuration(env: &Env) -> Config {
     let variables: Variables = json::read(glue::variables(env).as_bytes()).unwrap_or_default();
-    let (config, problems) = Config::read(&variables);
-    for problem in &problems {
-        let (connection, field) = (problem.connection(), problem.field());
-        runtime::log(&report::configuration_problem(connection, field, problem.message()));
-    }
+    let config = Config::read(variables, Box::new(log_problem));
     for binding in ["TOKENS", "KEEPER"] {
         if !glue::has_binding(env, binding) {
             runtime::log(&report::configuration_problem(None, binding, "must be bound to the Worker"));
         }
     }
     config
+}
+
+fn log_problem(problem: &Problem) {
+    let (connection, field) = (problem.connection(), problem.field());
+    runtime::log(&report::configuration_problem(connection, field, problem.message()));
 }

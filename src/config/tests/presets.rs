@@ -3,9 +3,9 @@ use super::*;
 /// The connection called `id` of the sound configuration with `changes`, which
 /// must be sound too.
 fn connection(id: &str, changes: &[(&str, Value)]) -> Rc<Connection> {
-    let (mut config, problems) = read(&changed(changes));
+    let (config, problems) = read(&changed(changes));
     assert_eq!(problems, [], "{changes:?}");
-    config.connections.remove(id).unwrap().into_usable().unwrap()
+    config.connection(id).unwrap().clone().into_usable().unwrap()
 }
 
 fn token_header(connection: &Connection) -> (&str, Option<&str>) {
