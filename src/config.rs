@@ -44,7 +44,7 @@ pub use caller::ANYONE;
 pub use configured::Configured;
 pub use headers::is_override;
 pub use keys::Keys;
-pub use lazy::Report;
+pub use lazy::{Report, Source};
 pub use limits::MAX_LIFETIME;
 pub use problem::{Problem, shown};
 pub use provider::Provider;
@@ -89,17 +89,16 @@ pub struct Config {
     connections: Tables<LazyConnection>,
     /// The templates that registered connections name.
     templates: Tables<LazyTemplate>,
-    /// The Worker's variables, for the secrets of connections that are not read yet. The configuration
-    /// is their only owner: what it read of them is taken out or wiped.
-    secrets: Variables,
     /// The problems that stand before those of connections and templates, but not those of their ids.
     problems_before: Vec<Problem>,
     /// The problems that stand behind them.
     problems_behind: Vec<Problem>,
+    /// What gives the secrets of connections that are not read yet.
+    variables: Source,
     report: Report,
 }
 
-// The variables are secret.
+// Secrets are behind `variables`, which has no text.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")

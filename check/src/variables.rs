@@ -85,7 +85,7 @@ struct Names {
 
 impl Names {
     fn of(fields: &Variables, local: bool) -> Self {
-        let config = Config::read(fields.clone(), Box::new(|_| {}));
+        let config = Config::from_variables(fields.clone());
         let of_all = |fields: &[&str]| {
             let names = |id: &String| fields.iter().map(|field| secret_name(id, field)).collect::<Vec<_>>();
             config.ids().flat_map(names).collect::<BTreeSet<_>>()
@@ -121,7 +121,7 @@ impl Completed {
         let mut variables = variables.clone();
         let mut absent: Vec<String> = Vec::new();
         loop {
-            let config = Config::read(variables.clone(), Box::new(|_| {}));
+            let config = Config::from_variables(variables.clone());
             let problems = config.problems();
             let before = absent.len();
             for problem in problems.iter().filter(|problem| problem.is_missing_secret()) {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::problem::Problem;
 use super::reader::Reader;
-use super::secrets::{Secrets, is_id};
+use super::secrets::{Secrets, secret_name};
 use super::{Caller, Callers, Configured, Keys, Variables, jwt};
 
 /// A variable name that no caller's key may have: the operators' key.
@@ -17,7 +17,7 @@ pub(super) const KEY: &str = "KEY";
 
 const MIN_KEY_BYTES: usize = 32;
 
-/// The caller of everybody who is signed in, which needs no configuration either.
+/// The caller of whoever is signed in, which needs no configuration either.
 pub(super) const SESSION: &str = "session";
 
 /// The caller that a rule may name without any configuration.
@@ -81,12 +81,12 @@ fn read_key(secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>) -> Option<Keys> 
 }
 
 /// Marks callers that share a key as broken: the key does not identify one of them.
-pub(super) fn drop_ambiguous(callers: &mut Callers, variables: &Variables, problems: &mut Vec<Problem>) {
+pub(super) fn drop_ambiguous(callers: &mut Callers, problems: &mut Vec<Problem>) {
     let all: Vec<Keys> = callers.values().filter_map(|caller| keys_of(caller.usable()).cloned()).collect();
     for (id, caller) in callers.iter_mut() {
         let Some(own) = keys_of(caller.usable()) else { continue };
         if all.iter().filter(|keys| keys.share(own)).count() > 1 {
-            let variable = Secrets::new(variables, id).variable(KEY);
+            let variable = secret_name(id, KEY);
             problems.push(Problem::new(variable, "must differ from every other caller's key"));
             *caller = Configured::Broken;
         }
@@ -110,18 +110,6 @@ pub(super) fn find<'c>(name: &str, callers: &'c Callers) -> Result<&'c Configure
         (None, ANYONE) => Ok(&Configured::Usable(Caller::Anyone)),
         (None, SESSION) => Ok(&Configured::Usable(Caller::Session)),
         (None, _) => Err("must be the name of a caller in CALLERS, or anyone or session"),
-    }
-}
-
-/// Adds `anyone` and `session` to `callers` where a rule of a connection in `tables` names them and
-/// they are not configured. It reads no more of the rules than their callers.
-pub(super) fn add_unconfigured(callers: &mut Callers, tables: &Variables) {
-    for (name, caller) in [(ANYONE, Caller::Anyone), (SESSION, Caller::Session)] {
-        let mut connections =
-            tables.iter().filter(|(id, _)| is_id(id)).filter_map(|(_, table)| table.as_object());
-        if !callers.contains_key(name) && connections.any(|fields| is_named(name, fields)) {
-            callers.insert(name.to_owned(), Configured::Usable(caller));
-        }
     }
 }
 

@@ -8,50 +8,115 @@ use std::cell::OnceCell;
 use std::fmt;
 use std::rc::Rc;
 
+use serde_json::Value;
+
 use super::problem::shown;
+use super::read::value;
 use super::reader::Reader;
 use super::secrets::{Secrets, is_id, owners};
 use super::webhook::{self, WEBHOOK};
 use super::{
-    Config, Configured, Connection, Entries, Problem, Variables, Webhook, connection, connection_template,
+    Config, Configured, Connection, Entries, Problem, Variables, Webhook, caller, connection,
+    connection_template,
 };
+use crate::json;
 
 pub(super) const CONNECTIONS: &str = "CONNECTIONS";
 pub(super) const TEMPLATES: &str = "TEMPLATES";
 
 pub(super) const NO_TABLE: &str = "must be a table";
 
-/// What is told of a problem when it is found: each is told once.
+/// The problem of ids whose secrets have the same names.
+pub(super) const SHARED_SECRETS: &str =
+    "must have another name: its secrets have the same names as another one's";
+
+/// What gives the variable or secret of a name, as JSON. It is asked for each secret when that is needed:
+/// the configuration keeps none that nobody uses.
+pub type Source = Box<dyn Fn(&str) -> Option<String>>;
+
+/// What is told of a problem when it is found.
 pub type Report = Box<dyn Fn(&Problem)>;
 
-/// The tables in one variable, and what was read of each that has a valid id.
-pub(super) struct Tables<T> {
-    tables: Variables,
-    read: Entries<T>,
+/// The tables in one variable, by their names, valid or not.
+pub(super) struct Tables<T>(Entries<Table<T>>);
+
+/// One table, as JSON, and what was read of it. Most tables of most isolates are never read, and the text
+/// is smaller than its values.
+struct Table<T> {
+    text: String,
+    read: T,
+}
+
+impl<T: Default> Tables<T> {
+    /// The tables in the variable called `name`.
+    pub(super) fn read(variables: &Source, name: &str, problems: &mut Vec<Problem>) -> Self {
+        let mut tables = Entries::new();
+        let text = variables(name);
+        let text = text.map(|text| if text.starts_with('"') { unquoted(&text) } else { Some(text) });
+        match text.as_ref().map(|text| json::split(text.as_deref()?)) {
+            Some(Some(members)) => {
+                for (name, text) in members {
+                    tables.insert(name.into_owned(), Table { text: text.to_owned(), read: T::default() });
+                }
+            }
+            Some(None) => problems.push(Problem::new(name.to_owned(), NO_TABLE)),
+            None => {}
+        }
+        Self(tables)
+    }
+}
+
+/// The JSON text in a JSON string, if it is one.
+fn unquoted(text: &str) -> Option<String> {
+    let Ok(Value::String(inner)) = json::parse(text.as_bytes()) else { return None };
+    json::parse_last(inner.as_bytes()).is_ok().then_some(inner)
+}
+
+impl<T> Tables<T> {
+    /// Whether a rule of a connection names the caller `name`. Only what may hold that name is parsed.
+    pub(super) fn name_caller(&self, name: &str) -> bool {
+        let may_name = |text: &str| text.contains('\\') || text.split('"').any(|part| part == name);
+        self.0.iter().any(|(id, table)| {
+            is_id(id)
+                && may_name(&table.text)
+                && table.fields().is_some_and(|fields| caller::is_named(name, &fields))
+        })
+    }
+
+    /// The table called `id`, and its id as it is kept here.
+    fn find(&self, id: &str) -> Option<(&String, &Table<T>)> {
+        let at = self.0.find_index(id).ok().filter(|_| is_id(id))?;
+        self.0.get_indexed(at)
+    }
+
+    /// The problems of the ids in the variable called `name`.
+    fn wrong_ids(&self, name: &str) -> impl Iterator<Item = Problem> {
+        self.0.keys().filter_map(move |id| wrong_id(name, id))
+    }
+}
+
+impl<T> Table<T> {
+    /// The fields; `None` where it is no table.
+    fn fields(&self) -> Option<Variables> {
+        match json::parse_last(self.text.as_bytes()) {
+            Ok(Value::Object(fields)) => Some(fields),
+            _ => None,
+        }
+    }
 }
 
 // The tables may hold identifiers that are kept out of texts.
 impl<T: fmt::Debug> fmt::Debug for Tables<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.read.iter()).finish()
+        f.debug_map().entries(self.0.iter().map(|(id, table)| (id, &table.read))).finish()
     }
 }
 
-impl<T: Default> Tables<T> {
-    pub(super) fn new(tables: Variables) -> Self {
-        let mut read = Entries::new();
-        for id in tables.keys().filter(|id| is_id(id)) {
-            read.insert(id.clone(), T::default());
-        }
-        Self { tables, read }
-    }
-}
-
-/// What was read of a connection.
+/// What was read of a connection. The inner `None` is one without a webhook.
 #[derive(Default, Debug)]
 pub(super) struct LazyConnection {
     connection: OnceCell<Part<Rc<Connection>>>,
-    webhook: OnceCell<Part<Rc<Webhook>>>,
+    webhook: OnceCell<Option<Part<Rc<Webhook>>>>,
 }
 
 /// What was read of a template: its problems.
@@ -76,13 +141,13 @@ impl<T> Part<T> {
 impl Config {
     /// The ids of the configured connections, in order.
     pub fn ids(&self) -> impl Iterator<Item = &String> {
-        self.connections.read.keys()
+        self.connections.0.keys().filter(|id| is_id(id))
     }
 
     /// Whether a configured connection is called `id`, usable or not.
     #[must_use]
     pub fn is_configured(&self, id: &str) -> bool {
-        self.connections.read.contains_key(id)
+        self.connections.find(id).is_some()
     }
 
     /// The configured connection called `id`. Calls of a broken one are answered 503 `misconfigured`.
@@ -94,34 +159,28 @@ impl Config {
     /// The same, and its id as it is kept here.
     #[must_use]
     pub fn configured(&self, id: &str) -> Option<(&String, &Configured<Rc<Connection>>)> {
-        let read = &self.connections.read;
-        let (id, lazy) = read.find_index(id).ok().and_then(|at| read.get_indexed(at))?;
-        Some((id, &self.read_connection(id, lazy).read))
-    }
-
-    /// Whether the configured connection called `id` has a webhook, usable or not.
-    #[must_use]
-    pub fn takes_webhooks(&self, id: &str) -> bool {
-        self.is_configured(id) && self.fields(id).is_some_and(|fields| fields.contains_key(WEBHOOK))
+        let (id, table) = self.connections.find(id)?;
+        Some((id, &self.read_connection(id, table).read))
     }
 
     /// The webhook of the configured connection called `id`, if it has one. Events of a broken one are
     /// answered 503, so that their sender retries.
     #[must_use]
     pub fn webhook(&self, id: &str) -> Option<&Configured<Rc<Webhook>>> {
-        self.read_webhook(id, self.connections.read.get(id)?).map(|part| &part.read)
+        let (id, table) = self.connections.find(id)?;
+        self.read_webhook(id, table).map(|part| &part.read)
     }
 
     /// Every problem, in a fixed order: it reads whatever was not read yet.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
-        let (mut problems, mut of_ids) = (self.problems_before.clone(), Vec::new());
-        for id in self.connections.tables.keys() {
+        let (mut problems, mut of_webhooks) = (self.problems_before.clone(), Vec::new());
+        for id in self.connections.0.keys() {
             problems.extend(wrong_id(CONNECTIONS, id));
-            self.collect(id, &mut problems, &mut of_ids);
+            self.collect(id, &mut problems, &mut of_webhooks);
         }
-        problems.extend(of_ids);
-        for name in self.templates.tables.keys() {
+        problems.append(&mut of_webhooks);
+        for name in self.templates.0.keys() {
             problems.extend(wrong_id(TEMPLATES, name));
             problems.extend(self.template_problems(name).into_iter().flatten().cloned());
         }
@@ -132,64 +191,65 @@ impl Config {
     /// The problems of the configured connection called `id`: each field with its message.
     #[must_use]
     pub fn problems_of(&self, id: &str) -> Vec<(String, String)> {
-        let (mut problems, mut of_id) = (Vec::new(), Vec::new());
-        self.collect(id, &mut problems, &mut of_id);
-        problems.iter().chain(&of_id).map(Problem::to_pair).collect()
+        let (mut problems, mut of_webhook) = (Vec::new(), Vec::new());
+        self.collect(id, &mut problems, &mut of_webhook);
+        problems.iter().chain(&of_webhook).map(Problem::to_pair).collect()
     }
 
     /// Adds the problems of the connection called `id` to `problems`, and that of its webhook's id to
     /// `of_webhooks`.
     fn collect(&self, id: &str, problems: &mut Vec<Problem>, of_webhooks: &mut Vec<Problem>) {
-        let Some(lazy) = self.connections.read.get(id) else { return };
-        let connection = self.read_connection(id, lazy);
+        let Some((id, table)) = self.connections.find(id) else { return };
+        let connection = self.read_connection(id, table);
         problems.extend_from_slice(&connection.problems);
-        if let Some(webhook) = self.read_webhook(id, lazy) {
+        if let Some(webhook) = self.read_webhook(id, table) {
             problems.extend_from_slice(&webhook.problems);
             of_webhooks.extend(webhook.of_id.clone());
         }
         problems.extend(connection.of_id.clone());
     }
 
-    fn fields(&self, id: &str) -> Option<&Variables> {
-        self.connections.tables.get(id)?.as_object()
-    }
-
-    fn read_connection<'c>(&'c self, id: &str, lazy: &'c LazyConnection) -> &'c Part<Rc<Connection>> {
-        lazy.connection.get_or_init(|| {
+    fn read_connection<'c>(&'c self, id: &str, table: &'c Table<LazyConnection>) -> &'c Part<Rc<Connection>> {
+        table.read.connection.get_or_init(|| {
             let (mut problems, path) = (Vec::new(), format!("{CONNECTIONS}.{id}"));
-            let Some(fields) = self.fields(id) else {
+            let mut of_id = None;
+            let read = if let Some(fields) = table.fields() {
+                of_id = (owners(self.ids(), id) > 1).then(|| Problem::new(path.clone(), SHARED_SECRETS));
+                let variables = |name: &str| value(&self.variables, name);
+                let mut reader = Reader::new(path, &fields, &mut problems);
+                connection::read(id, &Secrets::new(&variables, id), &mut reader, &self.callers)
+            } else {
                 problems.push(Problem::new(path, NO_TABLE));
-                self.report(id, &mut problems, None);
-                return Part::new(None, problems, None);
+                None
             };
-            let mut of_id = (owners(self.connections.tables.keys(), id) > 1).then(|| {
-                let message = "must have another name: its secrets have the same names as another one's";
-                Problem::new(path.clone(), message)
-            });
-            let mut reader = Reader::new(path, fields, &mut problems);
-            let read = connection::read(id, &Secrets::new(&self.secrets, id), &mut reader, &self.callers);
             self.report(id, &mut problems, of_id.as_mut());
             Part::new(read, problems, of_id)
         })
     }
 
     /// The webhook of the connection called `id`, if it has one.
-    fn read_webhook<'c>(&'c self, id: &str, lazy: &'c LazyConnection) -> Option<&'c Part<Rc<Webhook>>> {
-        let fields = self.fields(id).filter(|fields| fields.contains_key(WEBHOOK))?;
-        Some(lazy.webhook.get_or_init(|| {
+    fn read_webhook<'c>(
+        &'c self,
+        id: &str,
+        table: &'c Table<LazyConnection>,
+    ) -> Option<&'c Part<Rc<Webhook>>> {
+        let read = || {
+            let fields = table.fields().filter(|fields| fields.contains_key(WEBHOOK))?;
             let (mut problems, path) = (Vec::new(), format!("{CONNECTIONS}.{id}"));
             let mut of_id = (owners(self.ids(), &format!("{id}_account")) > 0).then(|| {
                 let message =
                     "must be a connection of another name: its account token is another one's token";
                 Problem::new(format!("{path}.{WEBHOOK}"), message)
             });
-            let mut reader = Reader::new(path, fields, &mut problems);
-            let read = webhook::read(&mut reader, &Secrets::new(&self.secrets, id));
+            let variables = |name: &str| value(&self.variables, name);
+            let mut reader = Reader::new(path, &fields, &mut problems);
+            let read = webhook::read(&mut reader, &Secrets::new(&variables, id));
             self.report(id, &mut problems, of_id.as_mut());
             // Other secrets of the same names are the connection's problem.
             let read = read.filter(|_| owners(self.ids(), id) == 1);
-            Part::new(read.map(Rc::new), problems, of_id)
-        }))
+            Some(Part::new(read.map(Rc::new), problems, of_id))
+        };
+        table.read.webhook.get_or_init(read).as_ref()
     }
 
     /// Reports problems of the connection called `id`, and notes that they are its.
@@ -200,16 +260,25 @@ impl Config {
         }
     }
 
+    /// Reports the problems of what is read at once.
+    pub(super) fn report_general(&self) {
+        self.problems_before.iter().for_each(&self.report);
+        for problem in self.connections.wrong_ids(CONNECTIONS).chain(self.templates.wrong_ids(TEMPLATES)) {
+            (self.report)(&problem);
+        }
+        self.problems_behind.iter().for_each(&self.report);
+    }
+
     /// The fields of the template called `name`, if usable.
-    pub(super) fn template(&self, name: &str) -> Option<&Variables> {
+    pub(super) fn template(&self, name: &str) -> Option<Variables> {
         let is_sound = self.template_problems(name)?.is_empty();
-        self.templates.tables.get(name).filter(|_| is_sound)?.as_object()
+        self.templates.find(name).filter(|_| is_sound)?.1.fields()
     }
 
     fn template_problems(&self, name: &str) -> Option<&Vec<Problem>> {
-        let Tables { tables, read } = &self.templates;
-        Some(read.get(name)?.get_or_init(|| {
-            let problems = connection_template::read(name, tables.get(name), &self.callers);
+        let (name, table) = self.templates.find(name)?;
+        Some(table.read.get_or_init(|| {
+            let problems = connection_template::read(name, table.fields().as_ref(), &self.callers);
             problems.iter().for_each(&self.report);
             problems
         }))

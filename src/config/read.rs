@@ -4,11 +4,15 @@ use std::mem;
 use std::rc::Rc;
 
 use serde_json::Value;
+use zeroize::Zeroizing;
 
-use super::lazy::{CONNECTIONS, NO_TABLE, Report, TEMPLATES, Tables, wrong_id};
+use super::caller::{ANYONE, SESSION};
+use super::lazy::{CONNECTIONS, NO_TABLE, Report, SHARED_SECRETS, Source, TEMPLATES, Tables, wrong_id};
 use super::reader::Reader;
-use super::secrets::{self, Secrets, owners, secret_name};
-use super::{Callers, Config, Keys, Problem, Variables, caller, jwt, pasted, session, syntax};
+use super::secrets::{self, Lookup, Secrets, owners};
+use super::{
+    Caller, Callers, Config, Configured, Keys, Problem, Variables, caller, jwt, pasted, session, syntax,
+};
 use crate::http::Origin;
 use crate::json;
 use crate::secret::Secret;
@@ -25,37 +29,32 @@ impl Config {
     ///
     /// `report` is told each problem once, when it is found.
     #[must_use]
-    pub fn read(mut variables: Variables, report: Report) -> Self {
+    pub fn read(variables: Source, report: Report) -> Self {
         let mut problems = Vec::new();
-        let allowed_origins = read_origins(&mut variables, &mut problems);
-        let base_path = read_base_path(&variables, &mut problems);
-        let mut callers = read_callers(&mut variables, &mut problems);
-        let connections = take_tables(&mut variables, CONNECTIONS, &mut problems);
-        caller::add_unconfigured(&mut callers, &connections);
-        let problems_before = mem::take(&mut problems);
-        let templates = take_tables(&mut variables, TEMPLATES, &mut problems);
-        let session = session::read(&variables, &callers, &mut problems);
-        let sealing_keys = read_sealing_keys(&variables, &mut problems).map(Rc::new);
-        let token_fields = jwt::fields(&callers);
-        let admin_keys = read_admin_keys(&variables, &mut problems);
-        // An invalid key admits no operator, but registered connections keep working.
-        let has_admin_key = variables.get(ADMIN_KEY).is_some_and(|key| key != "");
-        let of_ids = |name, tables: &Variables| tables.keys().filter_map(|id| wrong_id(name, id)).collect();
-        let of_ids: [Vec<Problem>; 2] = [of_ids(CONNECTIONS, &connections), of_ids(TEMPLATES, &templates)];
-        let found = problems_before.iter().chain(of_ids.iter().flatten()).chain(&problems);
-        found.for_each(&report);
-        // Only the secrets of connections are read again.
-        let keys = callers.keys().map(|id| secret_name(id, caller::KEY));
-        for name in [SEALING_KEYS, ADMIN_KEY].map(str::to_owned).into_iter().chain(keys) {
-            variables.get_mut(&name).map(json::wipe);
+        let lookup: Lookup<'_> = &|name| value(&variables, name);
+        let allowed_origins = read_origins(lookup, &mut problems);
+        let base_path = read_base_path(lookup, &mut problems);
+        let mut callers = read_callers(lookup, &mut problems);
+        let connections = Tables::read(&variables, CONNECTIONS, &mut problems);
+        for (name, caller) in [(ANYONE, Caller::Anyone), (SESSION, Caller::Session)] {
+            if !callers.contains_key(name) && connections.name_caller(name) {
+                callers.insert(name.to_owned(), Configured::Usable(caller));
+            }
         }
-        Self {
+        let problems_before = mem::take(&mut problems);
+        let templates = Tables::read(&variables, TEMPLATES, &mut problems);
+        let session = session::read(lookup, &callers, &mut problems);
+        let sealing_keys = read_sealing_keys(lookup, &mut problems).map(Rc::new);
+        let token_fields = jwt::fields(&callers);
+        let admin_keys = read_admin_keys(lookup, &mut problems);
+        // An invalid key admits no operator, but registered connections keep working.
+        let has_admin_key = lookup(ADMIN_KEY).is_some_and(|key| key != "");
+        let config = Self {
             allowed_origins,
             base_path,
             callers,
-            connections: Tables::new(connections),
-            templates: Tables::new(templates),
-            secrets: variables,
+            connections,
+            templates,
             token_fields,
             session,
             sealing_keys,
@@ -63,8 +62,19 @@ impl Config {
             has_admin_key,
             problems_before,
             problems_behind: problems,
+            variables,
             report,
-        }
+        };
+        config.report_general();
+        config
+    }
+
+    /// The same, of variables that are all at hand, as programs for operators and tests have them. They
+    /// ask for the [problems](Config::problems).
+    #[must_use]
+    pub fn from_variables(variables: Variables) -> Self {
+        let variables = move |name: &str| variables.get(name).map(Value::to_string);
+        Self::read(Box::new(variables), Box::new(|_| {}))
     }
 
     /// Whether the operator can register connections at run time.
@@ -74,12 +84,29 @@ impl Config {
     }
 }
 
+/// The variable called `name`. What cannot be parsed is null, which no variable may be.
+pub(super) fn value(variables: &Source, name: &str) -> Option<Value> {
+    let text = Zeroizing::new(variables(name)?);
+    Some(json::parse(text.as_bytes()).unwrap_or_default())
+}
+
+/// The table or array called `name`, parsed if given as JSON text.
+fn structure(variables: Lookup<'_>, name: &str) -> Option<Value> {
+    let value = variables(name)?;
+    let parsed = value.as_str().and_then(|text| json::parse_last(text.as_bytes()).ok());
+    Some(parsed.unwrap_or(value))
+}
+
 /// Reads the callers by name. One with an invalid name is left out.
-fn read_callers(variables: &mut Variables, problems: &mut Vec<Problem>) -> Callers {
+fn read_callers(variables: Lookup<'_>, problems: &mut Vec<Problem>) -> Callers {
     const NAME: &str = "CALLERS";
     let mut callers = Callers::new();
-    let tables = take_tables(variables, NAME, problems);
-    for (name, table) in &tables {
+    let Some(value) = structure(variables, NAME) else { return callers };
+    let Some(tables) = value.as_object() else {
+        problems.push(Problem::new(NAME.to_owned(), NO_TABLE));
+        return callers;
+    };
+    for (name, table) in tables {
         if let Some(problem) = wrong_id(NAME, name) {
             problems.push(problem);
             continue;
@@ -90,8 +117,7 @@ fn read_callers(variables: &mut Variables, problems: &mut Vec<Problem>) -> Calle
             let caller = caller::read(&Secrets::new(variables, name), &mut reader);
             let is_ambiguous = owners(tables.keys(), name) > 1;
             if is_ambiguous {
-                reader
-                    .report_table("must have another name: its secrets have the same names as another one's");
+                reader.report_table(SHARED_SECRETS);
             }
             caller.filter(|_| !is_ambiguous)
         } else {
@@ -100,31 +126,14 @@ fn read_callers(variables: &mut Variables, problems: &mut Vec<Problem>) -> Calle
         };
         callers.insert(name.clone(), caller.into());
     }
-    caller::drop_ambiguous(&mut callers, variables, problems);
+    caller::drop_ambiguous(&mut callers, problems);
     callers
 }
 
-/// Takes the tables out of the variable called `name`.
-fn take_tables(variables: &mut Variables, name: &str, problems: &mut Vec<Problem>) -> Variables {
-    match take(variables, name) {
-        Some(Value::Object(tables)) => return tables,
-        Some(_) => problems.push(Problem::new(name.to_owned(), NO_TABLE)),
-        None => {}
-    }
-    Variables::new()
-}
-
-/// Takes the table or array out of the variable called `name`, parsed if given as JSON text.
-fn take(variables: &mut Variables, name: &str) -> Option<Value> {
-    let value = variables.get_mut(name)?.take();
-    let parsed = value.as_str().and_then(|text| json::parse_last(text.as_bytes()).ok());
-    Some(parsed.unwrap_or(value))
-}
-
-fn read_origins(variables: &mut Variables, problems: &mut Vec<Problem>) -> Vec<Origin> {
+fn read_origins(variables: Lookup<'_>, problems: &mut Vec<Problem>) -> Vec<Origin> {
     const NAME: &str = "ALLOWED_ORIGINS";
     let mut origins = Vec::new();
-    let Some(value) = take(variables, NAME) else { return origins };
+    let Some(value) = structure(variables, NAME) else { return origins };
     let Some(items) = value.as_array() else {
         problems.push(Problem::new(NAME.to_owned(), "must be an array of origins"));
         return origins;
@@ -138,8 +147,8 @@ fn read_origins(variables: &mut Variables, problems: &mut Vec<Problem>) -> Vec<O
     origins
 }
 
-fn read_base_path(variables: &Variables, problems: &mut Vec<Problem>) -> String {
-    let Some(value) = variables.get(BASE_PATH) else { return String::new() };
+fn read_base_path(variables: Lookup<'_>, problems: &mut Vec<Problem>) -> String {
+    let Some(value) = variables(BASE_PATH) else { return String::new() };
     value.as_str().ok_or("must be a text").and_then(syntax::base_path).unwrap_or_else(|message| {
         problems.push(Problem::new(BASE_PATH.to_owned(), message));
         String::new()
@@ -153,7 +162,7 @@ pub fn base_path(text: Option<&str>) -> String {
     text.and_then(|text| syntax::base_path(text).ok()).unwrap_or_default()
 }
 
-fn read_sealing_keys(variables: &Variables, problems: &mut Vec<Problem>) -> Option<SealingKeys> {
+fn read_sealing_keys(variables: Lookup<'_>, problems: &mut Vec<Problem>) -> Option<SealingKeys> {
     const MISSING: &str = "is missing: set this secret to id:key, the key being 32 bytes in base64";
     let wrong = |message| Problem::new(SEALING_KEYS.to_owned(), message);
     let keys = match secrets::find(variables, SEALING_KEYS) {
@@ -172,7 +181,7 @@ fn read_sealing_keys(variables: &Variables, problems: &mut Vec<Problem>) -> Opti
 }
 
 /// Reads the operators' keys, which are optional.
-fn read_admin_keys(variables: &Variables, problems: &mut Vec<Problem>) -> Option<Keys> {
+fn read_admin_keys(variables: Lookup<'_>, problems: &mut Vec<Problem>) -> Option<Keys> {
     let keys = secrets::find(variables, ADMIN_KEY).and_then(|keys| {
         let parse = |keys: Secret| {
             pasted::check_each(keys.expose(), true)?;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::caller::{self, SESSION};
 use super::problem::{Problem, shown};
 use super::reader::Reader;
-use super::secrets::{Secrets, is_id};
+use super::secrets::{Secrets, is_id, secret_name};
 use super::template::UNKNOWN_LABEL;
 use super::webhook::{self, WEBHOOK};
 use super::{Callers, Config, Connection, Variables, Webhook, connection};
@@ -59,7 +59,7 @@ impl Config {
         }
         let mut problems = Vec::new();
         let mut variables = Variables::new();
-        let own = Secrets::new(&Variables::new(), id).variable("");
+        let own = secret_name(id, "");
         for (name, value) in secrets {
             if SECRETS.contains(&name.as_str()) {
                 variables.insert(format!("{own}{}", name.to_ascii_uppercase()), value.clone());
@@ -95,7 +95,7 @@ impl Config {
     #[must_use]
     pub fn with_template<'v>(&self, fields: &'v Variables) -> Option<Cow<'v, Variables>> {
         let Some(name) = fields.get(TEMPLATE) else { return Some(Cow::Borrowed(fields)) };
-        let mut merged = self.template(name.as_str()?)?.clone();
+        let mut merged = self.template(name.as_str()?)?;
         for (name, value) in fields.iter().filter(|(name, _)| *name != TEMPLATE) {
             merged.insert(name.clone(), value.clone());
         }
@@ -113,7 +113,8 @@ pub(super) fn read_fields(
     known: &Callers,
     problems: &mut Vec<Problem>,
 ) -> Option<Registered> {
-    let secrets = Secrets::new(variables, id);
+    let variables = |name: &str| variables.get(name).cloned();
+    let secrets = Secrets::new(&variables, id);
     let mut reader = Reader::new(path.to_owned(), fields, problems);
     if fields.get("subject").is_some_and(|subject| subject == "user") {
         reader.report("subject", "must be service: people sign in to configured connections only");

@@ -1,20 +1,25 @@
 //! The Worker's secrets, by the connection or caller that they belong to.
 
+use serde_json::Value;
+
+use super::pasted;
 use super::reader::Reader;
-use super::{Variables, pasted};
 use crate::secret::Secret;
 
 const MISSING: &str = "is missing: set this secret";
 
+/// What gives a variable or secret by its name.
+pub(super) type Lookup<'c> = &'c dyn Fn(&str) -> Option<Value>;
+
 /// The secrets of one connection or caller.
 pub(super) struct Secrets<'c> {
-    variables: &'c Variables,
+    variables: Lookup<'c>,
     prefix: String,
 }
 
 impl<'c> Secrets<'c> {
     /// The secrets of the connection or caller called `id`.
-    pub(super) fn new(variables: &'c Variables, id: &str) -> Self {
+    pub(super) fn new(variables: Lookup<'c>, id: &str) -> Self {
         Self { variables, prefix: prefix(id) }
     }
 
@@ -48,7 +53,7 @@ impl<'c> Secrets<'c> {
 
     /// The same for a secret that may be set to an empty text (RFC 6749 appendix A.2).
     pub(super) fn possibly_empty(&self, field: &str, reader: &mut Reader<'_, '_>) -> Option<Secret> {
-        if self.variables.get(&self.variable(field)).is_some_and(|value| value == "") {
+        if (self.variables)(&self.variable(field)).is_some_and(|value| value == "") {
             return Some(Secret::new(String::new()));
         }
         self.token(field, None, reader)
@@ -129,10 +134,12 @@ impl<'c> Secrets<'c> {
 ///
 /// # Errors
 /// The problem, and what to write instead.
-pub(super) fn find(variables: &Variables, name: &str) -> Result<Option<Secret>, &'static str> {
-    let Some(value) = variables.get(name) else { return Ok(None) };
-    let text = value.as_str().ok_or("must be a text")?;
-    Ok((!text.is_empty()).then(|| Secret::new(text.to_owned())))
+pub(super) fn find(variables: Lookup<'_>, name: &str) -> Result<Option<Secret>, &'static str> {
+    match variables(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok((!text.is_empty()).then(|| Secret::new(text))),
+        Some(_) => Err("must be a text"),
+    }
 }
 
 /// Whether `id` is a valid id of a connection or caller.
@@ -169,8 +176,7 @@ mod tests {
 
     #[test]
     fn names_secrets_in_upper_case() {
-        let variables = Variables::new();
-        assert_eq!(Secrets::new(&variables, "my-Api_2").variable("TOKEN"), "MY_API_2_TOKEN");
+        assert_eq!(Secrets::new(&|_| None, "my-Api_2").variable("TOKEN"), "MY_API_2_TOKEN");
         let ids = ["my-api", "MY_api", "other"].map(str::to_owned);
         assert_eq!(["my_API", "other", "myapi"].map(|id| owners(ids.iter(), id)), [2, 1, 0]);
     }

@@ -6,9 +6,8 @@ use std::rc::Rc;
 use worker::Env;
 
 use super::{glue, runtime};
-use crate::config::{BASE_PATH, Config, Problem, Variables, base_path};
+use crate::config::{BASE_PATH, Config, Problem, base_path};
 use crate::edge::Isolate;
-use crate::json;
 use crate::ports::report;
 
 thread_local! {
@@ -31,8 +30,9 @@ pub fn current(env: impl FnOnce() -> Env) -> Rc<Isolate> {
 }
 
 fn configuration(env: &Env) -> Config {
-    let variables: Variables = json::read(glue::variables(env).as_bytes()).unwrap_or_default();
-    let config = Config::read(variables, Box::new(log_problem));
+    let own = env.clone();
+    let variables = move |name: &str| glue::variable(&own, name);
+    let config = Config::read(Box::new(variables), Box::new(log_problem));
     for binding in ["TOKENS", "KEEPER"] {
         if !glue::has_binding(env, binding) {
             runtime::log(&report::configuration_problem(None, binding, "must be bound to the Worker"));

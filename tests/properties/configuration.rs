@@ -226,7 +226,7 @@ fn put(value: &mut Value, change: &Change) {
 
 fn read(variables: &Value) -> (Config, Vec<Problem>) {
     let variables: &Variables = variables.as_object().unwrap();
-    let config = Config::read(variables.clone(), Box::new(|_| {}));
+    let config = Config::from_variables(variables.clone());
     let problems = config.problems();
     (config, problems)
 }

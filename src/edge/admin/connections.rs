@@ -144,7 +144,7 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
     /// The status of the connection called `id`; `None` where no connection has this id.
     pub(in crate::edge) async fn entry(&self, id: &str) -> Option<Value> {
         let config = self.0.config();
-        let takes_webhooks = config.takes_webhooks(id);
+        let takes_webhooks = config.webhook(id).is_some();
         let (status, takes_webhooks) = match config.connection(id) {
             Some(Configured::Broken) => (status_without_token(None, "misconfigured"), takes_webhooks),
             Some(Configured::Usable(connection)) if connection.grant.is_for_people() => {

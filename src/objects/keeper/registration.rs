@@ -60,7 +60,7 @@ impl<P: ObjectPorts> Keeper<P> {
     /// Whether the connection takes webhooks.
     pub(super) fn takes_webhooks(&self) -> bool {
         if self.is_configured() {
-            return self.config.takes_webhooks(&self.connection);
+            return self.config.webhook(&self.connection).is_some();
         }
         self.registered.borrow().usable().is_some_and(|registered| registered.webhook.is_some())
     }
