@@ -28,6 +28,7 @@ mod rules;
 mod secrets;
 mod session;
 mod syntax;
+mod tables;
 mod template;
 mod webhook;
 
@@ -52,7 +53,7 @@ pub use read::{BASE_PATH, base_path};
 pub use registered::{Registered, SECRETS, WRONG_ID};
 pub use secrets::{is_id, secret_name};
 
-use lazy::{LazyConnection, LazyTemplate, Tables};
+use tables::Tables;
 
 use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern};
 use crate::jose::{Algorithm, Expectation};
@@ -86,9 +87,9 @@ pub struct Config {
     /// Whether `ADMIN_KEY` is set, valid or not.
     pub has_admin_key: bool,
     /// The connections and their webhooks.
-    connections: Tables<LazyConnection>,
+    connections: Tables,
     /// The templates that registered connections name.
-    templates: Tables<LazyTemplate>,
+    templates: Tables,
     /// The problems that stand before those of connections and templates, but not those of their ids.
     problems_before: Vec<Problem>,
     /// The problems that stand behind them.

@@ -53,11 +53,11 @@ pub(super) fn read(
     let timeout = Duration::from_millis(reader.number("timeout_ms", &TIMEOUT_MS));
     let replay_bytes = reader.number("replay_bytes", &REPLAY_BYTES);
     let default_accept = read_default_accept(reader, preset);
-    let request_headers = reader.list("request_headers", false, HEADER_NAMES, |name| {
+    let request_headers = reader.list("request_headers", false, HEADER_NAMES, &|name| {
         headers::request_field(name, token_header.as_ref().map(|header| &header.name))
     });
-    let response_headers = reader.list("response_headers", false, HEADER_NAMES, headers::response_field);
-    let labels = read_labels(reader);
+    let response_headers = reader.list("response_headers", false, HEADER_NAMES, &headers::response_field);
+    let labels = if reader.has("labels") { read_labels(reader) } else { Vec::new() };
     let of = Subjects { connection: id, labels: &labels, are_people: for_people == Some(true) };
     let rules = rules::read(reader, callers, &of);
     let known: Vec<&str> = FIELDS.iter().chain(grant::FIELDS).copied().collect();
@@ -85,6 +85,8 @@ pub(super) fn read(
     }))
 }
 
+// Most connections have none: an isolate compiles only what it runs.
+#[inline(never)]
 fn read_labels(reader: &mut Reader<'_, '_>) -> Vec<(String, String)> {
     let Some(mut table) = reader.table("labels") else { return Vec::new() };
     if table.names().count() > 32 {
@@ -92,7 +94,7 @@ fn read_labels(reader: &mut Reader<'_, '_>) -> Vec<(String, String)> {
     }
     let mut labels = Vec::new();
     for name in table.names() {
-        let value = table.parse(name, syntax::label);
+        let value = table.parse(name, &syntax::label);
         if is_id(name) {
             labels.extend(value.map(|value| (name.to_owned(), value)));
         } else {
@@ -112,7 +114,7 @@ fn read_provider(reader: &mut Reader<'_, '_>) -> Option<Provider> {
 
 fn read_base_url(reader: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Option<EndpointUrl> {
     if reader.has("base_url") {
-        return reader.parse("base_url", syntax::address);
+        return reader.parse("base_url", &syntax::address);
     }
     let Some(default) = preset?.base_url else {
         reader.report("base_url", "is missing: write the API's https address");
@@ -127,14 +129,14 @@ fn read_token_header(
     kind: Option<GrantKind>,
 ) -> Option<TokenHeader> {
     let name = if reader.has("header") {
-        reader.parse("header", headers::token_field)
+        reader.parse("header", &headers::token_field)
     } else {
         HeaderName::parse("authorization")
     };
     // A configured token has no token type.
     let bearer = || (kind == Some(GrantKind::Static)).then_some("Bearer");
     let scheme = reader
-        .parse("scheme", syntax::scheme)
+        .parse("scheme", &syntax::scheme)
         .or_else(|| preset.and_then(|preset| preset.scheme).or_else(bearer).map(str::to_owned));
     Some(TokenHeader { name: name?, scheme })
 }
@@ -142,7 +144,7 @@ fn read_token_header(
 /// The default `Accept` field; an empty text stands for none.
 fn read_default_accept(reader: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Option<String> {
     if reader.has("default_accept") {
-        return reader.parse("default_accept", syntax::media_ranges).flatten();
+        return reader.parse("default_accept", &syntax::media_ranges).flatten();
     }
     preset.and_then(|preset| preset.accept).map(str::to_owned)
 }

@@ -1,7 +1,7 @@
 //! Reading the templates of registered connections: fields that many connections share.
 
-use super::lazy::{NO_TABLE, TEMPLATES};
 use super::registered::{is_own_problem, read_fields};
+use super::tables::{NO_TABLE, TEMPLATES};
 use super::{Callers, Problem, Variables};
 
 /// The problems of the template called `name`. What a connection has to add, a missing field, a secret

@@ -106,6 +106,7 @@ pub(super) fn read(
     }
 }
 
+#[inline(never)]
 fn read_static(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<Grant> {
     for field in FIELDS {
         if reader.has(field) {
@@ -130,15 +131,15 @@ fn read_endpoint(
     preset: Option<&Preset>,
     base_url: Option<&EndpointUrl>,
 ) -> Option<TokenEndpoint> {
-    let url = reader.parse("token_url", syntax::address);
+    let url = reader.parse("token_url", &syntax::address);
     let encoding = reader.choice("body", ENCODINGS, "must be form or json");
     let method = reader.choice("client_auth", CLIENT_METHODS, "must be post, basic or none");
     let basic = reader.choice("basic_encoding", BASIC_ENCODINGS, "must be form or none");
-    let client_id = reader.parse("client_id", syntax::copied);
-    let audience = reader.parse("audience", syntax::copied);
-    let scope = reader.parse("scope", syntax::scope);
-    let resource = reader.parse("resource", syntax::resource);
-    let params = read_params(reader);
+    let client_id = reader.parse("client_id", &syntax::copied);
+    let audience = reader.parse("audience", &syntax::copied);
+    let scope = reader.parse("scope", &syntax::scope);
+    let resource = reader.parse("resource", &syntax::resource);
+    let params = if reader.has("params") { read_params(reader) } else { Vec::new() };
     let timeout = Duration::from_millis(reader.number("token_timeout_ms", &TOKEN_TIMEOUT_MS));
 
     let preset = preset?;
@@ -204,6 +205,7 @@ fn missing(reader: &Reader<'_, '_>, field: &str, required: bool) -> Option<&'sta
         .then_some("is missing: set this secret, or the connection's field of that name")
 }
 
+#[inline(never)]
 fn read_params(reader: &mut Reader<'_, '_>) -> Vec<(String, String)> {
     let Some(mut table) = reader.table("params") else { return Vec::new() };
     let mut params = Vec::new();

@@ -4,31 +4,14 @@
 //! read there. Only the ids are known from the start. No part depends on what was read of another one,
 //! so the order in which they are asked for changes nothing.
 
-use std::cell::OnceCell;
-use std::fmt;
 use std::rc::Rc;
 
-use serde_json::Value;
-
-use super::problem::shown;
 use super::read::value;
 use super::reader::Reader;
-use super::secrets::{Secrets, is_id, owners};
+use super::secrets::{Secrets, owners};
+use super::tables::{CONNECTIONS, NO_TABLE, Part, SHARED_SECRETS, TEMPLATES, Table, wrong_id};
 use super::webhook::{self, WEBHOOK};
-use super::{
-    Config, Configured, Connection, Entries, Problem, Variables, Webhook, caller, connection,
-    connection_template,
-};
-use crate::json;
-
-pub(super) const CONNECTIONS: &str = "CONNECTIONS";
-pub(super) const TEMPLATES: &str = "TEMPLATES";
-
-pub(super) const NO_TABLE: &str = "must be a table";
-
-/// The problem of ids whose secrets have the same names.
-pub(super) const SHARED_SECRETS: &str =
-    "must have another name: its secrets have the same names as another one's";
+use super::{Config, Configured, Connection, Problem, Variables, Webhook, connection, connection_template};
 
 /// What gives the variable or secret of a name, as JSON. It is asked for each secret when that is needed:
 /// the configuration keeps none that nobody uses.
@@ -37,111 +20,10 @@ pub type Source = Box<dyn Fn(&str) -> Option<String>>;
 /// What is told of a problem when it is found.
 pub type Report = Box<dyn Fn(&Problem)>;
 
-/// The tables in one variable, by their names, valid or not.
-pub(super) struct Tables<T>(Entries<Table<T>>);
-
-/// One table, as JSON, and what was read of it. Most tables of most isolates are never read, and the text
-/// is smaller than its values.
-struct Table<T> {
-    text: String,
-    read: T,
-}
-
-impl<T: Default> Tables<T> {
-    /// The tables in the variable called `name`.
-    pub(super) fn read(variables: &Source, name: &str, problems: &mut Vec<Problem>) -> Self {
-        let mut tables = Entries::new();
-        let text = variables(name);
-        let text = text.map(|text| if text.starts_with('"') { unquoted(&text) } else { Some(text) });
-        match text.as_ref().map(|text| json::split(text.as_deref()?)) {
-            Some(Some(members)) => {
-                for (name, text) in members {
-                    tables.insert(name.into_owned(), Table { text: text.to_owned(), read: T::default() });
-                }
-            }
-            Some(None) => problems.push(Problem::new(name.to_owned(), NO_TABLE)),
-            None => {}
-        }
-        Self(tables)
-    }
-}
-
-/// The JSON text in a JSON string, if it is one.
-fn unquoted(text: &str) -> Option<String> {
-    let Ok(Value::String(inner)) = json::parse(text.as_bytes()) else { return None };
-    json::parse_last(inner.as_bytes()).is_ok().then_some(inner)
-}
-
-impl<T> Tables<T> {
-    /// Whether a rule of a connection names the caller `name`. Only what may hold that name is parsed.
-    pub(super) fn name_caller(&self, name: &str) -> bool {
-        let may_name = |text: &str| text.contains('\\') || text.split('"').any(|part| part == name);
-        self.0.iter().any(|(id, table)| {
-            is_id(id)
-                && may_name(&table.text)
-                && table.fields().is_some_and(|fields| caller::is_named(name, &fields))
-        })
-    }
-
-    /// The table called `id`, and its id as it is kept here.
-    fn find(&self, id: &str) -> Option<(&String, &Table<T>)> {
-        let at = self.0.find_index(id).ok().filter(|_| is_id(id))?;
-        self.0.get_indexed(at)
-    }
-
-    /// The problems of the ids in the variable called `name`.
-    fn wrong_ids(&self, name: &str) -> impl Iterator<Item = Problem> {
-        self.0.keys().filter_map(move |id| wrong_id(name, id))
-    }
-}
-
-impl<T> Table<T> {
-    /// The fields; `None` where it is no table.
-    fn fields(&self) -> Option<Variables> {
-        match json::parse_last(self.text.as_bytes()) {
-            Ok(Value::Object(fields)) => Some(fields),
-            _ => None,
-        }
-    }
-}
-
-// The tables may hold identifiers that are kept out of texts.
-impl<T: fmt::Debug> fmt::Debug for Tables<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.0.iter().map(|(id, table)| (id, &table.read))).finish()
-    }
-}
-
-/// What was read of a connection. The inner `None` is one without a webhook.
-#[derive(Default, Debug)]
-pub(super) struct LazyConnection {
-    connection: OnceCell<Part<Rc<Connection>>>,
-    webhook: OnceCell<Option<Part<Rc<Webhook>>>>,
-}
-
-/// What was read of a template: its problems.
-pub(super) type LazyTemplate = OnceCell<Vec<Problem>>;
-
-/// A connection or its webhook.
-#[derive(Debug)]
-struct Part<T> {
-    read: Configured<T>,
-    /// The problems of its fields and secrets.
-    problems: Vec<Problem>,
-    /// The problem of its id, where the names of its secrets are those of another one's.
-    of_id: Option<Problem>,
-}
-
-impl<T> Part<T> {
-    fn new(read: Option<T>, problems: Vec<Problem>, of_id: Option<Problem>) -> Self {
-        Self { read: read.filter(|_| of_id.is_none()).into(), problems, of_id }
-    }
-}
-
 impl Config {
     /// The ids of the configured connections, in order.
     pub fn ids(&self) -> impl Iterator<Item = &String> {
-        self.connections.0.keys().filter(|id| is_id(id))
+        self.connections.tables.keys()
     }
 
     /// Whether a configured connection is called `id`, usable or not.
@@ -175,12 +57,12 @@ impl Config {
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
         let (mut problems, mut of_webhooks) = (self.problems_before.clone(), Vec::new());
-        for id in self.connections.0.keys() {
+        for id in self.connections.names() {
             problems.extend(wrong_id(CONNECTIONS, id));
             self.collect(id, &mut problems, &mut of_webhooks);
         }
         problems.append(&mut of_webhooks);
-        for name in self.templates.0.keys() {
+        for name in self.templates.names() {
             problems.extend(wrong_id(TEMPLATES, name));
             problems.extend(self.template_problems(name).into_iter().flatten().cloned());
         }
@@ -209,62 +91,76 @@ impl Config {
         problems.extend(connection.of_id.clone());
     }
 
-    fn read_connection<'c>(&'c self, id: &str, table: &'c Table<LazyConnection>) -> &'c Part<Rc<Connection>> {
-        table.read.connection.get_or_init(|| {
-            let (mut problems, path) = (Vec::new(), format!("{CONNECTIONS}.{id}"));
-            let mut of_id = None;
-            let read = if let Some(fields) = table.fields() {
-                of_id = (owners(self.ids(), id) > 1).then(|| Problem::new(path.clone(), SHARED_SECRETS));
-                let variables = |name: &str| value(&self.variables, name);
-                let mut reader = Reader::new(path, &fields, &mut problems);
-                connection::read(id, &Secrets::new(&variables, id), &mut reader, &self.callers)
-            } else {
-                problems.push(Problem::new(path, NO_TABLE));
-                None
+    fn read_connection<'c>(&'c self, id: &str, table: &'c Table) -> &'c Part<Rc<Connection>> {
+        table.connection.get_or_init(|| {
+            let fields = table.fields();
+            let is_shared = fields.is_some() && owners(&mut self.ids(), id) > 1;
+            let of_id = is_shared.then(|| Problem::new(format!("{CONNECTIONS}.{id}"), SHARED_SECRETS));
+            let mut connection = None;
+            let mut read = |secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>| {
+                connection = connection::read(id, secrets, reader, &self.callers);
             };
-            self.report(id, &mut problems, of_id.as_mut());
-            Part::new(read, problems, of_id)
+            let (problems, of_id) = self.read_part(id, fields.as_ref(), of_id, &mut read);
+            Part::new(connection, problems, of_id)
         })
     }
 
     /// The webhook of the connection called `id`, if it has one.
-    fn read_webhook<'c>(
-        &'c self,
-        id: &str,
-        table: &'c Table<LazyConnection>,
-    ) -> Option<&'c Part<Rc<Webhook>>> {
+    fn read_webhook<'c>(&'c self, id: &str, table: &'c Table) -> Option<&'c Part<Rc<Webhook>>> {
         let read = || {
             let fields = table.fields().filter(|fields| fields.contains_key(WEBHOOK))?;
-            let (mut problems, path) = (Vec::new(), format!("{CONNECTIONS}.{id}"));
-            let mut of_id = (owners(self.ids(), &format!("{id}_account")) > 0).then(|| {
+            let is_others = owners(&mut self.ids(), &format!("{id}_account")) > 0;
+            let of_id = is_others.then(|| {
                 let message =
                     "must be a connection of another name: its account token is another one's token";
-                Problem::new(format!("{path}.{WEBHOOK}"), message)
+                Problem::new(format!("{CONNECTIONS}.{id}.{WEBHOOK}"), message)
             });
-            let variables = |name: &str| value(&self.variables, name);
-            let mut reader = Reader::new(path, &fields, &mut problems);
-            let read = webhook::read(&mut reader, &Secrets::new(&variables, id));
-            self.report(id, &mut problems, of_id.as_mut());
+            let mut webhook = None;
+            let mut read = |secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>| {
+                webhook = webhook::read(reader, secrets).map(Rc::new);
+            };
+            let (problems, of_id) = self.read_part(id, Some(&fields), of_id, &mut read);
             // Other secrets of the same names are the connection's problem.
-            let read = read.filter(|_| owners(self.ids(), id) == 1);
-            Some(Part::new(read.map(Rc::new), problems, of_id))
+            let webhook = webhook.filter(|_| owners(&mut self.ids(), id) == 1);
+            Some(Part::new(webhook, problems, of_id))
         };
-        table.read.webhook.get_or_init(read).as_ref()
+        table.webhook.get_or_init(read).as_ref()
     }
 
-    /// Reports problems of the connection called `id`, and notes that they are its.
-    fn report(&self, id: &str, problems: &mut [Problem], of_id: Option<&mut Problem>) {
-        for problem in problems.iter_mut().chain(of_id) {
+    /// Lets `read` read a part of the connection called `id`. Returns the problems of that and `of_id`, both
+    /// noted as the connection's and reported.
+    fn read_part(
+        &self,
+        id: &str,
+        fields: Option<&Variables>,
+        mut of_id: Option<Problem>,
+        read: &mut dyn FnMut(&Secrets<'_>, &mut Reader<'_, '_>),
+    ) -> (Vec<Problem>, Option<Problem>) {
+        let mut problems = Vec::new();
+        let path = format!("{CONNECTIONS}.{id}");
+        match fields {
+            Some(fields) => {
+                let variables = |name: &str| value(&self.variables, name);
+                read(&Secrets::new(&variables, id), &mut Reader::new(path, fields, &mut problems));
+            }
+            None => problems.push(Problem::new(path, NO_TABLE)),
+        }
+        for problem in problems.iter_mut().chain(&mut of_id) {
             problem.note_connection(id);
             (self.report)(problem);
         }
+        (problems, of_id)
     }
 
     /// Reports the problems of what is read at once.
     pub(super) fn report_general(&self) {
         self.problems_before.iter().for_each(&self.report);
-        for problem in self.connections.wrong_ids(CONNECTIONS).chain(self.templates.wrong_ids(TEMPLATES)) {
-            (self.report)(&problem);
+        for (name, tables) in [(CONNECTIONS, &self.connections), (TEMPLATES, &self.templates)] {
+            tables
+                .wrong
+                .iter()
+                .filter_map(|id| wrong_id(name, id))
+                .for_each(|problem| (self.report)(&problem));
         }
         self.problems_behind.iter().for_each(&self.report);
     }
@@ -277,16 +173,10 @@ impl Config {
 
     fn template_problems(&self, name: &str) -> Option<&Vec<Problem>> {
         let (name, table) = self.templates.find(name)?;
-        Some(table.read.get_or_init(|| {
+        Some(table.template.get_or_init(|| {
             let problems = connection_template::read(name, table.fields().as_ref(), &self.callers);
             problems.iter().for_each(&self.report);
             problems
         }))
     }
-}
-
-/// The problem of a table called `id` in the variable `name`, if its id is invalid.
-pub(super) fn wrong_id(name: &str, id: &str) -> Option<Problem> {
-    let message = "must have a name of 1 to 64 letters, digits, - and _ that begins with a letter or digit";
-    (!is_id(id)).then(|| Problem::new(format!("{name}.{}", shown(id)), message))
 }

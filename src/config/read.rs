@@ -7,11 +7,12 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::caller::{ANYONE, SESSION};
-use super::lazy::{CONNECTIONS, NO_TABLE, Report, SHARED_SECRETS, Source, TEMPLATES, Tables, wrong_id};
 use super::reader::Reader;
 use super::secrets::{self, Lookup, Secrets, owners};
+use super::tables::{CONNECTIONS, NO_TABLE, SHARED_SECRETS, TEMPLATES, Tables, wrong_id};
 use super::{
-    Caller, Callers, Config, Configured, Keys, Problem, Variables, caller, jwt, pasted, session, syntax,
+    Caller, Callers, Config, Configured, Keys, Problem, Report, Source, Variables, caller, jwt, pasted,
+    session, syntax,
 };
 use crate::http::Origin;
 use crate::json;
@@ -115,7 +116,7 @@ fn read_callers(variables: Lookup<'_>, problems: &mut Vec<Problem>) -> Callers {
         let caller = if let Some(fields) = table.as_object() {
             let mut reader = Reader::new(path, fields, problems);
             let caller = caller::read(&Secrets::new(variables, name), &mut reader);
-            let is_ambiguous = owners(tables.keys(), name) > 1;
+            let is_ambiguous = owners(&mut tables.keys(), name) > 1;
             if is_ambiguous {
                 reader.report_table(SHARED_SECRETS);
             }

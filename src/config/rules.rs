@@ -45,7 +45,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, callers: &Callers, of: &Subjects
 
 fn read_rule(reader: &mut Reader<'_, '_>, callers: &Callers, of: &Subjects<'_>) -> Rule {
     const NO_SESSION: &str = "must be a caller of kind session: the token sets belong to people";
-    let named = reader.list("callers", true, "must be an array of at least one caller's name", |name| {
+    let named = reader.list("callers", true, "must be an array of at least one caller's name", &|name| {
         let caller = caller::find(name, callers)?;
         let fits =
             !of.are_people || matches!(caller, Configured::Broken | Configured::Usable(Caller::Session));
@@ -58,10 +58,10 @@ fn read_rule(reader: &mut Reader<'_, '_>, callers: &Callers, of: &Subjects<'_>) 
     let terms = Names { connection: of.connection, labels: of.labels, have_claims };
     let rule = Rule {
         callers: named,
-        methods: reader.list("methods", true, "must be an array of at least one method", syntax::method),
+        methods: reader.list("methods", true, "must be an array of at least one method", &syntax::method),
         paths: reader
-            .list("paths", true, "must be an array of at least one path", |text| terms.path_pattern(text)),
-        rate_limit: read_rate_limit(reader),
+            .list("paths", true, "must be an array of at least one path", &|text| terms.path_pattern(text)),
+        rate_limit: reader.has("rate_limit").then(|| read_rate_limit(reader)).flatten(),
         binding: read_binding(reader, &terms),
     };
     if reader.has("body") && rule.methods.iter().any(|method| matches!(method.as_str(), "GET" | "HEAD")) {
@@ -73,20 +73,20 @@ fn read_rule(reader: &mut Reader<'_, '_>, callers: &Callers, of: &Subjects<'_>) 
 
 fn read_binding(reader: &mut Reader<'_, '_>, names: &Names<'_>) -> Option<Box<Binding>> {
     let is_bound = FIELDS.iter().skip(UNBOUND).any(|field| reader.has(field));
-    is_bound.then(|| {
-        let claims = read_claims(reader, names);
-        let query = read_query(reader, names);
-        let body = read_templates(reader, "body", names, &mut |pointer| {
-            let is_pointer = (pointer.is_empty() || pointer.starts_with('/'))
-                && pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-            if is_pointer {
-                Ok(())
-            } else {
-                Err("must have a JSON Pointer as its name, such as /customer/id")
-            }
-        });
-        Box::new(Binding { claims, query, body })
-    })
+    is_bound.then(|| Box::new(read_bound(reader, names)))
+}
+
+// Few rules bind anything: an isolate compiles only what it runs.
+#[inline(never)]
+fn read_bound(reader: &mut Reader<'_, '_>, names: &Names<'_>) -> Binding {
+    let claims = read_claims(reader, names);
+    let query = read_query(reader, names);
+    let body = read_templates(reader, "body", names, &mut |pointer| {
+        let is_pointer = (pointer.is_empty() || pointer.starts_with('/'))
+            && pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+        if is_pointer { Ok(()) } else { Err("must have a JSON Pointer as its name, such as /customer/id") }
+    });
+    Binding { claims, query, body }
 }
 
 fn read_claims(reader: &mut Reader<'_, '_>, names: &Names<'_>) -> Vec<(String, Vec<ClaimValue>)> {
@@ -133,7 +133,7 @@ fn read_query(reader: &mut Reader<'_, '_>, names: &Names<'_>) -> Option<QueryBin
     if items.len() > 64 {
         reader.report("query_allowed", ALLOWED);
     }
-    let allowed = reader.list("query_allowed", false, ALLOWED, |text| match parameter_name(text) {
+    let allowed = reader.list("query_allowed", false, ALLOWED, &|text| match parameter_name(text) {
         Ok(_) if text == "*" => Err("must stand alone where it means any name"),
         Ok(name) if is_among(&name, &bound) => {
             Err("must not be a bound name, nor what a server can read as one")
@@ -169,13 +169,14 @@ fn read_templates(
         if let Err(message) = check(name) {
             table.report(name, message);
         }
-        if let Some(template) = table.parse(name, |text| names.template(text)) {
+        if let Some(template) = table.parse(name, &|text| names.template(text)) {
             templates.push((name.to_owned(), template));
         }
     }
     templates
 }
 
+#[inline(never)]
 fn read_rate_limit(reader: &mut Reader<'_, '_>) -> Option<RateLimit> {
     let mut table = reader.table("rate_limit")?;
     for (name, bounds) in [("requests", &RATE_REQUESTS), ("seconds", &RATE_SECONDS)] {

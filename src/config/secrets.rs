@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::pasted;
-use super::reader::Reader;
+use super::reader::{Parse, Reader};
 use crate::secret::Secret;
 
 const MISSING: &str = "is missing: set this secret";
@@ -31,13 +31,13 @@ impl<'c> Secrets<'c> {
     /// The secret called `field`; reports a missing secret, and text pasted around it.
     pub(super) fn required(&self, field: &str, reader: &mut Reader<'_, '_>) -> Option<Secret> {
         let secret = self.find(field, Some(MISSING), reader)?;
-        self.sound(field, secret, pasted::check, reader)
+        self.sound(field, secret, &pasted::check, reader)
     }
 
     /// The same for a password, which may begin and end with blanks.
     pub(super) fn password(&self, field: &str, reader: &mut Reader<'_, '_>) -> Option<Secret> {
         let secret = self.find(field, Some(MISSING), reader)?;
-        self.sound(field, secret, pasted::check_password, reader)
+        self.sound(field, secret, &pasted::check_password, reader)
     }
 
     /// The same for a token, which must not begin with a scheme.
@@ -48,7 +48,7 @@ impl<'c> Secrets<'c> {
         reader: &mut Reader<'_, '_>,
     ) -> Option<Secret> {
         let secret = self.required(field, reader)?;
-        self.sound(field, secret, |text| pasted::check_scheme(text, scheme), reader)
+        self.sound(field, secret, &|text| pasted::check_scheme(text, scheme), reader)
     }
 
     /// The same for a secret that may be set to an empty text (RFC 6749 appendix A.2).
@@ -63,7 +63,7 @@ impl<'c> Secrets<'c> {
     /// scheme.
     pub(super) fn list(&self, field: &str, are_bare: bool, reader: &mut Reader<'_, '_>) -> Option<Secret> {
         let secret = self.find(field, Some(MISSING), reader)?;
-        self.sound(field, secret, |text| pasted::check_each(text, are_bare), reader)
+        self.sound(field, secret, &|text| pasted::check_each(text, are_bare), reader)
     }
 
     /// `secret`, unless `check` finds a problem, which is reported.
@@ -71,7 +71,7 @@ impl<'c> Secrets<'c> {
         &self,
         field: &str,
         secret: Secret,
-        check: impl FnOnce(&str) -> Result<(), &'static str>,
+        check: Parse<'_, ()>,
         reader: &mut Reader<'_, '_>,
     ) -> Option<Secret> {
         match check(secret.expose()) {
@@ -111,7 +111,7 @@ impl<'c> Secrets<'c> {
     ) -> Option<String> {
         let missing = missing.filter(|_| value.is_none());
         let Some(secret) = self.find(field, missing, reader) else { return value };
-        self.sound(field, secret, pasted::check, reader).map(|secret| secret.expose().to_owned())
+        self.sound(field, secret, &pasted::check, reader).map(|secret| secret.expose().to_owned())
     }
 
     fn find(
@@ -151,7 +151,7 @@ pub fn is_id(id: &str) -> bool {
 }
 
 /// How many of `ids` have secrets whose names are those of `id`'s secrets.
-pub(super) fn owners<'i>(ids: impl Iterator<Item = &'i String>, id: &str) -> usize {
+pub(super) fn owners<'i>(ids: &mut dyn Iterator<Item = &'i String>, id: &str) -> usize {
     let prefix = prefix(id);
     ids.filter(|known| known.len() == id.len() && self::prefix(known) == prefix).count()
 }
@@ -178,7 +178,7 @@ mod tests {
     fn names_secrets_in_upper_case() {
         assert_eq!(Secrets::new(&|_| None, "my-Api_2").variable("TOKEN"), "MY_API_2_TOKEN");
         let ids = ["my-api", "MY_api", "other"].map(str::to_owned);
-        assert_eq!(["my_API", "other", "myapi"].map(|id| owners(ids.iter(), id)), [2, 1, 0]);
+        assert_eq!(["my_API", "other", "myapi"].map(|id| owners(&mut ids.iter(), id)), [2, 1, 0]);
     }
 
     #[test]

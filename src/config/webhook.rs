@@ -28,7 +28,7 @@ fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>, preset: Option<
     if !table.has("forward_to") {
         table.report("forward_to", "is missing: write the https address of the application's own receiver");
     }
-    let forward_to = table.parse("forward_to", syntax::document_url);
+    let forward_to = table.parse("forward_to", &syntax::document_url);
     let max_bytes = usize::try_from(table.number("max_bytes", &WEBHOOK_BYTES)).ok();
     let usual = preset.and_then(|preset| preset.accepted_status).unwrap_or(ACCEPTED_STATUS.default);
     let bounds = Bounds { default: usual, ..ACCEPTED_STATUS };
@@ -67,8 +67,8 @@ fn read_proof(table: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Option<Pro
             table.report("token_header", "must not stand beside token_field: the token comes in one place");
             None
         }
-        (true, false) => table.parse("token_field", syntax::filled).map(Proof::Member),
-        (false, true) => table.parse("token_header", headers::credential_field).map(Proof::Header),
+        (true, false) => table.parse("token_field", &syntax::filled).map(Proof::Member),
+        (false, true) => table.parse("token_header", &headers::credential_field).map(Proof::Header),
         (false, false) => {
             let default = preset.and_then(|preset| preset.token_member);
             // For an unknown provider a missing member is not a problem of its own.
@@ -88,7 +88,7 @@ fn read_proof(table: &mut Reader<'_, '_>, preset: Option<&Preset>) -> Option<Pro
 fn read_id_members(table: &mut Reader<'_, '_>) -> Vec<String> {
     const NAMES: &str = "must be the name of a member, or an array of names";
     if table.value("id_field").is_some_and(serde_json::Value::is_array) {
-        return table.list("id_field", true, NAMES, syntax::filled);
+        return table.list("id_field", true, NAMES, &syntax::filled);
     }
-    table.parse("id_field", syntax::filled).into_iter().collect()
+    table.parse("id_field", &syntax::filled).into_iter().collect()
 }

@@ -176,7 +176,7 @@ pub(crate) fn members(text: &str) -> Result<Vec<Member<'_>>, NotMembers> {
 
 /// The members of an object in a JSON text, in order: each name as [`decoded`] reads it, and the text
 /// of its value, which is not read. A name may come twice. `None` where the text is not an object.
-pub(crate) fn split(text: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
+pub(crate) fn split(text: &str) -> Option<Vec<(String, String)>> {
     let inner = text.trim().strip_prefix('{')?.strip_suffix('}')?;
     let mut members = Vec::new();
     // The name of the member being read, and the start of its value.
@@ -187,14 +187,18 @@ pub(crate) fn split(text: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
         match b {
             Some(b'"') => {
                 let end = string_end(inner, at);
-                name = name.or_else(|| inner.get(at..end).map(decoded));
+                name = name.or_else(|| inner.get(at..end));
                 at = end;
                 continue;
             }
             Some(b'{' | b'[') => depth += 1,
             Some(b'}' | b']') => depth = depth.checked_sub(1)?,
             Some(b':') if depth == 0 => start = at + 1,
-            Some(b',') | None if depth == 0 => members.extend(name.take().zip(inner.get(start..at))),
+            Some(b',') | None if depth == 0 => {
+                if let (Some(name), Some(value)) = (name.take(), inner.get(start..at)) {
+                    members.push((decoded(name).into_owned(), value.to_owned()));
+                }
+            }
             _ => {}
         }
         if b.is_none() {
@@ -227,7 +231,7 @@ mod tests {
         ] {
             let split = split(text).unwrap();
             let split: Vec<(&str, &str)> =
-                split.iter().map(|(name, value)| (&**name, value.trim())).collect();
+                split.iter().map(|(name, value)| (name.as_str(), value.trim())).collect();
             assert_eq!(split, expected, "{text}");
         }
         for wrong in ["", "[]", "\"{}\"", "1", "null", "{", "}", r#"{"a":{}"#, r#"{"a":]}"#] {
