@@ -1,8 +1,9 @@
 //! The operator's configuration, as types that cannot hold an invalid combination.
 //!
 //! [`Config::read`] turns the Worker's variables and secrets into these types once for each
-//! isolate. It reports every problem at once, each by the name of the variable or field, never by
-//! its value. A broken entry does not affect the others.
+//! isolate, and connections, webhooks and templates when each is first asked for. Every problem is
+//! reported, each by the name of the variable or field, never by its value. A broken entry does not
+//! affect the others.
 
 mod binding;
 mod caller;
@@ -15,6 +16,7 @@ mod identity;
 mod jwt;
 mod keys;
 mod kinds;
+mod lazy;
 mod limits;
 mod pasted;
 mod problem;
@@ -26,6 +28,7 @@ mod rules;
 mod secrets;
 mod session;
 mod syntax;
+mod tables;
 mod template;
 mod token_template;
 mod webhook;
@@ -34,15 +37,16 @@ mod webhook;
 #[cfg(not(target_arch = "wasm32"))]
 mod tests;
 
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 pub use binding::{Binding, ClaimValue};
 pub use caller::ANYONE;
 pub use configured::Configured;
-pub use connection_template::ConnectionTemplates;
 pub use headers::is_override;
 pub use keys::Keys;
+pub use lazy::{Report, Source};
 pub use limits::MAX_LIFETIME;
 pub use problem::{Problem, shown};
 #[cfg(not(target_arch = "wasm32"))]
@@ -52,6 +56,8 @@ pub use read::{BASE_PATH, base_path};
 pub use registered::{Registered, SECRETS, WRONG_ID};
 pub use secrets::{is_id, secret_name};
 pub use token_template::TokenTemplate;
+
+use tables::Tables;
 
 use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern, RequestPath};
 use crate::jose::{Algorithm, Expectation};
@@ -67,7 +73,6 @@ pub type Entries<T> = litemap::LiteMap<String, T>;
 pub type Callers = Entries<Configured<Caller>>;
 
 /// The whole configuration.
-#[derive(Debug)]
 pub struct Config {
     /// The origins of the front ends.
     pub allowed_origins: Vec<Origin>,
@@ -75,14 +80,6 @@ pub struct Config {
     pub base_path: String,
     /// The callers by name. A broken caller cannot be authenticated.
     pub callers: Callers,
-    /// The connections by id. Calls of a broken one are answered 503
-    /// `misconfigured`.
-    pub connections: Entries<Configured<Rc<Connection>>>,
-    /// The templates that registered connections name.
-    pub templates: ConnectionTemplates,
-    /// The webhooks by connection. Events of a broken webhook are answered 503, so that their
-    /// sender retries.
-    pub webhooks: Entries<Configured<Rc<Webhook>>>,
     /// The header fields that carry callers' tokens; they are never forwarded.
     pub token_fields: Vec<HeaderName>,
     /// The session policy; `None` where no caller is a session.
@@ -93,8 +90,34 @@ pub struct Config {
     pub admin_keys: Option<Keys>,
     /// Whether `ADMIN_KEY` is set, valid or not.
     pub has_admin_key: bool,
-    /// Every problem, in the order in which they were found.
-    pub problems: Vec<Problem>,
+    /// The connections and their webhooks.
+    connections: Tables,
+    /// The templates that registered connections name.
+    templates: Tables,
+    /// The problems that stand before those of connections and templates, but not those of their ids.
+    problems_before: Vec<Problem>,
+    /// The problems that stand behind them.
+    problems_behind: Vec<Problem>,
+    /// What gives the secrets of connections that are not read yet.
+    variables: Source,
+    report: Report,
+}
+
+// Secrets are behind `variables`, which has no text.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("allowed_origins", &self.allowed_origins)
+            .field("base_path", &self.base_path)
+            .field("callers", &self.callers)
+            .field("connections", &self.connections)
+            .field("templates", &self.templates)
+            .field("token_fields", &self.token_fields)
+            .field("session", &self.session)
+            .field("sealing_keys", &self.sealing_keys)
+            .field("admin_keys", &self.admin_keys)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Config {
@@ -102,19 +125,6 @@ impl Config {
     #[must_use]
     pub fn is_operator(&self, key: &Secret) -> bool {
         self.admin_keys.as_ref().is_some_and(|keys| keys.place(key.fingerprint()).is_some())
-    }
-
-    /// The configured connection called `id`, and its id as it is kept here.
-    #[must_use]
-    pub fn configured(&self, id: &str) -> Option<(&String, &Configured<Rc<Connection>>)> {
-        self.connections.find_index(id).ok().and_then(|at| self.connections.get_indexed(at))
-    }
-
-    /// The problems of the configured connection called `id`: each field with its message.
-    #[must_use]
-    pub fn problems_of(&self, id: &str) -> Vec<(String, String)> {
-        let problems = self.problems.iter().filter(|problem| problem.connection() == Some(id));
-        problems.map(Problem::to_pair).collect()
     }
 }
 

@@ -51,7 +51,8 @@ fn reads_heads_and_configuration() {
     let head = RequestHead::new("GET\nhttps://b.example/api/x?y\naccept:*/*");
     assert_eq!((head.path(), head.query()), ("/api/x", Some("y")));
     assert_eq!(Headers::new("a:1\nb:2").value("b"), Some("2"));
-    let (config, problems) = Config::read(&Variables::new());
+    let config = Config::from_variables(Variables::new());
+    let problems = config.problems();
     assert!(config.sealing_keys.is_none());
     assert!(problems.iter().any(|problem| problem.field() == "SEALING_KEYS"));
 }

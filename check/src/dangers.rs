@@ -38,8 +38,8 @@ pub(crate) fn check(
         warnings.caller(&format!("CALLERS.{}", shown(id)), callers.get(id), caller.usable());
     }
     let connections = structure(variables, "CONNECTIONS");
-    for (id, connection) in config.connections.iter() {
-        if let Some(connection) = connection.usable() {
+    for id in config.ids() {
+        if let Some(connection) = config.connection(id).and_then(Configured::usable) {
             warnings.connection(
                 &format!("CONNECTIONS.{}", shown(id)),
                 connections.get(id),
@@ -52,8 +52,8 @@ pub(crate) fn check(
         let provider = fields.get("provider").and_then(Value::as_str).unwrap_or_default();
         warnings.shared(&format!("TEMPLATES.{}", shown(name)), Some(fields), provider, config);
     }
-    for (id, webhook) in config.webhooks.iter() {
-        if let Some(webhook) = webhook.usable() {
+    for id in config.ids() {
+        if let Some(webhook) = config.webhook(id).and_then(Configured::usable) {
             warnings.address(&format!("CONNECTIONS.{}.webhook.forward_to", shown(id)), &webhook.forward_to);
         }
     }
@@ -101,11 +101,8 @@ impl Warnings<'_, '_> {
         let is_page = |name: &String| {
             matches!(config.callers.get(name), Some(Configured::Usable(Caller::Anyone | Caller::Session)))
         };
-        let rules = config
-            .connections
-            .values()
-            .filter_map(Configured::usable)
-            .flat_map(|connection| &connection.rules);
+        let connections = config.ids().filter_map(|id| config.connection(id)?.usable());
+        let rules = connections.flat_map(|connection| &connection.rules);
         let has_pages = rules.flat_map(|rule| &rule.callers).any(is_page);
         if has_pages && origins.is_empty() && config.base_path.is_empty() {
             self.add(

@@ -109,7 +109,7 @@ fn lost(name: &str, whole: &Completed, vars: &DevVars) -> String {
     if let Some(caller) = whole.config.callers.keys().find(|id| secret_name(id, "KEY") == name) {
         return format!("nobody can call as {}", shown(caller));
     }
-    for id in whole.config.connections.keys() {
+    for id in whole.config.ids() {
         let end = SECRET_ENDS.into_iter().find(|end| secret_name(id, end) == name);
         match end {
             Some("ACCOUNT_TOKEN" | "WEBHOOK_SECRET") => {

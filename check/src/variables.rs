@@ -85,10 +85,10 @@ struct Names {
 
 impl Names {
     fn of(fields: &Variables, local: bool) -> Self {
-        let (config, _) = Config::read(fields);
+        let config = Config::from_variables(fields.clone());
         let of_all = |fields: &[&str]| {
             let names = |id: &String| fields.iter().map(|field| secret_name(id, field)).collect::<Vec<_>>();
-            config.connections.keys().flat_map(names).collect::<BTreeSet<_>>()
+            config.ids().flat_map(names).collect::<BTreeSet<_>>()
         };
         let mut secret = of_all(&SECRETS);
         secret.extend(config.callers.keys().map(|id| secret_name(id, "KEY")));
@@ -121,7 +121,8 @@ impl Completed {
         let mut variables = variables.clone();
         let mut absent: Vec<String> = Vec::new();
         loop {
-            let (config, problems) = Config::read(&variables);
+            let config = Config::from_variables(variables.clone());
+            let problems = config.problems();
             let before = absent.len();
             for problem in problems.iter().filter(|problem| problem.is_missing_secret()) {
                 let name = problem.field();

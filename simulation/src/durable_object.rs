@@ -253,7 +253,7 @@ impl Objects {
     /// operations are in flight.
     pub fn check_alarm(site: &Rc<Shared>, connection: &str) {
         let config = site.config();
-        let has_webhooks = config.webhooks.get(connection).is_some_and(Configured::is_usable);
+        let has_webhooks = config.webhook(connection).is_some_and(Configured::is_usable);
         let can_be = has_webhooks && config.sealing_keys.is_some();
         let watch = &site.delivery_watch;
         site.objects.change(&deliveries(connection), |object| {

@@ -242,5 +242,5 @@ pub fn bearer(call: &UpstreamCall<'_>) -> String {
 }
 
 fn read(variables: &Value) -> Config {
-    Config::read(variables.as_object().expect("variables are an object")).0
+    Config::from_variables(variables.as_object().expect("variables are an object").clone())
 }

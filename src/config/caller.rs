@@ -2,17 +2,23 @@
 
 use std::rc::Rc;
 
+use serde_json::Value;
+
 use super::problem::Problem;
 use super::reader::Reader;
-use super::secrets::Secrets;
+use super::secrets::{Secrets, secret_name};
 use super::{Caller, Callers, Configured, Keys, Variables, jwt};
 
 /// A variable name that no caller's key may have: the operators' key.
 const RESERVED: &str = "ADMIN_KEY";
 
+/// The secret of a caller that has keys, in names of variables.
+pub(super) const KEY: &str = "KEY";
+
 const MIN_KEY_BYTES: usize = 32;
 
-const SESSION: &str = "session";
+/// The caller of whoever is signed in, which needs no configuration either.
+pub(super) const SESSION: &str = "session";
 
 /// The caller that a rule may name without any configuration.
 pub const ANYONE: &str = "anyone";
@@ -64,23 +70,23 @@ pub(super) fn read(secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>) -> Option
 }
 
 fn read_key(secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>) -> Option<Keys> {
-    let variable = secrets.variable("KEY");
+    let variable = secrets.variable(KEY);
     if variable == RESERVED {
         reader.report_table("must have another name: ADMIN_KEY is the operators' key");
         return None;
     }
-    let keys = secrets.list("KEY", true, reader)?;
+    let keys = secrets.list(KEY, true, reader)?;
     let keys = Keys::parse(&keys, MIN_KEY_BYTES, "must be 32 characters or more, each key of several");
     keys.map_err(|message| reader.report_variable(variable, message)).ok()
 }
 
 /// Marks callers that share a key as broken: the key does not identify one of them.
-pub(super) fn drop_ambiguous(callers: &mut Callers, variables: &Variables, problems: &mut Vec<Problem>) {
+pub(super) fn drop_ambiguous(callers: &mut Callers, problems: &mut Vec<Problem>) {
     let all: Vec<Keys> = callers.values().filter_map(|caller| keys_of(caller.usable()).cloned()).collect();
     for (id, caller) in callers.iter_mut() {
         let Some(own) = keys_of(caller.usable()) else { continue };
         if all.iter().filter(|keys| keys.share(own)).count() > 1 {
-            let variable = Secrets::new(variables, id).variable("KEY");
+            let variable = secret_name(id, KEY);
             problems.push(Problem::new(variable, "must differ from every other caller's key"));
             *caller = Configured::Broken;
         }
@@ -94,19 +100,24 @@ fn keys_of(caller: Option<&Caller>) -> Option<&Keys> {
     }
 }
 
-/// Resolves the name of a caller in a rule. `anyone` and `session` need no configuration and are
-/// added if absent.
+/// The caller that a rule calls `name`; `anyone` and `session` need no configuration.
 ///
 /// # Errors
 /// The problem, and what to write instead.
-pub(super) fn resolve(name: &str, callers: &mut Callers) -> Result<String, &'static str> {
-    if !callers.contains_key(name) {
-        let caller = match name {
-            ANYONE => Caller::Anyone,
-            SESSION => Caller::Session,
-            _ => return Err("must be the name of a caller in CALLERS, or anyone or session"),
-        };
-        callers.insert(name.to_owned(), Configured::Usable(caller));
+pub(super) fn find<'c>(name: &str, callers: &'c Callers) -> Result<&'c Configured<Caller>, &'static str> {
+    match (callers.get(name), name) {
+        (Some(caller), _) => Ok(caller),
+        (None, ANYONE) => Ok(&Configured::Usable(Caller::Anyone)),
+        (None, SESSION) => Ok(&Configured::Usable(Caller::Session)),
+        (None, _) => Err("must be the name of a caller in CALLERS, or anyone or session"),
     }
-    Ok(name.to_owned())
+}
+
+/// Whether a rule of the connection that has `fields` names the caller `name`.
+pub(super) fn is_named(name: &str, fields: &Variables) -> bool {
+    fn callers(rule: &Value) -> Option<&Vec<Value>> {
+        rule.get("callers")?.as_array()
+    }
+    let rules = fields.get("rules").and_then(Value::as_array).into_iter().flatten();
+    rules.filter_map(callers).flatten().any(|caller| caller == name)
 }

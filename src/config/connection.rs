@@ -8,17 +8,15 @@ use serde_json::Value;
 use super::grant;
 use super::kinds::GrantKind;
 use super::limits::{Bounds, DEFAULT_EXPIRES_IN, EXPIRY_SKEW, REPLAY_BYTES, TIMEOUT_MS};
-use super::provider::Provider;
+use super::provider::{self, Provider};
 use super::reader::Reader;
 use super::rules::Subjects;
 use super::secrets::{Secrets, is_id};
-use super::webhook::{self, Webhooks};
+use super::webhook::WEBHOOK;
 use super::{Callers, Connection, TokenHeader, headers, rules, syntax};
-use crate::http::{EndpointUrl, HeaderName, PathPattern, RequestPath};
+use crate::http::{EndpointUrl, HeaderName, PathPattern};
 
 const BASE_URL: &str = "base_url";
-
-const WHICH_PROVIDER: &str = "must be a provider of the catalogue, as guru, or custom";
 
 /// The fields of a connection besides [`grant::FIELDS`].
 const FIELDS: &[&str] = &[
@@ -35,7 +33,7 @@ const FIELDS: &[&str] = &[
     "response_headers",
     "labels",
     "rules",
-    "webhook",
+    WEBHOOK,
     "acting_gets",
     "probe",
 ];
@@ -45,8 +43,7 @@ pub(super) fn read(
     id: &str,
     secrets: &Secrets<'_>,
     reader: &mut Reader<'_, '_>,
-    callers: &mut Callers,
-    webhooks: &mut Webhooks,
+    callers: &Callers,
 ) -> Option<Rc<Connection>> {
     const HEADER_NAMES: &str = "must be an array of header field names";
     let before = reader.count();
@@ -67,27 +64,22 @@ pub(super) fn read(
     let timeout = Duration::from_millis(reader.number("timeout_ms", &TIMEOUT_MS));
     let replay_bytes = reader.number("replay_bytes", &REPLAY_BYTES);
     // An empty text stands for none.
-    let default_accept = reader.parse("default_accept", syntax::media_ranges).flatten();
-    let request_headers = reader.list("request_headers", false, HEADER_NAMES, |name| {
+    let default_accept = reader.parse("default_accept", &syntax::media_ranges).flatten();
+    let request_headers = reader.list("request_headers", false, HEADER_NAMES, &|name| {
         headers::request_field(name, token_header.as_ref().map(|header| &header.name))
     });
-    let response_headers = reader.list("response_headers", false, HEADER_NAMES, headers::response_field);
-    let acting_gets = reader.list("acting_gets", false, "must be an array of paths", |text| {
+    let response_headers = reader.list("response_headers", false, HEADER_NAMES, &headers::response_field);
+    let acting_gets = reader.list("acting_gets", false, "must be an array of paths", &|text| {
         PathPattern::parse(&text.to_ascii_lowercase()).ok_or(syntax::PATH_PATTERN)
     });
     // The broker never calls it: a check before deployment does.
-    reader.parse("probe", |address| {
-        let path = address.split_once('?').map_or(address, |(path, _)| path);
-        RequestPath::parse(path).map(drop).map_err(|_| "must be a path of the API")
-    });
-    let labels = read_labels(reader);
+    reader.parse("probe", &syntax::probe);
+    let labels = if reader.has("labels") { read_labels(reader) } else { Vec::new() };
     let of = Subjects { connection: id, labels: &labels, are_people: for_people == Some(true) };
     let rules = rules::read(reader, callers, &of);
     let known: Vec<&str> = FIELDS.iter().chain(grant::FIELDS).copied().chain(own_parts).collect();
     reader.only(&known);
-    let is_sound = reader.count() == before;
-    webhook::read(id, secrets, reader, is_known, webhooks);
-    if !is_sound {
+    if reader.count() > before {
         return None;
     }
     let grant = grant?;
@@ -111,6 +103,8 @@ pub(super) fn read(
     }))
 }
 
+// Most connections have none: an isolate compiles only what it runs.
+#[inline(never)]
 fn read_labels(reader: &mut Reader<'_, '_>) -> Vec<(String, String)> {
     let Some(mut table) = reader.table("labels") else { return Vec::new() };
     if table.names().count() > 32 {
@@ -118,7 +112,7 @@ fn read_labels(reader: &mut Reader<'_, '_>) -> Vec<(String, String)> {
     }
     let mut labels = Vec::new();
     for name in table.names() {
-        let value = table.parse(name, syntax::label);
+        let value = table.parse(name, &syntax::label);
         if is_id(name) {
             labels.extend(value.map(|value| (name.to_owned(), value)));
         } else {
@@ -129,10 +123,11 @@ fn read_labels(reader: &mut Reader<'_, '_>) -> Vec<(String, String)> {
 }
 
 fn read_provider(reader: &mut Reader<'_, '_>) -> Option<Provider> {
-    if !reader.has("provider") {
-        reader.report("provider", WHICH_PROVIDER);
+    let provider = provider::named(reader);
+    if provider.is_none() {
+        reader.report("provider", "must be a provider of the catalogue, as guru, or custom");
     }
-    reader.parse("provider", |name| Provider::find(name).ok_or(WHICH_PROVIDER))
+    provider
 }
 
 /// The parts of the provider's addresses that each customer of it has for their own, by the names of
@@ -148,7 +143,7 @@ fn read_own_parts<'c>(reader: &mut Reader<'c, '_>) -> Vec<(&'c str, String)> {
         if !reader.has(part) {
             reader.report(part, "is missing: the provider's address has it for each customer");
         }
-        parts.push((part, reader.parse(part, syntax::host_label).unwrap_or_default()));
+        parts.push((part, reader.parse(part, &syntax::host_label).unwrap_or_default()));
     }
     parts
 }
@@ -165,7 +160,7 @@ pub(super) fn read_address(
     parts: &[(&str, String)],
 ) -> Option<EndpointUrl> {
     if reader.has_own(name) {
-        return reader.parse(name, syntax::address);
+        return reader.parse(name, &syntax::address);
     }
     let mut address = reader.default(name)?.as_str()?.to_owned();
     for (part, value) in parts {
@@ -187,7 +182,7 @@ fn read_base_url(
 
 fn read_token_header(reader: &mut Reader<'_, '_>, kind: Option<GrantKind>) -> Option<TokenHeader> {
     let name = if reader.has("header") {
-        reader.parse("header", headers::token_field)
+        reader.parse("header", &headers::token_field)
     } else {
         HeaderName::parse("authorization")
     };
@@ -197,7 +192,7 @@ fn read_token_header(reader: &mut Reader<'_, '_>, kind: Option<GrantKind>) -> Op
         GrantKind::Basic => Some("Basic".to_owned()),
         GrantKind::Password | GrantKind::ClientCredentials | GrantKind::RefreshToken => None,
     };
-    let scheme = reader.parse("scheme", syntax::scheme).or_else(usual);
+    let scheme = reader.parse("scheme", &syntax::scheme).or_else(usual);
     Some(TokenHeader { name: name?, scheme })
 }
 

@@ -120,6 +120,7 @@ fn refuse_token_request(reader: &mut Reader<'_, '_>) {
 }
 
 /// Basic credentials in UTF-8 (RFC 7617 §2), whose user name has no colon.
+#[inline(never)]
 fn read_basic(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<Grant> {
     refuse_token_request(reader);
     let username = secrets.possibly_empty("USERNAME", reader);
@@ -140,6 +141,7 @@ fn read_basic(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<Gran
     Some(Grant::Basic { token: Secret::new(STANDARD.encode(pair.expose())) })
 }
 
+#[inline(never)]
 fn read_static(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<Grant> {
     refuse_token_request(reader);
     let token = match reader.value("scheme").and_then(serde_json::Value::as_str) {
@@ -164,11 +166,11 @@ fn read_endpoint(
     let encoding = reader.choice("body", ENCODINGS, "must be form or json");
     let method = reader.choice("client_auth", CLIENT_METHODS, "must be post, basic or none");
     let basic = reader.choice("basic_encoding", BASIC_ENCODINGS, "must be form or none");
-    let client_id = reader.parse("client_id", syntax::copied);
-    let audience = reader.parse("audience", syntax::copied);
-    let scope = reader.parse("scope", syntax::scope);
-    let resource = reader.parse("resource", syntax::resource);
-    let params = read_params(reader);
+    let client_id = reader.parse("client_id", &syntax::copied);
+    let audience = reader.parse("audience", &syntax::copied);
+    let scope = reader.parse("scope", &syntax::scope);
+    let resource = reader.parse("resource", &syntax::resource);
+    let params = if reader.has("params") { read_params(reader) } else { Vec::new() };
     let timeout = Duration::from_millis(reader.number("token_timeout_ms", &TOKEN_TIMEOUT_MS));
 
     if !is_known {
@@ -240,6 +242,7 @@ fn missing(reader: &Reader<'_, '_>, field: &str, required: bool) -> Option<&'sta
         .then_some("is missing: set this secret, or the connection's field of that name")
 }
 
+#[inline(never)]
 fn read_params(reader: &mut Reader<'_, '_>) -> Vec<(String, String)> {
     let Some(mut table) = reader.table("params") else { return Vec::new() };
     let mut params = Vec::new();

@@ -15,16 +15,17 @@ pub(super) const ACCESS_FIELDS: &[&str] = &["kind", "team_domain", "audience"];
 const DEFAULT_ALGORITHMS: [Algorithm; 2] = [Algorithm::RS256, Algorithm::ES256];
 
 /// Reads a caller of kind `jwt`.
+#[inline(never)]
 pub(super) fn read(reader: &mut Reader<'_, '_>) -> Option<JwtCaller> {
     let audience = read_audience(reader);
-    let jwks_url = reader.parse("jwks_url", syntax::document_url);
+    let jwks_url = reader.parse("jwks_url", &syntax::document_url);
     // An issuer that is not an address needs `jwks_url`.
     let parse_issuer = if reader.has("jwks_url") { syntax::filled } else { syntax::issuer };
     let issuer = read_required(reader, "issuer", "is missing: write the issuer's address", parse_issuer);
     let algorithms = read_algorithms(reader);
     let claims = read_claims(reader);
     let header = if reader.has("header") {
-        reader.parse("header", headers::credential_field)?
+        reader.parse("header", &headers::credential_field)?
     } else {
         HeaderName::parse("authorization")?
     };
@@ -34,6 +35,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Option<JwtCaller> {
 }
 
 /// Reads a caller of kind `cloudflare-access`: a `jwt` caller preset for Cloudflare Access.
+#[inline(never)]
 pub(super) fn read_access(reader: &mut Reader<'_, '_>) -> Option<JwtCaller> {
     let missing = "is missing: write the team's domain, as acme.cloudflareaccess.com";
     let issuer = read_required(reader, "team_domain", missing, syntax::team_domain);
@@ -64,19 +66,19 @@ fn read_required<T>(
     reader: &mut Reader<'_, '_>,
     name: &str,
     missing: &'static str,
-    parse: impl FnOnce(&str) -> Result<T, &'static str>,
+    parse: fn(&str) -> Result<T, &'static str>,
 ) -> Option<T> {
     if !reader.has(name) {
         reader.report(name, missing);
     }
-    reader.parse(name, parse)
+    reader.parse(name, &parse)
 }
 
 /// The accepted audiences.
 fn read_audience(reader: &mut Reader<'_, '_>) -> Vec<String> {
     const MESSAGE: &str = "must be the audience of the caller's tokens, or an array of several";
     match reader.value("audience") {
-        Some(Value::Array(_)) => reader.list("audience", true, MESSAGE, syntax::filled),
+        Some(Value::Array(_)) => reader.list("audience", true, MESSAGE, &syntax::filled),
         Some(Value::String(text)) if !text.is_empty() => vec![text.clone()],
         Some(_) | None => {
             reader.report("audience", MESSAGE);
@@ -91,7 +93,7 @@ fn read_algorithms(reader: &mut Reader<'_, '_>) -> Vec<Algorithm> {
     if !reader.has("algorithms") {
         return DEFAULT_ALGORITHMS.to_vec();
     }
-    reader.list("algorithms", true, MESSAGE, |name| Algorithm::parse(name).ok_or(NAME))
+    reader.list("algorithms", true, MESSAGE, &|name| Algorithm::parse(name).ok_or(NAME))
 }
 
 /// The required claims, each with its accepted values.

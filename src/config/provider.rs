@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::Variables;
+use super::reader::Reader;
 use crate::json;
 
 /// The defaults of each provider, by name and in the order of the names.
@@ -48,6 +49,11 @@ impl Provider {
         let defaults = place.and_then(|place| CATALOGUE.get(place));
         defaults.and_then(|(_, text)| json::read(text.as_bytes()).ok()).unwrap_or_default()
     }
+}
+
+/// The provider that a connection names, if it is one.
+pub(super) fn named(reader: &Reader<'_, '_>) -> Option<Provider> {
+    Provider::find(reader.value("provider")?.as_str()?)
 }
 
 impl fmt::Debug for Provider {

@@ -9,6 +9,12 @@ use super::Variables;
 use super::limits::Bounds;
 use super::problem::{Problem, shown};
 
+/// What parses a text of the configuration.
+///
+/// # Errors
+/// The problem, and what to write instead.
+pub(super) type Parse<'a, T> = &'a dyn Fn(&str) -> Result<T, &'static str>;
+
 /// One table of the configuration, with its path, and the defaults of its absent fields.
 pub(super) struct Reader<'c, 'p> {
     path: String,
@@ -51,11 +57,6 @@ impl<'c, 'p> Reader<'c, 'p> {
     /// Reports a problem of a variable or secret of the Worker.
     pub(super) fn report_variable(&mut self, variable: String, message: &'static str) {
         self.problems.push(Problem::new(variable, message));
-    }
-
-    /// Reports problems that were found elsewhere.
-    pub(super) fn report_all(&mut self, problems: Vec<Problem>) {
-        self.problems.extend(problems);
     }
 
     /// Reports a missing secret.
@@ -116,11 +117,10 @@ impl<'c, 'p> Reader<'c, 'p> {
     }
 
     /// A text, parsed by `parse`.
-    pub(super) fn parse<T>(
-        &mut self,
-        name: &str,
-        parse: impl FnOnce(&str) -> Result<T, &'static str>,
-    ) -> Option<T> {
+    // Each type has one copy, where each field would have its own: the first call of an isolate compiles
+    // what it runs.
+    #[inline(never)]
+    pub(super) fn parse<T>(&mut self, name: &str, parse: Parse<'_, T>) -> Option<T> {
         match parse(self.text(name)?) {
             Ok(value) => Some(value),
             Err(message) => {
@@ -131,6 +131,7 @@ impl<'c, 'p> Reader<'c, 'p> {
     }
 
     /// One of the words in `choices`.
+    #[inline(never)]
     pub(super) fn choice<T: Copy>(
         &mut self,
         name: &str,
@@ -173,16 +174,17 @@ impl<'c, 'p> Reader<'c, 'p> {
     }
 
     /// An array, as [`Reader::array`], of texts parsed by `parse`.
+    #[inline(never)]
     pub(super) fn list<T>(
         &mut self,
         name: &str,
         required: bool,
         message: &'static str,
-        mut parse: impl FnMut(&str) -> Result<T, &'static str>,
+        parse: Parse<'_, T>,
     ) -> Vec<T> {
         let mut list = Vec::new();
         for (at, item) in self.array(name, required, message).iter().enumerate() {
-            match item.as_str().ok_or("must be a text").and_then(&mut parse) {
+            match item.as_str().ok_or("must be a text").and_then(parse) {
                 Ok(value) => list.push(value),
                 Err(message) => self.report_item(name, at, message),
             }

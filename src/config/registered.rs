@@ -3,14 +3,13 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::caller::ANYONE;
+use super::caller::{self, SESSION};
 use super::problem::{Problem, shown};
 use super::reader::Reader;
-use super::secrets::{Secrets, is_id};
+use super::secrets::{Secrets, is_id, secret_name};
 use super::template::UNKNOWN_LABEL;
-use super::{
-    Callers, Config, Configured, Connection, Entries, Variables, Webhook, connection, token_template,
-};
+use super::webhook::{self, WEBHOOK};
+use super::{Callers, Config, Connection, Variables, Webhook, connection, token_template};
 use crate::secret::Fingerprint;
 
 /// The secrets of a connection, by their names in a registration.
@@ -60,7 +59,7 @@ impl Config {
         }
         let mut problems = Vec::new();
         let mut variables = Variables::new();
-        let own = Secrets::new(&Variables::new(), id).variable("");
+        let own = secret_name(id, "");
         let merged = self.with_template(fields);
         let placed = token_template::names(merged.as_deref().unwrap_or(fields));
         for (name, value) in secrets {
@@ -97,7 +96,7 @@ impl Config {
     #[must_use]
     pub fn with_template<'v>(&self, fields: &'v Variables) -> Option<Cow<'v, Variables>> {
         let Some(name) = fields.get(TEMPLATE) else { return Some(Cow::Borrowed(fields)) };
-        let mut merged = self.templates.find(name.as_str()?)?.clone();
+        let mut merged = self.template(name.as_str()?)?;
         for (name, value) in fields.iter().filter(|(name, _)| *name != TEMPLATE) {
             merged.insert(name.clone(), value.clone());
         }
@@ -115,20 +114,20 @@ pub(super) fn read_fields(
     known: &Callers,
     problems: &mut Vec<Problem>,
 ) -> Option<Registered> {
-    let mut callers = known.clone();
-    let mut webhooks = Entries::new();
+    let variables = |name: &str| variables.get(name).cloned();
+    let secrets = Secrets::new(&variables, id);
     let mut reader = Reader::new(path.to_owned(), fields, problems);
     if fields.get("subject").is_some_and(|subject| subject == "user") {
         reader.report("subject", "must be service: people sign in to configured connections only");
     }
-    let read = connection::read(id, &Secrets::new(variables, id), &mut reader, &mut callers, &mut webhooks);
+    let read = connection::read(id, &secrets, &mut reader, known);
+    let webhook = reader.has(WEBHOOK).then(|| webhook::read(&mut reader, &secrets)).flatten();
     // Calls are checked only against callers of the configuration.
-    if callers.keys().any(|name| name != ANYONE && !known.contains_key(name)) {
+    if !known.contains_key(SESSION) && caller::is_named(SESSION, fields) {
         reader
             .report("rules", "must name callers of the configuration: session, too, stands in CALLERS there");
     }
-    let webhook = webhooks.remove(id).and_then(Configured::into_usable);
-    read.map(|connection| Registered { connection, webhook })
+    read.map(|connection| Registered { connection, webhook: webhook.map(Rc::new) })
 }
 
 /// Whether a problem is one of `fields` at `path` alone, and not of what another table adds to them:

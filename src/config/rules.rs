@@ -25,9 +25,8 @@ pub(super) struct Subjects<'c> {
     pub are_people: bool,
 }
 
-/// Reads the rules of a connection. Rules may name the callers that need no configuration; these
-/// are added to `callers`.
-pub(super) fn read(reader: &mut Reader<'_, '_>, callers: &mut Callers, of: &Subjects<'_>) -> Vec<Rule> {
+/// Reads the rules of a connection. They may name `callers`, and those that need no configuration.
+pub(super) fn read(reader: &mut Reader<'_, '_>, callers: &Callers, of: &Subjects<'_>) -> Vec<Rule> {
     const ITEM: &str = "must be a table of callers, methods and paths";
     let before = reader.count();
     let mut rules = Vec::new();
@@ -37,32 +36,32 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, callers: &mut Callers, of: &Subj
             rules.push(read_rule(&mut rule, callers, of));
         }
     }
-    let is_usable = |name: &String| callers.get(name).is_some_and(Configured::is_usable);
+    let is_usable = |name: &String| caller::find(name, callers).is_ok_and(Configured::is_usable);
     if reader.count() == before && !rules.iter().flat_map(|rule| &rule.callers).any(is_usable) {
         reader.report("rules", "name no caller that can be used");
     }
     rules
 }
 
-fn read_rule(reader: &mut Reader<'_, '_>, callers: &mut Callers, of: &Subjects<'_>) -> Rule {
+fn read_rule(reader: &mut Reader<'_, '_>, callers: &Callers, of: &Subjects<'_>) -> Rule {
     const NO_SESSION: &str = "must be a caller of kind session: the token sets belong to people";
-    let named = reader.list("callers", true, "must be an array of at least one caller's name", |name| {
-        let name = caller::resolve(name, callers)?;
-        let fits = !of.are_people
-            || matches!(callers.get(&name), Some(Configured::Broken | Configured::Usable(Caller::Session)));
-        if fits { Ok(name) } else { Err(NO_SESSION) }
+    let named = reader.list("callers", true, "must be an array of at least one caller's name", &|name| {
+        let caller = caller::find(name, callers)?;
+        let fits =
+            !of.are_people || matches!(caller, Configured::Broken | Configured::Usable(Caller::Session));
+        if fits { Ok(name.to_owned()) } else { Err(NO_SESSION) }
     });
     let has_none = |name: &String| {
-        matches!(callers.get(name), Some(Configured::Usable(Caller::Key(_) | Caller::Anyone)))
+        matches!(caller::find(name, callers), Ok(Configured::Usable(Caller::Key(_) | Caller::Anyone)))
     };
     let have_claims = !named.iter().any(has_none);
     let terms = Names { connection: of.connection, labels: of.labels, have_claims };
     let rule = Rule {
         callers: named,
-        methods: reader.list("methods", true, "must be an array of at least one method", syntax::method),
+        methods: reader.list("methods", true, "must be an array of at least one method", &syntax::method),
         paths: reader
-            .list("paths", true, "must be an array of at least one path", |text| terms.path_pattern(text)),
-        rate_limit: read_rate_limit(reader),
+            .list("paths", true, "must be an array of at least one path", &|text| terms.path_pattern(text)),
+        rate_limit: reader.has("rate_limit").then(|| read_rate_limit(reader)).flatten(),
         binding: read_binding(reader, &terms),
     };
     if reader.has("body") && rule.methods.iter().any(|method| matches!(method.as_str(), "GET" | "HEAD")) {
@@ -74,20 +73,20 @@ fn read_rule(reader: &mut Reader<'_, '_>, callers: &mut Callers, of: &Subjects<'
 
 fn read_binding(reader: &mut Reader<'_, '_>, names: &Names<'_>) -> Option<Box<Binding>> {
     let is_bound = FIELDS.iter().skip(UNBOUND).any(|field| reader.has(field));
-    is_bound.then(|| {
-        let claims = read_claims(reader, names);
-        let query = read_query(reader, names);
-        let body = read_templates(reader, "body", names, &mut |pointer| {
-            let is_pointer = (pointer.is_empty() || pointer.starts_with('/'))
-                && pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-            if is_pointer {
-                Ok(())
-            } else {
-                Err("must have a JSON Pointer as its name, such as /customer/id")
-            }
-        });
-        Box::new(Binding { claims, query, body })
-    })
+    is_bound.then(|| Box::new(read_bound(reader, names)))
+}
+
+// Few rules bind anything: an isolate compiles only what it runs.
+#[inline(never)]
+fn read_bound(reader: &mut Reader<'_, '_>, names: &Names<'_>) -> Binding {
+    let claims = read_claims(reader, names);
+    let query = read_query(reader, names);
+    let body = read_templates(reader, "body", names, &mut |pointer| {
+        let is_pointer = (pointer.is_empty() || pointer.starts_with('/'))
+            && pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+        if is_pointer { Ok(()) } else { Err("must have a JSON Pointer as its name, such as /customer/id") }
+    });
+    Binding { claims, query, body }
 }
 
 fn read_claims(reader: &mut Reader<'_, '_>, names: &Names<'_>) -> Vec<(String, Vec<ClaimValue>)> {
@@ -134,7 +133,7 @@ fn read_query(reader: &mut Reader<'_, '_>, names: &Names<'_>) -> Option<QueryBin
     if items.len() > 64 {
         reader.report("query_allowed", ALLOWED);
     }
-    let allowed = reader.list("query_allowed", false, ALLOWED, |text| match parameter_name(text) {
+    let allowed = reader.list("query_allowed", false, ALLOWED, &|text| match parameter_name(text) {
         Ok(_) if text == "*" => Err("must stand alone where it means any name"),
         Ok(name) if is_among(&name, &bound) => {
             Err("must not be a bound name, nor what a server can read as one")
@@ -170,13 +169,14 @@ fn read_templates(
         if let Err(message) = check(name) {
             table.report(name, message);
         }
-        if let Some(template) = table.parse(name, |text| names.template(text)) {
+        if let Some(template) = table.parse(name, &|text| names.template(text)) {
             templates.push((name.to_owned(), template));
         }
     }
     templates
 }
 
+#[inline(never)]
 fn read_rate_limit(reader: &mut Reader<'_, '_>) -> Option<RateLimit> {
     let mut table = reader.table("rate_limit")?;
     for (name, bounds) in [("requests", &RATE_REQUESTS), ("seconds", &RATE_SECONDS)] {

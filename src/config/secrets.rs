@@ -1,20 +1,25 @@
 //! The Worker's secrets, by the connection or caller that they belong to.
 
-use super::reader::Reader;
-use super::{Variables, pasted};
+use serde_json::Value;
+
+use super::pasted;
+use super::reader::{Parse, Reader};
 use crate::secret::Secret;
 
 const MISSING: &str = "is missing: set this secret";
 
+/// What gives a variable or secret by its name.
+pub(super) type Lookup<'c> = &'c dyn Fn(&str) -> Option<Value>;
+
 /// The secrets of one connection or caller.
 pub(super) struct Secrets<'c> {
-    variables: &'c Variables,
+    variables: Lookup<'c>,
     prefix: String,
 }
 
 impl<'c> Secrets<'c> {
     /// The secrets of the connection or caller called `id`.
-    pub(super) fn new(variables: &'c Variables, id: &str) -> Self {
+    pub(super) fn new(variables: Lookup<'c>, id: &str) -> Self {
         Self { variables, prefix: prefix(id) }
     }
 
@@ -26,13 +31,13 @@ impl<'c> Secrets<'c> {
     /// The secret called `field`; reports a missing secret, and text pasted around it.
     pub(super) fn required(&self, field: &str, reader: &mut Reader<'_, '_>) -> Option<Secret> {
         let secret = self.find(field, Some(MISSING), reader)?;
-        self.sound(field, secret, pasted::check, reader)
+        self.sound(field, secret, &pasted::check, reader)
     }
 
     /// The same for a password, which may begin and end with blanks.
     pub(super) fn password(&self, field: &str, reader: &mut Reader<'_, '_>) -> Option<Secret> {
         let secret = self.find(field, Some(MISSING), reader)?;
-        self.sound(field, secret, pasted::check_password, reader)
+        self.sound(field, secret, &pasted::check_password, reader)
     }
 
     /// The same for a token, which must not begin with a scheme.
@@ -43,12 +48,12 @@ impl<'c> Secrets<'c> {
         reader: &mut Reader<'_, '_>,
     ) -> Option<Secret> {
         let secret = self.required(field, reader)?;
-        self.sound(field, secret, |text| pasted::check_scheme(text, scheme), reader)
+        self.sound(field, secret, &|text| pasted::check_scheme(text, scheme), reader)
     }
 
     /// The same for a secret that may be set to an empty text (RFC 6749 appendix A.2).
     pub(super) fn possibly_empty(&self, field: &str, reader: &mut Reader<'_, '_>) -> Option<Secret> {
-        if self.variables.get(&self.variable(field)).is_some_and(|value| value == "") {
+        if (self.variables)(&self.variable(field)).is_some_and(|value| value == "") {
             return Some(Secret::new(String::new()));
         }
         self.token(field, None, reader)
@@ -58,7 +63,7 @@ impl<'c> Secrets<'c> {
     /// scheme.
     pub(super) fn list(&self, field: &str, are_bare: bool, reader: &mut Reader<'_, '_>) -> Option<Secret> {
         let secret = self.find(field, Some(MISSING), reader)?;
-        self.sound(field, secret, |text| pasted::check_each(text, are_bare), reader)
+        self.sound(field, secret, &|text| pasted::check_each(text, are_bare), reader)
     }
 
     /// `secret`, unless `check` finds a problem, which is reported.
@@ -66,7 +71,7 @@ impl<'c> Secrets<'c> {
         &self,
         field: &str,
         secret: Secret,
-        check: impl FnOnce(&str) -> Result<(), &'static str>,
+        check: Parse<'_, ()>,
         reader: &mut Reader<'_, '_>,
     ) -> Option<Secret> {
         match check(secret.expose()) {
@@ -106,7 +111,7 @@ impl<'c> Secrets<'c> {
     ) -> Option<String> {
         let missing = missing.filter(|_| value.is_none());
         let Some(secret) = self.find(field, missing, reader) else { return value };
-        self.sound(field, secret, pasted::check, reader).map(|secret| secret.expose().to_owned())
+        self.sound(field, secret, &pasted::check, reader).map(|secret| secret.expose().to_owned())
     }
 
     fn find(
@@ -129,10 +134,12 @@ impl<'c> Secrets<'c> {
 ///
 /// # Errors
 /// The problem, and what to write instead.
-pub(super) fn find(variables: &Variables, name: &str) -> Result<Option<Secret>, &'static str> {
-    let Some(value) = variables.get(name) else { return Ok(None) };
-    let text = value.as_str().ok_or("must be a text")?;
-    Ok((!text.is_empty()).then(|| Secret::new(text.to_owned())))
+pub(super) fn find(variables: Lookup<'_>, name: &str) -> Result<Option<Secret>, &'static str> {
+    match variables(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok((!text.is_empty()).then(|| Secret::new(text))),
+        Some(_) => Err("must be a text"),
+    }
 }
 
 /// Whether `id` is a valid id of a connection or caller.
@@ -143,23 +150,10 @@ pub fn is_id(id: &str) -> bool {
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
-/// The prefixes of secrets' names of all ids, in order.
-pub(super) struct Owners(Vec<String>);
-
-impl Owners {
-    /// Counts `ids`.
-    pub(super) fn count<'i>(ids: impl Iterator<Item = &'i String>) -> Self {
-        let mut prefixes: Vec<String> = ids.map(|id| prefix(id)).collect();
-        prefixes.sort_unstable();
-        Self(prefixes)
-    }
-
-    /// The number of ids whose secrets have the names of `id`'s.
-    pub(super) fn of(&self, id: &str) -> usize {
-        let prefix = prefix(id);
-        let first = self.0.partition_point(|known| *known < prefix);
-        self.0.iter().skip(first).take_while(|known| **known == prefix).count()
-    }
+/// How many of `ids` have secrets whose names are those of `id`'s secrets.
+pub(super) fn owners<'i>(ids: &mut dyn Iterator<Item = &'i String>, id: &str) -> usize {
+    let prefix = prefix(id);
+    ids.filter(|known| known.len() == id.len() && self::prefix(known) == prefix).count()
 }
 
 /// The name of the secret called `field` (`PASSWORD`) of the connection or caller
@@ -182,11 +176,9 @@ mod tests {
 
     #[test]
     fn names_secrets_in_upper_case() {
-        let variables = Variables::new();
-        assert_eq!(Secrets::new(&variables, "my-Api_2").variable("TOKEN"), "MY_API_2_TOKEN");
+        assert_eq!(Secrets::new(&|_| None, "my-Api_2").variable("TOKEN"), "MY_API_2_TOKEN");
         let ids = ["my-api", "MY_api", "other"].map(str::to_owned);
-        let owners = Owners::count(ids.iter());
-        assert_eq!(["my_API", "other", "myapi"].map(|id| owners.of(id)), [2, 1, 0]);
+        assert_eq!(["my_API", "other", "myapi"].map(|id| owners(&mut ids.iter(), id)), [2, 1, 0]);
     }
 
     #[test]

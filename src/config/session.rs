@@ -5,11 +5,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::limits::{Bounds, SESSION_IDLE, SESSION_MAX};
-use super::{Caller, Callers, Configured, Problem, SessionPolicy, Variables};
+use super::secrets::Lookup;
+use super::{Caller, Callers, Configured, Problem, SessionPolicy};
 
 /// Reads the variables about sessions; `None` where no caller is a session.
 pub(super) fn read(
-    variables: &Variables,
+    variables: Lookup<'_>,
     callers: &Callers,
     problems: &mut Vec<Problem>,
 ) -> Option<SessionPolicy> {
@@ -22,8 +23,8 @@ pub(super) fn read(
 }
 
 /// A number, or a text with one, since the dashboard has only texts.
-fn read_seconds(variables: &Variables, name: &str, bounds: &Bounds, problems: &mut Vec<Problem>) -> Duration {
-    let number = match variables.get(name) {
+fn read_seconds(variables: Lookup<'_>, name: &str, bounds: &Bounds, problems: &mut Vec<Problem>) -> Duration {
+    let number = match variables(name) {
         None => Some(bounds.default),
         Some(value) => value.as_u64().or_else(|| value.as_str()?.parse().ok()),
     };
@@ -35,11 +36,11 @@ fn read_seconds(variables: &Variables, name: &str, bounds: &Bounds, problems: &m
     Duration::from_secs(seconds)
 }
 
-fn read_cross_site(variables: &Variables, problems: &mut Vec<Problem>) -> bool {
+fn read_cross_site(variables: Lookup<'_>, problems: &mut Vec<Problem>) -> bool {
     const NAME: &str = "SESSION_CROSS_SITE";
-    match variables.get(NAME) {
+    match variables(NAME) {
         None => false,
-        Some(Value::Bool(answer)) => *answer,
+        Some(Value::Bool(answer)) => answer,
         Some(Value::String(text)) if text == "true" => true,
         Some(Value::String(text)) if text == "false" => false,
         Some(_) => {

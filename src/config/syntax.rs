@@ -144,6 +144,12 @@ pub(super) fn host_label(text: &str) -> Checked<String> {
     }
 }
 
+/// The path of a harmless `GET`, which may have a query.
+pub(super) fn probe(text: &str) -> Checked<()> {
+    let path = text.split_once('?').map_or(text, |(path, _)| path);
+    RequestPath::parse(path).map(drop).map_err(|_| "must be a path of the API")
+}
+
 /// The value of a label.
 pub(super) fn label(text: &str) -> Checked<String> {
     if text.is_empty() || text.len() > 256 || text.contains(char::is_control) {

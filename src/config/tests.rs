@@ -1,6 +1,7 @@
 mod bindings;
 mod callers;
 mod hostile;
+mod lazy;
 mod people;
 mod presets;
 mod problems;
@@ -79,8 +80,17 @@ fn sound() -> Value {
     })
 }
 
+/// The configuration and all its problems, which are the same in whatever order its parts are asked for.
 fn read(variables: &Value) -> (Config, Vec<Problem>) {
-    Config::read(variables.as_object().unwrap())
+    let (config, told) = lazy::unread(variables);
+    let problems = config.problems();
+    lazy::check_any_order(variables, &problems, &told);
+    (config, problems)
+}
+
+/// The connections of `config`, by id.
+fn connections(config: &Config) -> impl Iterator<Item = (&String, &Configured<Rc<Connection>>)> {
+    config.ids().filter_map(|id| config.configured(id))
 }
 
 /// The sound configuration with values put at places like `CONNECTIONS/api/scope`.
@@ -111,7 +121,7 @@ fn check(changes: &[(&str, Value)], expected: &[&str], broken: &[&str]) {
     let found: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(found, expected, "{changes:?}");
     let unusable: Vec<&String> =
-        config.connections.iter().filter(|(_, c)| !c.is_usable()).map(|(id, _)| id).collect();
+        connections(&config).filter(|(_, c)| !c.is_usable()).map(|(id, _)| id).collect();
     assert_eq!(unusable, broken, "{changes:?}");
 }
 
@@ -126,7 +136,7 @@ fn finds_no_problem_where_nothing_is_configured_but_sealing_keys() {
         read(&json!({"SEALING_KEYS": SEALING_KEYS, "ADMIN_KEY": KEY, "SESSION_CROSS_SITE": true}));
     assert_eq!(problems, []);
     assert!(config.allowed_origins.is_empty() && config.base_path.is_empty());
-    assert!(config.callers.is_empty() && config.connections.is_empty());
+    assert!(config.callers.is_empty() && config.ids().next().is_none());
 }
 
 #[test]
@@ -157,9 +167,9 @@ fn finds_nothing_wrong_with_the_documented_example() {
     });
     let (config, problems) = read(&all);
     assert_eq!(problems, []);
-    assert!(config.connections.values().all(Configured::is_usable));
+    assert!(connections(&config).all(|(_, connection)| connection.is_usable()));
     assert_eq!(
-        config.connections.get("hubsoft").unwrap().usable().unwrap().rules[0].callers,
+        config.connection("hubsoft").unwrap().usable().unwrap().rules[0].callers,
         ["staff", "backend"]
     );
     assert!(
@@ -177,15 +187,15 @@ fn takes_tables_and_arrays_that_come_as_json_texts() {
     }
     let (config, problems) = read(&all);
     assert_eq!(problems, []);
-    assert_eq!((config.allowed_origins.len(), config.callers.len(), config.connections.len()), (1, 2, 6));
+    assert_eq!((config.allowed_origins.len(), config.callers.len(), config.ids().count()), (1, 2, 6));
 }
 
 #[test]
 fn reads_every_field() {
-    let (mut config, _) = read(&sound());
+    let (config, _) = read(&sound());
     assert_eq!(config.allowed_origins[0].as_str(), "https://app.example.com");
     assert_eq!(config.base_path, "/broker");
-    let api = config.connections.remove("api").unwrap().into_usable().unwrap();
+    let api = config.connection("api").unwrap().clone().into_usable().unwrap();
     assert_eq!((api.id.as_str(), api.provider), ("api", Provider::find("custom").unwrap()));
     assert_eq!(api.base_url.as_base(), "https://api.example.com/v2");
     assert_eq!(api.token_header.name.as_str(), "x-api-key");
@@ -225,13 +235,13 @@ fn writes_basic_credentials_as_they_are_where_it_is_asked_to() {
     };
     let (config, problems) = with("id", "basic");
     assert_eq!(problems, []);
-    let endpoint = config.connections.get("api").unwrap().usable().unwrap().grant.endpoint().unwrap();
+    let endpoint = config.connection("api").unwrap().usable().unwrap().grant.endpoint().unwrap();
     let is_bare =
         matches!(&endpoint.client, ClientAuthentication::Basic { encoding: BasicEncoding::None, .. });
     assert!(is_bare, "{:?}", endpoint.client);
     for (client_id, client_auth) in [("id:1", "basic"), ("id", "post")] {
         let (config, problems) = with(client_id, client_auth);
-        assert!(!config.connections.get("api").unwrap().is_usable());
+        assert!(!config.connection("api").unwrap().is_usable());
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems[0].to_string().contains("basic_encoding"), "{}", problems[0]);
     }
@@ -242,7 +252,7 @@ fn prefers_the_secret_to_the_field_of_its_name() {
     let all = changed(&[("API_CLIENT_ID", json!("secret id")), ("API_AUDIENCE", json!("secret audience"))]);
     let (config, problems) = read(&all);
     assert_eq!(problems, []);
-    let endpoint = config.connections.get("api").unwrap().usable().unwrap().grant.endpoint().unwrap();
+    let endpoint = config.connection("api").unwrap().usable().unwrap().grant.endpoint().unwrap();
     assert_eq!(endpoint.audience.as_deref(), Some("secret audience"));
     assert!(
         matches!(&endpoint.client, ClientAuthentication::Basic { client_id, .. } if client_id == "secret id")
@@ -253,7 +263,7 @@ fn prefers_the_secret_to_the_field_of_its_name() {
 fn keeps_passwords_byte_for_byte() {
     let (config, _) = read(&sound());
     let Grant::Password { password, username, .. } =
-        &config.connections.get("hubsoft").unwrap().usable().unwrap().grant
+        &config.connection("hubsoft").unwrap().usable().unwrap().grant
     else {
         panic!("not a password grant")
     };

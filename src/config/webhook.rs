@@ -1,55 +1,28 @@
 //! Reading the webhook of a connection.
 
-use std::rc::Rc;
-
 use super::limits::{ACCEPTED_STATUS, WEBHOOK_BYTES};
+use super::provider::{self, Provider};
 use super::reader::Reader;
-use super::secrets::{Owners, Secrets};
-use super::{Configured, Entries, Problem, Webhook, headers, syntax};
+use super::secrets::Secrets;
+use super::{Webhook, headers, syntax};
 use crate::webhook::{AccountTokens, Proof, SigningKeys};
 
 const FIELDS: &[&str] =
     &["token_field", "token_header", "id_field", "forward_to", "max_bytes", "accepted_status"];
 
-/// Webhooks by connection, as in [`super::Config::webhooks`].
-pub(super) type Webhooks = Entries<Configured<Rc<Webhook>>>;
+/// The field of a connection that its webhook stands in.
+pub(super) const WEBHOOK: &str = "webhook";
 
-/// Reads the table `webhook` of the connection called `id` into `webhooks`. Problems of the webhook
-/// do not break the connection's calls, nor the reverse.
-pub(super) fn read(
-    id: &str,
-    secrets: &Secrets<'_>,
-    reader: &mut Reader<'_, '_>,
-    is_known: bool,
-    webhooks: &mut Webhooks,
-) {
-    if reader.has_own("webhook") {
-        let before = reader.count();
-        let read = reader.table("webhook").and_then(|mut table| read_table(&mut table, secrets, is_known));
-        webhooks.insert(id.to_owned(), read.filter(|_| reader.count() == before).map(Rc::new).into());
-    }
-}
-
-/// Marks webhooks as broken whose secrets have the names of another connection's.
-pub(super) fn drop_ambiguous<T>(
-    webhooks: &mut Webhooks,
-    connections: &Entries<T>,
-    problems: &mut Vec<Problem>,
-) {
-    let owners = Owners::count(connections.keys());
-    for (id, webhook) in webhooks.iter_mut() {
-        if owners.of(&format!("{id}_account")) > 0 {
-            let message = "must be a connection of another name: its account token is another one's token";
-            let mut problem = Problem::new(format!("CONNECTIONS.{id}.webhook"), message);
-            problem.note_connection(id);
-            problems.push(problem);
-            *webhook = Configured::Broken;
-        }
-        // This problem was reported with the connections.
-        if owners.of(id) > 1 {
-            *webhook = Configured::Broken;
-        }
-    }
+/// Reads the webhook of a connection, if it has one; `None` where any of its fields is wrong. Problems
+/// of the webhook do not break the connection's calls, nor the reverse.
+pub(super) fn read(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<Webhook> {
+    let before = reader.count();
+    let provider = provider::named(reader);
+    let defaults = provider.map(Provider::defaults).unwrap_or_default();
+    let mut reader = reader.with_defaults(&defaults);
+    let read =
+        reader.table(WEBHOOK).and_then(|mut table| read_table(&mut table, secrets, provider.is_some()));
+    read.filter(|_| reader.count() == before)
 }
 
 fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>, is_known: bool) -> Option<Webhook> {
@@ -58,7 +31,7 @@ fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>, is_known: bool)
     if !table.has("forward_to") {
         table.report("forward_to", "is missing: write the https address of the application's own receiver");
     }
-    let forward_to = table.parse("forward_to", syntax::document_url);
+    let forward_to = table.parse("forward_to", &syntax::document_url);
     let max_bytes = usize::try_from(table.number("max_bytes", &WEBHOOK_BYTES)).ok();
     let accepted_status = u16::try_from(table.number("accepted_status", &ACCEPTED_STATUS)).ok();
     table.only(FIELDS);
@@ -102,8 +75,8 @@ fn read_proof(table: &mut Reader<'_, '_>, is_known: bool) -> Option<Proof> {
             table.report("token_header", "must not stand beside token_field: the token comes in one place");
             None
         }
-        (true, false) => table.parse("token_field", syntax::filled).map(Proof::Member),
-        (false, true) => table.parse("token_header", headers::credential_field).map(Proof::Header),
+        (true, false) => table.parse("token_field", &syntax::filled).map(Proof::Member),
+        (false, true) => table.parse("token_header", &headers::credential_field).map(Proof::Header),
         (false, false) => {
             // For an unknown provider a missing member is not a problem of its own.
             if is_known {
@@ -122,7 +95,7 @@ fn read_proof(table: &mut Reader<'_, '_>, is_known: bool) -> Option<Proof> {
 fn read_id_members(table: &mut Reader<'_, '_>) -> Vec<String> {
     const NAMES: &str = "must be the name of a member, or an array of names";
     if table.value("id_field").is_some_and(serde_json::Value::is_array) {
-        return table.list("id_field", true, NAMES, syntax::filled);
+        return table.list("id_field", true, NAMES, &syntax::filled);
     }
-    table.parse("id_field", syntax::filled).into_iter().collect()
+    table.parse("id_field", &syntax::filled).into_iter().collect()
 }

@@ -23,8 +23,8 @@ use held::Found;
 pub(super) async fn find<P: EdgePorts>(edge: &Edge<P>, id: &str) -> Result<Found, Refused> {
     let config = edge.config();
     if let Some((id, connection)) = config.configured(id) {
-        let (connection, webhook) = (connection.clone(), config.webhooks.get(id).cloned());
-        return Ok(Found { id: id.as_str().into(), connection, webhook, version: None });
+        let connection = connection.clone();
+        return Ok(Found { id: id.as_str().into(), connection, webhook: None, version: None });
     }
     if !config.takes_registrations() || !is_id(id) {
         return Err(Code::UnknownConnection.into());

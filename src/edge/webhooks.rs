@@ -33,9 +33,10 @@ pub(super) async fn receive<'a, P: EdgePorts>(
 ) -> Result<Draft<P::Response>, Refused> {
     let (head, ports, config) = (context.head, &context.edge.ports, context.config());
     Refused::check_method(head, "POST")?;
-    let Found { id, webhook, version, .. } = found?;
+    let found = found?;
+    let Found { id, version, .. } = found;
     context.note(|line| line.connection = Some(id));
-    let webhook = webhook.as_ref().ok_or(Code::NotFound)?.usable().ok_or(Code::Misconfigured)?;
+    let webhook = found.webhook(config).ok_or(Code::NotFound)?.usable().ok_or(Code::Misconfigured)?;
     let keys = config.sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
     let by_field = match &webhook.proof {
         Proof::Header(name) => Some(check_field(head, name.as_str(), webhook)?),

@@ -195,7 +195,7 @@ impl<P: ObjectPorts> Deliveries<P> {
 
     /// The current delivery settings; `None` while the webhook is misconfigured.
     fn settings(&self) -> Option<DeliverySettings> {
-        let webhook = match self.config.webhooks.get(&self.connection) {
+        let webhook = match self.config.webhook(&self.connection) {
             Some(configured) => Rc::clone(configured.usable()?),
             None => self.registered.borrow().clone()?,
         };
@@ -204,7 +204,7 @@ impl<P: ObjectPorts> Deliveries<P> {
 
     /// Reads the webhook of a registered connection from its keeper.
     async fn read_registration(&self) -> Result<(), StorageFailed> {
-        let is_configured = self.config.connections.contains_key(&self.connection);
+        let is_configured = self.config.is_configured(&self.connection);
         let Some(keys) =
             self.config.sealing_keys.as_ref().filter(|_| !is_configured && self.config.takes_registrations())
         else {

@@ -1,13 +1,11 @@
 // The functions that Rust calls, by glue.rs; what it calls on a call is in call.js. This file imports nothing:
 // wasm-bindgen copies it to where its imports would not be found.
 
-/** The variables and secrets of the Worker as JSON, without its bindings. @param {Env} env */
-export function variables(env) {
-  const plain = Object.entries(env).filter(([, value]) => {
-    const prototype = value === null ? null : Object.getPrototypeOf(Object(value));
-    return typeof value !== "object" || prototype === Object.prototype || Array.isArray(value);
-  });
-  return JSON.stringify(Object.fromEntries(plain));
+/** The variable or secret called `name` as JSON; a binding is none. @param {Env} env @param {string} name */
+export function variable(env, name) {
+  const value = env[name];
+  const isPlain = typeof value !== "object" || Object.getPrototypeOf(value ?? 0) === Object.prototype;
+  return isPlain || Array.isArray(value) ? JSON.stringify(value) : undefined;
 }
 
 /** The variable called `name`, if it is a text. @param {Env} env @param {string} name */

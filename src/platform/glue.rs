@@ -17,7 +17,7 @@ pub fn body_failure(reason: &JsValue) -> BodyFailure {
 
 #[wasm_bindgen(module = "/src/platform/glue.js")]
 extern "C" {
-    pub fn variables(env: &Env) -> String;
+    pub fn variable(env: &Env, name: &str) -> Option<String>;
 
     pub fn text(env: &Env, name: &str) -> Option<String>;
 

@@ -6,9 +6,8 @@ use std::rc::Rc;
 use worker::Env;
 
 use super::{glue, runtime};
-use crate::config::{BASE_PATH, Config, Variables, base_path};
+use crate::config::{BASE_PATH, Config, Problem, base_path};
 use crate::edge::Isolate;
-use crate::json;
 use crate::ports::report;
 
 thread_local! {
@@ -16,7 +15,8 @@ thread_local! {
 }
 
 /// What this isolate keeps. Its first request that needs the configuration, or
-/// its first message, reads it from `env` and logs what is wrong with it.
+/// its first message, reads it from `env` and logs what is wrong with it; what is
+/// wrong with a connection, when that is first used.
 pub fn current(env: impl FnOnce() -> Env) -> Rc<Isolate> {
     ISOLATE.with(|isolate| {
         let new = || {
@@ -30,16 +30,18 @@ pub fn current(env: impl FnOnce() -> Env) -> Rc<Isolate> {
 }
 
 fn configuration(env: &Env) -> Config {
-    let variables: Variables = json::read(glue::variables(env).as_bytes()).unwrap_or_default();
-    let (config, problems) = Config::read(&variables);
-    for problem in &problems {
-        let (connection, field) = (problem.connection(), problem.field());
-        runtime::log(&report::configuration_problem(connection, field, problem.message()));
-    }
+    let own = env.clone();
+    let variables = move |name: &str| glue::variable(&own, name);
+    let config = Config::read(Box::new(variables), Box::new(log_problem));
     for binding in ["TOKENS", "KEEPER"] {
         if !glue::has_binding(env, binding) {
             runtime::log(&report::configuration_problem(None, binding, "must be bound to the Worker"));
         }
     }
     config
+}
+
+fn log_problem(problem: &Problem) {
+    let (connection, field) = (problem.connection(), problem.field());
+    runtime::log(&report::configuration_problem(connection, field, problem.message()));
 }

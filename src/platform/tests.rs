@@ -22,8 +22,13 @@ fn reads_variables_and_leaves_bindings_out() {
     set("TABLE", &js_sys::JSON::parse(r#"{"a":{"b":[1,true]}}"#).unwrap());
     set("LIST", &js_sys::JSON::parse(r#"["x"]"#).unwrap());
     set("BINDING", &Headers::new().unwrap().into());
+    set("NULL", &JsValue::NULL);
     let env: worker::Env = JsValue::from(env).into();
-    assert_eq!(glue::variables(&env), r#"{"TEXT":"a","TABLE":{"a":{"b":[1,true]}},"LIST":["x"]}"#);
+    let variable = |name| glue::variable(&env, name);
+    assert_eq!(variable("TEXT").as_deref(), Some(r#""a""#));
+    assert_eq!(variable("TABLE").as_deref(), Some(r#"{"a":{"b":[1,true]}}"#));
+    assert_eq!(variable("LIST").as_deref(), Some(r#"["x"]"#));
+    assert_eq!(["BINDING", "NULL", "OTHER"].map(variable), [None, None, None]);
     assert!(glue::has_binding(&env, "BINDING") && !glue::has_binding(&env, "OTHER"));
 }
 

@@ -70,7 +70,7 @@ fn stored_generation(site: &Site) -> u64 {
 fn keeps_what_a_renewal_brings_though_storage_failed_for_another_ask_meanwhile() {
     let site = site_without_alarms(HOUR);
     check(&site, 200, "grant", 1);
-    let identity = site.shared.config().connections.get("acme").unwrap().usable().unwrap().identity;
+    let identity = site.shared.config().connection("acme").unwrap().usable().unwrap().identity;
     // The next token is obtained since this one was refused, and nobody tells that it works.
     site.shared.provider.revoke_access_tokens();
     let refused = TokenAsk::new(&identity).refusing(stored_generation(&site), false);

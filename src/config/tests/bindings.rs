@@ -48,7 +48,7 @@ fn reads_what_a_rule_binds() {
         changes.iter().map(|(place, value)| (place.as_str(), value.clone())).collect();
     let (config, problems) = read(&changed(&changes));
     assert_eq!(problems, []);
-    let connection = config.connections.get("api").unwrap().usable().unwrap();
+    let connection = config.connection("api").unwrap().usable().unwrap();
     assert_eq!(
         connection.labels,
         [("odd", "a/b"), ("tenant", "acme")].map(|(n, v)| (n.to_owned(), v.to_owned()))
@@ -75,7 +75,7 @@ fn looks_at_queries_only_where_a_rule_says_so() {
             all.iter().map(|(place, value)| (place.as_str(), value.clone())).collect();
         let (config, problems) = read(&changed(&all));
         assert_eq!(problems, []);
-        let connection = config.connections.get("api").unwrap().usable().unwrap();
+        let connection = config.connection("api").unwrap().usable().unwrap();
         let binding = connection.rules[0].binding.as_ref();
         binding.map(|binding| binding.query.as_ref().map(|query| query.allowed.as_ref().map(Vec::len)))
     };

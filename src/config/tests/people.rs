@@ -16,7 +16,7 @@ fn needs_no_account_where_people_have_their_own() {
     put(&mut all, "HUBSOFT_PASSWORD", None);
     let (config, problems) = read(&all);
     assert_eq!(problems, []);
-    let hubsoft = config.connections.get("hubsoft").unwrap().usable().unwrap();
+    let hubsoft = config.connection("hubsoft").unwrap().usable().unwrap();
     assert!(hubsoft.grant.is_for_people() && hubsoft.grant.name() == "password");
     assert!(matches!(config.callers.get("session").unwrap(), Configured::Usable(Caller::Session)));
 }
@@ -104,6 +104,6 @@ fn reads_the_limit_of_a_rule() {
     let limit = json!({"requests": 100, "seconds": 60});
     let (config, problems) = read(&changed(&[("CONNECTIONS/api/rules/0/rate_limit", limit)]));
     assert_eq!(problems, []);
-    let rule = &config.connections.get("api").unwrap().usable().unwrap().rules[0];
+    let rule = &config.connection("api").unwrap().usable().unwrap().rules[0];
     assert_eq!(rule.rate_limit, Some(RateLimit { requests: 100, seconds: 60 }));
 }

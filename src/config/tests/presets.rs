@@ -3,9 +3,9 @@ use super::*;
 /// The connection called `id` of the sound configuration with `changes`, which
 /// must be sound too.
 fn connection(id: &str, changes: &[(&str, Value)]) -> Rc<Connection> {
-    let (mut config, problems) = read(&changed(changes));
+    let (config, problems) = read(&changed(changes));
     assert_eq!(problems, [], "{changes:?}");
-    config.connections.remove(id).unwrap().into_usable().unwrap()
+    config.connection(id).unwrap().clone().into_usable().unwrap()
 }
 
 fn token_header(connection: &Connection) -> (&str, Option<&str>) {
@@ -164,8 +164,8 @@ fn with_x(fields: Value, secrets: &[(&str, &str)]) -> (Option<Rc<Connection>>, V
     for (name, value) in secrets {
         all[*name] = json!(value);
     }
-    let (mut config, problems) = read(&all);
-    let connection = config.connections.remove("x").unwrap().into_usable();
+    let (config, problems) = read(&all);
+    let connection = config.connection("x").unwrap().clone().into_usable();
     (connection, problems.iter().map(ToString::to_string).collect())
 }
 

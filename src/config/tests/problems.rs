@@ -198,7 +198,7 @@ fn needs_what_no_preset_tells() {
         let (config, problems) = read(&all);
         let found: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(found, [format!("CONNECTIONS.{id}.{field}: {message}")]);
-        assert!(!config.connections.get(id).unwrap().is_usable());
+        assert!(!config.connection(id).unwrap().is_usable());
     }
 }
 
@@ -331,8 +331,7 @@ fn reports_all_problems_at_once_in_a_fixed_order() {
         ]
     );
     assert!(
-        config.connections.get("fixed").unwrap().is_usable()
-            && config.connections.get("renewed").unwrap().is_usable()
+        config.connection("fixed").unwrap().is_usable() && config.connection("renewed").unwrap().is_usable()
     );
     assert!(config.callers.get("backend").unwrap().is_usable());
 }
@@ -433,7 +432,7 @@ fn takes_an_empty_client_secret_that_is_there() {
         check(&[(name, json!(""))], &[], &[]);
     }
     let (config, _) = read(&changed(&[("HUBSOFT_CLIENT_SECRET", json!(""))]));
-    let connection = config.connections.get("hubsoft").unwrap().usable().unwrap();
+    let connection = config.connection("hubsoft").unwrap().usable().unwrap();
     let ClientAuthentication::Post { client_secret, .. } = &connection.grant.endpoint().unwrap().client
     else {
         panic!("another method")

@@ -5,7 +5,7 @@ use super::*;
 fn read(templates: &Value) -> (Config, Vec<String>) {
     let mut variables = sound();
     variables["TEMPLATES"] = templates.clone();
-    let (config, problems) = Config::read(variables.as_object().unwrap());
+    let (config, problems) = super::read(&variables);
     (config, problems.iter().map(|problem| problem.field().to_owned()).collect())
 }
 
@@ -41,7 +41,7 @@ fn reports_every_problem_of_a_template_alone() {
     let wrong = json!({
         "isp": {
             "provider": "custom", "base_url": "http://a.example", "labels": { "a": "b" }, "template": "isp",
-            "secrets": {}, "colour.x": 1, "timeout_ms": "1", "subject": "user", "rules": rules,
+            "secrets": {}, "colour.x": "vermilion", "timeout_ms": "1", "subject": "user", "rules": rules,
             "webhook": { "max_bytes": 0 },
         },
         "flat": 7,
@@ -78,12 +78,12 @@ fn reports_every_problem_of_a_template_alone() {
         assert_eq!(config.with_template(named.as_object().unwrap()).is_some(), is_usable, "{name}");
     }
     assert!(
-        config.connections.get("api").unwrap().is_usable()
-            && !format!("{:?}{:?}", config.connections, config.templates).contains("colour")
+        config.connection("api").unwrap().is_usable()
+            && !format!("{:?}{:?}", config.connections, config.templates).contains("vermilion")
     );
     assert_eq!(read(&json!([])).1, ["TEMPLATES"]);
     let mut configured = sound();
     configured["CONNECTIONS"]["api"]["template"] = "good".into();
-    let (_, problems) = Config::read(configured.as_object().unwrap());
+    let (_, problems) = super::read(&configured);
     assert_eq!(problems[0].field(), "CONNECTIONS.api.template", "only registered ones have templates");
 }

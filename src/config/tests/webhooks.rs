@@ -20,9 +20,9 @@ fn with_webhooks(changes: &[(&str, Value)]) -> Value {
 
 /// The webhook of `guru` with changes, where all of it is sound.
 fn webhook(changes: &[(&str, Value)]) -> Rc<Webhook> {
-    let (mut config, problems) = read(&with_webhooks(changes));
+    let (config, problems) = read(&with_webhooks(changes));
     assert_eq!(problems, [], "{changes:?}");
-    config.webhooks.remove("guru").unwrap().into_usable().unwrap()
+    config.webhook("guru").unwrap().clone().into_usable().unwrap()
 }
 
 /// Checks that `changes` break the webhooks of `guru` by exactly the problems
@@ -32,8 +32,7 @@ fn check_broken(changes: &[(&str, Value)], expected: &[&str]) {
     let found: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(found, expected, "{changes:?}");
     assert!(
-        !config.webhooks.get("guru").unwrap().is_usable()
-            && config.connections.get("guru").unwrap().is_usable(),
+        !config.webhook("guru").unwrap().is_usable() && config.connection("guru").unwrap().is_usable(),
         "{changes:?}"
     );
 }
@@ -81,7 +80,8 @@ fn reads_every_field_of_a_webhook() {
 
 #[test]
 fn has_no_webhooks_unless_they_are_configured() {
-    assert!(read(&sound()).0.webhooks.is_empty());
+    let (config, _) = read(&sound());
+    assert!(config.ids().all(|id| config.webhook(id).is_none()));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn expects_the_place_of_the_token_of_unknown_senders() {
     named.push(("CONNECTIONS/api/webhook/token_field", json!("token")));
     check(&named, &[], &[]);
     let (config, _) = read(&changed(&named));
-    let webhook = config.webhooks.get("api").unwrap().usable().unwrap();
+    let webhook = config.webhook("api").unwrap().usable().unwrap();
     assert!(webhook.id_members.is_empty() && webhook.accepted_status == 202);
 }
 
@@ -152,19 +152,16 @@ fn reports_what_is_wrong_with_webhooks_without_breaking_the_connection() {
 fn takes_webhooks_in_while_the_rest_of_the_connection_is_broken() {
     let (config, problems) = read(&with_webhooks(&[("GURU_TOKEN", Value::Null)]));
     assert_eq!(problems.len(), 1);
-    assert!(
-        !config.connections.get("guru").unwrap().is_usable()
-            && config.webhooks.get("guru").unwrap().is_usable()
-    );
+    assert!(!config.connection("guru").unwrap().is_usable() && config.webhook("guru").unwrap().is_usable());
     let twin = with_webhooks(&[("CONNECTIONS/GURU", sound()["CONNECTIONS"]["guru"].clone())]);
-    assert!(!read(&twin).0.webhooks.get("guru").unwrap().is_usable());
+    assert!(!read(&twin).0.webhook("guru").unwrap().is_usable());
     let account = with_webhooks(&[("CONNECTIONS/Guru-Account", sound()["CONNECTIONS"]["fixed"].clone())]);
     let (config, problems) = read(&account);
     assert_eq!(
         problems[0].to_string(),
         "CONNECTIONS.guru.webhook: must be a connection of another name: its account token is another one's token"
     );
-    assert!(!config.webhooks.get("guru").unwrap().is_usable() && problems.len() == 1);
+    assert!(!config.webhook("guru").unwrap().is_usable() && problems.len() == 1);
 }
 
 #[test]

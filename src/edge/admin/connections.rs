@@ -1,12 +1,10 @@
 //! Connections: their status, and obtaining or dropping their token sets.
 
-use std::rc::Rc;
-
 use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::{AdminRequest, READING};
-use crate::config::{Configured, Connection, is_id};
+use crate::config::{Configured, is_id};
 use crate::edge::Code;
 use crate::edge::answer::{Draft, Refused};
 use crate::json::{self, Members};
@@ -66,16 +64,14 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         label: Option<(&str, &str)>,
     ) -> Result<Vec<String>, Refused> {
         let config = self.0.config();
-        let is_labelled = |connection: &Configured<Rc<Connection>>| {
+        let is_labelled = |id: &str| {
             let Some((name, value)) = label else { return true };
-            let mut labels = connection.usable().into_iter().flat_map(|connection| &connection.labels);
+            let connection = config.connection(id).and_then(Configured::usable);
+            let mut labels = connection.into_iter().flat_map(|connection| &connection.labels);
             labels.any(|(known, its)| known == name && its == value)
         };
-        let matches = |(id, connection): &(&String, &Configured<_>)| {
-            id.as_str() > after && id.contains(part) && is_labelled(connection)
-        };
-        let configured = config.connections.iter().filter(matches).take(most);
-        let mut ids: Vec<String> = configured.map(|(id, _)| id.clone()).collect();
+        let matches = |id: &&String| id.as_str() > after && id.contains(part) && is_labelled(id);
+        let mut ids: Vec<String> = config.ids().filter(matches).take(most).cloned().collect();
         if config.takes_registrations() {
             let after = label.map_or_else(|| after.to_owned(), |(name, value)| label_row(name, value, after));
             let list = ListIndex { after, part: part.to_owned(), most };
@@ -137,7 +133,7 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
     /// Fails where no connection can have this id, or the configured one is unusable.
     fn check_known(&self, id: &str) -> Result<(), Code> {
         let config = self.0.config();
-        match config.connections.get(id) {
+        match config.connection(id) {
             Some(Configured::Usable(_)) => Ok(()),
             Some(Configured::Broken) => Err(Code::Misconfigured),
             None if config.takes_registrations() && is_id(id) => Ok(()),
@@ -148,8 +144,8 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
     /// The status of the connection called `id`; `None` where no connection has this id.
     pub(in crate::edge) async fn entry(&self, id: &str) -> Option<Value> {
         let config = self.0.config();
-        let takes_webhooks = config.webhooks.contains_key(id);
-        let (status, takes_webhooks) = match config.connections.get(id) {
+        let takes_webhooks = config.webhook(id).is_some();
+        let (status, takes_webhooks) = match config.connection(id) {
             Some(Configured::Broken) => (status_without_token(None, "misconfigured"), takes_webhooks),
             Some(Configured::Usable(connection)) if connection.grant.is_for_people() => {
                 (status_without_token(Some(connection), "ready"), takes_webhooks)
@@ -166,7 +162,7 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
     }
 
     async fn entry_of(&self, id: &str, mut status: Status, takes_webhooks: bool) -> Value {
-        let is_configured = self.0.config().connections.contains_key(id);
+        let is_configured = self.0.config().is_configured(id);
         let webhooks = if takes_webhooks { self.undelivered(id).await } else { Value::Null };
         let source = if is_configured { "configuration" } else { "registry" };
         status.insert("id".to_owned(), id.into());
@@ -191,7 +187,7 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
     /// The registration of `id`; `None` where the connection is not registered.
     pub(in crate::edge) async fn registration(&self, id: &str) -> Option<Registration> {
         let config = self.0.config();
-        let keys = config.sealing_keys.as_ref().filter(|_| !config.connections.contains_key(id))?;
+        let keys = config.sealing_keys.as_ref().filter(|_| !config.is_configured(id))?;
         let record = self.0.edge.ports.ask(ReadRegistration(id)).await.ok()??;
         Registration::open(&record, id, keys).ok()
     }

@@ -104,7 +104,7 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
 
     /// Fails where `id` is a configured connection.
     fn check_registrable(&self, id: &str) -> Result<(), Code> {
-        let is_configured = self.0.config().connections.contains_key(id);
+        let is_configured = self.0.config().is_configured(id);
         if is_configured { Err(Code::ConnectionConfigured) } else { Ok(()) }
     }
 

@@ -49,7 +49,7 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
     async fn takes_webhooks(&self, connection: &str, allow: &'static str) -> Result<(), Refused> {
         let found = connections::find(self.0.edge, connection).await?;
         self.check_method(allow)?;
-        if found.webhook.is_some() { Ok(()) } else { Err(Code::NotFound.into()) }
+        if found.webhook(self.0.config()).is_some() { Ok(()) } else { Err(Code::NotFound.into()) }
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::config::{Configured, Connection, Webhook};
+use crate::config::{Config, Configured, Connection, Webhook};
 use crate::edge::bounded::Bounded;
 use crate::time::UnixTime;
 
@@ -29,13 +29,18 @@ const MAX_LOOKUPS: u32 = 200;
 pub(in crate::edge) struct Found {
     pub id: Rc<str>,
     pub connection: Configured<Rc<Connection>>,
-    /// The connection's webhook, if it has one.
+    /// The webhook of a registered connection, if it has one.
     pub webhook: Option<Configured<Rc<Webhook>>>,
     /// The version of the registration; `None` for a configured connection.
     pub version: Option<u64>,
 }
 
 impl Found {
+    /// The connection's webhook, if it has one; a configured one is read only now.
+    pub fn webhook<'f>(&'f self, config: &'f Config) -> Option<&'f Configured<Rc<Webhook>>> {
+        self.webhook.as_ref().or_else(|| config.webhook(&self.id))
+    }
+
     /// A registered connection that is unusable.
     pub fn unusable(id: &str, version: Option<u64>) -> Self {
         Self { id: id.into(), connection: Configured::Broken, webhook: Some(Configured::Broken), version }

@@ -34,7 +34,7 @@ const REPUBLISH_INTERVAL: Duration = Duration::from_mins(10);
 impl<P: ObjectPorts> Keeper<P> {
     /// The connection, if usable. A configured connection takes precedence.
     pub(super) async fn connection(&self) -> Result<Option<Rc<Connection>>, StorageFailed> {
-        if let Some(configured) = self.config.connections.get(&self.connection) {
+        if let Some(configured) = self.config.connection(&self.connection) {
             return Ok(configured.usable().cloned());
         }
         self.read_registration().await?;
@@ -42,7 +42,7 @@ impl<P: ObjectPorts> Keeper<P> {
     }
 
     fn is_configured(&self) -> bool {
-        self.config.connections.contains_key(&self.connection)
+        self.config.is_configured(&self.connection)
     }
 
     /// Whether the connection is registered, usable or not.
@@ -60,7 +60,7 @@ impl<P: ObjectPorts> Keeper<P> {
     /// Whether the connection takes webhooks.
     pub(super) fn takes_webhooks(&self) -> bool {
         if self.is_configured() {
-            return self.config.webhooks.contains_key(&self.connection);
+            return self.config.webhook(&self.connection).is_some();
         }
         self.registered.borrow().usable().is_some_and(|registered| registered.webhook.is_some())
     }

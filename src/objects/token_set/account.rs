@@ -20,7 +20,7 @@ pub struct Account {
 impl Account {
     /// The account of the configured `connection`; `None` where it is unusable.
     pub fn configured(config: &Config, connection: &str) -> Option<Self> {
-        let connection = Rc::clone(config.connections.get(connection)?.usable()?);
+        let connection = Rc::clone(config.connection(connection)?.usable()?);
         let keys = config.sealing_keys.clone()?;
         Some(Self { connection, keys, epoch: 0 })
     }

@@ -1,0 +1,129 @@
+//! The tables of connections and templates, kept as JSON until they are read.
+
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::problem::shown;
+use super::secrets::is_id;
+use super::{Configured, Connection, Entries, Problem, Source, Variables, Webhook, caller};
+use crate::json;
+
+pub(super) const CONNECTIONS: &str = "CONNECTIONS";
+pub(super) const TEMPLATES: &str = "TEMPLATES";
+
+pub(super) const NO_TABLE: &str = "must be a table";
+
+/// The problem of ids whose secrets have the same names.
+pub(super) const SHARED_SECRETS: &str =
+    "must have another name: its secrets have the same names as another one's";
+
+/// The tables in one variable.
+#[derive(Default)]
+pub(super) struct Tables {
+    /// The tables by their ids.
+    pub tables: Entries<Table>,
+    /// The ids that no table may have.
+    pub wrong: Vec<String>,
+}
+
+/// One table, as JSON, and what was read of it as a connection, as its webhook or as a template. The text
+/// of a table that nobody asks for is smaller than its values would be.
+#[derive(Default)]
+pub(super) struct Table {
+    text: String,
+    pub connection: OnceCell<Part<Rc<Connection>>>,
+    /// `None` where the connection has none.
+    pub webhook: OnceCell<Option<Part<Rc<Webhook>>>>,
+    pub template: OnceCell<Vec<Problem>>,
+}
+
+/// A connection or its webhook.
+#[derive(Debug)]
+pub(super) struct Part<T> {
+    pub read: Configured<T>,
+    /// The problems of its fields and secrets.
+    pub problems: Vec<Problem>,
+    /// The problem of its id, where the names of its secrets are those of another one's.
+    pub of_id: Option<Problem>,
+}
+
+impl Tables {
+    /// The tables in the variable called `name`.
+    pub(super) fn read(variables: &Source, name: &str, problems: &mut Vec<Problem>) -> Self {
+        let mut tables = Self::default();
+        let Some(mut text) = variables(name) else { return tables };
+        if text.starts_with('"') {
+            text = unquoted(&text).unwrap_or_default();
+        }
+        let Some(members) = json::split(&text) else {
+            problems.push(Problem::new(name.to_owned(), NO_TABLE));
+            return tables;
+        };
+        for (id, text) in members {
+            if is_id(&id) {
+                tables.tables.insert(id, Table { text, ..Table::default() });
+            } else {
+                tables.wrong.push(id);
+            }
+        }
+        tables
+    }
+
+    /// Whether a rule of a connection names the caller `name`. Only what may hold that name is parsed.
+    pub(super) fn name_caller(&self, name: &str) -> bool {
+        let may_name = |text: &str| text.contains('\\') || text.split('"').any(|part| part == name);
+        self.tables.values().any(|table| {
+            may_name(&table.text) && table.fields().is_some_and(|fields| caller::is_named(name, &fields))
+        })
+    }
+
+    /// The names of all tables in their order, wrong ones too.
+    pub(super) fn names(&self) -> BTreeSet<&String> {
+        self.tables.keys().chain(&self.wrong).collect()
+    }
+
+    /// The table called `id`, and its id as it is kept here.
+    pub(super) fn find(&self, id: &str) -> Option<(&String, &Table)> {
+        self.tables.find_index(id).ok().and_then(|at| self.tables.get_indexed(at))
+    }
+}
+
+impl Table {
+    /// The fields; `None` where it is no table.
+    pub(super) fn fields(&self) -> Option<Variables> {
+        match json::parse_last(self.text.as_bytes()) {
+            Ok(Value::Object(fields)) => Some(fields),
+            _ => None,
+        }
+    }
+}
+
+/// The JSON text in a JSON string, if it is one.
+fn unquoted(text: &str) -> Option<String> {
+    let Ok(Value::String(inner)) = json::parse(text.as_bytes()) else { return None };
+    json::parse_last(inner.as_bytes()).is_ok().then_some(inner)
+}
+
+impl<T> Part<T> {
+    pub(super) fn new(read: Option<T>, problems: Vec<Problem>, of_id: Option<Problem>) -> Self {
+        Self { read: read.filter(|_| of_id.is_none()).into(), problems, of_id }
+    }
+}
+
+// The texts may hold identifiers that are kept out of texts.
+impl fmt::Debug for Tables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let read = |table: &'_ Table| format!("{:?} {:?}", table.connection, table.webhook);
+        f.debug_map().entries(self.tables.iter().map(|(id, table)| (id, read(table)))).finish()
+    }
+}
+
+/// The problem of a table called `id` in the variable `name`, if its id is invalid.
+pub(super) fn wrong_id(name: &str, id: &str) -> Option<Problem> {
+    let message = "must have a name of 1 to 64 letters, digits, - and _ that begins with a letter or digit";
+    (!is_id(id)).then(|| Problem::new(format!("{name}.{}", shown(id)), message))
+}
