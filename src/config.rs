@@ -32,6 +32,7 @@ mod tables;
 mod template;
 mod token_template;
 mod webhook;
+mod webhook_proof;
 
 #[cfg(test)]
 #[cfg(not(target_arch = "wasm32"))]
@@ -63,7 +64,7 @@ use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern, RequestP
 use crate::jose::{Algorithm, Expectation};
 use crate::secret::{Fingerprint, Secret};
 use crate::token::{SealingKeys, TokenTypes};
-use crate::webhook::{AccountTokens, Proof, SigningKeys};
+use crate::webhook::{AccountTokens, Handshake, Proof, SigningKeys};
 
 /// Things by their ids, in the order of the ids. A list needs a fraction of a map's code, and each
 /// kind of thing has code of its own.
@@ -237,7 +238,7 @@ impl Connection {
 /// The webhook of a connection: how events are authenticated, and where they are delivered.
 #[derive(Debug)]
 pub struct Webhook {
-    /// The place of the account token in an event.
+    /// How an event proves its sender.
     pub proof: Proof,
     /// The accepted account tokens.
     pub account_tokens: AccountTokens,
@@ -252,6 +253,8 @@ pub struct Webhook {
     pub accepted_status: u16,
     /// The keys that sign deliveries.
     pub signing_keys: SigningKeys,
+    /// The events that are the sender's tests, which are not delivered.
+    pub handshake: Option<Handshake>,
 }
 
 /// The grant that obtains a token.

@@ -2,7 +2,10 @@
 
 use std::rc::Rc;
 
+use hmac::{Hmac, Mac as _};
+use porteiro::time::UnixTime;
 use serde_json::{Value, json};
+use sha2::Sha256;
 
 use super::call::{Answered, Call};
 use super::provider::Grants;
@@ -45,6 +48,20 @@ impl Event {
         };
         Self { text, body }
     }
+
+    /// The event of a sender that signs: it has no account token, and is delivered as it is.
+    #[must_use]
+    pub fn without_token(self) -> Self {
+        Self { text: self.body.clone(), body: self.body }
+    }
+
+    /// The signature of `text` at `now`: the account token is its key.
+    fn signature(text: &str, now: UnixTime) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(Self::TOKEN.as_bytes()).expect("a key");
+        mac.update(format!("{}.{text}", now.as_millis()).as_bytes());
+        let digits: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("t={},v1={digits}", now.as_millis())
+    }
 }
 
 impl Site {
@@ -68,11 +85,30 @@ impl Site {
         variables
     }
 
-    /// A future that sends an event to an isolate, to be spawned as a task.
+    /// The same where the sender signs its events.
+    pub fn variables_for_signed_webhooks() -> Value {
+        let mut variables = Self::variables_for_webhooks();
+        variables["CONNECTIONS"]["acme"]["webhook"] = json!({
+            "forward_to": Receiver::ADDRESS,
+            "hmac": {
+                "header": "x-signature",
+                "part": "v1",
+                "timestamp_part": "t",
+                "signed": "{timestamp}.{body}",
+                "tolerance_seconds": 5
+            },
+            "id_field": "id"
+        });
+        variables
+    }
+
+    /// A future that sends an event, signed, to an isolate, to be spawned as a task.
     pub fn sending(&self, isolate: Process, event: &Event) -> impl Future<Output = Answered> + use<> {
         let (shared, body) = (Rc::clone(&self.shared), event.body.clone());
         shared.delivery_watch.sends(&body);
-        let calling = self.calling(isolate, &Call::event("acme", &event.text));
+        let signature = Event::signature(&event.text, shared.world.now());
+        let call = Call::event("acme", &event.text).field("x-signature", &signature);
+        let calling = self.calling(isolate, &call);
         async move {
             let answered = calling.await;
             if answered.status == 202 {

@@ -63,6 +63,10 @@ pub(super) const WEBHOOK_BYTES: Bounds = Bounds {
 pub(super) const ACCEPTED_STATUS: Bounds =
     Bounds { least: 200, most: 299, default: 202, what: "must be a whole number from 200 to 299 (status)" };
 
+/// Seconds of `tolerance_seconds`.
+pub(super) const TOLERANCE_SECONDS: Bounds =
+    Bounds { least: 1, most: 86_400, default: 300, what: "must be a whole number from 1 to 86400 (seconds)" };
+
 /// Seconds of `SESSION_IDLE_SECONDS`.
 pub(super) const SESSION_IDLE: Bounds = Bounds {
     least: 1,
@@ -106,6 +110,7 @@ mod tests {
             REPLAY_BYTES,
             WEBHOOK_BYTES,
             ACCEPTED_STATUS,
+            TOLERANCE_SECONDS,
             SESSION_IDLE,
             SESSION_MAX,
         ];

@@ -82,9 +82,11 @@ fn read_bound(reader: &mut Reader<'_, '_>, names: &Names<'_>) -> Binding {
     let claims = read_claims(reader, names);
     let query = read_query(reader, names);
     let body = read_templates(reader, "body", names, &mut |pointer| {
-        let is_pointer = (pointer.is_empty() || pointer.starts_with('/'))
-            && pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-        if is_pointer { Ok(()) } else { Err("must have a JSON Pointer as its name, such as /customer/id") }
+        if syntax::is_json_pointer(pointer) {
+            Ok(())
+        } else {
+            Err("must have a JSON Pointer as its name, such as /customer/id")
+        }
     });
     Binding { claims, query, body }
 }

@@ -158,6 +158,12 @@ pub(super) fn label(text: &str) -> Checked<String> {
     Ok(text.to_owned())
 }
 
+/// Whether `text` is a JSON Pointer (RFC 6901 §3).
+pub(super) fn is_json_pointer(text: &str) -> bool {
+    (text.is_empty() || text.starts_with('/'))
+        && text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']))
+}
+
 /// Whether the byte may occur unescaped in a URI (RFC 3986 §2).
 const fn is_in_uri(b: u8) -> bool {
     b.is_ascii_graphic() && !matches!(b, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}')

@@ -7,6 +7,7 @@ mod presets;
 mod problems;
 mod templates;
 mod tokens;
+mod webhook_proofs;
 mod webhooks;
 
 use serde_json::{Value, json};

@@ -4,11 +4,12 @@ use super::limits::{ACCEPTED_STATUS, WEBHOOK_BYTES};
 use super::provider::{self, Provider};
 use super::reader::Reader;
 use super::secrets::Secrets;
-use super::{Webhook, headers, syntax};
+use super::webhook_proof::{self, PROOFS};
+use super::{Webhook, syntax};
 use crate::webhook::{AccountTokens, Proof, SigningKeys};
 
-const FIELDS: &[&str] =
-    &["token_field", "token_header", "id_field", "forward_to", "max_bytes", "accepted_status"];
+/// The fields besides [`PROOFS`].
+const FIELDS: &[&str] = &["id_field", "forward_to", "max_bytes", "accepted_status", "handshake"];
 
 /// The field of a connection that its webhook stands in.
 pub(super) const WEBHOOK: &str = "webhook";
@@ -26,7 +27,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option
 }
 
 fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>, is_known: bool) -> Option<Webhook> {
-    let proof = read_proof(table, is_known);
+    let proof = webhook_proof::read(table, is_known);
     let id_members = read_id_members(table);
     if !table.has("forward_to") {
         table.report("forward_to", "is missing: write the https address of the application's own receiver");
@@ -34,9 +35,15 @@ fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>, is_known: bool)
     let forward_to = table.parse("forward_to", &syntax::document_url);
     let max_bytes = usize::try_from(table.number("max_bytes", &WEBHOOK_BYTES)).ok();
     let accepted_status = u16::try_from(table.number("accepted_status", &ACCEPTED_STATUS)).ok();
-    table.only(FIELDS);
-    // In a field other than `Authorization`, a scheme is part of the token.
-    let are_bare = !matches!(&proof, Some(Proof::Header(name)) if name.as_str() != "authorization");
+    let handshake = webhook_proof::read_handshake(table);
+    let known: Vec<&str> = FIELDS.iter().copied().chain(PROOFS).collect();
+    table.only(&known);
+    // In a field other than `Authorization`, a scheme is part of the token. A key may be any text.
+    let are_bare = match &proof {
+        Some(Proof::Header(name)) => name.as_str() == "authorization",
+        Some(Proof::Hmac(_)) => false,
+        Some(Proof::Member(_) | Proof::Path) | None => true,
+    };
     let tokens = secrets.parsed(
         "ACCOUNT_TOKEN",
         are_bare,
@@ -59,35 +66,8 @@ fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>, is_known: bool)
         max_bytes: max_bytes?,
         accepted_status: accepted_status?,
         signing_keys: signing_keys?,
+        handshake,
     })
-}
-
-fn read_proof(table: &mut Reader<'_, '_>, is_known: bool) -> Option<Proof> {
-    // What the connection names stands for the provider's default.
-    let has = |name| table.has_own(name);
-    let places = if has("token_field") || has("token_header") {
-        (has("token_field"), has("token_header"))
-    } else {
-        (table.has("token_field"), table.has("token_header"))
-    };
-    match places {
-        (true, true) => {
-            table.report("token_header", "must not stand beside token_field: the token comes in one place");
-            None
-        }
-        (true, false) => table.parse("token_field", &syntax::filled).map(Proof::Member),
-        (false, true) => table.parse("token_header", &headers::credential_field).map(Proof::Header),
-        (false, false) => {
-            // For an unknown provider a missing member is not a problem of its own.
-            if is_known {
-                table.report(
-                    "token_field",
-                    "is missing: name the member that carries the account token, or its header field as token_header",
-                );
-            }
-            None
-        }
-    }
 }
 
 /// One name, or an array of names. There is no preset: a change of any member may be an event of

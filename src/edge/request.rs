@@ -11,7 +11,7 @@ use super::context::{Context, Edge};
 use super::cors::{self, Cors};
 use super::isolate::Isolate;
 use super::log::CallLine;
-use super::route::Route;
+use super::route::{Route, SecretSegment};
 use super::{Code, admin, connections, people, proxy, transport, webhooks};
 use crate::http::{Method, RequestHead};
 use crate::ports::{EdgePorts, report};
@@ -103,7 +103,9 @@ async fn serve<'a, P: EdgePorts>(
             cors.check()?;
             people::sign_out(context).boxed_local().await
         }
-        Route::Webhook { connection } => receive(context, named, connection).boxed_local().await,
+        Route::Webhook { connection, segment } => {
+            receive(context, named, connection, segment).boxed_local().await
+        }
         Route::Admin(path) => admin::answer(context, path).boxed_local().await,
         Route::Nowhere => Err(Code::NotFound.into()),
     }
@@ -113,15 +115,16 @@ async fn receive<'a, P: EdgePorts>(
     context: &Context<'a, P>,
     named: &'a NamedConnection,
     connection: &str,
+    segment: Option<SecretSegment<'_>>,
 ) -> Result<Draft<P::Response>, Refused> {
     let mut body = None;
-    match webhooks::receive(context, named.found(), &mut body).await {
+    match webhooks::receive(context, named.found(), segment, &mut body).await {
         Err(refused) if named.may_be_stale() && webhooks::may_succeed_after_reread(refused.code) => {
             if !connections::may_reread(context.edge, connection) {
                 return Err(refused);
             }
             let found = named.reread(context.edge, connection).await;
-            webhooks::receive(context, found, &mut body).await
+            webhooks::receive(context, found, segment, &mut body).await
         }
         received => received,
     }
@@ -137,7 +140,7 @@ struct NamedConnection {
 impl NamedConnection {
     async fn read<P: EdgePorts>(edge: &Edge<P>, route: &Route<'_>) -> Self {
         let first = match route {
-            Route::Api { connection, .. } | Route::Webhook { connection } => {
+            Route::Api { connection, .. } | Route::Webhook { connection, .. } => {
                 Some(connections::find(edge, connection).await)
             }
             Route::SignIn { .. }

@@ -1,5 +1,11 @@
 //! The routes below the broker's address.
 
+use std::fmt;
+
+use percent_encoding::percent_decode_str;
+
+use crate::secret::Secret;
+
 /// The route of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Route<'a> {
@@ -11,8 +17,8 @@ pub(super) enum Route<'a> {
     Session,
     /// A person's sign-out.
     SignOut,
-    /// An event of a connection's provider.
-    Webhook { connection: &'a str },
+    /// An event of a connection's provider, and the segment below the connection's address.
+    Webhook { connection: &'a str, segment: Option<SecretSegment<'a>> },
     /// The admin interface: the path below `/admin/`.
     Admin(&'a str),
     /// The health check.
@@ -38,13 +44,16 @@ impl<'a> Route<'a> {
                 let (connection, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
                 Self::Api { connection, path }
             }
-            "webhooks" => match rest.strip_suffix('/').unwrap_or(rest) {
+            "webhooks" => {
                 // A trailing slash is accepted: some senders drop an event for good on a 404.
-                connection if !connection.is_empty() && !connection.contains('/') => {
-                    Self::Webhook { connection }
+                let mut segments = rest.strip_suffix('/').unwrap_or(rest).split('/');
+                let connection = segments.next().unwrap_or_default();
+                let segment = segments.next();
+                if connection.is_empty() || segment == Some("") || segments.next().is_some() {
+                    return Self::Nowhere;
                 }
-                _ => Self::Nowhere,
-            },
+                Self::Webhook { connection, segment: segment.map(SecretSegment) }
+            }
             "admin" => Self::Admin(rest),
             "auth" => match rest.split_once('/') {
                 None if rest == "session" => Self::Session,
@@ -54,6 +63,23 @@ impl<'a> Route<'a> {
             },
             _ => Self::Nowhere,
         }
+    }
+}
+
+/// A segment of an address that may be a secret, percent-encoded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct SecretSegment<'a>(&'a str);
+
+impl SecretSegment<'_> {
+    /// The decoded text; `None` where it is not UTF-8.
+    pub fn decoded(self) -> Option<Secret> {
+        percent_decode_str(self.0).decode_utf8().ok().map(|text| Secret::new(text.into_owned()))
+    }
+}
+
+impl fmt::Debug for SecretSegment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretSegment(redacted)")
     }
 }
 
@@ -79,8 +105,13 @@ mod tests {
         assert_eq!(Route::read("/auth/session", ""), Route::Session);
         assert_eq!(Route::read("/auth/session/login", ""), Route::SignIn { connection: "session" });
         assert_eq!(Route::read("/auth/logout", ""), Route::SignOut);
-        assert_eq!(Route::read("/webhooks/guru", ""), Route::Webhook { connection: "guru" });
-        assert_eq!(Route::read("/webhooks/guru/", ""), Route::Webhook { connection: "guru" });
+        for path in ["/webhooks/guru", "/webhooks/guru/"] {
+            assert_eq!(Route::read(path, ""), Route::Webhook { connection: "guru", segment: None });
+        }
+        for path in ["/webhooks/v8/s%2Fx", "/webhooks/v8/s%2Fx/"] {
+            let segment = Some(SecretSegment("s%2Fx"));
+            assert_eq!(Route::read(path, ""), Route::Webhook { connection: "v8", segment });
+        }
         assert_eq!(Route::read("/admin/connections", ""), Route::Admin("connections"));
         assert_eq!(Route::read("/healthz", ""), Route::Health);
         assert_eq!(Route::read("/problems/bad_path", ""), Route::Problem("bad_path"));
@@ -104,7 +135,9 @@ mod tests {
             "/webhooks/",
             "/webhooks//",
             "/webhooks/guru//",
-            "/webhooks/guru/x",
+            "/webhooks/guru//x",
+            "/webhooks/guru/x//",
+            "/webhooks/guru/x/y",
             "/webhooks//guru",
         ] {
             assert_eq!(Route::read(nowhere, ""), Route::Nowhere, "{nowhere:?}");
@@ -112,5 +145,17 @@ mod tests {
         for nowhere in ["/healthz", "/brokers/healthz", "/broker"] {
             assert_eq!(Route::read(nowhere, "/broker"), Route::Nowhere, "{nowhere:?}");
         }
+    }
+
+    #[test]
+    fn decodes_a_secret_segment_and_never_shows_it() {
+        let decoded = |text: &str| SecretSegment(text).decoded().map(|secret| secret.expose().to_owned());
+        for (text, expected) in
+            [("abc", "abc"), ("a%2Fb", "a/b"), ("a%252Fb", "a%2Fb"), ("%C3%A9+", "é+"), ("%zz", "%zz")]
+        {
+            assert_eq!(decoded(text).as_deref(), Some(expected), "{text}");
+        }
+        assert_eq!(decoded("%FF"), None);
+        assert!(!format!("{:?}", Route::read("/webhooks/v8/s3cret", "")).contains("s3cret"));
     }
 }

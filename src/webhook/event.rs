@@ -13,7 +13,7 @@ use crate::secret::{Fingerprint, Place, Secret};
 pub struct Event {
     /// The event's webhook id: stable across repeated events, and unique to the event.
     pub id: String,
-    /// The text as received, except for the account token.
+    /// The text as received, except for the account token. A signed event does not carry its key.
     pub body: String,
     /// The place and the digest of the account token, if a member carried it.
     pub token: Option<(Place, Fingerprint)>,
@@ -33,9 +33,11 @@ impl Event {
         connection: &str,
     ) -> Result<Self, EventRejection> {
         let text = Text::read(json::without_mark(body))?;
-        let member = match proof {
-            Proof::Member(name) => Some(name.as_str()),
-            Proof::Header(_) => None,
+        let none = AccountTokens::none();
+        let (member, tokens) = match proof {
+            Proof::Member(name) => (Some(name.as_str()), tokens),
+            Proof::Header(_) | Proof::Path => (None, tokens),
+            Proof::Hmac(_) => (None, &none),
         };
         let mut token = None;
         if let Some(name) = member {

@@ -1,18 +1,23 @@
 //! The account token, which authenticates a sender.
 
+use super::hmac::EventHmac;
 use crate::http::HeaderName;
 use crate::secret::{Fingerprint, Place, Secret};
 
 /// The length in bytes from which a token does not occur in a text by chance.
 const TELLING: usize = 8;
 
-/// The place of the account token in an event.
+/// How an event proves that its sender knows the account token.
 #[derive(Debug)]
 pub enum Proof {
-    /// This member of the event.
+    /// This member of the event is the account token.
     Member(String),
-    /// This header field.
+    /// This header field is the account token.
     Header(HeaderName),
+    /// The account token is the key of a signature.
+    Hmac(Box<EventHmac>),
+    /// The last segment of the address is the account token.
+    Path,
 }
 
 /// The accepted account tokens; several during a rotation.
@@ -31,6 +36,16 @@ impl AccountTokens {
             .map(|token| Secret::new(token.to_owned()))
             .collect();
         (!tokens.is_empty()).then_some(Self(tokens))
+    }
+
+    /// No tokens: for events that never carry one.
+    pub(super) const fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The tokens in their order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Secret> {
+        self.0.iter()
     }
 
     /// The place of the token whose digest is `presented`. All tokens are compared by digest, so

@@ -32,7 +32,7 @@ const ROUTES = {
   SignIn: ["/auth/{connection}/login"],
   Session: ["/auth/session"],
   SignOut: ["/auth/logout"],
-  Webhook: ["/webhooks/{connection}"],
+  Webhook: ["/webhooks/{connection}", "/webhooks/{connection}/{token}"],
   Admin: (path) => path.startsWith("/admin/"),
   Health: ["/healthz"],
   Problem: ["/problems/{code}"],
@@ -156,6 +156,13 @@ describe("every problem", () => {
             webhook: { forward_to: upstream.url, max_bytes: 100 },
             rules: [EVERYTHING],
           },
+          silent: {
+            provider: "custom",
+            grant: "static",
+            base_url: upstream.url,
+            webhook: { forward_to: upstream.url, max_bytes: 100, secret_path: true },
+            rules: [EVERYTHING],
+          },
         },
       },
       secrets: {
@@ -164,6 +171,9 @@ describe("every problem", () => {
         GURU_TOKEN: "t",
         GURU_ACCOUNT_TOKEN: "the-account-token",
         GURU_WEBHOOK_SECRET: `whsec_${Buffer.alloc(32, 7).toString("base64")}`,
+        SILENT_TOKEN: "t",
+        SILENT_ACCOUNT_TOKEN: "the-account-token",
+        SILENT_WEBHOOK_SECRET: `whsec_${Buffer.alloc(32, 7).toString("base64")}`,
       },
     });
   });
@@ -183,6 +193,8 @@ describe("every problem", () => {
   const basic = { Authorization: `Basic ${Buffer.from(`operator:${ADMIN_KEY}`).toString("base64")}` };
   /** @type {(body: string) => [target: string, options: CallOptions]} */
   const event = (body) => ["/webhooks/guru", { method: "POST", key: null, body }];
+  /** @type {(body: string) => [target: string, options: CallOptions]} */
+  const secretly = (body) => ["/webhooks/silent/the-account-token", { method: "POST", key: null, body }];
 
   /**
    * The operation, the code, and how to have it.
@@ -246,6 +258,12 @@ describe("every problem", () => {
     ["receiveWebhook", "body_too_large", ...event("x".repeat(101))],
     ["receiveWebhook", "not_found", "/webhooks/plain", { method: "POST" }],
     ["receiveWebhook", "unknown_connection", "/webhooks/none", { method: "POST" }],
+    ["receiveWebhookBySecretPath", undefined, ...secretly("{}")],
+    ["receiveWebhookBySecretPath", "bad_request", ...secretly("no JSON")],
+    ["receiveWebhookBySecretPath", "webhook_rejected", "/webhooks/silent/x", { method: "POST" }],
+    ["receiveWebhookBySecretPath", "body_too_large", ...secretly("x".repeat(101))],
+    ["receiveWebhookBySecretPath", "not_found", "/webhooks/guru/the-account-token", { method: "POST" }],
+    ["receiveWebhookBySecretPath", "unknown_connection", "/webhooks/none/x", { method: "POST" }],
     ["listWebhooks", "caller_unauthenticated", "/admin/connections/guru/webhooks"],
     [
       "listWebhooks",

@@ -92,7 +92,7 @@ fn expects_the_place_of_the_token_of_unknown_senders() {
         ("API_WEBHOOK_SECRET", json!(WEBHOOK_SECRET)),
     ];
     let message = "CONNECTIONS.api.webhook.token_field: is missing: name the member that carries the account \
-                   token, or its header field as token_header";
+                   token, or write token_header, hmac or secret_path instead";
     check(&changes, &[message], &[]);
     let mut named = changes.to_vec();
     named.push(("CONNECTIONS/api/webhook/token_field", json!("token")));
@@ -133,7 +133,7 @@ fn reports_what_is_wrong_with_webhooks_without_breaking_the_connection() {
     check_broken(
         &[(&field("token_field"), json!("t")), (&field("token_header"), json!("X-A"))],
         &[
-            "CONNECTIONS.guru.webhook.token_header: must not stand beside token_field: the token comes in one place",
+            "CONNECTIONS.guru.webhook.token_header: is a second proof: keep one of token_field, token_header, hmac and secret_path",
         ],
     );
     check_field("token_header", json!("a b"), "must be a header field's name");

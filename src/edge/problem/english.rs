@@ -34,7 +34,7 @@ impl Code {
             Self::WebhookRejected => [
                 "Webhook rejected",
                 "The event does not prove who sent it.",
-                "The sender's account token is the connection's secret ACCOUNT_TOKEN, a text in the member or header field that the connection names; no member of the event comes twice.",
+                "The sender's account token is the connection's secret ACCOUNT_TOKEN: it stands where the connection expects it, or is the key of the signature, whose time is near; no member of the event comes twice.",
             ],
             Self::OriginNotAllowed => [
                 "Origin not allowed",

@@ -34,7 +34,7 @@ impl Code {
             Self::WebhookRejected => [
                 "Webhook recusado",
                 "O evento não prova quem o enviou.",
-                "O token de conta do remetente é o secret ACCOUNT_TOKEN da conexão, um texto no membro ou no campo de cabeçalho que a conexão indica; nenhum membro do evento aparece duas vezes.",
+                "O token de conta do remetente é o secret ACCOUNT_TOKEN da conexão: está onde a conexão o espera, ou é a chave da assinatura, feita há pouco; nenhum membro do evento aparece duas vezes.",
             ],
             Self::OriginNotAllowed => [
                 "Origem não permitida",

@@ -1,5 +1,7 @@
 //! Events: which of them are taken in, and what their senders are told.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::{check, site as plain_site};
@@ -146,6 +148,48 @@ fn checks_a_header_field_before_it_reads_anything() {
     for value in [format!("Basic {token}"), format!("Bearer Bearer {token}")] {
         check(&site, &unread.clone().field("authorization", &value), 401, "webhook_rejected");
     }
+}
+
+#[test]
+fn takes_a_signed_event_for_as_long_as_its_time_is_near() {
+    let site = site();
+    site.redeploy(&Site::variables_for_signed_webhooks());
+    let event = Event::new(1).without_token();
+    assert_eq!(site.send(1, &event).status, 202);
+    // The body is not there: who reads it panics.
+    check(&site, &Call { text: None, ..self::event("") }, 401, "webhook_rejected");
+    check(&site, &self::event(&event.text).field("x-signature", "v1=x"), 401, "webhook_rejected");
+    let late = site.sending(1, &Event::new(2).without_token());
+    site.shared.world.run_for(Duration::from_secs(6));
+    assert_eq!(site.shared.world.block_on(1, late).code(), "webhook_rejected");
+    assert_eq!(stored(&site), 1);
+}
+
+#[test]
+fn takes_a_token_in_the_address_where_the_connection_has_one_there() {
+    let mut variables = Site::variables_for_webhooks();
+    let webhook = variables["CONNECTIONS"]["acme"]["webhook"].as_object_mut().unwrap();
+    webhook.remove("token_field");
+    webhook.insert("secret_path".to_owned(), true.into());
+    webhook.insert("handshake".to_owned(), serde_json::json!({ "json": "/type", "in": ["webhook.test"] }));
+    let site = site();
+    site.redeploy(&variables);
+    let token = Event::TOKEN;
+    // The body is not there: who reads it panics.
+    let unread = |address: &str| Call { text: None, ..Call::event(address, "") };
+    for address in ["acme", "acme/wrong", &format!("acme/{token}x"), "acme/%FF"] {
+        check(&site, &unread(address), 401, "webhook_rejected");
+    }
+    for address in [format!("acme/{token}/x"), format!("acme//{token}")] {
+        check(&site, &unread(&address), 404, "not_found");
+    }
+    let address = format!("acme/{}", token.replace('-', "%2D"));
+    let body = Event::new(2).body;
+    assert_eq!(site.call(1, &Call::event(&address, &body)).status, 202);
+    assert_eq!(stored(&site), 1);
+    assert_eq!(site.call(1, &Call::event(&address, r#"{"type":"webhook.test"}"#)).status, 202);
+    assert_eq!(stored(&site), 1, "a test is no event");
+    assert_eq!(site.secret_written(), None);
 }
 
 #[test]

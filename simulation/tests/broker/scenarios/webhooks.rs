@@ -8,6 +8,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use porteiro::protocol::List;
+use serde_json::Value;
+
 use porteiro_simulation::{Call, Event, Manner, Objects, PROVIDER, Site, World, deliveries};
 
 use super::seeds::{number, run_seeds};
@@ -73,6 +75,8 @@ fn index(world: &World, bound: u64) -> usize {
 /// A site, and all that were there to send it something.
 struct Traffic {
     site: Rc<Site>,
+    /// Whether the sender signs its events, and puts no account token into them.
+    is_signed: bool,
     /// How many events there are.
     events: Cell<u64>,
     begun: Cell<u64>,
@@ -81,8 +85,20 @@ struct Traffic {
 
 impl Traffic {
     fn new(seed: u64) -> Self {
-        let site = Rc::new(Site::for_webhooks(seed));
-        Self { site, events: Cell::new(0), begun: Cell::new(0), wrong: Rc::default() }
+        let (site, is_signed) = (Rc::new(Site::for_webhooks(seed)), seed % 3 == 2);
+        let traffic =
+            Self { site, is_signed, events: Cell::new(0), begun: Cell::new(0), wrong: Rc::default() };
+        traffic.site.redeploy(&traffic.variables());
+        traffic
+    }
+
+    fn variables(&self) -> Value {
+        if self.is_signed { Site::variables_for_signed_webhooks() } else { Site::variables_for_webhooks() }
+    }
+
+    fn event(&self, number: u64) -> Event {
+        let event = Event::new(number);
+        if self.is_signed { event.without_token() } else { event }
     }
 
     fn broken(&self) -> Option<String> {
@@ -104,13 +120,13 @@ impl Traffic {
             known
         };
         self.begun.set(self.begun.get() + 1);
-        let patience = world.below(4);
+        let (event, patience) = (self.event(number), world.below(4));
         let (site, wrong) = (Rc::clone(&self.site), Rc::clone(&self.wrong));
         world.spawn(PROVIDER, async move {
             for _ in 0..=patience {
                 let world = &site.shared.world;
                 let isolate = 1 + u32::try_from(world.below(ISOLATES.into())).expect("few isolates");
-                match arriving(&site, isolate, &Event::new(number)).await {
+                match arriving(&site, isolate, &event).await {
                     Some(202) => return,
                     Some(503) | None => {}
                     Some(status) => {
@@ -170,7 +186,7 @@ impl Traffic {
     }
 
     fn deploy(&self, changes: &[(&str, &str)]) {
-        let mut variables = Site::variables_for_webhooks();
+        let mut variables = self.variables();
         variables["SEALING_KEYS"] = format!("{NEW_KEY},{OLD_KEY}").into();
         for (name, value) in changes {
             variables[*name] = (*value).into();
@@ -240,7 +256,7 @@ fn recover(traffic: &Traffic) -> Result<(), String> {
     traffic.deploy(&[]);
     // What is under way ends.
     shared.world.run_for(Duration::from_mins(10));
-    let another = Event::new(traffic.events.get());
+    let another = traffic.event(traffic.events.get());
     let answered = site.send(1, &another);
     if answered.status != 202 {
         return Err(format!("recovery: an event is answered {}", answered.status));
@@ -260,7 +276,7 @@ fn recover(traffic: &Traffic) -> Result<(), String> {
     // All that is delivered comes once more, and is not delivered once more.
     let arrivals = shared.receiver.arrivals.borrow().len();
     for record in 0..traffic.events.get() {
-        let answered = site.send(1, &Event::new(record));
+        let answered = site.send(1, &traffic.event(record));
         if answered.status != 202 {
             return Err(format!("recovery: a duplicate is answered {}", answered.status));
         }
