@@ -18,6 +18,9 @@ use crate::http::{EndpointUrl, HeaderName, PathPattern, RequestPath};
 
 const BASE_URL: &str = "base_url";
 
+/// The field that names the binding with a client certificate.
+pub(super) const CERTIFICATE: &str = "certificate";
+
 const WHICH_PROVIDER: &str = "must be a provider of the catalogue, as guru, or custom";
 
 /// The fields of a connection besides [`grant::FIELDS`].
@@ -38,6 +41,7 @@ const FIELDS: &[&str] = &[
     "webhook",
     "acting_gets",
     "probe",
+    CERTIFICATE,
 ];
 
 /// Reads the connection called `id`; `None` where any field is wrong, except those of its webhook.
@@ -77,6 +81,7 @@ pub(super) fn read(
     });
     // The broker never calls it: a check before deployment does.
     reader.parse("probe", |path| RequestPath::parse(path).map(drop).map_err(|_| "must be a path of the API"));
+    let certificate = read_certificate(reader, secrets);
     let labels = read_labels(reader);
     let of = Subjects { connection: id, labels: &labels, are_people: for_people == Some(true) };
     let rules = rules::read(reader, callers, &of);
@@ -103,9 +108,20 @@ pub(super) fn read(
         request_headers,
         response_headers,
         acting_gets,
+        certificate,
         labels,
         rules,
     }))
+}
+
+/// The name of a binding that has `fetch`, as one of `mtls_certificates` has.
+fn read_certificate(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<String> {
+    let name = reader.text(CERTIFICATE)?;
+    if secrets.is_bound(name) == Some(false) || name.is_empty() || name.contains(char::is_whitespace) {
+        reader.report(CERTIFICATE, "must be the name of an mtls_certificates binding of the Worker");
+        return None;
+    }
+    Some(name.to_owned())
 }
 
 fn read_labels(reader: &mut Reader<'_, '_>) -> Vec<(String, String)> {
@@ -192,7 +208,10 @@ fn read_token_header(reader: &mut Reader<'_, '_>, kind: Option<GrantKind>) -> Op
     let usual = || match kind? {
         GrantKind::Static => Some("Bearer".to_owned()),
         GrantKind::Basic => Some("Basic".to_owned()),
-        GrantKind::Password | GrantKind::ClientCredentials | GrantKind::RefreshToken => None,
+        GrantKind::Password
+        | GrantKind::ClientCredentials
+        | GrantKind::RefreshToken
+        | GrantKind::JwtBearer => None,
     };
     let scheme = reader.parse("scheme", syntax::scheme).or_else(usual);
     Some(TokenHeader { name: name?, scheme })

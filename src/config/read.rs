@@ -9,7 +9,7 @@ use super::problem::shown;
 use super::reader::Reader;
 use super::secrets::{self, Owners, Secrets, is_id};
 use super::{
-    Config, Configured, Entries, Keys, Problem, Variables, caller, connection, connection_template, jwt,
+    Config, Configured, Entries, FETCHERS, Keys, Problem, Variables, caller, connection, connection_template, jwt,
     pasted, session, syntax, webhook,
 };
 use crate::http::Origin;
@@ -59,6 +59,7 @@ impl Config {
             sealing_keys,
             admin_keys,
             has_admin_key,
+            fetchers: variables.get(FETCHERS).cloned(),
             problems: problems.clone(),
         };
         (config, problems)

@@ -1,7 +1,7 @@
 //! The Worker's secrets, by the connection or caller that they belong to.
 
 use super::reader::Reader;
-use super::{Variables, pasted};
+use super::{FETCHERS, Variables, pasted};
 use crate::secret::Secret;
 
 const MISSING: &str = "is missing: set this secret";
@@ -33,6 +33,26 @@ impl<'c> Secrets<'c> {
     pub(super) fn password(&self, field: &str, reader: &mut Reader<'_, '_>) -> Option<Secret> {
         let secret = self.find(field, Some(MISSING), reader)?;
         self.sound(field, secret, pasted::check_password, reader)
+    }
+
+    /// The same for a text of several lines; reports `missing` where it is absent.
+    pub(super) fn multiline(
+        &self,
+        field: &str,
+        missing: &'static str,
+        reader: &mut Reader<'_, '_>,
+    ) -> Option<Secret> {
+        self.find(field, Some(missing), reader)
+    }
+
+    /// The secret called `field`, where it is a text that is not empty.
+    pub(super) fn peek(&self, field: &str) -> Option<Secret> {
+        find(self.variables, &self.variable(field)).ok().flatten()
+    }
+
+    /// Whether the secret called `field` is set, valid or not.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.variables.get(&self.variable(field)).is_some_and(|value| value != "")
     }
 
     /// The same for a token, which must not begin with a scheme.
@@ -107,6 +127,13 @@ impl<'c> Secrets<'c> {
         let missing = missing.filter(|_| value.is_none());
         let Some(secret) = self.find(field, missing, reader) else { return value };
         self.sound(field, secret, pasted::check, reader).map(|secret| secret.expose().to_owned())
+    }
+
+    /// Whether the Worker has a binding called `name` that fetches; `None` where its bindings are not
+    /// known.
+    pub(super) fn is_bound(&self, name: &str) -> Option<bool> {
+        let bound = self.variables.get(FETCHERS)?.as_array()?;
+        Some(bound.iter().any(|known| known == name))
     }
 
     fn find(

@@ -1,13 +1,19 @@
 // The functions that Rust calls, by glue.rs; what it calls on a call is in call.js. This file imports nothing:
 // wasm-bindgen copies it to where its imports would not be found.
 
-/** The variables and secrets of the Worker as JSON, without its bindings. @param {Env} env */
+/**
+ * The variables and secrets of the Worker as JSON, without its bindings; and the names of those that have `fetch`.
+ * @param {Env} env
+ */
 export function variables(env) {
-  const plain = Object.entries(env).filter(([, value]) => {
+  const isPlain = (/** @type {unknown} */ value) => {
     const prototype = value === null ? null : Object.getPrototypeOf(Object(value));
     return typeof value !== "object" || prototype === Object.prototype || Array.isArray(value);
-  });
-  return JSON.stringify(Object.fromEntries(plain));
+  };
+  const entries = Object.entries(env);
+  const fetches = ([, value]) => !isPlain(value) && typeof value.fetch === "function";
+  const FETCHERS = entries.filter(fetches).map(([name]) => name);
+  return JSON.stringify({ ...Object.fromEntries(entries.filter(([, value]) => isPlain(value))), FETCHERS });
 }
 
 /** The variable called `name`, if it is a text. @param {Env} env @param {string} name */
@@ -30,12 +36,15 @@ export function hasBinding(env, name) {
  * @param {string | undefined} body
  * @param {number} timeoutMs
  * @param {number} maxBytes
+ * @param {Env} env
+ * @param {string | undefined} certificate the name of the binding that sends the request, with its client certificate
  */
-export async function send(method, url, fields, body, timeoutMs, maxBytes) {
+export async function send(method, url, fields, body, timeoutMs, maxBytes, env, certificate) {
   const timer = new AbortController();
   const alarm = setTimeout(() => timer.abort(), timeoutMs);
   try {
-    const response = await fetch(url, {
+    const sender = certificate === undefined ? globalThis : /** @type {Fetcher} */ (env[certificate]);
+    const response = await sender.fetch(url, {
       method,
       headers: fields.split("\n").map((line) => line.split(/:(.*)/s, 2)),
       body,
@@ -103,6 +112,20 @@ export async function verifySignature(algorithm, jwk, input, signature) {
     verifyingKeys.set(id, key);
   }
   return crypto.subtle.verify(parameters, key, signature, new TextEncoder().encode(input));
+}
+
+/**
+ * The signature over `input`. Rejects where WebCrypto does not take the key.
+ * @param {string} algorithm
+ * @param {"jwk" | "pkcs8"} format
+ * @param {string} text the key, in base64 if it is in PKCS#8
+ * @param {string} input
+ */
+export async function sign(algorithm, format, text, input) {
+  const parameters = signatureParameters(algorithm);
+  const data = format === "jwk" ? JSON.parse(text) : Uint8Array.from(atob(text), (byte) => byte.charCodeAt(0));
+  const key = await crypto.subtle.importKey(format, data, parameters, false, ["sign"]);
+  return new Uint8Array(await crypto.subtle.sign(parameters, key, new TextEncoder().encode(input)));
 }
 
 /** RFC 7518 §3.3 to §3.5, RFC 8037 §3.1. @param {string} algorithm */
