@@ -328,7 +328,4 @@ pub trait ObjectPorts:
 {
 }
 
-impl<P: Host + Cache + Storage + EventTable + IdTable + Http + Objects + Signer + 'static> ObjectPorts
-    for P
-{
-}
+impl<P: Host + Cache + Storage + EventTable + IdTable + Http + Objects + Signer + 'static> ObjectPorts for P {}

@@ -12,9 +12,7 @@ use super::limits::TOKEN_TIMEOUT_MS;
 use super::provider::NEEDS;
 use super::reader::Reader;
 use super::secrets::Secrets;
-use super::{
-    BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint, signing_key, syntax,
-};
+use super::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint, signing_key, syntax};
 use crate::http::is_field_value;
 use crate::secret::Secret;
 
@@ -84,8 +82,7 @@ const BASIC_ENCODINGS: &[(&str, BasicEncoding)] =
 /// Reads the kind of a connection's grant; `None` where it is wrong or missing. A missing one is no
 /// problem of its own unless the provider `is_known`.
 pub(super) fn read_kind(reader: &mut Reader<'_, '_>, is_known: bool) -> Option<GrantKind> {
-    const MESSAGE: &str =
-        "must be static, basic, password, client_credentials, refresh_token or jwt_bearer";
+    const MESSAGE: &str = "must be static, basic, password, client_credentials, refresh_token or jwt_bearer";
     if is_known && !reader.has("grant") {
         reader.report("grant", MESSAGE);
     }

@@ -94,9 +94,7 @@ impl ClientAuthentication {
             }
             Self::Tls { client_id } => ("tls", client_id.as_str(), ""),
             Self::None { client_id } => ("none", client_id.as_deref().unwrap_or_default(), ""),
-            Self::Post { client_id, client_secret } => {
-                ("post", client_id.as_str(), client_secret.expose())
-            }
+            Self::Post { client_id, client_secret } => ("post", client_id.as_str(), client_secret.expose()),
             Self::Basic { client_id, client_secret, encoding } => {
                 let method = match encoding {
                     BasicEncoding::Form => "basic",

@@ -9,8 +9,8 @@ use super::problem::shown;
 use super::reader::Reader;
 use super::secrets::{self, Owners, Secrets, is_id};
 use super::{
-    Config, Configured, Entries, FETCHERS, Keys, Problem, Variables, caller, connection, connection_template, jwt,
-    pasted, session, syntax, webhook,
+    Config, Configured, Entries, FETCHERS, Keys, Problem, Variables, caller, connection, connection_template,
+    jwt, pasted, session, syntax, webhook,
 };
 use crate::http::Origin;
 use crate::json;

@@ -9,7 +9,8 @@ use super::reader::Reader;
 use super::secrets::{Secrets, is_id};
 use super::template::UNKNOWN_LABEL;
 use super::{
-    Callers, Config, Configured, Connection, Entries, FETCHERS, Variables, Webhook, connection, token_template,
+    Callers, Config, Configured, Connection, Entries, FETCHERS, Variables, Webhook, connection,
+    token_template,
 };
 use crate::secret::Fingerprint;
 

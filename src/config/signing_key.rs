@@ -42,7 +42,8 @@ const DAMAGED: &str = "is damaged or cut off: set the whole file again, from ---
 const NOT_BASE64: &str = "is damaged or cut off: a member of the JWK is not base64url";
 const DAMAGED_JWK: &str = "must be a whole JWK, with all members of a private key of its kind";
 const UNKNOWN_KIND: &str = "must be a key for RSA, P-256, P-384, P-521 or Ed25519";
-const IN_ACCOUNT: &str = "is the file of a service account: set it as the secret that ends in _SERVICE_ACCOUNT";
+const IN_ACCOUNT: &str =
+    "is the file of a service account: set it as the secret that ends in _SERVICE_ACCOUNT";
 const OTHER_KIND: &str = "is a key of another kind than algorithm: RS and PS want RSA, ES256 P-256, \
     ES384 P-384, ES512 P-521, EdDSA Ed25519";
 const NO_ACCOUNT: &str = "must be the JSON file of a service account, as it was handed out";
@@ -141,8 +142,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option
 pub(super) fn wants_account(reader: &Reader<'_, '_>, secrets: &Secrets<'_>) -> bool {
     let grant = reader.value("grant").and_then(Value::as_str);
     let has_issuer = reader.value("assertion").is_some_and(|assertion| assertion.get("issuer").is_some());
-    secrets.has(SERVICE_ACCOUNT)
-        || (grant == Some("jwt_bearer") && !has_issuer && !secrets.has(PRIVATE_KEY))
+    secrets.has(SERVICE_ACCOUNT) || (grant == Some("jwt_bearer") && !has_issuer && !secrets.has(PRIVATE_KEY))
 }
 
 /// The file of a service account, as Google hands it out.
@@ -267,7 +267,8 @@ fn parse_jwk(jwk: &Variables) -> Result<ParsedKey, &'static str> {
     if member("d").is_none() {
         return Err(PUBLIC);
     }
-    let values: Vec<&str> = names.iter().map(|name| member(name)).collect::<Option<_>>().ok_or(DAMAGED_JWK)?;
+    let values: Vec<&str> =
+        names.iter().map(|name| member(name)).collect::<Option<_>>().ok_or(DAMAGED_JWK)?;
     if values.iter().any(|value| URL_SAFE_NO_PAD.decode(value).is_err()) {
         return Err(NOT_BASE64);
     }

@@ -86,9 +86,7 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
         Grant::Password { .. }
         | Grant::ClientCredentials { .. }
         | Grant::RefreshToken { .. }
-        | Grant::JwtBearer { .. } => {
-            call.send_with(&Tokens::of(edge, connection, Subject::Service)).await?
-        }
+        | Grant::JwtBearer { .. } => call.send_with(&Tokens::of(edge, connection, Subject::Service)).await?,
     };
     call.hand_back(answer)
 }

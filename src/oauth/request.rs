@@ -151,11 +151,16 @@ fn basic(client_id: &str, client_secret: &Secret, encoding: BasicEncoding) -> Se
 
 #[cfg(test)]
 #[cfg(not(target_arch = "wasm32"))]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
     use crate::http::EndpointUrl;
+
+    /// A token endpoint that takes forms from `client`.
+    pub(in crate::oauth) fn endpoint_of(client: ClientAuthentication) -> TokenEndpoint {
+        endpoint(BodyEncoding::Form, client)
+    }
 
     fn endpoint(encoding: BodyEncoding, client: ClientAuthentication) -> TokenEndpoint {
         TokenEndpoint {
@@ -280,7 +285,11 @@ mod tests {
         let grant = Grant::RefreshToken { endpoint: custom, refresh_token: secret("r/1") };
         check(&TokenRequest::acquire(&grant, &Assertions::default()).unwrap(), form, None, refresh);
         check(
-            &TokenRequest::refresh(&endpoint(BodyEncoding::Json, post()), &secret("r/1"), &Assertions::default()),
+            &TokenRequest::refresh(
+                &endpoint(BodyEncoding::Json, post()),
+                &secret("r/1"),
+                &Assertions::default(),
+            ),
             "application/json",
             None,
             r#"{"grant_type":"refresh_token","client_id":"id","client_secret":"s&c","refresh_token":"r/1"}"#,
@@ -289,7 +298,9 @@ mod tests {
 
     #[test]
     fn requests_nothing_for_a_static_token() {
-        assert!(TokenRequest::acquire(&Grant::Static { token: secret("t") }, &Assertions::default()).is_none());
+        assert!(
+            TokenRequest::acquire(&Grant::Static { token: secret("t") }, &Assertions::default()).is_none()
+        );
     }
 
     #[test]

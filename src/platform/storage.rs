@@ -16,8 +16,8 @@ use crate::config::SigningKey;
 use crate::json;
 use crate::objects;
 use crate::ports::{
-    Cache, CacheFailed, Host, Http, HttpAnswer, HttpFailure, HttpRequest, ObjectUnreachable, Objects,
-    Signer, Storage, StorageFailed,
+    Cache, CacheFailed, Host, Http, HttpAnswer, HttpFailure, HttpRequest, ObjectUnreachable, Objects, Signer,
+    Storage, StorageFailed,
 };
 use crate::protocol::ObjectKind;
 use crate::time::UnixTime;

@@ -196,8 +196,14 @@ mod tests {
         for Fetch { text, timeout_ms, certificate, replay_bytes, method, url, fields } in examples {
             let (fields, timeout) = (lines(&fields), Duration::from_millis(timeout_ms));
             let certificate = certificate.as_deref();
-            let call =
-                UpstreamCall { method: &method, url: &url, fields: &fields, timeout, replay_bytes, certificate };
+            let call = UpstreamCall {
+                method: &method,
+                url: &url,
+                fields: &fields,
+                timeout,
+                replay_bytes,
+                certificate,
+            };
             assert_eq!(fetch(&call), text);
         }
     }

@@ -10,9 +10,9 @@ use futures_util::future::LocalBoxFuture;
 
 use super::storage::{Stored, Write};
 use super::{Busy, CONNECTION, Mishap, Objects, SESSION, STATE};
+use crate::provider::proofs::signature;
 use crate::site::{PROVIDER, Shared};
 use crate::world::Process;
-use crate::provider::proofs::signature;
 use porteiro::config::SigningKey;
 use porteiro::json;
 use porteiro::ports::{

@@ -34,9 +34,10 @@ fn refuses(text: &str, message: &str) {
 #[test]
 fn knows_the_kind_of_a_key_by_its_first_bytes() {
     for (hex, kind) in HEADS {
-        let bytes = hex.as_bytes().chunks(2).map(|pair| {
-            u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()
-        });
+        let bytes = hex
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap());
         assert_eq!(kind_of_der(&bytes.collect::<Vec<u8>>()), kind, "{hex}");
     }
     for text in ED25519 {
@@ -107,7 +108,10 @@ fn keeps_of_a_jwk_what_webcrypto_needs() {
     full["kid"] = "k1".into();
     full["alg"] = "Ed25519".into();
     let key = parse(&format!(" {full}\n")).unwrap_or_else(|message| panic!("{message}"));
-    assert_eq!((key.format, key.kind, key.algorithm), (KeyFormat::Jwk, KeyType::Ed25519, Some(Algorithm::EdDSA)));
+    assert_eq!(
+        (key.format, key.kind, key.algorithm),
+        (KeyFormat::Jwk, KeyType::Ed25519, Some(Algorithm::EdDSA))
+    );
     assert_eq!(key.id.as_deref(), Some("k1"));
     assert_eq!(serde_json::from_str::<Value>(key.text.expose()).unwrap(), jwk());
     full["alg"] = "RS256".into();

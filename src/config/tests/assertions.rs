@@ -109,7 +109,10 @@ fn takes_all_of_it_from_a_service_account() {
     let (endpoint, assertion) = assertion_of(&connection);
     let expected = json!({"iss": "i", "sub": "ann@project.example", "aud": "https://login.example/token"});
     assert_eq!(Value::from(assertion.claims.clone()), expected);
-    assert_eq!((endpoint.url.as_str(), assertion.key.id.as_deref()), ("https://login.example/token", Some("k")));
+    assert_eq!(
+        (endpoint.url.as_str(), assertion.key.id.as_deref()),
+        ("https://login.example/token", Some("k"))
+    );
     // Without the table it is as good.
     fields.as_object_mut().unwrap().remove("assertion");
     read_signing(fields, &secrets);
@@ -210,7 +213,13 @@ fn proves_a_client_by_its_key_or_its_secret() {
     both["client_id"] = "c".into();
     read_signing(both.clone(), &[("FIXED_PRIVATE_KEY", PEM)]);
     read_signing(both.clone(), &[("FIXED_SERVICE_ACCOUNT", &account())]);
-    check_signing(both, &[("FIXED_PRIVATE_KEY", "x")], &["FIXED_PRIVATE_KEY: must be a private key: a PEM that begins with -----BEGIN PRIVATE KEY-----, or a JWK"]);
+    check_signing(
+        both,
+        &[("FIXED_PRIVATE_KEY", "x")],
+        &[
+            "FIXED_PRIVATE_KEY: must be a private key: a PEM that begins with -----BEGIN PRIVATE KEY-----, or a JWK",
+        ],
+    );
 }
 
 #[test]

@@ -29,7 +29,11 @@ fn says_what_to_write_in_each_field() {
     let grants = "grant: must be static, basic, password, client_credentials, refresh_token or jwt_bearer";
     check(&[("CONNECTIONS/api/grant", json!("code"))], &[&format!("CONNECTIONS.api.{grants}")], &["api"]);
     check_field("body", json!("xml"), "body: must be form or json");
-    check_field("client_auth", json!("mtls"), "client_auth: must be post, basic or none");
+    check_field(
+        "client_auth",
+        json!("mtls"),
+        "client_auth: must be post, basic, private_key_jwt, client_secret_jwt, tls or none",
+    );
     check_field("basic_encoding", json!("raw"), "basic_encoding: must be form or none");
     check_field("client_id", json!(7), "client_id: must be a text");
     check_field("client_id", json!(""), "client_id: must not be empty");
