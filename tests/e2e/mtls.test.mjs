@@ -126,7 +126,7 @@ describe("a connection with a certificate", () => {
       broker.call("/admin/connections/late", {
         method: "PUT",
         key: ADMIN_KEY,
-        json: { connection: connection("tls", { certificate }), secrets: {} },
+        json: connection("tls", { certificate }),
       });
     const { problems } = assertProblem(await put("NO_CERT"), 400, "bad_request");
     const message = "must be the name of an mtls_certificates binding of the Worker";
@@ -139,7 +139,7 @@ describe("a connection with a certificate", () => {
     );
   });
 
-  test("is served by nobody who knows another one", async () => {
+  test("is not served with one that the server does not know", async () => {
     const sent = await during(async () =>
       assertProblem(await broker.call("/api/other/x"), 502, "token_endpoint_unreachable"),
     );
