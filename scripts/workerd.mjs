@@ -34,6 +34,17 @@ const KEPT_CHARACTERS = 4_000;
  * @property {number} [port] default: a free port
  * @property {{ key: string, cert: string }} [certificate] in PEM; with it the worker is served by https
  * @property {string} [outbound] the name of the worker that gets this worker's fetches; default: the internet
+ * @property {{ [binding: string]: ClientCertificate }} [certificates] bindings that fetch with a client certificate
+ */
+
+/**
+ * A client certificate as `mtls_certificates` binds one, and the one server that its binding reaches.
+ *
+ * @typedef {object} ClientCertificate
+ * @property {{ key: string, cert: string }} own in PEM
+ * @property {string} server the host and port
+ * @property {string} host the name in the server's certificate
+ * @property {string} trusted the authority of the server's certificate, in PEM
  */
 
 /**
@@ -211,9 +222,11 @@ const config :Workerd.Config = (
 /** @param {Worker["certificate"]} certificate */
 function protocol(certificate) {
   if (!certificate) return "http = ()";
-  const { key, cert } = certificate;
-  return `https = (options = (), tlsOptions = (keypair = (privateKey = ${quote(key)}, certificateChain = ${quote(cert)})))`;
+  return `https = (options = (), tlsOptions = (keypair = (${keypair(certificate)})))`;
 }
+
+/** @param {{ key: string, cert: string }} certificate */
+const keypair = ({ key, cert }) => `privateKey = ${quote(key)}, certificateChain = ${quote(cert)}`;
 
 /** @param {Kv} kv */
 function records(kv) {
@@ -234,7 +247,7 @@ function records(kv) {
  * @param {Worker} worker
  * @param {string} objects
  */
-function services({ name, modules, vars = {}, keeper = false, outbound = "internet" }, objects) {
+function services({ name, modules, vars = {}, keeper = false, outbound = "internet", certificates = {} }, objects) {
   const common = `${compatible}, globalOutbound = ${quote(outbound)}`;
   const embedded = Object.keys(modules).map(
     (module, number) =>
@@ -246,12 +259,20 @@ function services({ name, modules, vars = {}, keeper = false, outbound = "intern
       const said = typeof value === "string" ? `text = ${quote(value)}` : `json = ${quote(quote(value))}`;
       return `(name = ${quote(key)}, ${said})`;
     });
+  const externals = Object.entries(certificates).map(([binding, { own, server, host, trusted }]) => {
+    const service = `${name}-${binding}`;
+    bindings.push(`(name = ${quote(binding)}, service = ${quote(service)})`);
+    const tls = `keypair = (${keypair(own)}), trustedCertificates = [${quote(trusted)}]`;
+    const https = `(options = (), tlsOptions = (${tls}), certificateHost = ${quote(host)})`;
+    return `(name = ${quote(service)}, external = (address = ${quote(server)}, https = ${https})),`;
+  });
   if (!keeper) {
     return `(name = "${name}", worker = (modules = [${embedded}], bindings = [${bindings}], ${common})),`;
   }
   bindings.push(`(name = "TOKENS", kvNamespace = "kv")`, `(name = "KEEPER", durableObjectNamespace = "Keeper")`);
   // On disk: objects in memory lose their storage when they are evicted.
-  return `(name = "${name}-objects", disk = (path = ${quote(objectsOf(name, objects))}, writable = true)),
+  return `${externals.join(" ")}
+    (name = "${name}-objects", disk = (path = ${quote(objectsOf(name, objects))}, writable = true)),
     (name = "${name}", worker = (
       modules = [${embedded}], bindings = [${bindings}], ${common},
       durableObjectNamespaces = [(className = "Keeper", uniqueKey = "keeper", enableSql = true)],

@@ -14,6 +14,7 @@ mod grant;
 mod headers;
 mod identity;
 mod jwt;
+mod jwt_bearer;
 mod keys;
 mod kinds;
 mod lazy;
@@ -27,6 +28,7 @@ mod registered;
 mod rules;
 mod secrets;
 mod session;
+mod signing_key;
 mod syntax;
 mod tables;
 mod template;
@@ -42,6 +44,8 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 pub use binding::{Binding, ClaimValue};
 pub use caller::ANYONE;
 pub use configured::Configured;
@@ -56,6 +60,7 @@ pub use provider::Provider;
 pub use read::{BASE_PATH, base_path};
 pub use registered::{Registered, SECRETS, WRONG_ID};
 pub use secrets::{is_id, secret_name};
+pub use signing_key::{KeyFormat, SigningKey};
 pub use token_template::TokenTemplate;
 
 use tables::Tables;
@@ -209,6 +214,8 @@ pub struct Connection {
     pub response_headers: Vec<HeaderName>,
     /// The paths whose `GET` changes something at the API, which browsers do not expect.
     pub acting_gets: Vec<PathPattern>,
+    /// The name of the binding whose client certificate goes with every call (RFC 8705).
+    pub certificate: Option<String>,
     /// The operator's own names and values for the connection, which its rules may use.
     pub labels: Vec<(String, String)>,
     /// The rules; never empty.
@@ -297,6 +304,25 @@ pub enum Grant {
         /// The first refresh token; later ones come from the provider.
         refresh_token: Secret,
     },
+    /// An assertion that the broker signs (RFC 7523 §2.1).
+    JwtBearer {
+        /// The token endpoint.
+        endpoint: TokenEndpoint,
+        /// The assertion.
+        assertion: Assertion,
+    },
+}
+
+/// What a connection's assertions say, and the key that signs them (RFC 7523 §3).
+pub struct Assertion {
+    /// The claims, but for those of time and `jti`.
+    pub claims: Map<String, Value>,
+    /// How long an assertion is valid.
+    pub lifetime: Duration,
+    /// Whether each assertion has an id: `jti`.
+    pub has_id: bool,
+    /// The key.
+    pub key: Rc<SigningKey>,
 }
 
 impl Grant {
@@ -308,7 +334,8 @@ impl Grant {
             Self::Password { endpoint, .. }
             | Self::SignIn { endpoint }
             | Self::ClientCredentials { endpoint }
-            | Self::RefreshToken { endpoint, .. } => Some(endpoint),
+            | Self::RefreshToken { endpoint, .. }
+            | Self::JwtBearer { endpoint, .. } => Some(endpoint),
         }
     }
 
@@ -327,6 +354,7 @@ impl Grant {
             Self::Password { .. } | Self::SignIn { .. } => "password",
             Self::ClientCredentials { .. } => "client_credentials",
             Self::RefreshToken { .. } => "refresh_token",
+            Self::JwtBearer { .. } => "jwt_bearer",
         }
     }
 }
@@ -349,6 +377,8 @@ pub struct TokenEndpoint {
     pub params: Vec<(String, String)>,
     /// The time limit for the token endpoint's response.
     pub timeout: Duration,
+    /// The name of the binding whose client certificate goes with token requests.
+    pub certificate: Option<String>,
 }
 
 /// The encoding of a token request's body.
@@ -360,8 +390,8 @@ pub enum BodyEncoding {
     Json,
 }
 
-/// Client authentication at the token endpoint (RFC 6749 §2.3): exactly one
-/// method.
+/// Client authentication at the token endpoint (RFC 6749 §2.3, RFC 7523 §2.2, RFC 8705 §2): exactly
+/// one method.
 pub enum ClientAuthentication {
     /// No secret; the client sends its id if it has one.
     None {
@@ -383,6 +413,29 @@ pub enum ClientAuthentication {
         client_secret: Secret,
         /// The encoding of both before they are joined.
         encoding: BasicEncoding,
+    },
+    /// An assertion signed with a private key.
+    PrivateKeyJwt {
+        /// The client's id.
+        client_id: String,
+        /// The key.
+        key: Rc<SigningKey>,
+        /// The audience of the assertion.
+        audience: String,
+    },
+    /// An assertion authenticated with the client's secret.
+    ClientSecretJwt {
+        /// The client's id.
+        client_id: String,
+        /// The client's secret.
+        client_secret: Secret,
+        /// The audience of the assertion.
+        audience: String,
+    },
+    /// The certificate of the connection.
+    Tls {
+        /// The client's id.
+        client_id: String,
     },
 }
 
@@ -441,5 +494,9 @@ pub const VARIABLES: [&str; 8] = [
     "TEMPLATES",
 ];
 
+/// The variable in which the platform tells the names of the bindings that have `fetch`, an array. No
+/// operator sets it.
+pub const FETCHERS: &str = "(fetchers)";
+
 /// The variables and secrets of the Worker, as text or JSON.
-pub type Variables = serde_json::Map<String, serde_json::Value>;
+pub type Variables = Map<String, Value>;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use zeroize::Zeroizing;
 
-use crate::config::RateLimit;
+use crate::config::{RateLimit, SigningKey};
 use crate::http::Headers;
 use crate::jose::Algorithm;
 use crate::json::{self, NotJson};
@@ -123,6 +123,8 @@ pub struct HttpRequest<'a> {
     /// How many bytes of the response body are read, rounded up to a whole chunk; `None` reads no
     /// body.
     pub max_bytes: Option<usize>,
+    /// The name of the binding whose client certificate goes with the request, if one does.
+    pub certificate: Option<&'a str>,
 }
 
 /// The response to a request of the broker's own. It has no `Debug`: the body may hold tokens.
@@ -204,6 +206,8 @@ pub struct UpstreamCall<'a> {
     /// The largest body, in bytes, that is buffered for a replay; `None` where the call is not
     /// replayed.
     pub replay_bytes: Option<usize>,
+    /// The name of the binding whose client certificate goes with the call, if one does.
+    pub certificate: Option<&'a str>,
 }
 
 /// The head of an upstream's response, and a handle to its body.
@@ -295,6 +299,12 @@ pub struct SignatureCheck<'a> {
     pub signature: &'a [u8],
 }
 
+/// The signing of assertions.
+pub trait Signer {
+    /// The signature of `input` in the form of RFC 7518 §3; `None` where the key cannot be used.
+    async fn sign(&self, key: &SigningKey, input: &str) -> Option<Vec<u8>>;
+}
+
 /// The platform's rate limits, where they are bound.
 pub trait RateLimits {
     /// Counts one call of `key` against `limit`; true where the call is allowed.
@@ -313,6 +323,9 @@ impl<P: Host + Cache + Http + Objects + Upstream + Inbound + Verifier + RateLimi
 }
 
 /// All the ports that an object uses.
-pub trait ObjectPorts: Host + Cache + Storage + EventTable + IdTable + Http + Objects + 'static {}
+pub trait ObjectPorts:
+    Host + Cache + Storage + EventTable + IdTable + Http + Objects + Signer + 'static
+{
+}
 
-impl<P: Host + Cache + Storage + EventTable + IdTable + Http + Objects + 'static> ObjectPorts for P {}
+impl<P: Host + Cache + Storage + EventTable + IdTable + Http + Objects + Signer + 'static> ObjectPorts for P {}

@@ -142,6 +142,13 @@ fn check_rate_limits(scope: &Scope<'_>) -> Vec<Finding> {
     items(scope.settings.fields.get(NAME)).iter().enumerate().filter_map(check).collect()
 }
 
+/// The names of the bindings that have `fetch`, as the Worker learns of them.
+pub(crate) fn fetchers(scope: &Scope<'_>) -> Value {
+    let tables = ["mtls_certificates", "services"].into_iter();
+    let bound = tables.flat_map(|name| items(scope.settings.fields.get(name)));
+    bound.filter_map(|item| text(item, "binding")).collect()
+}
+
 fn not_inherited(scope: &Scope<'_>) -> &'static str {
     if scope.name.is_some() { "; environments do not inherit it" } else { "" }
 }

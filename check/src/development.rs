@@ -18,7 +18,7 @@ const COPIED: &str = "copy it from .dev.vars, where `npm run setup` makes it";
 const PLACEHOLDER: &str = "looks like a placeholder: write the value itself";
 const BROKEN: &str = "looks pasted wrong: it begins or ends with a line break; set it again without";
 const ORIGINS: &str = "ALLOWED_ORIGINS";
-const SECRET_ENDS: [&str; 9] = [
+const SECRET_ENDS: [&str; 11] = [
     "ACCOUNT_TOKEN",
     "WEBHOOK_SECRET",
     "TOKEN",
@@ -28,6 +28,8 @@ const SECRET_ENDS: [&str; 9] = [
     "CLIENT_SECRET",
     "CLIENT_ID",
     "AUDIENCE",
+    "PRIVATE_KEY",
+    "SERVICE_ACCOUNT",
 ];
 
 /// The variables of a `.dev.vars`, as wrangler reads them.
@@ -87,7 +89,7 @@ pub(crate) fn check(scope: &Scope<'_>, fields: &Variables, vars: &DevVars, repor
         wrong.push(problem.field());
     }
     for (name, value) in &vars.variables {
-        if !is_used(name) || wrong.contains(&name.as_str()) {
+        if !is_used(name) || wrong.contains(&name.as_str()) || is_file(name) {
             continue;
         }
         if is_placeholder(name, value) {
@@ -120,6 +122,11 @@ fn lost(name: &str, whole: &Completed, vars: &DevVars) -> String {
         }
     }
     "what needs it does not work".to_owned()
+}
+
+/// Whether a secret is the text of a file, which the Worker's own code checks in full.
+fn is_file(name: &str) -> bool {
+    ["_PRIVATE_KEY", "_SERVICE_ACCOUNT"].into_iter().any(|end| name.ends_with(end))
 }
 
 /// Whether a line break was copied along. The broker itself ignores one around a list of keys.

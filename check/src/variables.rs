@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use porteiro::config::{Config, Problem, VARIABLES, Variables, secret_name, shown};
+use porteiro::config::{Config, FETCHERS, Problem, VARIABLES, Variables, secret_name, shown};
 use serde_json::Value;
 
 use crate::report::{Report, WantedSecret};
 use crate::scope::Scope;
-use crate::{Options, dangers, development};
+use crate::{Options, bindings, dangers, development};
 
 /// The largest variable that Cloudflare accepts, in bytes: 5 KB.
 const MAX_BYTES: usize = 5 * 1024;
@@ -20,8 +20,17 @@ pub(crate) const SEALING_KEYS: &str = "SEALING_KEYS";
 
 /// The fields of a connection that are always secret; its client id and its audience may be in the
 /// file.
-const SECRETS: [&str; 7] =
-    ["TOKEN", "USERNAME", "PASSWORD", "REFRESH_TOKEN", "CLIENT_SECRET", "ACCOUNT_TOKEN", "WEBHOOK_SECRET"];
+const SECRETS: [&str; 9] = [
+    "TOKEN",
+    "USERNAME",
+    "PASSWORD",
+    "REFRESH_TOKEN",
+    "CLIENT_SECRET",
+    "ACCOUNT_TOKEN",
+    "WEBHOOK_SECRET",
+    "PRIVATE_KEY",
+    "SERVICE_ACCOUNT",
+];
 const OPEN: [&str; 2] = ["CLIENT_ID", "AUDIENCE"];
 
 /// Checks the variables of `scope`.
@@ -35,7 +44,8 @@ pub(crate) fn check(scope: &Scope<'_>, top: &Scope<'_>, options: &Options, repor
 
     let names = Names::of(fields, options.local);
     let plain = fields.iter().filter(|(name, value)| names.are_read(name, value));
-    let plain: Variables = plain.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut plain: Variables = plain.map(|(name, value)| (name.clone(), value.clone())).collect();
+    plain.insert(FETCHERS.to_owned(), bindings::fetchers(scope));
     let whole = Completed::of(&plain);
     let problems = whole.problems.iter().filter(|problem| !problem.is_missing_secret());
     report.problems.extend(problems.map(|problem| scope.variable(problem.field(), problem.message())));
@@ -123,15 +133,21 @@ impl Completed {
         loop {
             let config = Config::from_variables(variables.clone());
             let problems = config.problems();
-            let before = absent.len();
-            for problem in problems.iter().filter(|problem| problem.is_missing_secret()) {
+            let mut is_whole = true;
+            for problem in &problems {
                 let name = problem.field();
-                if !absent.iter().any(|known| known == name) {
-                    variables.insert(name.to_owned(), Value::String(placeholder(name)));
+                let value = if absent.iter().any(|known| known == name) {
+                    variables.get(name).and_then(Value::as_str).and_then(next_key).map(str::to_owned)
+                } else if problem.is_missing_secret() {
                     absent.push(name.to_owned());
-                }
+                    Some(placeholder(name))
+                } else {
+                    None
+                };
+                is_whole &= value.is_none();
+                variables.extend(value.map(|value| (name.to_owned(), Value::String(value))));
             }
-            if absent.len() == before {
+            if is_whole {
                 return Self { config, problems, absent };
             }
         }
@@ -145,9 +161,35 @@ fn placeholder(name: &str) -> String {
         format!("k1:{zeros}=")
     } else if name.ends_with("_WEBHOOK_SECRET") {
         format!("whsec_{zeros}=")
+    } else if name.ends_with("_PRIVATE_KEY") {
+        KEYS.first().copied().unwrap_or_default().to_owned()
+    } else if name.ends_with("_SERVICE_ACCOUNT") {
+        ACCOUNT.to_owned()
     } else {
         format!("{name:->32}")
     }
+}
+
+/// Keys of the form of each kind, one of which fits the algorithm of a connection.
+const KEYS: [&str; 5] = [
+    r#"{"kty":"RSA","n":"","e":"","d":"","p":"","q":"","dp":"","dq":"","qi":""}"#,
+    r#"{"kty":"EC","crv":"P-256","x":"","y":"","d":""}"#,
+    r#"{"kty":"EC","crv":"P-384","x":"","y":"","d":""}"#,
+    r#"{"kty":"EC","crv":"P-521","x":"","y":"","d":""}"#,
+    r#"{"kty":"OKP","crv":"Ed25519","x":"","d":""}"#,
+];
+
+/// The file of a service account, with the beginning of an RSA key.
+const ACCOUNT: &str = r#"{
+    "client_email": "a",
+    "private_key": "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAA==\n-----END PRIVATE KEY-----\n",
+    "token_uri": "https://a.example"
+}"#;
+
+/// The placeholder to try after `key`, which does not fit.
+fn next_key(key: &str) -> Option<&'static str> {
+    let at = KEYS.iter().position(|known| *known == key)?;
+    KEYS.get(at + 1).copied()
 }
 
 fn list_secrets(scope: &Scope<'_>, options: &Options, absent: &[String], report: &mut Report) {

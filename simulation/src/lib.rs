@@ -38,6 +38,7 @@ pub use crowd_watch::{CrowdWatch, Visit};
 pub use delivery_watch::DeliveryWatch;
 pub use durable_object::{Mishap, Objects, STATE, deliveries, keeper};
 pub use issuer::{Issuers, Key};
+pub use provider::proofs::Proof;
 pub use provider::{Effect, Fault, Grants, Person, Provider};
 pub use receiver::{Arrival, Manner, Receiver};
 pub use registry_watch::{Change, RegistryWatch};

@@ -23,6 +23,8 @@ pub struct Sent {
     pub fields: String,
     /// The body.
     pub body: String,
+    /// The binding whose client certificate goes with it.
+    pub certificate: Option<String>,
     timeout: Duration,
     max_bytes: Option<usize>,
 }
@@ -35,6 +37,7 @@ impl Sent {
             url: request.url.to_owned(),
             fields: request.fields.to_owned(),
             body: request.body.unwrap_or_default().to_owned(),
+            certificate: request.certificate.map(str::to_owned),
             timeout: request.timeout,
             max_bytes: request.max_bytes,
         }

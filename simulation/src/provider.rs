@@ -1,5 +1,6 @@
 //! A provider: a token endpoint, and an API that knows its own tokens.
 
+pub mod proofs;
 mod tokens;
 mod wire;
 
@@ -14,6 +15,7 @@ use super::network::Sent;
 use super::world::World;
 use porteiro::ports::HttpAnswer;
 use porteiro::time::UnixTime;
+use proofs::Proof;
 use wire::{answer, check_fields, connection, fields, knows, refused};
 
 /// How a provider issues tokens.
@@ -120,6 +122,10 @@ pub struct Provider {
     families: RefCell<BTreeMap<String, u64>>,
     dead_families: RefCell<BTreeSet<u64>>,
     used: RefCell<BTreeSet<String>>,
+    /// What token requests are proven by.
+    pub proof: Cell<Proof>,
+    /// The ids of all assertions so far.
+    used_ids: RefCell<BTreeSet<String>>,
     /// The body of every token request.
     pub requests: RefCell<Vec<String>>,
     /// How many requests were answered with a new token set.
@@ -162,6 +168,8 @@ impl Provider {
             families: RefCell::default(),
             dead_families: RefCell::default(),
             used: RefCell::default(),
+            proof: Cell::default(),
+            used_ids: RefCell::default(),
             requests: RefCell::default(),
             granted: Cell::new(0),
             rejected: Cell::new(0),
@@ -255,6 +263,9 @@ impl Provider {
             self.rejected.set(self.rejected.get() + 1);
             return answer(401, r#"{"error":"invalid_client"}"#, None);
         }
+        if !self.takes_proof(&fields, url) {
+            return answer(401, r#"{"error":"invalid_client"}"#, None);
+        }
         match fields.get("grant_type").map(String::as_str) {
             Some("password")
                 if self.passwords.borrow().get(&fields["username"]) == Some(&fields["password"]) =>
@@ -274,6 +285,13 @@ impl Provider {
                 refused("invalid_grant")
             }
             Some("client_credentials") => self.issue(self.world.unique(), None),
+            Some("urn:ietf:params:oauth:grant-type:jwt-bearer") if self.knows_credentials.get() => {
+                self.issue(self.world.unique(), None)
+            }
+            Some("urn:ietf:params:oauth:grant-type:jwt-bearer") => {
+                self.rejected.set(self.rejected.get() + 1);
+                refused("invalid_grant")
+            }
             Some("refresh_token") => self.refresh(&fields["refresh_token"]),
             _ => panic!("an unexpected request: {body}"),
         }

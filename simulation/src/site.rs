@@ -13,6 +13,7 @@ use super::delivery_watch::DeliveryWatch;
 use super::durable_object::Objects;
 use super::isolate::CallPorts;
 use super::issuer::Issuers;
+use super::provider::proofs::{CLIENT_SECRET, PRIVATE_KEY, Proof};
 use super::provider::{Grants, Provider};
 use super::receiver::Receiver;
 use super::registry_watch::RegistryWatch;
@@ -71,6 +72,8 @@ impl Site {
             registry_watch: RegistryWatch::default(),
             receiver: Receiver::new(&world),
             crowd: CrowdWatch::default(),
+            signs: Cell::new(true),
+            certificates: RefCell::default(),
             issuers: Issuers::new(&world),
             world,
         });
@@ -102,6 +105,36 @@ impl Site {
             "ACME_PASSWORD": "pass word",
             "SEALING_KEYS": "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
         })
+    }
+
+    /// The variables of a site whose token requests are proven by `proof`.
+    pub fn variables_proving(proof: Proof) -> Value {
+        let mut variables = Self::variables();
+        let connection = &mut variables["CONNECTIONS"]["acme"];
+        match proof {
+            Proof::None => return variables,
+            Proof::PrivateKeyJwt => connection["client_auth"] = "private_key_jwt".into(),
+            Proof::ClientSecretJwt => {
+                connection["client_auth"] = "client_secret_jwt".into();
+                variables["ACME_CLIENT_SECRET"] = CLIENT_SECRET.into();
+                return variables;
+            }
+            Proof::JwtBearer => {
+                connection["grant"] = "jwt_bearer".into();
+                let account = "service@acme.example";
+                connection["assertion"] = json!({ "issuer": account, "subject": account, "jti": true });
+            }
+        }
+        connection["key_id"] = "key-1".into();
+        variables["ACME_PRIVATE_KEY"] = PRIVATE_KEY.into();
+        variables
+    }
+
+    /// A site with such variables.
+    pub fn proving(seed: u64, grants: Grants, proof: Proof) -> Self {
+        let site = Self::with_variables(seed, grants, &Self::variables_proving(proof));
+        site.shared.provider.proof.set(proof);
+        site
     }
 
     /// A site where people sign in, with two connections, `acme` and `bolt`.
@@ -142,6 +175,7 @@ impl Site {
         variables["ACME_REFRESH_TOKEN"] = "refresh-0".into();
         self.shared.provider.sign_in("refresh-0");
         self.shared.refresh_token_only.set(true);
+        self.shared.provider.proof.set(Proof::None);
         self.redeploy(&variables);
     }
 

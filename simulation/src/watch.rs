@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -39,6 +40,8 @@ struct Seen {
     /// The tokens that the upstream refused to each isolate, with whether a later one has worked
     /// since.
     refused_to: BTreeMap<Process, BTreeMap<String, bool>>,
+    /// The ids of the assertions in token requests.
+    asserted: BTreeSet<String>,
     /// How many times each refresh token was sent with an unknown outcome.
     unsettled: BTreeMap<String, u8>,
     /// When refused credentials were last sent, unless the keeper or its storage failed before the
@@ -73,6 +76,15 @@ impl Watch {
             *sent = sent.saturating_add(1);
             self.demand(*sent <= 2 || only_grant, "one-retry", "a refresh token is sent a third time");
         }
+    }
+
+    /// Called when a token request with an assertion of these `claims` is sent.
+    pub fn asserts(&self, claims: &Value, now: UnixTime) {
+        let time = |name: &str| UnixTime::from_millis(claims[name].as_u64().expect("a time") * 1000);
+        let is_fresh = time("iat") <= now && now.since(time("iat")) < Duration::from_secs(2);
+        self.demand(is_fresh && now < time("exp"), "fresh-assertion", "an assertion is not of this moment");
+        let is_new = self.seen.borrow_mut().asserted.insert(claims["jti"].to_string());
+        self.demand(is_new, "fresh-assertion", "an assertion is sent a second time");
     }
 
     /// Called when the keeper got the answer to a refresh: its outcome is known.

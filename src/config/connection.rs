@@ -18,6 +18,9 @@ use crate::http::{EndpointUrl, HeaderName, PathPattern};
 
 const BASE_URL: &str = "base_url";
 
+/// The field that names the binding with a client certificate.
+pub(super) const CERTIFICATE: &str = "certificate";
+
 /// The fields of a connection besides [`grant::FIELDS`].
 const FIELDS: &[&str] = &[
     "provider",
@@ -36,6 +39,7 @@ const FIELDS: &[&str] = &[
     WEBHOOK,
     "acting_gets",
     "probe",
+    CERTIFICATE,
 ];
 
 /// Reads the connection called `id`; `None` where any field is wrong, except those of its webhook.
@@ -74,6 +78,7 @@ pub(super) fn read(
     });
     // The broker never calls it: a check before deployment does.
     reader.parse("probe", &syntax::probe);
+    let certificate = read_certificate(reader, secrets);
     let labels = if reader.has("labels") { read_labels(reader) } else { Vec::new() };
     let of = Subjects { connection: id, labels: &labels, are_people: for_people == Some(true) };
     let rules = rules::read(reader, callers, &of);
@@ -98,9 +103,20 @@ pub(super) fn read(
         request_headers,
         response_headers,
         acting_gets,
+        certificate,
         labels,
         rules,
     }))
+}
+
+/// The name of a binding that has `fetch`, as one of `mtls_certificates` has.
+fn read_certificate(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<String> {
+    let name = reader.text(CERTIFICATE)?;
+    if secrets.is_bound(name) == Some(false) || name.is_empty() || name.contains(char::is_whitespace) {
+        reader.report(CERTIFICATE, "must be the name of an mtls_certificates binding of the Worker");
+        return None;
+    }
+    Some(name.to_owned())
 }
 
 // Most connections have none: an isolate compiles only what it runs.
@@ -190,7 +206,10 @@ fn read_token_header(reader: &mut Reader<'_, '_>, kind: Option<GrantKind>) -> Op
     let usual = || match kind? {
         GrantKind::Static => Some("Bearer".to_owned()),
         GrantKind::Basic => Some("Basic".to_owned()),
-        GrantKind::Password | GrantKind::ClientCredentials | GrantKind::RefreshToken => None,
+        GrantKind::Password
+        | GrantKind::ClientCredentials
+        | GrantKind::RefreshToken
+        | GrantKind::JwtBearer => None,
     };
     let scheme = reader.parse("scheme", &syntax::scheme).or_else(usual);
     Some(TokenHeader { name: name?, scheme })

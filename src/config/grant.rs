@@ -5,13 +5,14 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::connection::read_address;
+use super::connection::{CERTIFICATE, read_address};
+use super::jwt_bearer::{self, ASSERTION};
 use super::kinds::{ClientMethod, GrantKind};
 use super::limits::TOKEN_TIMEOUT_MS;
 use super::provider::NEEDS;
 use super::reader::Reader;
 use super::secrets::Secrets;
-use super::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint, syntax};
+use super::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint, signing_key, syntax};
 use crate::http::is_field_value;
 use crate::secret::Secret;
 
@@ -29,6 +30,10 @@ pub(super) const FIELDS: &[&str] = &[
     "default_expires_in",
     "expiry_skew",
     "token_timeout_ms",
+    ASSERTION,
+    "assertion_audience",
+    "algorithm",
+    "key_id",
 ];
 
 /// The parameters of a token request that the broker sets itself.
@@ -42,6 +47,9 @@ const OWN_PARAMS: &[&str] = &[
     "scope",
     "audience",
     "resource",
+    "assertion",
+    "client_assertion",
+    "client_assertion_type",
 ];
 
 const GRANTS: &[(&str, GrantKind)] = &[
@@ -50,12 +58,23 @@ const GRANTS: &[(&str, GrantKind)] = &[
     ("password", GrantKind::Password),
     ("client_credentials", GrantKind::ClientCredentials),
     ("refresh_token", GrantKind::RefreshToken),
+    ("jwt_bearer", GrantKind::JwtBearer),
 ];
 
 const ENCODINGS: &[(&str, BodyEncoding)] = &[("form", BodyEncoding::Form), ("json", BodyEncoding::Json)];
 
-const CLIENT_METHODS: &[(&str, ClientMethod)] =
-    &[("none", ClientMethod::None), ("post", ClientMethod::Post), ("basic", ClientMethod::Basic)];
+const CLIENT_METHODS: &[(&str, ClientMethod)] = &[
+    ("none", ClientMethod::None),
+    ("post", ClientMethod::Post),
+    ("basic", ClientMethod::Basic),
+    ("private_key_jwt", ClientMethod::PrivateKeyJwt),
+    ("client_secret_jwt", ClientMethod::ClientSecretJwt),
+    ("tls", ClientMethod::Tls),
+];
+
+const WHICH_METHOD: &str = "must be post, basic, private_key_jwt, client_secret_jwt, tls or none";
+
+const UNSIGNED: &str = "has no meaning unless grant is jwt_bearer or client_auth is private_key_jwt";
 
 const BASIC_ENCODINGS: &[(&str, BasicEncoding)] =
     &[("form", BasicEncoding::Form), ("none", BasicEncoding::None)];
@@ -63,7 +82,7 @@ const BASIC_ENCODINGS: &[(&str, BasicEncoding)] =
 /// Reads the kind of a connection's grant; `None` where it is wrong or missing. A missing one is no
 /// problem of its own unless the provider `is_known`.
 pub(super) fn read_kind(reader: &mut Reader<'_, '_>, is_known: bool) -> Option<GrantKind> {
-    const MESSAGE: &str = "must be static, basic, password, client_credentials or refresh_token";
+    const MESSAGE: &str = "must be static, basic, password, client_credentials, refresh_token or jwt_bearer";
     if is_known && !reader.has("grant") {
         reader.report("grant", MESSAGE);
     }
@@ -103,6 +122,7 @@ pub(super) fn read(
             let refresh_token = secrets.token("REFRESH_TOKEN", None, reader);
             Some(Grant::RefreshToken { endpoint: endpoint?, refresh_token: refresh_token? })
         }
+        Some(GrantKind::JwtBearer) => jwt_bearer::read(reader, secrets, parts, is_known),
         None => {
             read_endpoint(reader, secrets, parts, false);
             None
@@ -156,7 +176,8 @@ fn read_static(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<Gra
     Some(Grant::Static { token })
 }
 
-fn read_endpoint(
+/// Reads the token endpoint; checks only the form of its fields unless the provider `is_known`.
+pub(super) fn read_endpoint(
     reader: &mut Reader<'_, '_>,
     secrets: &Secrets<'_>,
     parts: &[(&str, String)],
@@ -164,7 +185,7 @@ fn read_endpoint(
 ) -> Option<TokenEndpoint> {
     let url = read_address(reader, "token_url", parts);
     let encoding = reader.choice("body", ENCODINGS, "must be form or json");
-    let method = reader.choice("client_auth", CLIENT_METHODS, "must be post, basic or none");
+    let method = reader.choice("client_auth", CLIENT_METHODS, WHICH_METHOD);
     let basic = reader.choice("basic_encoding", BASIC_ENCODINGS, "must be form or none");
     let client_id = reader.parse("client_id", &syntax::copied);
     let audience = reader.parse("audience", &syntax::copied);
@@ -172,6 +193,7 @@ fn read_endpoint(
     let resource = reader.parse("resource", &syntax::resource);
     let params = if reader.has("params") { read_params(reader) } else { Vec::new() };
     let timeout = Duration::from_millis(reader.number("token_timeout_ms", &TOKEN_TIMEOUT_MS));
+    let proof_audience = reader.parse("assertion_audience", &syntax::copied);
 
     if !is_known {
         return None;
@@ -183,9 +205,11 @@ fn read_endpoint(
     if method != ClientMethod::Basic && reader.has_own("basic_encoding") {
         reader.report("basic_encoding", "has no meaning unless client_auth is basic");
     }
+    refuse_unsigned(reader, method);
     // A provider without client authentication may need the client's id all the same.
     let needs_id = !reader.has_own("client_auth") && needs(reader, "CLIENT_ID");
-    let client = read_client(reader, secrets, method, basic, needs_id, client_id);
+    let proof_audience = proof_audience.or_else(|| Some(url.as_ref()?.as_str().to_owned()));
+    let client = read_client(reader, secrets, method, basic, needs_id, client_id, proof_audience);
     let missing = missing(reader, "audience", needs(reader, "AUDIENCE"));
     let audience = secrets.or_field("AUDIENCE", audience, missing, reader);
     Some(TokenEndpoint {
@@ -197,7 +221,29 @@ fn read_endpoint(
         resource,
         params,
         timeout,
+        certificate: reader.value(CERTIFICATE).and_then(serde_json::Value::as_str).map(str::to_owned),
     })
+}
+
+/// Reports the fields of signatures that nothing makes.
+fn refuse_unsigned(reader: &mut Reader<'_, '_>, method: ClientMethod) {
+    let signs_grant = reader.value("grant").is_some_and(|grant| grant == "jwt_bearer");
+    let signs = signs_grant || method == ClientMethod::PrivateKeyJwt;
+    let proves = matches!(method, ClientMethod::PrivateKeyJwt | ClientMethod::ClientSecretJwt);
+    for (field, has_meaning, message) in [
+        (ASSERTION, signs_grant, "has no meaning unless grant is jwt_bearer"),
+        ("algorithm", signs, UNSIGNED),
+        ("key_id", signs, UNSIGNED),
+        (
+            "assertion_audience",
+            proves,
+            "has no meaning unless client_auth is private_key_jwt or client_secret_jwt",
+        ),
+    ] {
+        if !has_meaning && reader.has_own(field) {
+            reader.report(field, message);
+        }
+    }
 }
 
 /// Whether the provider needs the secret called `name`.
@@ -213,13 +259,26 @@ fn read_client(
     basic: Option<BasicEncoding>,
     needs_client_id: bool,
     client_id: Option<String>,
+    proof_audience: Option<String>,
 ) -> Option<ClientAuthentication> {
     let missing = missing(reader, "client_id", needs_client_id || method != ClientMethod::None);
     let client_id = secrets.or_field("CLIENT_ID", client_id, missing, reader);
-    if method == ClientMethod::None {
-        return Some(ClientAuthentication::None { client_id });
-    }
-    let client_secret = secrets.possibly_empty("CLIENT_SECRET", reader);
+    let client_secret = match method {
+        ClientMethod::None => return Some(ClientAuthentication::None { client_id }),
+        ClientMethod::PrivateKeyJwt => {
+            let key = signing_key::read(reader, secrets);
+            let (client_id, key, audience) = (client_id?, key?, proof_audience?);
+            return Some(ClientAuthentication::PrivateKeyJwt { client_id, key, audience });
+        }
+        ClientMethod::Tls => {
+            if !reader.has(CERTIFICATE) {
+                reader.report(CERTIFICATE, "is missing: client_auth tls proves the client by it");
+            }
+            return Some(ClientAuthentication::Tls { client_id: client_id? });
+        }
+        ClientMethod::ClientSecretJwt => secrets.token("CLIENT_SECRET", None, reader),
+        ClientMethod::Post | ClientMethod::Basic => secrets.possibly_empty("CLIENT_SECRET", reader),
+    };
     let (client_id, client_secret) = (client_id?, client_secret?);
     let encoding = basic.unwrap_or(BasicEncoding::Form);
     if method == ClientMethod::Basic && encoding == BasicEncoding::None && client_id.contains(':') {
@@ -231,7 +290,12 @@ fn read_client(
     }
     Some(match method {
         ClientMethod::Basic => ClientAuthentication::Basic { client_id, client_secret, encoding },
-        ClientMethod::Post | ClientMethod::None => ClientAuthentication::Post { client_id, client_secret },
+        ClientMethod::ClientSecretJwt => {
+            ClientAuthentication::ClientSecretJwt { client_id, client_secret, audience: proof_audience? }
+        }
+        ClientMethod::Post | ClientMethod::None | ClientMethod::PrivateKeyJwt | ClientMethod::Tls => {
+            ClientAuthentication::Post { client_id, client_secret }
+        }
     })
 }
 

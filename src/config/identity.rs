@@ -1,22 +1,30 @@
 //! The identity of a grant's account, and the digest of its credentials.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use super::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint};
+use super::{Assertion, BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint};
+use crate::json;
 use crate::secret::Fingerprint;
 
 impl Grant {
     /// The fingerprint of the account that token sets belong to: user name, static token or first
-    /// refresh token, client, token endpoint, and the requested scope and targets. It does not
-    /// depend on passwords and client secrets, nor on the order of the scope's tokens.
+    /// refresh token or the claims of an assertion, client, token endpoint, and the requested scope and
+    /// targets. It does not depend on passwords, client secrets and keys, nor on the order of the
+    /// scope's tokens.
     #[must_use]
     pub fn identity(&self) -> Fingerprint {
+        let claims;
         let account = match self {
             Self::Static { token } | Self::Basic { token } => token.expose(),
             Self::Password { username, .. } => username.expose(),
             Self::SignIn { .. } => "each person",
             Self::ClientCredentials { .. } => "",
             Self::RefreshToken { refresh_token, .. } => refresh_token.expose(),
+            Self::JwtBearer { assertion, .. } => {
+                claims = json::text(&assertion.claims);
+                &claims
+            }
         };
         let mut parts = vec!["identity", self.name(), account];
         let Some(endpoint) = self.endpoint() else { return Fingerprint::of(&parts) };
@@ -37,11 +45,16 @@ impl Grant {
     /// refused request may succeed.
     #[must_use]
     pub fn credentials(&self) -> Fingerprint {
+        let signed;
         let (account, password) = match self {
             Self::Static { token } | Self::Basic { token } => (token.expose(), ""),
             Self::Password { username, password, .. } => (username.expose(), password.expose()),
             Self::SignIn { .. } | Self::ClientCredentials { .. } => ("", ""),
             Self::RefreshToken { refresh_token, .. } => (refresh_token.expose(), ""),
+            Self::JwtBearer { assertion, .. } => {
+                signed = (json::text(&assertion.claims), assertion.manner());
+                (signed.0.as_str(), signed.1.as_str())
+            }
         };
         let mut parts = vec!["credentials", self.name(), account, password];
         let Some(endpoint) = self.endpoint() else { return Fingerprint::of(&parts) };
@@ -51,26 +64,46 @@ impl Grant {
         };
         let (method, client_id, client_secret) = endpoint.client.parts();
         let scope = endpoint.scope.as_deref().unwrap_or_default();
-        parts.extend([endpoint.url.as_str(), encoding, method, client_id, client_secret, scope]);
+        parts.extend([endpoint.url.as_str(), encoding, method, client_id, &client_secret, scope]);
         parts.extend(endpoint.targets());
+        parts.extend(endpoint.certificate.as_deref());
         Fingerprint::of(&parts)
     }
 }
 
+impl Assertion {
+    /// What an assertion depends on besides its claims: key, algorithm, life and id.
+    fn manner(&self) -> String {
+        let Self { lifetime, has_id, key, .. } = self;
+        format!("{} {} {has_id}", key.fingerprint().to_hex(), lifetime.as_secs())
+    }
+}
+
 impl ClientAuthentication {
-    /// The method, the client's id and its secret; empty texts where absent.
-    fn parts(&self) -> (&str, &str, &str) {
-        match self {
+    /// The method, the client's id, and its secret or what else its proof depends on; empty texts
+    /// where absent.
+    fn parts(&self) -> (&str, &str, Cow<'_, str>) {
+        let (method, client_id, client_secret) = match self {
+            Self::PrivateKeyJwt { client_id, key, audience } => {
+                let proof = format!("{} {audience}", key.fingerprint().to_hex());
+                return ("private_key_jwt", client_id, proof.into());
+            }
+            Self::ClientSecretJwt { client_id, client_secret, audience } => {
+                let proof = format!("{} {audience}", client_secret.fingerprint().to_hex());
+                return ("client_secret_jwt", client_id, proof.into());
+            }
+            Self::Tls { client_id } => ("tls", client_id.as_str(), ""),
             Self::None { client_id } => ("none", client_id.as_deref().unwrap_or_default(), ""),
-            Self::Post { client_id, client_secret } => ("post", client_id, client_secret.expose()),
+            Self::Post { client_id, client_secret } => ("post", client_id.as_str(), client_secret.expose()),
             Self::Basic { client_id, client_secret, encoding } => {
                 let method = match encoding {
                     BasicEncoding::Form => "basic",
                     BasicEncoding::None => "basic as it is",
                 };
-                (method, client_id, client_secret.expose())
+                (method, client_id.as_str(), client_secret.expose())
             }
-        }
+        };
+        (method, client_id, client_secret.into())
     }
 }
 
@@ -89,6 +122,12 @@ impl TokenEndpoint {
 impl fmt::Debug for TokenEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenEndpoint").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Assertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Assertion").field("key", &self.key).finish_non_exhaustive()
     }
 }
 
@@ -121,6 +160,7 @@ mod tests {
             resource: Some("urn:a".into()),
             params: vec![("x".into(), "1".into())],
             timeout: Duration::from_secs(1),
+            certificate: None,
         };
         change(&mut endpoint);
         endpoint

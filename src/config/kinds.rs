@@ -8,6 +8,7 @@ pub(super) enum GrantKind {
     Password,
     ClientCredentials,
     RefreshToken,
+    JwtBearer,
 }
 
 /// The method of client authentication.
@@ -16,6 +17,9 @@ pub(super) enum ClientMethod {
     None,
     Post,
     Basic,
+    PrivateKeyJwt,
+    ClientSecretJwt,
+    Tls,
 }
 
 impl GrantKind {

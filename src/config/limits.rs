@@ -43,6 +43,10 @@ pub(super) const TOKEN_TIMEOUT_MS: Bounds = Bounds {
     what: "must be a whole number from 1 to 120000 (milliseconds)",
 };
 
+/// Seconds of an assertion's `lifetime`.
+pub(super) const ASSERTION_LIFETIME: Bounds =
+    Bounds { least: 30, most: 3600, default: 300, what: "must be a whole number from 30 to 3600 (seconds)" };
+
 /// Bytes of `replay_bytes`.
 pub(super) const REPLAY_BYTES: Bounds = Bounds {
     least: 0,
@@ -113,6 +117,7 @@ mod tests {
             TOLERANCE_SECONDS,
             SESSION_IDLE,
             SESSION_MAX,
+            ASSERTION_LIFETIME,
         ];
         for bounds in with_default {
             let said = format!("must be a whole number from {} to {} (", bounds.least, bounds.most);

@@ -102,6 +102,11 @@ impl<'c, 'p> Reader<'c, 'p> {
         self.fields.get(name).or_else(|| self.default(name))
     }
 
+    /// The defaults of absent fields.
+    pub(super) const fn defaults(&self) -> Option<&'c Variables> {
+        self.defaults
+    }
+
     /// The default of the field called `name`.
     pub(super) fn default(&self, name: &str) -> Option<&'c Value> {
         self.defaults?.get(name)
@@ -144,6 +149,15 @@ impl<'c, 'p> Reader<'c, 'p> {
             self.report(name, message);
         }
         choice
+    }
+
+    /// True or false; false where the field is absent.
+    pub(super) fn flag(&mut self, name: &str) -> bool {
+        let Some(value) = self.value(name) else { return false };
+        value.as_bool().unwrap_or_else(|| {
+            self.report(name, "must be true or false");
+            false
+        })
     }
 
     /// A whole number within `bounds`; their default where the field is absent.

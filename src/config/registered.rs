@@ -5,15 +5,16 @@ use std::rc::Rc;
 
 use super::caller::{self, SESSION};
 use super::problem::{Problem, shown};
+use super::read::value;
 use super::reader::Reader;
 use super::secrets::{Secrets, is_id, secret_name};
 use super::template::UNKNOWN_LABEL;
 use super::webhook::{self, WEBHOOK};
-use super::{Callers, Config, Connection, Variables, Webhook, connection, token_template};
+use super::{Callers, Config, Connection, FETCHERS, Variables, Webhook, connection, token_template};
 use crate::secret::Fingerprint;
 
 /// The secrets of a connection, by their names in a registration.
-pub const SECRETS: [&str; 9] = [
+pub const SECRETS: [&str; 11] = [
     "client_id",
     "client_secret",
     "username",
@@ -23,6 +24,8 @@ pub const SECRETS: [&str; 9] = [
     "audience",
     "account_token",
     "webhook_secret",
+    "private_key",
+    "service_account",
 ];
 
 /// The field of a registered connection that names its template.
@@ -69,6 +72,7 @@ impl Config {
                 problems.push(Problem::new(format!("secrets.{}", shown(name)), "is not a known secret"));
             }
         }
+        variables.extend(value(&self.variables, FETCHERS).map(|bound| (FETCHERS.to_owned(), bound)));
         let path = "connection";
         let has_template = merged.is_some();
         let fields = merged.unwrap_or_else(|| {

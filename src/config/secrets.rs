@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::pasted;
 use super::reader::{Parse, Reader};
+use super::{FETCHERS, pasted};
 use crate::secret::Secret;
 
 const MISSING: &str = "is missing: set this secret";
@@ -38,6 +38,26 @@ impl<'c> Secrets<'c> {
     pub(super) fn password(&self, field: &str, reader: &mut Reader<'_, '_>) -> Option<Secret> {
         let secret = self.find(field, Some(MISSING), reader)?;
         self.sound(field, secret, &pasted::check_password, reader)
+    }
+
+    /// The same for a text of several lines; reports `missing` where it is absent.
+    pub(super) fn multiline(
+        &self,
+        field: &str,
+        missing: &'static str,
+        reader: &mut Reader<'_, '_>,
+    ) -> Option<Secret> {
+        self.find(field, Some(missing), reader)
+    }
+
+    /// The secret called `field`, where it is a text that is not empty.
+    pub(super) fn peek(&self, field: &str) -> Option<Secret> {
+        find(self.variables, &self.variable(field)).ok().flatten()
+    }
+
+    /// Whether the secret called `field` is set, valid or not.
+    pub(super) fn has(&self, field: &str) -> bool {
+        (self.variables)(&self.variable(field)).is_some_and(|value| value != "")
     }
 
     /// The same for a token, which must not begin with a scheme.
@@ -112,6 +132,13 @@ impl<'c> Secrets<'c> {
         let missing = missing.filter(|_| value.is_none());
         let Some(secret) = self.find(field, missing, reader) else { return value };
         self.sound(field, secret, &pasted::check, reader).map(|secret| secret.expose().to_owned())
+    }
+
+    /// Whether the Worker has a binding called `name` that fetches; `None` where its bindings are not
+    /// known.
+    pub(super) fn is_bound(&self, name: &str) -> Option<bool> {
+        let bound = (self.variables)(FETCHERS)?;
+        Some(bound.as_array()?.iter().any(|known| known == name))
     }
 
     fn find(

@@ -1,3 +1,4 @@
+mod assertions;
 mod bindings;
 mod callers;
 mod hostile;

@@ -159,6 +159,7 @@ impl From<Cause> for Code {
             Cause::Unreachable => Self::TokenEndpointUnreachable,
             Cause::Timeout => Self::TokenEndpointTimeout,
             Cause::ResponseInvalid => Self::TokenResponseInvalid,
+            Cause::KeyUnusable => Self::Misconfigured,
         }
     }
 }

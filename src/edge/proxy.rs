@@ -83,9 +83,10 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
             let person = proof.person().ok_or(Code::CallerUnauthenticated)?;
             call.send_with(&Tokens::of(edge, connection, Subject::Person(Rc::clone(person)))).await?
         }
-        Grant::Password { .. } | Grant::ClientCredentials { .. } | Grant::RefreshToken { .. } => {
-            call.send_with(&Tokens::of(edge, connection, Subject::Service)).await?
-        }
+        Grant::Password { .. }
+        | Grant::ClientCredentials { .. }
+        | Grant::RefreshToken { .. }
+        | Grant::JwtBearer { .. } => call.send_with(&Tokens::of(edge, connection, Subject::Service)).await?,
     };
     call.hand_back(answer)
 }
@@ -249,6 +250,7 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
             fields: fields.as_str(),
             timeout: self.connection.timeout,
             replay_bytes,
+            certificate: self.connection.certificate.as_deref(),
         };
         self.sent.replace(Some(token.clone()));
         let sent_at = edge.now();

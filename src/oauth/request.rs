@@ -1,9 +1,10 @@
-//! Token requests (RFC 6749 §4.3.2, §4.4.2, §6).
+//! Token requests (RFC 6749 §4.3.2, §4.4.2, §6, RFC 7523 §2).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use super::assertion::{Assertions, CLIENT_ASSERTION_TYPE, GRANT_TYPE};
 use crate::config::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint};
 use crate::form;
 use crate::json::{self, Members, ToJson};
@@ -24,37 +25,56 @@ pub struct TokenRequest {
 
 impl TokenRequest {
     /// The request that obtains a new token set by `grant`; `None` for a static token, and for the
-    /// grant of persons, which needs [`TokenRequest::sign_in`].
+    /// grant of persons, which needs [`TokenRequest::sign_in`]. `assertions` are those that client and
+    /// grant need.
     #[must_use]
-    pub fn acquire(grant: &Grant) -> Option<Self> {
+    pub fn acquire(grant: &Grant, assertions: &Assertions) -> Option<Self> {
         match grant {
             Grant::Static { .. } | Grant::Basic { .. } | Grant::SignIn { .. } => None,
             Grant::Password { endpoint, username, password } => {
-                Some(Self::sign_in(endpoint, username, password))
+                Some(Self::sign_in(endpoint, username, password, assertions))
             }
             Grant::ClientCredentials { endpoint } => {
-                Some(Self::build(endpoint, "client_credentials", &[], &Ask::Anew))
+                Some(Self::build(endpoint, "client_credentials", &[], &Ask::Anew, assertions))
             }
-            Grant::RefreshToken { endpoint, refresh_token } => Some(Self::refresh(endpoint, refresh_token)),
+            Grant::RefreshToken { endpoint, refresh_token } => {
+                Some(Self::refresh(endpoint, refresh_token, assertions))
+            }
+            Grant::JwtBearer { endpoint, .. } => {
+                let own = [("assertion", assertions.grant.as_ref()?.expose())];
+                Some(Self::build(endpoint, GRANT_TYPE, &own, &Ask::Anew, assertions))
+            }
         }
     }
 
     /// The request that obtains a token set with the credentials of an account
     /// (RFC 6749 §4.3.2).
     #[must_use]
-    pub fn sign_in(endpoint: &TokenEndpoint, username: &Secret, password: &Secret) -> Self {
+    pub fn sign_in(
+        endpoint: &TokenEndpoint,
+        username: &Secret,
+        password: &Secret,
+        assertions: &Assertions,
+    ) -> Self {
         let own = [("username", username.expose()), ("password", password.expose())];
-        Self::build(endpoint, "password", &own, &Ask::Anew)
+        Self::build(endpoint, "password", &own, &Ask::Anew, assertions)
     }
 
     /// The request that renews a token set with its refresh token. It repeats neither scope nor
     /// audience, and so asks for the granted ones.
     #[must_use]
-    pub fn refresh(endpoint: &TokenEndpoint, refresh_token: &Secret) -> Self {
-        Self::build(endpoint, "refresh_token", &[("refresh_token", refresh_token.expose())], &Ask::Again)
+    pub fn refresh(endpoint: &TokenEndpoint, refresh_token: &Secret, assertions: &Assertions) -> Self {
+        let own = [("refresh_token", refresh_token.expose())];
+        Self::build(endpoint, "refresh_token", &own, &Ask::Again, assertions)
     }
 
-    fn build(endpoint: &TokenEndpoint, grant_type: &str, own: &[(&str, &str)], ask: &Ask) -> Self {
+    fn build(
+        endpoint: &TokenEndpoint,
+        grant_type: &str,
+        own: &[(&str, &str)],
+        ask: &Ask,
+        assertions: &Assertions,
+    ) -> Self {
         let mut fields = vec![("grant_type", grant_type)];
         let mut authorization = None;
         // In JSON token requests the client comes first, as the makers document them.
@@ -70,6 +90,16 @@ impl TokenRequest {
             }
             ClientAuthentication::Basic { client_id, client_secret, encoding } => {
                 authorization = Some(basic(client_id, client_secret, *encoding));
+            }
+            ClientAuthentication::Tls { client_id } => client.push(("client_id", client_id.as_str())),
+            // The id need not be sent (RFC 7521 §4.2), but some servers look for it there alone.
+            ClientAuthentication::PrivateKeyJwt { client_id, .. }
+            | ClientAuthentication::ClientSecretJwt { client_id, .. } => {
+                client.push(("client_id", client_id.as_str()));
+                if let Some(proof) = &assertions.client {
+                    client.push(("client_assertion_type", CLIENT_ASSERTION_TYPE));
+                    client.push(("client_assertion", proof.expose()));
+                }
             }
         }
         if client_first {
@@ -121,11 +151,16 @@ fn basic(client_id: &str, client_secret: &Secret, encoding: BasicEncoding) -> Se
 
 #[cfg(test)]
 #[cfg(not(target_arch = "wasm32"))]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
     use crate::http::EndpointUrl;
+
+    /// A token endpoint that takes forms from `client`.
+    pub(in crate::oauth) fn endpoint_of(client: ClientAuthentication) -> TokenEndpoint {
+        endpoint(BodyEncoding::Form, client)
+    }
 
     fn endpoint(encoding: BodyEncoding, client: ClientAuthentication) -> TokenEndpoint {
         TokenEndpoint {
@@ -137,6 +172,7 @@ mod tests {
             resource: None,
             params: Vec::new(),
             timeout: Duration::from_secs(10),
+            certificate: None,
         }
     }
 
@@ -164,7 +200,7 @@ mod tests {
     fn asks_hubsoft_as_its_maker_documents() {
         let grant = password(endpoint(BodyEncoding::Json, post()));
         check(
-            &TokenRequest::acquire(&grant).unwrap(),
+            &TokenRequest::acquire(&grant, &Assertions::default()).unwrap(),
             "application/json",
             None,
             r#"{"grant_type":"password","client_id":"id","client_secret":"s&c","username":"ana@example.com","password":"+&%é€\""}"#,
@@ -178,7 +214,7 @@ mod tests {
         v8.audience = Some("https://api.v8".into());
         v8.scope = Some("offline_access".into());
         check(
-            &TokenRequest::acquire(&password(v8)).unwrap(),
+            &TokenRequest::acquire(&password(v8), &Assertions::default()).unwrap(),
             "application/x-www-form-urlencoded",
             None,
             "grant_type=password&username=ana%40example.com&password=%2B%26%25%C3%A9%E2%82%AC%22&audience=https%3A%2F%2Fapi.v8&scope=offline_access&client_id=id",
@@ -189,7 +225,7 @@ mod tests {
     fn proves_the_client_by_one_method_only() {
         let post = Grant::ClientCredentials { endpoint: endpoint(BodyEncoding::Form, post()) };
         check(
-            &TokenRequest::acquire(&post).unwrap(),
+            &TokenRequest::acquire(&post, &Assertions::default()).unwrap(),
             "application/x-www-form-urlencoded",
             None,
             "grant_type=client_credentials&client_id=id&client_secret=s%26c",
@@ -201,14 +237,14 @@ mod tests {
         };
         // i+d:a%3Ab%25%2B%C3%BC
         check(
-            &TokenRequest::acquire(&basic(BasicEncoding::Form)).unwrap(),
+            &TokenRequest::acquire(&basic(BasicEncoding::Form), &Assertions::default()).unwrap(),
             "application/x-www-form-urlencoded",
             Some("Basic aStkOmElM0FiJTI1JTJCJUMzJUJD"),
             "grant_type=client_credentials",
         );
         // i d:a:b%+ü
         check(
-            &TokenRequest::acquire(&basic(BasicEncoding::None)).unwrap(),
+            &TokenRequest::acquire(&basic(BasicEncoding::None), &Assertions::default()).unwrap(),
             "application/x-www-form-urlencoded",
             Some("Basic aSBkOmE6YiUrw7w="),
             "grant_type=client_credentials",
@@ -216,7 +252,7 @@ mod tests {
         let none = ClientAuthentication::None { client_id: None };
         let none = Grant::ClientCredentials { endpoint: endpoint(BodyEncoding::Form, none) };
         check(
-            &TokenRequest::acquire(&none).unwrap(),
+            &TokenRequest::acquire(&none, &Assertions::default()).unwrap(),
             "application/x-www-form-urlencoded",
             None,
             "grant_type=client_credentials",
@@ -231,7 +267,7 @@ mod tests {
         custom.params = vec![("tenant".into(), "a b".into())];
         let grant = Grant::ClientCredentials { endpoint: custom };
         check(
-            &TokenRequest::acquire(&grant).unwrap(),
+            &TokenRequest::acquire(&grant, &Assertions::default()).unwrap(),
             "application/x-www-form-urlencoded",
             None,
             "grant_type=client_credentials&scope=read+write&resource=https%3A%2F%2Fapi.example%2F&client_id=id&client_secret=s%26c&tenant=a+b",
@@ -245,11 +281,15 @@ mod tests {
         custom.audience = Some("a".into());
         let refresh = "grant_type=refresh_token&refresh_token=r%2F1&client_id=id&client_secret=s%26c";
         let form = "application/x-www-form-urlencoded";
-        check(&TokenRequest::refresh(&custom, &secret("r/1")), form, None, refresh);
+        check(&TokenRequest::refresh(&custom, &secret("r/1"), &Assertions::default()), form, None, refresh);
         let grant = Grant::RefreshToken { endpoint: custom, refresh_token: secret("r/1") };
-        check(&TokenRequest::acquire(&grant).unwrap(), form, None, refresh);
+        check(&TokenRequest::acquire(&grant, &Assertions::default()).unwrap(), form, None, refresh);
         check(
-            &TokenRequest::refresh(&endpoint(BodyEncoding::Json, post()), &secret("r/1")),
+            &TokenRequest::refresh(
+                &endpoint(BodyEncoding::Json, post()),
+                &secret("r/1"),
+                &Assertions::default(),
+            ),
             "application/json",
             None,
             r#"{"grant_type":"refresh_token","client_id":"id","client_secret":"s&c","refresh_token":"r/1"}"#,
@@ -258,12 +298,15 @@ mod tests {
 
     #[test]
     fn requests_nothing_for_a_static_token() {
-        assert!(TokenRequest::acquire(&Grant::Static { token: secret("t") }).is_none());
+        assert!(
+            TokenRequest::acquire(&Grant::Static { token: secret("t") }, &Assertions::default()).is_none()
+        );
     }
 
     #[test]
     fn shows_no_secret_when_debugged() {
-        let shown = format!("{:?}", TokenRequest::acquire(&password(endpoint(BodyEncoding::Json, post()))));
+        let hubsoft = password(endpoint(BodyEncoding::Json, post()));
+        let shown = format!("{:?}", TokenRequest::acquire(&hubsoft, &Assertions::default()));
         assert!(!shown.contains("s&c") && !shown.contains("ana") && !shown.contains("é€"), "{shown}");
     }
 }

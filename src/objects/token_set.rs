@@ -21,6 +21,7 @@ mod plan;
 mod publishing;
 mod renewal;
 mod sign_in;
+mod signing;
 mod state;
 mod wait;
 

@@ -157,7 +157,7 @@ export class Call {
    */
   send(told) {
     return new Promise((resolve) => {
-      const { method, url, fields, timeoutMs, replayBytes } = readFetch(told);
+      const { method, url, fields, timeoutMs, certificate, replayBytes } = readFetch(told);
       // A response that comes later ends with the call, which is answered with the timeout.
       const alarm = setTimeout(() => {
         resolve(TIMEOUT);
@@ -173,7 +173,11 @@ export class Call {
         append(headers, fields);
         /** @type {RequestInit} */
         const init = { method, headers, redirect: "manual", cache: "no-store" };
-        const exchange = isBodiless(method) ? fetch(url, init) : this.#sendBody(url, init, timeoutMs, replayBytes);
+        // A client certificate is of a binding, which sends the request then.
+        const sender = certificate === undefined ? globalThis : /** @type {Fetcher} */ (this.env[certificate]);
+        const exchange = isBodiless(method)
+          ? sender.fetch(url, init)
+          : this.#sendBody(sender, url, init, timeoutMs, replayBytes);
         exchange.then((response) => {
           this.#response = response;
           settle(upstreamHead(response.status, response.headers));
@@ -184,12 +188,18 @@ export class Call {
     });
   }
 
-  /** @param {string} url @param {RequestInit} init @param {number} timeoutMs @param {number} replayBytes */
-  async #sendBody(url, init, timeoutMs, replayBytes) {
+  /**
+   * @param {Pick<Fetcher, "fetch">} sender
+   * @param {string} url
+   * @param {RequestInit} init
+   * @param {number} timeoutMs
+   * @param {number} replayBytes
+   */
+  async #sendBody(sender, url, init, timeoutMs, replayBytes) {
     const attempt = new AbortController();
     this.#attempt = attempt;
     const body = await this.#nextBody(timeoutMs, replayBytes, attempt);
-    return fetch(url, { ...init, body, signal: attempt.signal });
+    return sender.fetch(url, { ...init, body, signal: attempt.signal });
   }
 
   /**

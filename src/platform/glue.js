@@ -1,11 +1,24 @@
 // The functions that Rust calls, by glue.rs; what it calls on a call is in call.js. This file imports nothing:
 // wasm-bindgen copies it to where its imports would not be found.
 
+/** No variable has this name: it stands for the names of all bindings that have `fetch`. */
+const FETCHERS = "(fetchers)";
+
+/** @param {unknown} value */
+const isVariable = (value) =>
+  typeof value !== "object" || Object.getPrototypeOf(value ?? 0) === Object.prototype || Array.isArray(value);
+
 /** The variable or secret called `name` as JSON; a binding is none. @param {Env} env @param {string} name */
 export function variable(env, name) {
+  if (name === FETCHERS) return JSON.stringify(fetchers(env));
   const value = env[name];
-  const isPlain = typeof value !== "object" || Object.getPrototypeOf(value ?? 0) === Object.prototype;
-  return isPlain || Array.isArray(value) ? JSON.stringify(value) : undefined;
+  return isVariable(value) ? JSON.stringify(value) : undefined;
+}
+
+/** The names of the bindings that have `fetch`. @param {Env} env */
+function fetchers(env) {
+  const fetches = (/** @type {any} */ value) => !isVariable(value) && typeof value?.fetch === "function";
+  return Object.keys(env).filter((name) => fetches(env[name]));
 }
 
 /** The variable called `name`, if it is a text. @param {Env} env @param {string} name */
@@ -28,12 +41,15 @@ export function hasBinding(env, name) {
  * @param {string | undefined} body
  * @param {number} timeoutMs
  * @param {number} maxBytes
+ * @param {Env} env
+ * @param {string | undefined} certificate the name of the binding that sends the request, with its client certificate
  */
-export async function send(method, url, fields, body, timeoutMs, maxBytes) {
+export async function send(method, url, fields, body, timeoutMs, maxBytes, env, certificate) {
   const timer = new AbortController();
   const alarm = setTimeout(() => timer.abort(), timeoutMs);
   try {
-    const response = await fetch(url, {
+    const sender = certificate === undefined ? globalThis : /** @type {Fetcher} */ (env[certificate]);
+    const response = await sender.fetch(url, {
       method,
       headers: fields.split("\n").map((line) => line.split(/:(.*)/s, 2)),
       body,
@@ -101,6 +117,20 @@ export async function verifySignature(algorithm, jwk, input, signature) {
     verifyingKeys.set(id, key);
   }
   return crypto.subtle.verify(parameters, key, signature, new TextEncoder().encode(input));
+}
+
+/**
+ * The signature over `input`. Rejects where WebCrypto does not take the key.
+ * @param {string} algorithm
+ * @param {"jwk" | "pkcs8"} format
+ * @param {string} text the key, in base64 if it is in PKCS#8
+ * @param {string} input
+ */
+export async function sign(algorithm, format, text, input) {
+  const parameters = signatureParameters(algorithm);
+  const data = format === "jwk" ? JSON.parse(text) : Uint8Array.from(atob(text), (byte) => byte.charCodeAt(0));
+  const key = await crypto.subtle.importKey(format, data, parameters, false, ["sign"]);
+  return new Uint8Array(await crypto.subtle.sign(parameters, key, new TextEncoder().encode(input)));
 }
 
 /** RFC 7518 §3.3 to §3.5, RFC 8037 §3.1. @param {string} algorithm */

@@ -72,6 +72,9 @@ extern "C" {
     #[wasm_bindgen(js_name = verifySignature)]
     pub fn verify_signature(algorithm: &str, jwk: &str, input: &str, signature: &[u8]) -> Promise;
 
+    /// Resolves to a [`Uint8Array`]; rejects where the key cannot be used.
+    pub fn sign(algorithm: &str, format: &str, text: &str, input: &str) -> Promise;
+
     pub fn sleep(ms: f64) -> Promise;
 
     /// Resolves to a boolean.
@@ -87,6 +90,8 @@ extern "C" {
         body: Option<&str>,
         timeout_ms: f64,
         max_bytes: f64,
+        env: &Env,
+        certificate: Option<&str>,
     ) -> Promise;
 
     pub type HttpResponse;

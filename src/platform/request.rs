@@ -152,7 +152,7 @@ impl Cache for CallPorts {
 
 impl Http for CallPorts {
     async fn send(&self, request: &HttpRequest<'_>) -> Result<HttpAnswer, HttpFailure> {
-        http::send(request).await
+        http::send(&self.env(), request).await
     }
 }
 

@@ -5,17 +5,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
-use js_sys::Promise;
-use wasm_bindgen::JsValue;
+use js_sys::{Promise, Uint8Array};
+use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use worker::{Env, State};
 
 use super::sql::Table;
-use super::{http, kv, runtime, stub};
+use super::{glue, http, kv, runtime, stub};
+use crate::config::SigningKey;
 use crate::json;
 use crate::objects;
 use crate::ports::{
-    Cache, CacheFailed, Host, Http, HttpAnswer, HttpFailure, HttpRequest, ObjectUnreachable, Objects,
+    Cache, CacheFailed, Host, Http, HttpAnswer, HttpFailure, HttpRequest, ObjectUnreachable, Objects, Signer,
     Storage, StorageFailed,
 };
 use crate::protocol::ObjectKind;
@@ -138,7 +139,16 @@ impl Storage for DurablePorts {
 
 impl Http for DurablePorts {
     async fn send(&self, request: &HttpRequest<'_>) -> Result<HttpAnswer, HttpFailure> {
-        http::send(request).await
+        http::send(&self.env, request).await
+    }
+}
+
+impl Signer for DurablePorts {
+    async fn sign(&self, key: &SigningKey, input: &str) -> Option<Vec<u8>> {
+        let SigningKey { algorithm, format, text, .. } = key;
+        let signed = glue::sign(algorithm.as_str(), format.as_str(), text.expose(), input);
+        let signature = JsFuture::from(signed).await.ok()?;
+        Some(signature.unchecked_into::<Uint8Array>().to_vec())
     }
 }
 

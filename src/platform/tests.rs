@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -23,12 +24,14 @@ fn reads_variables_and_leaves_bindings_out() {
     set("LIST", &js_sys::JSON::parse(r#"["x"]"#).unwrap());
     set("BINDING", &Headers::new().unwrap().into());
     set("NULL", &JsValue::NULL);
+    set("CERT", &js_sys::eval("new (class { fetch() {} })()").unwrap());
     let env: worker::Env = JsValue::from(env).into();
     let variable = |name| glue::variable(&env, name);
     assert_eq!(variable("TEXT").as_deref(), Some(r#""a""#));
     assert_eq!(variable("TABLE").as_deref(), Some(r#"{"a":{"b":[1,true]}}"#));
     assert_eq!(variable("LIST").as_deref(), Some(r#"["x"]"#));
-    assert_eq!(["BINDING", "NULL", "OTHER"].map(variable), [None, None, None]);
+    assert_eq!(["BINDING", "CERT", "NULL", "OTHER"].map(variable), [const { None }; 4]);
+    assert_eq!(variable("(fetchers)").as_deref(), Some(r#"["CERT"]"#));
     assert!(glue::has_binding(&env, "BINDING") && !glue::has_binding(&env, "OTHER"));
 }
 
@@ -51,6 +54,34 @@ const SIGNED: [(&str, &str, &str, &str); 2] = [
 async fn verifies(algorithm: &str, jwk: &str, input: &str, signature: &[u8]) -> bool {
     let verified = JsFuture::from(glue::verify_signature(algorithm, jwk, input, signature)).await;
     verified.is_ok_and(|verified| verified == JsValue::TRUE)
+}
+
+/// The private keys of [`SIGNED`].
+const PRIVATE: [&str; 2] =
+    ["jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI", "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"];
+
+async fn signature(algorithm: &str, format: &str, text: &str, input: &str) -> Option<Vec<u8>> {
+    let signed = JsFuture::from(glue::sign(algorithm, format, text, input)).await.ok()?;
+    Some(signed.unchecked_into::<Uint8Array>().to_vec())
+}
+
+#[wasm_bindgen_test]
+async fn signs_as_the_standards_do() {
+    for ((algorithm, jwk, input, expected), d) in SIGNED.into_iter().zip(PRIVATE) {
+        let private = jwk.replace("}", &format!(r#","d":"{d}"}}"#));
+        let signed = signature(algorithm, "jwk", &private, input).await.unwrap();
+        assert!(verifies(algorithm, jwk, input, &signed).await, "{algorithm}");
+        // A signature by ECDSA is another one each time.
+        assert_eq!(URL_SAFE_NO_PAD.encode(&signed) == expected, algorithm == "EdDSA", "{algorithm}");
+    }
+    // RFC 8410 §10.3.
+    let pkcs8 = "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC";
+    assert_eq!(signature("EdDSA", "pkcs8", pkcs8, "x").await.unwrap().len(), 64);
+    for (algorithm, format, text) in
+        [("ES256", "pkcs8", pkcs8), ("EdDSA", "pkcs8", "MC4CAQAwBQYDK2VwBCIEIA=="), ("EdDSA", "jwk", "{}")]
+    {
+        assert!(signature(algorithm, format, text, "x").await.is_none(), "{algorithm} {text}");
+    }
 }
 
 #[wasm_bindgen_test]

@@ -33,10 +33,13 @@ function fieldLines(headers) {
 
 /** Reads a request to the upstream. @param {string} told */
 export function readFetch(told) {
-  const [timeout, replay, method, url] = told.slice(1).split("\n", 4);
+  const [limit, replay, method, url] = told.slice(1).split("\n", 4);
   // The letter, four line breaks, and what stands between them.
-  const fields = told.slice(5 + timeout.length + replay.length + method.length + url.length);
-  return { method, url, fields, timeoutMs: Number(timeout), replayBytes: Number(replay) };
+  const fields = told.slice(5 + limit.length + replay.length + method.length + url.length);
+  const space = limit.indexOf(" ");
+  const timeoutMs = Number(space < 0 ? limit : limit.slice(0, space));
+  const certificate = space < 0 ? undefined : limit.slice(space + 1);
+  return { method, url, fields, timeoutMs, certificate, replayBytes: Number(replay) };
 }
 
 /** Reads an answer. @param {string} told */

@@ -13,8 +13,9 @@
 //!                        ; gone: the body cannot be sent a second time
 //!
 //! told     = fetch / wait / answer
-//! fetch    = "F" timeout LF replay LF method LF url LF fields
-//!                        ; send this to the upstream, and resume
+//! fetch    = "F" timeout [SP binding] LF replay LF method LF url LF fields
+//!                        ; send this to the upstream, by the binding that has
+//!                        ; the client certificate if one is named, and resume
 //! wait     = "W"         ; wait for the promise that the call was given,
 //!                        ; which resolves to an answer
 //! answer   = kind *(line LF) status LF fields LF LF text
@@ -46,9 +47,11 @@ pub const WAIT: &str = "W";
 
 /// What tells `call.js` to send `call` to the upstream.
 pub fn fetch(call: &UpstreamCall<'_>) -> String {
-    let UpstreamCall { method, url, fields, timeout, replay_bytes } = *call;
+    let UpstreamCall { method, url, fields, timeout, replay_bytes, certificate } = *call;
     let replay = replay_bytes.map_or("-1".to_owned(), |bytes| bytes.to_string());
-    ["F", &timeout.as_millis().to_string(), "\n", &replay, "\n", method, "\n", url, "\n", fields].concat()
+    let timeout = timeout.as_millis().to_string();
+    let (space, binding) = certificate.map_or(("", ""), |name| (" ", name));
+    ["F", &timeout, space, binding, "\n", &replay, "\n", method, "\n", url, "\n", fields].concat()
 }
 
 /// Reads what came of a fetch.
@@ -118,6 +121,7 @@ mod tests {
     struct Fetch {
         text: String,
         timeout_ms: u64,
+        certificate: Option<String>,
         replay_bytes: Option<usize>,
         method: String,
         url: String,
@@ -189,9 +193,17 @@ mod tests {
     fn writes_what_is_to_be_sent_to_the_upstream() {
         let examples = examples().fetches;
         assert!(examples.len() > 2);
-        for Fetch { text, timeout_ms, replay_bytes, method, url, fields } in examples {
+        for Fetch { text, timeout_ms, certificate, replay_bytes, method, url, fields } in examples {
             let (fields, timeout) = (lines(&fields), Duration::from_millis(timeout_ms));
-            let call = UpstreamCall { method: &method, url: &url, fields: &fields, timeout, replay_bytes };
+            let certificate = certificate.as_deref();
+            let call = UpstreamCall {
+                method: &method,
+                url: &url,
+                fields: &fields,
+                timeout,
+                replay_bytes,
+                certificate,
+            };
             assert_eq!(fetch(&call), text);
         }
     }

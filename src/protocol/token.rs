@@ -144,9 +144,11 @@ pub enum Cause {
     Timeout,
     /// The token endpoint's answer was no token response.
     ResponseInvalid,
+    /// The connection's private key signs nothing, so that the token endpoint was not asked.
+    KeyUnusable,
 }
 
-variants!(Cause { CredentialsRejected, Unreachable, Timeout, ResponseInvalid });
+variants!(Cause { CredentialsRejected, Unreachable, Timeout, ResponseInvalid, KeyUnusable });
 
 impl Cause {
     /// The cause's error code in logs and in the admin interface.
@@ -157,6 +159,7 @@ impl Cause {
             Self::Unreachable => "token_endpoint_unreachable",
             Self::Timeout => "token_endpoint_timeout",
             Self::ResponseInvalid => "token_response_invalid",
+            Self::KeyUnusable => "key_unusable",
         }
     }
 }

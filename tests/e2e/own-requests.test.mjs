@@ -23,7 +23,7 @@ export default { async fetch(request, env, context) {
   context.waitUntil(scheduler.wait(${LONG_MS}));
   const { method, url, fields, body, timeoutMs, maxBytes } = await request.json();
   try {
-    const answer = await send(method, url, fields, body, timeoutMs, maxBytes);
+    const answer = await send(method, url, fields, body, timeoutMs, maxBytes, env, undefined);
     return Response.json({ ...answer, body: new TextDecoder().decode(answer.body) });
   } catch (reason) {
     return Response.json({ reason: typeof reason === "string" ? reason : "another" });

@@ -1,4 +1,6 @@
-use porteiro::config::{Config, Configured, Problem, Variables};
+use std::rc::Rc;
+
+use porteiro::config::{Config, Configured, Connection, Problem, Variables};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};

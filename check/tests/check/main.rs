@@ -7,6 +7,7 @@ mod environments;
 mod mistakes;
 mod secrets;
 mod sharing;
+mod signing;
 mod syntax;
 mod warnings;
 

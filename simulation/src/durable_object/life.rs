@@ -10,11 +10,13 @@ use futures_util::future::LocalBoxFuture;
 
 use super::storage::{Stored, Write};
 use super::{Busy, CONNECTION, Mishap, Objects, SESSION, STATE};
+use crate::provider::proofs::signature;
 use crate::site::{PROVIDER, Shared};
 use crate::world::Process;
+use porteiro::config::SigningKey;
 use porteiro::json;
 use porteiro::ports::{
-    Cache, CacheFailed, Host, ObjectUnreachable, Objects as Messages, Storage, StorageFailed,
+    Cache, CacheFailed, Host, ObjectUnreachable, Objects as Messages, Signer, Storage, StorageFailed,
 };
 use porteiro::protocol::ObjectKind;
 use porteiro::time::UnixTime;
@@ -169,6 +171,13 @@ impl LifePorts {
     fn check_cache(&self, name: &str) {
         let is_keeper = matches!(self.kind, ObjectKind::Service(_));
         assert!(is_keeper && !name.contains("session/"), "{:?} has nothing in the cache: {name}", self.kind);
+    }
+}
+
+impl Signer for LifePorts {
+    async fn sign(&self, key: &SigningKey, input: &str) -> Option<Vec<u8>> {
+        self.hop().await;
+        self.site.signs.get().then(|| signature(key, input))
     }
 }
 

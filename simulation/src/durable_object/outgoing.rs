@@ -97,6 +97,7 @@ impl<'a> Flight<'a> {
         match &ports.kind {
             ObjectKind::Service(_) => {
                 let refresh_token = sent.refresh_token();
+                site.note_token_request(sent);
                 let flight = site.enter_token_endpoint(refresh_token.as_deref());
                 Self::Token(refresh_token, flight)
             }

@@ -12,6 +12,8 @@ use crate::crowd_watch::{CrowdWatch, Visit};
 use crate::delivery_watch::DeliveryWatch;
 use crate::durable_object::{Objects, STATE, keeper};
 use crate::issuer::Issuers;
+use crate::network::Sent;
+use crate::provider::proofs::assertions;
 use crate::provider::{Person, Provider};
 use crate::receiver::Receiver;
 use crate::registry_watch::RegistryWatch;
@@ -49,6 +51,10 @@ pub struct Shared {
     pub registry_watch: RegistryWatch,
     /// The application's receiver of webhooks.
     pub receiver: Receiver,
+    /// Whether WebCrypto takes the connection's private key.
+    pub signs: Cell<bool>,
+    /// The bindings whose certificates went with token requests and with calls.
+    pub certificates: RefCell<Vec<Option<String>>>,
     /// The issuers of callers' tokens.
     pub issuers: Issuers,
     /// All deployed configurations; isolates and objects start with the last one.
@@ -112,6 +118,14 @@ impl Shared {
         Flight(Rc::clone(self))
     }
 
+    /// Called when a live keeper sends a token request.
+    pub fn note_token_request(&self, sent: &Sent) {
+        self.certificates.borrow_mut().push(sent.certificate.clone());
+        for claims in assertions(&sent.body) {
+            self.watch.asserts(&claims, self.world.now());
+        }
+    }
+
     /// Called when an isolate sends a call to the upstream.
     pub fn note_upstream_call(&self, isolate: Process, begun_at: UnixTime, call: &UpstreamCall<'_>) {
         let (token, now) = (bearer(call), self.world.now());
@@ -119,6 +133,7 @@ impl Shared {
         if let Some((_, path)) = call.url.split_once("/of/") {
             self.registry_watch.served(path.split('/').next().unwrap_or_default(), begun_at);
         }
+        self.certificates.borrow_mut().push(call.certificate.map(str::to_owned));
         self.upstream_calls.borrow_mut().push((call.url.to_owned(), call.fields.to_owned()));
     }
 

@@ -11,5 +11,6 @@
 mod deliveries;
 mod edge;
 mod keeper;
+mod proofs;
 mod scenarios;
 mod session;

@@ -21,9 +21,9 @@ fn with_fields(fields: &Value, keys: &str) -> Value {
 }
 
 fn webhook(fields: &Value, keys: &str) -> Rc<Webhook> {
-    let (mut config, problems) = read(&with_fields(fields, keys));
+    let (config, problems) = read(&with_fields(fields, keys));
     assert_eq!(problems, [], "{fields}");
-    config.webhooks.remove("api").unwrap().into_usable().unwrap()
+    config.webhook("api").unwrap().clone().into_usable().unwrap()
 }
 
 fn hmac(webhook: &Webhook) -> &EventHmac {
@@ -41,10 +41,7 @@ fn check_problems(fields: &Value, expected: &[&str]) {
     let expected: Vec<String> =
         expected.iter().map(|problem| format!("CONNECTIONS.api.webhook.{problem}")).collect();
     assert_eq!(found, expected, "{fields}");
-    assert!(
-        !config.webhooks.get("api").unwrap().is_usable()
-            && config.connections.get("api").unwrap().is_usable()
-    );
+    assert!(!config.webhook("api").unwrap().is_usable() && config.connection("api").unwrap().is_usable());
 }
 
 /// A request of a sender: its address and header fields, its body, and its time in milliseconds.
@@ -383,13 +380,13 @@ fn webhook_of(id: &str, fields: Value) -> Rc<Webhook> {
     for (name, value) in fields.as_object().unwrap() {
         table[name] = value.clone();
     }
-    let (mut config, problems) = read(&changed(&[
+    let (config, problems) = read(&changed(&[
         (&format!("CONNECTIONS/{id}/webhook"), table),
         (&format!("{name}_ACCOUNT_TOKEN"), json!("token")),
         (&format!("{name}_WEBHOOK_SECRET"), json!("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")),
     ]));
     assert_eq!(problems, [], "{fields}");
-    config.webhooks.remove(id).unwrap().into_usable().unwrap()
+    config.webhook(id).unwrap().clone().into_usable().unwrap()
 }
 
 #[test]

@@ -92,6 +92,7 @@ async fn document<P: EdgePorts>(ports: &P, url: &str) -> Option<HttpAnswer> {
         body: None,
         timeout: DOCUMENT_TIMEOUT,
         max_bytes: Some(MAX_DOCUMENT_BYTES),
+        certificate: None,
     };
     ports.send(&request).await.ok().filter(|answer| answer.body.len() <= MAX_DOCUMENT_BYTES)
 }

@@ -105,6 +105,7 @@ impl<P: ObjectPorts> Deliveries<P> {
             body: Some(event),
             timeout: TIMEOUT,
             max_bytes: None,
+            certificate: None,
         };
         self.ports.send(&request).await
     }

@@ -14,6 +14,8 @@ use crate::token::TokenTypes;
 pub(super) enum ExchangeFailure {
     Refused(TokenRefusal, Option<Duration>),
     Unanswered(HttpFailure),
+    /// No request was made, since the connection's key signs nothing.
+    KeyUnusable,
 }
 
 impl ExchangeFailure {
@@ -21,7 +23,7 @@ impl ExchangeFailure {
     pub(super) fn answer(&self) -> Option<RefusedAnswer> {
         match self {
             Self::Refused(refused, _) => Some(refused.answer),
-            Self::Unanswered(_) => None,
+            Self::Unanswered(_) | Self::KeyUnusable => None,
         }
     }
 }
@@ -34,7 +36,7 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         endpoint: &TokenEndpoint,
         types: TokenTypes,
     ) -> Result<TokenResponse, ExchangeFailure> {
-        let answer = self.post(request, endpoint.timeout).await.map_err(ExchangeFailure::Unanswered)?;
+        let answer = self.post(request, endpoint).await.map_err(ExchangeFailure::Unanswered)?;
         oauth::read(answer.status, &answer.body, types).map_err(|refused| {
             let now = self.ports.now();
             let retry_after = answer.retry_after.and_then(|value| oauth::retry_after(&value, now));
@@ -42,7 +44,11 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         })
     }
 
-    async fn post(&self, request: &TokenRequest, timeout: Duration) -> Result<HttpAnswer, HttpFailure> {
+    async fn post(
+        &self,
+        request: &TokenRequest,
+        endpoint: &TokenEndpoint,
+    ) -> Result<HttpAnswer, HttpFailure> {
         let mut fields = Zeroizing::new(format!(
             "content-type:{}\naccept:application/json\nuser-agent:porteiro",
             request.content_type
@@ -56,8 +62,9 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
             url: &request.url,
             fields: &fields,
             body: Some(request.body.expose()),
-            timeout,
+            timeout: endpoint.timeout,
             max_bytes: Some(MAX_RESPONSE_BYTES),
+            certificate: endpoint.certificate.as_deref(),
         };
         self.ports.send(&request).await
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::exchange::ExchangeFailure;
 use super::plan::{Means, NextGrant, Reason, next_grant};
+use super::signing::KeyUnusable;
 use super::wait::Wait;
 use super::{Account, Failure, LiveTokenSet, State};
 use crate::config::{Connection, Grant, TokenEndpoint};
@@ -17,7 +18,8 @@ use crate::token::{AccessToken, Lifetime, Nonce, TokenSet};
 
 /// One token request of a renewal.
 struct TokenAttempt {
-    request: TokenRequest,
+    /// `None` where the connection's key signs nothing.
+    request: Option<TokenRequest>,
     is_refresh: bool,
 }
 
@@ -107,12 +109,14 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         endpoint: &TokenEndpoint,
         may_refresh: bool,
     ) -> Result<TokenAttempt, Failure> {
-        let means = Means::of(&account.connection.grant);
+        let grant = &account.connection.grant;
+        let means = Means::of(grant);
         match self.change(|state| next_grant(state, may_refresh, means))? {
             NextGrant::Refresh => {
                 if let Some(token) = self.commit(account, State::begin_refresh).await? {
+                    let assertions = self.assertions(&endpoint.client, None).await.ok();
                     return Ok(TokenAttempt {
-                        request: TokenRequest::refresh(endpoint, &token),
+                        request: assertions.map(|own| TokenRequest::refresh(endpoint, &token, &own)),
                         is_refresh: true,
                     });
                 }
@@ -127,7 +131,10 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
                 return Err(Failure::SignedOut);
             }
         }
-        let request = TokenRequest::acquire(&account.connection.grant).ok_or(Failure::Storage)?;
+        let request = match self.assertions(&endpoint.client, Some(grant)).await {
+            Ok(assertions) => Some(TokenRequest::acquire(grant, &assertions).ok_or(Failure::Storage)?),
+            Err(KeyUnusable) => None,
+        };
         Ok(TokenAttempt { request, is_refresh: false })
     }
 
@@ -137,7 +144,10 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         connection: &Connection,
         endpoint: &TokenEndpoint,
     ) -> GrantOutcome {
-        let answered = self.exchange(&attempt.request, endpoint, connection.token_types()).await;
+        let answered = match &attempt.request {
+            Some(request) => self.exchange(request, endpoint, connection.token_types()).await,
+            None => Err(ExchangeFailure::KeyUnusable),
+        };
         let (TokenRefusal { refusal, answer }, retry_after) = match answered {
             Ok(response) => return GrantOutcome::Granted(Box::new(response)),
             Err(ExchangeFailure::Refused(refused, retry_after)) => (refused, retry_after),
@@ -146,6 +156,14 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
                     cause: failure.into(),
                     answer: None,
                     had_no_effect: false,
+                    retry_after: None,
+                };
+            }
+            Err(ExchangeFailure::KeyUnusable) => {
+                return GrantOutcome::Failed {
+                    cause: Cause::KeyUnusable,
+                    answer: None,
+                    had_no_effect: true,
                     retry_after: None,
                 };
             }
@@ -175,8 +193,9 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         let life = response.expires_in.unwrap_or(connection.default_expires_in);
         let (kept_token, kept_scope) =
             if is_refresh { self.change(|state| state.carried_over())? } else { (None, None) };
-        // A client that can always authenticate needs no refresh token (RFC 6749 §4.4.3).
-        let refreshes = !matches!(connection.grant, Grant::ClientCredentials { .. });
+        // A client that can always authenticate needs no refresh token (RFC 6749 §4.4.3, RFC 7521 §4.1).
+        let refreshes =
+            !matches!(connection.grant, Grant::ClientCredentials { .. } | Grant::JwtBearer { .. });
         Ok(TokenSet {
             access: AccessToken {
                 generation: self.change(|state| state.next_generation(sent_at))?,

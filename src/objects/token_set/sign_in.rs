@@ -1,6 +1,7 @@
 //! A person's sign-in: one password grant with their own credentials.
 
 use super::exchange::ExchangeFailure;
+use super::signing::KeyUnusable;
 use super::{Account, Failure, LiveTokenSet, State};
 use crate::oauth::{Refusal, TokenRefusal, TokenRequest};
 use crate::objects::log::GrantLine;
@@ -51,11 +52,16 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         let connection = &*account.connection;
         let endpoint = connection.grant.endpoint().filter(|_| connection.grant.is_for_people());
         let endpoint = endpoint.ok_or(SignInFailure::Misconfigured)?;
-        let request = TokenRequest::sign_in(endpoint, &credentials.username, &credentials.password);
-        drop(credentials);
         let sent_at = self.ports.now();
-        let answered = self.exchange(&request, endpoint, connection.token_types()).await;
-        drop(request);
+        let answered = match self.assertions(&endpoint.client, None).await {
+            Ok(assertions) => {
+                let Credentials { username, password, .. } = &credentials;
+                let request = TokenRequest::sign_in(endpoint, username, password, &assertions);
+                drop(credentials);
+                self.exchange(&request, endpoint, connection.token_types()).await
+            }
+            Err(KeyUnusable) => Err(ExchangeFailure::KeyUnusable),
+        };
         let outcome = answered.as_ref().map_or_else(outcome_of, |_| "granted");
         let refused = answered.as_ref().err().and_then(ExchangeFailure::answer);
         let took = self.ports.now().since(sent_at);
@@ -103,6 +109,7 @@ fn failure_of(rejection: &ExchangeFailure) -> SignInFailure {
     let refusal = match rejection {
         ExchangeFailure::Refused(TokenRefusal { refusal, .. }, _) => *refusal,
         ExchangeFailure::Unanswered(failure) => return SignInFailure::Failed((*failure).into()),
+        ExchangeFailure::KeyUnusable => return SignInFailure::Failed(Cause::KeyUnusable),
     };
     match refusal {
         // Servers report a wrong user name or password by various errors.

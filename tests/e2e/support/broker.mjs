@@ -12,7 +12,7 @@ import { selfSigned } from "./certificate.mjs";
 import { call, KEY } from "./client.mjs";
 import { startWranglerDev } from "./wrangler-dev.mjs";
 
-/** @import { Modules } from "../../../scripts/workerd.mjs" */
+/** @import { ClientCertificate, Modules } from "../../../scripts/workerd.mjs" */
 /** @import { Answer, CallOptions } from "./client.mjs" */
 
 export { KEY };
@@ -59,6 +59,7 @@ export const EVERYTHING = {
  * @property {boolean} [https] serves the broker by https, with a self-signed certificate
  * @property {Modules} [around] modules, the first of which is the entry instead of the broker's index.js
  * @property {Modules} [outbound] modules of a worker that gets all of the broker's fetches
+ * @property {{ [binding: string]: ClientCertificate }} [certificates] bindings with client certificates
  * @property {object} [wrangler] runs the broker by `wrangler dev`, with these further members in its configuration
  */
 
@@ -122,7 +123,7 @@ export class Broker {
    * @param {string} folder
    * @param {BrokerSettings} settings
    */
-  constructor(folder, { vars, secrets, persistTo, port, https, around, outbound, wrangler }) {
+  constructor(folder, { vars, secrets, persistTo, port, https, around, outbound, certificates, wrangler }) {
     this.folder = folder;
     this.persistTo = persistTo ?? join(folder, "state");
     /** @type {Vars} */
@@ -133,6 +134,7 @@ export class Broker {
     this.https = https ?? false;
     this.around = around;
     this.outbound = outbound;
+    this.certificates = certificates;
     this.wrangler = wrangler;
   }
 
@@ -245,7 +247,7 @@ export class Broker {
  * @param {(line: string) => void} take
  * @returns {Promise<Running>}
  */
-async function startBare({ vars, secrets, persistTo, port, https, around, outbound }, take) {
+async function startBare({ vars, secrets, persistTo, port, https, around, outbound, certificates }, take) {
   const certificate = https ? selfSigned("localhost") : undefined;
   const { urls, stop, pid } = await startWorkerd({
     workers: [
@@ -256,6 +258,7 @@ async function startBare({ vars, secrets, persistTo, port, https, around, outbou
         keeper: true,
         port,
         certificate,
+        certificates,
         ...(outbound && { outbound: "outbound" }),
       },
       ...(outbound ? [{ name: "outbound", modules: outbound }] : []),

@@ -1,4 +1,5 @@
-// A self-signed certificate, made without a tool or a key file. Browsers are told not to verify it.
+// A self-signed certificate, made without a tool or a key file. Browsers are told not to verify it; whoever takes it
+// for a certificate authority of its own does verify it.
 
 import { createSign, generateKeyPairSync } from "node:crypto";
 
@@ -21,6 +22,7 @@ export function selfSigned(name) {
     sequence(time(Date.now() - DAY_MS), time(Date.now() + DAY_MS)),
     subject,
     publicKey.export({ type: "spki", format: "der" }),
+    der(0xa3, sequence(sequence(oid("551d11"), der(0x04, sequence(der(0x82, Buffer.from(name))))))),
   );
   const signature = createSign("sha256").update(body).sign(privateKey);
   const certificate = sequence(body, ecdsaWithSha256, der(0x03, Buffer.from([0]), signature));

@@ -1,7 +1,7 @@
 // A stub issuer: its metadata, its keys, and the tokens it signs, valid or not. It counts requests, can fail, and can
 // rotate its keys.
 
-import { constants, createHmac, generateKeyPairSync, randomBytes, sign as signBytes } from "node:crypto";
+import { constants, createHmac, generateKeyPairSync, randomBytes, sign as signBytes, verify as verifyBytes } from "node:crypto";
 import { createServer } from "node:http";
 import { closeServer, listening } from "./servers.mjs";
 
@@ -141,6 +141,18 @@ export function published({ alg, privateKey, publicKey }, { kid = randomBytes(9)
 export function signature(alg, privateKey, input, options) {
   const { hash, options: own } = ALGORITHMS[alg];
   return signBytes(hash, Buffer.from(/** @type {string} */ (input)), { key: privateKey, ...own, ...options });
+}
+
+/**
+ * Whether `signature` over `input` is of the key's owner.
+ *
+ * @param {Pick<Key, "alg" | "publicKey">} key
+ * @param {string} input
+ * @param {Buffer} signature
+ */
+export function isSignedBy({ alg, publicKey }, input, signature) {
+  const { hash, options } = ALGORITHMS[alg];
+  return verifyBytes(hash, Buffer.from(input), { key: publicKey, ...options }, signature);
 }
 
 /**

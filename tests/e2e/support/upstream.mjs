@@ -80,7 +80,8 @@ import { closeServer, codeOf, listening } from "./servers.mjs";
  * The settings of a connection, and its provider's behaviour.
  *
  * @typedef {object} ConnectionSettings
- * @property {string} [grant] the configured grant: static, password, client_credentials (default), refresh_token
+ * @property {string} [grant] the configured grant: static, password, client_credentials (default), refresh_token,
+ * jwt_bearer
  * @property {Vars} [fields] further configuration fields; secret fields belong in `secrets`
  * @property {Secrets} [credentials] lower-case secret fields: { client_id, client_secret, username, password, refresh_token, token }
  * @property {number} [expiresIn] default 3600
@@ -90,9 +91,14 @@ import { closeServer, codeOf, listening } from "./servers.mjs";
  * @property {"standard" | "passport"} [refusals] the form of refused credentials; `passport` uses Laravel Passport's
  * words
  * @property {boolean} [strict] whether the secrets of client and account are checked; see clientSecrets and passwords
+ * @property {(parameters: { [name: string]: string }) => void} [prove] throws if a token request lacks its proof: it is
+ * refused then, and `verify()` fails
  */
 
 /** @typedef {Awaited<ReturnType<typeof startUpstream>>} Upstream */
+
+/** The names of grants in requests, where they differ. @type {{ [grant: string]: string }} */
+const GRANT_TYPES = { jwt_bearer: "urn:ietf:params:oauth:grant-type:jwt-bearer" };
 
 const KEPT_BODY_BYTES = 2 * 1024 * 1024;
 
@@ -465,12 +471,13 @@ export class Connection {
       record.outcome = "invalid_client";
       return { status: 401, body: { error: "invalid_client" } };
     }
+    this.settings.prove?.(record.parameters);
     if (type === "refresh_token") {
       if (!this.#refreshTokens.has(presented)) {
         record.outcome = "invalid_grant";
         return REFUSALS[refusals].refresh_token(record.parameters);
       }
-    } else if (type !== this.grant) {
+    } else if (type !== (GRANT_TYPES[this.grant] ?? this.grant)) {
       record.outcome = "unsupported_grant_type";
       return { status: 400, body: { error: "unsupported_grant_type" } };
     } else if (!this.#knows(username, password)) {

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use porteiro::time::UnixTime;
-use porteiro_simulation::{Answered, Call, Grants, Site};
+use porteiro_simulation::{Answered, Call, Grants, Proof, Site};
 
 use super::seeds::{number, run_seeds};
 
@@ -102,10 +102,11 @@ fn call() -> Call {
 
 /// Runs one schedule to its end, or to the first broken invariant.
 fn run(seed: u64) -> Result<u64, String> {
-    let site = Site::new(
-        seed,
-        Grants { expires_in: 3600, refresh_tokens: true, rotation: true, reuse_detection: true },
-    );
+    let grants = Grants { expires_in: 3600, refresh_tokens: true, rotation: true, reuse_detection: true };
+    let proofs = [Proof::PrivateKeyJwt, Proof::ClientSecretJwt, Proof::JwtBearer];
+    // Without a draw: schedules do not depend on it.
+    let proof = usize::try_from(seed % 8).ok().and_then(|at| proofs.get(at).copied());
+    let site = Site::proving(seed, grants, proof.unwrap_or_default());
     let plan = Plan::draw(&site);
     let calls = rage(&site, &plan)?;
     // What was broken before is why it does not recover.

@@ -1,0 +1,54 @@
+use super::*;
+
+/// A file with the connection `bank`, which has these `fields` besides.
+fn bank(fields: &str) -> String {
+    sound(&format!(
+        "[vars.CALLERS.backend]\nkind = 'key'\n[vars.CONNECTIONS.bank]\nprovider = 'custom'\n\
+         base_url = 'https://api.bank.example'\ntoken_url = 'https://as.bank.example/token'\n\
+         rules = [{{ callers = ['backend'], methods = ['GET'], paths = ['/a'] }}]\n{fields}\n"
+    ))
+}
+
+/// The secrets of the connection that `text` still needs, without any problem.
+fn wanted(text: &str) -> Vec<String> {
+    let report = report(text);
+    expect(&report.problems, &[]);
+    report.secrets.into_iter().map(|it| it.name).filter(|name| name.starts_with("BANK_")).collect()
+}
+
+#[test]
+fn asks_for_the_key_that_signs_whatever_its_algorithm() {
+    let proving = "grant = 'client_credentials'\nclient_auth = 'private_key_jwt'\nclient_id = 'c'";
+    assert_eq!(wanted(&bank(proving)), ["BANK_PRIVATE_KEY"]);
+    for algorithm in ["RS256", "PS384", "ES256", "ES384", "ES512", "EdDSA"] {
+        let text = bank(&format!("{proving}\nalgorithm = '{algorithm}'"));
+        assert_eq!(wanted(&text), ["BANK_PRIVATE_KEY"], "{algorithm}");
+    }
+    let signing = "grant = 'jwt_bearer'\nassertion = { issuer = 'a', subject = 'b' }";
+    assert_eq!(wanted(&bank(signing)), ["BANK_PRIVATE_KEY"]);
+}
+
+#[test]
+fn asks_for_the_file_of_a_service_account_where_nobody_is_named() {
+    let text = bank("grant = 'jwt_bearer'\nassertion.claims.scope = 's'");
+    assert_eq!(wanted(&text), ["BANK_SERVICE_ACCOUNT"]);
+    let without_address = text.replace("token_url = 'https://as.bank.example/token'\n", "");
+    assert_eq!(wanted(&without_address), ["BANK_SERVICE_ACCOUNT"]);
+}
+
+#[test]
+fn knows_certificates_by_their_bindings() {
+    let fields = "grant = 'client_credentials'\nclient_auth = 'tls'\nclient_id = 'c'\ncertificate = 'CERT'";
+    let binding = "[[mtls_certificates]]\nbinding = 'CERT'\ncertificate_id = 'x'";
+    assert!(wanted(&bank(&format!("{fields}\n{binding}"))).is_empty());
+    assert!(wanted(&bank(&format!("{fields}\n[[services]]\nbinding = 'CERT'\nservice = 'x'"))).is_empty());
+    let missing = "CONNECTIONS.bank.certificate: must be the name of an mtls_certificates binding";
+    expect(&report(&bank(fields)).problems, &[(11, missing)]);
+    // Environments do not inherit bindings.
+    let staged = bank(&format!("{fields}\n{binding}")).replace("[vars.", "[env.staging.vars.");
+    let staged = format!(
+        "{staged}\n[[env.staging.kv_namespaces]]\nbinding = 'TOKENS'\n[env.staging.durable_objects]\n\
+         bindings = [{{ name = 'KEEPER', class_name = 'Keeper' }}]\n"
+    );
+    expect(&report(&staged).problems, &[(11, &format!("staging {missing}"))]);
+}
