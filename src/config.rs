@@ -51,19 +51,17 @@ pub use caller::ANYONE;
 pub use configured::Configured;
 pub use headers::is_override;
 pub use keys::Keys;
-pub use lazy::{Report, Source};
 pub use limits::MAX_LIFETIME;
-pub use problem::{Problem, shown};
+pub use problem::{Problem, Report, shown};
 #[cfg(not(target_arch = "wasm32"))]
 pub use provider::PROVIDER_FILES;
 pub use provider::Provider;
 pub use read::{BASE_PATH, base_path};
 pub use registered::{Registered, SECRETS, WRONG_ID};
-pub use secrets::{is_id, secret_name};
+pub use secrets::{VariableSource, is_id, secret_name};
 pub use signing_key::{KeyFormat, SigningKey};
+pub use tables::LazyTables;
 pub use token_template::TokenTemplate;
-
-use tables::Tables;
 
 use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern, RequestPath};
 use crate::jose::{Algorithm, Expectation};
@@ -97,15 +95,15 @@ pub struct Config {
     /// Whether `ADMIN_KEY` is set, valid or not.
     pub has_admin_key: bool,
     /// The connections and their webhooks.
-    connections: Tables,
+    connections: LazyTables,
     /// The templates that registered connections name.
-    templates: Tables,
+    templates: LazyTables,
     /// The problems that stand before those of connections and templates, but not those of their ids.
     problems_before: Vec<Problem>,
     /// The problems that stand behind them.
     problems_behind: Vec<Problem>,
     /// What gives the secrets of connections that are not read yet.
-    variables: Source,
+    variables: VariableSource,
     report: Report,
 }
 

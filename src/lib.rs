@@ -34,7 +34,7 @@
 //! | [`ports`] | both | the resources that both use: one trait for each |
 //! | [`protocol`] | both | the messages between the two, and the stored records: types without behaviour |
 //! | [`oauth`] | both | token requests and token responses, as pure functions |
-//! | [`config`] | both | the operator's variables and secrets as types that cannot hold an invalid combination; every problem at once, by name |
+//! | [`config`] | both | the operator's variables and secrets as types that cannot hold an invalid combination, read when needed; every problem by name |
 //! | [`token`] | both | token sets, their freshness, sealed records (its page is the storage schema) |
 //! | [`jose`] | both | callers' JSON Web Tokens and their issuers' keys, without the cryptography |
 //! | [`webhook`] | both | the authentication of an event's sender, the event as delivered, its signature and schedule |

@@ -6,19 +6,11 @@
 
 use std::rc::Rc;
 
-use super::read::value;
 use super::reader::Reader;
-use super::secrets::{Secrets, owners};
-use super::tables::{CONNECTIONS, NO_TABLE, Part, SHARED_SECRETS, TEMPLATES, Table, wrong_id};
+use super::secrets::{Secrets, owners, value};
+use super::tables::{CONNECTIONS, LazyTable, NO_TABLE, Part, SHARED_SECRETS, TEMPLATES, wrong_id};
 use super::webhook::{self, WEBHOOK};
 use super::{Config, Configured, Connection, Problem, Variables, Webhook, connection, connection_template};
-
-/// What gives the variable or secret of a name, as JSON. It is asked for each secret when that is needed:
-/// the configuration keeps none that nobody uses.
-pub type Source = Box<dyn Fn(&str) -> Option<String>>;
-
-/// What is told of a problem when it is found.
-pub type Report = Box<dyn Fn(&Problem)>;
 
 impl Config {
     /// The ids of the configured connections, in order.
@@ -91,7 +83,7 @@ impl Config {
         problems.extend(connection.of_id.clone());
     }
 
-    fn read_connection<'c>(&'c self, id: &str, table: &'c Table) -> &'c Part<Rc<Connection>> {
+    fn read_connection<'c>(&'c self, id: &str, table: &'c LazyTable) -> &'c Part<Rc<Connection>> {
         table.connection.get_or_init(|| {
             let fields = table.fields();
             let is_shared = fields.is_some() && owners(&mut self.ids(), id) > 1;
@@ -106,7 +98,7 @@ impl Config {
     }
 
     /// The webhook of the connection called `id`, if it has one.
-    fn read_webhook<'c>(&'c self, id: &str, table: &'c Table) -> Option<&'c Part<Rc<Webhook>>> {
+    fn read_webhook<'c>(&'c self, id: &str, table: &'c LazyTable) -> Option<&'c Part<Rc<Webhook>>> {
         let read = || {
             let fields = table.fields().filter(|fields| fields.contains_key(WEBHOOK))?;
             let is_others = owners(&mut self.ids(), &format!("{id}_account")) > 0;

@@ -14,6 +14,9 @@ pub struct Problem {
     connection: Option<String>,
 }
 
+/// What is told of a problem when it is found.
+pub type Report = Box<dyn Fn(&Problem)>;
+
 impl Problem {
     pub(super) const fn new(field: String, message: &'static str) -> Self {
         Self { field, message, is_missing_secret: false, connection: None }

@@ -4,15 +4,14 @@ use std::mem;
 use std::rc::Rc;
 
 use serde_json::Value;
-use zeroize::Zeroizing;
 
 use super::caller::{ANYONE, SESSION};
 use super::reader::Reader;
-use super::secrets::{self, Lookup, Secrets, owners};
-use super::tables::{CONNECTIONS, NO_TABLE, SHARED_SECRETS, TEMPLATES, Tables, wrong_id};
+use super::secrets::{self, Lookup, Secrets, VariableSource, owners, value};
+use super::tables::{CONNECTIONS, LazyTables, NO_TABLE, SHARED_SECRETS, TEMPLATES, wrong_id};
 use super::{
-    Caller, Callers, Config, Configured, Keys, Problem, Report, Source, Variables, caller, jwt, pasted,
-    session, syntax,
+    Caller, Callers, Config, Configured, Keys, Problem, Report, Variables, caller, jwt, pasted, session,
+    syntax,
 };
 use crate::http::Origin;
 use crate::json;
@@ -30,20 +29,20 @@ impl Config {
     ///
     /// `report` is told each problem once, when it is found.
     #[must_use]
-    pub fn read(variables: Source, report: Report) -> Self {
+    pub fn read(variables: VariableSource, report: Report) -> Self {
         let mut problems = Vec::new();
         let lookup: Lookup<'_> = &|name| value(&variables, name);
         let allowed_origins = read_origins(lookup, &mut problems);
         let base_path = read_base_path(lookup, &mut problems);
         let mut callers = read_callers(lookup, &mut problems);
-        let connections = Tables::read(&variables, CONNECTIONS, &mut problems);
+        let connections = LazyTables::read(&variables, CONNECTIONS, &mut problems);
         for (name, caller) in [(ANYONE, Caller::Anyone), (SESSION, Caller::Session)] {
             if !callers.contains_key(name) && connections.name_caller(name) {
                 callers.insert(name.to_owned(), Configured::Usable(caller));
             }
         }
         let problems_before = mem::take(&mut problems);
-        let templates = Tables::read(&variables, TEMPLATES, &mut problems);
+        let templates = LazyTables::read(&variables, TEMPLATES, &mut problems);
         let session = session::read(lookup, &callers, &mut problems);
         let sealing_keys = read_sealing_keys(lookup, &mut problems).map(Rc::new);
         let token_fields = jwt::fields(&callers);
@@ -83,12 +82,6 @@ impl Config {
     pub const fn takes_registrations(&self) -> bool {
         self.has_admin_key && self.sealing_keys.is_some()
     }
-}
-
-/// The variable called `name`. What cannot be parsed is null, which no variable may be.
-pub(super) fn value(variables: &Source, name: &str) -> Option<Value> {
-    let text = Zeroizing::new(variables(name)?);
-    Some(json::parse(text.as_bytes()).unwrap_or_default())
 }
 
 /// The table or array called `name`, parsed if given as JSON text.

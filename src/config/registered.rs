@@ -5,9 +5,8 @@ use std::rc::Rc;
 
 use super::caller::{self, SESSION};
 use super::problem::{Problem, shown};
-use super::read::value;
 use super::reader::Reader;
-use super::secrets::{Secrets, is_id, secret_name};
+use super::secrets::{Secrets, is_id, secret_name, value};
 use super::template::UNKNOWN_LABEL;
 use super::webhook::{self, WEBHOOK};
 use super::{Callers, Config, Connection, FETCHERS, Variables, Webhook, connection, token_template};

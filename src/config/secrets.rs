@@ -1,14 +1,26 @@
 //! The Worker's secrets, by the connection or caller that they belong to.
 
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::reader::{Parse, Reader};
 use super::{FETCHERS, pasted};
+use crate::json;
 use crate::secret::Secret;
 
 const MISSING: &str = "is missing: set this secret";
 
-/// What gives a variable or secret by its name.
+/// What gives the variable or secret of a name, as JSON. It is asked for each when that is needed: the
+/// configuration keeps no secret that nobody uses.
+pub type VariableSource = Box<dyn Fn(&str) -> Option<String>>;
+
+/// The variable called `name`. What cannot be parsed is null, which no variable may be.
+pub(super) fn value(variables: &VariableSource, name: &str) -> Option<Value> {
+    let text = Zeroizing::new(variables(name)?);
+    Some(json::parse(text.as_bytes()).unwrap_or_default())
+}
+
+/// The same, without saying where from.
 pub(super) type Lookup<'c> = &'c dyn Fn(&str) -> Option<Value>;
 
 /// The secrets of one connection or caller.

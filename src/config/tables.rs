@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::problem::shown;
 use super::secrets::is_id;
-use super::{Configured, Connection, Entries, Problem, Source, Variables, Webhook, caller};
+use super::{Configured, Connection, Entries, Problem, VariableSource, Variables, Webhook, caller};
 use crate::json;
 
 pub(super) const CONNECTIONS: &str = "CONNECTIONS";
@@ -23,17 +23,17 @@ pub(super) const SHARED_SECRETS: &str =
 
 /// The tables in one variable.
 #[derive(Default)]
-pub(super) struct Tables {
+pub struct LazyTables {
     /// The tables by their ids.
-    pub tables: Entries<Table>,
+    pub(super) tables: Entries<LazyTable>,
     /// The ids that no table may have.
-    pub wrong: Vec<String>,
+    pub(super) wrong: Vec<String>,
 }
 
 /// One table, as JSON, and what was read of it as a connection, as its webhook or as a template. The text
 /// of a table that nobody asks for is smaller than its values would be.
 #[derive(Default)]
-pub(super) struct Table {
+pub(super) struct LazyTable {
     text: String,
     pub connection: OnceCell<Part<Rc<Connection>>>,
     /// `None` where the connection has none.
@@ -51,9 +51,9 @@ pub(super) struct Part<T> {
     pub of_id: Option<Problem>,
 }
 
-impl Tables {
+impl LazyTables {
     /// The tables in the variable called `name`.
-    pub(super) fn read(variables: &Source, name: &str, problems: &mut Vec<Problem>) -> Self {
+    pub(super) fn read(variables: &VariableSource, name: &str, problems: &mut Vec<Problem>) -> Self {
         let mut tables = Self::default();
         let Some(mut text) = variables(name) else { return tables };
         if text.starts_with('"') {
@@ -65,8 +65,8 @@ impl Tables {
         };
         for (id, text) in members {
             if is_id(&id) {
-                tables.tables.insert(id, Table { text, ..Table::default() });
-            } else {
+                tables.tables.insert(id, LazyTable { text, ..LazyTable::default() });
+            } else if !tables.wrong.contains(&id) {
                 tables.wrong.push(id);
             }
         }
@@ -87,12 +87,12 @@ impl Tables {
     }
 
     /// The table called `id`, and its id as it is kept here.
-    pub(super) fn find(&self, id: &str) -> Option<(&String, &Table)> {
+    pub(super) fn find(&self, id: &str) -> Option<(&String, &LazyTable)> {
         self.tables.find_index(id).ok().and_then(|at| self.tables.get_indexed(at))
     }
 }
 
-impl Table {
+impl LazyTable {
     /// The fields; `None` where it is no table.
     pub(super) fn fields(&self) -> Option<Variables> {
         match json::parse_last(self.text.as_bytes()) {
@@ -114,11 +114,11 @@ impl<T> Part<T> {
     }
 }
 
-// The texts may hold identifiers that are kept out of texts.
-impl fmt::Debug for Tables {
+// The tables may hold identifiers that are kept out of texts.
+impl fmt::Debug for LazyTables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let read = |table: &'_ Table| format!("{:?} {:?}", table.connection, table.webhook);
-        f.debug_map().entries(self.tables.iter().map(|(id, table)| (id, read(table)))).finish()
+        let read = self.tables.iter().map(|(id, table)| (id, (&table.connection, &table.webhook)));
+        f.debug_map().entries(read).finish()
     }
 }
 

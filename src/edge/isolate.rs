@@ -1,6 +1,6 @@
 //! The state of an isolate.
 
-use std::cell::LazyCell;
+use std::cell::{Cell, LazyCell};
 use std::rc::Rc;
 
 use super::caller::bearers::Bearers;
@@ -13,11 +13,21 @@ use crate::config::Config;
 /// What reads the configuration.
 type ReadConfig = Box<dyn FnOnce() -> Rc<Config>>;
 
+/// How much of the configuration's problems is reported.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reported {
+    Nothing,
+    WhatIsRead,
+    All,
+}
+
 /// The state of an isolate: the configuration, and copies of tokens, keys and connections.
 #[derive(Debug)]
 pub struct Isolate {
     base_path: String,
     config: LazyCell<Rc<Config>, ReadConfig>,
+    /// How much of the configuration's problems is reported.
+    reported: Cell<Reported>,
     pub(in crate::edge) access_tokens: AccessTokens,
     pub(in crate::edge) key_sets: KeySets,
     pub(in crate::edge) bearers: Bearers,
@@ -33,6 +43,7 @@ impl Isolate {
         Self {
             base_path,
             config: LazyCell::new(read),
+            reported: Cell::new(Reported::Nothing),
             access_tokens: AccessTokens::default(),
             key_sets: KeySets::default(),
             bearers: Bearers::default(),
@@ -44,7 +55,20 @@ impl Isolate {
     /// The configuration that the isolate serves.
     #[must_use]
     pub fn config(&self) -> &Rc<Config> {
+        if self.reported.get() == Reported::Nothing {
+            self.reported.set(Reported::WhatIsRead);
+        }
         &self.config
+    }
+
+    /// Whether problems of the configuration may be left that nobody was told of. True once: whoever
+    /// asks reports them all.
+    pub(in crate::edge) fn owes_report(&self) -> bool {
+        let owes = self.reported.get() == Reported::WhatIsRead;
+        if owes {
+            self.reported.set(Reported::All);
+        }
+        owes
     }
 
     /// The path that the broker is mounted at, as in [`Config::base_path`].

@@ -2,6 +2,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
@@ -15,6 +16,9 @@ use super::route::{Route, SecretSegment};
 use super::{Code, admin, connections, people, proxy, transport, webhooks};
 use crate::http::{Method, RequestHead};
 use crate::ports::{EdgePorts, report};
+
+/// How long after its first answer an isolate reads the rest of the configuration.
+const REPORT_DELAY: Duration = Duration::from_millis(100);
 
 /// Answers one request and writes its log line.
 pub async fn answer<P: EdgePorts>(
@@ -48,7 +52,18 @@ pub async fn answer<P: EdgePorts>(
     }
     line.status = draft.status;
     line.write(&**ports);
+    if isolate.owes_report() {
+        edge.in_background(report_problems);
+    }
     draft.finish(head, &request_id, &cors)
+}
+
+/// Reads what the first request of an isolate did not need of the configuration, so that the log has
+/// every problem.
+async fn report_problems<P: EdgePorts>(edge: Edge<P>) {
+    // The answer is first.
+    edge.ports.sleep(REPORT_DELAY).await;
+    drop(edge.config().problems());
 }
 
 async fn serve<'a, P: EdgePorts>(

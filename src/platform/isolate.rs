@@ -15,8 +15,7 @@ thread_local! {
 }
 
 /// What this isolate keeps. Its first request that needs the configuration, or
-/// its first message, reads it from `env` and logs what is wrong with it; what is
-/// wrong with a connection, when that is first used.
+/// its first message, reads from `env` what it needs, and logs what is wrong with that.
 pub fn current(env: impl FnOnce() -> Env) -> Rc<Isolate> {
     ISOLATE.with(|isolate| {
         let new = || {

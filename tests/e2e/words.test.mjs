@@ -252,10 +252,9 @@ describe("what operators are told", () => {
     ]);
     const listed = assertStatus(await ask("/admin/connections", { key: OPERATOR })).json().connections;
     for (const one of listed) assert.deepEqual(one.problems, one.id === "broken" ? problems : undefined, one.id);
-    const lines = broker.logs.filter(({ event }) => event === "configuration_problem");
     for (const { field, message } of problems) {
-      const line = lines.find((line) => line.field === field);
-      assert.deepEqual([line?.connection, line?.problem], ["broken", message], field);
+      const line = await broker.logged((log) => log.event === "configuration_problem" && log.field === field);
+      assert.deepEqual([line.connection, line.problem], ["broken", message], field);
     }
   });
 

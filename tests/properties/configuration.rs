@@ -255,6 +255,8 @@ fn check_hides_what_it_read(variables: &Value) {
     let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let shown = format!("{config:?} {problems:?} {told:?}");
     assert!(!shown.contains(CANARY), "{shown}");
+    let unread = format!("{:?}", Config::from_variables(variables.as_object().unwrap().clone()));
+    assert!(!unread.contains(CANARY), "{unread}");
     assert!(told.iter().all(|problem| !problem.contains(char::is_control)), "{told:?}");
     let is_whole = connections(&config).all(Configured::is_usable)
         && config.callers.values().all(Configured::is_usable)

@@ -208,6 +208,14 @@ fn asks_for_the_secrets_of_a_connection_when_that_is_asked_for() {
 }
 
 #[test]
+fn takes_the_last_of_two_tables_of_one_id_in_a_text() {
+    let text = r#" {"a": {"provider": "x"}, "-": 1, "\u0061": {"provider": "guru"}, "-": 2} "#;
+    let (_, problems) = read(&changed(&[("CONNECTIONS", json!(text))]));
+    let fields: Vec<&str> = problems.iter().map(Problem::field).collect();
+    assert_eq!(fields, ["CONNECTIONS.-", "A_TOKEN", "CONNECTIONS.a.rules"]);
+}
+
+#[test]
 fn counts_as_wrong_what_cannot_be_parsed() {
     let texts = |name: &str| match name {
         "ALLOWED_ORIGINS" => Some("[".to_owned()),
