@@ -23,6 +23,8 @@ pub(super) struct GrantLine<'a> {
     pub outcome: &'static str,
     /// The answer that granted nothing, if there was one.
     pub refused: Option<RefusedAnswer>,
+    /// Why there was no request.
+    pub reason: Option<&'static str>,
     pub took: Duration,
     pub narrowed: bool,
 }
@@ -36,7 +38,7 @@ impl GrantLine<'_> {
             ("grant", &self.grant),
             ("grant_ms", &millis(self.took)),
             ("outcome", &self.outcome),
-            ("reason", &self.refused.map(|refused| refused.reason.as_str())),
+            ("reason", &self.refused.map(|refused| refused.reason.as_str()).or(self.reason)),
             ("scope", &self.narrowed.then_some("narrowed")),
             ("status", &self.refused.map(|refused| refused.status)),
         ]);

@@ -159,8 +159,14 @@ impl Cause {
             Self::Unreachable => "token_endpoint_unreachable",
             Self::Timeout => "token_endpoint_timeout",
             Self::ResponseInvalid => "token_response_invalid",
-            Self::KeyUnusable => "key_unusable",
+            Self::KeyUnusable => "misconfigured",
         }
+    }
+
+    /// The reason in logs and in the admin interface, where it is not the token endpoint's answer.
+    #[must_use]
+    pub fn reason(self) -> Option<&'static str> {
+        (self == Self::KeyUnusable).then_some("key_unusable")
     }
 }
 

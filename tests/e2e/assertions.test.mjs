@@ -21,6 +21,7 @@ const ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256
 /** The algorithms of the keys that name none. */
 const USUAL = ["RS256", "ES256", "ES384", "ES512", "EdDSA"];
 
+const ADMIN_KEY = "e2e-admin-key-0123456789";
 const CLIENT_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /** @type {{ [alg: string]: Key }} */
@@ -204,7 +205,8 @@ before(async () => {
     fields: { client_auth: "private_key_jwt", algorithm: "ES384" },
     credentials: { client_secret: undefined, private_key: FORMS.pem(keys.ES256) },
   });
-  broker = await startBroker({ vars: { CONNECTIONS: upstream.vars }, secrets: upstream.secrets });
+  const secrets = { ...upstream.secrets, ADMIN_KEY };
+  broker = await startBroker({ vars: { CONNECTIONS: upstream.vars }, secrets });
 });
 
 afterEach(() => upstream.verify());
@@ -282,7 +284,20 @@ describe("a key", () => {
     assertProblem(await get("unusable"), 503, "connection_unavailable", { cause: "misconfigured" });
     assert.equal(upstream.get("unusable").tokenRequests.length, 0);
     const line = await broker.logged(({ event }) => event === "grant", { since });
-    assert.deepEqual([line.outcome, line.connection, line.audit], ["key_unusable", "unusable", true]);
+    const { outcome, reason, connection, audit, status } = line;
+    assert.deepEqual([outcome, reason, connection, audit, status], [
+      "misconfigured",
+      "key_unusable",
+      "unusable",
+      true,
+      undefined,
+    ]);
+    const listed = await broker.call("/admin/connections/unusable", { key: ADMIN_KEY });
+    const { state, last_error: error } = assertStatus(listed).json();
+    assert.deepEqual(
+      [state, error.code, error.reason, error.status],
+      ["waiting", "misconfigured", "key_unusable", null],
+    );
   });
 
   test("of another kind is a problem of its secret", async () => {
@@ -363,10 +378,13 @@ describe("oidc-provider takes", () => {
     if (api) await closeServer(api);
   });
 
-  for (const id of [...proofs.map((alg) => alg.toLowerCase()), "hs256", "issuer"]) {
-    test(`op-${id}`, async () => {
-      const answer = assertStatus(await own.call(`/api/op-${id}/x`));
-      assert.match(answer.text, /^Bearer [\w-]{20,}$/);
-    });
-  }
+  /** @param {string} id */
+  const taken = async (id) => {
+    const answer = assertStatus(await own.call(`/api/op-${id}/x`));
+    assert.match(answer.text, /^Bearer [\w-]{20,}$/);
+  };
+
+  for (const alg of [...proofs, "HS256"]) test(`a proof by ${alg}`, () => taken(alg.toLowerCase()));
+
+  test("a proof that is for its issuer", () => taken("issuer"));
 });

@@ -8,6 +8,7 @@ use super::LiveTokenSet;
 use crate::config::TokenEndpoint;
 use crate::oauth::{self, MAX_RESPONSE_BYTES, RefusedAnswer, TokenRefusal, TokenRequest, TokenResponse};
 use crate::ports::{HttpAnswer, HttpFailure, HttpRequest, ObjectPorts};
+use crate::protocol::Cause;
 use crate::token::TokenTypes;
 
 /// Why a token request yielded no token response.
@@ -24,6 +25,14 @@ impl ExchangeFailure {
         match self {
             Self::Refused(refused, _) => Some(refused.answer),
             Self::Unanswered(_) | Self::KeyUnusable => None,
+        }
+    }
+
+    /// Why there was no request.
+    pub(super) fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::KeyUnusable => Cause::KeyUnusable.reason(),
+            Self::Refused(..) | Self::Unanswered(_) => None,
         }
     }
 }

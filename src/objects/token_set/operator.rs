@@ -38,7 +38,7 @@ impl State {
             let error: [(&str, Value); 4] = [
                 ("code", trouble.as_str().into()),
                 ("at", at.to_rfc3339().into()),
-                ("reason", answer.map(|answer| answer.reason.as_str()).into()),
+                ("reason", answer.map(|answer| answer.reason.as_str()).or(trouble.reason()).into()),
                 ("status", answer.map(|answer| answer.status).into()),
             ];
             tell("last_error", error.into_iter().collect());

@@ -268,16 +268,17 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         sent_at: UnixTime,
     ) {
         let asked = connection.grant.endpoint().and_then(|endpoint| endpoint.scope.as_deref());
-        let (outcome, refused, narrowed) = match outcome {
+        let (outcome, refused, reason, narrowed) = match outcome {
             GrantOutcome::Granted(response) => {
-                ("granted", None, is_narrowed(asked, response.scope.as_deref()))
+                ("granted", None, None, is_narrowed(asked, response.scope.as_deref()))
             }
-            GrantOutcome::RefreshRefused { answer, .. } => ("refresh_refused", Some(*answer), false),
-            GrantOutcome::Failed { cause, answer, .. } => (cause.as_str(), *answer, false),
+            GrantOutcome::RefreshRefused { answer, .. } => ("refresh_refused", Some(*answer), None, false),
+            GrantOutcome::Failed { cause, answer, .. } => (cause.as_str(), *answer, cause.reason(), false),
         };
         let grant = if attempt.is_refresh { "refresh_token" } else { connection.grant.name() };
         let took = self.ports.now().since(sent_at);
-        GrantLine { connection: &connection.id, grant, outcome, refused, took, narrowed }.write(&*self.ports);
+        GrantLine { connection: &connection.id, grant, outcome, refused, reason, took, narrowed }
+            .write(&*self.ports);
     }
 }
 

@@ -66,7 +66,9 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         let refused = answered.as_ref().err().and_then(ExchangeFailure::answer);
         let took = self.ports.now().since(sent_at);
         let (id, grant) = (&connection.id, connection.grant.name());
-        GrantLine { connection: id, grant, outcome, refused, took, narrowed: false }.write(&*self.ports);
+        let reason = answered.as_ref().err().and_then(ExchangeFailure::reason);
+        GrantLine { connection: id, grant, outcome, refused, reason, took, narrowed: false }
+            .write(&*self.ports);
         let response = answered.map_err(|rejection| failure_of(&rejection))?;
         granted.await.map_err(|_| SignInFailure::Unavailable)?;
         self.state.borrow_mut().get_or_insert_with(State::default);

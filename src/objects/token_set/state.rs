@@ -72,6 +72,14 @@ impl Trouble {
             Self::UpstreamRefuses => "upstream_unauthorized",
         }
     }
+
+    /// The reason in the admin interface, where it is not the token endpoint's answer.
+    pub(super) fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::TokenEndpoint(cause) => cause.reason(),
+            Self::UpstreamRefuses => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

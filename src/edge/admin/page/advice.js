@@ -32,6 +32,8 @@ export function advice({ id, source, grant, state, last_error: error, expires_at
       return words.slow + goesOn;
     case "token_response_invalid":
       return words.noTokenEndpoint + goesOn;
+    case "misconfigured":
+      return set(words.keyUnusable, "PRIVATE_KEY") + holds;
     case "upstream_unauthorized":
       return grant === "static" ? set(words.staticRefused, "TOKEN") : words.newRefused;
     default:

@@ -40,6 +40,7 @@ export const WORDS = {
     token_endpoint_timeout: "Token endpoint timeout",
     token_response_invalid: "Token response invalid",
     upstream_unauthorized: "Upstream unauthorized",
+    misconfigured: "Misconfigured",
   },
   /** @type {Record<string, string>} */
   reasons: {
@@ -53,6 +54,7 @@ export const WORDS = {
     not_json: "not JSON, so perhaps no token endpoint",
     no_access_token: "JSON without an access_token",
     redirect: "a redirect, so perhaps no token endpoint",
+    key_unusable: "the private key signs nothing, and no request was sent",
   },
   answer: " Answer: {answer}.",
   /** @type {Record<string, string>} */
@@ -135,6 +137,7 @@ export const WORDS = {
     "Compare its secrets with what the provider has, and change the wrong one by PATCH: it is tried at once.",
   unreachable: "Look whether the provider is out of order.",
   slow: "The provider is slow: look whether it is out of order, or raise token_timeout_ms.",
+  keyUnusable: "The private key is damaged: set the secret {secret} anew. A changed one is tried at once.",
   noTokenEndpoint:
     "What answers is no token endpoint, or wants another request: check token_url, grant, body, client_auth and scope.",
   staticRefused: "The API refuses the token: set the secret {secret} anew, then press Refresh.",

@@ -37,6 +37,7 @@ export const WORDS = {
     token_endpoint_timeout: "Endpoint de token lento demais",
     token_response_invalid: "Resposta de token inválida",
     upstream_unauthorized: "Token recusado pela API",
+    misconfigured: "Mal configurada",
   },
   reasons: {
     invalid_request: "para o provedor, a requisição está malformada",
@@ -49,6 +50,7 @@ export const WORDS = {
     not_json: "não é JSON; talvez nem seja um endpoint de token",
     no_access_token: "JSON sem access_token",
     redirect: "um redirecionamento; talvez nem seja um endpoint de token",
+    key_unusable: "a chave privada não assina nada, e nenhuma requisição foi enviada",
   },
   answer: " Resposta: {answer}.",
   sources: { configuration: "configurada", registry: "registrada" },
@@ -133,6 +135,7 @@ export const WORDS = {
   registeredRejected: "Compare os secrets com os do provedor e altere o errado com PATCH: ele é usado na hora.",
   unreachable: "Veja se o provedor está fora do ar.",
   slow: "O provedor está lento: veja se está fora do ar, ou aumente token_timeout_ms.",
+  keyUnusable: "A chave privada está danificada: grave de novo o secret {secret}. O novo é usado na hora.",
   noTokenEndpoint:
     "Quem responde não é um endpoint de token, ou espera outra requisição: confira token_url, grant, body, client_auth e scope.",
   staticRefused: "A API recusa o token: grave de novo o secret {secret} e clique em Renovar.",
