@@ -63,6 +63,10 @@ pub(super) const WEBHOOK_BYTES: Bounds = Bounds {
 pub(super) const ACCEPTED_STATUS: Bounds =
     Bounds { least: 200, most: 299, default: 202, what: "must be a whole number from 200 to 299 (status)" };
 
+/// The status of an answer in which a sign is looked for.
+pub(super) const ANSWER_STATUS: Bounds =
+    Bounds { least: 200, most: 599, default: 200, what: "must be a whole number from 200 to 599 (status)" };
+
 /// Seconds of `SESSION_IDLE_SECONDS`.
 pub(super) const SESSION_IDLE: Bounds = Bounds {
     least: 1,
@@ -106,6 +110,7 @@ mod tests {
             REPLAY_BYTES,
             WEBHOOK_BYTES,
             ACCEPTED_STATUS,
+            ANSWER_STATUS,
             SESSION_IDLE,
             SESSION_MAX,
         ];

@@ -4,7 +4,8 @@ use url::Url;
 
 use super::pasted;
 use crate::http::{
-    AddressError, EndpointUrl, HeaderName, Method, Origin, RequestPath, check_document_url, is_field_value,
+    AddressError, EndpointUrl, HeaderName, Method, Origin, ParameterName, RequestPath, check_document_url,
+    is_field_value,
 };
 
 type Checked<T> = Result<T, &'static str>;
@@ -142,6 +143,20 @@ pub(super) fn host_label(text: &str) -> Checked<String> {
     } else {
         Err("must be one part of a host name: 1 to 63 letters, digits and hyphens")
     }
+}
+
+/// A JSON Pointer (RFC 6901 §3).
+pub(super) fn json_pointer(text: &str) -> Checked<String> {
+    let is_pointer = (text.is_empty() || text.starts_with('/'))
+        && text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    if is_pointer { Ok(text.to_owned()) } else { Err("must be a JSON Pointer, such as /error/code") }
+}
+
+/// The name of a query parameter.
+pub(super) fn parameter_name(text: &str) -> Checked<ParameterName> {
+    ParameterName::parse(text)
+        .filter(|_| text.len() <= 256)
+        .ok_or("must be a parameter's name of at most 256 bytes, without & = ; + % # and control characters")
 }
 
 /// The value of a label.
