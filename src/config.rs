@@ -5,6 +5,8 @@
 //! reported, each by the name of the variable or field, never by its value. A broken entry does not
 //! affect the others.
 
+mod additions;
+mod answer_sign;
 mod binding;
 mod caller;
 mod configured;
@@ -46,6 +48,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+pub use additions::{Additions, TokenHeader};
+pub use answer_sign::AnswerSign;
 pub use binding::{Binding, ClaimValue};
 pub use caller::ANYONE;
 pub use configured::Configured;
@@ -61,7 +65,7 @@ pub use registered::{Registered, SECRETS, WRONG_ID};
 pub use secrets::{VariableSource, is_id, secret_name};
 pub use signing_key::{KeyFormat, SigningKey};
 pub use tables::LazyTables;
-pub use token_template::TokenTemplate;
+pub use token_template::{TokenTemplate, names as placed_secrets};
 
 use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern, RequestPath};
 use crate::jose::{Algorithm, Expectation};
@@ -193,8 +197,12 @@ pub struct Connection {
     /// The identity of the connection's account: [`Grant::identity`], for a registered connection
     /// together with its address.
     pub identity: Fingerprint,
-    /// The header that carries the token to the upstream.
-    pub token_header: TokenHeader,
+    /// The header field that carries the token to the upstream; `None` where none does.
+    pub token_header: Option<TokenHeader>,
+    /// What is added to each call besides, where anything is.
+    pub additions: Option<Box<Additions>>,
+    /// The answers that mean the same as a 401.
+    pub dead_token: Vec<AnswerSign>,
     /// The life of a token whose response omits `expires_in`.
     pub default_expires_in: Duration,
     /// How long before its expiry a token counts as expired for new calls, but at most a tenth of
@@ -221,11 +229,13 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The accepted token types: any, where the connection names the scheme that a token is sent
-    /// with.
+    /// The accepted token types: any, where the connection says how a token is sent.
     #[must_use]
     pub const fn token_types(&self) -> TokenTypes {
-        if self.token_header.scheme.is_some() { TokenTypes::Any } else { TokenTypes::Bearer }
+        match &self.token_header {
+            Some(TokenHeader { scheme: None, .. }) => TokenTypes::Bearer,
+            Some(_) | None => TokenTypes::Any,
+        }
     }
 
     /// Whether a `GET` of `path` changes something at the API. Servers differ in whether case and a
@@ -267,7 +277,7 @@ pub struct Webhook {
 pub enum Grant {
     /// The token itself is configured; no token request is made.
     Static {
-        /// The token.
+        /// The token; empty where no place of a call has it.
         token: Secret,
     },
     /// User name and password go on each call; no token request is made.
@@ -444,16 +454,6 @@ pub enum BasicEncoding {
     Form,
     /// Not encoded, as many token endpoints expect.
     None,
-}
-
-/// The header field that carries the token upstream.
-#[derive(Debug)]
-pub struct TokenHeader {
-    /// The field's name.
-    pub name: HeaderName,
-    /// The scheme before the token. `None` stands for the token's own type, an empty text for no
-    /// scheme.
-    pub scheme: Option<String>,
 }
 
 /// A rule: which callers may use which methods on which paths.

@@ -188,6 +188,15 @@ pub trait Upstream {
         call: &UpstreamCall<'_>,
     ) -> Result<UpstreamAnswer<Self::Response>, UpstreamFailure>;
 
+    /// The body of `response`, decoded, if it is whole within `limit` and no longer than `max_bytes`.
+    /// It is passed on all the same, byte for byte.
+    async fn read_ahead(
+        &self,
+        response: &Self::Response,
+        max_bytes: usize,
+        limit: Duration,
+    ) -> Option<Zeroizing<Vec<u8>>>;
+
     /// Cancels a response whose body will not be read.
     fn discard(&self, response: Self::Response);
 }

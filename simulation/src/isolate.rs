@@ -138,7 +138,7 @@ impl Upstream for CallPorts {
             Some(person) => self.site.note_persons_call(&self.visit, person, call),
         }
         self.site.world.hop().await;
-        let (status, fields) = self.site.upstream_answer(call);
+        let (status, fields, refusal) = self.site.upstream_answer(call);
         let takes = u64::try_from(self.site.provider.api_takes.get().as_millis()).expect("a short time");
         if takes > 0 {
             self.site.world.sleep(Duration::from_millis(self.site.world.below(takes))).await;
@@ -146,14 +146,31 @@ impl Upstream for CallPorts {
         self.site.world.hop().await;
         let response = match &person {
             None => {
-                let is_refused = status == self.site.provider.refuses_by.get() || status == 401;
+                let is_refused = status == 401 || refusal.is_some();
                 let is_about_call = Shared::is_forbidden(call.url);
                 self.site.watch.answered(self.process, &bearer(call), is_refused, is_about_call);
-                format!("answer {status}")
+                match refusal {
+                    Some(body) if !body.is_empty() => body.to_owned(),
+                    _ => {
+                        let scripted = self.site.upstream_body.borrow().clone();
+                        scripted.unwrap_or_else(|| format!("answer {status}"))
+                    }
+                }
             }
             Some(person) => format!("answer {status} for {person}"),
         };
         Ok(UpstreamAnswer { status, fields, response })
+    }
+
+    async fn read_ahead(
+        &self,
+        response: &String,
+        max_bytes: usize,
+        limit: Duration,
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        let takes = self.site.provider.body_takes.get();
+        self.site.world.sleep(takes.min(limit)).await;
+        (response.len() <= max_bytes && takes <= limit).then(|| Zeroizing::new(response.as_bytes().to_vec()))
     }
 
     fn discard(&self, _: String) {}

@@ -104,6 +104,10 @@ pub struct Provider {
     pub calls: Cell<u64>,
     /// The status with which the API refuses a token.
     pub refuses_by: Cell<u16>,
+    /// The body of such a refusal, if it has one, which then says it in place of a header field.
+    pub refusal_body: Cell<&'static str>,
+    /// How long the API takes for a body, behind the head.
+    pub body_takes: Cell<Duration>,
     /// The provider's own answer to refused credentials and dead refresh tokens: the status, the
     /// body and how many times it is given.
     pub words: RefCell<Option<(u16, Vec<u8>, u32)>>,
@@ -157,6 +161,8 @@ impl Provider {
             bad_node: Cell::new(0),
             calls: Cell::new(0),
             refuses_by: Cell::new(401),
+            refusal_body: Cell::new(""),
+            body_takes: Cell::new(Duration::ZERO),
             words: RefCell::default(),
             api_takes: Cell::new(Duration::ZERO),
             passwords: RefCell::default(),

@@ -67,6 +67,7 @@ impl Site {
             most_in_flight: Cell::new(0),
             upstream_calls: RefCell::default(),
             upstream_script: RefCell::default(),
+            upstream_body: RefCell::default(),
             objects: Objects::default(),
             delivery_watch: DeliveryWatch::default(),
             registry_watch: RegistryWatch::default(),
@@ -231,7 +232,9 @@ impl Site {
                 Body::Empty => String::new(),
                 Body::Text(text) | Body::Upstream(text) => text,
                 Body::Page(text) => text.to_owned(),
-                Body::Veiled(text, token) => text.replace(token.expose(), "***"),
+                Body::Veiled(text, secrets) => {
+                    secrets.expose().lines().fold(text, |text, secret| text.replace(secret, "***"))
+                }
             };
             Answered {
                 status: answer.status,
@@ -269,10 +272,15 @@ impl Drop for Site {
     }
 }
 
-/// The access token in a call.
+/// The access token in a call: in its own field, or where the connection puts it.
 pub fn bearer(call: &UpstreamCall<'_>) -> String {
-    let value = Headers::new(call.fields).value("authorization").expect("every call carries its token");
-    value.strip_prefix("Bearer ").expect("a Bearer token").to_owned()
+    let headers = Headers::new(call.fields);
+    if let Some(value) = headers.value("authorization") {
+        return value.strip_prefix("Bearer ").expect("a Bearer token").to_owned();
+    }
+    let in_query = || call.url.split_once("access=").map(|(_, rest)| rest.split('&').next().expect("a part"));
+    let token = headers.value("x-access").or_else(in_query);
+    token.expect("every call carries its token").to_owned()
 }
 
 fn read(variables: &Value) -> Config {

@@ -64,7 +64,7 @@ impl Binding {
 }
 
 /// The value at a JSON Pointer, which may lead through objects and arrays (RFC 6901 §4).
-fn pointed_at<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
+pub(super) fn pointed_at<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
     pointer.split('/').skip(1).try_fold(value, |value, token| match value {
         Value::Object(members) if !token.contains('~') => members.get(token),
         Value::Object(members) => {

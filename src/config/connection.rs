@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::grant;
+use super::additions::{self, Beside};
 use super::kinds::GrantKind;
 use super::limits::{Bounds, DEFAULT_EXPIRES_IN, EXPIRY_SKEW, REPLAY_BYTES, TIMEOUT_MS};
 use super::provider::{self, Provider};
@@ -13,7 +13,7 @@ use super::reader::Reader;
 use super::rules::Subjects;
 use super::secrets::{Secrets, is_id};
 use super::webhook::WEBHOOK;
-use super::{Callers, Connection, TokenHeader, headers, rules, syntax};
+use super::{Callers, Connection, TokenHeader, answer_sign, grant, headers, rules, syntax};
 use crate::http::{EndpointUrl, HeaderName, PathPattern};
 
 const BASE_URL: &str = "base_url";
@@ -40,6 +40,7 @@ const FIELDS: &[&str] = &[
     "acting_gets",
     "probe",
     CERTIFICATE,
+    "dead_token",
 ];
 
 /// Reads the connection called `id`; `None` where any field is wrong, except those of its webhook.
@@ -73,6 +74,13 @@ pub(super) fn read(
         headers::request_field(name, token_header.as_ref().map(|header| &header.name))
     });
     let response_headers = reader.list("response_headers", false, HEADER_NAMES, &headers::response_field);
+    let beside = Beside {
+        token: token_header.as_ref().map(|header| &header.name),
+        forwarded: &request_headers,
+        callers,
+    };
+    let additions = additions::read(reader, secrets, kind, &beside);
+    let dead_token = answer_sign::read(reader, "dead_token");
     let acting_gets = reader.list("acting_gets", false, "must be an array of paths", &|text| {
         PathPattern::parse(&text.to_ascii_lowercase()).ok_or(syntax::PATH_PATTERN)
     });
@@ -80,9 +88,11 @@ pub(super) fn read(
     reader.parse("probe", &syntax::probe);
     let certificate = read_certificate(reader, secrets);
     let labels = if reader.has("labels") { read_labels(reader) } else { Vec::new() };
-    let of = Subjects { connection: id, labels: &labels, are_people: for_people == Some(true) };
+    let added = additions.as_deref();
+    let of = Subjects { connection: id, labels: &labels, are_people: for_people == Some(true), added };
     let rules = rules::read(reader, callers, &of);
-    let known: Vec<&str> = FIELDS.iter().chain(grant::FIELDS).copied().chain(own_parts).collect();
+    let known = FIELDS.iter().chain(grant::FIELDS).chain(additions::FIELDS);
+    let known: Vec<&str> = known.copied().chain(own_parts).collect();
     reader.only(&known);
     if reader.count() > before {
         return None;
@@ -92,9 +102,11 @@ pub(super) fn read(
         id: id.to_owned(),
         provider: provider?,
         base_url: base_url?,
-        identity: grant.identity(),
+        identity: additions::identity(&grant, additions.as_deref()),
         grant,
-        token_header: token_header?,
+        token_header,
+        additions,
+        dead_token,
         default_expires_in,
         expiry_skew,
         timeout,
@@ -196,7 +208,14 @@ fn read_base_url(
     read_address(reader, BASE_URL, parts)
 }
 
+/// The field that carries the token; `None` for none, and where it is wrong.
 fn read_token_header(reader: &mut Reader<'_, '_>, kind: Option<GrantKind>) -> Option<TokenHeader> {
+    if reader.value("header").is_some_and(|name| name == "") {
+        if reader.has_own("scheme") {
+            reader.report("scheme", "has no meaning without a header");
+        }
+        return None;
+    }
     let name = if reader.has("header") {
         reader.parse("header", &headers::token_field)
     } else {

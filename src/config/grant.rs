@@ -12,7 +12,9 @@ use super::limits::TOKEN_TIMEOUT_MS;
 use super::provider::NEEDS;
 use super::reader::Reader;
 use super::secrets::Secrets;
-use super::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint, signing_key, syntax};
+use super::{
+    BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint, additions, signing_key, syntax,
+};
 use crate::http::is_field_value;
 use crate::secret::Secret;
 
@@ -164,6 +166,10 @@ fn read_basic(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<Gran
 #[inline(never)]
 fn read_static(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<Grant> {
     refuse_token_request(reader);
+    if !additions::places_any_token(reader) {
+        // The secrets that are added to each call are its credentials, if any.
+        return Some(Grant::Static { token: Secret::new(String::new()) });
+    }
     let token = match reader.value("scheme").and_then(serde_json::Value::as_str) {
         // The secret is the whole field value, including a scheme.
         Some("") => secrets.required("TOKEN", reader)?,

@@ -20,7 +20,10 @@ const ORIGIN_OF_CALL: &str = "\
 const TRACE: &str = "traceparent tracestate baggage";
 
 /// The caller's own credential, consumed by the broker.
-const CREDENTIALS: &str = "authorization";
+const CREDENTIALS: &str = AUTHORIZATION;
+
+/// The field of callers' credentials (RFC 9110 §11.6.2).
+pub(super) const AUTHORIZATION: &str = "authorization";
 
 /// Fields that a browser sends by itself.
 const PAGE: &str = "access-control-* cookie cookie2 origin referer sec-* user-agent via";
@@ -99,6 +102,11 @@ pub fn is_override(name: &HeaderName) -> bool {
     is_among(OVERRIDES, name.as_str())
 }
 
+/// Whether a server could read one name, in lower case, as the other.
+pub(super) fn is_same(one: &str, other: &str) -> bool {
+    one.len() == other.len() && one.bytes().map(read).eq(other.bytes().map(read))
+}
+
 /// Whether `list` covers `name`. Behind a gateway (CGI, WSGI, Rack) `X_Y` and
 /// `X-Y` are one field.
 fn is_among(list: &str, name: &str) -> bool {
@@ -106,11 +114,15 @@ fn is_among(list: &str, name: &str) -> bool {
 }
 
 fn covers(pattern: &str, name: &str) -> bool {
-    let read = |b: u8| if b == b'_' { b'-' } else { b };
     let (start, is_whole) = pattern.strip_suffix('*').map_or((pattern, true), |start| (start, false));
     name.len() >= start.len()
         && (!is_whole || name.len() == start.len())
         && name.bytes().map(read).zip(start.bytes().map(read)).all(|(one, other)| one == other)
+}
+
+/// A byte of a name as a gateway reads it.
+const fn read(b: u8) -> u8 {
+    if b == b'_' { b'-' } else { b }
 }
 
 #[cfg(test)]

@@ -70,6 +70,9 @@ pub(super) const ACCEPTED_STATUS: Bounds =
 /// Seconds of `tolerance_seconds`.
 pub(super) const TOLERANCE_SECONDS: Bounds =
     Bounds { least: 1, most: 86_400, default: 300, what: "must be a whole number from 1 to 86400 (seconds)" };
+/// The status of an answer in which a sign is looked for.
+pub(super) const ANSWER_STATUS: Bounds =
+    Bounds { least: 200, most: 599, default: 200, what: "must be a whole number from 200 to 599 (status)" };
 
 /// Seconds of `SESSION_IDLE_SECONDS`.
 pub(super) const SESSION_IDLE: Bounds = Bounds {
@@ -115,6 +118,7 @@ mod tests {
             WEBHOOK_BYTES,
             ACCEPTED_STATUS,
             TOLERANCE_SECONDS,
+            ANSWER_STATUS,
             SESSION_IDLE,
             SESSION_MAX,
             ASSERTION_LIFETIME,

@@ -59,9 +59,12 @@ impl<'c, 'p> Reader<'c, 'p> {
         self.problems.push(Problem::new(variable, message));
     }
 
-    /// Reports a missing secret.
+    /// Reports a missing secret, once however often it is asked for.
     pub(super) fn report_missing_secret(&mut self, variable: String, message: &'static str) {
-        self.problems.push(Problem::missing_secret(variable, message));
+        let problem = Problem::missing_secret(variable, message);
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     fn report_item(&mut self, name: &str, at: usize, message: &'static str) {

@@ -2,17 +2,21 @@
 
 use serde_json::Value;
 
+use super::additions::Additions;
 use super::binding::{Binding, ClaimValue};
 use super::caller;
 use super::jwt;
 use super::limits::{RATE_REQUESTS, RATE_SECONDS};
 use super::reader::Reader;
-use super::template::{MAX_BYTES, NO_CLAIMS, Names};
+use super::template::{NO_CLAIMS, Names};
 use super::{Caller, Callers, Configured, RateLimit, Rule, syntax};
 use crate::http::{ParameterName, QueryBinding, Template};
 
 const FIELDS: &[&str] =
     &["callers", "methods", "paths", "rate_limit", "claims", "query", "query_allowed", "body"];
+
+/// Why a rule cannot name a parameter.
+const ADDED: &str = "is a parameter that the connection's query adds to each call: no caller can send it";
 
 /// How many of the fields bind nothing.
 const UNBOUND: usize = 4;
@@ -23,6 +27,8 @@ pub(super) struct Subjects<'c> {
     pub labels: &'c [(String, String)],
     /// Whether each person has a token set of their own, so that only sessions can call.
     pub are_people: bool,
+    /// What the connection adds to each call.
+    pub added: Option<&'c Additions>,
 }
 
 /// Reads the rules of a connection. They may name `callers`, and those that need no configuration.
@@ -55,7 +61,7 @@ fn read_rule(reader: &mut Reader<'_, '_>, callers: &Callers, of: &Subjects<'_>) 
         matches!(caller::find(name, callers), Ok(Configured::Usable(Caller::Key(_) | Caller::Anyone)))
     };
     let have_claims = !named.iter().any(has_none);
-    let terms = Names { connection: of.connection, labels: of.labels, have_claims };
+    let terms = Names { connection: of.connection, labels: of.labels, have_claims, added: of.added };
     let rule = Rule {
         callers: named,
         methods: reader.list("methods", true, "must be an array of at least one method", &syntax::method),
@@ -116,7 +122,8 @@ fn read_query(reader: &mut Reader<'_, '_>, names: &Names<'_>) -> Option<QueryBin
     const ALLOWED: &str = "must be an array of at most 64 names, or [\"*\"]";
     let mut bound = Vec::new();
     for (name, template) in read_templates(reader, "query", names, &mut |_| Ok(())) {
-        match parameter_name(&name) {
+        match syntax::parameter_name(&name) {
+            Ok(parsed) if names.adds(&parsed) => reader.report(&format!("query.{name}"), ADDED),
             Ok(parsed) if !is_among(&parsed, &bound) => bound.push((parsed, template)),
             Ok(_) => reader.report(
                 &format!("query.{name}"),
@@ -135,8 +142,9 @@ fn read_query(reader: &mut Reader<'_, '_>, names: &Names<'_>) -> Option<QueryBin
     if items.len() > 64 {
         reader.report("query_allowed", ALLOWED);
     }
-    let allowed = reader.list("query_allowed", false, ALLOWED, &|text| match parameter_name(text) {
+    let allowed = reader.list("query_allowed", false, ALLOWED, &|text| match syntax::parameter_name(text) {
         Ok(_) if text == "*" => Err("must stand alone where it means any name"),
+        Ok(name) if names.adds(&name) => Err(ADDED),
         Ok(name) if is_among(&name, &bound) => {
             Err("must not be a bound name, nor what a server can read as one")
         }
@@ -147,12 +155,6 @@ fn read_query(reader: &mut Reader<'_, '_>, names: &Names<'_>) -> Option<QueryBin
 
 fn is_among(name: &ParameterName, bound: &[(ParameterName, Template)]) -> bool {
     bound.iter().any(|(known, _)| known.conflicts_with(name))
-}
-
-fn parameter_name(text: &str) -> Result<ParameterName, &'static str> {
-    ParameterName::parse(text)
-        .filter(|_| text.len() <= MAX_BYTES)
-        .ok_or("must be a parameter's name of at most 256 bytes, without & = ; + % # and control characters")
 }
 
 /// Reads the table called `field` of templates by names that `check` accepts.

@@ -4,7 +4,8 @@ use url::Url;
 
 use super::pasted;
 use crate::http::{
-    AddressError, EndpointUrl, HeaderName, Method, Origin, RequestPath, check_document_url, is_field_value,
+    AddressError, EndpointUrl, HeaderName, Method, Origin, ParameterName, RequestPath, check_document_url,
+    is_field_value,
 };
 
 type Checked<T> = Result<T, &'static str>;
@@ -148,6 +149,22 @@ pub(super) fn host_label(text: &str) -> Checked<String> {
 pub(super) fn probe(text: &str) -> Checked<()> {
     let path = text.split_once('?').map_or(text, |(path, _)| path);
     RequestPath::parse(path).map(drop).map_err(|_| "must be a path of the API")
+}
+
+/// A JSON Pointer (RFC 6901 §3).
+pub(super) fn json_pointer(text: &str) -> Checked<String> {
+    if is_json_pointer(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be a JSON Pointer, such as /error/code")
+    }
+}
+
+/// The name of a query parameter.
+pub(super) fn parameter_name(text: &str) -> Checked<ParameterName> {
+    ParameterName::parse(text)
+        .filter(|_| text.len() <= 256)
+        .ok_or("must be a parameter's name of at most 256 bytes, without & = ; + % # and control characters")
 }
 
 /// The value of a label.

@@ -1,11 +1,12 @@
 //! Reading the values of rules that may be templates.
 
-use crate::http::{PathPattern, Template};
+use crate::http::{ParameterName, PathPattern, Template};
 
+use super::additions::Additions;
 use super::syntax;
 
-/// The longest name or value in a binding, in bytes.
-pub(super) const MAX_BYTES: usize = 256;
+/// The longest value in a binding, in bytes.
+const MAX_BYTES: usize = 256;
 
 /// Why a rule cannot ask for claims.
 pub(super) const NO_CLAIMS: &str = "needs claims: name no caller of kind key or anyone in this rule";
@@ -19,9 +20,17 @@ pub(super) struct Names<'c> {
     pub labels: &'c [(String, String)],
     /// Whether every caller of the rule may have claims.
     pub have_claims: bool,
+    /// What the connection adds to each call.
+    pub added: Option<&'c Additions>,
 }
 
 impl Names<'_> {
+    /// Whether a server could read `name` as that of a parameter which the connection adds.
+    pub fn adds(&self, name: &ParameterName) -> bool {
+        let mut added = self.added.into_iter().flat_map(Additions::parameters);
+        added.any(|known| known.conflicts_with(name))
+    }
+
     /// Reads a value: one template or a text.
     ///
     /// # Errors

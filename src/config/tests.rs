@@ -1,6 +1,7 @@
 mod assertions;
 mod bindings;
 mod callers;
+mod calls;
 mod hostile;
 mod lazy;
 mod people;
@@ -200,8 +201,8 @@ fn reads_every_field() {
     let api = config.connection("api").unwrap().clone().into_usable().unwrap();
     assert_eq!((api.id.as_str(), api.provider), ("api", Provider::find("custom").unwrap()));
     assert_eq!(api.base_url.as_base(), "https://api.example.com/v2");
-    assert_eq!(api.token_header.name.as_str(), "x-api-key");
-    assert_eq!(api.token_header.scheme.as_deref(), Some("Token"));
+    assert_eq!(api.token_header.as_ref().unwrap().name.as_str(), "x-api-key");
+    assert_eq!(api.token_header.as_ref().unwrap().scheme.as_deref(), Some("Token"));
     assert_eq!(api.default_expires_in, Duration::from_mins(10));
     assert_eq!(api.expiry_skew, Duration::from_secs(30));
     assert_eq!(api.timeout, Duration::from_secs(5));

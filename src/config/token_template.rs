@@ -20,7 +20,8 @@ const FIELDS: [&str; 3] = ["headers", "login", "query"];
 pub struct TokenTemplate(Vec<Part>);
 
 enum Part {
-    Text(Secret),
+    Text(String),
+    Secret(Secret),
     Token,
 }
 
@@ -32,8 +33,8 @@ impl TokenTemplate {
         for piece in pieces(text) {
             let part = match piece {
                 Piece::Name(TOKEN) => Some(Part::Token),
-                Piece::Name(name) => secrets.required(&name.to_ascii_uppercase(), reader).map(Part::Text),
-                Piece::Text(text) => Some(Part::Text(Secret::new(text.to_owned()))),
+                Piece::Name(name) => secrets.required(&name.to_ascii_uppercase(), reader).map(Part::Secret),
+                Piece::Text(text) => Some(Part::Text(text.to_owned())),
             };
             // Every missing secret is reported, not the first alone.
             parts = parts.zip(part).map(|(mut parts, part)| {
@@ -53,14 +54,48 @@ impl TokenTemplate {
         Self::read(text, secrets, reader).map(|template| template.fill(""))
     }
 
+    /// Reads the text in the field called `name`, as [`TokenTemplate::read`] does. Whatever stands in
+    /// it must be as `fits` demands, else `message` is reported: of a secret by its name.
+    pub(super) fn read_field(
+        name: &str,
+        secrets: &Secrets<'_>,
+        reader: &mut Reader<'_, '_>,
+        fits: fn(&str) -> bool,
+        message: &'static str,
+    ) -> Option<Self> {
+        let text = reader.text(name)?;
+        let template = Self::read(text, secrets, reader)?;
+        let before = reader.count();
+        for (piece, part) in pieces(text).iter().zip(&template.0) {
+            if let (Piece::Name(name), Part::Secret(secret)) = (piece, part)
+                && !fits(secret.expose())
+            {
+                reader.report_variable(secrets.variable(&name.to_ascii_uppercase()), message);
+            }
+        }
+        if reader.count() == before && !fits(template.fill(TOKEN).expose()) {
+            reader.report(name, message);
+        }
+        (reader.count() == before).then_some(template)
+    }
+
     /// The text with `token` filled in.
     #[must_use]
     pub fn fill(&self, token: &str) -> Secret {
         let texts = self.0.iter().map(|part| match part {
-            Part::Text(text) => text.expose(),
+            Part::Text(text) => text,
+            Part::Secret(secret) => secret.expose(),
             Part::Token => token,
         });
         Secret::new(texts.collect())
+    }
+
+    /// The secrets in the text; without the token.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Secret(secret) => Some(secret),
+            Part::Text(_) | Part::Token => None,
+        })
     }
 
     /// Whether the token stands in it.
@@ -105,9 +140,15 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
+/// Whether `value` is a text with the token in it.
+pub(super) fn places_token(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| pieces(text).contains(&Piece::Name(TOKEN)))
+}
+
 /// The names of the secrets that stand in the texts of a connection with these `fields`, or of its
 /// provider.
-pub(super) fn names(fields: &Variables) -> Vec<String> {
+#[must_use]
+pub fn names(fields: &Variables) -> Vec<String> {
     let provider = fields.get("provider").and_then(Value::as_str).and_then(Provider::find);
     let mut names = Vec::new();
     for table in [fields, &provider.map(Provider::defaults).unwrap_or_default()] {

@@ -45,7 +45,7 @@ pub enum Body<R> {
     Page(&'static str),
     /// The upstream's, streamed.
     Upstream(R),
-    /// The same, with this token redacted in the first part of the stream.
+    /// The same, with these secrets, one in each line, redacted in the first part of the stream.
     Veiled(R, Secret),
 }
 

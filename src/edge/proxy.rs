@@ -1,9 +1,11 @@
 //! Proxied calls: the checks, the token, the upstream's response, and the answer.
 
 mod address;
+mod dead_token;
 pub(super) mod fields;
 pub(super) mod memory;
 pub(super) mod rates;
+mod sent;
 pub(super) mod tokens;
 
 use std::cell::RefCell;
@@ -18,9 +20,7 @@ use super::connections::held::Found;
 use super::context::Context;
 use super::cors::Cors;
 use crate::config::{Connection, Grant, RateLimit};
-use crate::http::{
-    QueryBinding, RequestHead, RequestPath, Trace, carries_token, overrides_method, says_invalid_token,
-};
+use crate::http::{QueryBinding, RequestHead, RequestPath, Trace, carries_token, overrides_method};
 use crate::jose::Invalid;
 use crate::ports::{EdgePorts, UpstreamAnswer, UpstreamCall, UpstreamFailure, report};
 use crate::secret::{Fingerprint, Secret};
@@ -28,6 +28,7 @@ use crate::time::UnixTime;
 use crate::token::AccessToken;
 use memory::Source;
 use rates::Standing;
+use sent::Sent;
 use tokens::{RefusedCall, Tokens};
 
 /// Forwards a call to its upstream, and the upstream's response to the caller.
@@ -68,7 +69,7 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
         take_rate(context, limit, &[id, &rule, permission.caller, &rate_key], &standing).await?;
     }
     Cors::check_destination(head)?;
-    check_request(head, connection)?;
+    check_request(head, path, connection)?;
     // Only a caller with a key may have its traces sampled: sampling costs the operator.
     let trace = trace.map(|trace| if proof.has_key() { trace } else { trace.unsampled() });
     let trace = trace.unwrap_or_else(|| Trace::new(context.request_id));
@@ -118,25 +119,16 @@ async fn take_rate<P: EdgePorts>(
     if edge.ports.take(limit, &key.to_hex()).await { Ok(()) } else { Err(refused(limit.seconds.into())) }
 }
 
-/// Whether the upstream refuses the token: by 401, or by another 4xx with the error `invalid_token`
-/// (RFC 6750 §3.1).
-fn refuses_token<R>(answer: &UpstreamAnswer<R>) -> bool {
-    let is_plain = || {
-        let headers = answer.headers();
-        let mut challenges = headers.iter().filter(|(name, _)| *name == "www-authenticate");
-        challenges.any(|(_, value)| says_invalid_token(value))
-    };
-    answer.status == 401 || ((400..500).contains(&answer.status) && is_plain())
-}
-
 /// Fails where an upstream could read the request as another one than the rule allowed, or where
 /// the request cannot be forwarded as it is.
-fn check_request(head: &RequestHead<'_>, connection: &Connection) -> Result<(), Code> {
+fn check_request(head: &RequestHead<'_>, path: RequestPath<'_>, connection: &Connection) -> Result<(), Code> {
     let is_other = |query| carries_token(query) || overrides_method(query);
+    let is_added = |added| fields::has_added(&head.headers, added) || address::has_added(head, path, added);
     let is_refused = head.query().is_some_and(is_other)
         || fields::has_stray_body(head.method, &head.headers)
         || fields::is_loop(&head.headers)
-        || fields::has_stray_control(&head.headers, connection);
+        || fields::has_stray_control(&head.headers, connection)
+        || connection.additions.as_deref().is_some_and(is_added);
     if is_refused { Err(Code::BadRequest) } else { Ok(()) }
 }
 
@@ -148,8 +140,8 @@ struct ProxiedCall<'c, 'a, P> {
     /// What the rule binds in the query.
     bound: Option<&'c QueryBinding>,
     trace: Trace<'c>,
-    /// The value of the token's header field that was sent last.
-    sent: RefCell<Option<Secret>>,
+    /// The secrets that were sent last.
+    sent: RefCell<Option<Sent>>,
 }
 
 impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
@@ -161,8 +153,8 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
     ) -> Result<UpstreamAnswer<P::Response>, Refused> {
         let ports = &self.context.edge.ports;
         self.context.note(|line| line.note_token(Source::Static, Duration::ZERO));
-        let answer = self.send(&self.header_value("Bearer", token), None).await?;
-        if !refuses_token(&answer) {
+        let answer = self.send("Bearer", token, None).await?;
+        if !self.is_refused(&answer).await {
             return Ok(answer);
         }
         ports.discard(answer.response);
@@ -180,9 +172,8 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
         let asked_at = ports.now();
         let (mut copy, source) = tokens.current().await?;
         self.note_token(source, asked_at);
-        let replay_bytes = Some(self.connection.replay_bytes);
-        let answer = self.send(&self.access_header_value(&copy.access), replay_bytes).await?;
-        if !refuses_token(&answer) {
+        let answer = self.send_access(&copy.access).await?;
+        if !self.is_refused(&answer).await {
             copy.note_worked();
             if copy.settle_doubt() {
                 tokens.confirm(&copy);
@@ -197,11 +188,11 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
             self.note_token(source, asked_at);
             let is_same = next.access.generation == copy.access.generation;
             copy = next;
-            let answer = self.send(&self.access_header_value(&copy.access), replay_bytes).await;
+            let answer = self.send_access(&copy.access).await;
             let is_gone = matches!(&answer, Err(refused) if refused.code == Code::UpstreamUnauthorized);
             self.context.note(|line| line.replayed = !is_gone);
             let answer = answer?;
-            if !refuses_token(&answer) {
+            if !self.is_refused(&answer).await {
                 if copy.note_worked() | copy.settle_doubt() {
                     tokens.confirm(&copy);
                 }
@@ -230,29 +221,45 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
         Fingerprint::of(&[self.context.head.method, address])
     }
 
+    async fn is_refused(&self, answer: &UpstreamAnswer<P::Response>) -> bool {
+        dead_token::is_refused(&*self.context.edge.ports, self.connection, answer).await
+    }
+
+    fn send_access(
+        &self,
+        access: &AccessToken,
+    ) -> impl Future<Output = Result<UpstreamAnswer<P::Response>, Refused>> {
+        self.send(access.token_type.scheme(), &access.token, Some(self.connection.replay_bytes))
+    }
+
+    /// Sends the call with `token`, whose own scheme is `scheme`.
     async fn send(
         &self,
+        scheme: &str,
         token: &Secret,
         replay_bytes: Option<usize>,
     ) -> Result<UpstreamAnswer<P::Response>, Refused> {
         let Context { edge, head, request_id, line, .. } = self.context;
         let is_replay = line.borrow().upstream_ms.is_some();
+        let value = self.header_value(scheme, token);
+        let url = address::with_added(self.connection, &self.url, token);
         let fields = fields::upstream_fields(
             &head.headers,
             self.connection,
             &self.context.config().token_fields,
-            token.expose(),
+            token,
+            value.as_ref(),
             &self.trace.traceparent(request_id, is_replay),
         );
         let call = UpstreamCall {
             method: head.method,
-            url: &self.url,
+            url: &url,
             fields: fields.as_str(),
             timeout: self.connection.timeout,
             replay_bytes,
             certificate: self.connection.certificate.as_deref(),
         };
-        self.sent.replace(Some(token.clone()));
+        self.sent.replace(Some(Sent::new(self.connection, token, value)));
         let sent_at = edge.now();
         let answer = edge.ports.pass_on(&call).await;
         self.context.note(|line| line.note_upstream(edge.now().since(sent_at)));
@@ -263,15 +270,13 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
         })
     }
 
-    fn access_header_value(&self, access: &AccessToken) -> Secret {
-        self.header_value(access.token_type.scheme(), &access.token)
-    }
-
-    fn header_value(&self, scheme: &str, token: &Secret) -> Secret {
-        match self.connection.token_header.scheme.as_deref().unwrap_or(scheme) {
+    /// The value of the token's own header field; `None` where there is no such field.
+    fn header_value(&self, scheme: &str, token: &Secret) -> Option<Secret> {
+        let header = self.connection.token_header.as_ref()?;
+        Some(match header.scheme.as_deref().unwrap_or(scheme) {
             "" => token.clone(),
             scheme => Secret::new(format!("{scheme} {}", token.expose())),
-        }
+        })
     }
 
     /// The answer to the caller, from the upstream's response.
@@ -281,17 +286,15 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
             ports.discard(answer.response);
             return Err(Code::UpstreamUnreachable.into());
         }
-        let sent = self.sent.take().unwrap_or_else(|| Secret::new(String::new()));
-        let token = without_scheme(sent.expose());
+        let sent = self.sent.take().ok_or(Code::Internal)?;
         let headers = answer.headers();
-        let mut fields = fields::caller_fields(&headers, self.connection, token);
-        let vary = headers.value("vary").filter(|vary| !fields::discloses(vary, token)).map(str::to_owned);
+        let mut fields = fields::caller_fields(&headers, self.connection, &sent);
+        let vary = headers.value("vary").filter(|vary| !sent.is_disclosed(vary)).map(str::to_owned);
         if let Some(location) = headers.value("location") {
             let redirects = (300..400).contains(&answer.status) && answer.status != 304;
-            let is_safe = !fields::is_mangled(location) && !fields::discloses(location, token);
             let path = || address::path_within(self.connection, &self.url, location, self.bound);
-            let within = is_safe.then(path).flatten();
-            match within {
+            let within = (!fields::is_mangled(location)).then(path).flatten();
+            match within.filter(|path| !sent.is_disclosed(path)) {
                 Some(path) => {
                     let (own, id) = (self.context.address(), &self.connection.id);
                     fields.push("location", &format!("{own}/api/{id}{path}"));
@@ -303,16 +306,11 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
                 None => {}
             }
         }
-        let body = if fields::may_disclose(answer.status, &headers, token) {
-            Body::Veiled(answer.response, Secret::new(token.to_owned()))
+        let body = if sent.has_any() && fields::may_disclose(answer.status, &headers) {
+            Body::Veiled(answer.response, sent.to_lines())
         } else {
             Body::Upstream(answer.response)
         };
         Ok(Draft { status: answer.status, fields, vary, body })
     }
-}
-
-/// The token in a header field value, without its scheme.
-fn without_scheme(value: &str) -> &str {
-    value.split_once(' ').map_or(value, |(_, token)| token)
 }

@@ -26,16 +26,45 @@ pub fn overrides_method(query: &str) -> bool {
     names_one(query, METHODS)
 }
 
-/// Whether a server could read a parameter of the query as one of `names`. Some servers also
-/// separate parameters at `;`.
+/// Whether a server could read a parameter of the query as one of `names`.
 fn names_one(query: &str, names: &[&str]) -> bool {
-    query.split(['&', ';']).any(|field| {
-        let name = field.split('=').next().unwrap_or_default();
+    has_parameter(query, |name| {
         if is_plain(name) {
             return names.iter().any(|known| known.eq_ignore_ascii_case(name));
         }
         is_read_as(name, |form| names.iter().any(|known| is_same(form, known.as_bytes(), is_flat)))
     })
+}
+
+/// Whether the query has a parameter whose name, as sent, `is_meant`. Some servers also separate
+/// parameters at `;`.
+pub(crate) fn has_parameter(query: &str, is_meant: impl Fn(&str) -> bool) -> bool {
+    query.split(['&', ';']).any(|field| is_meant(name_of(field)))
+}
+
+/// `address` without the parameters of its query whose names, as sent, `is_meant`.
+pub(crate) fn without_parameters(address: &str, is_meant: impl Fn(&str) -> bool) -> String {
+    let (before, fragment) = address.split_at(address.find('#').unwrap_or(address.len()));
+    let (path, query) = before.split_once('?').unwrap_or((before, ""));
+    let mut out = path.to_owned();
+    let mut mark = '?';
+    for field in query.split('&').filter(|field| !field.is_empty()) {
+        let mut parts = field.split(';').filter(|part| !is_meant(name_of(part)));
+        let Some(first) = parts.next() else { continue };
+        out.push(mark);
+        out.push_str(first);
+        for part in parts {
+            out.push(';');
+            out.push_str(part);
+        }
+        mark = '&';
+    }
+    out.push_str(fragment);
+    out
+}
+
+fn name_of(field: &str) -> &str {
+    field.split('=').next().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::query::without_parameters;
 use super::spelling::{folded, is_flat, is_in_segment, is_like, is_plain, is_read_as, is_same};
 use super::template::{OwnClaims, Template, decoded};
 
@@ -48,6 +49,18 @@ impl ParameterName {
             return self.text.eq_ignore_ascii_case(raw);
         }
         is_read_as(raw, |form| self.is_form(form))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a segment of `path` could have a parameter of this name.
+    #[must_use]
+    pub fn is_in_path(&self, path: &str) -> bool {
+        path.split('/').any(|segment| is_in_segment(segment, |form| self.is_form(form)))
     }
 
     /// Whether a server could read one name as the other.
@@ -125,17 +138,7 @@ impl QueryBinding {
     /// `address` without the bound parameters in its query.
     #[must_use]
     pub fn without_bound(&self, address: &str) -> String {
-        let (before, fragment) = address.split_at(address.find('#').unwrap_or(address.len()));
-        let (path, query) = before.split_once('?').unwrap_or((before, ""));
-        let mut out = path.to_owned();
-        let mut mark = '?';
-        for field in query.split('&').filter(|field| !field.is_empty() && !self.is_bound(name_of(field))) {
-            out.push(mark);
-            out.push_str(field);
-            mark = '&';
-        }
-        out.push_str(fragment);
-        out
+        without_parameters(address, |name| self.is_bound(name))
     }
 
     /// Whether a server could read `raw` as the name of a bound parameter.
@@ -156,10 +159,6 @@ impl QueryBinding {
         let is = |name: &str| self.allowed.iter().flatten().any(|known| known.text == name);
         if is_plain(raw) { is(raw) } else { decoded(&raw.replace('+', " ")).as_deref().is_some_and(is) }
     }
-}
-
-fn name_of(field: &str) -> &str {
-    field.split('=').next().unwrap_or_default()
 }
 
 /// Whether every server reads `raw` as `own`. A raw `+` is a blank to some; qs ends a name at `]=`.
@@ -318,6 +317,7 @@ mod tests {
             ("/a?b=2&termo_busca=1", "/a?b=2"),
             ("/a?termo%5Fbusca=1", "/a"),
             ("/a?termo_busca[]=1&termo_busca", "/a"),
+            ("/a?x;termo_busca=1;y=2&;termo_busca", "/a?x;y=2&"),
             ("/a", "/a"),
             ("/a#x?termo_busca=1", "/a#x?termo_busca=1"),
             ("/a?b=termo_busca", "/a?b=termo_busca"),

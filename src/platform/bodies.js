@@ -167,12 +167,14 @@ class Reading {
   #blocks = new Blocks();
   #size = 0;
   #maxBytes;
+  #mostInVain;
   #shelf;
   #ended = /** @type {PromiseWithResolvers<never>} */ (Promise.withResolvers());
 
-  /** @param {number} maxBytes @param {Shelf} shelf */
-  constructor(maxBytes, shelf) {
+  /** @param {number} maxBytes @param {Shelf} shelf @param {number} mostInVain */
+  constructor(maxBytes, shelf, mostInVain) {
     this.#maxBytes = maxBytes;
+    this.#mostInVain = mostInVain;
     this.#shelf = shelf;
     this.ended.catch(() => {});
     shelf.note(this, OVERHEAD);
@@ -215,7 +217,7 @@ class Reading {
         return this.#blocks?.whole();
       }
       this.#size += value.byteLength;
-      if (this.#size > this.#maxBytes + READ_IN_VAIN) return null;
+      if (this.#size > this.#maxBytes + this.#mostInVain) return null;
       if (this.isTooLarge && this.#blocks !== undefined) this.#drop();
       if (this.#blocks === undefined) {
         scratch = new Uint8Array(value.buffer);
@@ -235,10 +237,11 @@ class Reading {
  * @param {number} maxBytes
  * @param {Shelf} shelf
  * @param {number} limitMs
+ * @param {number} [mostInVain] how much is read beyond `maxBytes`, in bytes
  */
-export async function readBody(stream, maxBytes, shelf, limitMs) {
+export async function readBody(stream, maxBytes, shelf, limitMs, mostInVain = READ_IN_VAIN) {
   if (stream === null) return new Uint8Array(0);
-  const reading = new Reading(maxBytes, shelf);
+  const reading = new Reading(maxBytes, shelf, mostInVain);
   const reader = stream.getReader({ mode: "byob" });
   const alarm = setTimeout(() => reading.end("late"), limitMs);
   try {

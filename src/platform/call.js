@@ -1,4 +1,5 @@
 // One caller's request, from the shim's side. The texts of wire.js cross the border to Rust; bodies never do.
+import { readAhead } from "./ahead.js";
 import { writeDataPoint } from "./analytics.js";
 import { Recorder, readBody, Shelf, Underway, Whole } from "./bodies.js";
 import { folded } from "./names.js";
@@ -107,7 +108,7 @@ export class Call {
     /** @type {BodyInit | null} */
     let body = isText ? encoder.encode(text) : null;
     if (kind === UPSTREAM) body = /** @type {Response} */ (this.#response).body;
-    else if (kind === VEILED) body = veiled(/** @type {Response} */ (this.#response), text);
+    else if (kind === VEILED) body = veiled(/** @type {Response} */ (this.#response), text.split("\n"));
     const response = new Response(body, emptyAnswer(status, this.#broker));
     if (kind === PAGE) response.headers.delete("content-security-policy");
     append(response.headers, fields);
@@ -213,6 +214,18 @@ export class Call {
   async read(maxBytes, isProven, isSentOn) {
     const bytes = await readBody(this.#request.body, maxBytes, isProven ? proven : unproven, LONGEST_READ_MS);
     if (isSentOn && bytes) this.#body = new Whole(bytes, sent);
+    return bytes;
+  }
+
+  /**
+   * The body of the upstream's response, as ahead.js reads it.
+   *
+   * @param {number} maxBytes
+   * @param {number} limitMs
+   */
+  async readAhead(maxBytes, limitMs) {
+    const { bytes, response } = await readAhead(/** @type {Response} */ (this.#response), maxBytes, limitMs);
+    this.#response = response;
     return bytes;
   }
 

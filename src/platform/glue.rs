@@ -65,6 +65,10 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub fn read(this: &Call, max_bytes: u32, is_proven: bool, is_sent_on: bool) -> Promise;
 
+    /// Resolves to a [`Uint8Array`], or null where the answer's body cannot be looked into.
+    #[wasm_bindgen(method, js_name = readAhead)]
+    pub fn read_ahead(this: &Call, max_bytes: u32, limit_ms: f64) -> Promise;
+
     #[wasm_bindgen(method)]
     pub fn folded(this: &Call, name: &str) -> String;
 

@@ -177,6 +177,13 @@ impl Upstream for CallPorts {
         wire::upstream(head)
     }
 
+    async fn read_ahead(&self, (): &(), max_bytes: usize, limit: Duration) -> Option<Zeroizing<Vec<u8>>> {
+        let max_bytes = u32::try_from(max_bytes).unwrap_or(u32::MAX);
+        let read = self.call.read_ahead(max_bytes, limit.as_secs_f64() * 1000.0);
+        let body = JsFuture::from(read).await.ok().filter(|body| !body.is_null())?;
+        Some(Zeroizing::new(body.unchecked_into::<Uint8Array>().to_vec()))
+    }
+
     fn discard(&self, (): ()) {
         self.call.discard();
     }

@@ -1,37 +1,38 @@
-// Strikes the token of a call out of an upstream's error, where a debugging page quotes the request.
+// Strikes the secrets of a call out of an upstream's error, where a debugging page quotes the request.
 
 // How much of a body is searched: a debugging page has the request at its beginning.
 const LOOKED_AT = 64 * 1024;
 
 // Bytes as characters, and back.
 const decoder = new TextDecoder("latin1");
+const encoder = new TextEncoder();
 
 /**
- * The body of `response`, in whose first part an asterisk stands for each byte of `token`, however the token is
+ * The body of `response`, in whose first part an asterisk stands for each byte of the `secrets`, however they are
  * escaped there. The number of bytes stays the same.
  *
  * @param {Pick<Response, "body" | "headers">} response
- * @param {string} token
+ * @param {string[]} secrets
  */
-export function veiled({ body, headers }, token) {
+export function veiled({ body, headers }, secrets) {
   if (body === null) return null;
-  const looking = body.pipeThrough(new TransformStream(new Veil(token)));
+  const looking = body.pipeThrough(new TransformStream(new Veil(secrets)));
   const length = headers.get("content-length");
   if (length === null || headers.has("content-encoding")) return looking;
   return looking.pipeThrough(new FixedLengthStream(Number(length)));
 }
 
-/** Holds the first part of a body back until it is whole, and strikes the token out of it. */
+/** Holds the first part of a body back until it is whole, and strikes the secrets out of it. */
 class Veil {
-  /** Undefined once the first part has passed. @type {string | undefined} */
-  #token;
+  /** Undefined once the first part has passed. @type {string[] | undefined} */
+  #secrets;
   /** @type {Uint8Array[]} */
   #held = [];
   #size = 0;
 
-  /** @param {string} token */
-  constructor(token) {
-    this.#token = token;
+  /** @param {string[]} secrets */
+  constructor(secrets) {
+    this.#secrets = secrets;
   }
 
   /**
@@ -40,7 +41,7 @@ class Veil {
    * @returns {void}
    */
   transform(chunk, controller) {
-    if (this.#token === undefined) return controller.enqueue(chunk);
+    if (this.#secrets === undefined) return controller.enqueue(chunk);
     this.#held.push(chunk);
     this.#size += chunk.byteLength;
     if (this.#size >= LOOKED_AT) this.flush(controller);
@@ -48,16 +49,22 @@ class Veil {
 
   /** @param {TransformStreamDefaultController<Uint8Array>} controller */
   flush(controller) {
-    if (this.#token === undefined) return;
+    if (this.#secrets === undefined) return;
     const bytes = new Uint8Array(this.#size);
     let at = 0;
     for (const chunk of this.#held) {
       bytes.set(chunk, at);
       at += chunk.byteLength;
     }
-    for (const [start, end] of places(decoder.decode(bytes), this.#token)) bytes.fill(STRUCK_OUT, start, end);
+    const text = decoder.decode(bytes);
+    for (const secret of this.#secrets) {
+      // As bytes, and as escapes of whole characters have it.
+      for (const written of new Set([decoder.decode(encoder.encode(secret)), secret])) {
+        for (const [start, end] of places(text, written)) bytes.fill(STRUCK_OUT, start, end);
+      }
+    }
     if (bytes.byteLength > 0) controller.enqueue(bytes);
-    this.#token = undefined;
+    this.#secrets = undefined;
     this.#held = [];
   }
 }
@@ -83,15 +90,15 @@ const NAMED = {
 };
 
 /**
- * The beginnings and ends of `token` in `text`, whether its characters are escaped there or not.
+ * The beginnings and ends of `secret` in `text`, whether its characters are escaped there or not.
  *
  * @param {string} text
- * @param {string} token
+ * @param {string} secret
  * @returns {Generator<[start: number, end: number]>}
  */
-function* places(text, token) {
+function* places(text, secret) {
   for (let at = 0; at < text.length; at++) {
-    const end = endOf(text, token, at);
+    const end = endOf(text, secret, at);
     if (end === undefined) continue;
     yield [at, end];
     at = end - 1;
@@ -99,14 +106,14 @@ function* places(text, token) {
 }
 
 /**
- * The end of `token` in `text` if it begins at `at`, else undefined.
+ * The end of `secret` in `text` if it begins at `at`, else undefined.
  *
  * @param {string} text
- * @param {string} token
+ * @param {string} secret
  * @param {number} at
  */
-function endOf(text, token, at) {
-  for (const letter of token) {
+function endOf(text, secret, at) {
+  for (const letter of secret) {
     if (text[at] === letter) {
       at += 1;
       continue;

@@ -20,7 +20,7 @@
 //!                        ; which resolves to an answer
 //! answer   = kind *(line LF) status LF fields LF LF text
 //! kind     = "U"         ; the body is the upstream's; no text
-//!          / "V"         ; the same, with the text struck out of it
+//!          / "V"         ; the same, with each line of the text struck out of it
 //!          / "T"         ; the body is the text
 //!          / "P"         ; the same, and the fields have a policy of their own
 //!          / "E"         ; there is no body, and no text

@@ -67,6 +67,8 @@ pub struct Shared {
     pub upstream_calls: RefCell<Vec<(String, String)>>,
     /// The upstream's answer, if not 200.
     pub upstream_script: RefCell<Option<(u16, String)>>,
+    /// The body of the upstream's answer, if scripted.
+    pub upstream_body: RefCell<Option<String>>,
 }
 
 /// A token request in flight from a live keeper.
@@ -157,26 +159,28 @@ impl Shared {
         self.crowd.stored(&name, &state, &self.provider);
     }
 
-    /// The upstream's answer to a call of an isolate.
-    pub fn upstream_answer(&self, call: &UpstreamCall<'_>) -> (u16, String) {
+    /// The upstream's answer to a call of an isolate, and the body of a refusal, empty for any.
+    pub fn upstream_answer(&self, call: &UpstreamCall<'_>) -> (u16, String, Option<&'static str>) {
         let calls = self.provider.calls.get() + 1;
         self.provider.calls.set(calls);
         let nodes = self.provider.bad_node.get();
         let is_flaky =
             self.world.happens(self.provider.flaky.get()) || (nodes > 0 && calls.is_multiple_of(nodes));
         if Self::is_forbidden(call.url) {
-            return (401, "www-authenticate:Bearer".to_owned());
+            return (401, "www-authenticate:Bearer".to_owned(), Some(""));
         }
         if is_flaky || !self.provider.takes(&bearer(call)) {
-            return match self.provider.refuses_by.get() {
-                401 => (401, "www-authenticate:Bearer".to_owned()),
-                status => {
-                    (status, "www-authenticate:Basic realm=\"a\", Bearer error=\"invalid_token\"".to_owned())
-                }
+            let body = self.provider.refusal_body.get();
+            let fields = match self.provider.refuses_by.get() {
+                _ if !body.is_empty() => "content-type:application/json",
+                401 => "www-authenticate:Bearer",
+                _ => "www-authenticate:Basic realm=\"a\", Bearer error=\"invalid_token\"",
             };
+            return (self.provider.refuses_by.get(), fields.to_owned(), Some(body));
         }
         let scripted = self.upstream_script.borrow().clone();
-        scripted.unwrap_or_else(|| (200, "content-type:application/json".to_owned()))
+        let (status, fields) = scripted.unwrap_or_else(|| (200, "content-type:application/json".to_owned()));
+        (status, fields, None)
     }
 
     /// Whether the account lacks permission for this address: the API then answers 401 to every

@@ -9,6 +9,7 @@ mod reasons;
 mod registry;
 mod rotations;
 mod rules;
+mod shapes;
 mod templates;
 mod traces;
 mod webhooks;

@@ -9,7 +9,8 @@ fn connection(id: &str, changes: &[(&str, Value)]) -> Rc<Connection> {
 }
 
 fn token_header(connection: &Connection) -> (&str, Option<&str>) {
-    (connection.token_header.name.as_str(), connection.token_header.scheme.as_deref())
+    let header = connection.token_header.as_ref().unwrap();
+    (header.name.as_str(), header.scheme.as_deref())
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! The header fields that pass in each direction: allow-lists, never deny-lists.
 
-use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 
-use crate::config::Connection;
-use crate::http::{FieldLines, HeaderName, Headers, TRACEPARENT, has_control, leaves_open};
+use super::sent::Sent;
+use crate::config::{Additions, Connection};
+use crate::http::{
+    FieldLines, HeaderName, Headers, TRACEPARENT, each_address, has_control, leaves_open, without_parameters,
+};
+use crate::secret::Secret;
 
 /// Whether the request field `name` is forwarded to the upstream.
 pub(in crate::edge) fn goes_upstream(name: &str, further: &[HeaderName]) -> bool {
@@ -51,18 +55,20 @@ fn goes_downstream(name: &str, further: &[HeaderName]) -> bool {
 }
 
 /// The fields of the request to the upstream: the caller's allowed fields that `Connection` does
-/// not name (RFC 9110 §7.6.1), the token, and the broker's own. `callers` are the fields that carry
-/// callers' tokens; `traceparent` is that field's value in parts.
+/// not name (RFC 9110 §7.6.1), the token, what the connection adds, and the broker's own. `callers`
+/// are the fields that carry callers' tokens; `value` is that of the token's own field, where it has
+/// one; `traceparent` is that field's value in parts.
 pub(in crate::edge) fn upstream_fields(
     headers: &Headers<'_>,
     connection: &Connection,
     callers: &[HeaderName],
-    token: &str,
+    token: &Secret,
+    value: Option<&Secret>,
     traceparent: &[&str],
 ) -> FieldLines {
     let mut lines = FieldLines::with_room();
     let hop_by_hop = headers.value("connection").unwrap_or_default();
-    let own = connection.token_header.name.as_str();
+    let own = connection.token_header.as_ref().map_or("", |header| header.name.as_str());
     let mut default_accept = connection.default_accept.as_deref();
     for (name, value) in headers.iter() {
         let passes = goes_upstream(name, &connection.request_headers)
@@ -85,7 +91,12 @@ pub(in crate::edge) fn upstream_fields(
     if let Some(accept) = default_accept {
         lines.push("accept", accept);
     }
-    lines.push(own, token);
+    if let Some(value) = value {
+        lines.push(own, value.expose());
+    }
+    for (name, value) in connection.additions.iter().flat_map(|added| added.fields(token.expose())) {
+        lines.push(name.as_str(), value.expose());
+    }
     lines.push_sound(TRACEPARENT, traceparent);
     lines.push("via", "1.1 porteiro");
     lines.push("user-agent", concat!("porteiro/", env!("CARGO_PKG_VERSION")));
@@ -93,40 +104,35 @@ pub(in crate::edge) fn upstream_fields(
 }
 
 /// The fields of the upstream's response that are forwarded to the caller, except `Location` and
-/// `Vary`. A field that discloses the `token` just sent is dropped, and so is an address that is
-/// not UTF-8.
+/// `Vary`. A field that discloses what was `sent` is dropped, and so is an address that is not UTF-8.
+/// Addresses come without the parameters that the connection adds.
 pub(in crate::edge) fn caller_fields(
     headers: &Headers<'_>,
     connection: &Connection,
-    token: &str,
+    sent: &Sent,
 ) -> FieldLines {
     let mut lines = FieldLines::with_room();
+    let adding = connection.additions.as_deref().filter(|added| added.has_query());
     for (name, value) in headers.iter() {
-        let passes = goes_downstream(name, &connection.response_headers)
-            && !discloses(value, token)
-            && !(matches!(name, "link" | "content-location") && is_mangled(value));
-        if passes {
-            lines.push(name, value);
+        if !goes_downstream(name, &connection.response_headers) {
+            continue;
+        }
+        let is_address = matches!(name, "link" | "content-location");
+        let value = match adding.filter(|_| is_address) {
+            Some(added) => Cow::Owned(without_added(name, value, added)),
+            None => Cow::Borrowed(value),
+        };
+        if !sent.is_disclosed(&value) && !(is_address && is_mangled(&value)) {
+            lines.push(name, &value);
         }
     }
     lines
 }
 
-/// The length in bytes from which a token does not occur in a text by chance.
-const MIN_TOKEN_BYTES: usize = 8;
-
-/// Whether `value` contains `token`, plain or percent-encoded once or twice: echo services and
-/// debug pages send request fields back.
-pub(in crate::edge) fn discloses(value: &str, token: &str) -> bool {
-    if token.len() < MIN_TOKEN_BYTES || value.len() < token.len() {
-        return false;
-    }
-    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    value.contains(token)
-        || (value.contains('%') && {
-            let once = decoded(value);
-            once.contains(token) || decoded(&once).contains(token)
-        })
+/// The value of a `Link` or another field of one address, without the parameters in `added`.
+fn without_added(name: &str, value: &str, added: &Additions) -> String {
+    let without = |address: &str| without_parameters(address, |parameter| added.has_parameter(parameter));
+    if name == "link" { each_address(value, without) } else { without(value) }
 }
 
 /// Whether `value` was not UTF-8: the runtime replaces such bytes by U+FFFD.
@@ -139,10 +145,10 @@ pub(in crate::edge) fn has_stray_control(headers: &Headers<'_>, connection: &Con
     headers.iter().any(|(name, value)| has_control(value) && goes_upstream(name, &connection.request_headers))
 }
 
-/// Whether a response may be a debug page that discloses `token`: an error status with a textual or
-/// absent media type.
-pub(in crate::edge) fn may_disclose(status: u16, headers: &Headers<'_>, token: &str) -> bool {
-    if status < 400 || token.len() < MIN_TOKEN_BYTES {
+/// Whether a response may be a debug page that discloses what was sent: an error status with a
+/// textual or absent media type.
+pub(in crate::edge) fn may_disclose(status: u16, headers: &Headers<'_>) -> bool {
+    if status < 400 {
         return false;
     }
     let media_type = headers.value("content-type").unwrap_or_default().to_ascii_lowercase();
@@ -152,6 +158,12 @@ pub(in crate::edge) fn may_disclose(status: u16, headers: &Headers<'_>, token: &
         || ["json", "html", "xml", "yaml", "javascript", "urlencoded"]
             .iter()
             .any(|text| media_type.contains(text))
+}
+
+/// Whether the caller sends a field that the connection adds. `Authorization` is the caller's own
+/// credential, which the broker consumes.
+pub(in crate::edge) fn has_added(headers: &Headers<'_>, added: &Additions) -> bool {
+    headers.iter().any(|(name, _)| name != "authorization" && added.has_field(name))
 }
 
 /// Whether a GET or HEAD request has a body (RFC 9110 §9.3.1), which the runtime would not forward.
@@ -177,31 +189,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_token_as_it_is_and_percent_encoded() {
-        let token = "12|a+b/c=d.e";
-        for value in [
-            token,
-            "Bearer 12|a+b/c=d.e",
-            "<https://a.example/?t=12%7Ca%2Bb%2Fc%3Dd.e>; rel=next",
-            "12%7ca%2bb%2fc%3dd%2Ee",
-            "12%257Ca%252Bb%252Fc%253Dd.e",
-        ] {
-            assert!(discloses(value, token), "{value}");
-        }
-        for value in ["", "12|a+b/c=d.", "12|A+b/c=d.e", "%", "12%7"] {
-            assert!(!discloses(value, token), "{value}");
-        }
-        assert!(!discloses("a short one", "short"), "it may stand there by chance");
-    }
-
-    #[test]
     fn looks_at_texts_of_errors_only() {
         let looks = |status, media_type: &str| {
-            may_disclose(
-                status,
-                &Headers::new(&format!("content-type:{media_type}")),
-                "a token of some length",
-            )
+            may_disclose(status, &Headers::new(&format!("content-type:{media_type}")))
         };
         for text in [
             "text/html; charset=utf-8",
@@ -218,7 +208,6 @@ mod tests {
         for other in ["image/png", "application/octet-stream", "application/pdf", "video/mp4"] {
             assert!(!looks(500, other), "{other}");
         }
-        assert!(may_disclose(500, &Headers::new(""), "a token of some length"));
-        assert!(!may_disclose(500, &Headers::new(""), "short"));
+        assert!(may_disclose(500, &Headers::new("")));
     }
 }
