@@ -4,6 +4,7 @@
 //! isolate. It reports every problem at once, each by the name of the variable or field, never by
 //! its value. A broken entry does not affect the others.
 
+mod answer_sign;
 mod binding;
 mod caller;
 mod configured;
@@ -16,6 +17,7 @@ mod jwt;
 mod keys;
 mod kinds;
 mod limits;
+mod login;
 mod pasted;
 mod problem;
 mod provider;
@@ -37,6 +39,7 @@ mod tests;
 use std::rc::Rc;
 use std::time::Duration;
 
+pub use answer_sign::{AnswerSign, SignPlace};
 pub use binding::{Binding, ClaimValue};
 pub use caller::ANYONE;
 pub use configured::Configured;
@@ -44,6 +47,7 @@ pub use connection_template::ConnectionTemplates;
 pub use headers::is_override;
 pub use keys::Keys;
 pub use limits::MAX_LIFETIME;
+pub use login::{GET, Login, TokenPlace};
 pub use problem::{Problem, shown};
 #[cfg(not(target_arch = "wasm32"))]
 pub use provider::PROVIDER_FILES;
@@ -284,6 +288,13 @@ pub enum Grant {
         /// The first refresh token; later ones come from the provider.
         refresh_token: Secret,
     },
+    /// A login at a token endpoint that is not OAuth.
+    Login {
+        /// The token endpoint.
+        endpoint: TokenEndpoint,
+        /// What is sent there, and where the token stands in the answer.
+        login: Login,
+    },
 }
 
 impl Grant {
@@ -295,7 +306,8 @@ impl Grant {
             Self::Password { endpoint, .. }
             | Self::SignIn { endpoint }
             | Self::ClientCredentials { endpoint }
-            | Self::RefreshToken { endpoint, .. } => Some(endpoint),
+            | Self::RefreshToken { endpoint, .. }
+            | Self::Login { endpoint, .. } => Some(endpoint),
         }
     }
 
@@ -314,6 +326,7 @@ impl Grant {
             Self::Password { .. } | Self::SignIn { .. } => "password",
             Self::ClientCredentials { .. } => "client_credentials",
             Self::RefreshToken { .. } => "refresh_token",
+            Self::Login { .. } => "login",
         }
     }
 }

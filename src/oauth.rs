@@ -3,11 +3,13 @@
 //! A request is built from the configuration, a response is read from its status and body; no
 //! storage, no clock.
 
+mod login;
 mod refusal;
 mod request;
 mod response;
 mod retry_after;
 
+pub use login::{LoginAnswer, read_login};
 pub use refusal::{Refusal, RefusalReason, RefusedAnswer, TokenRefusal};
 pub use request::TokenRequest;
 pub use response::{MAX_RESPONSE_BYTES, TokenResponse, read};

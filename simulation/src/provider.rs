@@ -9,6 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::network::Sent;
 use super::world::World;
@@ -205,7 +206,11 @@ impl Provider {
         match self.words.borrow_mut().as_mut().filter(|_| matches!(answer.status, 400 | 401)) {
             Some((status, body, times)) => {
                 *times += 1;
-                HttpAnswer { status: *status, retry_after: None, body: zeroize::Zeroizing::new(body.clone()) }
+                HttpAnswer {
+                    status: *status,
+                    fields: Zeroizing::default(),
+                    body: Zeroizing::new(body.clone()),
+                }
             }
             None => answer,
         }

@@ -11,7 +11,7 @@ use super::limits::TOKEN_TIMEOUT_MS;
 use super::provider::NEEDS;
 use super::reader::Reader;
 use super::secrets::Secrets;
-use super::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint, syntax};
+use super::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint, login, syntax};
 use crate::http::is_field_value;
 use crate::secret::Secret;
 
@@ -29,6 +29,7 @@ pub(super) const FIELDS: &[&str] = &[
     "default_expires_in",
     "expiry_skew",
     "token_timeout_ms",
+    login::LOGIN,
 ];
 
 /// The parameters of a token request that the broker sets itself.
@@ -50,6 +51,7 @@ const GRANTS: &[(&str, GrantKind)] = &[
     ("password", GrantKind::Password),
     ("client_credentials", GrantKind::ClientCredentials),
     ("refresh_token", GrantKind::RefreshToken),
+    (login::LOGIN, GrantKind::Login),
 ];
 
 const ENCODINGS: &[(&str, BodyEncoding)] = &[("form", BodyEncoding::Form), ("json", BodyEncoding::Json)];
@@ -63,7 +65,7 @@ const BASIC_ENCODINGS: &[(&str, BasicEncoding)] =
 /// Reads the kind of a connection's grant; `None` where it is wrong or missing. A missing one is no
 /// problem of its own unless the provider `is_known`.
 pub(super) fn read_kind(reader: &mut Reader<'_, '_>, is_known: bool) -> Option<GrantKind> {
-    const MESSAGE: &str = "must be static, basic, password, client_credentials or refresh_token";
+    const MESSAGE: &str = "must be static, basic, password, client_credentials, refresh_token or login";
     if is_known && !reader.has("grant") {
         reader.report("grant", MESSAGE);
     }
@@ -102,6 +104,10 @@ pub(super) fn read(
             let endpoint = read_endpoint(reader, secrets, parts, is_known);
             let refresh_token = secrets.token("REFRESH_TOKEN", None, reader);
             Some(Grant::RefreshToken { endpoint: endpoint?, refresh_token: refresh_token? })
+        }
+        Some(GrantKind::Login) => {
+            let url = read_address(reader, "token_url", parts);
+            login::read(reader, secrets, url, is_known)
         }
         None => {
             read_endpoint(reader, secrets, parts, false);
@@ -176,6 +182,9 @@ fn read_endpoint(
     }
     if !reader.has("token_url") {
         reader.report("token_url", "is missing: write the token endpoint's https address");
+    }
+    if reader.has_own(login::LOGIN) {
+        reader.report(login::LOGIN, "has no meaning unless grant is login");
     }
     let method = method.unwrap_or(ClientMethod::Post);
     if method != ClientMethod::Basic && reader.has_own("basic_encoding") {

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use super::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint};
-use crate::secret::Fingerprint;
+use crate::secret::{Fingerprint, Secret};
 
 impl Grant {
     /// The fingerprint of the account that token sets belong to: user name, static token or first
-    /// refresh token, client, token endpoint, and the requested scope and targets. It does not
+    /// refresh token, client, token endpoint, and the requested scope and targets; of a login, all that
+    /// may name its account. It does not
     /// depend on passwords and client secrets, nor on the order of the scope's tokens.
     #[must_use]
     pub fn identity(&self) -> Fingerprint {
@@ -17,6 +18,7 @@ impl Grant {
             Self::SignIn { .. } => "each person",
             Self::ClientCredentials { .. } => "",
             Self::RefreshToken { refresh_token, .. } => refresh_token.expose(),
+            Self::Login { login, .. } => login.account.expose(),
         };
         let mut parts = vec!["identity", self.name(), account];
         let Some(endpoint) = self.endpoint() else { return Fingerprint::of(&parts) };
@@ -42,6 +44,9 @@ impl Grant {
             Self::Password { username, password, .. } => (username.expose(), password.expose()),
             Self::SignIn { .. } | Self::ClientCredentials { .. } => ("", ""),
             Self::RefreshToken { refresh_token, .. } => (refresh_token.expose(), ""),
+            Self::Login { login, .. } => {
+                (login.headers.expose(), login.fields.as_ref().map_or("", Secret::expose))
+            }
         };
         let mut parts = vec!["credentials", self.name(), account, password];
         let Some(endpoint) = self.endpoint() else { return Fingerprint::of(&parts) };
@@ -53,6 +58,9 @@ impl Grant {
         let scope = endpoint.scope.as_deref().unwrap_or_default();
         parts.extend([endpoint.url.as_str(), encoding, method, client_id, client_secret, scope]);
         parts.extend(endpoint.targets());
+        if let Self::Login { login, .. } = self {
+            parts.push(login.method);
+        }
         Fingerprint::of(&parts)
     }
 }

@@ -79,6 +79,10 @@ pub(super) const SESSION_MAX: Bounds = Bounds {
     what: "must be a whole number from 1 to 31536000 (seconds)",
 };
 
+/// The status of a sign in an answer, which has no default.
+pub(super) const SIGN_STATUS: Bounds =
+    Bounds { least: 200, most: 599, default: 0, what: "must be a whole number from 200 to 599 (status)" };
+
 /// Calls of a `rate_limit`.
 pub(super) const RATE_REQUESTS: Bounds = Bounds {
     least: 1,

@@ -144,6 +144,21 @@ pub(super) fn host_label(text: &str) -> Checked<String> {
     }
 }
 
+/// A JSON Pointer (RFC 6901 §3).
+pub(super) fn pointer(text: &str) -> Checked<String> {
+    let is_escaped = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    if is_escaped && (text.is_empty() || text.starts_with('/')) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be a JSON Pointer, as /data/token")
+    }
+}
+
+/// The name of a header field.
+pub(super) fn field_name(text: &str) -> Checked<HeaderName> {
+    HeaderName::parse(text).ok_or("must be a header field's name")
+}
+
 /// The value of a label.
 pub(super) fn label(text: &str) -> Checked<String> {
     if text.is_empty() || text.len() > 256 || text.contains(char::is_control) {

@@ -1,6 +1,7 @@
 mod bindings;
 mod callers;
 mod hostile;
+mod login;
 mod people;
 mod presets;
 mod problems;

@@ -83,9 +83,10 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
             let person = proof.person().ok_or(Code::CallerUnauthenticated)?;
             call.send_with(&Tokens::of(edge, connection, Subject::Person(Rc::clone(person)))).await?
         }
-        Grant::Password { .. } | Grant::ClientCredentials { .. } | Grant::RefreshToken { .. } => {
-            call.send_with(&Tokens::of(edge, connection, Subject::Service)).await?
-        }
+        Grant::Password { .. }
+        | Grant::ClientCredentials { .. }
+        | Grant::RefreshToken { .. }
+        | Grant::Login { .. } => call.send_with(&Tokens::of(edge, connection, Subject::Service)).await?,
     };
     call.hand_back(answer)
 }

@@ -24,7 +24,7 @@ pub async fn send(request: &HttpRequest<'_>) -> Result<HttpAnswer, HttpFailure> 
     let answer: glue::HttpResponse = answer.unchecked_into();
     Ok(HttpAnswer {
         status: answer.status(),
-        retry_after: answer.retry_after(),
+        fields: Zeroizing::new(answer.fields()),
         body: Zeroizing::new(answer.body().to_vec()),
     })
 }

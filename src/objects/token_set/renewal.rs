@@ -137,7 +137,7 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         connection: &Connection,
         endpoint: &TokenEndpoint,
     ) -> GrantOutcome {
-        let answered = self.exchange(&attempt.request, endpoint, connection.token_types()).await;
+        let answered = self.exchange(&attempt.request, endpoint, connection).await;
         let (TokenRefusal { refusal, answer }, retry_after) = match answered {
             Ok(response) => return GrantOutcome::Granted(Box::new(response)),
             Err(ExchangeFailure::Refused(refused, retry_after)) => (refused, retry_after),

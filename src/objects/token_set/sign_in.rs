@@ -54,7 +54,7 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         let request = TokenRequest::sign_in(endpoint, &credentials.username, &credentials.password);
         drop(credentials);
         let sent_at = self.ports.now();
-        let answered = self.exchange(&request, endpoint, connection.token_types()).await;
+        let answered = self.exchange(&request, endpoint, connection).await;
         drop(request);
         let outcome = answered.as_ref().map_or_else(outcome_of, |_| "granted");
         let refused = answered.as_ref().err().and_then(ExchangeFailure::answer);
