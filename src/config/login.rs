@@ -147,7 +147,7 @@ fn read_headers<'c>(table: Option<Reader<'c, '_>>, secrets: &Secrets<'_>) -> (Me
                 table.report(name, "must be visible ASCII without spaces around it, secrets included");
             }
             (Ok(field), Some(value)) => {
-                lines.push(Zeroizing::new(format!("{}:{}", field.as_str(), value.expose())))
+                lines.push(Zeroizing::new(format!("{}:{}", field.as_str(), value.expose())));
             }
             _ => {}
         }
@@ -168,7 +168,7 @@ fn read_fields<'c>(
     let mut filled = Variables::new();
     for (name, value) in &members {
         if flat && (value.is_null() || value.is_array() || value.is_object()) {
-            table.report(name, "must be a text, a number, true or false: only JSON has fields in fields");
+            table.report(name, "must be a text, a number, true or false: only a JSON body nests fields");
         } else if let Some(value) = fill_all(name, value, secrets, &mut table) {
             filled.insert((*name).to_owned(), value);
         }

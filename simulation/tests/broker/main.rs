@@ -11,5 +11,6 @@
 mod deliveries;
 mod edge;
 mod keeper;
+mod login;
 mod scenarios;
 mod session;

@@ -1,7 +1,7 @@
 use super::*;
 
 /// A connection with this table `login`.
-fn with_login(login: Value) -> Value {
+fn with_login(login: &Value) -> Value {
     json!({
         "provider": "custom",
         "base_url": "https://x.example",
@@ -42,7 +42,7 @@ fn with_x(fields: Value, secrets: &[(&str, &str)]) -> (Option<Rc<Connection>>, V
 }
 
 /// A usable connection `x` with this login.
-fn usable(login: Value, secrets: &[(&str, &str)]) -> Rc<Connection> {
+fn usable(login: &Value, secrets: &[(&str, &str)]) -> Rc<Connection> {
     let (connection, problems) = with_x(with_login(login), secrets);
     assert_eq!(problems, [""; 0]);
     connection.unwrap()
@@ -50,7 +50,7 @@ fn usable(login: Value, secrets: &[(&str, &str)]) -> Rc<Connection> {
 
 #[test]
 fn reads_a_login_and_sends_its_token_as_bearer_unless_told_otherwise() {
-    let x = usable(whole(), &SECRETS);
+    let x = usable(&whole(), &SECRETS);
     let Grant::Login { endpoint, login } = &x.grant else { panic!("{:?}", x.grant) };
     assert_eq!((x.grant.name(), endpoint.url.as_str()), ("login", "https://x.example/login"));
     assert_eq!(login.headers.expose(), "accept:application/json\nx-key:key");
@@ -60,7 +60,7 @@ fn reads_a_login_and_sends_its_token_as_bearer_unless_told_otherwise() {
     assert_eq!((x.token_header.scheme.as_deref(), x.token_types()), (Some("Bearer"), TokenTypes::Any));
     let shown = format!("{x:?}");
     assert!(!["ana", "pass word", "key\""].iter().any(|secret| shown.contains(secret)), "{shown}");
-    let mut other = with_login(json!({"token": "header:x-token"}));
+    let mut other = with_login(&json!({"token": "header:x-token"}));
     other["scheme"] = json!("");
     let other = with_x(other, &[]).0.unwrap();
     assert_eq!(other.token_header.scheme.as_deref(), Some(""));
@@ -75,7 +75,11 @@ fn reads_a_login_and_sends_its_token_as_bearer_unless_told_otherwise() {
 fn check_login(field: &str, value: Value, expected: &str) {
     let mut login = whole();
     put(&mut login, field, Some(value));
-    assert_eq!(with_x(with_login(login), &SECRETS).1, [format!("CONNECTIONS.x.login.{expected}")], "{field}");
+    assert_eq!(
+        with_x(with_login(&login), &SECRETS).1,
+        [format!("CONNECTIONS.x.login.{expected}")],
+        "{field}"
+    );
 }
 
 #[test]
@@ -116,22 +120,22 @@ fn says_what_to_write_in_each_field_of_a_login() {
 
 #[test]
 fn has_nested_fields_in_json_alone() {
-    let message = "must be a text, a number, true or false: only JSON has fields in fields";
+    let message = "must be a text, a number, true or false: only a JSON body nests fields";
     for way in [json!({"body": "form"}), json!({"method": "GET"})] {
         let mut login = way;
         login["token"] = json!("/t");
         login["fields"] = json!({"a": {"b": 1}, "c": ["x"], "d": 1, "e": null});
         let expected = ["a", "c", "e"].map(|name| format!("CONNECTIONS.x.login.fields.{name}: {message}"));
-        assert_eq!(with_x(with_login(login), &[]).1, expected);
+        assert_eq!(with_x(with_login(&login), &[]).1, expected);
     }
     let login = json!({"method": "GET", "body": "form", "token": "/t"});
     let message = "has no meaning with the method GET, whose fields are the query";
-    assert_eq!(with_x(with_login(login), &[]).1, [format!("CONNECTIONS.x.login.body: {message}")]);
+    assert_eq!(with_x(with_login(&login), &[]).1, [format!("CONNECTIONS.x.login.body: {message}")]);
 }
 
 #[test]
 fn reports_everything_that_a_login_lacks_once() {
-    let (x, problems) = with_x(with_login(whole()), &[]);
+    let (x, problems) = with_x(with_login(&whole()), &[]);
     assert!(x.is_none());
     let missing = ["APP_KEY", "CLIENT_SECRET", "PASSWORD", "USERNAME"]
         .map(|name| format!("X_{name}: is missing: set this secret"));
@@ -150,8 +154,8 @@ fn reports_everything_that_a_login_lacks_once() {
         ]
     );
     let token = "CONNECTIONS.x.login.token: is missing: write where the answer has the token, as /data/token";
-    assert_eq!(with_x(with_login(json!({})), &[]).1, [token]);
-    assert_eq!(with_x(with_login(json!("POST")), &[]).1, ["CONNECTIONS.x.login: must be a table"]);
+    assert_eq!(with_x(with_login(&json!({})), &[]).1, [token]);
+    assert_eq!(with_x(with_login(&json!("POST")), &[]).1, ["CONNECTIONS.x.login: must be a table"]);
 }
 
 #[test]
@@ -166,11 +170,11 @@ fn takes_no_field_of_another_grant_and_serves_no_people() {
         ("resource", json!("urn:x")),
         ("params", json!({"a": "b"})),
     ] {
-        let mut fields = with_login(json!({"token": "/t"}));
+        let mut fields = with_login(&json!({"token": "/t"}));
         fields[field] = value;
         assert_eq!(with_x(fields, &[]).1, [format!("CONNECTIONS.x.{field}: {message}")]);
     }
-    let mut people = with_login(json!({"token": "/t"}));
+    let mut people = with_login(&json!({"token": "/t"}));
     people["subject"] = json!("user");
     let (x, problems) = with_x(people, &[]);
     assert!(x.is_none());
@@ -192,14 +196,15 @@ fn takes_no_field_of_another_grant_and_serves_no_people() {
 
 #[test]
 fn tells_accounts_of_logins_apart_and_lets_their_passwords_change() {
-    let grants = |change: &dyn Fn(&mut Value, &mut Vec<(&str, &str)>)| {
+    type Change<'a> = &'a dyn Fn(&mut Value, &mut Vec<(&str, &str)>);
+    let grants = |change: Change<'_>| {
         let (mut login, mut secrets) = (whole(), SECRETS.to_vec());
         change(&mut login, &mut secrets);
-        let x = usable(login, &secrets);
+        let x = usable(&login, &secrets);
         (x.grant.identity(), x.grant.credentials())
     };
     let (identity, credentials) = grants(&|_, _| {});
-    let check = |what: &str, same: [bool; 2], change: &dyn Fn(&mut Value, &mut Vec<(&str, &str)>)| {
+    let check = |what: &str, same: [bool; 2], change: Change<'_>| {
         let (other_identity, other_credentials) = grants(change);
         assert_eq!([identity == other_identity, credentials == other_credentials], same, "{what}");
     };
@@ -216,7 +221,7 @@ fn tells_accounts_of_logins_apart_and_lets_their_passwords_change() {
     check("signs", [true, true], &|login, _| login["rejected"] = json!([]));
     let form = |encoding: &str| {
         let login = json!({"body": encoding, "fields": {"a": "{username}"}, "token": "/t"});
-        let x = usable(login, &SECRETS);
+        let x = usable(&login, &SECRETS);
         (x.grant.identity(), x.grant.credentials())
     };
     let ((json, sent), (form, sent_as_form)) = (form("json"), form("form"));
@@ -231,7 +236,7 @@ fn takes_the_secrets_of_a_registered_login() {
         .map(|(name, value)| (name.trim_start_matches("X_").to_ascii_lowercase(), json!(value)))
         .collect();
     let secrets: Variables = secrets.into_iter().collect();
-    let fields = with_login(whole());
+    let fields = with_login(&whole());
     let registered = config.read_registered("x", fields.as_object().unwrap(), &secrets).unwrap();
     assert_eq!(registered.connection.grant.name(), "login");
     let mut few = secrets.clone();
