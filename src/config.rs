@@ -21,6 +21,7 @@ mod keys;
 mod kinds;
 mod lazy;
 mod limits;
+mod login;
 mod pasted;
 mod problem;
 mod provider;
@@ -56,6 +57,7 @@ pub use configured::Configured;
 pub use headers::is_override;
 pub use keys::Keys;
 pub use limits::MAX_LIFETIME;
+pub use login::{GET, Login, TokenPlace};
 pub use problem::{Problem, Report, shown};
 #[cfg(not(target_arch = "wasm32"))]
 pub use provider::PROVIDER_FILES;
@@ -319,6 +321,13 @@ pub enum Grant {
         /// The assertion.
         assertion: Assertion,
     },
+    /// A login at a token endpoint that is not OAuth.
+    Login {
+        /// The token endpoint.
+        endpoint: TokenEndpoint,
+        /// What is sent there, and where the token stands in the answer.
+        login: Login,
+    },
 }
 
 /// What a connection's assertions say, and the key that signs them (RFC 7523 §3).
@@ -343,7 +352,8 @@ impl Grant {
             | Self::SignIn { endpoint }
             | Self::ClientCredentials { endpoint }
             | Self::RefreshToken { endpoint, .. }
-            | Self::JwtBearer { endpoint, .. } => Some(endpoint),
+            | Self::JwtBearer { endpoint, .. }
+            | Self::Login { endpoint, .. } => Some(endpoint),
         }
     }
 
@@ -363,6 +373,7 @@ impl Grant {
             Self::ClientCredentials { .. } => "client_credentials",
             Self::RefreshToken { .. } => "refresh_token",
             Self::JwtBearer { .. } => "jwt_bearer",
+            Self::Login { .. } => "login",
         }
     }
 }

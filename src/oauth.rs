@@ -4,12 +4,14 @@
 //! storage, no clock.
 
 mod assertion;
+mod login;
 mod refusal;
 mod request;
 mod response;
 mod retry_after;
 
 pub use assertion::{AssertionId, Assertions, SignatureKind, UnsignedAssertion};
+pub use login::{LoginAnswer, read_login};
 pub use refusal::{Refusal, RefusalReason, RefusedAnswer, TokenRefusal};
 pub use request::TokenRequest;
 pub use response::{MAX_RESPONSE_BYTES, TokenResponse, read};

@@ -112,7 +112,7 @@ pub trait Http {
 pub struct HttpRequest<'a> {
     /// The method.
     pub method: &'static str,
-    /// The absolute address.
+    /// The absolute address. It may hold a secret.
     pub url: &'a str,
     /// The header fields, as [`Headers`] writes them. They may hold a secret.
     pub fields: &'a str,
@@ -127,15 +127,29 @@ pub struct HttpRequest<'a> {
     pub certificate: Option<&'a str>,
 }
 
-/// The response to a request of the broker's own. It has no `Debug`: the body may hold tokens.
-#[allow(missing_debug_implementations, reason = "the body may hold tokens")]
+/// The response to a request of the broker's own. It has no `Debug`: fields and body may hold tokens.
+#[allow(missing_debug_implementations, reason = "fields and body may hold tokens")]
 pub struct HttpAnswer {
     /// The status.
     pub status: u16,
-    /// The value of `Retry-After`, if the server sent one.
-    pub retry_after: Option<String>,
+    /// The header fields, as [`Headers`] writes them.
+    pub fields: Zeroizing<String>,
     /// The part of the body that was read.
     pub body: Zeroizing<Vec<u8>>,
+}
+
+impl HttpAnswer {
+    /// The header fields.
+    #[must_use]
+    pub fn headers(&self) -> Headers<'_> {
+        Headers::new(&self.fields)
+    }
+
+    /// The value of `Retry-After`, if the server sent one.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<&str> {
+        self.headers().value("retry-after")
+    }
 }
 
 /// Why a server sent no response.

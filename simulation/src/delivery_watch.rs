@@ -319,7 +319,7 @@ impl Attempt<'_> {
         let mut seen = self.watch.seen.borrow_mut();
         let Some(event) = seen.event(&self.id) else { return };
         let status = answer.map(|answer| answer.status);
-        let asked = answer.and_then(|answer| answer.retry_after.as_deref());
+        let asked = answer.and_then(HttpAnswer::retry_after);
         let asked_until = asked.and_then(|value| asked_until(value, now)).unwrap_or(now);
         if let Some(last) = &mut event.round.last {
             last.ended = Some((now, asked_until));

@@ -90,7 +90,7 @@ impl Issuers {
         self.world.hop().await;
         let status = if document.is_some() { 200 } else { 404 };
         let body = Zeroizing::new(document.unwrap_or_default().into_bytes());
-        Some(HttpAnswer { status, retry_after: None, body })
+        Some(HttpAnswer { status, fields: Zeroizing::default(), body })
     }
 
     /// Whether a signature is valid.

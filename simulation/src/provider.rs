@@ -1,5 +1,6 @@
 //! A provider: a token endpoint, and an API that knows its own tokens.
 
+mod login;
 pub mod proofs;
 mod tokens;
 mod wire;
@@ -10,9 +11,12 @@ use std::fmt;
 use std::time::Duration;
 
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::network::Sent;
 use super::world::World;
+use login::is_login;
+pub use login::refuses_login;
 use porteiro::ports::HttpAnswer;
 use porteiro::time::UnixTime;
 use proofs::Proof;
@@ -186,7 +190,11 @@ impl Provider {
 
     /// Answers a token request that arrived over the network; `None` if the connection breaks.
     pub async fn token(&self, request: &Sent) -> Option<HttpAnswer> {
-        check_fields(request);
+        if is_login(&request.body) {
+            login::check_fields(request)
+        } else {
+            check_fields(request)
+        }
         let body = request.body.clone();
         let came_at = self.world.now();
         self.requests.borrow_mut().push(body.clone());
@@ -219,7 +227,11 @@ impl Provider {
         match self.words.borrow_mut().as_mut().filter(|_| matches!(answer.status, 400 | 401)) {
             Some((status, body, times)) => {
                 *times += 1;
-                HttpAnswer { status: *status, retry_after: None, body: zeroize::Zeroizing::new(body.clone()) }
+                HttpAnswer {
+                    status: *status,
+                    fields: Zeroizing::default(),
+                    body: Zeroizing::new(body.clone()),
+                }
             }
             None => answer,
         }
@@ -259,6 +271,9 @@ impl Provider {
     }
 
     fn grant(&self, body: &str, url: &str) -> HttpAnswer {
+        if is_login(body) {
+            return self.login(body);
+        }
         let fields = fields(body);
         assert_eq!(
             fields.get("client_id").map(String::as_str),
@@ -319,15 +334,21 @@ impl Provider {
         self.issue(family, (!grants.rotation).then_some(token))
     }
 
-    fn issue(&self, family: u64, same_refresh_token: Option<&str>) -> HttpAnswer {
-        let grants = self.grants.get();
+    /// Issues an access token; returns it with its expiry.
+    fn issue_access(&self, family: u64) -> (String, UnixTime) {
         self.granted.set(self.granted.get() + 1);
         let access = format!("access-{}", self.world.unique());
-        let expires_at = self.world.now() + Duration::from_secs(grants.expires_in);
+        let expires_at = self.world.now() + Duration::from_secs(self.grants.get().expires_in);
         self.access_tokens.borrow_mut().insert(access.clone(), (family, expires_at));
         self.expiries.borrow_mut().insert(access.clone(), expires_at);
         self.families.borrow_mut().insert(access.clone(), family);
         self.issued.borrow_mut().push(access.clone());
+        (access, expires_at)
+    }
+
+    fn issue(&self, family: u64, same_refresh_token: Option<&str>) -> HttpAnswer {
+        let grants = self.grants.get();
+        let (access, _) = self.issue_access(family);
         let mut response =
             json!({ "access_token": access, "token_type": "Bearer", "expires_in": grants.expires_in });
         if grants.refresh_tokens && same_refresh_token.is_none() {

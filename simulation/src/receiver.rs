@@ -114,7 +114,10 @@ impl Receiver {
         };
         self.world.hop().await;
         let body = Zeroizing::default();
-        answer.map(|(status, retry_after)| HttpAnswer { status, retry_after, body })
+        answer.map(|(status, wish)| {
+            let fields = wish.map_or_else(String::new, |value| format!("retry-after:{value}"));
+            HttpAnswer { status, fields: Zeroizing::new(fields), body }
+        })
     }
 
     fn draw(&self) -> Manner {

@@ -180,6 +180,29 @@ impl Site {
         self.redeploy(&variables);
     }
 
+    /// Deploys a connection whose token comes from a login.
+    pub fn redeploy_with_login(&self) {
+        self.redeploy(&Self::variables_with_login());
+    }
+
+    /// The variables of a site whose connection has the grant `login`.
+    pub fn variables_with_login() -> Value {
+        let mut variables = Self::variables();
+        let connection = variables["CONNECTIONS"]["acme"].as_object_mut().expect("it is there");
+        connection.retain(|field, _| !field.starts_with("client_"));
+        connection.insert("grant".to_owned(), "login".into());
+        let login = json!({
+            "headers": { "X-Api-Version": "2" },
+            "fields": { "user": { "name": "{username}", "password": "{password}" }, "remember": true },
+            "token": "/session/token",
+            "expires_in": "/session/seconds",
+            "expires_at": "/session/until",
+            "rejected": [{ "status": 200, "json": "/ok", "in": [false] }],
+        });
+        connection.insert("login".to_owned(), login);
+        variables
+    }
+
     /// Deploys `variables` for isolates and objects that start from now on. Running ones keep their
     /// configuration.
     pub fn release(&self, variables: &Value) {

@@ -57,11 +57,19 @@ impl AnswerSign {
     #[must_use]
     pub fn is_in_body(&self, body: &Value) -> bool {
         match &self.place {
-            SignPlace::Body(pointer) => {
-                pointed_at(body, pointer).is_some_and(|found| self.is_any(|known| known == found))
-            }
+            // Many APIs write null for what is not there.
+            SignPlace::Body(pointer) => pointed_at(body, pointer).is_some_and(|found| {
+                self.is_any(|known| known == found) && (self.values.is_some() || !found.is_null())
+            }),
             SignPlace::Status | SignPlace::Header(_) => false,
         }
+    }
+
+    /// Whether an answer has the sign; `body` is its JSON, if it is any.
+    #[must_use]
+    pub fn is_in(&self, status: u16, headers: &Headers<'_>, body: Option<&Value>) -> bool {
+        self.is_in_head(status, headers)
+            || (self.may_be_in_body(status) && body.is_some_and(|body| self.is_in_body(body)))
     }
 
     fn is_any(&self, is_found: impl FnMut(&Value) -> bool) -> bool {
@@ -180,7 +188,8 @@ mod tests {
         }
         assert!(!one.is_in_body(&json!({"a": []})) && !one.is_in_body(&json!(40001)));
         let any = sign(&json!({"status": 200, "json": "/a"}));
-        assert!(any.is_in_body(&json!({"a": null})) && !any.is_in_body(&json!({"b": {"a": 1}})));
+        assert!(any.is_in_body(&json!({"a": false})) && !any.is_in_body(&json!({"b": {"a": 1}})));
+        assert!(!any.is_in_body(&json!({"a": null})));
         assert!(sign(&json!({"status": 200, "json": "", "in": ["dead"]})).is_in_body(&json!("dead")));
     }
 }

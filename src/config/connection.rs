@@ -221,9 +221,9 @@ fn read_token_header(reader: &mut Reader<'_, '_>, kind: Option<GrantKind>) -> Op
     } else {
         HeaderName::parse("authorization")
     };
-    // A configured token has no token type.
+    // A configured token has no token type, nor has the answer of a login.
     let usual = || match kind? {
-        GrantKind::Static => Some("Bearer".to_owned()),
+        GrantKind::Static | GrantKind::Login => Some("Bearer".to_owned()),
         GrantKind::Basic => Some("Basic".to_owned()),
         GrantKind::Password
         | GrantKind::ClientCredentials

@@ -13,7 +13,8 @@ use super::provider::NEEDS;
 use super::reader::Reader;
 use super::secrets::Secrets;
 use super::{
-    BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint, additions, signing_key, syntax,
+    BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint, additions, login, signing_key,
+    syntax,
 };
 use crate::http::is_field_value;
 use crate::secret::Secret;
@@ -36,6 +37,7 @@ pub(super) const FIELDS: &[&str] = &[
     "assertion_audience",
     "algorithm",
     "key_id",
+    login::LOGIN,
 ];
 
 /// The parameters of a token request that the broker sets itself.
@@ -61,6 +63,7 @@ const GRANTS: &[(&str, GrantKind)] = &[
     ("client_credentials", GrantKind::ClientCredentials),
     ("refresh_token", GrantKind::RefreshToken),
     ("jwt_bearer", GrantKind::JwtBearer),
+    (login::LOGIN, GrantKind::Login),
 ];
 
 const ENCODINGS: &[(&str, BodyEncoding)] = &[("form", BodyEncoding::Form), ("json", BodyEncoding::Json)];
@@ -84,7 +87,8 @@ const BASIC_ENCODINGS: &[(&str, BasicEncoding)] =
 /// Reads the kind of a connection's grant; `None` where it is wrong or missing. A missing one is no
 /// problem of its own unless the provider `is_known`.
 pub(super) fn read_kind(reader: &mut Reader<'_, '_>, is_known: bool) -> Option<GrantKind> {
-    const MESSAGE: &str = "must be static, basic, password, client_credentials, refresh_token or jwt_bearer";
+    const MESSAGE: &str =
+        "must be static, basic, password, client_credentials, refresh_token, jwt_bearer or login";
     if is_known && !reader.has("grant") {
         reader.report("grant", MESSAGE);
     }
@@ -125,6 +129,10 @@ pub(super) fn read(
             Some(Grant::RefreshToken { endpoint: endpoint?, refresh_token: refresh_token? })
         }
         Some(GrantKind::JwtBearer) => jwt_bearer::read(reader, secrets, parts, is_known),
+        Some(GrantKind::Login) => {
+            let url = read_address(reader, "token_url", parts);
+            login::read(reader, secrets, url, is_known)
+        }
         None => {
             read_endpoint(reader, secrets, parts, false);
             None
@@ -206,6 +214,9 @@ pub(super) fn read_endpoint(
     }
     if !reader.has("token_url") {
         reader.report("token_url", "is missing: write the token endpoint's https address");
+    }
+    if reader.has_own(login::LOGIN) {
+        reader.report(login::LOGIN, "has no meaning unless grant is login");
     }
     let method = method.unwrap_or(ClientMethod::Post);
     if method != ClientMethod::Basic && reader.has_own("basic_encoding") {

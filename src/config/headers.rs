@@ -62,6 +62,14 @@ pub(super) fn token_field(name: &str) -> Result<HeaderName, &'static str> {
     checked(name, &[HOP_BY_HOP, FRAMING, ORIGIN_OF_CALL, TRACE, OVERRIDES, REPRESENTATION, "set-cookie"])
 }
 
+/// Checks the name of a field of a login.
+///
+/// # Errors
+/// The problem, and what to write instead.
+pub(super) fn login_field(name: &str) -> Result<HeaderName, &'static str> {
+    checked(name, &[HOP_BY_HOP, FRAMING])
+}
+
 /// Checks the name of the field in which a caller sends its credential.
 ///
 /// # Errors

@@ -5,13 +5,13 @@ use std::fmt;
 
 use super::{Assertion, BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint};
 use crate::json;
-use crate::secret::Fingerprint;
+use crate::secret::{Fingerprint, Secret};
 
 impl Grant {
     /// The fingerprint of the account that token sets belong to: user name, static token or first
     /// refresh token or the claims of an assertion, client, token endpoint, and the requested scope and
-    /// targets. It does not depend on passwords, client secrets and keys, nor on the order of the
-    /// scope's tokens.
+    /// targets; of a login, all that may name its account. It does not depend on passwords, client
+    /// secrets and keys, nor on the order of the scope's tokens.
     #[must_use]
     pub fn identity(&self) -> Fingerprint {
         let claims;
@@ -25,6 +25,7 @@ impl Grant {
                 claims = json::text(&assertion.claims);
                 &claims
             }
+            Self::Login { login, .. } => login.account.expose(),
         };
         let mut parts = vec!["identity", self.name(), account];
         let Some(endpoint) = self.endpoint() else { return Fingerprint::of(&parts) };
@@ -55,6 +56,9 @@ impl Grant {
                 signed = (json::text(&assertion.claims), assertion.manner());
                 (signed.0.as_str(), signed.1.as_str())
             }
+            Self::Login { login, .. } => {
+                (login.headers.expose(), login.fields.as_ref().map_or("", Secret::expose))
+            }
         };
         let mut parts = vec!["credentials", self.name(), account, password];
         let Some(endpoint) = self.endpoint() else { return Fingerprint::of(&parts) };
@@ -67,6 +71,9 @@ impl Grant {
         parts.extend([endpoint.url.as_str(), encoding, method, client_id, &client_secret, scope]);
         parts.extend(endpoint.targets());
         parts.extend(endpoint.certificate.as_deref());
+        if let Self::Login { login, .. } = self {
+            parts.push(login.method);
+        }
         Fingerprint::of(&parts)
     }
 }

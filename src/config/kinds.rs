@@ -9,6 +9,7 @@ pub(super) enum GrantKind {
     ClientCredentials,
     RefreshToken,
     JwtBearer,
+    Login,
 }
 
 /// The method of client authentication.

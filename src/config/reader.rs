@@ -56,15 +56,19 @@ impl<'c, 'p> Reader<'c, 'p> {
 
     /// Reports a problem of a variable or secret of the Worker.
     pub(super) fn report_variable(&mut self, variable: String, message: &'static str) {
-        self.problems.push(Problem::new(variable, message));
+        self.report_once(Problem::new(variable, message));
+    }
+
+    /// Reports a problem unless it is known: a secret may be read at several places.
+    fn report_once(&mut self, problem: Problem) {
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     /// Reports a missing secret, once however often it is asked for.
     pub(super) fn report_missing_secret(&mut self, variable: String, message: &'static str) {
-        let problem = Problem::missing_secret(variable, message);
-        if !self.problems.contains(&problem) {
-            self.problems.push(problem);
-        }
+        self.report_once(Problem::missing_secret(variable, message));
     }
 
     fn report_item(&mut self, name: &str, at: usize, message: &'static str) {

@@ -72,6 +72,12 @@ impl<'c> Secrets<'c> {
         (self.variables)(&self.variable(field)).is_some_and(|value| value != "")
     }
 
+    /// The secret whose name stands in a text in lower case.
+    pub(super) fn placed(&self, name: &str, reader: &mut Reader<'_, '_>) -> Option<Secret> {
+        let field = name.to_ascii_uppercase();
+        if field == "PASSWORD" { self.password(&field, reader) } else { self.required(&field, reader) }
+    }
+
     /// The same for a token, which must not begin with a scheme.
     pub(super) fn token(
         &self,

@@ -4,6 +4,7 @@ mod callers;
 mod calls;
 mod hostile;
 mod lazy;
+mod login;
 mod people;
 mod presets;
 mod problems;

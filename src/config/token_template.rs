@@ -33,7 +33,7 @@ impl TokenTemplate {
         for piece in pieces(text) {
             let part = match piece {
                 Piece::Name(TOKEN) => Some(Part::Token),
-                Piece::Name(name) => secrets.required(&name.to_ascii_uppercase(), reader).map(Part::Secret),
+                Piece::Name(name) => secrets.placed(name, reader).map(Part::Secret),
                 Piece::Text(text) => Some(Part::Text(text.to_owned())),
             };
             // Every missing secret is reported, not the first alone.
@@ -45,13 +45,19 @@ impl TokenTemplate {
         parts.map(Self)
     }
 
-    /// Reads `text` as [`TokenTemplate::read`] does where there is no token yet.
+    /// Reads `text`, which stands at `place` in the table of `reader`, as [`TokenTemplate::read`] does
+    /// where there is no token yet: its placeholder is reported.
     pub(super) fn read_secret(
+        place: &str,
         text: &str,
         secrets: &Secrets<'_>,
         reader: &mut Reader<'_, '_>,
     ) -> Option<Secret> {
-        Self::read(text, secrets, reader).map(|template| template.fill(""))
+        let template = Self::read(text, secrets, reader)?;
+        if template.has_token() {
+            reader.report(place, "must not have {token}: there is no token yet");
+        }
+        Some(template.fill(""))
     }
 
     /// Reads the text in the field called `name`, as [`TokenTemplate::read`] does. Whatever stands in
@@ -157,7 +163,8 @@ pub fn names(fields: &Variables) -> Vec<String> {
     names
 }
 
-fn collect(value: &Value, names: &mut Vec<String>) {
+/// Appends the names of the secrets that stand in the texts of `value`, at any depth.
+pub(super) fn collect(value: &Value, names: &mut Vec<String>) {
     match value {
         Value::String(text) => names.extend(pieces(text).into_iter().filter_map(|piece| match piece {
             Piece::Name(TOKEN) | Piece::Text(_) => None,

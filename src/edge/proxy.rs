@@ -87,7 +87,8 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
         Grant::Password { .. }
         | Grant::ClientCredentials { .. }
         | Grant::RefreshToken { .. }
-        | Grant::JwtBearer { .. } => call.send_with(&Tokens::of(edge, connection, Subject::Service)).await?,
+        | Grant::JwtBearer { .. }
+        | Grant::Login { .. } => call.send_with(&Tokens::of(edge, connection, Subject::Service)).await?,
     };
     call.hand_back(answer)
 }

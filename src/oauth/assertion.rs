@@ -92,7 +92,8 @@ impl<'a> UnsignedAssertion<'a> {
             | Grant::Password { .. }
             | Grant::SignIn { .. }
             | Grant::ClientCredentials { .. }
-            | Grant::RefreshToken { .. } => return None,
+            | Grant::RefreshToken { .. }
+            | Grant::Login { .. } => return None,
         };
         let issued_at = seconds(now);
         let mut claims: Map<String, Value> = assertion.claims.clone();
@@ -341,7 +342,7 @@ mod tests {
                 "grant_type=client_credentials&client_id=c".to_owned(),
             ),
         ] {
-            assert_eq!(request.body.expose(), expected);
+            assert_eq!(request.body.as_ref().map(Secret::expose), Some(expected.as_str()));
             assert!(request.authorization.is_none());
         }
         assert!(TokenRequest::acquire(&bearer(false), &Assertions::default()).is_none());

@@ -5,22 +5,28 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::assertion::{Assertions, CLIENT_ASSERTION_TYPE, GRANT_TYPE};
+use super::login;
 use crate::config::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint};
 use crate::form;
 use crate::json::{self, Members, ToJson};
 use crate::secret::Secret;
 
-/// A request to a token endpoint, ready to be sent by `POST`.
+/// A request to a token endpoint, ready to be sent.
 #[derive(Debug)]
 pub struct TokenRequest {
-    /// The token endpoint.
-    pub url: String,
-    /// The value of `Content-Type`.
+    /// The method.
+    pub method: &'static str,
+    /// The token endpoint; a login may have credentials in its query.
+    pub url: Secret,
+    /// The value of `Content-Type`, where there is a body.
     pub content_type: &'static str,
     /// The value of `Authorization`, if the client authenticates by Basic.
     pub authorization: Option<Secret>,
-    /// The body.
-    pub body: Secret,
+    /// Further header fields, as [`Headers`](crate::http::Headers) reads them; they take the place of
+    /// those above.
+    pub headers: Secret,
+    /// The body, if any.
+    pub body: Option<Secret>,
 }
 
 impl TokenRequest {
@@ -44,6 +50,7 @@ impl TokenRequest {
                 let own = [("assertion", assertions.grant.as_ref()?.expose())];
                 Some(Self::build(endpoint, GRANT_TYPE, &own, &Ask::Anew, assertions))
             }
+            Grant::Login { endpoint, login } => Some(login::request(endpoint, login)),
         }
     }
 
@@ -124,7 +131,14 @@ impl TokenRequest {
                 ("application/json", json::text(&Members(&members)))
             }
         };
-        Self { url: endpoint.url.as_str().to_owned(), content_type, authorization, body: Secret::new(body) }
+        Self {
+            method: "POST",
+            url: Secret::new(endpoint.url.as_str().to_owned()),
+            content_type,
+            authorization,
+            headers: Secret::new(String::new()),
+            body: Some(Secret::new(body)),
+        }
     }
 }
 
@@ -190,10 +204,11 @@ pub(super) mod tests {
 
     #[track_caller]
     fn check(request: &TokenRequest, content_type: &str, authorization: Option<&str>, body: &str) {
-        assert_eq!(request.url, "https://as.example/oauth/token");
+        assert_eq!((request.method, request.url.expose()), ("POST", "https://as.example/oauth/token"));
         assert_eq!(request.content_type, content_type);
         assert_eq!(request.authorization.as_ref().map(Secret::expose), authorization);
-        assert_eq!(request.body.expose(), body);
+        assert_eq!(request.body.as_ref().map(Secret::expose), Some(body));
+        assert_eq!(request.headers.expose(), "");
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub fn read(status: u16, body: &[u8], types: TokenTypes) -> Result<TokenResponse
 
 /// Parses a JSON text; if that fails, once more with two common faults of servers repaired:
 /// truncated surrogate pairs and raw control characters.
-fn parse(text: &str) -> Option<Value> {
+pub(super) fn parse(text: &str) -> Option<Value> {
     json::parse_last(text.as_bytes()).ok().or_else(|| {
         let mended = Zeroizing::new(mended(text));
         json::parse_last(mended.as_bytes()).ok()
@@ -148,12 +148,21 @@ fn granted(response: &Value, types: TokenTypes) -> Result<TokenResponse, Refusal
 /// The life in `expires_in`, capped at [`MAX_LIFETIME`]; `None` where it is not a number. Numeric
 /// texts are accepted. Less than a second counts as absent: some servers send 0 or -1 for a token
 /// that does not expire.
-fn lifetime(value: &Value) -> Option<Duration> {
-    let seconds = match value {
-        Value::Number(number) => number.as_f64()?,
-        Value::String(text) => json::parse(text.trim().as_bytes()).ok()?.as_f64()?,
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
-    };
+pub(super) fn lifetime(value: &Value) -> Option<Duration> {
+    clamped(number(value)?)
+}
+
+/// The number in `value`, which may be a text.
+pub(super) fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => json::parse(text.trim().as_bytes()).ok()?.as_f64(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// A life of so many seconds, as [`lifetime`] has it.
+pub(super) fn clamped(seconds: f64) -> Option<Duration> {
     if seconds.is_nan() || seconds < 1.0 {
         return None;
     }
@@ -171,11 +180,11 @@ const fn by_status(status: u16) -> Refusal {
 }
 
 /// An error code that the broker recognises.
-struct KnownError {
+pub(super) struct KnownError {
     code: &'static str,
     /// `None` where servers mean various things by the code: the status decides.
     refusal: Option<Refusal>,
-    reason: RefusalReason,
+    pub(super) reason: RefusalReason,
 }
 
 /// The error codes of RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2 and RFC 8628 §3.5, and GitHub's.
@@ -209,7 +218,7 @@ fn meaning(code: &str, decides: bool) -> Option<&'static KnownError> {
 
 /// The meaning of the error code in an answer: in the member `error`, in a member within it or used
 /// instead of it, in a form, or as a word anywhere in the text.
-fn error(parsed: Option<&Value>, text: &str, decides: bool) -> Option<&'static KnownError> {
+pub(super) fn error(parsed: Option<&Value>, text: &str, decides: bool) -> Option<&'static KnownError> {
     let told = parsed.and_then(|body| within(body, 0, decides)).or_else(|| {
         let in_form = form::parameters(text.trim(), "error").into_iter().next().filter(|_| parsed.is_none());
         in_form.and_then(|code| meaning(code.trim(), decides))

@@ -60,7 +60,7 @@ export async function send(method, url, fields, body, timeoutMs, maxBytes, env, 
     if (maxBytes < 0) response.body?.cancel().catch(() => {});
     return {
       status: response.status,
-      retryAfter: response.headers.get("retry-after") ?? undefined,
+      fields: Array.from(response.headers, ([name, value]) => `${name}:${value}`).join("\n"),
       body: maxBytes < 0 ? new Uint8Array() : await readUpTo(response, maxBytes),
     };
   } catch (error) {

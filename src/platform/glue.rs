@@ -103,8 +103,8 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn status(this: &HttpResponse) -> u16;
 
-    #[wasm_bindgen(method, getter, js_name = retryAfter)]
-    pub fn retry_after(this: &HttpResponse) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    pub fn fields(this: &HttpResponse) -> String;
 
     #[wasm_bindgen(method, getter)]
     pub fn body(this: &HttpResponse) -> Uint8Array;

@@ -26,7 +26,7 @@ pub async fn send(env: &Env, request: &HttpRequest<'_>) -> Result<HttpAnswer, Ht
     let answer: glue::HttpResponse = answer.unchecked_into();
     Ok(HttpAnswer {
         status: answer.status(),
-        retry_after: answer.retry_after(),
+        fields: Zeroizing::new(answer.fields()),
         body: Zeroizing::new(answer.body().to_vec()),
     })
 }

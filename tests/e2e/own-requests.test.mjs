@@ -44,7 +44,7 @@ const left = new Set();
 /** @type {{ [path: string]: (response: ServerResponse) => void }} */
 const ANSWERS = {
   "/plain": (response) => response.writeHead(201).end("ok"),
-  "/later": (response) => response.writeHead(503, { "Retry-After": "7" }).end(),
+  "/later": (response) => response.writeHead(503, { "Retry-After": "7", "X-Token": ["a:b", "c"] }).end(),
   "/elsewhere": (response) => response.writeHead(307, { Location: `${address}/plain` }).end("moved"),
   "/silent": () => {},
   "/stalling": (response) => void response.writeHead(200).write("x"),
@@ -82,6 +82,12 @@ after(async () => {
  * @param {{ method?: string, url?: string, fields?: string, body?: string, timeoutMs?: number, maxBytes?: number }} [request]
  */
 async function send(path, request) {
+  const { fields: _, ...answer } = await sendForFields(path, request);
+  return answer;
+}
+
+/** The same with the answer's header fields. @type {(path: string, request?: object) => Promise<any>} */
+async function sendForFields(path, request) {
   const whole = {
     method: "POST",
     url: address + path,
@@ -111,8 +117,11 @@ describe("a request of the broker's own", () => {
     assert.deepEqual([method, body], ["GET", ""]);
   });
 
-  test("tells when to come again", async () => {
-    assert.deepEqual(await send("/later"), { status: 503, retryAfter: "7", body: "" });
+  test("is answered with header fields, a line each", async () => {
+    const { status, fields } = await sendForFields("/later");
+    const lines = fields.split("\n");
+    assert.equal(status, 503);
+    for (const line of ["retry-after:7", "x-token:a:b, c"]) assert.ok(lines.includes(line), fields);
   });
 
   test("follows no redirect", async () => {

@@ -103,6 +103,16 @@ const NAMES: &[&str] = &[
     "default_expires_in",
     "expiry_skew",
     "token_timeout_ms",
+    "login",
+    "fields",
+    "headers",
+    "token",
+    "{password}",
+    "/data/token",
+    "expires_at",
+    "rejected",
+    "status",
+    "in",
 ];
 
 /// A configuration without problems: every grant, every kind of secret, every
@@ -149,6 +159,18 @@ fn sound() -> Value {
                 "rules": rules
             },
             "person": custom("password", "post"),
+            "logged": {
+                "provider": "custom",
+                "base_url": "https://api.example.com",
+                "token_url": "https://api.example.com/login",
+                "grant": "login",
+                "login": {
+                    "fields": {"user": ["{username}", HIDDEN], "{password}": {"a": "{password}"}},
+                    "token": "/token",
+                    "rejected": [{"status": 200, "json": "/error", "in": [HIDDEN]}]
+                },
+                "rules": rules
+            },
             "renewed": custom("refresh_token", "none"),
             "v8": {"provider": "v8", "rules": rules}
         },
@@ -158,7 +180,7 @@ fn sound() -> Value {
         "GURU_WEBHOOK_SECRET": format!("whsec_{HIDDEN_KEY}"),
         "ADMIN_KEY": HIDDEN_KEY
     });
-    for id in ["API", "PERSON", "RENEWED", "V8"] {
+    for id in ["API", "PERSON", "LOGGED", "RENEWED", "V8"] {
         for name in ["CLIENT_ID", "CLIENT_SECRET", "USERNAME", "PASSWORD", "REFRESH_TOKEN", "AUDIENCE"] {
             all[format!("{id}_{name}")] = HIDDEN.into();
         }
@@ -274,7 +296,7 @@ fn check_hides_what_it_read(variables: &Value) {
 fn reads_every_marked_secret_of_a_sound_configuration() {
     let (config, problems) = read(&sound());
     assert_eq!(problems, []);
-    assert_eq!(connections(&config).filter_map(Configured::usable).count(), 6);
+    assert_eq!(connections(&config).filter_map(Configured::usable).count(), 7);
     check_hides_what_it_read(&sound());
 }
 

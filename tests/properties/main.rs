@@ -20,6 +20,7 @@ mod form;
 mod generate;
 mod head;
 mod lifetime;
+mod login;
 mod path;
 mod pattern;
 mod response;

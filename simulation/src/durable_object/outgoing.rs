@@ -5,6 +5,7 @@ use super::{CONNECTION, LifePorts, Mishap, SESSION, STATE};
 use crate::crowd_watch;
 use crate::delivery_watch::Attempt;
 use crate::network::{Sent, deliver};
+use crate::provider::refuses_login;
 use crate::site::{self, Shared};
 use porteiro::json;
 use porteiro::ports::{Http, HttpAnswer, HttpFailure, HttpRequest};
@@ -127,7 +128,9 @@ impl<'a> Flight<'a> {
 /// Called when a keeper gets the token endpoint's answer, or none.
 fn note_token_answer(site: &Shared, refresh_token: Option<&str>, answer: Option<&HttpAnswer>) {
     match (refresh_token, answer) {
-        (None, Some(answer)) if answer.status == 400 => site.watch.rejected(site.world.now()),
+        (None, Some(answer)) if answer.status == 400 || refuses_login(answer) => {
+            site.watch.rejected(site.world.now());
+        }
         // A 5xx other than 503, and a malformed answer, leave the effect unknown.
         (Some(refresh_token), Some(answer))
             if matches!(answer.status, 400 | 429 | 503) || answer.body.starts_with(b"{") =>

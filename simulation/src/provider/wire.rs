@@ -41,7 +41,7 @@ pub(super) fn refused(error: &str) -> HttpAnswer {
 pub(super) fn answer(status: u16, body: &str, retry_after: Option<&str>) -> HttpAnswer {
     HttpAnswer {
         status,
-        retry_after: retry_after.map(str::to_owned),
+        fields: Zeroizing::new(retry_after.map_or_else(String::new, |value| format!("retry-after:{value}"))),
         body: Zeroizing::new(body.as_bytes().to_vec()),
     }
 }

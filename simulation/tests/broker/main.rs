@@ -11,6 +11,7 @@
 mod deliveries;
 mod edge;
 mod keeper;
+mod login;
 mod proofs;
 mod scenarios;
 mod session;

@@ -26,7 +26,8 @@ fn says_what_to_write_in_each_field() {
         check_field("base_url", address.clone(), &format!("base_url: {message}"));
         check_field("token_url", address, &format!("token_url: {message}"));
     }
-    let grants = "grant: must be static, basic, password, client_credentials, refresh_token or jwt_bearer";
+    let grants =
+        "grant: must be static, basic, password, client_credentials, refresh_token, jwt_bearer or login";
     check(&[("CONNECTIONS/api/grant", json!("code"))], &[&format!("CONNECTIONS.api.{grants}")], &["api"]);
     check_field("body", json!("xml"), "body: must be form or json");
     check_field(
@@ -193,7 +194,11 @@ fn needs_what_no_preset_tells() {
         ("api", "provider", "must be a provider of the catalogue, as guru, or custom"),
         ("api", "base_url", "is missing: write the API's https address"),
         ("hubsoft", "base_url", "is missing: write the API's https address"),
-        ("api", "grant", "must be static, basic, password, client_credentials, refresh_token or jwt_bearer"),
+        (
+            "api",
+            "grant",
+            "must be static, basic, password, client_credentials, refresh_token, jwt_bearer or login",
+        ),
         ("api", "token_url", "is missing: write the token endpoint's https address"),
         ("v8", "rules", "must be an array of at least one rule"),
     ] {

@@ -51,7 +51,7 @@ impl<P: ObjectPorts> Deliveries<P> {
         let now = self.ports.now();
         record.outcome = Some(outcome);
         record.status = answer.as_ref().map(|answer| answer.status);
-        let retry_after = answer.and_then(|answer| answer.retry_after);
+        let retry_after = answer.as_ref().and_then(HttpAnswer::retry_after);
         let [jitter] = self.ports.bytes();
         let next = match outcome {
             DeliveryOutcome::Delivered
@@ -63,7 +63,7 @@ impl<P: ObjectPorts> Deliveries<P> {
             | DeliveryOutcome::Timeout
             | DeliveryOutcome::Unreachable
             | DeliveryOutcome::Unopened => {
-                let wish = retry_after.and_then(|value| oauth::retry_after(&value, now));
+                let wish = retry_after.and_then(|value| oauth::retry_after(value, now));
                 next_attempt(record.attempts, record.since, now, wish, jitter)
             }
         };

@@ -5,11 +5,14 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::LiveTokenSet;
-use crate::config::TokenEndpoint;
-use crate::oauth::{self, MAX_RESPONSE_BYTES, RefusedAnswer, TokenRefusal, TokenRequest, TokenResponse};
+use crate::config::{Connection, Grant, TokenEndpoint};
+use crate::http::Headers;
+use crate::oauth::{
+    self, LoginAnswer, MAX_RESPONSE_BYTES, RefusedAnswer, TokenRefusal, TokenRequest, TokenResponse,
+};
 use crate::ports::{HttpAnswer, HttpFailure, HttpRequest, ObjectPorts};
 use crate::protocol::Cause;
-use crate::token::TokenTypes;
+use crate::secret::Secret;
 
 /// Why a token request yielded no token response.
 pub(super) enum ExchangeFailure {
@@ -38,39 +41,52 @@ impl ExchangeFailure {
 }
 
 impl<P: ObjectPorts> LiveTokenSet<P> {
-    /// Sends one token request and reads the response.
+    /// Sends one token request of `connection` and reads the response.
     pub(super) async fn exchange(
         &self,
         request: &TokenRequest,
         endpoint: &TokenEndpoint,
-        types: TokenTypes,
+        connection: &Connection,
     ) -> Result<TokenResponse, ExchangeFailure> {
-        let answer = self.post(request, endpoint).await.map_err(ExchangeFailure::Unanswered)?;
-        oauth::read(answer.status, &answer.body, types).map_err(|refused| {
+        let sent_at = self.ports.now();
+        let answer = self.transmit(request, endpoint).await.map_err(ExchangeFailure::Unanswered)?;
+        let read = if let Grant::Login { login, .. } = &connection.grant {
+            let HttpAnswer { status, body, .. } = &answer;
+            let told = LoginAnswer { status: *status, headers: answer.headers(), body };
+            oauth::read_login(login, &told, sent_at)
+        } else {
+            oauth::read(answer.status, &answer.body, connection.token_types())
+        };
+        read.map_err(|refused| {
             let now = self.ports.now();
-            let retry_after = answer.retry_after.and_then(|value| oauth::retry_after(&value, now));
+            let retry_after = answer.retry_after().and_then(|value| oauth::retry_after(value, now));
             ExchangeFailure::Refused(refused, retry_after)
         })
     }
 
-    async fn post(
+    async fn transmit(
         &self,
         request: &TokenRequest,
         endpoint: &TokenEndpoint,
     ) -> Result<HttpAnswer, HttpFailure> {
-        let mut fields = Zeroizing::new(format!(
-            "content-type:{}\naccept:application/json\nuser-agent:porteiro",
-            request.content_type
-        ));
-        if let Some(authorization) = &request.authorization {
-            fields.push_str("\nauthorization:");
-            fields.push_str(authorization.expose());
+        let headers = request.headers.expose();
+        let own = Headers::new(headers);
+        let mut fields = Zeroizing::new(headers.to_owned());
+        for (name, value) in [
+            ("content-type", request.body.as_ref().map(|_| request.content_type)),
+            ("accept", Some("application/json")),
+            ("user-agent", Some("porteiro")),
+            ("authorization", request.authorization.as_ref().map(Secret::expose)),
+        ] {
+            let Some(value) = value.filter(|_| own.value(name).is_none()) else { continue };
+            let end = if fields.is_empty() { "" } else { "\n" };
+            fields.extend([end, name, ":", value]);
         }
         let request = HttpRequest {
-            method: "POST",
-            url: &request.url,
+            method: request.method,
+            url: request.url.expose(),
             fields: &fields,
-            body: Some(request.body.expose()),
+            body: request.body.as_ref().map(Secret::expose),
             timeout: endpoint.timeout,
             max_bytes: Some(MAX_RESPONSE_BYTES),
             certificate: endpoint.certificate.as_deref(),

@@ -69,7 +69,8 @@ impl Means {
             | Grant::Basic { .. }
             | Grant::Password { .. }
             | Grant::ClientCredentials { .. }
-            | Grant::JwtBearer { .. } => Self::Credentials,
+            | Grant::JwtBearer { .. }
+            | Grant::Login { .. } => Self::Credentials,
             Grant::RefreshToken { .. } => Self::FirstRefreshToken,
             Grant::SignIn { .. } => Self::Nothing,
         }

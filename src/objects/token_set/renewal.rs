@@ -145,7 +145,7 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         endpoint: &TokenEndpoint,
     ) -> GrantOutcome {
         let answered = match &attempt.request {
-            Some(request) => self.exchange(request, endpoint, connection.token_types()).await,
+            Some(request) => self.exchange(request, endpoint, connection).await,
             None => Err(ExchangeFailure::KeyUnusable),
         };
         let (TokenRefusal { refusal, answer }, retry_after) = match answered {

@@ -58,7 +58,7 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
                 let Credentials { username, password, .. } = &credentials;
                 let request = TokenRequest::sign_in(endpoint, username, password, &assertions);
                 drop(credentials);
-                self.exchange(&request, endpoint, connection.token_types()).await
+                self.exchange(&request, endpoint, connection).await
             }
             Err(KeyUnusable) => Err(ExchangeFailure::KeyUnusable),
         };

@@ -66,6 +66,10 @@ impl Plan {
             site.redeploy_with_refresh_token_only();
             site.shared.provider.harmless.set(true);
         }
+        // A login brings no refresh token.
+        if !refresh_tokens && world.happens(500) {
+            site.redeploy_with_login();
+        }
         let sometimes = |per_mille| if world.happens(500) { world.below(per_mille) } else { 0 };
         site.shared.provider.chaos.set(sometimes(300));
         site.shared.cache.failures.set(sometimes(200));
