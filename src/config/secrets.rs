@@ -196,7 +196,7 @@ pub fn is_id(id: &str) -> bool {
 }
 
 /// How many of `ids` have secrets whose names are those of `id`'s secrets.
-pub(super) fn owners<'i>(ids: &mut dyn Iterator<Item = &'i String>, id: &str) -> usize {
+pub(super) fn owners(ids: &mut dyn Iterator<Item = &String>, id: &str) -> usize {
     let prefix = prefix(id);
     ids.filter(|known| known.len() == id.len() && self::prefix(known) == prefix).count()
 }
