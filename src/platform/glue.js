@@ -6,14 +6,15 @@
  * @param {Env} env
  */
 export function variables(env) {
-  const isPlain = (/** @type {unknown} */ value) => {
+  const plain = [];
+  const FETCHERS = [];
+  for (const [name, value] of Object.entries(env)) {
     const prototype = value === null ? null : Object.getPrototypeOf(Object(value));
-    return typeof value !== "object" || prototype === Object.prototype || Array.isArray(value);
-  };
-  const entries = Object.entries(env);
-  const fetches = ([, value]) => !isPlain(value) && typeof value.fetch === "function";
-  const FETCHERS = entries.filter(fetches).map(([name]) => name);
-  return JSON.stringify({ ...Object.fromEntries(entries.filter(([, value]) => isPlain(value))), FETCHERS });
+    const isPlain = typeof value !== "object" || prototype === Object.prototype || Array.isArray(value);
+    if (isPlain) plain.push([name, value]);
+    else if (typeof (/** @type {Partial<Fetcher> | null} */ (value)?.fetch) === "function") FETCHERS.push(name);
+  }
+  return JSON.stringify({ ...Object.fromEntries(plain), FETCHERS });
 }
 
 /** The variable called `name`, if it is a text. @param {Env} env @param {string} name */

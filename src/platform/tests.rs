@@ -25,7 +25,10 @@ fn reads_variables_and_leaves_bindings_out() {
     set("BINDING", &Headers::new().unwrap().into());
     set("CERT", &js_sys::eval("new (class { fetch() {} })()").unwrap());
     let env: worker::Env = JsValue::from(env).into();
-    assert_eq!(glue::variables(&env), r#"{"TEXT":"a","TABLE":{"a":{"b":[1,true]}},"LIST":["x"],"FETCHERS":["CERT"]}"#);
+    assert_eq!(
+        glue::variables(&env),
+        r#"{"TEXT":"a","TABLE":{"a":{"b":[1,true]}},"LIST":["x"],"FETCHERS":["CERT"]}"#
+    );
     assert!(glue::has_binding(&env, "BINDING") && !glue::has_binding(&env, "OTHER"));
 }
 
