@@ -1,6 +1,7 @@
 // The Worker's secrets: which are set, which are missing, and how the missing ones are made or asked for.
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { Failure, root, say, toolEnv, wrangler } from "./lib.mjs";
 
 /**
@@ -16,6 +17,7 @@ import { Failure, root, say, toolEnv, wrangler } from "./lib.mjs";
  * @property {RegExp} [of] the names of the secrets of this kind
  * @property {boolean} [always] whether the secret is always set
  * @property {boolean} [shown] whether the person needs the value elsewhere
+ * @property {boolean} [file] whether the value is the text of a file, whose path is asked for
  * @property {() => string} [make]
  */
 
@@ -32,6 +34,7 @@ const list = (form) => new RegExp(`^${form}(?: *, *${form})*$`);
  * @type {(Kind & { of: RegExp })[]}
  */
 const KINDS = [
+  // The first that fits counts.
   {
     of: /^SEALING_KEYS$/,
     always: true,
@@ -52,6 +55,12 @@ const KINDS = [
     make: () => `whsec_${bytes("base64")}`,
     form: list("whsec_[A-Za-z0-9+/]{32,86}={0,2}"),
     wrong: "must be whsec_ and 24 to 64 bytes in base64",
+  },
+  {
+    of: /_(PRIVATE_KEY|SERVICE_ACCOUNT)$/,
+    file: true,
+    form: /^\s*(-----BEGIN |\{)/,
+    wrong: "must be a file that begins with -----BEGIN PRIVATE KEY-----, or JSON",
   },
   {
     of: /_KEY$/,
@@ -138,6 +147,15 @@ export async function askFor(missing, dialog) {
   return values;
 }
 
+/** The text of a file, if it can be read. @param {string} file */
+function textOf(file) {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * One answer; its text is empty if the person leaves the secret out.
  * @param {string} name
@@ -145,14 +163,16 @@ export async function askFor(missing, dialog) {
  * @returns {Promise<{ text: string, made?: boolean }>}
  */
 async function ask(name, dialog) {
-  const { make, always } = kindOf(name);
-  const hint = !make ? "Enter leaves it out" : always ? "Enter makes one" : "Enter makes one, - leaves it out";
+  const { make, always, file } = kindOf(name);
+  const leaves = file ? "the path of its file; Enter leaves it out" : "Enter leaves it out";
+  const hint = !make ? leaves : always ? "Enter makes one" : "Enter makes one, - leaves it out";
   for (;;) {
     const typed = await dialog.hidden(`    ${name} (${hint}): `);
     if (!typed) return make ? { text: make(), made: true } : { text: "" };
     if (typed === "-" && make && !always) return { text: "" };
-    const problem = problemOf(name, typed);
-    if (!problem) return { text: typed };
+    const text = file ? textOf(typed) : typed;
+    const problem = text === undefined ? `${name}: there is no file that can be read.` : problemOf(name, text);
+    if (text !== undefined && !problem) return { text };
     say(`    ${problem}`);
   }
 }

@@ -214,7 +214,12 @@ fn command(name: &str, scope: &Scope<'_>, options: &Options) -> String {
     let options = [("--env", &environment), ("--config", &options.config)];
     let given =
         options.iter().filter_map(|(option, value)| Some(format!(" {option} {}", quoted(value.as_ref()?))));
-    format!("npx wrangler secret put {name}{}", given.collect::<String>())
+    let file = match () {
+        () if name.ends_with("_PRIVATE_KEY") => " < key.pem",
+        () if name.ends_with("_SERVICE_ACCOUNT") => " < account.json",
+        () => "",
+    };
+    format!("npx wrangler secret put {name}{}{file}", given.collect::<String>())
 }
 
 /// `text` quoted as one word of a shell command.

@@ -166,7 +166,13 @@ before(async () => {
       assert.deepEqual(header, { alg: "RS256", kid: "k1", typ: "JWT" });
       assert.match(claims.jti, /^[\w-]{22}$/);
       const { iat: _, exp: __, jti: ___, ...others } = claims;
-      const expected = { iss: "integration-key", sub: "ann@acme.example", aud: "account.example", level: 2, roles: ["a"] };
+      const expected = {
+        iss: "integration-key",
+        sub: "ann@acme.example",
+        aud: "account.example",
+        level: 2,
+        roles: ["a"],
+      };
       assert.deepEqual(others, { ...expected, scope: "signature impersonation" });
       assertSigned(parameters.assertion, { ...keys.PS256, alg: "RS256" });
     },
@@ -285,13 +291,10 @@ describe("a key", () => {
     assert.equal(upstream.get("unusable").tokenRequests.length, 0);
     const line = await broker.logged(({ event }) => event === "grant", { since });
     const { outcome, reason, connection, audit, status } = line;
-    assert.deepEqual([outcome, reason, connection, audit, status], [
-      "misconfigured",
-      "key_unusable",
-      "unusable",
-      true,
-      undefined,
-    ]);
+    assert.deepEqual(
+      [outcome, reason, connection, audit, status],
+      ["misconfigured", "key_unusable", "unusable", true, undefined],
+    );
     const listed = await broker.call("/admin/connections/unusable", { key: ADMIN_KEY });
     const { state, last_error: error } = assertStatus(listed).json();
     assert.deepEqual(
@@ -311,7 +314,9 @@ describe("a key", () => {
     for (const { privateKey } of Object.values(keys)) {
       const { d } = privateKey.export({ format: "jwk" });
       assert.ok(d && !said.includes(d));
-      const [line] = String(privateKey.export({ type: "pkcs8", format: "pem" })).split("\n").slice(-3);
+      const [line] = String(privateKey.export({ type: "pkcs8", format: "pem" }))
+        .split("\n")
+        .slice(-3);
       assert.ok(!said.includes(line));
     }
   });
@@ -364,7 +369,12 @@ describe("oidc-provider takes", () => {
     const fields = { provider: "custom", base_url, token_url: `${url}/token`, grant: "client_credentials" };
     for (const alg of [...proofs, "HS256"]) {
       const client_auth = alg === "HS256" ? "client_secret_jwt" : "private_key_jwt";
-      connections[`op-${alg.toLowerCase()}`] = { ...fields, client_auth, client_id: `client-${alg}`, rules: [EVERYTHING] };
+      connections[`op-${alg.toLowerCase()}`] = {
+        ...fields,
+        client_auth,
+        client_id: `client-${alg}`,
+        rules: [EVERYTHING],
+      };
     }
     for (const alg of proofs) secrets[`OP_${alg.toUpperCase()}_PRIVATE_KEY`] = FORMS.jwk(keys[alg]);
     connections["op-issuer"] = { ...connections["op-es256"], assertion_audience: url };

@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { healthAddress } from "../../scripts/health.mjs";
-import { problemOf } from "../../scripts/secrets.mjs";
+import { askFor, problemOf } from "../../scripts/secrets.mjs";
 
 /** @param {string} path */
 const at = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -38,7 +38,26 @@ describe("what a deployment relies on", () => {
     for (const bad of [key, `k1:${key}`, `k 1:${key}=`, `k1:${key}=,`]) assert.ok(problemOf("SEALING_KEYS", bad), bad);
     assert.equal(problemOf("GURU_WEBHOOK_SECRET", `whsec_${key}=`), undefined);
     assert.ok(problemOf("GURU_WEBHOOK_SECRET", "whsec_AAAA"));
+    for (const good of ["-----BEGIN PRIVATE KEY-----\n", '\n{ "kty": "EC" }'])
+      assert.equal(problemOf("BANK_PRIVATE_KEY", good), undefined);
+    assert.ok(problemOf("BANK_PRIVATE_KEY", "x".repeat(43)) && problemOf("BANK_SERVICE_ACCOUNT", "account.json"));
     assert.ok(problemOf("BACKEND_KEY", "x".repeat(31)) && problemOf("ADMIN_KEY", "x".repeat(15)));
+  });
+
+  test("a key is asked for by its file, and none is made", async () => {
+    const file = at("tests/data/wire.json");
+    const answers = ["", "no such file", at("package-lock.json.absent"), at("README.md"), file];
+    /** @type {string[]} */
+    const asked = [];
+    const hidden = async (/** @type {string} */ question) => {
+      asked.push(question);
+      return answers.shift() ?? "";
+    };
+    const missing = ["BANK_PRIVATE_KEY", "BANK_SERVICE_ACCOUNT"].map((name) => ({ name, needed: true }));
+    const values = await askFor(missing, { hidden });
+    assert.deepEqual(values, { BANK_SERVICE_ACCOUNT: await readFile(file, "utf8") });
+    assert.equal(asked.length, 5);
+    assert.match(asked[0], /BANK_PRIVATE_KEY \(the path of its file; Enter leaves it out\)/);
   });
 
   test("the button asks for the secrets that are described, and offers no value that would be taken", async () => {

@@ -105,14 +105,18 @@ describe("a connection with a certificate", () => {
 
   test("shows it in a call with a body", async () => {
     const body = JSON.stringify({ valor: "1.00" });
-    const put = () => broker.call("/api/pix/cob/1", { method: "PUT", body, headers: { "Content-Type": "application/json" } });
+    const put = () =>
+      broker.call("/api/pix/cob/1", { method: "PUT", body, headers: { "Content-Type": "application/json" } });
     const [call] = await during(async () => assertStatus(await put()));
     assert.deepEqual([call.path, call.method, call.body], ["/api/cob/1", "PUT", body]);
   });
 
   test("may prove its client by another method besides", async () => {
     const [request, call] = await during(async () => assertStatus(await broker.call("/api/efi/x")));
-    assert.deepEqual([request.body, request.authorization], ["grant_type=client_credentials", `Basic ${btoa("client:s")}`]);
+    assert.deepEqual(
+      [request.body, request.authorization],
+      ["grant_type=client_credentials", `Basic ${btoa("client:s")}`],
+    );
     assert.equal(call.path, "/api/x");
   });
 

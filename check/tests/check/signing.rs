@@ -24,6 +24,8 @@ fn asks_for_the_key_that_signs_whatever_its_algorithm() {
         let text = bank(&format!("{proving}\nalgorithm = '{algorithm}'"));
         assert_eq!(wanted(&text), ["BANK_PRIVATE_KEY"], "{algorithm}");
     }
+    let told = report(&bank(proving)).secrets.into_iter().map(|it| it.command);
+    assert!(told.into_iter().any(|it| it == "npx wrangler secret put BANK_PRIVATE_KEY < key.pem"));
     let signing = "grant = 'jwt_bearer'\nassertion = { issuer = 'a', subject = 'b' }";
     assert_eq!(wanted(&bank(signing)), ["BANK_PRIVATE_KEY"]);
 }

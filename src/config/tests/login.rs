@@ -110,7 +110,7 @@ fn says_what_to_write_in_each_field_of_a_login() {
     }
     check_login("token", json!(1), "token: must be a text");
     for field in ["expires_in", "expires_at"] {
-        check_login(field, json!("life"), &format!("{field}: must be a JSON Pointer, as /data/token"));
+        check_login(field, json!("life"), &format!("{field}: must be a JSON Pointer, such as /error/code"));
         check_login(field, json!(3600), &format!("{field}: must be a text"));
     }
     check_login(

@@ -1,7 +1,14 @@
 // A stub issuer: its metadata, its keys, and the tokens it signs, valid or not. It counts requests, can fail, and can
 // rotate its keys.
 
-import { constants, createHmac, generateKeyPairSync, randomBytes, sign as signBytes, verify as verifyBytes } from "node:crypto";
+import {
+  constants,
+  createHmac,
+  generateKeyPairSync,
+  randomBytes,
+  sign as signBytes,
+  verify as verifyBytes,
+} from "node:crypto";
 import { createServer } from "node:http";
 import { closeServer, listening } from "./servers.mjs";
 
