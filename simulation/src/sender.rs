@@ -59,8 +59,8 @@ impl Event {
     fn signature(text: &str, now: UnixTime) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(Self::TOKEN.as_bytes()).expect("a key");
         mac.update(format!("{}.{text}", now.as_millis()).as_bytes());
-        let digits: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("t={},v1={digits}", now.as_millis())
+        let signed_at = format!("t={},v1=", now.as_millis());
+        mac.finalize().into_bytes().iter().fold(signed_at, |text, byte| format!("{text}{byte:02x}"))
     }
 }
 

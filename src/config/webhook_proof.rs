@@ -57,7 +57,9 @@ fn read_one(table: &mut Reader<'_, '_>, names: &[&str], is_known: bool) -> Optio
         }
         return None;
     };
-    more.iter().for_each(|name| table.report(name, SECOND));
+    for second in more {
+        table.report(second, SECOND);
+    }
     match *name {
         "token_field" => table.parse("token_field", &syntax::filled).map(Proof::Member),
         "token_header" => table.parse("token_header", &headers::credential_field).map(Proof::Header),

@@ -92,7 +92,7 @@ fn check_field(head: &RequestHead<'_>, name: &str, webhook: &Webhook) -> Result<
         Some((scheme, token)) if name == "authorization" && scheme.eq_ignore_ascii_case("bearer") => token,
         _ => value,
     };
-    check_token(Secret::new(token.to_owned()), webhook)
+    check_token(&Secret::new(token.to_owned()), webhook)
 }
 
 /// The same of the account token in the address.
@@ -100,10 +100,10 @@ fn check_segment(
     segment: Option<SecretSegment<'_>>,
     webhook: &Webhook,
 ) -> Result<(Place, Fingerprint), Code> {
-    check_token(segment.and_then(SecretSegment::decoded).ok_or(Code::WebhookRejected)?, webhook)
+    check_token(&segment.and_then(SecretSegment::decoded).ok_or(Code::WebhookRejected)?, webhook)
 }
 
-fn check_token(token: Secret, webhook: &Webhook) -> Result<(Place, Fingerprint), Code> {
+fn check_token(token: &Secret, webhook: &Webhook) -> Result<(Place, Fingerprint), Code> {
     let presented = token.fingerprint();
     let place = webhook.account_tokens.place(presented).ok_or(Code::WebhookRejected)?;
     Ok((place, presented))

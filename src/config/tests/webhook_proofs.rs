@@ -27,10 +27,8 @@ fn webhook(fields: &Value, keys: &str) -> Rc<Webhook> {
 }
 
 fn hmac(webhook: &Webhook) -> &EventHmac {
-    match &webhook.proof {
-        Proof::Hmac(hmac) => hmac,
-        other => panic!("{other:?}"),
-    }
+    let Proof::Hmac(hmac) = &webhook.proof else { panic!("{:?}", webhook.proof) };
+    hmac
 }
 
 /// Checks that a table `webhook` with these fields has exactly the problems `expected`, each below
@@ -241,6 +239,11 @@ fn reads_every_field_of_an_hmac() {
 
 #[test]
 fn reports_what_is_wrong_with_an_hmac() {
+    const BRACES: &str = "signed: must have no braces but {body}, {timestamp}, {query:name}, \
+                          {query_lower:name} and {header:name}";
+    const NOTHING: &str =
+        "signed: must have {body}, or {query:name} or {header:name}: else nothing of the event is signed";
+    const UNSIGNED: &str = "signed: must have {timestamp}: a time that is not signed proves nothing";
     let check = |fields: Value, expected: &[&str]| {
         let mut table = json!({"header": "X-Sig"});
         for (name, value) in fields.as_object().unwrap() {
@@ -270,8 +273,6 @@ fn reports_what_is_wrong_with_an_hmac() {
     for wrong in ["", "a b", "v1=", "a,b"] {
         check(json!({"part": wrong}), &["part: must be the name of a part, such as v1 in t=1,v1=a"]);
     }
-    const BRACES: &str = "signed: must have no braces but {body}, {timestamp}, {query:name}, \
-                          {query_lower:name} and {header:name}";
     for wrong in [
         "{",
         "}",
@@ -294,8 +295,6 @@ fn reports_what_is_wrong_with_an_hmac() {
     ] {
         check(json!({"signed": wrong}), &[BRACES]);
     }
-    const NOTHING: &str =
-        "signed: must have {body}, or {query:name} or {header:name}: else nothing of the event is signed";
     for wrong in ["", "v0", "{timestamp}"] {
         check(json!({"signed": wrong}), &[NOTHING]);
     }
@@ -303,7 +302,6 @@ fn reports_what_is_wrong_with_an_hmac() {
         json!({"signed": "{timestamp}.{body}"}),
         &["signed: has {timestamp}: name its place as timestamp_header, or as timestamp_part of the header"],
     );
-    const UNSIGNED: &str = "signed: must have {timestamp}: a time that is not signed proves nothing";
     check(json!({"timestamp_header": "X-Time"}), &[UNSIGNED]);
     check(json!({"part": "v1", "timestamp_part": "t", "signed": "{body}"}), &[UNSIGNED]);
     let signed = json!("{timestamp}.{body}");
@@ -374,7 +372,7 @@ fn wants_one_proof() {
 }
 
 /// The webhook of `id` with these fields, where all of it is sound.
-fn webhook_of(id: &str, fields: Value) -> Rc<Webhook> {
+fn webhook_of(id: &str, fields: &Value) -> Rc<Webhook> {
     let name = id.to_ascii_uppercase();
     let mut table = json!({"forward_to": "https://app.example.com/hooks"});
     for (name, value) in fields.as_object().unwrap() {
@@ -393,30 +391,30 @@ fn webhook_of(id: &str, fields: Value) -> Rc<Webhook> {
 fn lets_a_proof_of_its_own_stand_for_the_providers() {
     let is_member =
         |webhook: &Webhook, name: &str| matches!(&webhook.proof, Proof::Member(own) if own == name);
-    assert!(is_member(&webhook_of("guru", json!({})), "api_token"));
-    assert!(is_member(&webhook_of("guru", json!({"secret_path": false})), "api_token"));
-    assert!(is_member(&webhook_of("guru", json!({"token_field": "t"})), "t"));
-    assert!(matches!(webhook_of("guru", json!({"secret_path": true})).proof, Proof::Path));
-    let signed = webhook_of("guru", json!({"hmac": {"header": "X-S"}}));
+    assert!(is_member(&webhook_of("guru", &json!({})), "api_token"));
+    assert!(is_member(&webhook_of("guru", &json!({"secret_path": false})), "api_token"));
+    assert!(is_member(&webhook_of("guru", &json!({"token_field": "t"})), "t"));
+    assert!(matches!(webhook_of("guru", &json!({"secret_path": true})).proof, Proof::Path));
+    let signed = webhook_of("guru", &json!({"hmac": {"header": "X-S"}}));
     assert_eq!(hmac(&signed).header.as_str(), "x-s");
-    assert!(matches!(webhook_of("v8", json!({})).proof, Proof::Path));
-    assert!(is_member(&webhook_of("v8", json!({"token_field": "t"})), "t"));
+    assert!(matches!(webhook_of("v8", &json!({})).proof, Proof::Path));
+    assert!(is_member(&webhook_of("v8", &json!({"token_field": "t"})), "t"));
 }
 
 #[test]
 fn knows_the_tests_of_senders() {
     // <https://docs.v8digital.com/>: V8 tests an address, and tells it that it was registered.
-    let v8 = webhook_of("v8", json!({}));
+    let v8 = webhook_of("v8", &json!({}));
     let is_test = |webhook: &Webhook, event: &str| {
         webhook.handshake.as_ref().is_some_and(|handshake| handshake.is_met(event))
     };
     assert!(is_test(&v8, r#"{"type":"webhook.test"}"#) && is_test(&v8, r#"{"type":"webhook.registered"}"#));
     assert!(!is_test(&v8, r#"{"type":"private.consignment.consult.updated"}"#));
     // GitHub's event `ping`, whose body has the member `zen`. None of the default's values count.
-    let own = webhook_of("v8", json!({"handshake": {"json": "/zen"}}));
+    let own = webhook_of("v8", &json!({"handshake": {"json": "/zen"}}));
     assert!(is_test(&own, r#"{"zen":"Keep it logically awesome."}"#));
     assert!(!is_test(&own, r#"{"type":"webhook.test"}"#));
-    assert!(webhook_of("guru", json!({})).handshake.is_none());
+    assert!(webhook_of("guru", &json!({})).handshake.is_none());
     let check = |handshake: Value, problem: &str| {
         check_problems(&json!({"secret_path": true, "handshake": handshake}), &[problem]);
     };

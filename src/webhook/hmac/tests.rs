@@ -132,7 +132,7 @@ fn with_parts() -> EventHmac {
     EventHmac {
         part: Some("v1".to_owned()),
         signed: vec![Signed::Time, Signed::Text(".".to_owned()), Signed::Body],
-        time: Some(SigningTime { place, tolerance: Duration::from_secs(300) }),
+        time: Some(SigningTime { place, tolerance: Duration::from_mins(5) }),
         ..plain()
     }
 }
