@@ -122,7 +122,7 @@ fn read(file: &Path, id: &str) -> Result<Table, String> {
     for key in ADDRESSES {
         let Some(address) = table.get(*key) else { continue };
         let address = address.as_str().ok_or_else(|| format!("{key}: must be a text"))?;
-        check_address(address, &needs).map_err(|problem| format!("{key}: {problem}"))?;
+        check_address(key, address, &needs).map_err(|problem| format!("{key}: {problem}"))?;
     }
     for key in ["checked", "verified"] {
         let day = table.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -153,8 +153,8 @@ fn is_day(text: &str) -> bool {
     lengths == [4, 2, 2] && parts.iter().all(|part| part.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Checks an address whose parts `{in braces}` a connection gives.
-fn check_address(address: &str, needs: &[String]) -> Result<(), String> {
+/// Checks the address in `key`, whose parts `{in braces}` a connection gives.
+fn check_address(key: &str, address: &str, needs: &[String]) -> Result<(), String> {
     let mut plain = String::new();
     let mut rest = address;
     while let Some((before, after)) = rest.split_once('{') {
@@ -169,8 +169,12 @@ fn check_address(address: &str, needs: &[String]) -> Result<(), String> {
     plain.push_str(rest);
     let host = plain.strip_prefix("https://").ok_or("must be an https address")?;
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/#?=%@".contains(&b);
-    if host.is_empty() || host.starts_with('/') || !host.bytes().all(is_plain) {
-        return Err("must be an https address".into());
+    if host.is_empty()
+        || host.starts_with('/')
+        || !host.bytes().all(is_plain)
+        || (key != "docs" && host.contains(['?', '#']))
+    {
+        return Err("must be an https address, but for docs without query and fragment".into());
     }
     Ok(())
 }

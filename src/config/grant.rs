@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::connection::{CERTIFICATE, read_address};
 use super::jwt_bearer::{self, ASSERTION};
 use super::kinds::{ClientMethod, GrantKind};
@@ -149,26 +146,10 @@ fn refuse_token_request(reader: &mut Reader<'_, '_>) {
     }
 }
 
-/// Basic credentials in UTF-8 (RFC 7617 §2), whose user name has no colon.
 #[inline(never)]
 fn read_basic(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<Grant> {
     refuse_token_request(reader);
-    let username = secrets.possibly_empty("USERNAME", reader);
-    let password = secrets.possibly_empty("PASSWORD", reader);
-    let (username, password) = (username?, password?);
-    for (name, text) in [("USERNAME", &username), ("PASSWORD", &password)] {
-        let message = if text.expose().contains(char::is_control) {
-            "must have no control characters"
-        } else if name == "USERNAME" && text.expose().contains(':') {
-            "must have no colon, where the password would begin"
-        } else {
-            continue;
-        };
-        reader.report_variable(secrets.variable(name), message);
-        return None;
-    }
-    let pair = Secret::new(format!("{}:{}", username.expose(), password.expose()));
-    Some(Grant::Basic { token: Secret::new(STANDARD.encode(pair.expose())) })
+    secrets.basic(reader).map(|token| Grant::Basic { token })
 }
 
 #[inline(never)]

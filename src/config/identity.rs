@@ -73,6 +73,7 @@ impl Grant {
         parts.extend(endpoint.certificate.as_deref());
         if let Self::Login { login, .. } = self {
             parts.push(login.method);
+            parts.extend(login.query.as_ref().map(Secret::expose));
         }
         Fingerprint::of(&parts)
     }

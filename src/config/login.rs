@@ -27,7 +27,9 @@ pub struct Login {
     /// The header fields, as [`Headers`](crate::http::Headers) reads them; they take the place of the
     /// usual ones.
     pub headers: Secret,
-    /// The fields, encoded: the body or, with [`GET`], the query. `None` where there are none.
+    /// The query, encoded; with [`GET`], the fields among it. `None` where there is none.
+    pub query: Option<Secret>,
+    /// The fields in the body, encoded. `None` where there are none.
     pub fields: Option<Secret>,
     /// The token in the answer.
     pub token: TokenPlace,
@@ -113,7 +115,14 @@ fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<(Logi
     }
     let is_flat = method == GET || encoding == BodyEncoding::Form;
     let (configured_headers, headers) = read_headers(table.table("headers"), secrets);
-    let (configured_fields, fields) = read_fields(table.table("fields"), secrets, is_flat);
+    let (configured_query, mut query) = read_fields(table.table("query"), secrets, true);
+    let (configured_fields, mut fields) = read_fields(table.table("fields"), secrets, is_flat);
+    if method == GET {
+        query = match (fields.take(), query) {
+            (Some(fields), Some(query)) => Some(Secret::new([fields.expose(), "&", query.expose()].concat())),
+            (fields, query) => fields.or(query),
+        };
+    }
     if !table.has("token") {
         table.report("token", "is missing: write where the answer has the token, as /data/token");
     }
@@ -121,10 +130,24 @@ fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<(Logi
     let expires_in = table.parse("expires_in", &syntax::json_pointer);
     let expires_at = table.parse("expires_at", &syntax::json_pointer);
     let rejected = answer_sign::read(table, "rejected");
-    table.only(&["method", "body", "headers", "fields", "token", "expires_in", "expires_at", "rejected"]);
+    table.only(&[
+        "method",
+        "body",
+        "headers",
+        "query",
+        "fields",
+        "token",
+        "expires_in",
+        "expires_at",
+        "rejected",
+    ]);
     let token = token?;
-    let account = account(&token, &configured_headers, &configured_fields, secrets, table);
-    Some((Login { method, headers, fields, token, expires_in, expires_at, rejected, account }, encoding))
+    let configured = [&configured_headers, &configured_query, &configured_fields];
+    let account = account(&token, configured, secrets, table);
+    Some((
+        Login { method, headers, query, fields, token, expires_in, expires_at, rejected, account },
+        encoding,
+    ))
 }
 
 fn token_place(text: &str) -> Result<TokenPlace, &'static str> {
@@ -225,8 +248,7 @@ fn fill_all(place: &str, value: &Value, secrets: &Secrets<'_>, table: &mut Reade
 /// changed without one.
 fn account(
     token: &TokenPlace,
-    headers: &Members<'_>,
-    fields: &Members<'_>,
+    configured: [&Members<'_>; 3],
     secrets: &Secrets<'_>,
     reader: &mut Reader<'_, '_>,
 ) -> Secret {
@@ -236,7 +258,7 @@ fn account(
         TokenPlace::Header(name) => vec![Secret::new([HEADER, name.as_str()].concat())],
     };
     let mut placed = Vec::new();
-    for members in [headers, fields] {
+    for members in configured {
         parts.push(Secret::new(members.len().to_string()));
         for (name, value) in members {
             parts.extend([(*name).to_owned(), json::text(*value)].map(Secret::new));

@@ -1,5 +1,7 @@
 //! The Worker's secrets, by the connection or caller that they belong to.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -7,6 +9,9 @@ use super::reader::{Parse, Reader};
 use super::{FETCHERS, pasted};
 use crate::json;
 use crate::secret::Secret;
+
+/// What stands in a text for user name and password as Basic credentials.
+pub(super) const BASIC: &str = "basic";
 
 const MISSING: &str = "is missing: set this secret";
 
@@ -72,8 +77,33 @@ impl<'c> Secrets<'c> {
         (self.variables)(&self.variable(field)).is_some_and(|value| value != "")
     }
 
-    /// The secret whose name stands in a text in lower case.
+    /// User name and password as Basic credentials in UTF-8 (RFC 7617 §2), where a user name has no
+    /// colon.
+    #[inline(never)]
+    pub(super) fn basic(&self, reader: &mut Reader<'_, '_>) -> Option<Secret> {
+        let username = self.possibly_empty("USERNAME", reader);
+        let password = self.possibly_empty("PASSWORD", reader);
+        let (username, password) = (username?, password?);
+        for (name, text) in [("USERNAME", &username), ("PASSWORD", &password)] {
+            let message = if text.expose().contains(char::is_control) {
+                "must have no control characters"
+            } else if name == "USERNAME" && text.expose().contains(':') {
+                "must have no colon, where the password would begin"
+            } else {
+                continue;
+            };
+            reader.report_variable(self.variable(name), message);
+            return None;
+        }
+        let pair = Secret::new([username.expose(), ":", password.expose()].concat());
+        Some(Secret::new(STANDARD.encode(pair.expose())))
+    }
+
+    /// The secret whose name stands in a text in lower case; [`BASIC`] stands for two.
     pub(super) fn placed(&self, name: &str, reader: &mut Reader<'_, '_>) -> Option<Secret> {
+        if name == BASIC {
+            return self.basic(reader);
+        }
         let field = name.to_ascii_uppercase();
         if field == "PASSWORD" { self.password(&field, reader) } else { self.required(&field, reader) }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::reader::Reader;
-use super::secrets::Secrets;
+use super::secrets::{BASIC, Secrets};
 use super::{Provider, Variables};
 use crate::secret::Secret;
 
@@ -166,10 +166,15 @@ pub fn names(fields: &Variables) -> Vec<String> {
 /// Appends the names of the secrets that stand in the texts of `value`, at any depth.
 pub(super) fn collect(value: &Value, names: &mut Vec<String>) {
     match value {
-        Value::String(text) => names.extend(pieces(text).into_iter().filter_map(|piece| match piece {
-            Piece::Name(TOKEN) | Piece::Text(_) => None,
-            Piece::Name(name) => Some(name.to_owned()),
-        })),
+        Value::String(text) => {
+            for piece in pieces(text) {
+                match piece {
+                    Piece::Name(TOKEN) | Piece::Text(_) => {}
+                    Piece::Name(BASIC) => names.extend(["username", "password"].map(str::to_owned)),
+                    Piece::Name(name) => names.push(name.to_owned()),
+                }
+            }
+        }
         Value::Array(items) => items.iter().for_each(|item| collect(item, names)),
         Value::Object(members) => members.values().for_each(|member| collect(member, names)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}

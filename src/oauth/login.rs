@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::refusal::{Refusal, RefusalReason, RefusedAnswer, TokenRefusal};
 use super::request::TokenRequest;
 use super::response::{MAX_RESPONSE_BYTES, TokenResponse, clamped, error, lifetime, number, parse};
-use crate::config::{BodyEncoding, GET, Login, TokenEndpoint, TokenPlace};
+use crate::config::{BodyEncoding, Login, TokenEndpoint, TokenPlace};
 use crate::http::{Headers, is_field_value};
 use crate::json;
 use crate::secret::Secret;
@@ -18,9 +18,9 @@ use crate::token::TokenType;
 /// The request of `login`.
 pub(super) fn request(endpoint: &TokenEndpoint, login: &Login) -> TokenRequest {
     let url = endpoint.url.as_str();
-    let (url, body) = match &login.fields {
-        Some(query) if login.method == GET => ([url, "?", query.expose()].concat(), None),
-        fields => (url.to_owned(), fields.clone()),
+    let url = match &login.query {
+        Some(query) => [url, "?", query.expose()].concat(),
+        None => url.to_owned(),
     };
     TokenRequest {
         method: login.method,
@@ -31,7 +31,7 @@ pub(super) fn request(endpoint: &TokenEndpoint, login: &Login) -> TokenRequest {
         },
         authorization: None,
         headers: login.headers.clone(),
-        body,
+        body: login.fields.clone(),
     }
 }
 
