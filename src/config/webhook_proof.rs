@@ -220,3 +220,37 @@ fn read_test(table: &mut Reader<'_, '_>) -> Option<Handshake> {
     test.only(&["json", "in"]);
     Some(Handshake { pointer: pointer?, values: values.map(<[Value]>::to_vec) })
 }
+
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The proof of a table with the fields `own`, whose provider signs in its own way.
+    fn proof(own: &Value) -> (Option<Proof>, Vec<String>) {
+        let stripe = json!({"hmac": {
+            "header": "Stripe-Signature",
+            "part": "v1",
+            "timestamp_part": "t",
+            "signed": "{timestamp}.{body}"
+        }});
+        let mut problems = Vec::new();
+        let mut reader = Reader::new("x".to_owned(), own.as_object().unwrap(), &mut problems);
+        let read = read(&mut reader.with_defaults(stripe.as_object().unwrap()), true);
+        (read, problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn takes_nothing_of_the_providers_proof_beside_one_of_its_own() {
+        let (Some(Proof::Hmac(default)), problems) = proof(&json!({})) else { panic!() };
+        assert_eq!((default.part.as_deref(), problems.len()), (Some("v1"), 0));
+        let (Some(Proof::Hmac(own)), problems) = proof(&json!({"hmac": {"header": "X-S"}})) else { panic!() };
+        assert!(own.part.is_none() && own.time.is_none() && own.signed == [Signed::Body]);
+        assert_eq!(problems.len(), 0);
+        let (_, problems) = proof(&json!({"hmac": {"tolerance_seconds": 60}}));
+        let missing = "x.hmac.header: is missing: name the header field that carries the signature";
+        assert!(problems.iter().any(|problem| problem == missing), "{problems:?}");
+    }
+}
