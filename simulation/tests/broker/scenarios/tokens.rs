@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use porteiro::time::UnixTime;
 use porteiro_simulation::{Answered, Call, Grants, Site};
+use serde_json::json;
 
 use super::seeds::{number, run_seeds};
 
@@ -102,11 +103,22 @@ fn call() -> Call {
 
 /// Runs one schedule to its end, or to the first broken invariant.
 fn run(seed: u64) -> Result<u64, String> {
-    let site = Site::new(
+    let mut variables = Site::variables();
+    let says_it_in_bodies = seed.is_multiple_of(4);
+    if says_it_in_bodies {
+        let sign = json!({ "status": 200, "json": "/errcode", "in": [40001] });
+        variables["CONNECTIONS"]["acme"]["dead_token"] = json!([sign]);
+    }
+    let site = Site::with_variables(
         seed,
         Grants { expires_in: 3600, refresh_tokens: true, rotation: true, reuse_detection: true },
+        &variables,
     );
     let plan = Plan::draw(&site);
+    if says_it_in_bodies && !site.shared.refresh_token_only.get() {
+        site.shared.provider.refuses_by.set(200);
+        site.shared.provider.refusal_body.set(r#"{"errcode":40001}"#);
+    }
     let calls = rage(&site, &plan)?;
     // What was broken before is why it does not recover.
     recover(&site).map_err(|missed| site.shared.watch.broken().unwrap_or(missed))?;
