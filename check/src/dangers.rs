@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::report::Report;
 use crate::scope::Scope;
 use crate::sharing::SharedRule;
+use crate::variables::structure;
 
 /// The number of origins above which the check warns.
 const MAX_ORIGINS: usize = 10;
@@ -57,12 +58,6 @@ pub(crate) fn check(
             warnings.address(&format!("CONNECTIONS.{}.webhook.forward_to", shown(id)), &webhook.forward_to);
         }
     }
-}
-
-/// The variable called `name`; a text that is JSON is parsed.
-fn structure(variables: &Variables, name: &str) -> Value {
-    let value = variables.get(name).cloned().unwrap_or_default();
-    value.as_str().and_then(|text| serde_json::from_slice(text.as_bytes()).ok()).unwrap_or(value)
 }
 
 struct Warnings<'a, 't> {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::report::{DevFinding, Report};
 use crate::scope::Scope;
-use crate::variables::{ADMIN_KEY, Completed, SEALING_KEYS, distance};
+use crate::variables::{ADMIN_KEY, Completed, SEALING_KEYS, distance, placed};
 
 const FILE: &str = ".dev.vars";
 const MADE: &str = "`npm run setup` makes it in .dev.vars";
@@ -68,7 +68,8 @@ pub(crate) fn check(scope: &Scope<'_>, fields: &Variables, vars: &DevVars, repor
     for name in first.chain(missing().filter(|name| *name != SEALING_KEYS)).chain(last) {
         let near = vars.variables.keys().find(|key| !is_used(key) && distance(key, name) <= 2);
         let near = near.map(|key| format!("; {}, which is there, is not read", shown(key)));
-        add(name, format!("is not set: {}{}", lost(name, &whole, vars), near.unwrap_or_default()));
+        let lost = lost(name, &whole, &merged, vars);
+        add(name, format!("is not set: {lost}{}", near.unwrap_or_default()));
     }
 
     // What follows from a problem of theirs, elsewhere in the file, is not told as well.
@@ -101,7 +102,7 @@ pub(crate) fn check(scope: &Scope<'_>, fields: &Variables, vars: &DevVars, repor
 }
 
 /// What does not work without the secret called `name`.
-fn lost(name: &str, whole: &Completed, vars: &DevVars) -> String {
+fn lost(name: &str, whole: &Completed, fields: &Variables, vars: &DevVars) -> String {
     let made = if vars.file == FILE { MADE } else { COPIED };
     match name {
         SEALING_KEYS => return format!("every call is answered 503 misconfigured; {made}"),
@@ -110,6 +111,9 @@ fn lost(name: &str, whole: &Completed, vars: &DevVars) -> String {
     }
     if let Some(caller) = whole.config.callers.keys().find(|id| secret_name(id, "KEY") == name) {
         return format!("nobody can call as {}", shown(caller));
+    }
+    if let Some((id, _)) = placed(fields).find(|(_, secret)| secret == name) {
+        return format!("calls to {} are answered 503 misconfigured", shown(&id));
     }
     for id in whole.config.ids() {
         let end = SECRET_ENDS.into_iter().find(|end| secret_name(id, end) == name);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use porteiro::config::{Config, FETCHERS, Problem, VARIABLES, Variables, secret_name, shown};
+use porteiro::config::{Config, FETCHERS, Problem, VARIABLES, Variables, placed_secrets, secret_name, shown};
 use serde_json::Value;
 
 use crate::report::{Report, WantedSecret};
@@ -101,6 +101,7 @@ impl Names {
             config.ids().flat_map(names).collect::<BTreeSet<_>>()
         };
         let mut secret = of_all(&SECRETS);
+        secret.extend(placed(fields).map(|(_, name)| name));
         secret.extend(config.callers.keys().map(|id| secret_name(id, "KEY")));
         secret.extend([ADMIN_KEY, SEALING_KEYS].map(str::to_owned));
         Self { secret, open: of_all(&OPEN), local }
@@ -114,6 +115,23 @@ impl Names {
             || self.open.contains(name)
             || (self.secret.contains(name) && (self.local || is_empty_client_secret()))
     }
+}
+
+/// The secrets that the fields of connections place, such as `headers`: the connection's id, and the
+/// secret's name.
+pub(crate) fn placed(fields: &Variables) -> impl Iterator<Item = (String, String)> {
+    let Value::Object(connections) = structure(fields, "CONNECTIONS") else { return Vec::new().into_iter() };
+    let of_one = |(id, fields): (String, Value)| {
+        let names = fields.as_object().map(placed_secrets).unwrap_or_default();
+        names.into_iter().map(move |name| (id.clone(), secret_name(&id, &name.to_ascii_uppercase())))
+    };
+    connections.into_iter().flat_map(of_one).collect::<Vec<_>>().into_iter()
+}
+
+/// The variable called `name`; a text that is JSON is parsed.
+pub(crate) fn structure(variables: &Variables, name: &str) -> Value {
+    let value = variables.get(name).cloned().unwrap_or_default();
+    value.as_str().and_then(|text| serde_json::from_slice(text.as_bytes()).ok()).unwrap_or(value)
 }
 
 /// A configuration with a value for every secret.

@@ -133,7 +133,14 @@ impl Site {
 
     /// A site with such variables.
     pub fn proving(seed: u64, grants: Grants, proof: Proof) -> Self {
-        let site = Self::with_variables(seed, grants, &Self::variables_proving(proof));
+        Self::proving_with(seed, grants, proof, |_| {})
+    }
+
+    /// The same, whose connection `change` changes.
+    pub fn proving_with(seed: u64, grants: Grants, proof: Proof, change: impl FnOnce(&mut Value)) -> Self {
+        let mut variables = Self::variables_proving(proof);
+        change(&mut variables["CONNECTIONS"]["acme"]);
+        let site = Self::with_variables(seed, grants, &variables);
         site.shared.provider.proof.set(proof);
         site
     }

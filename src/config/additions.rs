@@ -177,7 +177,7 @@ fn read_headers(
         table.report_table("must have at most 16 fields");
     }
     let of_callers = jwt::fields(beside.callers);
-    let mut read: Vec<(HeaderName, TokenTemplate)> = Vec::new();
+    let mut read: Vec<(HeaderName, Option<TokenTemplate>)> = Vec::new();
     for name in table.names() {
         let template = TokenTemplate::read_field(name, secrets, &mut table, is_field_value, VALUE);
         let is_among = |names: &[HeaderName], own: &HeaderName| {
@@ -197,11 +197,16 @@ fn read_headers(
             }
         });
         match checked {
-            Ok(own) => read.extend(template.map(|template| (own, template))),
+            Ok(own) => read.push((own, template)),
             Err(message) => table.report(name, message),
         }
     }
-    read
+    sound(read)
+}
+
+/// What has a template that is not wrong.
+fn sound<N>(read: Vec<(N, Option<TokenTemplate>)>) -> Vec<(N, TokenTemplate)> {
+    read.into_iter().filter_map(|(name, template)| Some((name, template?))).collect()
 }
 
 fn read_query(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Vec<(ParameterName, TokenTemplate)> {
@@ -211,16 +216,16 @@ fn read_query(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Vec<(Parame
         table.report_table("must have at most 16 parameters");
     }
     let has_none = |text: &str| !text.contains(char::is_control);
-    let mut read: Vec<(ParameterName, TokenTemplate)> = Vec::new();
+    let mut read: Vec<(ParameterName, Option<TokenTemplate>)> = Vec::new();
     for name in table.names() {
         let template = TokenTemplate::read_field(name, secrets, &mut table, has_none, VALUE);
         match syntax::parameter_name(name) {
             Ok(own) if read.iter().any(|(known, _)| known.conflicts_with(&own)) => {
                 table.report(name, "must be one name: a server can read another one as the same");
             }
-            Ok(own) => read.extend(template.map(|template| (own, template))),
+            Ok(own) => read.push((own, template)),
             Err(message) => table.report(name, message),
         }
     }
-    read
+    sound(read)
 }

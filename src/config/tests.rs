@@ -65,6 +65,9 @@ fn sound() -> Value {
                 "grant": "refresh_token",
                 "token_url": "http://127.0.0.1:9000/token",
                 "client_auth": "none",
+                "headers": {"X-App": "app {app_key}"},
+                "query": {"format": "json"},
+                "dead_token": [{"status": 200, "json": "/errcode", "in": [40001]}, {"status": 400, "header": "X-Error"}],
                 "rules": rules
             },
             "v8": {"provider": "v8", "rules": rules}
@@ -77,6 +80,7 @@ fn sound() -> Value {
         "HUBSOFT_USERNAME": "ann@acme.com.br",
         "HUBSOFT_PASSWORD": " hubsoft password ",
         "RENEWED_REFRESH_TOKEN": "first refresh token",
+        "RENEWED_APP_KEY": "app key",
         "V8_CLIENT_ID": "v8-client",
         "V8_AUDIENCE": "https://v8.example",
         "V8_USERNAME": "bob",

@@ -7,7 +7,7 @@ const shelf = new Shelf(8 * 1024 * 1024);
 /** What the runtime decodes by itself where a body is read. */
 const DECODED = ["gzip", "br"];
 
-/** What else can be decoded, as RFC 9110 §8.4.1 names it. @type {{ [coding: string]: CompressionFormat }} */
+/** What else can be decoded, as RFC 9110 §8.4.1 names it. @type {{ [coding: string]: "gzip" | "deflate" }} */
 const KNOWN = { gzip: "gzip", "x-gzip": "gzip", deflate: "deflate" };
 
 /**

@@ -71,9 +71,8 @@ class Veil {
 
 const STRUCK_OUT = "*".charCodeAt(0);
 
-// One escaped character: for an address, perhaps more than once; for JSON; for HTML.
-const ESCAPED =
-  /%(?:25){0,4}([\da-f]{2})|\\{1,4}(?:u00([\da-f]{2})|([^\w\s]))|&(?:#x0{0,6}([\da-f]{1,2})|#0{0,6}(\d{1,3})|([a-z]{2,6}));/iy;
+// One escaped character: for JSON, perhaps more than once; for HTML.
+const ESCAPED = /\\{1,4}(?:u00([\da-f]{2})|([^\w\s]))|&(?:#x0{0,6}([\da-f]{1,2})|#0{0,6}(\d{1,3})|([a-z]{2,6}));/iy;
 
 /** @type {{ [name: string]: string }} */
 const NAMED = {
@@ -111,21 +110,53 @@ function* places(text, secret) {
  * @param {string} text
  * @param {string} secret
  * @param {number} at
+ * @param {number} [from] where what is looked for begins in `secret`
+ * @returns {number | undefined}
  */
-function endOf(text, secret, at) {
-  for (const letter of secret) {
-    if (text[at] === letter) {
+function endOf(text, secret, at, from = 0) {
+  for (let letter = from; letter < secret.length; letter++) {
+    const char = text[at];
+    if (char !== "%" && char !== "\\" && char !== "&") {
+      if (char !== secret[letter]) return undefined;
       at += 1;
       continue;
     }
-    if (text[at] !== "%" && text[at] !== "\\" && text[at] !== "&") return undefined;
-    ESCAPED.lastIndex = at;
-    const [all, percent, json, plain, hex, decimal, name] = ESCAPED.exec(text) ?? [];
-    const code = percent ?? json ?? hex;
-    const meant =
-      plain ?? NAMED[name] ?? String.fromCharCode(code === undefined ? Number(decimal) : Number.parseInt(code, 16));
-    if (all === undefined || meant !== letter) return undefined;
-    at += all.length;
+    // A secret may itself look escaped: each reading is tried.
+    const lengths = readings(secret[letter], text, at);
+    const last = lengths.pop();
+    if (last === undefined) return undefined;
+    for (const length of lengths) {
+      const end = endOf(text, secret, at + length, letter + 1);
+      if (end !== undefined) return end;
+    }
+    at += last;
   }
   return at;
+}
+
+/**
+ * The lengths of what stands for `letter` at `at`, escaped or not.
+ *
+ * @param {string} letter
+ * @param {string} text
+ * @param {number} at
+ */
+function readings(letter, text, at) {
+  const lengths = text[at] === letter ? [1] : [];
+  if (text[at] === "%") {
+    for (let end = at + 3; end <= at + 11; end += 2) {
+      const code = text.slice(end - 2, end);
+      if (!/^[\da-f]{2}$/i.test(code)) break;
+      if (decoder.decode(Uint8Array.of(Number.parseInt(code, 16))) === letter) lengths.push(end - at);
+      if (code !== "25") break;
+    }
+    return lengths;
+  }
+  ESCAPED.lastIndex = at;
+  const [all, json, plain, hex, decimal, name] = ESCAPED.exec(text) ?? [];
+  const code = json ?? hex;
+  const meant =
+    plain ?? NAMED[name] ?? String.fromCharCode(code === undefined ? Number(decimal) : Number.parseInt(code, 16));
+  if (all !== undefined && meant === letter) lengths.push(all.length);
+  return lengths;
 }

@@ -106,13 +106,19 @@ const NAMES: &[&str] = &[
     "login",
     "fields",
     "headers",
+    "query",
     "token",
+    "{token}",
     "{password}",
+    "x{app_key}",
     "/data/token",
     "expires_at",
     "rejected",
+    "dead_token",
     "status",
     "in",
+    "/a",
+    "API_APP_KEY",
 ];
 
 /// A configuration without problems: every grant, every kind of secret, every
@@ -152,7 +158,10 @@ fn sound() -> Value {
         "BACKEND_KEY": HIDDEN_KEY,
         "CONNECTIONS": {
             "api": custom("client_credentials", "basic"),
-            "fixed": {"provider": "custom", "base_url": "http://[::1]", "grant": "static", "rules": rules},
+            "fixed": {"provider": "custom", "base_url": "http://[::1]", "grant": "static", "rules": rules,
+                "headers": {"X-App": "{app_key}"}, "query": {"access": "{token}", "name": "{name}"},
+                "dead_token": [{"status": 200, "json": "/code", "in": [1, "a"]}, {"status": 400, "header": "X-A"}]
+            },
             "guru": {
                 "provider": "guru",
                 "webhook": {"forward_to": "https://app.example.com", "max_bytes": 1000, "id_field": ["id"]},
@@ -175,6 +184,8 @@ fn sound() -> Value {
             "v8": {"provider": "v8", "rules": rules}
         },
         "FIXED_TOKEN": HIDDEN_KEY,
+        "FIXED_APP_KEY": HIDDEN_KEY,
+        "FIXED_NAME": HIDDEN,
         "GURU_TOKEN": HIDDEN_KEY,
         "GURU_ACCOUNT_TOKEN": HIDDEN_KEY,
         "GURU_WEBHOOK_SECRET": format!("whsec_{HIDDEN_KEY}"),

@@ -176,3 +176,11 @@ fn says_nothing_again_that_is_wrong_in_the_file_itself() {
     let sound = json!({ "SEALING_KEYS": KEYS, "ADMIN_KEY": "0123456789abcdef" });
     assert_eq!(found(&text, vec![vars("", &sound)]), []);
 }
+
+#[test]
+fn says_what_does_not_work_without_a_secret_that_is_put_on_calls() {
+    let text = file().replace("provider = 'guru'", "provider = 'guru'\nquery.key = '{app_key}'");
+    let findings = found(&text, vec![vars("", &whole())]);
+    let told: Vec<String> = findings.into_iter().map(|it| format!("{} {}", it.field, it.message)).collect();
+    assert_eq!(told, ["GURU_APP_KEY is not set: calls to guru are answered 503 misconfigured"]);
+}

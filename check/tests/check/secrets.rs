@@ -153,3 +153,27 @@ fn keeps_cloudflares_limits() {
     assert_eq!(limits(table(5120)), (none.clone(), none.clone()));
     assert_eq!(limits(table(5121)), (vec!["CALLERS".to_owned()], none));
 }
+
+#[test]
+fn asks_for_the_secrets_that_are_put_on_calls() {
+    let shop = "[vars.CALLERS.backend]\nkind = 'key'\n[vars.CONNECTIONS.shop]\nprovider = 'custom'\n\
+         base_url = 'https://shop.example'\ngrant = 'static'\nheader = ''\n\
+         headers = { X-App-Key = '{app_key}', X-App-Token = '{app_token}' }\n\
+         rules = [{ callers = ['backend'], methods = ['GET'], paths = ['/a'] }]\n";
+    let report = report(&sound(shop));
+    expect(&report.problems, &[]);
+    assert_eq!(names(&report)[2..], ["SHOP_APP_KEY", "SHOP_APP_TOKEN", "ADMIN_KEY?"]);
+    let plain = sound(&format!("vars.SHOP_APP_KEY = 'canary'\nvars.SHOP_APP_KEYS = 'canary'\n{shop}"));
+    expect(
+        &super::report(&plain).problems,
+        &[
+            (1, "SHOP_APP_KEY: is a secret and stands here as plain text: remove it"),
+            (
+                2,
+                "SHOP_APP_KEYS: is not a variable that the Worker knows: remove it; SHOP_APP_KEY is a secret",
+            ),
+        ],
+    );
+    let local = check(&plain, &Options { local: true, ..Options::default() }).unwrap();
+    expect(&local.problems, &[(2, "SHOP_APP_KEYS: is not a variable")]);
+}

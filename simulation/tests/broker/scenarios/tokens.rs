@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use porteiro::time::UnixTime;
 use porteiro_simulation::{Answered, Call, Grants, Proof, Site};
+use serde_json::json;
 
 use super::seeds::{number, run_seeds};
 
@@ -110,8 +111,18 @@ fn run(seed: u64) -> Result<u64, String> {
     let proofs = [Proof::PrivateKeyJwt, Proof::ClientSecretJwt, Proof::JwtBearer];
     // Without a draw: schedules do not depend on it.
     let proof = usize::try_from(seed % 8).ok().and_then(|at| proofs.get(at).copied());
-    let site = Site::proving(seed, grants, proof.unwrap_or_default());
+    let says_it_in_bodies = seed.is_multiple_of(4);
+    let site = Site::proving_with(seed, grants, proof.unwrap_or_default(), |connection| {
+        if says_it_in_bodies {
+            let sign = json!({ "status": 200, "json": "/errcode", "in": [40001] });
+            connection["dead_token"] = json!([sign]);
+        }
+    });
     let plan = Plan::draw(&site);
+    if says_it_in_bodies && !site.shared.refresh_token_only.get() {
+        site.shared.provider.refuses_by.set(200);
+        site.shared.provider.refusal_body.set(r#"{"errcode":40001}"#);
+    }
     let calls = rage(&site, &plan)?;
     // What was broken before is why it does not recover.
     recover(&site).map_err(|missed| site.shared.watch.broken().unwrap_or(missed))?;
