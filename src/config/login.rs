@@ -63,7 +63,7 @@ const OAUTH_FIELDS: [&str; 8] =
     ["body", "client_auth", "basic_encoding", "client_id", "audience", "scope", "resource", "params"];
 
 /// The members of a table, in the order of their names.
-type Members<'c> = Vec<(&'c str, &'c Value)>;
+type NamedValues<'c> = Vec<(&'c str, &'c Value)>;
 
 /// Reads the grant of a connection whose token endpoint is at `url`. Unless the provider `is_known`,
 /// fields may be missing.
@@ -134,8 +134,8 @@ fn token_place(text: &str) -> Result<TokenPlace, &'static str> {
 }
 
 /// The members of a table of header fields, and the fields with the secrets filled in.
-fn read_headers<'c>(table: Option<Reader<'c, '_>>, secrets: &Secrets<'_>) -> (Members<'c>, Secret) {
-    let Some(mut table) = table else { return (Members::new(), Secret::new(String::new())) };
+fn read_headers<'c>(table: Option<Reader<'c, '_>>, secrets: &Secrets<'_>) -> (NamedValues<'c>, Secret) {
+    let Some(mut table) = table else { return (NamedValues::new(), Secret::new(String::new())) };
     let members = members(&table);
     let mut lines = Vec::new();
     for (name, _) in &members {
@@ -162,8 +162,8 @@ fn read_fields<'c>(
     table: Option<Reader<'c, '_>>,
     secrets: &Secrets<'_>,
     flat: bool,
-) -> (Members<'c>, Option<Secret>) {
-    let Some(mut table) = table else { return (Members::new(), None) };
+) -> (NamedValues<'c>, Option<Secret>) {
+    let Some(mut table) = table else { return (NamedValues::new(), None) };
     let members = members(&table);
     let mut filled = Variables::new();
     for (name, value) in &members {
@@ -188,8 +188,8 @@ fn encode(fields: &Variables, flat: bool) -> Secret {
     Secret::new(form::encode(texts.iter().map(|(name, text)| (*name, text.expose()))))
 }
 
-fn members<'c>(table: &Reader<'c, '_>) -> Members<'c> {
-    let mut members: Members<'c> =
+fn members<'c>(table: &Reader<'c, '_>) -> NamedValues<'c> {
+    let mut members: NamedValues<'c> =
         table.names().filter_map(|name| Some((name, table.value(name)?))).collect();
     members.sort_unstable_by_key(|(name, _)| *name);
     members
@@ -223,8 +223,8 @@ fn fill_all(place: &str, value: &Value, secrets: &Secrets<'_>, table: &mut Reade
 /// changed without one.
 fn account(
     token: &TokenPlace,
-    headers: &Members<'_>,
-    fields: &Members<'_>,
+    headers: &NamedValues<'_>,
+    fields: &NamedValues<'_>,
     secrets: &Secrets<'_>,
     reader: &mut Reader<'_, '_>,
 ) -> Secret {
