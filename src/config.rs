@@ -65,6 +65,7 @@ pub use provider::Provider;
 pub use read::{BASE_PATH, base_path};
 pub use registered::{Registered, SECRETS, WRONG_ID};
 pub use secrets::{VariableSource, is_id, secret_name};
+pub use session::SessionPolicy;
 pub use signing_key::{KeyFormat, SigningKey};
 pub use tables::LazyTables;
 pub use token_template::{TokenTemplate, names as placed_secrets};
@@ -172,17 +173,6 @@ pub enum KeySource {
     Issuer(String),
     /// The JWK set at this address (RFC 7517 §5).
     Document(String),
-}
-
-/// The policy of sessions.
-#[derive(Clone, Copy, Debug)]
-pub struct SessionPolicy {
-    /// How long an unused session lasts.
-    pub idle: Duration,
-    /// How long a session lasts at most.
-    pub longest: Duration,
-    /// Whether front ends on other sites use the cookie.
-    pub cross_site: bool,
 }
 
 /// One account at one provider, with the rules for calling it.

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use zeroize::Zeroizing;
 
 use super::answer_sign::{self, AnswerSign};
 use super::connection::CERTIFICATE;
@@ -14,9 +13,10 @@ use super::{
     BodyEncoding, ClientAuthentication, Grant, TokenEndpoint, TokenTemplate, Variables, headers, syntax,
     token_template,
 };
-use crate::http::{EndpointUrl, HeaderName, is_field_value};
-use crate::secret::{Fingerprint, Secret};
-use crate::{form, json};
+use crate::form;
+use crate::http::{EndpointUrl, FieldLines, HeaderName, is_field_value};
+use crate::json::{self, ToJson as _};
+use crate::secret::Secret;
 
 /// What a login sends to its token endpoint, with the secrets filled in, and where the token stands in
 /// the answer.
@@ -55,18 +55,12 @@ pub enum TokenPlace {
 /// The method that has the fields in its query.
 pub const GET: &str = "GET";
 
-/// What stands before the name of a header field in a token's place.
-const HEADER: &str = "header:";
-
 /// The field of a connection that has the login.
 pub(super) const LOGIN: &str = "login";
 
 /// The fields of a connection that only a token request of OAuth has.
 const OAUTH_FIELDS: [&str; 8] =
     ["body", "client_auth", "basic_encoding", "client_id", "audience", "scope", "resource", "params"];
-
-/// The members of a table, in the order of their names.
-type Members<'c> = Vec<(&'c str, &'c Value)>;
 
 /// Reads the grant of a connection whose token endpoint is at `url`. Unless the provider `is_known`,
 /// fields may be missing.
@@ -105,6 +99,10 @@ pub(super) fn read(
     Some(Grant::Login { endpoint, login })
 }
 
+/// The fields of the table.
+const FIELDS: &[&str] =
+    &["method", "body", "headers", "query", "fields", "token", "expires_in", "expires_at", "rejected"];
+
 fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<(Login, BodyEncoding)> {
     const METHODS: &[(&str, &str)] = &[("POST", "POST"), ("PUT", "PUT"), (GET, GET)];
     const ENCODINGS: &[(&str, BodyEncoding)] = &[("json", BodyEncoding::Json), ("form", BodyEncoding::Form)];
@@ -126,151 +124,129 @@ fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option<(Logi
     if !table.has("token") {
         table.report("token", "is missing: write where the answer has the token, as /data/token");
     }
+    let place = table.text("token").unwrap_or_default();
     let token = table.parse("token", &token_place);
     let expires_in = table.parse("expires_in", &syntax::json_pointer);
     let expires_at = table.parse("expires_at", &syntax::json_pointer);
     let rejected = answer_sign::read(table, "rejected");
-    table.only(&[
-        "method",
-        "body",
-        "headers",
-        "query",
-        "fields",
-        "token",
-        "expires_in",
-        "expires_at",
-        "rejected",
-    ]);
-    let token = token?;
-    let configured = [&configured_headers, &configured_query, &configured_fields];
-    let account = account(&token, configured, secrets, table);
+    table.only(FIELDS);
+    let account = account(place, [configured_headers, configured_query, configured_fields], secrets, table);
     Some((
-        Login { method, headers, query, fields, token, expires_in, expires_at, rejected, account },
+        Login { method, headers, query, fields, token: token?, expires_in, expires_at, rejected, account },
         encoding,
     ))
 }
 
 fn token_place(text: &str) -> Result<TokenPlace, &'static str> {
-    let place = match text.strip_prefix(HEADER) {
+    let place = match text.strip_prefix("header:") {
         Some(name) => HeaderName::parse(name).map(TokenPlace::Header),
         None => syntax::json_pointer(text).ok().map(TokenPlace::Json),
     };
     place.ok_or("must be a JSON Pointer, as /data/token, or header: and the name of a header field")
 }
 
-/// The members of a table of header fields, and the fields with the secrets filled in.
-fn read_headers<'c>(table: Option<Reader<'c, '_>>, secrets: &Secrets<'_>) -> (Members<'c>, Secret) {
-    let Some(mut table) = table else { return (Members::new(), Secret::new(String::new())) };
-    let members = members(&table);
-    let mut lines = Vec::new();
-    for (name, _) in &members {
+/// A table of header fields as it is configured, and the fields with the secrets filled in. What is
+/// reported is left out.
+fn read_headers(table: Option<Reader<'_, '_>>, secrets: &Secrets<'_>) -> (Variables, Secret) {
+    let Some(mut table) = table else { return (Variables::new(), Secret::new(String::new())) };
+    let configured = members(&table);
+    let mut lines = FieldLines::default();
+    for name in configured.keys() {
         let field = headers::login_field(name).map_err(|message| table.report(name, message));
-        let value =
-            table.text(name).and_then(|text| TokenTemplate::read_secret(name, text, secrets, &mut table));
-        match (field, value) {
-            (_, Some(value)) if !is_field_value(value.expose()) => {
-                table.report(name, "must be visible ASCII without spaces around it, secrets included");
-            }
-            (Ok(field), Some(value)) => {
-                lines.push(Zeroizing::new(format!("{}:{}", field.as_str(), value.expose())));
-            }
-            _ => {}
+        let Some(text) = table.text(name) else { continue };
+        let Some(value) = TokenTemplate::read_secret(name, text, secrets, &mut table) else { continue };
+        if !is_field_value(value.expose()) {
+            table.report(name, "must be visible ASCII without spaces around it, secrets included");
+        } else if let Ok(field) = field {
+            lines.push_sound(field.as_str(), &[value.expose()]);
         }
     }
-    let lines: Vec<&str> = lines.iter().map(|line| line.as_str()).collect();
-    (members, Secret::new(lines.join("\n")))
+    (configured, Secret::new(lines.into_text()))
 }
 
-/// The members of a table of fields, and all of them with the secrets filled in: as a form where they
-/// must be `flat`, else as JSON. `None` where there are none.
-fn read_fields<'c>(
-    table: Option<Reader<'c, '_>>,
+/// A table of fields as it is configured, and all of them with the secrets filled in: as a form where
+/// they must be `flat`, else as JSON. `None` where there are none.
+fn read_fields(
+    table: Option<Reader<'_, '_>>,
     secrets: &Secrets<'_>,
     flat: bool,
-) -> (Members<'c>, Option<Secret>) {
-    let Some(mut table) = table else { return (Members::new(), None) };
-    let members = members(&table);
-    let mut filled = Variables::new();
-    for (name, value) in &members {
+) -> (Variables, Option<Secret>) {
+    let Some(mut table) = table else { return (Variables::new(), None) };
+    let configured = members(&table);
+    let mut filled = configured.clone();
+    for (name, value) in &mut filled {
         if flat && (value.is_null() || value.is_array() || value.is_object()) {
             table.report(name, "must be a text, a number, true or false: only a JSON body nests fields");
-        } else if let Some(value) = fill_all(name, value, secrets, &mut table) {
-            filled.insert((*name).to_owned(), value);
+        }
+        fill(name, value, secrets, &mut table);
+    }
+    let encoded = (!filled.is_empty()).then(|| if flat { form_of(&filled) } else { json::text(&filled) });
+    filled.values_mut().for_each(json::wipe);
+    (configured, encoded.map(Secret::new))
+}
+
+fn form_of(fields: &Variables) -> String {
+    let mut form = String::new();
+    for (name, value) in fields {
+        if !form.is_empty() {
+            form.push('&');
+        }
+        form::encode_into(&mut form, name);
+        form.push('=');
+        match value.as_str() {
+            Some(text) => form::encode_into(&mut form, text),
+            None => form::encode_into(&mut form, &json::text(value)),
         }
     }
-    let encoded = (!filled.is_empty()).then(|| encode(&filled, flat));
-    filled.values_mut().for_each(json::wipe);
-    (members, encoded)
+    form
 }
 
-fn encode(fields: &Variables, flat: bool) -> Secret {
-    if !flat {
-        return Secret::new(json::text(fields));
+/// The members of `table`, its defaults among them.
+fn members(table: &Reader<'_, '_>) -> Variables {
+    let mut members = Variables::new();
+    for name in table.names() {
+        members.extend(table.value(name).map(|value| (name.to_owned(), value.clone())));
     }
-    let text = |value: &Value| value.as_str().map_or_else(|| json::text(value), str::to_owned);
-    let texts: Vec<(&str, Secret)> =
-        fields.iter().map(|(name, value)| (name.as_str(), Secret::new(text(value)))).collect();
-    Secret::new(form::encode(texts.iter().map(|(name, text)| (*name, text.expose()))))
-}
-
-fn members<'c>(table: &Reader<'c, '_>) -> Members<'c> {
-    let mut members: Members<'c> =
-        table.names().filter_map(|name| Some((name, table.value(name)?))).collect();
-    members.sort_unstable_by_key(|(name, _)| *name);
     members
 }
 
-/// `value`, which stands at `place` in `table`, with the secrets filled in its texts at any depth.
-fn fill_all(place: &str, value: &Value, secrets: &Secrets<'_>, table: &mut Reader<'_, '_>) -> Option<Value> {
-    Some(match value {
-        Value::String(text) => Value::from(TokenTemplate::read_secret(place, text, secrets, table)?.expose()),
-        // Every problem is reported, not the first alone.
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .filter_map(|(at, item)| fill_all(&format!("{place}[{at}]"), item, secrets, table))
-            .collect(),
-        Value::Object(members) => members
-            .iter()
-            .filter_map(|(name, member)| {
-                Some((name.clone(), fill_all(&format!("{place}.{name}"), member, secrets, table)?))
-            })
-            .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
-    })
+/// Fills the secrets in the texts of `value` at any depth, in the field called `name` of `table`.
+fn fill(name: &str, value: &mut Value, secrets: &Secrets<'_>, table: &mut Reader<'_, '_>) {
+    match value {
+        Value::String(text) => {
+            if let Some(filled) = TokenTemplate::read_secret(name, text, secrets, table) {
+                filled.expose().clone_into(text);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| fill(name, item, secrets, table)),
+        Value::Object(members) => members.values_mut().for_each(|item| fill(name, item, secrets, table)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
-/// What stands for the account: all that is configured to be sent, the secrets in it but for passwords
-/// and client secrets, and where the token is taken from.
+/// What stands for the account: all that is `configured` to be sent, the secrets in it but for
+/// passwords and client secrets, and the `place` that the token is taken from.
 ///
 /// A login may name its account in any field, so no other secret is known to be a mere proof: keeping
 /// one account's token for another is worse than one login more. A password or a client secret can be
 /// changed without one.
 fn account(
-    token: &TokenPlace,
-    configured: [&Members<'_>; 3],
+    place: &str,
+    configured: [Variables; 3],
     secrets: &Secrets<'_>,
     reader: &mut Reader<'_, '_>,
 ) -> Secret {
-    const PROOFS: [&str; 2] = ["client_secret", "password"];
-    let mut parts = match token {
-        TokenPlace::Json(pointer) => vec![Secret::new(pointer.clone())],
-        TokenPlace::Header(name) => vec![Secret::new([HEADER, name.as_str()].concat())],
-    };
+    let mut account = String::new();
+    place.write_json(&mut account);
     let mut placed = Vec::new();
-    for members in configured {
-        parts.push(Secret::new(members.len().to_string()));
-        for (name, value) in members {
-            parts.extend([(*name).to_owned(), json::text(*value)].map(Secret::new));
-            token_template::collect(value, &mut placed);
+    for table in configured {
+        table.write_json(&mut account);
+        token_template::collect(&Value::Object(table), &mut placed);
+    }
+    for name in placed.iter().filter(|name| !["client_secret", "password"].contains(&name.as_str())) {
+        if let Some(secret) = secrets.placed(name, reader) {
+            secret.expose().write_json(&mut account);
         }
     }
-    placed.sort_unstable();
-    placed.dedup();
-    for name in placed.into_iter().filter(|name| !PROOFS.contains(&name.as_str())) {
-        parts.extend(secrets.placed(&name, reader));
-        parts.push(Secret::new(name));
-    }
-    let parts: Vec<&str> = parts.iter().map(Secret::expose).collect();
-    Secret::new(Fingerprint::of(&parts).to_hex())
+    Secret::new(account)
 }

@@ -6,7 +6,18 @@ use serde_json::Value;
 
 use super::limits::{Bounds, SESSION_IDLE, SESSION_MAX};
 use super::secrets::Lookup;
-use super::{Caller, Callers, Configured, Problem, SessionPolicy};
+use super::{Caller, Callers, Configured, Problem};
+
+/// The policy of sessions.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionPolicy {
+    /// How long an unused session lasts.
+    pub idle: Duration,
+    /// How long a session lasts at most.
+    pub longest: Duration,
+    /// Whether front ends on other sites use the cookie.
+    pub cross_site: bool,
+}
 
 /// Reads the variables about sessions; `None` where no caller is a session.
 pub(super) fn read(

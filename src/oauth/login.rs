@@ -131,24 +131,23 @@ fn life_until(value: &Value, sent_at: UnixTime) -> Option<Duration> {
 
 /// A time in RFC 3339 (§5.6), in Unix seconds. A time without an offset is none: its zone is unknown.
 fn rfc3339(text: &str) -> Option<f64> {
-    let text = text.trim().to_ascii_uppercase().replacen(' ', "T", 1);
-    let utc = |text: &str| {
-        let time = humantime::parse_rfc3339(text).ok()?;
-        Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs_f64())
+    let text = text.trim().to_ascii_uppercase();
+    let (local, ahead) = if let Some(utc) = text.strip_suffix('Z') {
+        (utc, 0.0)
+    } else {
+        let (local, offset) = text.split_at_checked(text.len().checked_sub("+00:00".len())?)?;
+        let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+        let (hours, minutes): (u8, u8) = (hours.parse().ok()?, minutes.parse().ok()?);
+        let span = f64::from(hours) * 3600.0 + f64::from(minutes) * 60.0;
+        match offset.as_bytes() {
+            [b'+', ..] => (local, span),
+            [b'-', ..] => (local, -span),
+            _ => return None,
+        }
     };
-    if text.ends_with('Z') {
-        return utc(&text);
-    }
-    // The parser reads no other offset than that of UTC.
-    let (local, offset) = text.split_at_checked(text.len().checked_sub("+00:00".len())?)?;
-    let sign = match offset.as_bytes() {
-        [b'+', ..] => 1.0,
-        [b'-', ..] => -1.0,
-        _ => return None,
-    };
-    let (hours, minutes) = offset.get(1..)?.split_once(':')?;
-    let (hours, minutes): (u8, u8) = (hours.parse().ok()?, minutes.parse().ok()?);
-    Some(utc(&format!("{local}Z"))? - sign * (f64::from(hours) * 3600.0 + f64::from(minutes) * 60.0))
+    // The parser takes a time without an offset for one in UTC.
+    let time = humantime::parse_rfc3339_weak(local).ok()?;
+    Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs_f64() - ahead)
 }
 
 #[cfg(test)]

@@ -102,7 +102,7 @@ fn says_what_to_write_in_each_field_of_a_login() {
     }
     check_login("fields", json!(["a"]), "fields: must be a table");
     let token = "must not have {token}: there is no token yet";
-    check_login("fields/user/secrets/0", json!("a {token}"), &format!("fields.user.secrets[0]: {token}"));
+    check_login("fields/user/secrets/0", json!("a {token}"), &format!("fields.user: {token}"));
     check_login("headers/X-A", json!("a{token}"), &format!("headers.X-A: {token}"));
     let place = "must be a JSON Pointer, as /data/token, or header: and the name of a header field";
     for wrong in ["token", "header:", "header:a b", "header: x", "/a~", "/a~2"] {
