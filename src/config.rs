@@ -9,6 +9,7 @@ mod caller;
 mod configured;
 mod connection;
 mod connection_template;
+mod exchange;
 mod grant;
 mod headers;
 mod identity;
@@ -284,6 +285,23 @@ pub enum Grant {
         /// The first refresh token; later ones come from the provider.
         refresh_token: Secret,
     },
+    /// The token of each caller is exchanged for one of theirs (RFC 8693).
+    TokenExchange {
+        /// The token endpoint.
+        endpoint: TokenEndpoint,
+        /// How it is asked.
+        exchange: Exchange,
+    },
+}
+
+/// How a token endpoint is asked to exchange a caller's token (RFC 8693 §2.1).
+#[derive(Debug)]
+pub struct Exchange {
+    /// The value of `grant_type`.
+    pub grant_type: String,
+    /// The type of the callers' tokens; `None` where further parameters place the token, so that
+    /// neither `subject_token` nor `subject_token_type` is sent besides.
+    pub token_type: Option<String>,
 }
 
 impl Grant {
@@ -295,14 +313,35 @@ impl Grant {
             Self::Password { endpoint, .. }
             | Self::SignIn { endpoint }
             | Self::ClientCredentials { endpoint }
-            | Self::RefreshToken { endpoint, .. } => Some(endpoint),
+            | Self::RefreshToken { endpoint, .. }
+            | Self::TokenExchange { endpoint, .. } => Some(endpoint),
         }
     }
 
-    /// Whether each person has a token set of their own.
+    /// Whether each person who signs in at the broker has a token set of their own.
     #[must_use]
     pub const fn is_for_people(&self) -> bool {
         matches!(self, Self::SignIn { .. })
+    }
+
+    /// Whose token sets the grant obtains, in configuration and in the admin interface.
+    #[must_use]
+    pub const fn subject(&self) -> &'static str {
+        match self {
+            Self::SignIn { .. } => "user",
+            Self::TokenExchange { .. } => "caller",
+            Self::Static { .. }
+            | Self::Basic { .. }
+            | Self::Password { .. }
+            | Self::ClientCredentials { .. }
+            | Self::RefreshToken { .. } => "service",
+        }
+    }
+
+    /// Whether one account serves all callers, with one token set.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        !matches!(self, Self::SignIn { .. } | Self::TokenExchange { .. })
     }
 
     /// The grant's name in configuration and logs.
@@ -314,6 +353,7 @@ impl Grant {
             Self::Password { .. } | Self::SignIn { .. } => "password",
             Self::ClientCredentials { .. } => "client_credentials",
             Self::RefreshToken { .. } => "refresh_token",
+            Self::TokenExchange { .. } => "token_exchange",
         }
     }
 }

@@ -78,7 +78,12 @@ pub(super) fn read(
     // The broker never calls it: a check before deployment does.
     reader.parse("probe", |path| RequestPath::parse(path).map(drop).map_err(|_| "must be a path of the API"));
     let labels = read_labels(reader);
-    let of = Subjects { connection: id, labels: &labels, are_people: for_people == Some(true) };
+    let of = Subjects {
+        connection: id,
+        labels: &labels,
+        are_people: for_people == Some(true),
+        are_callers: kind == Some(GrantKind::TokenExchange),
+    };
     let rules = rules::read(reader, callers, &of);
     let known: Vec<&str> = FIELDS.iter().chain(grant::FIELDS).copied().chain(own_parts).collect();
     reader.only(&known);
@@ -192,7 +197,10 @@ fn read_token_header(reader: &mut Reader<'_, '_>, kind: Option<GrantKind>) -> Op
     let usual = || match kind? {
         GrantKind::Static => Some("Bearer".to_owned()),
         GrantKind::Basic => Some("Basic".to_owned()),
-        GrantKind::Password | GrantKind::ClientCredentials | GrantKind::RefreshToken => None,
+        GrantKind::Password
+        | GrantKind::ClientCredentials
+        | GrantKind::RefreshToken
+        | GrantKind::TokenExchange => None,
     };
     let scheme = reader.parse("scheme", syntax::scheme).or_else(usual);
     Some(TokenHeader { name: name?, scheme })
@@ -213,13 +221,20 @@ fn read_lifetime(
 
 /// Whether each person has a token set of their own; `None` where the field is wrong.
 fn read_subject(reader: &mut Reader<'_, '_>, kind: Option<GrantKind>) -> Option<bool> {
-    const MESSAGE: &str = "must be service or user";
+    const MESSAGE: &str = "must be service, user or caller";
+    let is_exchange = kind == Some(GrantKind::TokenExchange);
     if !reader.has("subject") {
         return Some(false);
     }
-    let for_people = reader.choice("subject", &[("service", false), ("user", true)], MESSAGE)?;
-    if for_people && kind.is_some_and(|kind| kind != GrantKind::Password) {
+    let subjects = [("service", "service"), ("user", "user"), ("caller", "caller")];
+    let subject = reader.choice("subject", &subjects, MESSAGE)?;
+    let for_people = subject == "user";
+    if is_exchange && subject != "caller" {
+        reader.report("subject", "must be caller: token_exchange gives each caller a token of their own");
+    } else if for_people && kind.is_some_and(|kind| kind != GrantKind::Password) {
         reader.report("subject", "must be service: people sign in with the password grant only");
+    } else if subject == "caller" && kind.is_some() && !is_exchange {
+        reader.report("subject", "must be service or user: only token_exchange exchanges callers' tokens");
     }
-    Some(for_people)
+    Some(for_people && !is_exchange)
 }

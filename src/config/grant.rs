@@ -11,7 +11,7 @@ use super::limits::TOKEN_TIMEOUT_MS;
 use super::provider::NEEDS;
 use super::reader::Reader;
 use super::secrets::Secrets;
-use super::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint, syntax};
+use super::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint, exchange, syntax};
 use crate::http::is_field_value;
 use crate::secret::Secret;
 
@@ -29,6 +29,7 @@ pub(super) const FIELDS: &[&str] = &[
     "default_expires_in",
     "expiry_skew",
     "token_timeout_ms",
+    exchange::SUBJECT_TOKEN_TYPE,
 ];
 
 /// The parameters of a token request that the broker sets itself.
@@ -50,6 +51,7 @@ const GRANTS: &[(&str, GrantKind)] = &[
     ("password", GrantKind::Password),
     ("client_credentials", GrantKind::ClientCredentials),
     ("refresh_token", GrantKind::RefreshToken),
+    (exchange::TOKEN_EXCHANGE, GrantKind::TokenExchange),
 ];
 
 const ENCODINGS: &[(&str, BodyEncoding)] = &[("form", BodyEncoding::Form), ("json", BodyEncoding::Json)];
@@ -63,7 +65,8 @@ const BASIC_ENCODINGS: &[(&str, BasicEncoding)] =
 /// Reads the kind of a connection's grant; `None` where it is wrong or missing. A missing one is no
 /// problem of its own unless the provider `is_known`.
 pub(super) fn read_kind(reader: &mut Reader<'_, '_>, is_known: bool) -> Option<GrantKind> {
-    const MESSAGE: &str = "must be static, basic, password, client_credentials or refresh_token";
+    const MESSAGE: &str = 
+        "must be static, basic, password, client_credentials, refresh_token or token_exchange";
     if is_known && !reader.has("grant") {
         reader.report("grant", MESSAGE);
     }
@@ -102,6 +105,10 @@ pub(super) fn read(
             let endpoint = read_endpoint(reader, secrets, parts, is_known);
             let refresh_token = secrets.token("REFRESH_TOKEN", None, reader);
             Some(Grant::RefreshToken { endpoint: endpoint?, refresh_token: refresh_token? })
+        }
+        Some(GrantKind::TokenExchange) => {
+            let endpoint = read_endpoint(reader, secrets, parts, is_known);
+            exchange::read(reader, endpoint)
         }
         None => {
             read_endpoint(reader, secrets, parts, false);
@@ -177,6 +184,7 @@ fn read_endpoint(
     if !reader.has("token_url") {
         reader.report("token_url", "is missing: write the token endpoint's https address");
     }
+    exchange::refuse_type(reader);
     let method = method.unwrap_or(ClientMethod::Post);
     if method != ClientMethod::Basic && reader.has_own("basic_encoding") {
         reader.report("basic_encoding", "has no meaning unless client_auth is basic");
@@ -241,12 +249,13 @@ fn missing(reader: &Reader<'_, '_>, field: &str, required: bool) -> Option<&'sta
 }
 
 fn read_params(reader: &mut Reader<'_, '_>) -> Vec<(String, String)> {
+    let free = exchange::free_params(reader);
     let Some(mut table) = reader.table("params") else { return Vec::new() };
     let mut params = Vec::new();
     for name in table.names() {
         if name.is_empty() {
             table.report(name, "must have a name");
-        } else if OWN_PARAMS.contains(&name) {
+        } else if OWN_PARAMS.contains(&name) && !free.contains(&name) {
             table.report(name, "is a parameter that the broker sets itself");
         } else if let Some(value) = table.text(name) {
             params.push((name.to_owned(), value.to_owned()));

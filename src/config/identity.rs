@@ -17,8 +17,10 @@ impl Grant {
             Self::SignIn { .. } => "each person",
             Self::ClientCredentials { .. } => "",
             Self::RefreshToken { refresh_token, .. } => refresh_token.expose(),
+            Self::TokenExchange { .. } => "each caller",
         };
         let mut parts = vec!["identity", self.name(), account];
+        parts.extend(self.exchange_parts());
         let Some(endpoint) = self.endpoint() else { return Fingerprint::of(&parts) };
         let mut scopes: Vec<&str> = Vec::new();
         for scope in endpoint.scope.iter().flat_map(|scope| scope.split(' ')) {
@@ -40,10 +42,11 @@ impl Grant {
         let (account, password) = match self {
             Self::Static { token } | Self::Basic { token } => (token.expose(), ""),
             Self::Password { username, password, .. } => (username.expose(), password.expose()),
-            Self::SignIn { .. } | Self::ClientCredentials { .. } => ("", ""),
+            Self::SignIn { .. } | Self::ClientCredentials { .. } | Self::TokenExchange { .. } => ("", ""),
             Self::RefreshToken { refresh_token, .. } => (refresh_token.expose(), ""),
         };
         let mut parts = vec!["credentials", self.name(), account, password];
+        parts.extend(self.exchange_parts());
         let Some(endpoint) = self.endpoint() else { return Fingerprint::of(&parts) };
         let encoding = match endpoint.encoding {
             BodyEncoding::Form => "form",
@@ -54,6 +57,24 @@ impl Grant {
         parts.extend([endpoint.url.as_str(), encoding, method, client_id, client_secret, scope]);
         parts.extend(endpoint.targets());
         Fingerprint::of(&parts)
+    }
+}
+
+impl Grant {
+    /// How callers' tokens are exchanged, where they are.
+    fn exchange_parts(&self) -> impl Iterator<Item = &str> {
+        let exchange = match self {
+            Self::TokenExchange { exchange, .. } => Some(exchange),
+            Self::Static { .. }
+            | Self::Basic { .. }
+            | Self::Password { .. }
+            | Self::SignIn { .. }
+            | Self::ClientCredentials { .. }
+            | Self::RefreshToken { .. } => None,
+        };
+        exchange.into_iter().flat_map(|exchange| {
+            [exchange.grant_type.as_str(), exchange.token_type.as_deref().unwrap_or_default()]
+        })
     }
 }
 

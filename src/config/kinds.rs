@@ -8,6 +8,7 @@ pub(super) enum GrantKind {
     Password,
     ClientCredentials,
     RefreshToken,
+    TokenExchange,
 }
 
 /// The method of client authentication.

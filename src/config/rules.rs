@@ -23,6 +23,8 @@ pub(super) struct Subjects<'c> {
     pub labels: &'c [(String, String)],
     /// Whether each person has a token set of their own, so that only sessions can call.
     pub are_people: bool,
+    /// Whether each caller's own token is exchanged, so that only those who have one can call.
+    pub are_callers: bool,
 }
 
 /// Reads the rules of a connection. Rules may name the callers that need no configuration; these
@@ -45,12 +47,22 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, callers: &mut Callers, of: &Subj
 }
 
 fn read_rule(reader: &mut Reader<'_, '_>, callers: &mut Callers, of: &Subjects<'_>) -> Rule {
+    const NO_TOKEN: &str =
+        "must be a caller of kind jwt or cloudflare-access: the caller's own token is exchanged";
     const NO_SESSION: &str = "must be a caller of kind session: the token sets belong to people";
     let named = reader.list("callers", true, "must be an array of at least one caller's name", |name| {
         let name = caller::resolve(name, callers)?;
-        let fits = !of.are_people
-            || matches!(callers.get(&name), Some(Configured::Broken | Configured::Usable(Caller::Session)));
-        if fits { Ok(name) } else { Err(NO_SESSION) }
+        let fits = match callers.get(&name) {
+            None | Some(Configured::Broken) => true,
+            Some(Configured::Usable(Caller::Session)) => !of.are_callers,
+            Some(Configured::Usable(Caller::Jwt(_))) => !of.are_people,
+            Some(Configured::Usable(Caller::Key(_) | Caller::Anyone)) => !of.are_people && !of.are_callers,
+        };
+        match of.are_callers {
+            _ if fits => Ok(name),
+            true => Err(NO_TOKEN),
+            false => Err(NO_SESSION),
+        }
     });
     let has_none = |name: &String| {
         matches!(callers.get(name), Some(Configured::Usable(Caller::Key(_) | Caller::Anyone)))

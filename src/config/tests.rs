@@ -1,5 +1,6 @@
 mod bindings;
 mod callers;
+mod exchange;
 mod hostile;
 mod people;
 mod presets;

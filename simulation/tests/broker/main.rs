@@ -10,6 +10,7 @@
 
 mod deliveries;
 mod edge;
+mod exchange;
 mod keeper;
 mod scenarios;
 mod session;

@@ -26,7 +26,8 @@ fn says_what_to_write_in_each_field() {
         check_field("base_url", address.clone(), &format!("base_url: {message}"));
         check_field("token_url", address, &format!("token_url: {message}"));
     }
-    let grants = "grant: must be static, basic, password, client_credentials or refresh_token";
+    let grants = 
+        "grant: must be static, basic, password, client_credentials, refresh_token or token_exchange";
     check(&[("CONNECTIONS/api/grant", json!("code"))], &[&format!("CONNECTIONS.api.{grants}")], &["api"]);
     check_field("body", json!("xml"), "body: must be form or json");
     check_field("client_auth", json!("mtls"), "client_auth: must be post, basic or none");
@@ -42,7 +43,7 @@ fn says_what_to_write_in_each_field() {
         "scope: must be scope names of visible ASCII, without quotes and backslashes, separated by single spaces",
     );
     check_field("scheme", json!("a b"), "scheme: must be one word, or empty for no scheme at all");
-    check_field("subject", json!("x"), "subject: must be service or user");
+    check_field("subject", json!("x"), "subject: must be service, user or caller");
     check_field("base_ur", json!(1), "base_ur: is not a known field");
     check_field("client_secret", json!("x"), "client_secret: is not a known field");
 }
@@ -189,7 +190,11 @@ fn needs_what_no_preset_tells() {
         ("api", "provider", "must be a provider of the catalogue, as guru, or custom"),
         ("api", "base_url", "is missing: write the API's https address"),
         ("hubsoft", "base_url", "is missing: write the API's https address"),
-        ("api", "grant", "must be static, basic, password, client_credentials or refresh_token"),
+        (
+            "api",
+            "grant",
+            "must be static, basic, password, client_credentials, refresh_token or token_exchange",
+        ),
         ("api", "token_url", "is missing: write the token endpoint's https address"),
         ("v8", "rules", "must be an array of at least one rule"),
     ] {

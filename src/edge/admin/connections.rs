@@ -151,7 +151,7 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         let takes_webhooks = config.webhooks.contains_key(id);
         let (status, takes_webhooks) = match config.connections.get(id) {
             Some(Configured::Broken) => (status_without_token(None, "misconfigured"), takes_webhooks),
-            Some(Configured::Usable(connection)) if connection.grant.is_for_people() => {
+            Some(Configured::Usable(connection)) if !connection.grant.is_shared() => {
                 (status_without_token(Some(connection), "ready"), takes_webhooks)
             }
             None if !is_id(id) => return None,

@@ -68,7 +68,8 @@ impl Means {
             Grant::Static { .. }
             | Grant::Basic { .. }
             | Grant::Password { .. }
-            | Grant::ClientCredentials { .. } => Self::Credentials,
+            | Grant::ClientCredentials { .. }
+            | Grant::TokenExchange { .. } => Self::Credentials,
             Grant::RefreshToken { .. } => Self::FirstRefreshToken,
             Grant::SignIn { .. } => Self::Nothing,
         }

@@ -59,7 +59,8 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
             self.load(account).await?;
             match outcome {
                 GrantOutcome::Granted(response) => {
-                    let set = self.token_set(&response, connection, attempt.is_refresh, sent_at)?;
+                    let until = account.subject_token.as_ref().map(|own| own.expires_at);
+                    let set = self.token_set(&response, connection, attempt.is_refresh, (sent_at, until))?;
                     let is_rotated = self.change(|state| state.is_rotated_by(&set))?;
                     let refused = reason == Reason::Refused;
                     let credentials = connection.grant.credentials();
@@ -84,12 +85,15 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
                     let [jitter] = self.ports.bytes();
                     let credentials = connection.grant.credentials();
                     let now = self.ports.now();
+                    let own = account.subject_token.as_ref().map(|own| own.expires_at);
+                    let refused = own.filter(|_| cause == Cause::CredentialsRejected);
                     let wait = |state: &mut State| {
                         if had_no_effect && attempt.is_refresh {
                             state.undo_refresh();
                         }
                         state.wait(now, answer, |last| {
                             Wait::after(last, cause, credentials, retry_after, now, jitter)
+                                .with_own_token(refused)
                         })
                     };
                     let until = self.commit(account, wait).await?;
@@ -127,7 +131,14 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
                 return Err(Failure::SignedOut);
             }
         }
-        let request = TokenRequest::acquire(&account.connection.grant).ok_or(Failure::Storage)?;
+        let grant = &account.connection.grant;
+        let request = match &account.subject_token {
+            // Nothing could be used that an expired token is exchanged for.
+            Some(own) if own.expires_at <= self.ports.now() => return Err(Failure::SignedOut),
+            Some(own) => TokenRequest::exchange(grant, &own.token),
+            None => TokenRequest::acquire(grant),
+        };
+        let request = request.ok_or(Failure::Storage)?;
         Ok(TokenAttempt { request, is_refresh: false })
     }
 
@@ -163,20 +174,24 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         }
     }
 
-    /// The token set of a token response.
+    /// The token set of a token response to a request that was sent at `sent_at`. Its access token
+    /// ends at `until` at the latest.
     pub(super) fn token_set(
         &self,
         response: &TokenResponse,
         connection: &Connection,
         is_refresh: bool,
-        sent_at: UnixTime,
+        (sent_at, until): (UnixTime, Option<UnixTime>),
     ) -> Result<TokenSet, Failure> {
         let [jitter] = self.ports.bytes();
         let life = response.expires_in.unwrap_or(connection.default_expires_in);
+        let life = until.map_or(life, |until| life.min(until.since(sent_at)));
         let (kept_token, kept_scope) =
             if is_refresh { self.change(|state| state.carried_over())? } else { (None, None) };
-        // A client that can always authenticate needs no refresh token (RFC 6749 §4.4.3).
-        let refreshes = !matches!(connection.grant, Grant::ClientCredentials { .. });
+        // A client that can always authenticate needs no refresh token (RFC 6749 §4.4.3), and what a
+        // caller's token was exchanged for must not outlive it (RFC 8693 §2.2.1).
+        let refreshes =
+            !matches!(connection.grant, Grant::ClientCredentials { .. } | Grant::TokenExchange { .. });
         Ok(TokenSet {
             access: AccessToken {
                 generation: self.change(|state| state.next_generation(sent_at))?,
@@ -236,6 +251,7 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         if self.is_cut_off() {
             return Err(Failure::Storage);
         }
+        self.set_end(state).await?;
         self.ports.put(&self.key, &sealed).await?;
         self.sealed_with.replace(Some(account.keys.sealing_id().to_owned()));
         Ok(())

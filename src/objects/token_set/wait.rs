@@ -19,9 +19,11 @@ pub struct Wait {
     failures: u32,
     /// The credentials that failed; other ones end the wait.
     pub credentials: Fingerprint,
+    /// The latest expiry of the caller's own tokens that were refused, where such are exchanged.
+    pub refused_until: Option<UnixTime>,
 }
 
-record!(Wait { cause, until, failures, credentials });
+record!(Wait { cause, until, failures, credentials, refused_until });
 
 impl Wait {
     /// The wait after a failure at `now`; `last` is the previous wait. Refused credentials wait
@@ -43,7 +45,14 @@ impl Wait {
             if refused { (MINUTE, 60 * MINUTE) } else { (Duration::from_secs(1), 5 * MINUTE) };
         let wait = doubled(first, failures - 1);
         let wait = wait.saturating_add(wait / 4 * u32::from(jitter) / 255).min(longest);
-        Self { cause, until: now + wait.max(retry_after.unwrap_or_default()), failures, credentials }
+        let until = now + wait.max(retry_after.unwrap_or_default());
+        let refused_until = alike.and_then(|last| last.refused_until);
+        Self { cause, until, failures, credentials, refused_until }
+    }
+
+    /// The same after a failure with a caller's own token, which expires at `expires_at`.
+    pub fn with_own_token(self, expires_at: Option<UnixTime>) -> Self {
+        Self { refused_until: self.refused_until.max(expires_at), ..self }
     }
 }
 
