@@ -17,7 +17,7 @@ const PATCHES = inRoot("simulation", "faults");
 /** The files and folders in the copy. */
 const SOURCES = [
   ...["src", "simulation/src", "simulation/tests", "simulation/Cargo.toml", "tests/data"],
-  ...["check/src", "check/Cargo.toml", "Cargo.toml", "Cargo.lock"],
+  ...["check/src", "check/Cargo.toml", "Cargo.toml", "Cargo.lock", "build.rs", "providers"],
 ];
 
 /** The tests that run the simulation, by their name in a patch. */
@@ -25,6 +25,7 @@ const SCENARIOS = new Map([
   ["tokens", "scenarios::tokens::keeps_every_invariant_in_any_schedule"],
   ["people", "scenarios::people::keeps_every_invariant_in_any_schedule_of_people"],
   ["webhooks", "scenarios::webhooks::keeps_every_invariant_in_any_schedule_of_webhooks"],
+  ["exchanges", "scenarios::exchanges::keeps_every_invariant_in_any_schedule_of_exchanges"],
   ["registrations", "scenarios::registrations::keeps_every_invariant_in_any_schedule_of_registrations"],
 ]);
 
