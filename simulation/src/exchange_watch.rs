@@ -87,7 +87,11 @@ impl ExchangeWatch {
         if let Some(refusal) = seen.refused.get(object) {
             let is_later = subject.expires_at > refusal.until;
             let apart = now >= refusal.at + SHORTEST_WAIT;
-            self.demand(apart || is_later, "one-try-a-wait", "a refused token is tried twice within a minute");
+            self.demand(
+                apart || is_later,
+                "one-try-a-wait",
+                "a refused token is tried twice within a minute",
+            );
         }
         let alone = self.flights.borrow_mut().insert(object.to_owned());
         self.demand(alone, "one-flight", "two exchanges at once for one caller");

@@ -65,7 +65,7 @@ const BASIC_ENCODINGS: &[(&str, BasicEncoding)] =
 /// Reads the kind of a connection's grant; `None` where it is wrong or missing. A missing one is no
 /// problem of its own unless the provider `is_known`.
 pub(super) fn read_kind(reader: &mut Reader<'_, '_>, is_known: bool) -> Option<GrantKind> {
-    const MESSAGE: &str = 
+    const MESSAGE: &str =
         "must be static, basic, password, client_credentials, refresh_token or token_exchange";
     if is_known && !reader.has("grant") {
         reader.report("grant", MESSAGE);

@@ -167,7 +167,6 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         }
         let now = self.ports.now();
         if let Some(own) = &account.subject_token {
-            self.change(|state| state.note_own_token(own, now))?;
             if let Some(token) = self.change(|state| state.longest(own, ask, now))? {
                 return self.token_reply(&token, account, false);
             }
@@ -175,7 +174,12 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
                 return Ok(TokenReply::SignedOut);
             }
         }
-        let reason = match self.change(|state| plan(state, ask, self.is_renewing(), now))? {
+        let planned = self.change(|state| {
+            let own = account.subject_token.as_deref();
+            let other = own.and_then(|own| state.seen_with(own, now));
+            plan(other.as_ref().unwrap_or(state), ask, self.is_renewing(), now)
+        })?;
+        let reason = match planned {
             Plan::Use(token) => {
                 if !self.is_in_doubt(&token) {
                     self.publish_again(&token, account, now);

@@ -40,8 +40,7 @@ impl SubjectToken {
     /// # Errors
     /// [`SealError`] where it cannot be sealed.
     pub fn seal(&self, object: &str, keys: &SealingKeys, nonce: &Nonce) -> Result<String, SealError> {
-        let record =
-            SubjectTokenRecord { token: Exposed(self.token.clone()), expires_at: self.expires_at };
+        let record = SubjectTokenRecord { token: Exposed(self.token.clone()), expires_at: self.expires_at };
         seal(&record, &record_name(object), keys, nonce)
     }
 

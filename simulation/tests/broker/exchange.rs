@@ -216,9 +216,7 @@ fn waits_longer_after_each_refusal_and_remembers_it_across_lives() {
 #[test]
 fn refuses_a_caller_that_names_nobody() {
     let site = site();
-    for claims in
-        [json!({ "iss": Site::ISSUERS[0] }), json!({ "iss": Site::ISSUERS[0], "sub": "" })]
-    {
+    for claims in [json!({ "iss": Site::ISSUERS[0] }), json!({ "iss": Site::ISSUERS[0], "sub": "" })] {
         let answered = call(&site, 1, &sign(&site, &claims, 600));
         assert_eq!((answered.status, answered.code().as_str()), (403, "operation_not_allowed"));
     }
@@ -305,7 +303,9 @@ fn survives_another_sealing_key_and_another_configuration() {
     let ana = token(&site, "ana", 3600);
     assert_eq!(served(&site, 1, &ana).1, "grant");
     let mut variables = Site::variables_for_exchanges();
-    variables["SEALING_KEYS"] = "k2:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=,k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".into();
+    variables["SEALING_KEYS"] =
+        "k2:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=,k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+            .into();
     site.redeploy(&variables);
     assert_eq!(served(&site, 1, &ana), is("ana", "grant"), "the name of the object is of the first key");
     assert_eq!(served(&site, 2, &ana), is("ana", "keeper"));

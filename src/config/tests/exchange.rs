@@ -10,10 +10,7 @@ const PLACE: &str = "CONNECTIONS/api";
 fn exchanging(changes: &[(&str, Value)]) -> Value {
     let mut all = changed(&[
         ("CALLERS/staff", json!({"kind": "jwt", "issuer": "https://issuer.example", "audience": "broker"})),
-        (
-            "CALLERS/access",
-            json!({"kind": "cloudflare-access", "team_domain": "acme", "audience": "broker"}),
-        ),
+        ("CALLERS/access", json!({"kind": "cloudflare-access", "team_domain": "acme", "audience": "broker"})),
         ("CONNECTIONS/api/grant", json!("token_exchange")),
         ("CONNECTIONS/api/rules/0/callers", json!(["staff", "access"])),
     ]);
@@ -167,9 +164,7 @@ fn exchanges_tokens_with_this_grant_only() {
         );
         check(
             &[(&format!("CONNECTIONS/{id}/subject_token_type"), json!("urn:a:b"))],
-            &[&format!(
-                "CONNECTIONS.{id}.subject_token_type: has no meaning unless grant is token_exchange"
-            )],
+            &[&format!("CONNECTIONS.{id}.subject_token_type: has no meaning unless grant is token_exchange")],
             &[id],
         );
     }
@@ -212,7 +207,8 @@ fn can_be_registered() {
     };
     let registered = config.read_registered("mine", &fields(json!(["staff"])), &Variables::new()).unwrap();
     assert_eq!(registered.connection.grant.subject(), "caller");
-    let problems = config.read_registered("mine", &fields(json!(["backend"])), &Variables::new()).unwrap_err();
+    let problems =
+        config.read_registered("mine", &fields(json!(["backend"])), &Variables::new()).unwrap_err();
     let kind = "must be a caller of kind jwt or cloudflare-access: the caller's own token is exchanged";
     assert_eq!(problems[0].to_pair(), ("rules[0].callers[0]".to_owned(), kind.to_owned()));
 }

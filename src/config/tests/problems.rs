@@ -26,7 +26,7 @@ fn says_what_to_write_in_each_field() {
         check_field("base_url", address.clone(), &format!("base_url: {message}"));
         check_field("token_url", address, &format!("token_url: {message}"));
     }
-    let grants = 
+    let grants =
         "grant: must be static, basic, password, client_credentials, refresh_token or token_exchange";
     check(&[("CONNECTIONS/api/grant", json!("code"))], &[&format!("CONNECTIONS.api.{grants}")], &["api"]);
     check_field("body", json!("xml"), "body: must be form or json");

@@ -85,15 +85,14 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
                     let [jitter] = self.ports.bytes();
                     let credentials = connection.grant.credentials();
                     let now = self.ports.now();
-                    let own = account.subject_token.as_ref().map(|own| own.expires_at);
-                    let refused = own.filter(|_| cause == Cause::CredentialsRejected);
+                    let own = account.subject_token.as_ref();
                     let wait = |state: &mut State| {
                         if had_no_effect && attempt.is_refresh {
                             state.undo_refresh();
                         }
                         state.wait(now, answer, |last| {
-                            Wait::after(last, cause, credentials, retry_after, now, jitter)
-                                .with_own_token(refused)
+                            let wait = Wait::after(last, cause, credentials, retry_after, now, jitter);
+                            own.map_or(wait, |own| wait.with_own_token(own.expires_at))
                         })
                     };
                     let until = self.commit(account, wait).await?;

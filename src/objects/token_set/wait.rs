@@ -19,11 +19,22 @@ pub struct Wait {
     failures: u32,
     /// The credentials that failed; other ones end the wait.
     pub credentials: Fingerprint,
-    /// The latest expiry of the caller's own tokens that were refused, where such are exchanged.
-    pub refused_until: Option<UnixTime>,
+    /// What was refused of a caller, where callers' own tokens are exchanged.
+    pub refused: Option<RefusedOwn>,
 }
 
-record!(Wait { cause, until, failures, credentials, refused_until });
+record!(Wait { cause, until, failures, credentials, refused });
+
+/// The own tokens of a caller that were refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RefusedOwn {
+    /// The latest expiry of one.
+    pub expires_at: UnixTime,
+    /// Until when none of them is tried again.
+    pub until: UnixTime,
+}
+
+record!(RefusedOwn { expires_at, until });
 
 impl Wait {
     /// The wait after a failure at `now`; `last` is the previous wait. Refused credentials wait
@@ -46,13 +57,16 @@ impl Wait {
         let wait = doubled(first, failures - 1);
         let wait = wait.saturating_add(wait / 4 * u32::from(jitter) / 255).min(longest);
         let until = now + wait.max(retry_after.unwrap_or_default());
-        let refused_until = alike.and_then(|last| last.refused_until);
-        Self { cause, until, failures, credentials, refused_until }
+        Self { cause, until, failures, credentials, refused: last.and_then(|last| last.refused) }
     }
 
     /// The same after a failure with a caller's own token, which expires at `expires_at`.
-    pub fn with_own_token(self, expires_at: Option<UnixTime>) -> Self {
-        Self { refused_until: self.refused_until.max(expires_at), ..self }
+    pub fn with_own_token(self, expires_at: UnixTime) -> Self {
+        if self.cause != Cause::CredentialsRejected {
+            return self;
+        }
+        let expires_at = self.refused.map_or(expires_at, |known| known.expires_at.max(expires_at));
+        Self { refused: Some(RefusedOwn { expires_at, until: self.until }), ..self }
     }
 }
 

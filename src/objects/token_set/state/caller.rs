@@ -12,15 +12,22 @@ use crate::token::AccessToken;
 const REMEMBERED: Duration = Duration::from_hours(1);
 
 impl State {
-    /// Records that the caller has the token `own`. Where a refusal was of tokens that expire
-    /// earlier, its wait ends: the issuer has issued a new one since, perhaps with what was lacking.
-    pub fn note_own_token(&mut self, own: &SubjectToken, now: UnixTime) {
-        if let Some(wait) = &mut self.wait
-            && wait.cause == Cause::CredentialsRejected
-            && wait.refused_until.is_some_and(|refused| own.expires_at > refused)
-        {
-            wait.until = wait.until.min(now);
-        }
+    /// The state as it is for a caller with the token `own`; `None` where it is as it is for all of
+    /// theirs. A refusal is waited out by the tokens that were refused, and by older ones. A later
+    /// one need not wait: the issuer has issued it since, perhaps with what the others lacked.
+    pub fn seen_with(&self, own: &SubjectToken, now: UnixTime) -> Option<Self> {
+        let mut wait = self.wait?;
+        let refused = wait.refused?;
+        let seen = match (wait.cause == Cause::CredentialsRejected, own.expires_at > refused.expires_at) {
+            (true, true) => None,
+            // A later token has met an outage since, whose end is not that of the refusal.
+            (false, false) if now < refused.until && wait.until < refused.until => {
+                (wait.cause, wait.until) = (Cause::CredentialsRejected, refused.until);
+                Some(wait)
+            }
+            (true, false) | (false, _) => return None,
+        };
+        Some(Self { wait: seen, ..self.clone() })
     }
 
     /// The held token, where an exchange of `own` would yield none that lives longer.
@@ -33,7 +40,8 @@ impl State {
     pub fn ends_at(&self, now: UnixTime) -> UnixTime {
         let held = self.held.as_ref().map(|held| held.access.lifetime.expires_at);
         let wait = self.wait.map(|wait| wait.until + REMEMBERED);
+        let refused = self.wait.and_then(|wait| wait.refused).map(|refused| refused.until);
         let backoff = self.backoff.map(|backoff| backoff.ends_at());
-        [held, wait, backoff].into_iter().flatten().fold(now, UnixTime::max)
+        [held, wait, refused, backoff].into_iter().flatten().fold(now, UnixTime::max)
     }
 }
