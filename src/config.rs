@@ -12,6 +12,7 @@ mod caller;
 mod configured;
 mod connection;
 mod connection_template;
+mod exchange;
 mod grant;
 mod headers;
 mod identity;
@@ -318,6 +319,13 @@ pub enum Grant {
         /// What is sent there, and where the token stands in the answer.
         login: Login,
     },
+    /// The token of each caller is exchanged for one of theirs (RFC 8693).
+    TokenExchange {
+        /// The token endpoint.
+        endpoint: TokenEndpoint,
+        /// How it is asked.
+        exchange: Exchange,
+    },
 }
 
 /// What a connection's assertions say, and the key that signs them (RFC 7523 §3).
@@ -332,6 +340,16 @@ pub struct Assertion {
     pub key: Rc<SigningKey>,
 }
 
+/// How a token endpoint is asked to exchange a caller's token (RFC 8693 §2.1).
+#[derive(Debug)]
+pub struct Exchange {
+    /// The value of `grant_type`.
+    pub grant_type: String,
+    /// The type of the callers' tokens; `None` where further parameters place the token, so that
+    /// neither `subject_token` nor `subject_token_type` is sent besides.
+    pub token_type: Option<String>,
+}
+
 impl Grant {
     /// The token endpoint of the grant; a static token has none.
     #[must_use]
@@ -343,14 +361,37 @@ impl Grant {
             | Self::ClientCredentials { endpoint }
             | Self::RefreshToken { endpoint, .. }
             | Self::JwtBearer { endpoint, .. }
-            | Self::Login { endpoint, .. } => Some(endpoint),
+            | Self::Login { endpoint, .. }
+            | Self::TokenExchange { endpoint, .. } => Some(endpoint),
         }
     }
 
-    /// Whether each person has a token set of their own.
+    /// Whether each person who signs in at the broker has a token set of their own.
     #[must_use]
     pub const fn is_for_people(&self) -> bool {
         matches!(self, Self::SignIn { .. })
+    }
+
+    /// Whose token sets the grant obtains, in configuration and in the admin interface.
+    #[must_use]
+    pub const fn subject(&self) -> &'static str {
+        match self {
+            Self::SignIn { .. } => "user",
+            Self::TokenExchange { .. } => "caller",
+            Self::Static { .. }
+            | Self::Basic { .. }
+            | Self::Password { .. }
+            | Self::ClientCredentials { .. }
+            | Self::RefreshToken { .. }
+            | Self::JwtBearer { .. }
+            | Self::Login { .. } => "service",
+        }
+    }
+
+    /// Whether one account serves all callers, with one token set.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        !matches!(self, Self::SignIn { .. } | Self::TokenExchange { .. })
     }
 
     /// The grant's name in configuration and logs.
@@ -364,6 +405,7 @@ impl Grant {
             Self::RefreshToken { .. } => "refresh_token",
             Self::JwtBearer { .. } => "jwt_bearer",
             Self::Login { .. } => "login",
+            Self::TokenExchange { .. } => "token_exchange",
         }
     }
 }

@@ -5,6 +5,7 @@
 //! waits for storage or for a provider: locks serialise what must not interleave.
 
 pub mod deliveries;
+pub mod exchanged;
 pub mod index;
 pub mod keeper;
 mod lock;
@@ -22,6 +23,7 @@ use crate::json::{self, ToJson};
 use crate::ports::{ObjectPorts, StorageFailed};
 use crate::protocol::{Envelope, ObjectKind};
 use deliveries::Deliveries;
+use exchanged::Exchanged;
 use index::Index;
 use keeper::Keeper;
 use refusals::Refusals;
@@ -44,6 +46,8 @@ pub enum Object<P> {
     Deliveries(Rc<Deliveries<P>>),
     /// The index of registered connections.
     Index(Rc<Index<P>>),
+    /// The exchanged token set of a caller.
+    Exchanged(Rc<Exchanged<P>>),
 }
 
 impl<P> Clone for Object<P> {
@@ -54,6 +58,7 @@ impl<P> Clone for Object<P> {
             Self::Refusals(refusals) => Self::Refusals(Rc::clone(refusals)),
             Self::Deliveries(deliveries) => Self::Deliveries(Rc::clone(deliveries)),
             Self::Index(index) => Self::Index(Rc::clone(index)),
+            Self::Exchanged(exchanged) => Self::Exchanged(Rc::clone(exchanged)),
         }
     }
 }
@@ -70,6 +75,9 @@ impl<P: ObjectPorts> Object<P> {
                 Self::Deliveries(Deliveries::new(ports, config, connection.clone()))
             }
             ObjectKind::Index => Self::Index(Rc::new(Index::new(ports))),
+            ObjectKind::Exchanged { connection, name } => {
+                Self::Exchanged(Rc::new(Exchanged::new(ports, config, connection.clone(), name.clone())))
+            }
         }
     }
 
@@ -98,6 +106,9 @@ impl<P: ObjectPorts> Object<P> {
                 text_of(deliveries.answer(ask)).boxed_local()
             }
             (Envelope::Index { ask }, Self::Index(index)) => text_of(index.answer(ask)).boxed_local(),
+            (Envelope::Exchanged { ask, .. }, Self::Exchanged(exchanged)) => {
+                text_of(exchanged.answer(ask)).boxed_local()
+            }
             _ => return None,
         };
         Some(reply.await)
@@ -115,6 +126,7 @@ impl<P: ObjectPorts> Object<P> {
                 Self::Refusals(refusals) => return refusals.alarm().await,
                 Self::Deliveries(deliveries) => return deliveries.alarm().await,
                 Self::Index(_) => {}
+                Self::Exchanged(exchanged) => return exchanged.alarm().await,
             }
             Ok(())
         };

@@ -7,6 +7,7 @@
 mod deliveries;
 mod envelope;
 mod event;
+mod exchanged;
 mod index;
 mod message;
 mod operator;
@@ -18,9 +19,11 @@ mod token;
 pub use deliveries::{DeliveriesAsk, DeliveriesReply};
 pub use envelope::{Envelope, ObjectKind};
 pub use event::{DeliveryOutcome, EventRecord, List, event_record};
+pub use exchanged::{ExchangedAsk, SubjectToken};
 pub use index::{IndexAsk, IndexReply, LABEL_MARK, label_row};
 pub use message::Message;
 pub use message::deliveries::{AcceptEvent, ClearEvents, CountEvents, ListEvents, SendAgain, Undelivered};
+pub use message::exchanged::ObtainExchanged;
 pub use message::index::{AddToIndex, ListIndex, RemoveFromIndex};
 pub use message::operator::{
     ConnectionStatus, Declined, DropTokenSet, ObtainTokenSet, ReadRegistration, ReadStatus,

@@ -156,7 +156,7 @@ impl Warnings<'_, '_> {
                 self.acting_get(&path, rule, acting, config);
             }
         }
-        if !connection.grant.is_for_people() {
+        if connection.grant.is_shared() {
             self.shared(path, fields, connection.provider.as_str(), config);
         }
     }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::issuer::Subject;
 use super::site::Site;
 use porteiro::edge::COMMON_FIELDS;
 use porteiro::edge::people::cookie::COOKIE;
@@ -95,6 +96,17 @@ impl Call {
             body: 0,
             text: None,
         }
+    }
+
+    /// A `GET` by whoever this token of an issuer is of.
+    pub fn with_token(target: &str, token: &str) -> Self {
+        Self::get(target).field("authorization", &format!("Bearer {token}"))
+    }
+
+    /// Whom the call's token names, if it has one of an issuer.
+    pub fn subject(&self) -> Option<Subject> {
+        let (_, sent) = self.fields.iter().find(|(name, _)| *name == "authorization")?;
+        Subject::of(sent.strip_prefix("Bearer ")?)
     }
 
     /// A sign-in from a page of an allowed origin.

@@ -150,6 +150,7 @@ impl Objects {
         match &instance {
             Object::Keeper(_) => site.watch.keeper_failed(),
             Object::Deliveries(_) => site.delivery_watch.trouble(site.world.now()),
+            Object::Exchanged(_) => site.exchanges.troubled(name),
             Object::Session(_) | Object::Refusals(_) | Object::Index(_) => {}
         }
         site.world.kill(process);
@@ -284,6 +285,7 @@ fn check_name(name: &str, kind: &ObjectKind) {
         ObjectKind::Refusals => name.starts_with("refusals/"),
         ObjectKind::Deliveries(connection) => *name == deliveries(connection),
         ObjectKind::Index => name == "index",
+        ObjectKind::Exchanged { name: own, .. } => name == own && name.starts_with("exchanged/"),
     };
     assert!(is_own, "{name} is not the name of {kind:?}");
 }

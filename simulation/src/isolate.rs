@@ -8,6 +8,7 @@ use futures_util::future::LocalBoxFuture;
 use zeroize::Zeroizing;
 
 use super::crowd_watch::Visit;
+use super::issuer::Subject;
 use super::network::{Sent, deliver};
 use super::site::{Shared, bearer};
 use super::world::Process;
@@ -31,6 +32,8 @@ pub struct CallPorts {
     pub text: Option<String>,
     /// What the crowd watch knows of the request.
     pub visit: Visit,
+    /// Whom the request's token names, if it has one of an issuer.
+    pub subject: Option<Subject>,
     /// How many times the call was sent to the upstream.
     pub sent: Cell<u32>,
 }
@@ -133,7 +136,9 @@ impl Upstream for CallPorts {
             return Err(UpstreamFailure::BodyGone);
         }
         let person = self.site.provider.person(&bearer(call));
+        let exchanged = self.site.provider.exchanged_for(&bearer(call));
         match &person {
+            None if exchanged.is_some() => self.site.note_exchanged_call(self.subject.as_ref(), call),
             None => self.site.note_upstream_call(self.process, self.visit.begun_at, call),
             Some(person) => self.site.note_persons_call(&self.visit, person, call),
         }
@@ -145,6 +150,9 @@ impl Upstream for CallPorts {
         }
         self.site.world.hop().await;
         let response = match &person {
+            None if exchanged.is_some() => {
+                format!("answer {status} for {}", exchanged.map(|subject| subject.name).unwrap_or_default())
+            }
             None => {
                 let is_refused = status == 401 || refusal.is_some();
                 let is_about_call = Shared::is_forbidden(call.url);

@@ -14,6 +14,7 @@ use super::world::World;
 use porteiro::jose::Algorithm;
 use porteiro::ports::{HttpAnswer, SignatureCheck};
 use porteiro::secret::Fingerprint;
+use porteiro::time::UnixTime;
 
 /// The issuers' documents.
 pub struct Issuers {
@@ -27,6 +28,33 @@ pub struct Issuers {
     pub fetched: RefCell<Vec<String>>,
     /// The number of signatures checked.
     pub verified: Cell<u64>,
+}
+
+/// Whom a token names, and until when.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Subject {
+    /// The issuer.
+    pub issuer: String,
+    /// The subject.
+    pub name: String,
+    /// When the token expires.
+    pub expires_at: UnixTime,
+}
+
+impl Subject {
+    /// Reads the claims of a token; `None` where it is none, or lacks a subject.
+    pub fn of(token: &str) -> Option<Self> {
+        let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+        let claims: Value = serde_json::from_slice(&claims).ok()?;
+        let text = |name: &str| claims[name].as_str().map(str::to_owned);
+        let expires_at = UnixTime::from_millis(claims["exp"].as_u64()? * 1000);
+        Some(Self { issuer: text("iss")?, name: text("sub")?, expires_at })
+    }
+
+    /// Issuer and name.
+    pub fn who(&self) -> String {
+        format!("{} {}", self.issuer, self.name)
+    }
 }
 
 /// An issuer's signing key.

@@ -1,5 +1,6 @@
 //! A provider: a token endpoint, and an API that knows its own tokens.
 
+mod exchanges;
 mod login;
 pub mod proofs;
 mod tokens;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::issuer::Subject;
 use super::network::Sent;
 use super::world::World;
 use login::is_login;
@@ -123,6 +125,12 @@ pub struct Provider {
     people: RefCell<BTreeMap<u64, Person>>,
     /// The refused sign-ins that were answered: the time, the person, and the password.
     pub refusals: RefCell<Vec<(UnixTime, Person, String)>>,
+    /// Who gets no token for theirs, by issuer and name.
+    pub denied: RefCell<BTreeSet<String>>,
+    /// The tokens that are refused, whoever they are of.
+    pub refused_tokens: RefCell<BTreeSet<String>>,
+    /// Whom each exchanged token is of, and the end of the token that it was exchanged for.
+    exchanged: RefCell<BTreeMap<String, Subject>>,
     access_tokens: RefCell<BTreeMap<String, (u64, UnixTime)>>,
     expiries: RefCell<BTreeMap<String, UnixTime>>,
     refresh_tokens: RefCell<BTreeMap<String, u64>>,
@@ -172,6 +180,9 @@ impl Provider {
             passwords: RefCell::default(),
             people: RefCell::default(),
             refusals: RefCell::default(),
+            denied: RefCell::default(),
+            refused_tokens: RefCell::default(),
+            exchanged: RefCell::default(),
             access_tokens: RefCell::default(),
             expiries: RefCell::default(),
             refresh_tokens: RefCell::default(),
@@ -314,6 +325,7 @@ impl Provider {
                 refused("invalid_grant")
             }
             Some("refresh_token") => self.refresh(&fields["refresh_token"]),
+            Some(exchanges::TOKEN_EXCHANGE) => self.exchange(&fields),
             _ => panic!("an unexpected request: {body}"),
         }
     }

@@ -11,8 +11,10 @@ use super::call::{Answered, Call, whole_fields};
 use super::crowd_watch::{CrowdWatch, Visit};
 use super::delivery_watch::DeliveryWatch;
 use super::durable_object::Objects;
+use super::exchange_watch::ExchangeWatch;
 use super::isolate::CallPorts;
 use super::issuer::Issuers;
+use super::issuer::{Issuers, Key};
 use super::provider::proofs::{CLIENT_SECRET, PRIVATE_KEY, Proof};
 use super::provider::{Grants, Provider};
 use super::receiver::Receiver;
@@ -75,6 +77,7 @@ impl Site {
             crowd: CrowdWatch::default(),
             signs: Cell::new(true),
             certificates: RefCell::default(),
+            exchanges: ExchangeWatch::default(),
             issuers: Issuers::new(&world),
             world,
         });
@@ -175,6 +178,48 @@ impl Site {
         })
     }
 
+    /// The issuers of the callers whose tokens are exchanged.
+    pub const ISSUERS: [&str; 2] = ["https://one.issuer.example", "https://two.issuer.example"];
+
+    /// The key of those issuers.
+    pub const ISSUER_KEY: Key = Key("issuer");
+
+    /// A site where callers' tokens are exchanged, with two connections, `acme` and `bolt`, which
+    /// have the same client at the same token endpoint.
+    pub fn for_exchanges(seed: u64, grants: Grants) -> Self {
+        let site = Self::with_variables(seed, grants, &Self::variables_for_exchanges());
+        for issuer in Self::ISSUERS {
+            site.shared.issuers.publish(issuer, &[Self::ISSUER_KEY]);
+        }
+        site
+    }
+
+    /// The variables of such a site, to be changed before use.
+    pub fn variables_for_exchanges() -> Value {
+        let caller = |issuer: &str| json!({ "kind": "jwt", "issuer": issuer, "audience": "porteiro" });
+        let connection = |id: &str| {
+            json!({
+                "provider": "custom",
+                "base_url": format!("https://api.{id}.example/v2"),
+                "token_url": "https://login.acme.example/token",
+                "grant": "token_exchange",
+                "client_auth": "none",
+                "client_id": "client",
+                "rules": [{
+                    "callers": ["one", "two"],
+                    "methods": ["GET", "POST"],
+                    "paths": ["/things", "/things/*"],
+                }],
+            })
+        };
+        json!({
+            "ALLOWED_ORIGINS": ["https://app.example"],
+            "CALLERS": { "one": caller(Self::ISSUERS[0]), "two": caller(Self::ISSUERS[1]) },
+            "CONNECTIONS": { "acme": connection("acme"), "bolt": connection("bolt") },
+            "SEALING_KEYS": "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        })
+    }
+
     /// Deploys a connection whose only credential is a refresh token.
     pub fn redeploy_with_refresh_token_only(&self) {
         let mut variables = Self::variables();
@@ -249,6 +294,7 @@ impl Site {
             body: call.body,
             text: call.text.clone(),
             visit: Visit::new(cookie, self.shared.world.now()),
+            subject: call.subject(),
             sent: Cell::new(0),
         });
         let mut head = format!("{}\n{}{}", call.method, call.address, call.target);

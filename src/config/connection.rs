@@ -88,8 +88,13 @@ pub(super) fn read(
     reader.parse("probe", &syntax::probe);
     let certificate = read_certificate(reader, secrets);
     let labels = if reader.has("labels") { read_labels(reader) } else { Vec::new() };
-    let added = additions.as_deref();
-    let of = Subjects { connection: id, labels: &labels, are_people: for_people == Some(true), added };
+    let of = Subjects {
+        connection: id,
+        labels: &labels,
+        are_people: for_people == Some(true),
+        are_callers: kind == Some(GrantKind::TokenExchange),
+        added: additions.as_deref(),
+    };
     let rules = rules::read(reader, callers, &of);
     let known = FIELDS.iter().chain(grant::FIELDS).chain(additions::FIELDS);
     let known: Vec<&str> = known.copied().chain(own_parts).collect();
@@ -228,7 +233,8 @@ fn read_token_header(reader: &mut Reader<'_, '_>, kind: Option<GrantKind>) -> Op
         GrantKind::Password
         | GrantKind::ClientCredentials
         | GrantKind::RefreshToken
-        | GrantKind::JwtBearer => None,
+        | GrantKind::JwtBearer
+        | GrantKind::TokenExchange => None,
     };
     let scheme = reader.parse("scheme", &syntax::scheme).or_else(usual);
     Some(TokenHeader { name: name?, scheme })
@@ -249,13 +255,20 @@ fn read_lifetime(
 
 /// Whether each person has a token set of their own; `None` where the field is wrong.
 fn read_subject(reader: &mut Reader<'_, '_>, kind: Option<GrantKind>) -> Option<bool> {
-    const MESSAGE: &str = "must be service or user";
+    const MESSAGE: &str = "must be service, user or caller";
+    let is_exchange = kind == Some(GrantKind::TokenExchange);
     if !reader.has("subject") {
         return Some(false);
     }
-    let for_people = reader.choice("subject", &[("service", false), ("user", true)], MESSAGE)?;
-    if for_people && kind.is_some_and(|kind| kind != GrantKind::Password) {
+    let subjects = [("service", "service"), ("user", "user"), ("caller", "caller")];
+    let subject = reader.choice("subject", &subjects, MESSAGE)?;
+    let for_people = subject == "user";
+    if is_exchange && subject != "caller" {
+        reader.report("subject", "must be caller: token_exchange gives each caller a token of their own");
+    } else if for_people && kind.is_some_and(|kind| kind != GrantKind::Password) {
         reader.report("subject", "must be service: people sign in with the password grant only");
+    } else if subject == "caller" && kind.is_some() && !is_exchange {
+        reader.report("subject", "must be service or user: only token_exchange exchanges callers' tokens");
     }
-    Some(for_people)
+    Some(for_people && !is_exchange)
 }

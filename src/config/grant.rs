@@ -10,8 +10,8 @@ use super::provider::NEEDS;
 use super::reader::Reader;
 use super::secrets::Secrets;
 use super::{
-    BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint, additions, login, signing_key,
-    syntax,
+    BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint, additions, exchange, login,
+    signing_key, syntax,
 };
 use crate::http::is_field_value;
 use crate::secret::Secret;
@@ -35,6 +35,7 @@ pub(super) const FIELDS: &[&str] = &[
     "algorithm",
     "key_id",
     login::LOGIN,
+    exchange::SUBJECT_TOKEN_TYPE,
 ];
 
 /// The parameters of a token request that the broker sets itself.
@@ -61,6 +62,7 @@ const GRANTS: &[(&str, GrantKind)] = &[
     ("refresh_token", GrantKind::RefreshToken),
     ("jwt_bearer", GrantKind::JwtBearer),
     (login::LOGIN, GrantKind::Login),
+    (exchange::TOKEN_EXCHANGE, GrantKind::TokenExchange),
 ];
 
 const ENCODINGS: &[(&str, BodyEncoding)] = &[("form", BodyEncoding::Form), ("json", BodyEncoding::Json)];
@@ -84,8 +86,7 @@ const BASIC_ENCODINGS: &[(&str, BasicEncoding)] =
 /// Reads the kind of a connection's grant; `None` where it is wrong or missing. A missing one is no
 /// problem of its own unless the provider `is_known`.
 pub(super) fn read_kind(reader: &mut Reader<'_, '_>, is_known: bool) -> Option<GrantKind> {
-    const MESSAGE: &str =
-        "must be static, basic, password, client_credentials, refresh_token, jwt_bearer or login";
+    const MESSAGE: &str = "must be static, basic, password, client_credentials, refresh_token, jwt_bearer, login or token_exchange";
     if is_known && !reader.has("grant") {
         reader.report("grant", MESSAGE);
     }
@@ -129,6 +130,10 @@ pub(super) fn read(
         Some(GrantKind::Login) => {
             let url = read_address(reader, "token_url", parts);
             login::read(reader, secrets, url, is_known)
+        }
+        Some(GrantKind::TokenExchange) => {
+            let endpoint = read_endpoint(reader, secrets, parts, is_known);
+            exchange::read(reader, endpoint)
         }
         None => {
             read_endpoint(reader, secrets, parts, false);
@@ -199,6 +204,7 @@ pub(super) fn read_endpoint(
     if reader.has_own(login::LOGIN) {
         reader.report(login::LOGIN, "has no meaning unless grant is login");
     }
+    exchange::refuse_type(reader);
     let method = method.unwrap_or(ClientMethod::Post);
     if method != ClientMethod::Basic && reader.has_own("basic_encoding") {
         reader.report("basic_encoding", "has no meaning unless client_auth is basic");
@@ -306,12 +312,13 @@ fn missing(reader: &Reader<'_, '_>, field: &str, required: bool) -> Option<&'sta
 
 #[inline(never)]
 fn read_params(reader: &mut Reader<'_, '_>) -> Vec<(String, String)> {
+    let free = exchange::free_params(reader);
     let Some(mut table) = reader.table("params") else { return Vec::new() };
     let mut params = Vec::new();
     for name in table.names() {
         if name.is_empty() {
             table.report(name, "must have a name");
-        } else if OWN_PARAMS.contains(&name) {
+        } else if OWN_PARAMS.contains(&name) && !free.contains(&name) {
             table.report(name, "is a parameter that the broker sets itself");
         } else if let Some(value) = table.text(name) {
             params.push((name.to_owned(), value.to_owned()));

@@ -26,8 +26,10 @@ impl Grant {
                 &claims
             }
             Self::Login { login, .. } => login.account.expose(),
+            Self::TokenExchange { .. } => "each caller",
         };
         let mut parts = vec!["identity", self.name(), account];
+        parts.extend(self.exchange_parts());
         let Some(endpoint) = self.endpoint() else { return Fingerprint::of(&parts) };
         let mut scopes: Vec<&str> = Vec::new();
         for scope in endpoint.scope.iter().flat_map(|scope| scope.split(' ')) {
@@ -50,7 +52,7 @@ impl Grant {
         let (account, password) = match self {
             Self::Static { token } | Self::Basic { token } => (token.expose(), ""),
             Self::Password { username, password, .. } => (username.expose(), password.expose()),
-            Self::SignIn { .. } | Self::ClientCredentials { .. } => ("", ""),
+            Self::SignIn { .. } | Self::ClientCredentials { .. } | Self::TokenExchange { .. } => ("", ""),
             Self::RefreshToken { refresh_token, .. } => (refresh_token.expose(), ""),
             Self::JwtBearer { assertion, .. } => {
                 signed = (json::text(&assertion.claims), assertion.manner());
@@ -61,6 +63,7 @@ impl Grant {
             }
         };
         let mut parts = vec!["credentials", self.name(), account, password];
+        parts.extend(self.exchange_parts());
         let Some(endpoint) = self.endpoint() else { return Fingerprint::of(&parts) };
         let encoding = match endpoint.encoding {
             BodyEncoding::Form => "form",
@@ -84,6 +87,26 @@ impl Assertion {
     fn manner(&self) -> String {
         let Self { lifetime, has_id, key, .. } = self;
         format!("{} {} {has_id}", key.fingerprint().to_hex(), lifetime.as_secs())
+    }
+}
+
+impl Grant {
+    /// How callers' tokens are exchanged, where they are.
+    fn exchange_parts(&self) -> impl Iterator<Item = &str> {
+        let exchange = match self {
+            Self::TokenExchange { exchange, .. } => Some(exchange),
+            Self::Static { .. }
+            | Self::Basic { .. }
+            | Self::Password { .. }
+            | Self::SignIn { .. }
+            | Self::ClientCredentials { .. }
+            | Self::RefreshToken { .. }
+            | Self::JwtBearer { .. }
+            | Self::Login { .. } => None,
+        };
+        exchange.into_iter().flat_map(|exchange| {
+            [exchange.grant_type.as_str(), exchange.token_type.as_deref().unwrap_or_default()]
+        })
     }
 }
 

@@ -10,6 +10,7 @@ pub(super) enum GrantKind {
     RefreshToken,
     JwtBearer,
     Login,
+    TokenExchange,
 }
 
 /// The method of client authentication.

@@ -29,6 +29,8 @@ pub(super) struct Subjects<'c> {
     pub are_people: bool,
     /// What the connection adds to each call.
     pub added: Option<&'c Additions>,
+    /// Whether each caller's own token is exchanged, so that only those who have one can call.
+    pub are_callers: bool,
 }
 
 /// Reads the rules of a connection. They may name `callers`, and those that need no configuration.
@@ -50,12 +52,21 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, callers: &Callers, of: &Subjects
 }
 
 fn read_rule(reader: &mut Reader<'_, '_>, callers: &Callers, of: &Subjects<'_>) -> Rule {
+    const NO_TOKEN: &str =
+        "must be a caller of kind jwt or cloudflare-access: the caller's own token is exchanged";
     const NO_SESSION: &str = "must be a caller of kind session: the token sets belong to people";
     let named = reader.list("callers", true, "must be an array of at least one caller's name", &|name| {
-        let caller = caller::find(name, callers)?;
-        let fits =
-            !of.are_people || matches!(caller, Configured::Broken | Configured::Usable(Caller::Session));
-        if fits { Ok(name.to_owned()) } else { Err(NO_SESSION) }
+        let fits = match caller::find(name, callers)? {
+            Configured::Broken => true,
+            Configured::Usable(Caller::Session) => !of.are_callers,
+            Configured::Usable(Caller::Jwt(_)) => !of.are_people,
+            Configured::Usable(Caller::Key(_) | Caller::Anyone) => !of.are_people && !of.are_callers,
+        };
+        match of.are_callers {
+            _ if fits => Ok(name.to_owned()),
+            true => Err(NO_TOKEN),
+            false => Err(NO_SESSION),
+        }
     });
     let has_none = |name: &String| {
         matches!(caller::find(name, callers), Ok(Configured::Usable(Caller::Key(_) | Caller::Anyone)))

@@ -2,6 +2,7 @@ mod assertions;
 mod bindings;
 mod callers;
 mod calls;
+mod exchange;
 mod hostile;
 mod lazy;
 mod login;

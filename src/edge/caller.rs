@@ -6,6 +6,7 @@ mod issuer_keys;
 mod jwt;
 pub(super) mod key_sets;
 mod multipart;
+pub(super) mod own_token;
 pub(super) mod permission;
 pub(super) mod person;
 mod refused;

@@ -31,6 +31,9 @@ use rates::Standing;
 use sent::Sent;
 use tokens::{RefusedCall, Tokens};
 
+/// Why a caller's token is not exchanged: it names nobody.
+const NO_SUBJECT: &str = "no_subject";
+
 /// Forwards a call to its upstream, and the upstream's response to the caller.
 pub(super) async fn pass_on<'a, P: EdgePorts>(
     context: &Context<'a, P>,
@@ -83,6 +86,13 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
         Grant::SignIn { .. } => {
             let person = proof.person().ok_or(Code::CallerUnauthenticated)?;
             call.send_with(&Tokens::of(edge, connection, Subject::Person(Rc::clone(person)))).await?
+        }
+        Grant::TokenExchange { .. } => {
+            let own = proof.own_token(permission.caller, head).ok_or_else(|| {
+                context.note(|line| line.reason = Some(NO_SUBJECT));
+                Code::OperationNotAllowed
+            })?;
+            call.send_with(&Tokens::of(edge, connection, Subject::Caller(Rc::new(own)))).await?
         }
         Grant::Password { .. }
         | Grant::ClientCredentials { .. }

@@ -93,7 +93,8 @@ impl<'a> UnsignedAssertion<'a> {
             | Grant::SignIn { .. }
             | Grant::ClientCredentials { .. }
             | Grant::RefreshToken { .. }
-            | Grant::Login { .. } => return None,
+            | Grant::Login { .. }
+            | Grant::TokenExchange { .. } => return None,
         };
         let issued_at = seconds(now);
         let mut claims: Map<String, Value> = assertion.claims.clone();

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::assertion::{Assertions, CLIENT_ASSERTION_TYPE, GRANT_TYPE};
 use super::login;
-use crate::config::{BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint};
+use crate::config::{BasicEncoding, BodyEncoding, ClientAuthentication, Exchange, Grant, TokenEndpoint};
 use crate::form;
 use crate::json::{self, Members, ToJson};
 use crate::secret::Secret;
@@ -31,12 +31,15 @@ pub struct TokenRequest {
 
 impl TokenRequest {
     /// The request that obtains a new token set by `grant`; `None` for a static token, and for the
-    /// grant of persons, which needs [`TokenRequest::sign_in`]. `assertions` are those that client and
-    /// grant need.
+    /// grants of persons, which need [`TokenRequest::sign_in`] or [`TokenRequest::exchange`].
+    /// `assertions` are those that client and grant need.
     #[must_use]
     pub fn acquire(grant: &Grant, assertions: &Assertions) -> Option<Self> {
         match grant {
-            Grant::Static { .. } | Grant::Basic { .. } | Grant::SignIn { .. } => None,
+            Grant::Static { .. }
+            | Grant::Basic { .. }
+            | Grant::SignIn { .. }
+            | Grant::TokenExchange { .. } => None,
             Grant::Password { endpoint, username, password } => {
                 Some(Self::sign_in(endpoint, username, password, assertions))
             }
@@ -75,12 +78,36 @@ impl TokenRequest {
         Self::build(endpoint, "refresh_token", &own, &Ask::Again, assertions)
     }
 
+    /// The request that exchanges a caller's `token` for one of theirs (RFC 8693 §2.1); `None` for
+    /// another grant. Where further parameters place the token, it stands there alone.
+    #[must_use]
+    pub fn exchange(grant: &Grant, token: &Secret, assertions: &Assertions) -> Option<Self> {
+        let Grant::TokenExchange { endpoint, exchange } = grant else { return None };
+        let mut own = Vec::new();
+        if let Some(token_type) = &exchange.token_type {
+            own.extend([("subject_token", token.expose()), ("subject_token_type", token_type)]);
+        }
+        Some(Self::build_with(endpoint, &exchange.grant_type, &own, &Ask::Anew, assertions, Some(token)))
+    }
+
     fn build(
         endpoint: &TokenEndpoint,
         grant_type: &str,
         own: &[(&str, &str)],
         ask: &Ask,
         assertions: &Assertions,
+    ) -> Self {
+        Self::build_with(endpoint, grant_type, own, ask, assertions, None)
+    }
+
+    /// The same with `placed`, the caller's token, wherever a further parameter has a place for it.
+    fn build_with(
+        endpoint: &TokenEndpoint,
+        grant_type: &str,
+        own: &[(&str, &str)],
+        ask: &Ask,
+        assertions: &Assertions,
+        placed: Option<&Secret>,
     ) -> Self {
         let mut fields = vec![("grant_type", grant_type)];
         let mut authorization = None;
@@ -122,7 +149,14 @@ impl TokenRequest {
             fields.extend(asked.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))));
         }
         fields.append(&mut client);
-        fields.extend(endpoint.params.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let filled: Vec<Option<Secret>> = match placed {
+            Some(token) => endpoint.params.iter().map(|(_, value)| Exchange::fill(value, token)).collect(),
+            None => Vec::new(),
+        };
+        let mut filled = filled.iter().map(Option::as_ref);
+        fields.extend(endpoint.params.iter().map(|(name, value)| {
+            (name.as_str(), filled.next().flatten().map_or(value.as_str(), Secret::expose))
+        }));
         let (content_type, body) = match endpoint.encoding {
             BodyEncoding::Form => ("application/x-www-form-urlencoded", form::encode(fields)),
             BodyEncoding::Json => {

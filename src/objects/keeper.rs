@@ -79,7 +79,12 @@ impl<P: ObjectPorts> Keeper<P> {
     async fn account(&self) -> Result<Option<Account>, StorageFailed> {
         let connection = self.connection().await?;
         let epoch = self.tokens.epoch();
-        let account = |(connection, keys): (_, &Rc<_>)| Account { connection, keys: Rc::clone(keys), epoch };
+        let account = |(connection, keys): (_, &Rc<_>)| Account {
+            connection,
+            keys: Rc::clone(keys),
+            epoch,
+            subject_token: None,
+        };
         Ok(connection.zip(self.config.sealing_keys.as_ref()).map(account))
     }
 }

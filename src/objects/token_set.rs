@@ -1,5 +1,5 @@
-//! The live token set of one subject: a connection's own, in its keeper, or a person's, in their
-//! session.
+//! The live token set of one subject: a connection's own, in its keeper, a person's, in their
+//! session, or a caller's, in an object of its own.
 //!
 //! An object accepts further messages while it waits for a token endpoint, so single threading does
 //! not serialise renewals; coalescing asks into one renewal in flight does.
@@ -14,6 +14,7 @@
 
 mod account;
 mod copies;
+mod ending;
 mod exchange;
 mod failure;
 mod operator;
@@ -43,6 +44,7 @@ use crate::protocol::{SERVICE, TokenAsk, TokenReply, access_token_record};
 use crate::time::UnixTime;
 use crate::token::{AccessToken, AccessTokenRecord, Nonce, key_id};
 use copies::Copies;
+use ending::Ending;
 use plan::{Plan, plan};
 
 /// A token set, and what renews it.
@@ -50,7 +52,7 @@ use plan::{Plan, plan};
 pub struct LiveTokenSet<P> {
     ports: Rc<P>,
     connection: String,
-    /// The subject: `service`, or the name of a session's object.
+    /// The subject: `service`, or the name of a session's or caller's object.
     subject: String,
     /// The storage key of the state.
     key: String,
@@ -72,6 +74,8 @@ pub struct LiveTokenSet<P> {
     /// The copy in the cache, and the alarm. A person's token set has neither: a sign-out would not
     /// reach the copy.
     copies: Option<Copies>,
+    /// The end of a caller's token set.
+    ending: Option<Ending>,
 }
 
 type Renewing = LocalBoxFuture<'static, Result<Rc<AccessToken>, Failure>>;
@@ -80,14 +84,19 @@ type Renewal = Shared<Renewing>;
 impl<P: ObjectPorts> LiveTokenSet<P> {
     /// The own token set of `connection`.
     pub fn of_connection(ports: Rc<P>, connection: String) -> Rc<Self> {
-        Self::build(ports, connection, SERVICE, "state".to_owned(), Some(Copies::default()))
+        Self::build(ports, connection, SERVICE, "state".to_owned(), (Some(Copies::default()), None))
     }
 
     /// The token set for `connection` of the person whose session is called
     /// `session`.
     pub fn of_person(ports: Rc<P>, connection: String, session: &str) -> Rc<Self> {
         let key = format!("session/{connection}");
-        Self::build(ports, connection, session, key, None)
+        Self::build(ports, connection, session, key, (None, None))
+    }
+
+    /// The token set for `connection` of the caller whose object is called `name`.
+    pub fn of_caller(ports: Rc<P>, connection: String, name: &str) -> Rc<Self> {
+        Self::build(ports, connection, name, "state".to_owned(), (None, Some(Ending::default())))
     }
 
     fn build(
@@ -95,7 +104,7 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         connection: String,
         subject: &str,
         key: String,
-        copies: Option<Copies>,
+        (copies, ending): (Option<Copies>, Option<Ending>),
     ) -> Rc<Self> {
         Rc::new(Self {
             ports,
@@ -110,6 +119,7 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
             epoch: Cell::new(0),
             is_cut_off: Cell::new(false),
             copies,
+            ending,
         })
     }
 
@@ -157,7 +167,20 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
             self.commit(account, |_| ()).await?;
         }
         let now = self.ports.now();
-        let reason = match self.change(|state| plan(state, ask, self.is_renewing(), now))? {
+        if let Some(own) = &account.subject_token {
+            if let Some(token) = self.change(|state| state.longest(own, ask, now))? {
+                return self.token_reply(&token, account, false);
+            }
+            if own.expires_at <= now {
+                return Ok(TokenReply::SignedOut);
+            }
+        }
+        let planned = self.change(|state| {
+            let own = account.subject_token.as_deref();
+            let other = own.and_then(|own| state.seen_with(own, now));
+            plan(other.as_ref().unwrap_or(state), ask, self.is_renewing(), now)
+        })?;
+        let reason = match planned {
             Plan::Use(token) => {
                 if !self.is_in_doubt(&token) {
                     self.publish_again(&token, account, now);

@@ -1,6 +1,6 @@
 //! A message in wire form, and the object it is addressed to.
 
-use super::{DeliveriesAsk, IndexAsk, OperatorAsk, RefusalsAsk, SessionAsk, TokenAsk};
+use super::{DeliveriesAsk, ExchangedAsk, IndexAsk, OperatorAsk, RefusalsAsk, SessionAsk, TokenAsk};
 use crate::json::variants;
 
 /// A message in wire form: the object it is addressed to, and the ask.
@@ -44,6 +44,15 @@ pub enum Envelope {
         /// The ask.
         ask: DeliveriesAsk,
     },
+    /// To the object of a caller's exchanged token set.
+    Exchanged {
+        /// The connection.
+        connection: String,
+        /// The name of the object.
+        name: String,
+        /// The ask.
+        ask: ExchangedAsk,
+    },
 }
 
 variants!(Envelope {
@@ -53,6 +62,7 @@ variants!(Envelope {
     Session { name, ask },
     Refusals { ask },
     Deliveries { connection, ask },
+    Exchanged { connection, name, ask },
 });
 
 /// The kind and name of an object, fixed for its life. An object that uses the alarm stores them,
@@ -69,9 +79,16 @@ pub enum ObjectKind {
     Deliveries(String),
     /// The index of registered connections.
     Index,
+    /// The exchanged token set of one caller.
+    Exchanged {
+        /// The connection.
+        connection: String,
+        /// The name of the object.
+        name: String,
+    },
 }
 
-variants!(ObjectKind { Service(_), Session(_), Refusals, Deliveries(_), Index });
+variants!(ObjectKind { Service(_), Session(_), Refusals, Deliveries(_), Index, Exchanged { connection, name } });
 
 impl Envelope {
     /// The object that the message is addressed to.
@@ -85,6 +102,9 @@ impl Envelope {
             Self::Session { name, .. } => ObjectKind::Session(name.clone()),
             Self::Refusals { .. } => ObjectKind::Refusals,
             Self::Deliveries { connection, .. } => ObjectKind::Deliveries(connection.clone()),
+            Self::Exchanged { connection, name, .. } => {
+                ObjectKind::Exchanged { connection: connection.clone(), name: name.clone() }
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Messages: each names its object and its reply.
 
 pub mod deliveries;
+pub mod exchanged;
 pub mod index;
 pub mod operator;
 pub mod refusals;

@@ -112,7 +112,7 @@ pub fn field_problems(problems: &[(String, String)]) -> Value {
 pub fn status_without_token(connection: Option<&Connection>, state: &str) -> Status {
     let provider = connection.map(|connection| connection.provider.as_str());
     let grant = connection.map(|connection| connection.grant.name());
-    let subject = |connection: &Connection| if connection.grant.is_for_people() { "user" } else { "service" };
+    let subject = |connection: &Connection| connection.grant.subject();
     let labels = connection.map(|connection| connection.labels.iter().cloned()).into_iter().flatten();
     [
         ("labels", labels.map(|(name, value)| (name, Value::String(value))).collect()),

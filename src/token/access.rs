@@ -7,6 +7,9 @@ use crate::json::record;
 use crate::secret::Secret;
 use crate::time::UnixTime;
 
+/// The least gain of life for which a token is replaced before its end.
+const LEAST_GAIN: Duration = Duration::from_secs(30);
+
 /// An access token with its type and lifetime.
 #[derive(Clone, Debug)]
 pub struct AccessToken {
@@ -60,6 +63,14 @@ impl Lifetime {
         let expires_at = obtained_at + life;
         let stale_at = expires_at - skew;
         Self { obtained_at, refresh_at: (expires_at - lead).min(stale_at), stale_at, expires_at }
+    }
+
+    /// Whether a token that ends at `until` lives so much longer that it is worth a token request.
+    /// Servers count the life of what they exchange a token for from that token's own end, in whole
+    /// seconds.
+    #[must_use]
+    pub fn is_outlived_by(&self, until: UnixTime) -> bool {
+        until > self.expires_at + LEAST_GAIN
     }
 
     /// The freshness of the token at `now`.

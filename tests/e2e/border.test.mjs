@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
+import { COUNTING, crossings, WARM } from "./support/border.mjs";
 import { KEY, ORIGIN, sealingKey, startBroker } from "./support/broker.mjs";
-import { call } from "./support/client.mjs";
 import { makeKey, startIssuer } from "./support/issuer.mjs";
 import { rawRequest } from "./support/raw.mjs";
 import { portOf } from "./support/servers.mjs";
@@ -18,37 +18,8 @@ import { startUpstream } from "./support/upstream.mjs";
 /** @import { RawRequest } from "./support/raw.mjs" */
 /** @import { Connection, Upstream } from "./support/upstream.mjs" */
 
-// Counts every call of a function that the module exports or imports.
-const COUNT = `
-export const counts = {};
-const counted = (direction, functions) => Object.fromEntries(Object.entries(functions).map(([name, value]) => {
-  if (typeof value !== "function") return [name, value];
-  const key = direction + name.replace(/^__wbg_|_[0-9a-f]{16}$/g, "");
-  return [name, (...given) => {
-    counts[key] = (counts[key] ?? 0) + 1;
-    return value(...given);
-  }];
-}));
-const { Instance } = WebAssembly;
-WebAssembly.Instance = function (module, imports) {
-  const wrapped = Object.fromEntries(Object.entries(imports).map(([from, functions]) => [from, counted("out ", functions)]));
-  return { exports: counted("in ", new Instance(module, wrapped).exports) };
-};`;
-
-const ENTRY = `
-import { counts } from "./count.js";
-import broker from "./index.js";
-export { Keeper } from "./index.js";
-export default {
-  fetch: (request, env, context) =>
-    new URL(request.url).pathname === "/counts" ? Response.json(counts) : broker.fetch(request, env, context),
-};`;
-
 // A word in UTF-8, as Node.js has its bytes. The runtime itself takes field values for UTF-8.
 const COFFEE = Buffer.from("caf\u00e9").toString("latin1");
-
-// So many calls draw random bytes once.
-const CALLS = 64;
 
 /** @type {Upstream} */
 let upstream;
@@ -117,7 +88,7 @@ before(async () => {
       CONNECTIONS: { ...upstream.vars, echo: connection },
     },
     secrets: { BACKEND_KEY: KEY, SEALING_KEYS: sealingKey("k1"), ECHO_TOKEN: "echo-token", ...upstream.secrets },
-    around: { "main.js": ENTRY, "count.js": COUNT },
+    around: COUNTING,
   });
 });
 
@@ -128,28 +99,6 @@ after(async () => {
   echo?.close();
 });
 
-/** @type {() => Promise<{ [name: string]: number }>} */
-const counts = () => fetch(`${broker.url}/counts`).then((response) => response.json());
-
-/**
- * How often each function of the border is called in 64 calls, all else being warm.
- *
- * @param {string} path
- * @param {CallOptions} options
- */
-async function crossings(path, options) {
-  const once = async () => assert.equal((await call(broker.url, path, options)).status, 200);
-  for (let count = 0; count < CALLS; count++) await once();
-  const before = await counts();
-  for (let count = 0; count < CALLS; count++) await once();
-  const after = await counts();
-  return Object.fromEntries(
-    Object.entries(after)
-      .map(([name, count]) => /** @type {const} */ ([name, count - (before[name] ?? 0)]))
-      .filter(([, count]) => count > 0),
-  );
-}
-
 describe("a warm call crosses the border", () => {
   for (const [who, path, options] of /** @type {[who: string, path: () => string, options: () => CallOptions][]} */ ([
     ["of a caller with a key", () => service.api("/echo"), () => ({})],
@@ -158,15 +107,7 @@ describe("a warm call crosses the border", () => {
     ["with a static token", () => plain.api("/echo"), () => ({})],
   ])) {
     test(who, async () => {
-      // Once with the request's head and once with the response's, each a text that is allocated on
-      // one side and freed on the other. Nothing is called out, but for random bytes.
-      assert.deepEqual(await crossings(path(), options()), {
-        "in begin": CALLS,
-        "in resume": CALLS,
-        "in __wbindgen_malloc": 2 * CALLS,
-        "in __wbindgen_free": 2 * CALLS,
-        "out getRandomValues": 1,
-      });
+      assert.deepEqual(await crossings(broker.url, path(), options()), WARM);
     });
   }
 });

@@ -4,6 +4,7 @@ use super::storage::Write;
 use super::{CONNECTION, LifePorts, Mishap, SESSION, STATE};
 use crate::crowd_watch;
 use crate::delivery_watch::Attempt;
+use crate::exchange_watch;
 use crate::network::{Sent, deliver};
 use crate::provider::refuses_login;
 use crate::site::{self, Shared};
@@ -20,6 +21,7 @@ impl LifePorts {
                 self.site.watch.keeper_failed();
             }
             ObjectKind::Session(_) if is_deletion => self.site.crowd.not_cleared(&self.name),
+            ObjectKind::Exchanged { .. } => self.site.exchanges.troubled(&self.name),
             ObjectKind::Service(_)
             | ObjectKind::Session(_)
             | ObjectKind::Refusals
@@ -71,6 +73,9 @@ impl LifePorts {
                     site.delivery_watch.forgotten(id, now);
                 }
             }
+            (ObjectKind::Exchanged { connection, name }, Write::Put { text, .. }) => {
+                site.note_exchanged(connection, name, text);
+            }
             (ObjectKind::Index, Write::AddId(id)) => site.registry_watch.listed(id, now),
             (ObjectKind::Index, Write::RemoveId(id)) => site.registry_watch.unlisted(id, now),
             _ => {}
@@ -90,6 +95,7 @@ enum Flight<'a> {
     Token(Option<String>, site::Flight),
     Person(crowd_watch::Flight),
     Delivery(Attempt<'a>),
+    Exchange(exchange_watch::Flight),
 }
 
 impl<'a> Flight<'a> {
@@ -109,6 +115,9 @@ impl<'a> Flight<'a> {
                 let id = sent.field("webhook-id").unwrap_or_default();
                 Self::Delivery(site.delivery_watch.attempt(connection, id, site.world.now()))
             }
+            ObjectKind::Exchanged { name, .. } => {
+                Self::Exchange(site.exchanges.token_request(name, &sent.body, site.world.now()))
+            }
             ObjectKind::Refusals | ObjectKind::Index => panic!("{:?} makes no request", ports.kind),
         }
     }
@@ -121,6 +130,7 @@ impl<'a> Flight<'a> {
             }
             Self::Person(flight) => drop(flight),
             Self::Delivery(attempt) => attempt.ends(answer, site.world.now()),
+            Self::Exchange(flight) => site.exchanges.answered(flight, answer, site.world.now()),
         }
     }
 }

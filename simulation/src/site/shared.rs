@@ -11,7 +11,9 @@ use crate::cache::Cache;
 use crate::crowd_watch::{CrowdWatch, Visit};
 use crate::delivery_watch::DeliveryWatch;
 use crate::durable_object::{Objects, STATE, keeper};
+use crate::exchange_watch::ExchangeWatch;
 use crate::issuer::Issuers;
+use crate::issuer::{Issuers, Subject};
 use crate::network::Sent;
 use crate::provider::proofs::assertions;
 use crate::provider::{Person, Provider};
@@ -45,6 +47,8 @@ pub struct Shared {
     pub objects: Objects,
     /// The invariants of people's sessions.
     pub crowd: CrowdWatch,
+    /// The invariants of exchanged tokens.
+    pub exchanges: ExchangeWatch,
     /// The invariants of webhooks.
     pub delivery_watch: DeliveryWatch,
     /// The invariants of the registry.
@@ -149,6 +153,23 @@ impl Shared {
         assert_eq!(connection, person.connection, "a token goes to its own API only");
         self.crowd.sends(visit, person, &token, usable, at);
         self.upstream_calls.borrow_mut().push((call.url.to_owned(), call.fields.to_owned()));
+    }
+
+    /// Called when an isolate sends the call of a caller whose token is exchanged.
+    pub fn note_exchanged_call(&self, who: Option<&Subject>, call: &UpstreamCall<'_>) {
+        let path = call.url.strip_prefix("https://api.").expect("an API's address");
+        let connection = path.split('.').next().unwrap_or_default();
+        let token = bearer(call);
+        let expires_at = self.provider.expiry(&token);
+        self.exchanges.sends(connection, who, &token, expires_at, self.world.now());
+        self.upstream_calls.borrow_mut().push((call.url.to_owned(), call.fields.to_owned()));
+    }
+
+    /// Called when the state of an exchanged token set became durable.
+    pub fn note_exchanged(&self, connection: &str, object: &str, state: &str) {
+        let name = format!("keeper/{object}/{connection}");
+        let state = self.open_with(|keys| token::open(state, &name, keys).ok()).expect("a sealed state");
+        self.exchanges.stored(connection, object, &state);
     }
 
     /// Called when a record of a session or a counter became durable.

@@ -10,6 +10,7 @@
 
 mod deliveries;
 mod edge;
+mod exchange;
 mod keeper;
 mod login;
 mod proofs;

@@ -62,7 +62,7 @@ fn misses_no_account_where_it_is_not_known_whose_it_is() {
     put(&mut all, "HUBSOFT_PASSWORD", None);
     let (_, problems) = read(&all);
     let found: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    assert_eq!(found, ["CONNECTIONS.hubsoft.subject: must be service or user"]);
+    assert_eq!(found, ["CONNECTIONS.hubsoft.subject: must be service, user or caller"]);
 }
 
 #[test]

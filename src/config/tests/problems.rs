@@ -26,8 +26,7 @@ fn says_what_to_write_in_each_field() {
         check_field("base_url", address.clone(), &format!("base_url: {message}"));
         check_field("token_url", address, &format!("token_url: {message}"));
     }
-    let grants =
-        "grant: must be static, basic, password, client_credentials, refresh_token, jwt_bearer or login";
+    let grants = "grant: must be static, basic, password, client_credentials, refresh_token, jwt_bearer, login or token_exchange";
     check(&[("CONNECTIONS/api/grant", json!("code"))], &[&format!("CONNECTIONS.api.{grants}")], &["api"]);
     check_field("body", json!("xml"), "body: must be form or json");
     check_field(
@@ -47,7 +46,7 @@ fn says_what_to_write_in_each_field() {
         "scope: must be scope names of visible ASCII, without quotes and backslashes, separated by single spaces",
     );
     check_field("scheme", json!("a b"), "scheme: must be one word, or empty for no scheme at all");
-    check_field("subject", json!("x"), "subject: must be service or user");
+    check_field("subject", json!("x"), "subject: must be service, user or caller");
     check_field("base_ur", json!(1), "base_ur: is not a known field");
     check_field("client_secret", json!("x"), "client_secret: is not a known field");
 }
@@ -197,7 +196,7 @@ fn needs_what_no_preset_tells() {
         (
             "api",
             "grant",
-            "must be static, basic, password, client_credentials, refresh_token, jwt_bearer or login",
+            "must be static, basic, password, client_credentials, refresh_token, jwt_bearer, login or token_exchange",
         ),
         ("api", "token_url", "is missing: write the token endpoint's https address"),
         ("v8", "rules", "must be an array of at least one rule"),

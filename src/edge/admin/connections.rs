@@ -147,7 +147,7 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         let takes_webhooks = config.webhook(id).is_some();
         let (status, takes_webhooks) = match config.connection(id) {
             Some(Configured::Broken) => (status_without_token(None, "misconfigured"), takes_webhooks),
-            Some(Configured::Usable(connection)) if connection.grant.is_for_people() => {
+            Some(Configured::Usable(connection)) if !connection.grant.is_shared() => {
                 (status_without_token(Some(connection), "ready"), takes_webhooks)
             }
             None if !is_id(id) => return None,

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::edge::bounded::Bounded;
-use crate::jose::OwnClaimSet;
+use crate::jose::{OwnClaimSet, TOLERANCE};
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 
@@ -22,12 +22,21 @@ const MAX_CLAIMS_BYTES: usize = 24 * 1024 * 1024;
 pub(in crate::edge) struct Bearer {
     /// The names of the callers.
     pub callers: Vec<String>,
-    /// The digest of the token's issuer and subject, for counting.
+    /// The digest of the token's issuer and subject.
     pub subject: Fingerprint,
+    /// Whether the token names a subject.
+    pub has_subject: bool,
     /// The token's claims, for rules.
     pub claims: OwnClaimSet,
     /// When the token expires, clock tolerance included.
     pub expires_at: UnixTime,
+}
+
+impl Bearer {
+    /// When the token expires by its own claim.
+    pub fn exp(&self) -> UnixTime {
+        self.expires_at - TOLERANCE
+    }
 }
 
 /// The verified tokens, by digest and by the number of the header field that carried them.

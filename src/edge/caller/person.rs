@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::own_token::OwnToken;
 use crate::config::Connection;
 use crate::edge::people::cookie::SessionId;
 use crate::http::RequestHead;
@@ -16,6 +17,8 @@ pub(in crate::edge) enum Subject {
     Service,
     /// A signed-in person.
     Person(Rc<Person>),
+    /// A caller whose own token is exchanged.
+    Caller(Rc<OwnToken>),
 }
 
 /// A signed-in person.

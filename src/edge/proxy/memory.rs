@@ -1,5 +1,7 @@
 //! The access tokens that an isolate holds in memory.
 
+mod callers;
+
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
@@ -10,6 +12,8 @@ use crate::edge::bounded::Bounded;
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 use crate::token::{AccessToken, Freshness};
+
+pub(in crate::edge) use callers::CallersTokens;
 
 /// The largest number of connections whose tokens an isolate holds.
 const MAX_ENTRIES: usize = 2_000;
@@ -108,6 +112,36 @@ impl TokenEntry {
         Self { identity, access: None, floor: 0, renewal_asked_at: None }
     }
 
+    /// Holds `access`, unless a token as new is held or the upstream refuses it; returns the copy to
+    /// use for this call.
+    fn remember(&mut self, access: AccessToken) -> Rc<TokenCopy> {
+        if let Some(held) = self.access.as_ref().filter(|held| held.access.generation == access.generation) {
+            return Rc::clone(held);
+        }
+        let newer = self.access.as_ref().is_none_or(|held| access.generation > held.access.generation);
+        let accepted = access.generation >= self.floor;
+        let copy = TokenCopy::new(access);
+        if newer && accepted {
+            // With a newer token at hand, a refused one is no longer accepted from the cache.
+            if let Some(refused) = self.access.take().filter(|held| held.in_doubt.get()) {
+                self.forget(refused.access.generation);
+            }
+            self.access = Some(Rc::clone(&copy));
+            self.renewal_asked_at = None;
+        }
+        copy
+    }
+
+    /// Claims the background renewal of the held token; true for the one call that has to ask for
+    /// it.
+    fn claim_renewal(&mut self, now: UnixTime) -> bool {
+        if self.renewal_asked_at.is_some_and(|asked| now < asked + RENEWAL_PAUSE) {
+            return false;
+        }
+        self.renewal_asked_at = Some(now);
+        true
+    }
+
     fn forget(&mut self, generation: u64) {
         self.floor = self.floor.max(generation.saturating_add(1));
         self.access = self.access.take().filter(|held| held.access.generation > generation);
@@ -148,22 +182,7 @@ impl AccessTokens {
         now: UnixTime,
     ) -> Rc<TokenCopy> {
         let mut entries = self.0.borrow_mut();
-        let entry = entry(&mut entries, connection, access.lifetime.expires_at, now);
-        if let Some(held) = entry.access.as_ref().filter(|held| held.access.generation == access.generation) {
-            return Rc::clone(held);
-        }
-        let newer = entry.access.as_ref().is_none_or(|held| access.generation > held.access.generation);
-        let accepted = access.generation >= entry.floor;
-        let copy = TokenCopy::new(access);
-        if newer && accepted {
-            // With a newer token at hand, a refused one is no longer accepted from the cache.
-            if let Some(refused) = entry.access.take().filter(|held| held.in_doubt.get()) {
-                entry.forget(refused.access.generation);
-            }
-            entry.access = Some(Rc::clone(&copy));
-            entry.renewal_asked_at = None;
-        }
-        copy
+        entry(&mut entries, connection, access.lifetime.expires_at, now).remember(access)
     }
 
     /// Drops the token of `generation`, which the upstream refused, and all older ones.
@@ -213,12 +232,6 @@ impl AccessTokens {
         if access.lifetime.freshness(now) != Freshness::Ageing {
             return false;
         }
-        let mut entries = self.0.borrow_mut();
-        let Some(entry) = entries.get_mut(connection) else { return false };
-        if entry.renewal_asked_at.is_some_and(|asked| now < asked + RENEWAL_PAUSE) {
-            return false;
-        }
-        entry.renewal_asked_at = Some(now);
-        true
+        self.0.borrow_mut().get_mut(connection).is_some_and(|entry| entry.claim_renewal(now))
     }
 }

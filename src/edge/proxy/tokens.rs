@@ -1,5 +1,6 @@
 //! Access tokens, as an isolate obtains them: from memory, else the cache, else the keeper. A
-//! person's token comes from their session on every call.
+//! person's token comes from their session on every call; that of a caller whose own token is
+//! exchanged, from memory, else from an object of their own.
 //!
 //! Memory and cache hold copies of what the keeper wrote; each copy has its expiry, so an isolate
 //! recognises a stale one. When the upstream refuses a copy, the isolate reports its generation to
@@ -16,7 +17,8 @@ use crate::edge::context::Edge;
 use crate::ports::{EdgePorts, ObjectUnreachable, report};
 use crate::protocol::{ObtainToken, SERVICE, TokenAsk, TokenReply, access_token_record};
 use crate::secret::Fingerprint;
-use crate::token::{AccessTokenRecord, Freshness};
+use crate::time::UnixTime;
+use crate::token::{AccessToken, AccessTokenRecord, Freshness};
 
 /// The access tokens of one subject for one connection.
 pub(in crate::edge) struct Tokens<P> {
@@ -64,15 +66,14 @@ impl<P: EdgePorts> Tokens<P> {
             return self.ask_for_valid(self.about()).await;
         }
         let now = self.edge.now();
-        let held = &self.edge.isolate.access_tokens;
-        let (copy, source) = match held.held(&self.connection, now) {
+        let (copy, source) = match self.held(now) {
             Some(copy) => (copy, Source::Memory),
             None => match self.cached().await {
                 Some(copy) => (copy, Source::Cache),
                 None => return self.ask_for_valid(self.about()).await,
             },
         };
-        if held.claim_renewal(&self.connection.id, &copy.access, now) {
+        if self.claim_renewal(&copy.access, now) {
             // Renew the ageing token in the background, so that no call waits for it.
             self.ask_in_background(self.about().waiting_for_renewal());
         }
@@ -96,17 +97,49 @@ impl<P: EdgePorts> Tokens<P> {
         if self.is_for_person() {
             return map_unreachable_keeper(self.ask_for_valid(about).await, refused);
         }
-        let (held, now) = (&self.edge.isolate.access_tokens, self.edge.now());
-        let newer = held.held(&self.connection, now);
-        if let Some(copy) = newer.filter(|copy| copy.access.generation > generation) {
-            held.forget(&self.connection, generation, now);
+        let now = self.edge.now();
+        if let Some(copy) = self.held(now).filter(|copy| copy.access.generation > generation) {
+            self.forget(generation, now);
             return Ok((copy, Source::Memory));
         }
         let answered = self.ask_for_valid(about).await;
         if answered.as_ref().is_ok_and(|(copy, _)| copy.access.generation > generation) {
-            held.forget(&self.connection, generation, now);
+            self.forget(generation, now);
         }
         map_unreachable_keeper(answered, refused)
+    }
+
+    /// The token that the isolate holds, if usable for a new call at `now`.
+    fn held(&self, now: UnixTime) -> Option<Rc<TokenCopy>> {
+        let isolate = &self.edge.isolate;
+        match &self.subject {
+            Subject::Caller(own) => isolate.callers_tokens.held(&self.connection, own, now),
+            Subject::Service | Subject::Person(_) => isolate.access_tokens.held(&self.connection, now),
+        }
+    }
+
+    /// Claims the background renewal of an ageing `access`, as [`AccessTokens::claim_renewal`] does.
+    ///
+    /// [`AccessTokens::claim_renewal`]: super::memory::AccessTokens::claim_renewal
+    fn claim_renewal(&self, access: &AccessToken, now: UnixTime) -> bool {
+        let isolate = &self.edge.isolate;
+        match &self.subject {
+            Subject::Caller(own) => isolate.callers_tokens.claim_renewal(&self.connection, own, access, now),
+            Subject::Service | Subject::Person(_) => {
+                isolate.access_tokens.claim_renewal(&self.connection.id, access, now)
+            }
+        }
+    }
+
+    /// Drops the isolate's token of `generation` and all older ones.
+    fn forget(&self, generation: u64, now: UnixTime) {
+        let isolate = &self.edge.isolate;
+        match &self.subject {
+            Subject::Caller(own) => isolate.callers_tokens.forget(&self.connection, own, generation),
+            Subject::Service | Subject::Person(_) => {
+                isolate.access_tokens.forget(&self.connection, generation, now);
+            }
+        }
     }
 
     /// Reports to the keeper, in the background, that the upstream refused even `refused`, which
@@ -138,7 +171,11 @@ impl<P: EdgePorts> Tokens<P> {
         TokenAsk::new(&self.connection.identity)
     }
 
+    /// The connection's own token, from the cache, which holds no other one.
     async fn cached(&self) -> Option<Rc<TokenCopy>> {
+        if !matches!(self.subject, Subject::Service) {
+            return None;
+        }
         let Edge { isolate, ports } = &self.edge;
         let keys = isolate.config().sealing_keys.as_ref()?;
         let name = access_token_record(SERVICE, &self.connection.id);
@@ -179,14 +216,21 @@ impl<P: EdgePorts> Tokens<P> {
             Subject::Person(person) => {
                 (person.ask(&**ports, id, ask).await, access_token_record(person.session(), id))
             }
+            Subject::Caller(own) => {
+                let object = own.object(&self.connection, keys);
+                (own.ask(&**ports, (id, &object), keys, ask).await, access_token_record(&object, id))
+            }
         };
         match answered {
             Ok(TokenReply::Token { record, granted, in_doubt }) => {
                 let opened = AccessTokenRecord::open(&record, &self.connection.identity, &name, keys);
                 let access = opened.ok().flatten().ok_or(Code::Internal)?;
-                let copy = match self.subject {
+                let copy = match &self.subject {
                     Subject::Service => isolate.access_tokens.remember(&self.connection, access, ports.now()),
                     Subject::Person(_) => TokenCopy::new(access),
+                    Subject::Caller(own) => {
+                        isolate.callers_tokens.remember(&self.connection, own, access, ports.now())
+                    }
                 };
                 if in_doubt {
                     copy.note_refused();
@@ -200,7 +244,12 @@ impl<P: EdgePorts> Tokens<P> {
                 Err(Refused::unavailable(cause.into(), retry_after))
             }
             Ok(TokenReply::UpstreamRefuses) => Err(Code::UpstreamUnauthorized.into()),
-            Ok(TokenReply::SignedOut) => Err(Code::CallerUnauthenticated.into()),
+            Ok(TokenReply::SignedOut) => {
+                // A caller's own token has expired: within the tolerance for clocks it still
+                // authenticates them, but nothing can be used that it is exchanged for.
+                let wrong_credential = matches!(self.subject, Subject::Caller(_));
+                Err(Refused { wrong_credential, ..Refused::from(Code::CallerUnauthenticated) })
+            }
             Ok(TokenReply::Misconfigured) => Err(Code::Misconfigured.into()),
             Ok(TokenReply::Unavailable) | Err(ObjectUnreachable) => Err(ObjectUnreachable.into()),
         }

@@ -33,7 +33,7 @@ impl<P: ObjectPorts> Keeper<P> {
                 (_, false) => OperatorReply::Unknown,
             };
         };
-        if account.connection.grant.is_for_people() && *ask != OperatorAsk::Tell {
+        if !account.connection.grant.is_shared() && *ask != OperatorAsk::Tell {
             return OperatorReply::NothingToDo;
         }
         let done = match ask {

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::config::{Config, Connection};
+use crate::protocol::SubjectToken;
 use crate::token::SealingKeys;
 
 /// The connection whose account a token set is for, and the keys that seal it.
@@ -15,6 +16,8 @@ pub struct Account {
     /// Changes when the connection is registered again, so that work for the previous account is
     /// recognised.
     pub epoch: u64,
+    /// The caller's own token, where that is exchanged.
+    pub subject_token: Option<Rc<SubjectToken>>,
 }
 
 impl Account {
@@ -22,6 +25,6 @@ impl Account {
     pub fn configured(config: &Config, connection: &str) -> Option<Self> {
         let connection = Rc::clone(config.connection(connection)?.usable()?);
         let keys = config.sealing_keys.clone()?;
-        Some(Self { connection, keys, epoch: 0 })
+        Some(Self { connection, keys, epoch: 0, subject_token: None })
     }
 }

@@ -19,7 +19,8 @@ impl State {
         let usable = self.current(now).filter(|_| !self.is_refused() || works);
         let wait = self.waiting(now);
         let refused = self.upstream_refuses(now);
-        let is_static = connection.grant.endpoint().is_none();
+        // What each caller has of their own is not known here.
+        let is_static = connection.grant.endpoint().is_none() || !connection.grant.is_shared();
         let state = match wait {
             _ if self.credentials_are_rejected() => "rejected",
             Some(_) => "waiting",

@@ -70,7 +70,8 @@ impl Means {
             | Grant::Password { .. }
             | Grant::ClientCredentials { .. }
             | Grant::JwtBearer { .. }
-            | Grant::Login { .. } => Self::Credentials,
+            | Grant::Login { .. }
+            | Grant::TokenExchange { .. } => Self::Credentials,
             Grant::RefreshToken { .. } => Self::FirstRefreshToken,
             Grant::SignIn { .. } => Self::Nothing,
         }

@@ -61,7 +61,8 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
             self.load(account).await?;
             match outcome {
                 GrantOutcome::Granted(response) => {
-                    let set = self.token_set(&response, connection, attempt.is_refresh, sent_at)?;
+                    let until = account.subject_token.as_ref().map(|own| own.expires_at);
+                    let set = self.token_set(&response, connection, attempt.is_refresh, (sent_at, until))?;
                     let is_rotated = self.change(|state| state.is_rotated_by(&set))?;
                     let refused = reason == Reason::Refused;
                     let credentials = connection.grant.credentials();
@@ -86,12 +87,14 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
                     let [jitter] = self.ports.bytes();
                     let credentials = connection.grant.credentials();
                     let now = self.ports.now();
+                    let own = account.subject_token.as_ref();
                     let wait = |state: &mut State| {
                         if had_no_effect && attempt.is_refresh {
                             state.undo_refresh();
                         }
                         state.wait(now, answer, |last| {
-                            Wait::after(last, cause, credentials, retry_after, now, jitter)
+                            let wait = Wait::after(last, cause, credentials, retry_after, now, jitter);
+                            own.map_or(wait, |own| wait.with_own_token(own.expires_at))
                         })
                     };
                     let until = self.commit(account, wait).await?;
@@ -131,8 +134,18 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
                 return Err(Failure::SignedOut);
             }
         }
+        // Nothing could be used that an expired token is exchanged for.
+        if account.subject_token.as_ref().is_some_and(|own| own.expires_at <= self.ports.now()) {
+            return Err(Failure::SignedOut);
+        }
         let request = match self.assertions(&endpoint.client, Some(grant)).await {
-            Ok(assertions) => Some(TokenRequest::acquire(grant, &assertions).ok_or(Failure::Storage)?),
+            Ok(assertions) => {
+                let request = match &account.subject_token {
+                    Some(own) => TokenRequest::exchange(grant, &own.token, &assertions),
+                    None => TokenRequest::acquire(grant, &assertions),
+                };
+                Some(request.ok_or(Failure::Storage)?)
+            }
             Err(KeyUnusable) => None,
         };
         Ok(TokenAttempt { request, is_refresh: false })
@@ -181,21 +194,26 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         }
     }
 
-    /// The token set of a token response.
+    /// The token set of a token response to a request that was sent at `sent_at`. Its access token
+    /// ends at `until` at the latest.
     pub(super) fn token_set(
         &self,
         response: &TokenResponse,
         connection: &Connection,
         is_refresh: bool,
-        sent_at: UnixTime,
+        (sent_at, until): (UnixTime, Option<UnixTime>),
     ) -> Result<TokenSet, Failure> {
         let [jitter] = self.ports.bytes();
         let life = response.expires_in.unwrap_or(connection.default_expires_in);
+        let life = until.map_or(life, |until| life.min(until.since(sent_at)));
         let (kept_token, kept_scope) =
             if is_refresh { self.change(|state| state.carried_over())? } else { (None, None) };
-        // A client that can always authenticate needs no refresh token (RFC 6749 §4.4.3, RFC 7521 §4.1).
-        let refreshes =
-            !matches!(connection.grant, Grant::ClientCredentials { .. } | Grant::JwtBearer { .. });
+        // A client that can always authenticate needs no refresh token (RFC 6749 §4.4.3, RFC 7521 §4.1),
+        // and what a caller's token was exchanged for must not outlive it (RFC 8693 §2.2.1).
+        let refreshes = !matches!(
+            connection.grant,
+            Grant::ClientCredentials { .. } | Grant::JwtBearer { .. } | Grant::TokenExchange { .. }
+        );
         Ok(TokenSet {
             access: AccessToken {
                 generation: self.change(|state| state.next_generation(sent_at))?,
@@ -255,6 +273,7 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         if self.is_cut_off() {
             return Err(Failure::Storage);
         }
+        self.set_end(state).await?;
         self.ports.put(&self.key, &sealed).await?;
         self.sealed_with.replace(Some(account.keys.sealing_id().to_owned()));
         Ok(())

@@ -73,7 +73,7 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         granted.await.map_err(|_| SignInFailure::Unavailable)?;
         self.state.borrow_mut().get_or_insert_with(State::default);
         let stored = async {
-            let set = self.token_set(&response, connection, false, sent_at)?;
+            let set = self.token_set(&response, connection, false, (sent_at, None))?;
             self.commit(account, |state| state.hold(set.clone(), false)).await
         };
         stored.await.map(drop).map_err(|_: Failure| SignInFailure::Unavailable)

@@ -1,5 +1,6 @@
 //! The state of a token set.
 
+mod caller;
 mod doubt;
 mod record;
 

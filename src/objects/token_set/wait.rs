@@ -19,9 +19,22 @@ pub struct Wait {
     failures: u32,
     /// The credentials that failed; other ones end the wait.
     pub credentials: Fingerprint,
+    /// What was refused of a caller, where callers' own tokens are exchanged.
+    pub refused: Option<RefusedOwn>,
 }
 
-record!(Wait { cause, until, failures, credentials });
+record!(Wait { cause, until, failures, credentials, refused });
+
+/// The own tokens of a caller that were refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RefusedOwn {
+    /// The latest expiry of one.
+    pub expires_at: UnixTime,
+    /// Until when none of them is tried again.
+    pub until: UnixTime,
+}
+
+record!(RefusedOwn { expires_at, until });
 
 impl Wait {
     /// The wait after a failure at `now`; `last` is the previous wait. Refused credentials wait
@@ -43,7 +56,17 @@ impl Wait {
             if refused { (MINUTE, 60 * MINUTE) } else { (Duration::from_secs(1), 5 * MINUTE) };
         let wait = doubled(first, failures - 1);
         let wait = wait.saturating_add(wait / 4 * u32::from(jitter) / 255).min(longest);
-        Self { cause, until: now + wait.max(retry_after.unwrap_or_default()), failures, credentials }
+        let until = now + wait.max(retry_after.unwrap_or_default());
+        Self { cause, until, failures, credentials, refused: last.and_then(|last| last.refused) }
+    }
+
+    /// The same after a failure with a caller's own token, which expires at `expires_at`.
+    pub fn with_own_token(self, expires_at: UnixTime) -> Self {
+        if self.cause != Cause::CredentialsRejected {
+            return self;
+        }
+        let expires_at = self.refused.map_or(expires_at, |known| known.expires_at.max(expires_at));
+        Self { refused: Some(RefusedOwn { expires_at, until: self.until }), ..self }
     }
 }
 
