@@ -13,7 +13,6 @@ use super::delivery_watch::DeliveryWatch;
 use super::durable_object::Objects;
 use super::exchange_watch::ExchangeWatch;
 use super::isolate::CallPorts;
-use super::issuer::Issuers;
 use super::issuer::{Issuers, Key};
 use super::provider::proofs::{CLIENT_SECRET, PRIVATE_KEY, Proof};
 use super::provider::{Grants, Provider};

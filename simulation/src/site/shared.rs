@@ -12,7 +12,6 @@ use crate::crowd_watch::{CrowdWatch, Visit};
 use crate::delivery_watch::DeliveryWatch;
 use crate::durable_object::{Objects, STATE, keeper};
 use crate::exchange_watch::ExchangeWatch;
-use crate::issuer::Issuers;
 use crate::issuer::{Issuers, Subject};
 use crate::network::Sent;
 use crate::provider::proofs::assertions;

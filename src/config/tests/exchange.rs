@@ -44,7 +44,7 @@ fn check_request(changes: &[(&str, Value)], expected: &str) {
     let connection = grant(changes);
     let token = Secret::new("a.b.c{subject_token}&".to_owned());
     let request = TokenRequest::exchange(&connection.grant, &token, &Assertions::default()).unwrap();
-    assert_eq!(request.body.unwrap().expose(), expected, "{changes:?}");
+    assert_eq!(request.body.as_ref().unwrap().expose(), expected, "{changes:?}");
     assert!(
         TokenRequest::acquire(&connection.grant, &Assertions::default()).is_none(),
         "it needs a caller's token"
