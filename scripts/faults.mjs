@@ -17,7 +17,7 @@ const PATCHES = inRoot("simulation", "faults");
 /** The files and folders in the copy. */
 const SOURCES = [
   ...["src", "simulation/src", "simulation/tests", "simulation/Cargo.toml", "tests/data"],
-  ...["check/src", "check/Cargo.toml", "Cargo.toml", "Cargo.lock"],
+  ...["check/src", "check/Cargo.toml", "Cargo.toml", "Cargo.lock", "build.rs", "providers"],
 ];
 
 /** The tests that run the simulation, by their name in a patch. */
