@@ -312,15 +312,11 @@ impl Provider {
             {
                 self.issue(self.world.unique(), None)
             }
-            Some("password") => {
-                self.rejected.set(self.rejected.get() + 1);
-                refused("invalid_grant")
-            }
             Some("client_credentials") => self.issue(self.world.unique(), None),
             Some("urn:ietf:params:oauth:grant-type:jwt-bearer") if self.knows_credentials.get() => {
                 self.issue(self.world.unique(), None)
             }
-            Some("urn:ietf:params:oauth:grant-type:jwt-bearer") => {
+            Some("password" | "urn:ietf:params:oauth:grant-type:jwt-bearer") => {
                 self.rejected.set(self.rejected.get() + 1);
                 refused("invalid_grant")
             }

@@ -52,7 +52,7 @@ pub enum SignatureKind<'a> {
 pub type AssertionId = [u8; 16];
 
 impl<'a> UnsignedAssertion<'a> {
-    /// The proof of `client` at `now` (RFC 7523 §2.2, OpenID Connect Core 1.0 §9), if it is an assertion.
+    /// The proof of `client` at `now` (RFC 7523 §2.2, `OpenID` Connect Core 1.0 §9), if it is an assertion.
     #[must_use]
     pub fn of_client(client: &'a ClientAuthentication, now: UnixTime, id: AssertionId) -> Option<Self> {
         let (client_id, audience, proof) = match client {

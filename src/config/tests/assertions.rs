@@ -31,11 +31,11 @@ fn signing(fields: &Value) -> Value {
     connection
 }
 
-fn bearer(assertion: Value) -> Value {
+fn bearer(assertion: &Value) -> Value {
     signing(&json!({"grant": "jwt_bearer", "assertion": assertion}))
 }
 
-fn proving(fields: Value) -> Value {
+fn proving(fields: &Value) -> Value {
     let mut all = json!({"grant": "client_credentials", "client_auth": "private_key_jwt", "client_id": "c"});
     all.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     signing(&all)
@@ -70,7 +70,7 @@ fn assertion_of(connection: &Connection) -> (&TokenEndpoint, &Assertion) {
 fn signs_with_a_key_what_the_table_says() {
     let mut table = whole();
     table["claims"] = json!({"scope": "a b", "level": 2});
-    let connection = read_signing(bearer(table), &[("FIXED_PRIVATE_KEY", PEM)]);
+    let connection = read_signing(bearer(&table), &[("FIXED_PRIVATE_KEY", PEM)]);
     let (endpoint, assertion) = assertion_of(&connection);
     let expected = json!({
         "iss": "i", "sub": "s", "aud": "https://login.example/token", "scope": "a b", "level": 2
@@ -81,7 +81,7 @@ fn signs_with_a_key_what_the_table_says() {
     assert!(matches!(endpoint.client, ClientAuthentication::None { client_id: None }));
 
     let all = json!({"issuer": "i", "subject": "", "audience": "https://as.example", "lifetime": 3600, "jti": true});
-    let mut fields = bearer(all);
+    let mut fields = bearer(&all);
     fields["key_id"] = "k1".into();
     let connection = read_signing(fields, &[("FIXED_PRIVATE_KEY", PEM)]);
     let (_, assertion) = assertion_of(&connection);
@@ -93,7 +93,7 @@ fn signs_with_a_key_what_the_table_says() {
 #[test]
 fn takes_all_of_it_from_a_service_account() {
     let secrets = [("FIXED_SERVICE_ACCOUNT", &*account())];
-    let mut fields = bearer(json!({"claims": {"scope": "s"}}));
+    let mut fields = bearer(&json!({"claims": {"scope": "s"}}));
     fields.as_object_mut().unwrap().remove("token_url");
     let connection = read_signing(fields.clone(), &secrets);
     let (endpoint, assertion) = assertion_of(&connection);
@@ -103,7 +103,7 @@ fn takes_all_of_it_from_a_service_account() {
     assert_eq!(Value::from(assertion.claims.clone()), expected);
     assert_eq!(assertion.key.id.as_deref(), Some("from the file"));
     // Fields stand before what the file has.
-    let mut other = bearer(json!({"issuer": "i", "subject": "ann@project.example"}));
+    let mut other = bearer(&json!({"issuer": "i", "subject": "ann@project.example"}));
     other["key_id"] = "k".into();
     let connection = read_signing(other, &secrets);
     let (endpoint, assertion) = assertion_of(&connection);
@@ -121,17 +121,17 @@ fn takes_all_of_it_from_a_service_account() {
 #[test]
 fn tells_what_a_signed_grant_lacks() {
     check_signing(
-        bearer(whole()),
+        bearer(&whole()),
         &[],
         &["FIXED_PRIVATE_KEY: is missing: set this secret to a private key, a PEM of PKCS#8 or a JWK"],
     );
     let lost = "FIXED_SERVICE_ACCOUNT: is missing: set this secret to the JSON file of the service account; \
         or write assertion.issuer, and set the secret that ends in _PRIVATE_KEY";
-    let mut without_address = bearer(json!({}));
+    let mut without_address = bearer(&json!({}));
     without_address.as_object_mut().unwrap().remove("token_url");
     check_signing(without_address, &[], &[lost]);
     check_signing(
-        bearer(json!({})),
+        bearer(&json!({})),
         &[("FIXED_PRIVATE_KEY", PEM)],
         &[
             "CONNECTIONS.fixed.assertion.issuer: is missing: write who signs the assertion, or set the secret that ends in _SERVICE_ACCOUNT",
@@ -139,13 +139,13 @@ fn tells_what_a_signed_grant_lacks() {
         ],
     );
     check_signing(
-        bearer(whole()),
+        bearer(&whole()),
         &[("FIXED_PRIVATE_KEY", PEM), ("FIXED_SERVICE_ACCOUNT", &account())],
         &[
             "FIXED_SERVICE_ACCOUNT: must not be set beside the secret that ends in _PRIVATE_KEY: remove one of them",
         ],
     );
-    let mut broken = bearer(json!({"lifetime": 1}));
+    let mut broken = bearer(&json!({"lifetime": 1}));
     broken.as_object_mut().unwrap().remove("token_url");
     check_signing(
         broken,
@@ -169,7 +169,7 @@ fn tells_all_that_is_wrong_with_an_assertion() {
         "scope": "a"
     });
     check_signing(
-        bearer(table),
+        bearer(&table),
         &[("FIXED_PRIVATE_KEY", PEM)],
         &[
             "CONNECTIONS.fixed.assertion.scope: is not a known field",
@@ -183,7 +183,7 @@ fn tells_all_that_is_wrong_with_an_assertion() {
         ],
     );
     check_signing(
-        bearer("table".into()),
+        bearer(&"table".into()),
         &[("FIXED_PRIVATE_KEY", PEM)],
         &["CONNECTIONS.fixed.assertion: must be a table"],
     );
@@ -192,7 +192,7 @@ fn tells_all_that_is_wrong_with_an_assertion() {
 #[test]
 fn proves_a_client_by_its_key_or_its_secret() {
     let connection = read_signing(
-        proving(json!({"assertion_audience": "https://login.example", "algorithm": "Ed25519"})),
+        proving(&json!({"assertion_audience": "https://login.example", "algorithm": "Ed25519"})),
         &[("FIXED_PRIVATE_KEY", PEM)],
     );
     let ClientAuthentication::PrivateKeyJwt { client_id, key, audience } =
@@ -203,12 +203,12 @@ fn proves_a_client_by_its_key_or_its_secret() {
     assert_eq!((&**client_id, &**audience), ("c", "https://login.example"));
     assert_eq!(key.algorithm, Algorithm::EdDSA);
     let connection =
-        read_signing(proving(json!({"client_auth": "client_secret_jwt"})), &[("FIXED_CLIENT_SECRET", "s")]);
+        read_signing(proving(&json!({"client_auth": "client_secret_jwt"})), &[("FIXED_CLIENT_SECRET", "s")]);
     let client = &connection.grant.endpoint().unwrap().client;
     let ClientAuthentication::ClientSecretJwt { audience, .. } = client else { panic!("another proof") };
     assert_eq!(audience, "https://login.example/token");
     // One key proves the client and signs the grant.
-    let mut both = bearer(whole());
+    let mut both = bearer(&whole());
     both["client_auth"] = "private_key_jwt".into();
     both["client_id"] = "c".into();
     read_signing(both.clone(), &[("FIXED_PRIVATE_KEY", PEM)]);
@@ -227,10 +227,10 @@ fn wants_a_key_that_fits_the_algorithm() {
     const OTHER: &str = "FIXED_PRIVATE_KEY: is a key of another kind than algorithm: RS and PS want RSA, \
         ES256 P-256, ES384 P-384, ES512 P-521, EdDSA Ed25519";
     for algorithm in ["RS256", "PS512", "ES256", "ES384", "ES512"] {
-        check_signing(proving(json!({"algorithm": algorithm})), &[("FIXED_PRIVATE_KEY", PEM)], &[OTHER]);
+        check_signing(proving(&json!({"algorithm": algorithm})), &[("FIXED_PRIVATE_KEY", PEM)], &[OTHER]);
     }
     check_signing(
-        proving(json!({"algorithm": "HS256", "key_id": ""})),
+        proving(&json!({"algorithm": "HS256", "key_id": ""})),
         &[("FIXED_PRIVATE_KEY", PEM)],
         &[
             "CONNECTIONS.fixed.algorithm: must be RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA",
@@ -238,7 +238,7 @@ fn wants_a_key_that_fits_the_algorithm() {
         ],
     );
     check_signing(
-        proving(json!({"client_auth": "client_secret_jwt"})),
+        proving(&json!({"client_auth": "client_secret_jwt"})),
         &[],
         &["FIXED_CLIENT_SECRET: is missing: set this secret"],
     );
@@ -286,7 +286,7 @@ fn names_a_certificate_by_a_binding_that_fetches() {
     let connection = config.connection("fixed").unwrap().usable().unwrap();
     assert_eq!(connection.certificate.as_deref(), Some("BANK_CERT"));
     // What is bound is not always known.
-    check(&[named.clone()], &[], &[]);
+    check(std::slice::from_ref(&named), &[], &[]);
     check(&[named.clone(), bound(json!(["OTHER"]))], &[UNBOUND], &["fixed"]);
     check(&[named, bound(json!([]))], &[UNBOUND], &["fixed"]);
     check(&[("CONNECTIONS/fixed/certificate", json!("BANK CERT"))], &[UNBOUND], &["fixed"]);
@@ -309,14 +309,14 @@ fn names_a_certificate_by_a_binding_that_fetches() {
 fn registers_connections_that_sign_and_that_name_certificates() {
     let (config, problems) = read(&changed(&[(FETCHERS, json!(["BANK_CERT"])), ("ADMIN_KEY", json!(KEY))]));
     assert_eq!(problems, []);
-    let mut fields = bearer(whole());
+    let mut fields = bearer(&whole());
     fields["certificate"] = "BANK_CERT".into();
     let register = |fields: &Value, secrets: Value| {
         let read = config.read_registered("n", fields.as_object().unwrap(), secrets.as_object().unwrap());
         read.map(drop).map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())
     };
     assert_eq!(register(&fields, json!({"private_key": PEM})), Ok(()));
-    assert_eq!(register(&bearer(json!({})), json!({"service_account": account()})), Ok(()));
+    assert_eq!(register(&bearer(&json!({})), json!({"service_account": account()})), Ok(()));
     fields["certificate"] = "OTHER".into();
     let expected = [
         "secrets.private_key: is missing: set this secret to a private key, a PEM of PKCS#8 or a JWK",
@@ -328,7 +328,7 @@ fn registers_connections_that_sign_and_that_name_certificates() {
 #[test]
 fn keeps_token_sets_when_only_the_key_changes() {
     let with = |table: Value, change: &dyn Fn(&mut Value), key: &str| {
-        let mut fields = bearer(table);
+        let mut fields = bearer(&table);
         change(&mut fields);
         read_signing(fields, &[("FIXED_PRIVATE_KEY", key)])
     };
@@ -348,7 +348,7 @@ fn keeps_token_sets_when_only_the_key_changes() {
     check(&with(json!({"issuer": "i", "subject": "s", "claims": {"scope": "a"}}), &|_| {}, PEM), false);
     check(&with(whole(), &|fields| fields["token_url"] = "https://other.example/".into(), PEM), false);
     check(&with(whole(), &|fields| fields["certificate"] = "C".into(), PEM), true);
-    let proof = |fields: Value, key: &str| read_signing(proving(fields), &[("FIXED_PRIVATE_KEY", key)]);
+    let proof = |fields: Value, key: &str| read_signing(proving(&fields), &[("FIXED_PRIVATE_KEY", key)]);
     let one = proof(json!({}), PEM);
     for other in [
         proof(json!({}), &other_key),
