@@ -4,6 +4,7 @@
 //! Most providers put an account token into every event. It proves only that the sender knows the
 //! token: neither the integrity nor the freshness of the event. Others sign their events by it.
 
+mod account_tokens;
 mod event;
 mod handshake;
 mod hmac;
@@ -12,9 +13,10 @@ mod schedule;
 mod signature;
 mod text;
 
+pub use account_tokens::AccountTokens;
 pub use event::Event;
 pub use handshake::Handshake;
 pub use hmac::{EventHmac, HmacAlgorithm, HmacEncoding, Presented, Signed, SigningTime, TimePlace};
-pub use proof::{AccountTokens, EventRejection, Proof};
+pub use proof::{EventRejection, Proof};
 pub use schedule::{LONGEST, next_attempt};
 pub use signature::SigningKeys;

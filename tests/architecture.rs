@@ -39,7 +39,7 @@ const PARTS: [(&str, &[&str], &str); 15] = [
     ("config", &["jose", "token", "webhook", "http", "json", "form", "secret", "time"], PURE),
     ("jose", &["json", "time"], PURE),
     ("token", &["json", "secret", "time"], PURE),
-    ("webhook", &["http", "json", "secret", "time"], PURE),
+    ("webhook", &["http", "json", "form", "secret", "time"], PURE),
     ("http", &["form", "secret", "time"], VALUE),
     ("json", &[], VALUE),
     ("form", &[], VALUE),

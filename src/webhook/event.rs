@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::proof::{AccountTokens, EventRejection, Proof};
+use super::account_tokens::AccountTokens;
+use super::proof::{EventRejection, Proof};
 use super::text::Text;
 use crate::json;
 use crate::json::{decoded, exact};

@@ -15,7 +15,7 @@ use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 use subtle::ConstantTimeEq as _;
 
-use super::proof::AccountTokens;
+use super::account_tokens::AccountTokens;
 use crate::form;
 use crate::http::{HeaderName, RequestHead};
 use crate::secret::{Fingerprint, Place, hex};
@@ -120,7 +120,7 @@ impl EventHmac {
     }
 
     /// The signature under `key` of the `pieces` with this `body`, in its notation.
-    fn sign(&self, key: &[u8], pieces: &[Piece<'_>], body: &[u8]) -> Option<String> {
+    fn sign(&self, key: &[u8], pieces: &[SignedPart<'_>], body: &[u8]) -> Option<String> {
         let bytes = match self.algorithm {
             HmacAlgorithm::Sha1 => mac::<hmac::Hmac<Sha1>>(key, pieces, body),
             HmacAlgorithm::Sha256 => mac::<hmac::Hmac<Sha256>>(key, pieces, body),
@@ -142,26 +142,26 @@ fn parts<'a>(field: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     })
 }
 
-fn mac<M: Mac + KeyInit>(key: &[u8], pieces: &[Piece<'_>], body: &[u8]) -> Option<Vec<u8>> {
+fn mac<M: Mac + KeyInit>(key: &[u8], pieces: &[SignedPart<'_>], body: &[u8]) -> Option<Vec<u8>> {
     let mut mac = <M as KeyInit>::new_from_slice(key).ok()?;
     for piece in pieces {
         mac.update(match piece {
-            Piece::Body => body,
-            Piece::Text(text) => text.as_bytes(),
+            SignedPart::Body => body,
+            SignedPart::Text(text) => text.as_bytes(),
         });
     }
     Some(mac.finalize().into_bytes().to_vec())
 }
 
 impl Signed {
-    fn read<'a>(&'a self, head: &RequestHead<'a>, time: Option<&'a str>) -> Option<Piece<'a>> {
+    fn read<'a>(&'a self, head: &RequestHead<'a>, time: Option<&'a str>) -> Option<SignedPart<'a>> {
         Some(match self {
-            Self::Body => Piece::Body,
-            Self::Time => Piece::Text(time?.into()),
-            Self::Text(text) => Piece::Text(text.into()),
-            Self::Header(name) => Piece::Text(head.headers.value(name.as_str())?.into()),
-            Self::Query(name) => Piece::Text(parameter(head, name)?.into()),
-            Self::QueryLower(name) => Piece::Text(parameter(head, name)?.to_ascii_lowercase().into()),
+            Self::Body => SignedPart::Body,
+            Self::Time => SignedPart::Text(time?.into()),
+            Self::Text(text) => SignedPart::Text(text.into()),
+            Self::Header(name) => SignedPart::Text(head.headers.value(name.as_str())?.into()),
+            Self::Query(name) => SignedPart::Text(parameter(head, name)?.into()),
+            Self::QueryLower(name) => SignedPart::Text(parameter(head, name)?.to_ascii_lowercase().into()),
         })
     }
 }
@@ -197,7 +197,7 @@ impl SigningTime {
 }
 
 /// A piece of what is signed, as the request has it.
-enum Piece<'a> {
+enum SignedPart<'a> {
     Body,
     Text(Cow<'a, str>),
 }
@@ -206,7 +206,7 @@ enum Piece<'a> {
 pub struct Presented<'a> {
     hmac: &'a EventHmac,
     signatures: Vec<&'a str>,
-    pieces: Vec<Piece<'a>>,
+    pieces: Vec<SignedPart<'a>>,
 }
 
 impl Presented<'_> {

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
-use super::proof::{AccountTokens, EventRejection};
+use super::account_tokens::AccountTokens;
+use super::proof::EventRejection;
 use crate::json::{Member, NotMembers, decoded, members, strings};
 
 /// The replacement of a string that contained an account token.

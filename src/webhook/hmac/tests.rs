@@ -138,7 +138,7 @@ fn with_parts() -> EventHmac {
 }
 
 fn sign(hmac: &EventHmac, text: &str) -> String {
-    hmac.sign(b"Jefe", &[Piece::Text(text.into())], b"").unwrap()
+    hmac.sign(b"Jefe", &[SignedPart::Text(text.into())], b"").unwrap()
 }
 
 #[test]
