@@ -225,13 +225,33 @@ async function bind(compiled) {
     "--experimental-reset-state-function",
     "--force-enable-abort-handler",
   ]);
-  // The runtime answers a plain import of a .wasm file with a module.
   const glue = path.join(staging, "index.js");
-  const text = readFileSync(glue, "utf8");
-  if (!text.includes("import source "))
-    throw new Failure("wasm-bindgen's output has changed: it has no `import source`.");
-  writeFileSync(glue, text.replace("import source ", "import "));
+  let text = readFileSync(glue, "utf8");
+  for (const [generated, wanted] of EDITS) {
+    if (!text.includes(generated)) throw new Failure(`wasm-bindgen's output has changed: it has no \`${generated}\`.`);
+    text = text.replace(generated, wanted);
+  }
+  writeFileSync(glue, text);
 }
+
+/** What the build changes in the JavaScript that wasm-bindgen generates. @type {[string, string][]} */
+const EDITS = [
+  // The runtime answers a plain import of a .wasm file with a module.
+  ["import source ", "import "],
+  // The module gets a text character by character, which takes a cold isolate 0.4 ms for a thousand of them, and a warm
+  // one three times as long as the runtime's own encoder. A text that is not ASCII does not fit: the code behind this
+  // encodes it anew.
+  [
+    `    for (; offset < len; offset++) {
+        const code = arg.charCodeAt(offset);
+        if (code > 0x7F) break;
+        mem[ptr + offset] = code;
+    }
+`,
+    `    if (cachedTextEncoder.encodeInto(arg, mem.subarray(ptr, ptr + len)).read === len) offset = len;
+`,
+  ],
+];
 
 /**
  * Removes the classes that libraries export to JavaScript and that the Worker does not use, on both sides, with their

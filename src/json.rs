@@ -11,7 +11,7 @@ mod read;
 mod record;
 mod write;
 
-pub(crate) use notation::{Member, NotMembers, decoded, exact, has_exact_numbers, members, split, strings};
+pub(crate) use notation::{Member, NotMembers, decoded, exact, has_exact_numbers, members, strings};
 pub use parse::{NotJson, parse, parse_last, without_mark};
 pub use read::{FromJson, read, wipe};
 pub(crate) use read::{member, member_or_default, needed_member, variant};

@@ -92,7 +92,7 @@ impl Config {
             let mut read = |secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>| {
                 connection = connection::read(id, secrets, reader, &self.callers);
             };
-            let (problems, of_id) = self.read_part(id, fields.as_ref(), of_id, &mut read);
+            let (problems, of_id) = self.read_part(id, fields, of_id, &mut read);
             Part::new(connection, problems, of_id)
         })
     }
@@ -111,7 +111,7 @@ impl Config {
             let mut read = |secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>| {
                 webhook = webhook::read(reader, secrets).map(Rc::new);
             };
-            let (problems, of_id) = self.read_part(id, Some(&fields), of_id, &mut read);
+            let (problems, of_id) = self.read_part(id, Some(fields), of_id, &mut read);
             // Other secrets of the same names are the connection's problem.
             let webhook = webhook.filter(|_| owners(&mut self.ids(), id) == 1);
             Some(Part::new(webhook, problems, of_id))
@@ -158,7 +158,7 @@ impl Config {
     }
 
     /// The fields of the template called `name`, if usable.
-    pub(super) fn template(&self, name: &str) -> Option<Variables> {
+    pub(super) fn template(&self, name: &str) -> Option<&Variables> {
         let is_sound = self.template_problems(name)?.is_empty();
         self.templates.find(name).filter(|_| is_sound)?.1.fields()
     }
@@ -166,7 +166,7 @@ impl Config {
     fn template_problems(&self, name: &str) -> Option<&Vec<Problem>> {
         let (name, table) = self.templates.find(name)?;
         Some(table.template.get_or_init(|| {
-            let problems = connection_template::read(name, table.fields().as_ref(), &self.callers);
+            let problems = connection_template::read(name, table.fields(), &self.callers);
             problems.iter().for_each(&self.report);
             problems
         }))

@@ -35,14 +35,14 @@ impl Config {
         let allowed_origins = read_origins(lookup, &mut problems);
         let base_path = read_base_path(lookup, &mut problems);
         let mut callers = read_callers(lookup, &mut problems);
-        let connections = LazyTables::read(&variables, CONNECTIONS, &mut problems);
+        let connections = LazyTables::new(structure(lookup, CONNECTIONS), CONNECTIONS, &mut problems);
         for (name, caller) in [(ANYONE, Caller::Anyone), (SESSION, Caller::Session)] {
             if !callers.contains_key(name) && connections.name_caller(name) {
                 callers.insert(name.to_owned(), Configured::Usable(caller));
             }
         }
         let problems_before = mem::take(&mut problems);
-        let templates = LazyTables::read(&variables, TEMPLATES, &mut problems);
+        let templates = LazyTables::new(structure(lookup, TEMPLATES), TEMPLATES, &mut problems);
         let session = session::read(lookup, &callers, &mut problems);
         let sealing_keys = read_sealing_keys(lookup, &mut problems).map(Rc::new);
         let token_fields = jwt::fields(&callers);

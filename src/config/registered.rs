@@ -99,7 +99,7 @@ impl Config {
     #[must_use]
     pub fn with_template<'v>(&self, fields: &'v Variables) -> Option<Cow<'v, Variables>> {
         let Some(name) = fields.get(TEMPLATE) else { return Some(Cow::Borrowed(fields)) };
-        let mut merged = self.template(name.as_str()?)?;
+        let mut merged = self.template(name.as_str()?)?.clone();
         for (name, value) in fields.iter().filter(|(name, _)| *name != TEMPLATE) {
             merged.insert(name.clone(), value.clone());
         }

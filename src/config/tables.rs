@@ -1,4 +1,4 @@
-//! The tables of connections and templates, kept as JSON until they are read.
+//! The tables of connections and templates, each read when it is first asked for.
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
@@ -9,8 +9,7 @@ use serde_json::Value;
 
 use super::problem::shown;
 use super::secrets::is_id;
-use super::{Configured, Connection, Entries, Problem, VariableSource, Variables, Webhook, caller};
-use crate::json;
+use super::{Configured, Connection, Entries, Problem, Variables, Webhook, caller};
 
 pub(super) const CONNECTIONS: &str = "CONNECTIONS";
 pub(super) const TEMPLATES: &str = "TEMPLATES";
@@ -21,7 +20,7 @@ pub(super) const NO_TABLE: &str = "must be a table";
 pub(super) const SHARED_SECRETS: &str =
     "must have another name: its secrets have the same names as another one's";
 
-/// The tables in one variable.
+/// The tables in one variable, each read when it is first asked for.
 #[derive(Default)]
 pub struct LazyTables {
     /// The tables by their ids.
@@ -30,11 +29,11 @@ pub struct LazyTables {
     pub(super) wrong: Vec<String>,
 }
 
-/// One table, as JSON, and what was read of it as a connection, as its webhook or as a template. The text
-/// of a table that nobody asks for is smaller than its values would be.
+/// One table, and what was read of it as a connection, as its webhook or as a template. The table is kept
+/// for the webhook, and for whom a template is merged with: the platform takes 5 KB of all tables together.
 #[derive(Default)]
 pub(super) struct LazyTable {
-    text: String,
+    table: Value,
     pub connection: OnceCell<Part<Rc<Connection>>>,
     /// `None` where the connection has none.
     pub webhook: OnceCell<Option<Part<Rc<Webhook>>>>,
@@ -52,33 +51,28 @@ pub(super) struct Part<T> {
 }
 
 impl LazyTables {
-    /// The tables in the variable called `name`.
-    pub(super) fn read(variables: &VariableSource, name: &str, problems: &mut Vec<Problem>) -> Self {
+    /// The tables in `value`, the variable called `name`.
+    pub(super) fn new(value: Option<Value>, name: &str, problems: &mut Vec<Problem>) -> Self {
         let mut tables = Self::default();
-        let Some(mut text) = variables(name) else { return tables };
-        if text.starts_with('"') {
-            text = unquoted(&text).unwrap_or_default();
-        }
-        let Some(members) = json::split(&text) else {
-            problems.push(Problem::new(name.to_owned(), NO_TABLE));
-            return tables;
-        };
-        for (id, text) in members {
-            if is_id(&id) {
-                tables.tables.insert(id, LazyTable { text, ..LazyTable::default() });
-            } else if !tables.wrong.contains(&id) {
-                tables.wrong.push(id);
+        match value {
+            Some(Value::Object(members)) => {
+                for (id, table) in members {
+                    if is_id(&id) {
+                        tables.tables.insert(id, LazyTable { table, ..LazyTable::default() });
+                    } else {
+                        tables.wrong.push(id);
+                    }
+                }
             }
+            Some(_) => problems.push(Problem::new(name.to_owned(), NO_TABLE)),
+            None => {}
         }
         tables
     }
 
-    /// Whether a rule of a connection names the caller `name`. Only what may hold that name is parsed.
+    /// Whether a rule of a connection names the caller `name`.
     pub(super) fn name_caller(&self, name: &str) -> bool {
-        let may_name = |text: &str| text.contains('\\') || text.split('"').any(|part| part == name);
-        self.tables.values().any(|table| {
-            may_name(&table.text) && table.fields().is_some_and(|fields| caller::is_named(name, &fields))
-        })
+        self.tables.values().filter_map(LazyTable::fields).any(|fields| caller::is_named(name, fields))
     }
 
     /// The names of all tables in their order, wrong ones too.
@@ -94,18 +88,9 @@ impl LazyTables {
 
 impl LazyTable {
     /// The fields; `None` where it is no table.
-    pub(super) fn fields(&self) -> Option<Variables> {
-        match json::parse_last(self.text.as_bytes()) {
-            Ok(Value::Object(fields)) => Some(fields),
-            _ => None,
-        }
+    pub(super) fn fields(&self) -> Option<&Variables> {
+        self.table.as_object()
     }
-}
-
-/// The JSON text in a JSON string, if it is one.
-fn unquoted(text: &str) -> Option<String> {
-    let Ok(Value::String(inner)) = json::parse(text.as_bytes()) else { return None };
-    json::parse_last(inner.as_bytes()).is_ok().then_some(inner)
 }
 
 impl<T> Part<T> {

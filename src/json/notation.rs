@@ -174,70 +174,10 @@ pub(crate) fn members(text: &str) -> Result<Vec<Member<'_>>, NotMembers> {
     Ok(members)
 }
 
-/// The members of an object in a JSON text, in order: each name as [`decoded`] reads it, and the text
-/// of its value, which is not read. A name may come twice. `None` where the text is not an object.
-pub(crate) fn split(text: &str) -> Option<Vec<(String, String)>> {
-    let inner = text.trim().strip_prefix('{')?.strip_suffix('}')?;
-    let mut members = Vec::new();
-    // The name of the member being read, and the start of its value.
-    let (mut name, mut start) = (None, 0);
-    let (mut at, mut depth) = (0, 0_usize);
-    loop {
-        let b = inner.as_bytes().get(at);
-        match b {
-            Some(b'"') => {
-                let end = string_end(inner, at);
-                name = name.or_else(|| inner.get(at..end));
-                at = end;
-                continue;
-            }
-            Some(b'{' | b'[') => depth += 1,
-            Some(b'}' | b']') => depth = depth.checked_sub(1)?,
-            Some(b':') if depth == 0 => start = at + 1,
-            Some(b',') | None if depth == 0 => {
-                if let (Some(name), Some(value)) = (name.take(), inner.get(start..at)) {
-                    members.push((decoded(name).into_owned(), value.to_owned()));
-                }
-            }
-            _ => {}
-        }
-        if b.is_none() {
-            return (depth == 0).then_some(members);
-        }
-        at += 1;
-    }
-}
-
 #[cfg(test)]
 #[cfg(not(target_arch = "wasm32"))]
 mod tests {
     use super::*;
-
-    #[test]
-    fn splits_an_object_into_the_texts_of_its_members() {
-        for (text, expected) in [
-            ("{}", &[][..]),
-            (" { } ", &[]),
-            (r#"{"a":1}"#, &[("a", "1")]),
-            (
-                r#"{"a":{"b":[1,{"c":"}"}],"d":","},"e":[]}"#,
-                &[("a", r#"{"b":[1,{"c":"}"}],"d":","}"#), ("e", "[]")],
-            ),
-            (
-                r#"{"a:,{\"":"\\","\u0061":null,"é":"\"]"}"#,
-                &[("a:,{\"", r#""\\""#), ("a", "null"), ("é", r#""\"]""#)],
-            ),
-            ("{\n\t\"a\" : 1 ,\r\n\"a\":\t[2, 3] }", &[("a", "1"), ("a", "[2, 3]")]),
-        ] {
-            let split = split(text).unwrap();
-            let split: Vec<(&str, &str)> =
-                split.iter().map(|(name, value)| (name.as_str(), value.trim())).collect();
-            assert_eq!(split, expected, "{text}");
-        }
-        for wrong in ["", "[]", "\"{}\"", "1", "null", "{", "}", r#"{"a":{}"#, r#"{"a":]}"#] {
-            assert_eq!(split(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn tells_numbers_that_are_kept_as_written() {

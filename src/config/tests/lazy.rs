@@ -219,7 +219,7 @@ fn takes_the_last_of_two_tables_of_one_id_in_a_text() {
 fn counts_as_wrong_what_cannot_be_parsed() {
     let texts = |name: &str| match name {
         "ALLOWED_ORIGINS" => Some("[".to_owned()),
-        "CONNECTIONS" => Some(r#"{"a": {"provider" "guru"}, "b": "\ud800"}"#.to_owned()),
+        "CONNECTIONS" => Some(r#"{"a": {"provider" "guru"}}"#.to_owned()),
         "SEALING_KEYS" => Some(r#""\ud800""#.to_owned()),
         _ => None,
     };
@@ -229,8 +229,7 @@ fn counts_as_wrong_what_cannot_be_parsed() {
         shown,
         [
             "ALLOWED_ORIGINS: must be an array of origins",
-            "CONNECTIONS.a: must be a table",
-            "CONNECTIONS.b: must be a table",
+            "CONNECTIONS: must be a table",
             "SEALING_KEYS: must be a text",
         ]
     );
