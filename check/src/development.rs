@@ -68,8 +68,8 @@ pub(crate) fn check(scope: &Scope<'_>, fields: &Variables, vars: &DevVars, repor
     for name in first.chain(missing().filter(|name| *name != SEALING_KEYS)).chain(last) {
         let near = vars.variables.keys().find(|key| !is_used(key) && distance(key, name) <= 2);
         let near = near.map(|key| format!("; {}, which is there, is not read", shown(key)));
-        let lost = lost(name, &whole, &merged, vars);
-        add(name, format!("is not set: {lost}{}", near.unwrap_or_default()));
+        let what = lost(name, &whole, &merged, vars);
+        add(name, format!("is not set: {what}{}", near.unwrap_or_default()));
     }
 
     // What follows from a problem of theirs, elsewhere in the file, is not told as well.

@@ -150,7 +150,7 @@ pub(super) fn places_any_token(reader: &Reader<'_, '_>) -> bool {
         let is_own = |name: &String| own.clone().any(|(known, _)| known == name);
         own.clone().chain(defaults.filter(|(name, _)| !is_own(name))).any(|(_, text)| places_token(text))
     };
-    reader.value("header").is_none_or(|header| header != "") || FIELDS.iter().any(|field| places(&field))
+    reader.value("header").is_none_or(|header| header != "") || FIELDS.iter().any(places)
 }
 
 /// The identity of the account of `grant`: where that has no token of its own, the secrets that are

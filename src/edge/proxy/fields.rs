@@ -122,7 +122,8 @@ pub(in crate::edge) fn caller_fields(
             Some(added) => Cow::Owned(without_added(name, value, added)),
             None => Cow::Borrowed(value),
         };
-        if !sent.is_disclosed(&value) && !(is_address && is_mangled(&value)) {
+        let is_unfit = sent.is_disclosed(&value) || (is_address && is_mangled(&value));
+        if !is_unfit {
             lines.push(name, &value);
         }
     }
