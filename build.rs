@@ -109,7 +109,9 @@ fn read(file: &Path, id: &str) -> Result<Table, String> {
         }
     }
     for key in table.keys() {
-        if key != "needs" && !FIELDS.contains(&key.as_str()) && !FOR_PEOPLE.contains(&key.as_str()) {
+        let is_known =
+            [["needs"].as_slice(), FIELDS, FOR_PEOPLE].iter().any(|list| list.contains(&key.as_str()));
+        if !is_known {
             return Err(format!("{key}: is not a known key"));
         }
     }

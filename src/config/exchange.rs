@@ -15,6 +15,9 @@ pub(super) const SUBJECT_TOKEN_TYPE: &str = "subject_token_type";
 /// The parameter that says what kind of grant is requested.
 const GRANT_TYPE: &str = "grant_type";
 
+/// The parameter that has the caller's token in Entra's on-behalf-of flow.
+const ASSERTION: &str = "assertion";
+
 /// What stands for the caller's token in `params`.
 const SUBJECT_TOKEN: &str = "{subject_token}";
 
@@ -23,7 +26,7 @@ const OWN_PARAMS: [&str; 2] = ["subject_token", SUBJECT_TOKEN_TYPE];
 
 /// The parameters of every token request that a connection may set all the same.
 pub(super) fn free_params(reader: &Reader<'_, '_>) -> &'static [&'static str] {
-    if is_exchange(reader) { &[GRANT_TYPE] } else { &[] }
+    if is_exchange(reader) { &[GRANT_TYPE, ASSERTION] } else { &[] }
 }
 
 fn is_exchange(reader: &Reader<'_, '_>) -> bool {
