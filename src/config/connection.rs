@@ -3,23 +3,17 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::additions::{self, Beside};
 use super::kinds::GrantKind;
 use super::limits::{Bounds, DEFAULT_EXPIRES_IN, EXPIRY_SKEW, REPLAY_BYTES, TIMEOUT_MS};
 use super::provider::{self, Provider};
+use super::provider_address::{BASE_URL, CERTIFICATE, read_address, read_own_parts};
 use super::reader::Reader;
 use super::rules::Subjects;
 use super::secrets::{Secrets, is_id};
 use super::webhook::WEBHOOK;
 use super::{Callers, Connection, TokenHeader, answer_sign, grant, headers, rules, syntax};
 use crate::http::{EndpointUrl, HeaderName, PathPattern};
-
-const BASE_URL: &str = "base_url";
-
-/// The field that names the binding with a client certificate.
-pub(super) const CERTIFICATE: &str = "certificate";
 
 /// The fields of a connection besides [`grant::FIELDS`].
 const FIELDS: &[&str] = &[
@@ -161,45 +155,6 @@ fn read_provider(reader: &mut Reader<'_, '_>) -> Option<Provider> {
         reader.report("provider", "must be a provider of the catalogue, as guru, or custom");
     }
     provider
-}
-
-/// The parts of the provider's addresses that each customer of it has for their own, by the names of
-/// the connection's fields.
-fn read_own_parts<'c>(reader: &mut Reader<'c, '_>) -> Vec<(&'c str, String)> {
-    let default = |name| reader.default(name).filter(|_| !reader.has_own(name)).and_then(Value::as_str);
-    let addresses = [BASE_URL, "token_url"].map(default);
-    let mut parts: Vec<(&str, String)> = Vec::new();
-    for part in addresses.into_iter().flatten().flat_map(placeholders) {
-        if part == BASE_URL || parts.iter().any(|(known, _)| *known == part) {
-            continue;
-        }
-        if !reader.has(part) {
-            reader.report(part, "is missing: the provider's address has it for each customer");
-        }
-        parts.push((part, reader.parse(part, &syntax::host_label).unwrap_or_default()));
-    }
-    parts
-}
-
-/// The names in braces in an address.
-fn placeholders(address: &str) -> impl Iterator<Item = &str> {
-    address.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
-}
-
-/// The address in the field called `name`; else the provider's, with the connection's `parts`.
-pub(super) fn read_address(
-    reader: &mut Reader<'_, '_>,
-    name: &str,
-    parts: &[(&str, String)],
-) -> Option<EndpointUrl> {
-    if reader.has_own(name) {
-        return reader.parse(name, &syntax::address);
-    }
-    let mut address = reader.default(name)?.as_str()?.to_owned();
-    for (part, value) in parts {
-        address = address.replace(&format!("{{{part}}}"), value);
-    }
-    EndpointUrl::parse(&address).ok()
 }
 
 fn read_base_url(

@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::grant::read_endpoint;
 use super::limits::ASSERTION_LIFETIME;
 use super::reader::Reader;
 use super::secrets::Secrets;
-use super::signing_key::{self, SERVICE_ACCOUNT, ServiceAccount};
+use super::signing_key::{self, ASSERTION, SERVICE_ACCOUNT, ServiceAccount};
+use super::token_endpoint::read_endpoint;
 use super::{Assertion, ClientAuthentication, Grant, syntax};
 
-/// The field with the assertion, and its own fields.
-pub(super) const ASSERTION: &str = "assertion";
 const FIELDS: &[&str] = &["issuer", "subject", "audience", "lifetime", "jti", "claims"];
 
 /// The claims that the broker sets itself.
@@ -54,11 +52,11 @@ pub(super) fn read(
     let claims = read_claims(&mut reader.table(ASSERTION)?, issuer, is_lost);
     let (endpoint, key, mut claims) = (endpoint?, key?, claims?);
     claims.set.entry("aud").or_insert_with(|| endpoint.url.as_str().into());
-    let Claims { set, lifetime, has_id } = claims;
+    let AssertionClaims { set, lifetime, has_id } = claims;
     Some(Grant::JwtBearer { endpoint, assertion: Assertion { claims: set, lifetime, has_id, key } })
 }
 
-struct Claims {
+struct AssertionClaims {
     set: Map<String, Value>,
     lifetime: Duration,
     has_id: bool,
@@ -66,7 +64,7 @@ struct Claims {
 
 /// Reads the table `assertion`, whose issuer may be that of a service account. Where that `is_lost`,
 /// nothing is missing here.
-fn read_claims(table: &mut Reader<'_, '_>, issuer: Option<String>, is_lost: bool) -> Option<Claims> {
+fn read_claims(table: &mut Reader<'_, '_>, issuer: Option<String>, is_lost: bool) -> Option<AssertionClaims> {
     const ISSUER: &str = "is missing: write who signs the assertion, or set the secret that ends in \
         _SERVICE_ACCOUNT";
     const SUBJECT: &str = "is missing: write whose token it is, or an empty text for no such claim";
@@ -99,5 +97,5 @@ fn read_claims(table: &mut Reader<'_, '_>, issuer: Option<String>, is_lost: bool
     for (name, value) in [("iss", issuer), ("sub", subject.flatten()), ("aud", audience)] {
         set.extend(value.map(|value| (name.to_owned(), value.into())));
     }
-    (table.count() == before).then_some(Claims { set, lifetime, has_id })
+    (table.count() == before).then_some(AssertionClaims { set, lifetime, has_id })
 }

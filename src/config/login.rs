@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::answer_sign::{self, AnswerSign};
-use super::connection::CERTIFICATE;
 use super::limits::TOKEN_TIMEOUT_MS;
+use super::provider_address::CERTIFICATE;
 use super::reader::Reader;
 use super::secrets::Secrets;
 use super::{

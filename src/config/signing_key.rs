@@ -18,6 +18,9 @@ use crate::jose::{Algorithm, KeyType};
 use crate::json::{self, Members, NotJson, ToJson};
 use crate::secret::{Fingerprint, Secret};
 
+/// The field with the assertion, and its own fields.
+pub(super) const ASSERTION: &str = "assertion";
+
 /// The secret with the key.
 pub(super) const PRIVATE_KEY: &str = "PRIVATE_KEY";
 
