@@ -83,25 +83,25 @@ impl Additions {
     /// and each value with a secret or the token in it.
     #[must_use]
     pub fn secrets(&self, token: &str) -> Vec<Secret> {
-        let with_secrets =
-            self.templates().filter(|template| template.has_token() || template.secrets().next().is_some());
-        let mut secrets: Vec<Secret> = self.named_secrets().cloned().collect();
-        secrets.extend(with_secrets.map(|template| template.fill(token)));
-        // As a form writes blanks, and servers that repeat an address.
-        let has_blank = |secret: &&Secret| secret.expose().contains(' ');
-        let as_form = |secret: &Secret| Secret::new(secret.expose().replace(' ', "+"));
-        let written: Vec<Secret> = secrets.iter().filter(has_blank).map(as_form).collect();
-        secrets.extend(written);
+        let mut secrets: Vec<Secret> = Vec::new();
+        self.each_template(&mut |template| {
+            let before = secrets.len();
+            secrets.extend(template.secrets().cloned());
+            if template.has_token() || secrets.len() > before {
+                secrets.push(template.fill(token));
+            }
+        });
+        for at in 0..secrets.len() {
+            // As a form writes blanks, and servers that repeat an address.
+            let with_blanks = secrets.get(at).filter(|secret| secret.expose().contains(' '));
+            secrets.extend(with_blanks.map(|secret| Secret::new(secret.expose().replace(' ', "+"))));
+        }
         secrets
     }
 
-    fn templates(&self) -> impl Iterator<Item = &TokenTemplate> {
-        let headers = self.headers.iter().map(|(_, template)| template);
-        headers.chain(self.query.iter().map(|(_, template)| template))
-    }
-
-    fn named_secrets(&self) -> impl Iterator<Item = &Secret> {
-        self.templates().flat_map(TokenTemplate::secrets)
+    fn each_template(&self, take: &mut dyn FnMut(&TokenTemplate)) {
+        self.headers.iter().for_each(|(_, template)| take(template));
+        self.query.iter().for_each(|(_, template)| take(template));
     }
 
     /// The names of the query parameters.
@@ -144,25 +144,29 @@ pub(super) fn read(
 
 /// Whether the token is put on calls in any place.
 pub(super) fn places_any_token(reader: &Reader<'_, '_>) -> bool {
+    let table = |value: Option<_>| value.and_then(Value::as_object);
     let places = |field: &&str| {
-        let [own, defaults] = [reader.value(field), reader.default(field)]
-            .map(|table| table.and_then(Value::as_object).into_iter().flatten());
-        let is_own = |name: &String| own.clone().any(|(known, _)| known == name);
-        own.clone().chain(defaults.filter(|(name, _)| !is_own(name))).any(|(_, text)| places_token(text))
+        let (own, defaults) = (table(reader.value(field)), table(reader.default(field)));
+        let is_own = |name: &String| own.is_some_and(|own| own.contains_key(name));
+        own.is_some_and(|own| own.values().any(places_token))
+            || defaults.is_some_and(|all| all.iter().any(|(name, text)| places_token(text) && !is_own(name)))
     };
     reader.value("header").is_none_or(|header| header != "") || FIELDS.iter().any(places)
 }
 
-/// The identity of the account of `grant`: where that has no token of its own, the secrets that are
-/// added are its credentials.
+/// The identity of the account of `grant`: where no token is obtained, the secrets that are added are
+/// credentials, too.
 pub(super) fn identity(grant: &Grant, additions: Option<&Additions>) -> Fingerprint {
     let identity = grant.identity();
-    let Some(additions) = additions.filter(|_| matches!(grant, Grant::Static { .. })) else {
+    let Some(additions) = additions.filter(|_| matches!(grant, Grant::Static { .. } | Grant::Basic { .. }))
+    else {
         return identity;
     };
-    let hex = identity.to_hex();
-    let mut parts = vec![hex.as_str()];
-    parts.extend(additions.named_secrets().map(Secret::expose));
+    let mut parts = vec![identity.to_hex()];
+    additions.each_template(&mut |template| {
+        parts.extend(template.secrets().map(|secret| secret.fingerprint().to_hex()));
+    });
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     if parts.len() > 1 { Fingerprint::of(&parts) } else { identity }
 }
 
@@ -185,7 +189,7 @@ fn read_headers(
         };
         let checked = headers::token_field(name).and_then(|own| {
             if beside.token.is_some_and(|token| headers::is_same(token.as_str(), own.as_str())) {
-                Err("carries the token already, as header says: name another one")
+                Err("carries the token already: name another one, or write header = \"\"")
             } else if is_among(beside.forwarded, &own) {
                 Err("must not stand in request_headers: no caller can send it")
             } else if own.as_str() != headers::AUTHORIZATION && is_among(&of_callers, &own) {

@@ -25,7 +25,7 @@ const JSON_TYPE = { "Content-Type": "application/json" };
 const STATIC = "12|aBc+dEf/0123456789=.-_~xyz";
 const APP_KEY = "an app's key+/&=%25\\éÉ";
 const APP_TOKEN = "app-token-0123456789";
-const RENEWED = Array.from({ length: 12 }, (_, number) => `renewed${number}`);
+const RENEWED = Array.from({ length: 13 }, (_, number) => `renewed${number}`);
 
 /** @type {Server} */
 let server;
@@ -76,6 +76,7 @@ before(async () => {
     { status: 200, json: "/errcode", in: [40001] },
     { status: 400, header: "x-error", in: ["expired"] },
     { status: 302, header: "x-login" },
+    { status: 422, json: "/code", in: ["dead"] },
   ];
   broker = await startBroker({
     vars: {
@@ -348,6 +349,18 @@ describe("an error that repeats what was sent", () => {
     });
   }
 
+  test("has them struck out where it was looked into, too", async () => {
+    const body = JSON.stringify({ code: "alive", token: APP_TOKEN });
+    for (const [encoding, bytes] of /** @type {const} */ ([
+      ["identity", Buffer.from(body)],
+      ["gzip", gzipSync(body)],
+    ])) {
+      reply = () => ({ status: 422, headers: { ...JSON_TYPE, "Content-Encoding": encoding }, body: bytes });
+      const answer = await broker.call("/api/shop/a");
+      assert.deepEqual(answer.json(), { code: "alive", token: "*".repeat(APP_TOKEN.length) });
+    }
+  });
+
   test("keeps a constant", async () => {
     reply = () => ({ status: 500, headers: { "Content-Type": "text/plain" }, body: "a constant" });
     assert.equal((await broker.call("/api/shop/a")).text, "a constant");
@@ -387,6 +400,13 @@ describe("an answer that says that the token is dead", () => {
     ["in its body, deflated", { headers: { ...JSON_TYPE, "Content-Encoding": "deflate" }, body: deflateSync(json) }],
     ["in its body, by brotli", { headers: { ...JSON_TYPE, "Content-Encoding": "br" }, body: brotliCompressSync(json) }],
     ["in its body of 16 KiB", { headers: JSON_TYPE, body: json.padEnd(16 * KIB) }],
+    [
+      "in its body of 16 KiB, which is longer in its encoding",
+      {
+        headers: { ...JSON_TYPE, "Content-Encoding": "gzip" },
+        body: gzipSync(json.padEnd(16 * KIB), { level: 0 }),
+      },
+    ],
     [
       "in its body, in parts",
       {
@@ -517,4 +537,8 @@ describe("an answer that says that the token is dead", () => {
     });
     await assert.rejects(broker.call("/api/granted/a"));
   });
+});
+
+test("no copy of a body is left that nobody reads, of which the runtime warns", () => {
+  assert.doesNotMatch(broker.output.join("\n"), /clone\(\)|tee\(\)/);
 });

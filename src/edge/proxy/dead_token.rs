@@ -51,12 +51,12 @@ async fn has_sign<P: Upstream>(
     body.is_ok_and(|body| signs.iter().any(|sign| sign.may_be_in_body(status) && sign.is_in_body(&body)))
 }
 
-/// Whether a body is JSON by its type, and not longer by its length than is looked at.
+/// Whether a body is JSON by its type, and not known to be longer than is looked at.
 fn may_be_short_json(headers: &Headers<'_>) -> bool {
     let media_type = headers.value("content-type").unwrap_or_default().to_ascii_lowercase();
     let media_type = media_type.split(';').next().unwrap_or_default().trim_end();
     let length = headers.value("content-length").and_then(|length| length.parse::<usize>().ok());
-    // A compressed one is longer than its length.
+    let length = length.filter(|_| headers.value("content-encoding").is_none());
     (media_type == "application/json" || media_type.ends_with("+json"))
         && length.is_none_or(|length| length <= MAX_BYTES)
 }
@@ -74,6 +74,7 @@ mod tests {
             ("content-type:application/problem+json\ncontent-length:16384", true),
             ("content-type:application/json\ncontent-length:16385", false),
             ("content-type:application/json\ncontent-length:?", true),
+            ("content-type:application/json\ncontent-length:16385\ncontent-encoding:gzip", true),
             ("content-type:text/json", false),
             ("content-type:application/jsonl", false),
             ("content-type:text/html", false),

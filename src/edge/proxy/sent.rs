@@ -27,29 +27,35 @@ impl Sent {
         }
     }
 
-    /// The secrets that are long enough to be looked for.
-    fn secrets(&self) -> impl Iterator<Item = &str> {
+    /// Whether a secret that is long enough to be looked for `is_meant`.
+    fn any(&self, is_meant: &mut dyn FnMut(&str) -> bool) -> bool {
         let token = self.token.expose();
         // Its scheme is no secret.
         let token = token.split_once(' ').map_or(token, |(_, token)| token);
-        let all = std::iter::once(token).chain(self.further.iter().map(Secret::expose));
-        all.filter(|secret| secret.len() >= MIN_BYTES)
+        let mut is_one = |secret: &str| secret.len() >= MIN_BYTES && is_meant(secret);
+        is_one(token) || self.further.iter().any(|secret| is_one(secret.expose()))
     }
 
     /// Whether `value` contains a secret, plain or percent-encoded once or twice: echo services and
     /// debug pages send request fields back.
     pub fn is_disclosed(&self, value: &str) -> bool {
-        self.secrets().any(|secret| discloses(value, secret))
+        self.any(&mut |secret| discloses(value, secret))
     }
 
     /// Whether there is a secret to be looked for.
     pub fn has_any(&self) -> bool {
-        self.secrets().next().is_some()
+        self.any(&mut |_| true)
     }
 
     /// The secrets to be looked for, one in each line: none has a control character.
     pub fn to_lines(&self) -> Secret {
-        Secret::new(self.secrets().collect::<Vec<_>>().join("\n"))
+        let mut lines = Secret::new(String::new());
+        self.any(&mut |secret| {
+            let mark = if lines.expose().is_empty() { "" } else { "\n" };
+            lines = Secret::new([lines.expose(), mark, secret].concat());
+            false
+        });
+        lines
     }
 }
 
