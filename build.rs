@@ -1,4 +1,3 @@
-#![allow(clippy::all, clippy::pedantic, reason = "x")]
 //! Makes the catalogue out of `providers/*.toml`: the defaults of each provider's connections, as
 //! JSON texts in the order of the names; without what is for people only.
 //!

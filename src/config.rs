@@ -58,6 +58,7 @@ pub use binding::{Binding, ClaimValue};
 pub use caller::ANYONE;
 pub use configured::Configured;
 pub use headers::is_override;
+pub use jwt_bearer::Assertion;
 pub use keys::Keys;
 pub use limits::MAX_LIFETIME;
 pub use login::{GET, Login, TokenPlace};
@@ -71,6 +72,7 @@ pub use secrets::{VariableSource, is_id, secret_name};
 pub use session::SessionPolicy;
 pub use signing_key::{KeyFormat, SigningKey};
 pub use tables::LazyTables;
+pub use token_endpoint::{BasicEncoding, BodyEncoding, ClientAuthentication, TokenEndpoint};
 pub use token_template::{TokenTemplate, names as placed_secrets};
 
 use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern, RequestPath};
@@ -330,18 +332,6 @@ pub enum Grant {
     },
 }
 
-/// What a connection's assertions say, and the key that signs them (RFC 7523 §3).
-pub struct Assertion {
-    /// The claims, but for those of time and `jti`.
-    pub claims: Map<String, Value>,
-    /// How long an assertion is valid.
-    pub lifetime: Duration,
-    /// Whether each assertion has an id: `jti`.
-    pub has_id: bool,
-    /// The key.
-    pub key: Rc<SigningKey>,
-}
-
 /// How a token endpoint is asked to exchange a caller's token (RFC 8693 §2.1).
 #[derive(Debug)]
 pub struct Exchange {
@@ -410,95 +400,6 @@ impl Grant {
             Self::TokenExchange { .. } => "token_exchange",
         }
     }
-}
-
-/// A token endpoint, and the contents of every token request to it.
-pub struct TokenEndpoint {
-    /// The token endpoint.
-    pub url: EndpointUrl,
-    /// The encoding of the request body.
-    pub encoding: BodyEncoding,
-    /// The client's authentication.
-    pub client: ClientAuthentication,
-    /// The audience of the token, if the provider requires one.
-    pub audience: Option<String>,
-    /// The requested scope, tokens separated by spaces.
-    pub scope: Option<String>,
-    /// The resource indicator (RFC 8707).
-    pub resource: Option<String>,
-    /// Further parameters, in the order of their names.
-    pub params: Vec<(String, String)>,
-    /// The time limit for the token endpoint's response.
-    pub timeout: Duration,
-    /// The name of the binding whose client certificate goes with token requests.
-    pub certificate: Option<String>,
-}
-
-/// The encoding of a token request's body.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum BodyEncoding {
-    /// `application/x-www-form-urlencoded`, as RFC 6749 requires.
-    Form,
-    /// A JSON object, as some providers require.
-    Json,
-}
-
-/// Client authentication at the token endpoint (RFC 6749 §2.3, RFC 7523 §2.2, RFC 8705 §2): exactly
-/// one method.
-pub enum ClientAuthentication {
-    /// No secret; the client sends its id if it has one.
-    None {
-        /// The client's id.
-        client_id: Option<String>,
-    },
-    /// Id and secret in the request body.
-    Post {
-        /// The client's id.
-        client_id: String,
-        /// The client's secret.
-        client_secret: Secret,
-    },
-    /// Id and secret as HTTP Basic credentials.
-    Basic {
-        /// The client's id.
-        client_id: String,
-        /// The client's secret.
-        client_secret: Secret,
-        /// The encoding of both before they are joined.
-        encoding: BasicEncoding,
-    },
-    /// An assertion signed with a private key.
-    PrivateKeyJwt {
-        /// The client's id.
-        client_id: String,
-        /// The key.
-        key: Rc<SigningKey>,
-        /// The audience of the assertion.
-        audience: String,
-    },
-    /// An assertion authenticated with the client's secret.
-    ClientSecretJwt {
-        /// The client's id.
-        client_id: String,
-        /// The client's secret.
-        client_secret: Secret,
-        /// The audience of the assertion.
-        audience: String,
-    },
-    /// The certificate of the connection.
-    Tls {
-        /// The client's id.
-        client_id: String,
-    },
-}
-
-/// The encoding of id and secret in HTTP Basic credentials.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum BasicEncoding {
-    /// Form-encoded, as RFC 6749 §2.3.1 requires.
-    Form,
-    /// Not encoded, as many token endpoints expect.
-    None,
 }
 
 /// A rule: which callers may use which methods on which paths.

@@ -202,9 +202,9 @@ impl Provider {
     /// Answers a token request that arrived over the network; `None` if the connection breaks.
     pub async fn token(&self, request: &Sent) -> Option<HttpAnswer> {
         if is_login(&request.body) {
-            login::check_fields(request)
+            login::check_fields(request);
         } else {
-            check_fields(request)
+            check_fields(request);
         }
         let body = request.body.clone();
         let came_at = self.world.now();

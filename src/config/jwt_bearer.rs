@@ -10,7 +10,19 @@ use super::reader::Reader;
 use super::secrets::Secrets;
 use super::signing_key::{self, ASSERTION, SERVICE_ACCOUNT, ServiceAccount};
 use super::token_endpoint::read_endpoint;
-use super::{Assertion, ClientAuthentication, Grant, syntax};
+use super::{ClientAuthentication, Grant, SigningKey, syntax};
+
+/// What a connection's assertions say, and the key that signs them (RFC 7523 §3).
+pub struct Assertion {
+    /// The claims, but for those of time and `jti`.
+    pub claims: Map<String, Value>,
+    /// How long an assertion is valid.
+    pub lifetime: Duration,
+    /// Whether each assertion has an id: `jti`.
+    pub has_id: bool,
+    /// The key.
+    pub key: Rc<SigningKey>,
+}
 
 const FIELDS: &[&str] = &["issuer", "subject", "audience", "lifetime", "jti", "claims"];
 

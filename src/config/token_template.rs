@@ -17,9 +17,9 @@ const FIELDS: [&str; 3] = ["headers", "login", "query"];
 
 /// A text in which the connection's secrets were filled in, and the token is filled in for each
 /// call.
-pub struct TokenTemplate(Vec<Part>);
+pub struct TokenTemplate(Vec<TemplatePart>);
 
-enum Part {
+enum TemplatePart {
     Text(String),
     Secret(Secret),
     Token,
@@ -32,9 +32,9 @@ impl TokenTemplate {
         let mut parts = Some(Vec::new());
         for piece in pieces(text) {
             let part = match piece {
-                Piece::Name(TOKEN) => Some(Part::Token),
-                Piece::Name(name) => secrets.placed(name, reader).map(Part::Secret),
-                Piece::Text(text) => Some(Part::Text(text.to_owned())),
+                Piece::Name(TOKEN) => Some(TemplatePart::Token),
+                Piece::Name(name) => secrets.placed(name, reader).map(TemplatePart::Secret),
+                Piece::Text(text) => Some(TemplatePart::Text(text.to_owned())),
             };
             // Every missing secret is reported, not the first alone.
             parts = parts.zip(part).map(|(mut parts, part)| {
@@ -73,7 +73,7 @@ impl TokenTemplate {
         let template = Self::read(text, secrets, reader)?;
         let before = reader.count();
         for (piece, part) in pieces(text).iter().zip(&template.0) {
-            if let (Piece::Name(name), Part::Secret(secret)) = (piece, part)
+            if let (Piece::Name(name), TemplatePart::Secret(secret)) = (piece, part)
                 && !fits(secret.expose())
             {
                 reader.report_variable(secrets.variable(&name.to_ascii_uppercase()), message);
@@ -89,9 +89,9 @@ impl TokenTemplate {
     #[must_use]
     pub fn fill(&self, token: &str) -> Secret {
         let texts = self.0.iter().map(|part| match part {
-            Part::Text(text) => text,
-            Part::Secret(secret) => secret.expose(),
-            Part::Token => token,
+            TemplatePart::Text(text) => text,
+            TemplatePart::Secret(secret) => secret.expose(),
+            TemplatePart::Token => token,
         });
         Secret::new(texts.collect())
     }
@@ -99,15 +99,15 @@ impl TokenTemplate {
     /// The secrets in the text; without the token.
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
         self.0.iter().filter_map(|part| match part {
-            Part::Secret(secret) => Some(secret),
-            Part::Text(_) | Part::Token => None,
+            TemplatePart::Secret(secret) => Some(secret),
+            TemplatePart::Text(_) | TemplatePart::Token => None,
         })
     }
 
     /// Whether the token stands in it.
     #[must_use]
     pub fn has_token(&self) -> bool {
-        self.0.iter().any(|part| matches!(part, Part::Token))
+        self.0.iter().any(|part| matches!(part, TemplatePart::Token))
     }
 }
 

@@ -91,7 +91,11 @@ const APIS = {
 
 for (const [id, expiry] of Object.entries({ ...EXPIRIES, ...NO_EXPIRIES })) {
   const login = { ...OTHERS, expires_in: "/expiry/in", expires_at: "/expiry/at" };
-  APIS[id] = { login, fields: { default_expires_in: HOUR }, grants: (token) => ({ body: { token, expiry: expiry() } }) };
+  APIS[id] = {
+    login,
+    fields: { default_expires_in: HOUR },
+    grants: (token) => ({ body: { token, expiry: expiry() } }),
+  };
 }
 
 /** @type {Server} */

@@ -37,10 +37,9 @@ fn with_login<T>(check: impl FnOnce(&Login) -> T) -> T {
     let config = Config::from_variables(variables.as_object().unwrap().clone());
     let problems = config.problems();
     assert_eq!(problems, []);
-    match &config.connection("x").unwrap().usable().unwrap().grant {
-        Grant::Login { login, .. } => check(login),
-        other => panic!("{other:?}"),
-    }
+    let grant = &config.connection("x").unwrap().usable().unwrap().grant;
+    let Grant::Login { login, .. } = grant else { panic!("{grant:?}") };
+    check(login)
 }
 
 fn read(status: u16, body: &[u8]) -> Result<TokenResponse, TokenRefusal> {

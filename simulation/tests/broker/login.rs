@@ -47,8 +47,8 @@ fn check_failure(site: &Site, status: u16, code: &str, expected: usize) {
 /// The members of the last line about a token request.
 fn told(site: &Site) -> [Value; 4] {
     let logs = site.shared.logs.borrow();
-    let lines = logs.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let line = lines.filter(|line| line["event"] == "grant").last().unwrap();
+    let mut lines = logs.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let line = lines.rfind(|line| line["event"] == "grant").unwrap();
     ["grant", "outcome", "reason", "status"].map(|member| line[member].clone())
 }
 
