@@ -26,6 +26,7 @@ mod registered;
 mod rules;
 mod secrets;
 mod session;
+mod subject;
 mod syntax;
 mod template;
 mod token_template;
@@ -42,6 +43,7 @@ pub use binding::{Binding, ClaimValue};
 pub use caller::ANYONE;
 pub use configured::Configured;
 pub use connection_template::ConnectionTemplates;
+pub use exchange::Exchange;
 pub use headers::is_override;
 pub use keys::Keys;
 pub use limits::MAX_LIFETIME;
@@ -294,16 +296,6 @@ pub enum Grant {
     },
 }
 
-/// How a token endpoint is asked to exchange a caller's token (RFC 8693 §2.1).
-#[derive(Debug)]
-pub struct Exchange {
-    /// The value of `grant_type`.
-    pub grant_type: String,
-    /// The type of the callers' tokens; `None` where further parameters place the token, so that
-    /// neither `subject_token` nor `subject_token_type` is sent besides.
-    pub token_type: Option<String>,
-}
-
 impl Grant {
     /// The token endpoint of the grant; a static token has none.
     #[must_use]
@@ -316,32 +308,6 @@ impl Grant {
             | Self::RefreshToken { endpoint, .. }
             | Self::TokenExchange { endpoint, .. } => Some(endpoint),
         }
-    }
-
-    /// Whether each person who signs in at the broker has a token set of their own.
-    #[must_use]
-    pub const fn is_for_people(&self) -> bool {
-        matches!(self, Self::SignIn { .. })
-    }
-
-    /// Whose token sets the grant obtains, in configuration and in the admin interface.
-    #[must_use]
-    pub const fn subject(&self) -> &'static str {
-        match self {
-            Self::SignIn { .. } => "user",
-            Self::TokenExchange { .. } => "caller",
-            Self::Static { .. }
-            | Self::Basic { .. }
-            | Self::Password { .. }
-            | Self::ClientCredentials { .. }
-            | Self::RefreshToken { .. } => "service",
-        }
-    }
-
-    /// Whether one account serves all callers, with one token set.
-    #[must_use]
-    pub const fn is_shared(&self) -> bool {
-        !matches!(self, Self::SignIn { .. } | Self::TokenExchange { .. })
     }
 
     /// The grant's name in configuration and logs.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::caller::bearers::Bearers;
 use super::caller::key_sets::KeySets;
 use super::connections::held::HeldConnections;
-use super::proxy::memory::{AccessTokens, CallersTokens};
+use super::proxy::memory::AccessTokens;
 use super::proxy::rates::Rates;
 use crate::config::Config;
 
@@ -19,7 +19,8 @@ pub struct Isolate {
     base_path: String,
     config: LazyCell<Rc<Config>, ReadConfig>,
     pub(in crate::edge) access_tokens: AccessTokens,
-    pub(in crate::edge) callers_tokens: CallersTokens,
+    /// Those of callers whose own tokens are exchanged.
+    pub(in crate::edge) callers_tokens: AccessTokens,
     pub(in crate::edge) key_sets: KeySets,
     pub(in crate::edge) bearers: Bearers,
     pub(in crate::edge) rates: Rates,
@@ -35,7 +36,7 @@ impl Isolate {
             base_path,
             config: LazyCell::new(read),
             access_tokens: AccessTokens::default(),
-            callers_tokens: CallersTokens::default(),
+            callers_tokens: AccessTokens::default(),
             key_sets: KeySets::default(),
             bearers: Bearers::default(),
             rates: Rates::default(),
