@@ -34,6 +34,7 @@ mod rules;
 mod secrets;
 mod session;
 mod signing_key;
+mod subject;
 mod syntax;
 mod tables;
 mod template;
@@ -57,6 +58,7 @@ pub use answer_sign::AnswerSign;
 pub use binding::{Binding, ClaimValue};
 pub use caller::ANYONE;
 pub use configured::Configured;
+pub use exchange::Exchange;
 pub use headers::is_override;
 pub use jwt_bearer::Assertion;
 pub use keys::Keys;
@@ -332,16 +334,6 @@ pub enum Grant {
     },
 }
 
-/// How a token endpoint is asked to exchange a caller's token (RFC 8693 §2.1).
-#[derive(Debug)]
-pub struct Exchange {
-    /// The value of `grant_type`.
-    pub grant_type: String,
-    /// The type of the callers' tokens; `None` where further parameters place the token, so that
-    /// neither `subject_token` nor `subject_token_type` is sent besides.
-    pub token_type: Option<String>,
-}
-
 impl Grant {
     /// The token endpoint of the grant; a static token has none.
     #[must_use]
@@ -356,34 +348,6 @@ impl Grant {
             | Self::Login { endpoint, .. }
             | Self::TokenExchange { endpoint, .. } => Some(endpoint),
         }
-    }
-
-    /// Whether each person who signs in at the broker has a token set of their own.
-    #[must_use]
-    pub const fn is_for_people(&self) -> bool {
-        matches!(self, Self::SignIn { .. })
-    }
-
-    /// Whose token sets the grant obtains, in configuration and in the admin interface.
-    #[must_use]
-    pub const fn subject(&self) -> &'static str {
-        match self {
-            Self::SignIn { .. } => "user",
-            Self::TokenExchange { .. } => "caller",
-            Self::Static { .. }
-            | Self::Basic { .. }
-            | Self::Password { .. }
-            | Self::ClientCredentials { .. }
-            | Self::RefreshToken { .. }
-            | Self::JwtBearer { .. }
-            | Self::Login { .. } => "service",
-        }
-    }
-
-    /// Whether one account serves all callers, with one token set.
-    #[must_use]
-    pub const fn is_shared(&self) -> bool {
-        !matches!(self, Self::SignIn { .. } | Self::TokenExchange { .. })
     }
 
     /// The grant's name in configuration and logs.

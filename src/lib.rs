@@ -13,7 +13,7 @@
 //!                                         │  route, origin, path, caller, rule
 //!                                         │  access token: memory │ KV │ message
 //!                                         │                              ▼
-//!                                         │            objects::keeper or session
+//!                                         │            objects::keeper, session or exchanged
 //!                                         ▼            (a Durable Object)
 //!                                       upstream (token added, fields filtered)
 //!                                         │  401? the keeper renews, one replay
@@ -30,7 +30,7 @@
 //! |---|---|---|
 //! | `platform` | both | the border to JavaScript, compiled for wasm only: it decides nothing. `wire` is the text that crosses it; `shim.js` outlives failures of its module |
 //! | [`edge`] | an isolate | the handling of one request: route, caller, rule, token, upstream, answer. An isolate holds copies only |
-//! | [`objects`] | a Durable Object | the objects, each once worldwide and the only writer of its data: [keeper](objects::keeper), [session](objects::session), [counter](objects::refusals), [delivery queue](objects::deliveries), [index](objects::index). Keeper and session share [`token_set`](objects::token_set) |
+//! | [`objects`] | a Durable Object | the objects, each once worldwide and the only writer of its data: [keeper](objects::keeper), [session](objects::session), [a caller's exchanged token set](objects::exchanged), [counter](objects::refusals), [delivery queue](objects::deliveries), [index](objects::index). The first three share [`token_set`](objects::token_set) |
 //! | [`ports`] | both | the resources that both use: one trait for each |
 //! | [`protocol`] | both | the messages between the two, and the stored records: types without behaviour |
 //! | [`oauth`] | both | token requests and token responses, as pure functions |
@@ -55,7 +55,8 @@
 //! - No code below `platform` uses JavaScript, a clock or entropy directly: the [ports] provide
 //!   them, so all of it runs natively.
 //! - Only the keeper runs a connection's grants and writes its token set and its registration; only
-//!   the session does so for a person. Isolates hold copies, but never of a person's token.
+//!   the session does so for a person, and only an object of their own for a caller whose token is
+//!   exchanged. Isolates hold copies, but never of a person's token.
 //! - A session lives if its object says so, which is asked on every call.
 //! - A webhook is stored, without its account token, before it is acknowledged.
 //! - An object's locks are taken in one order, checked in every debug build.

@@ -23,7 +23,6 @@ pub use exchanged::{ExchangedAsk, SubjectToken};
 pub use index::{IndexAsk, IndexReply, LABEL_MARK, label_row};
 pub use message::Message;
 pub use message::deliveries::{AcceptEvent, ClearEvents, CountEvents, ListEvents, SendAgain, Undelivered};
-pub use message::exchanged::ObtainExchanged;
 pub use message::index::{AddToIndex, ListIndex, RemoveFromIndex};
 pub use message::operator::{
     ConnectionStatus, Declined, DropTokenSet, ObtainTokenSet, ReadRegistration, ReadStatus,

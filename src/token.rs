@@ -11,20 +11,23 @@
 //! | object `service/{connection}` | `state` | sealed: the [`State`](crate::objects::token_set::State) of the connection's own token set | until it is replaced |
 //! | object `session/{digest}` | `session` | sealed: the [session](crate::objects::session)'s own record | until the session ends |
 //! | object `session/{digest}` | `session/{connection}` | sealed: the [`State`](crate::objects::token_set::State) of a person's token set | until the session ends |
+//! | object `exchanged/{keyed digest}` | `state` | sealed: the [`State`](crate::objects::token_set::State) of a caller's [exchanged](crate::objects::exchanged) token set | until it ends |
 //! | object `refusals/{keyed digest}` | `refusals` | not sealed: numbers and times of [refused sign-ins](crate::objects::refusals) | six minutes after the last |
 //! | object `index` | a table of `ids` | not sealed: the names of registered connections | until they are removed |
 //! | each of these objects that has an alarm | `role` | not sealed: the [kind](crate::protocol::ObjectKind) of the object | as long as the rest |
 //!
 //! The objects are Durable Objects of the class bound as `KEEPER`. A session's digest is of the
 //! handle in its cookie; a counter's is of connection and user name, of a network, or of a known
-//! browser, under a key derived from the first sealing key.
+//! browser, and that of an exchanged token set of connection, account, issuer and subject, both under
+//! a key derived from the first sealing key.
 //!
 //! Associated data binds a record to a name: a KV record to its own, a session's record to that of
 //! its object, a token set's state to `keeper/{subject}/{connection}`, and a person's credentials,
-//! for transport to the session, to `sign-in/{subject}`. The subject is `service`, or the name of
-//! the session's object. A record that does not open, or that belongs to another account than the
+//! for transport to the session, to `sign-in/{subject}`; a caller's own token, for transport to the
+//! caller's object, to `subject-token/{subject}`. The subject is `service`, or the name of the
+//! session's or the caller's object. A record that does not open, or that belongs to another account than the
 //! one configured, counts as absent. A refresh token leaves its object only for the token endpoint,
-//! and a person's access token is never in KV.
+//! and a person's or a caller's access token is never in KV.
 
 mod access;
 mod record;

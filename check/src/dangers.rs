@@ -51,7 +51,9 @@ pub(crate) fn check(
     }
     for (name, fields) in structure(variables, "TEMPLATES").as_object().into_iter().flatten() {
         let provider = fields.get("provider").and_then(Value::as_str).unwrap_or_default();
-        warnings.shared(&format!("TEMPLATES.{}", shown(name)), Some(fields), provider, config);
+        if fields.get("grant").is_none_or(|grant| grant != "token_exchange") {
+            warnings.shared(&format!("TEMPLATES.{}", shown(name)), Some(fields), provider, config);
+        }
     }
     for id in config.ids() {
         if let Some(webhook) = config.webhook(id).and_then(Configured::usable) {

@@ -99,7 +99,7 @@ impl ExchangeWatch {
     }
 
     /// Called when an object gets the token endpoint's answer, or none.
-    pub fn answered(&self, flight: Flight, answer: Option<&HttpAnswer>, now: UnixTime) {
+    pub fn answered(&self, flight: &Flight, answer: Option<&HttpAnswer>, now: UnixTime) {
         let Some(answer) = answer else { return };
         let mut seen = self.seen.borrow_mut();
         match answer.status {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::reader::Reader;
-use super::{Exchange, Grant, TokenEndpoint, syntax};
+use super::{Grant, TokenEndpoint, syntax};
 use crate::secret::Secret;
 
 /// The grant's name.
@@ -23,6 +23,16 @@ const SUBJECT_TOKEN: &str = "{subject_token}";
 
 /// The parameters that the broker sets itself unless `params` place the caller's token.
 const OWN_PARAMS: [&str; 2] = ["subject_token", SUBJECT_TOKEN_TYPE];
+
+/// How a token endpoint is asked to exchange a caller's token (RFC 8693 §2.1).
+#[derive(Debug)]
+pub struct Exchange {
+    /// The value of `grant_type`.
+    pub grant_type: String,
+    /// The type of the callers' tokens; `None` where further parameters place the token, so that
+    /// neither `subject_token` nor `subject_token_type` is sent besides.
+    pub token_type: Option<String>,
+}
 
 /// The parameters of every token request that a connection may set all the same.
 pub(super) fn free_params(reader: &Reader<'_, '_>) -> &'static [&'static str] {

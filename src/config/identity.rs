@@ -29,7 +29,7 @@ impl Grant {
             Self::TokenExchange { .. } => "each caller",
         };
         let mut parts = vec!["identity", self.name(), account];
-        parts.extend(self.exchange_parts());
+        self.add_exchange(&mut parts);
         let Some(endpoint) = self.endpoint() else { return Fingerprint::of(&parts) };
         let mut scopes: Vec<&str> = Vec::new();
         for scope in endpoint.scope.iter().flat_map(|scope| scope.split(' ')) {
@@ -63,7 +63,7 @@ impl Grant {
             }
         };
         let mut parts = vec!["credentials", self.name(), account, password];
-        parts.extend(self.exchange_parts());
+        self.add_exchange(&mut parts);
         let Some(endpoint) = self.endpoint() else { return Fingerprint::of(&parts) };
         let encoding = match endpoint.encoding {
             BodyEncoding::Form => "form",
@@ -91,22 +91,12 @@ impl Assertion {
 }
 
 impl Grant {
-    /// How callers' tokens are exchanged, where they are.
-    fn exchange_parts(&self) -> impl Iterator<Item = &str> {
-        let exchange = match self {
-            Self::TokenExchange { exchange, .. } => Some(exchange),
-            Self::Static { .. }
-            | Self::Basic { .. }
-            | Self::Password { .. }
-            | Self::SignIn { .. }
-            | Self::ClientCredentials { .. }
-            | Self::RefreshToken { .. }
-            | Self::JwtBearer { .. }
-            | Self::Login { .. } => None,
-        };
-        exchange.into_iter().flat_map(|exchange| {
-            [exchange.grant_type.as_str(), exchange.token_type.as_deref().unwrap_or_default()]
-        })
+    /// Adds to `parts` how callers' tokens are exchanged, where they are.
+    fn add_exchange<'a>(&'a self, parts: &mut Vec<&'a str>) {
+        if let Self::TokenExchange { exchange, .. } = self {
+            parts.push(&exchange.grant_type);
+            parts.push(exchange.token_type.as_deref().unwrap_or_default());
+        }
     }
 }
 

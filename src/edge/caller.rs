@@ -10,6 +10,7 @@ pub(super) mod own_token;
 pub(super) mod permission;
 pub(super) mod person;
 mod refused;
+pub(super) mod subject;
 
 use std::rc::Rc;
 
@@ -145,7 +146,7 @@ impl<'a> CallerProof<'a> {
     pub fn rate_key(&self, caller: &str, head: &RequestHead<'_>) -> String {
         match self.kind(caller) {
             Some(Caller::Jwt(_)) => {
-                self.bearer(caller).map(|bearer| bearer.subject.to_hex()).unwrap_or_default()
+                self.bearer(caller).map(|bearer| bearer.subject.clone()).unwrap_or_default()
             }
             Some(Caller::Session) => {
                 self.person.as_ref().map(|person| person.session().to_owned()).unwrap_or_default()

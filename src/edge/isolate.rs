@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::caller::bearers::Bearers;
 use super::caller::key_sets::KeySets;
 use super::connections::held::HeldConnections;
-use super::proxy::memory::{AccessTokens, CallersTokens};
+use super::proxy::memory::AccessTokens;
 use super::proxy::rates::Rates;
 use crate::config::Config;
 
@@ -29,7 +29,8 @@ pub struct Isolate {
     /// How much of the configuration's problems is reported.
     reported: Cell<Reported>,
     pub(in crate::edge) access_tokens: AccessTokens,
-    pub(in crate::edge) callers_tokens: CallersTokens,
+    /// Those of callers whose own tokens are exchanged.
+    pub(in crate::edge) callers_tokens: AccessTokens,
     pub(in crate::edge) key_sets: KeySets,
     pub(in crate::edge) bearers: Bearers,
     pub(in crate::edge) rates: Rates,
@@ -46,7 +47,7 @@ impl Isolate {
             config: LazyCell::new(read),
             reported: Cell::new(Reported::Nothing),
             access_tokens: AccessTokens::default(),
-            callers_tokens: CallersTokens::default(),
+            callers_tokens: AccessTokens::default(),
             key_sets: KeySets::default(),
             bearers: Bearers::default(),
             rates: Rates::default(),

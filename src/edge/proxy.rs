@@ -9,12 +9,10 @@ mod sent;
 pub(super) mod tokens;
 
 use std::cell::RefCell;
-use std::rc::Rc;
 use std::time::Duration;
 
 use super::Code;
 use super::answer::{Body, Draft, Refused};
-use super::caller::person::Subject;
 use super::caller::{CallerProof, permission};
 use super::connections::held::Found;
 use super::context::Context;
@@ -30,9 +28,6 @@ use memory::Source;
 use rates::Standing;
 use sent::Sent;
 use tokens::{RefusedCall, Tokens};
-
-/// Why a caller's token is not exchanged: it names nobody.
-const NO_SUBJECT: &str = "no_subject";
 
 /// Forwards a call to its upstream, and the upstream's response to the caller.
 pub(super) async fn pass_on<'a, P: EdgePorts>(
@@ -79,26 +74,17 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
     let url = address::upstream_url(connection, path, head, &permission.added);
     let bound = permission.query.filter(|query| !query.bound.is_empty());
     let call = ProxiedCall { context, connection, url, bound, trace, sent: RefCell::default() };
+    let subject = proof.subject(context, connection, permission.caller)?;
+    let tokens = Tokens::of(edge, connection, subject);
     let answer = match &connection.grant {
-        Grant::Static { token } | Grant::Basic { token } => {
-            call.send_static(token, &Tokens::of(edge, connection, Subject::Service)).await?
-        }
-        Grant::SignIn { .. } => {
-            let person = proof.person().ok_or(Code::CallerUnauthenticated)?;
-            call.send_with(&Tokens::of(edge, connection, Subject::Person(Rc::clone(person)))).await?
-        }
-        Grant::TokenExchange { .. } => {
-            let own = proof.own_token(permission.caller, head).ok_or_else(|| {
-                context.note(|line| line.reason = Some(NO_SUBJECT));
-                Code::OperationNotAllowed
-            })?;
-            call.send_with(&Tokens::of(edge, connection, Subject::Caller(Rc::new(own)))).await?
-        }
+        Grant::Static { token } | Grant::Basic { token } => call.send_static(token, &tokens).await?,
         Grant::Password { .. }
+        | Grant::SignIn { .. }
         | Grant::ClientCredentials { .. }
         | Grant::RefreshToken { .. }
         | Grant::JwtBearer { .. }
-        | Grant::Login { .. } => call.send_with(&Tokens::of(edge, connection, Subject::Service)).await?,
+        | Grant::Login { .. }
+        | Grant::TokenExchange { .. } => call.send_with(&tokens).await?,
     };
     call.hand_back(answer)
 }

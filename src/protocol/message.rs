@@ -1,7 +1,6 @@
 //! Messages: each names its object and its reply.
 
 pub mod deliveries;
-pub mod exchanged;
 pub mod index;
 pub mod operator;
 pub mod refusals;

@@ -127,6 +127,13 @@ mod tests {
     }
 
     #[test]
+    fn is_outlived_by_what_lives_half_a_minute_longer() {
+        let lifetime = Lifetime::new(START, Duration::from_secs(1000), Duration::from_mins(1), 0);
+        let by = |seconds| lifetime.is_outlived_by(START + Duration::from_secs(seconds));
+        assert_eq!([0, 999, 1000, 1030, 1031, 9999].map(by), [false, false, false, false, true, true]);
+    }
+
+    #[test]
     fn ages_in_steps() {
         let lifetime = Lifetime::new(START, Duration::from_secs(1000), Duration::from_mins(1), 0);
         let at = |seconds| lifetime.freshness(START + Duration::from_secs(seconds));

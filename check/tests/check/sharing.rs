@@ -194,6 +194,23 @@ fn is_content_where_each_person_has_a_token_of_their_own() {
 }
 
 #[test]
+fn is_content_where_each_caller_s_own_token_is_exchanged() {
+    const EXCHANGE: &str =
+        "grant = 'token_exchange', token_url = 'https://a.example/token', client_auth = 'none'";
+    let unbound = rule("'staff', 'office'", "'GET'", "'/a'", "");
+    let shared = file("custom", &unbound);
+    assert_eq!(told_of_sharing(&shared).len(), 1);
+    assert_eq!(told_of_sharing(&shared.replace("grant = 'static'", EXCHANGE)), Vec::<String>::new());
+    let template = |grant: &str| {
+        let bound = rule("'backend'", "'GET'", "'/a'", "");
+        let fields = format!("provider = 'custom', {grant}, rules = [\n{unbound}\n]");
+        format!("{}TEMPLATES.shop = {{ {fields} }}\n", file("custom", &bound))
+    };
+    assert_eq!(told_of_sharing(&template("grant = 'static'")).len(), 1);
+    assert_eq!(told_of_sharing(&template(EXCHANGE)), Vec::<String>::new());
+}
+
+#[test]
 fn looks_at_templates_of_registered_connections() {
     let text = |more: &str| {
         let rule = rule("'staff', 'session'", "'GET'", "'/a'", more);

@@ -130,7 +130,7 @@ impl<'a> Flight<'a> {
             }
             Self::Person(flight) => drop(flight),
             Self::Delivery(attempt) => attempt.ends(answer, site.world.now()),
-            Self::Exchange(flight) => site.exchanges.answered(flight, answer, site.world.now()),
+            Self::Exchange(flight) => site.exchanges.answered(&flight, answer, site.world.now()),
         }
     }
 }

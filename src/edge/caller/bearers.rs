@@ -22,8 +22,8 @@ const MAX_CLAIMS_BYTES: usize = 24 * 1024 * 1024;
 pub(in crate::edge) struct Bearer {
     /// The names of the callers.
     pub callers: Vec<String>,
-    /// The digest of the token's issuer and subject.
-    pub subject: Fingerprint,
+    /// The digest of the token's issuer and subject, in hexadecimal digits.
+    pub subject: String,
     /// Whether the token names a subject.
     pub has_subject: bool,
     /// The token's claims, for rules.

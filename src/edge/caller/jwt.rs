@@ -54,7 +54,8 @@ pub(in crate::edge) async fn prove<P: EdgePorts>(
     let subject = claims.subject.as_deref().unwrap_or_default();
     // Cloudflare Access names a service by an empty subject.
     let has_subject = !subject.is_empty();
-    let (subject, expires_at) = (Fingerprint::of(&[&claims.issuer, subject]), claims.expires_at + TOLERANCE);
+    let subject = Fingerprint::of(&[&claims.issuer, subject]).to_hex();
+    let expires_at = claims.expires_at + TOLERANCE;
     let bearer = Rc::new(Bearer { callers, subject, has_subject, claims: claims.into_own(), expires_at });
     edge.isolate.bearers.insert(known_as, Rc::clone(&bearer), edge.now());
     Ok(bearer)

@@ -3,23 +3,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::own_token::OwnToken;
 use crate::config::Connection;
 use crate::edge::people::cookie::SessionId;
 use crate::http::RequestHead;
 use crate::ports::{EdgePorts, ObjectUnreachable};
 use crate::protocol::{LivingSession, TokenAsk, TokenReply, UseSession};
-
-/// The subject whose access token a call uses.
-#[derive(Clone, Debug)]
-pub(in crate::edge) enum Subject {
-    /// The connection itself.
-    Service,
-    /// A signed-in person.
-    Person(Rc<Person>),
-    /// A caller whose own token is exchanged.
-    Caller(Rc<OwnToken>),
-}
 
 /// A signed-in person.
 #[derive(Debug)]

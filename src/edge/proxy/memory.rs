@@ -1,7 +1,5 @@
 //! The access tokens that an isolate holds in memory.
 
-mod callers;
-
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
@@ -13,9 +11,7 @@ use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 use crate::token::{AccessToken, Freshness};
 
-pub(in crate::edge) use callers::CallersTokens;
-
-/// The largest number of connections whose tokens an isolate holds.
+/// The largest number of connections whose tokens an isolate holds, and of callers.
 const MAX_ENTRIES: usize = 2_000;
 
 /// How long an isolate waits for a background renewal before it asks for another.
@@ -43,7 +39,8 @@ impl Source {
     }
 }
 
-/// The access tokens that an isolate holds, by connection.
+/// The access tokens that an isolate holds, each under a key: a connection's id, or the key of a
+/// caller at a connection.
 pub(in crate::edge) struct AccessTokens(RefCell<Bounded<String, TokenEntry>>);
 
 impl Default for AccessTokens {
@@ -112,51 +109,23 @@ impl TokenEntry {
         Self { identity, access: None, floor: 0, renewal_asked_at: None }
     }
 
-    /// Holds `access`, unless a token as new is held or the upstream refuses it; returns the copy to
-    /// use for this call.
-    fn remember(&mut self, access: AccessToken) -> Rc<TokenCopy> {
-        if let Some(held) = self.access.as_ref().filter(|held| held.access.generation == access.generation) {
-            return Rc::clone(held);
-        }
-        let newer = self.access.as_ref().is_none_or(|held| access.generation > held.access.generation);
-        let accepted = access.generation >= self.floor;
-        let copy = TokenCopy::new(access);
-        if newer && accepted {
-            // With a newer token at hand, a refused one is no longer accepted from the cache.
-            if let Some(refused) = self.access.take().filter(|held| held.in_doubt.get()) {
-                self.forget(refused.access.generation);
-            }
-            self.access = Some(Rc::clone(&copy));
-            self.renewal_asked_at = None;
-        }
-        copy
-    }
-
-    /// Claims the background renewal of the held token; true for the one call that has to ask for
-    /// it.
-    fn claim_renewal(&mut self, now: UnixTime) -> bool {
-        if self.renewal_asked_at.is_some_and(|asked| now < asked + RENEWAL_PAUSE) {
-            return false;
-        }
-        self.renewal_asked_at = Some(now);
-        true
-    }
-
     fn forget(&mut self, generation: u64) {
         self.floor = self.floor.max(generation.saturating_add(1));
         self.access = self.access.take().filter(|held| held.access.generation > generation);
     }
 }
 
-/// The entry of `connection`, to expire at `until`; an entry of another account is replaced.
+/// The entry under `key` at `connection`, to expire at `until`; an entry of another account is
+/// replaced.
 fn entry<'e>(
     entries: &'e mut Bounded<String, TokenEntry>,
+    key: &str,
     connection: &Connection,
     until: UnixTime,
     now: UnixTime,
 ) -> &'e mut TokenEntry {
     let new = || TokenEntry::of(connection.identity);
-    let entry = entries.entry(connection.id.clone(), until, now, new);
+    let entry = entries.entry(key.to_owned(), until, now, new);
     if entry.identity != connection.identity {
         *entry = new();
     }
@@ -164,30 +133,58 @@ fn entry<'e>(
 }
 
 impl AccessTokens {
-    /// The token held for `connection`, if usable for a new call at `now`.
-    pub(in crate::edge) fn held(&self, connection: &Connection, now: UnixTime) -> Option<Rc<TokenCopy>> {
+    /// The token held under `key` for `connection`, if usable for a new call at `now`: also one that
+    /// is about to expire, if no other one would live beyond `longest`.
+    pub(in crate::edge) fn held(
+        &self,
+        key: &str,
+        connection: &Connection,
+        longest: Option<UnixTime>,
+        now: UnixTime,
+    ) -> Option<Rc<TokenCopy>> {
         let entries = self.0.borrow();
-        let entry =
-            entries.get(connection.id.as_str()).filter(|entry| entry.identity == connection.identity)?;
+        let entry = entries.get(key).filter(|entry| entry.identity == connection.identity)?;
         let copy = entry.access.as_ref()?;
-        (copy.access.lifetime.freshness(now) > Freshness::Stale).then(|| Rc::clone(copy))
+        let lifetime = &copy.access.lifetime;
+        let is_usable = match lifetime.freshness(now) {
+            Freshness::Fresh | Freshness::Ageing => true,
+            Freshness::Stale => longest.is_some_and(|longest| !lifetime.is_outlived_by(longest)),
+            Freshness::Expired => false,
+        };
+        is_usable.then(|| Rc::clone(copy))
     }
 
     /// Holds `access`, unless the isolate holds one as new or the upstream refuses it; returns the
     /// copy to use for this call.
     pub(in crate::edge) fn remember(
         &self,
+        key: &str,
         connection: &Connection,
         access: AccessToken,
         now: UnixTime,
     ) -> Rc<TokenCopy> {
         let mut entries = self.0.borrow_mut();
-        entry(&mut entries, connection, access.lifetime.expires_at, now).remember(access)
+        let entry = entry(&mut entries, key, connection, access.lifetime.expires_at, now);
+        if let Some(held) = entry.access.as_ref().filter(|held| held.access.generation == access.generation) {
+            return Rc::clone(held);
+        }
+        let newer = entry.access.as_ref().is_none_or(|held| access.generation > held.access.generation);
+        let accepted = access.generation >= entry.floor;
+        let copy = TokenCopy::new(access);
+        if newer && accepted {
+            // With a newer token at hand, a refused one is no longer accepted from the cache.
+            if let Some(refused) = entry.access.take().filter(|held| held.in_doubt.get()) {
+                entry.forget(refused.access.generation);
+            }
+            entry.access = Some(Rc::clone(&copy));
+            entry.renewal_asked_at = None;
+        }
+        copy
     }
 
     /// Drops the token of `generation`, which the upstream refused, and all older ones.
-    pub(in crate::edge) fn forget(&self, connection: &Connection, generation: u64, now: UnixTime) {
-        entry(&mut self.0.borrow_mut(), connection, now, now).forget(generation);
+    pub(in crate::edge) fn forget(&self, key: &str, connection: &Connection, generation: u64, now: UnixTime) {
+        entry(&mut self.0.borrow_mut(), key, connection, now, now).forget(generation);
     }
 
     /// The same for the connection called `id`, if the isolate holds a token of it.
@@ -200,7 +197,8 @@ impl AccessTokens {
     /// Records that the upstream refuses a static token; true the first time.
     pub(in crate::edge) fn note_refusal(&self, connection: &Connection, now: UnixTime) -> bool {
         let mut entries = self.0.borrow_mut();
-        std::mem::replace(&mut entry(&mut entries, connection, now, now).floor, u64::MAX) != u64::MAX
+        let entry = entry(&mut entries, &connection.id, connection, now, now);
+        std::mem::replace(&mut entry.floor, u64::MAX) != u64::MAX
     }
 
     /// Drops the entry of `connection`.
@@ -223,15 +221,16 @@ impl AccessTokens {
 
     /// Claims the background renewal of an ageing `access`; true for the one call that has to ask
     /// for it.
-    pub(in crate::edge) fn claim_renewal(
-        &self,
-        connection: &str,
-        access: &AccessToken,
-        now: UnixTime,
-    ) -> bool {
+    pub(in crate::edge) fn claim_renewal(&self, key: &str, access: &AccessToken, now: UnixTime) -> bool {
         if access.lifetime.freshness(now) != Freshness::Ageing {
             return false;
         }
-        self.0.borrow_mut().get_mut(connection).is_some_and(|entry| entry.claim_renewal(now))
+        let mut entries = self.0.borrow_mut();
+        let Some(entry) = entries.get_mut(key) else { return false };
+        if entry.renewal_asked_at.is_some_and(|asked| now < asked + RENEWAL_PAUSE) {
+            return false;
+        }
+        entry.renewal_asked_at = Some(now);
+        true
     }
 }

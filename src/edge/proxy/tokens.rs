@@ -8,17 +8,20 @@
 
 use std::rc::Rc;
 
-use super::memory::{Source, TokenCopy};
+use super::memory::{AccessTokens, Source, TokenCopy};
 use crate::config::Connection;
 use crate::edge::Code;
 use crate::edge::answer::Refused;
-use crate::edge::caller::person::Subject;
+use crate::edge::caller::subject::Subject;
 use crate::edge::context::Edge;
 use crate::ports::{EdgePorts, ObjectUnreachable, report};
 use crate::protocol::{ObtainToken, SERVICE, TokenAsk, TokenReply, access_token_record};
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
-use crate::token::{AccessToken, AccessTokenRecord, Freshness};
+use crate::token::{AccessToken, AccessTokenRecord, Freshness, Nonce};
+
+/// The longest token of a caller that an isolate holds, in bytes: 2,000 of them fit into its memory.
+const MAX_CALLERS_TOKEN_BYTES: usize = 8 * 1024;
 
 /// The access tokens of one subject for one connection.
 pub(in crate::edge) struct Tokens<P> {
@@ -73,7 +76,8 @@ impl<P: EdgePorts> Tokens<P> {
                 None => return self.ask_for_valid(self.about()).await,
             },
         };
-        if self.claim_renewal(&copy.access, now) {
+        let (held, key) = self.memory();
+        if self.can_renew(&copy.access) && held.claim_renewal(key, &copy.access, now) {
             // Renew the ageing token in the background, so that no call waits for it.
             self.ask_in_background(self.about().waiting_for_renewal());
         }
@@ -109,37 +113,38 @@ impl<P: EdgePorts> Tokens<P> {
         map_unreachable_keeper(answered, refused)
     }
 
-    /// The token that the isolate holds, if usable for a new call at `now`.
-    fn held(&self, now: UnixTime) -> Option<Rc<TokenCopy>> {
+    /// The tokens that the isolate holds, and the key of this subject's among them.
+    fn memory(&self) -> (&AccessTokens, &str) {
         let isolate = &self.edge.isolate;
         match &self.subject {
-            Subject::Caller(own) => isolate.callers_tokens.held(&self.connection, own, now),
-            Subject::Service | Subject::Person(_) => isolate.access_tokens.held(&self.connection, now),
+            Subject::Caller(own) => (&isolate.callers_tokens, &own.key),
+            Subject::Service | Subject::Person(_) => (&isolate.access_tokens, &self.connection.id),
         }
     }
 
-    /// Claims the background renewal of an ageing `access`, as [`AccessTokens::claim_renewal`] does.
-    ///
-    /// [`AccessTokens::claim_renewal`]: super::memory::AccessTokens::claim_renewal
-    fn claim_renewal(&self, access: &AccessToken, now: UnixTime) -> bool {
-        let isolate = &self.edge.isolate;
+    /// The end of the caller's own token, where that is exchanged: no other token lives beyond it.
+    fn longest(&self) -> Option<UnixTime> {
         match &self.subject {
-            Subject::Caller(own) => isolate.callers_tokens.claim_renewal(&self.connection, own, access, now),
-            Subject::Service | Subject::Person(_) => {
-                isolate.access_tokens.claim_renewal(&self.connection.id, access, now)
-            }
+            Subject::Caller(own) => Some(own.token.expires_at),
+            Subject::Service | Subject::Person(_) => None,
         }
+    }
+
+    /// The token that the isolate holds, if usable for a new call at `now`.
+    fn held(&self, now: UnixTime) -> Option<Rc<TokenCopy>> {
+        let (held, key) = self.memory();
+        held.held(key, &self.connection, self.longest(), now)
+    }
+
+    /// Whether a renewal of an ageing token would bring a better one.
+    fn can_renew(&self, access: &AccessToken) -> bool {
+        self.longest().is_none_or(|longest| access.lifetime.is_outlived_by(longest))
     }
 
     /// Drops the isolate's token of `generation` and all older ones.
     fn forget(&self, generation: u64, now: UnixTime) {
-        let isolate = &self.edge.isolate;
-        match &self.subject {
-            Subject::Caller(own) => isolate.callers_tokens.forget(&self.connection, own, generation),
-            Subject::Service | Subject::Person(_) => {
-                isolate.access_tokens.forget(&self.connection, generation, now);
-            }
-        }
+        let (held, key) = self.memory();
+        held.forget(key, &self.connection, generation, now);
     }
 
     /// Reports to the keeper, in the background, that the upstream refused even `refused`, which
@@ -193,7 +198,7 @@ impl<P: EdgePorts> Tokens<P> {
         if !good || !isolate.access_tokens.accepts(&self.connection, &access) {
             return None;
         }
-        Some(isolate.access_tokens.remember(&self.connection, access, now))
+        Some(isolate.access_tokens.remember(&self.connection.id, &self.connection, access, now))
     }
 
     /// Asks the keeper, and once more, as for a new call, if the token expired in transit.
@@ -209,27 +214,38 @@ impl<P: EdgePorts> Tokens<P> {
         let Edge { isolate, ports } = &self.edge;
         let id = self.connection.id.as_str();
         let keys = isolate.config().sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
-        let (answered, name) = match &self.subject {
-            Subject::Service => {
-                (ports.ask(ObtainToken { connection: id, ask }).await, access_token_record(SERVICE, id))
-            }
-            Subject::Person(person) => {
-                (person.ask(&**ports, id, ask).await, access_token_record(person.session(), id))
-            }
+        let object = match &self.subject {
+            Subject::Service => SERVICE.to_owned(),
+            Subject::Person(person) => person.session().to_owned(),
+            Subject::Caller(own) => own.object(&self.connection, keys),
+        };
+        let name = access_token_record(&object, id);
+        let caller = match &self.subject {
             Subject::Caller(own) => {
-                let object = own.object(&self.connection, keys);
-                (own.ask(&**ports, (id, &object), keys, ask).await, access_token_record(&object, id))
+                let sealed = own.token.seal(&object, keys, &Nonce(ports.bytes()));
+                Some((object.as_str(), sealed.map_err(|_| Code::Internal)?))
+            }
+            Subject::Service | Subject::Person(_) => None,
+        };
+        let answered = match &self.subject {
+            Subject::Person(person) => person.ask(&**ports, id, ask).await,
+            Subject::Service | Subject::Caller(_) => {
+                ports.ask(ObtainToken { connection: id, ask, caller }).await
             }
         };
         match answered {
             Ok(TokenReply::Token { record, granted, in_doubt }) => {
                 let opened = AccessTokenRecord::open(&record, &self.connection.identity, &name, keys);
                 let access = opened.ok().flatten().ok_or(Code::Internal)?;
-                let copy = match &self.subject {
-                    Subject::Service => isolate.access_tokens.remember(&self.connection, access, ports.now()),
+                let (held, key) = self.memory();
+                let copy = match self.subject {
                     Subject::Person(_) => TokenCopy::new(access),
-                    Subject::Caller(own) => {
-                        isolate.callers_tokens.remember(&self.connection, own, access, ports.now())
+                    // Many callers have tokens here, and memory is small.
+                    Subject::Caller(_) if access.token.expose().len() > MAX_CALLERS_TOKEN_BYTES => {
+                        TokenCopy::new(access)
+                    }
+                    Subject::Service | Subject::Caller(_) => {
+                        held.remember(key, &self.connection, access, ports.now())
                     }
                 };
                 if in_doubt {

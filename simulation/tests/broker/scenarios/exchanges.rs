@@ -282,14 +282,14 @@ fn recover(crowd: &Crowd) -> Result<(), String> {
     shared.objects.losses.set(0);
     // What is under way ends, and so do the waits of outages.
     world.run_for(Duration::from_mins(10));
-    for caller in 0..CALLERS.len() {
+    for (caller, of) in CALLERS.into_iter().enumerate() {
         for connection in CONNECTIONS {
             // A token that was issued later than what was refused is tried at once.
             let life = 3 * 3600 + world.unique();
             let token = crowd.issue(caller, life);
             let answers = [(); 3].map(|()| crowd.ask(caller, connection, &token).status);
             if answers != [200; 3] {
-                return Err(format!("recovery: {} is answered {answers:?}", who(CALLERS[caller])));
+                return Err(format!("recovery: {} is answered {answers:?}", who(of)));
             }
         }
     }

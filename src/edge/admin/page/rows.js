@@ -14,6 +14,9 @@ import { ago, count, countdown, instant, many, span } from "./words.js";
 /** @param {string} state */
 const shapeOf = (state) => (STATES.includes(state) ? state : "cold");
 
+/** Whether each person has a token set of their own. @param {Entry["subject"]} subject */
+const isOfPeople = (subject) => subject === "user" || subject === "caller";
+
 /** Those that were made, by the connection's id. @type {Map<string, Row>} */
 export const rows = new Map();
 
@@ -44,13 +47,13 @@ export function show(id) {
   const { node, is, buttons } = row;
   const { provider, grant, subject, source, state, obtained_at: obtained, webhooks } = entry;
   const isStatic = grant === "static";
-  const isService = grant !== null && subject !== "user";
+  const isService = subject === "service";
   node.dataset.state = shapeOf(state);
   node.querySelector("use")?.setAttribute("href", `#${shapeOf(state)}`);
   put(is.id, id);
   put(
     is.kind,
-    [provider, grant, subject === "user" && words.people, named(words.sources, source)].filter(Boolean).join(" · "),
+    [provider, grant, isOfPeople(subject) && words.people, named(words.sources, source)].filter(Boolean).join(" · "),
   );
   put(is.state, named(words.states, state));
   put(is.wait, ...wait(entry, isStatic));
@@ -103,7 +106,7 @@ function showToken(is, { obtained_at: obtained, expires_at: expires, subject }, 
       make("span", "", ...fill(words.until, { time: time(expires) })),
     );
   else if (obtained) put(is.age, ...fill(words.obtained, { time: time(obtained), ago: ago(obtained) }));
-  else put(is.age, isStatic ? words.static : subject === "user" ? words.each : words.none);
+  else put(is.age, isStatic ? words.static : isOfPeople(subject) ? words.each : words.none);
 }
 
 /** @param {Entry} entry @param {boolean} isGranted */
