@@ -88,6 +88,19 @@ const NAMES: &[&str] = &[
     "default_expires_in",
     "expiry_skew",
     "token_timeout_ms",
+    "grant",
+    "jwt_bearer",
+    "private_key_jwt",
+    "tls",
+    "assertion",
+    "issuer",
+    "claims",
+    "algorithm",
+    "key_id",
+    "certificate",
+    "BANK_PRIVATE_KEY",
+    "ROBOT_SERVICE_ACCOUNT",
+    "FETCHERS",
 ];
 
 /// A configuration without problems: every grant, every kind of secret, every
@@ -127,6 +140,20 @@ fn sound() -> Value {
         "BACKEND_KEY": HIDDEN_KEY,
         "CONNECTIONS": {
             "api": custom("client_credentials", "basic"),
+            "bank": {
+                "provider": "custom",
+                "base_url": "https://bank.example",
+                "token_url": "https://bank.example/token",
+                "grant": "jwt_bearer",
+                "client_auth": "private_key_jwt",
+                "client_id": HIDDEN_KEY,
+                "assertion": {"issuer": HIDDEN_KEY, "subject": HIDDEN_KEY, "jti": true, "claims": {"a": HIDDEN}},
+                "algorithm": "EdDSA",
+                "key_id": HIDDEN_KEY,
+                "certificate": "BANK_CERT",
+                "rules": rules
+            },
+            "robot": {"provider": "custom", "base_url": "https://b.example", "grant": "jwt_bearer", "rules": rules},
             "fixed": {"provider": "custom", "base_url": "http://[::1]", "grant": "static", "rules": rules},
             "guru": {
                 "provider": "guru",
@@ -137,6 +164,14 @@ fn sound() -> Value {
             "renewed": custom("refresh_token", "none"),
             "v8": {"provider": "v8", "rules": rules}
         },
+        "FETCHERS": ["BANK_CERT"],
+        "BANK_PRIVATE_KEY": format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"AAAA","d":"{0}","kid":"{0}"}}"#, &HIDDEN_KEY[..43]),
+        "ROBOT_SERVICE_ACCOUNT": json!({
+            "client_email": HIDDEN_KEY,
+            "private_key_id": HIDDEN_KEY,
+            "private_key": format!("-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA{}\n-----END PRIVATE KEY-----", &HIDDEN_KEY[..42]),
+            "token_uri": "https://as.example/token"
+        }).to_string(),
         "FIXED_TOKEN": HIDDEN_KEY,
         "GURU_TOKEN": HIDDEN_KEY,
         "GURU_ACCOUNT_TOKEN": HIDDEN_KEY,
@@ -251,7 +286,7 @@ fn check_hides_what_it_read(variables: &Value) {
 fn reads_every_marked_secret_of_a_sound_configuration() {
     let (config, problems) = read(&sound());
     assert_eq!(problems, []);
-    assert_eq!(config.connections.values().filter_map(Configured::usable).count(), 6);
+    assert_eq!(config.connections.values().filter_map(Configured::usable).count(), 8);
     check_hides_what_it_read(&sound());
 }
 
