@@ -99,14 +99,13 @@ fn read_claims(table: &mut Reader<'_, '_>, issuer: Option<String>, is_lost: bool
         }
     }
     let issuer = table.parse("issuer", &syntax::copied).or(issuer);
-    let subject = table.parse("subject", &|text| match text {
-        "" => Ok(None),
-        text => syntax::copied(text).map(Some),
-    });
+    // An empty text stands for none.
+    let has_subject = table.value("subject").is_some_and(|subject| subject != "");
+    let subject = if has_subject { table.parse("subject", &syntax::copied) } else { None };
     let audience = table.parse("audience", &syntax::copied);
     let lifetime = Duration::from_secs(table.number("lifetime", &ASSERTION_LIFETIME));
     let has_id = table.flag("jti");
-    for (name, value) in [("iss", issuer), ("sub", subject.flatten()), ("aud", audience)] {
+    for (name, value) in [("iss", issuer), ("sub", subject), ("aud", audience)] {
         set.extend(value.map(|value| (name.to_owned(), value.into())));
     }
     (table.count() == before).then_some(AssertionClaims { set, lifetime, has_id })

@@ -78,7 +78,11 @@ impl<'a> UnsignedAssertion<'a> {
         ]);
         Some(match proof {
             Ok(key) => Self::with_key(key, &claims),
-            Err(secret) => Self::with_secret(secret, &claims),
+            Err(secret) => {
+                let input = input("HS256", None, &claims);
+                let signature = SignatureKind::Made(hs256(secret.expose().as_bytes(), &input));
+                Self { input, signature }
+            }
         })
     }
 
@@ -109,12 +113,6 @@ impl<'a> UnsignedAssertion<'a> {
     fn with_key(key: &'a SigningKey, claims: &dyn ToJson) -> Self {
         let input = input(key.algorithm.as_str(), key.id.as_deref(), claims);
         Self { input, signature: SignatureKind::Key(key) }
-    }
-
-    fn with_secret(secret: &Secret, claims: &dyn ToJson) -> Self {
-        let input = input("HS256", None, claims);
-        let signature = SignatureKind::Made(hs256(secret.expose().as_bytes(), &input));
-        Self { input, signature }
     }
 
     /// The signing input (RFC 7515 §5.1).

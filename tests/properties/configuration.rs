@@ -1,6 +1,6 @@
 use std::rc::Rc;
 
-use porteiro::config::{Config, Configured, Connection, Problem, Variables};
+use porteiro::config::{Config, Configured, Connection, FETCHERS, Problem, Variables};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -119,6 +119,19 @@ const NAMES: &[&str] = &[
     "in",
     "/a",
     "API_APP_KEY",
+    "grant",
+    "jwt_bearer",
+    "private_key_jwt",
+    "tls",
+    "assertion",
+    "issuer",
+    "claims",
+    "algorithm",
+    "key_id",
+    "certificate",
+    "BANK_PRIVATE_KEY",
+    "ROBOT_SERVICE_ACCOUNT",
+    FETCHERS,
 ];
 
 /// A configuration without problems: every grant, every kind of secret, every
@@ -158,6 +171,20 @@ fn sound() -> Value {
         "BACKEND_KEY": HIDDEN_KEY,
         "CONNECTIONS": {
             "api": custom("client_credentials", "basic"),
+            "bank": {
+                "provider": "custom",
+                "base_url": "https://bank.example",
+                "token_url": "https://bank.example/token",
+                "grant": "jwt_bearer",
+                "client_auth": "private_key_jwt",
+                "client_id": HIDDEN_KEY,
+                "assertion": {"issuer": HIDDEN_KEY, "subject": HIDDEN_KEY, "jti": true, "claims": {"a": HIDDEN}},
+                "algorithm": "EdDSA",
+                "key_id": HIDDEN_KEY,
+                "certificate": "BANK_CERT",
+                "rules": rules
+            },
+            "robot": {"provider": "custom", "base_url": "https://b.example", "grant": "jwt_bearer", "rules": rules},
             "fixed": {"provider": "custom", "base_url": "http://[::1]", "grant": "static", "rules": rules,
                 "headers": {"X-App": "{app_key}"}, "query": {"access": "{token}", "name": "{name}"},
                 "dead_token": [{"status": 200, "json": "/code", "in": [1, "a"]}, {"status": 400, "header": "X-A"}]
@@ -183,6 +210,14 @@ fn sound() -> Value {
             "renewed": custom("refresh_token", "none"),
             "v8": {"provider": "v8", "rules": rules}
         },
+        FETCHERS: ["BANK_CERT"],
+        "BANK_PRIVATE_KEY": format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"AAAA","d":"{0}","kid":"{0}"}}"#, &HIDDEN_KEY[..43]),
+        "ROBOT_SERVICE_ACCOUNT": json!({
+            "client_email": HIDDEN_KEY,
+            "private_key_id": HIDDEN_KEY,
+            "private_key": format!("-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA{}\n-----END PRIVATE KEY-----", &HIDDEN_KEY[..42]),
+            "token_uri": "https://as.example/token"
+        }).to_string(),
         "FIXED_TOKEN": HIDDEN_KEY,
         "FIXED_APP_KEY": HIDDEN_KEY,
         "FIXED_NAME": HIDDEN,
@@ -307,7 +342,7 @@ fn check_hides_what_it_read(variables: &Value) {
 fn reads_every_marked_secret_of_a_sound_configuration() {
     let (config, problems) = read(&sound());
     assert_eq!(problems, []);
-    assert_eq!(connections(&config).filter_map(Configured::usable).count(), 7);
+    assert_eq!(connections(&config).filter_map(Configured::usable).count(), 9);
     check_hides_what_it_read(&sound());
 }
 

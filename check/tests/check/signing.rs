@@ -39,6 +39,29 @@ fn asks_for_the_file_of_a_service_account_where_nobody_is_named() {
 }
 
 #[test]
+fn reads_keys_that_stand_in_dev_vars() {
+    use porteiro_check::development::DevVars;
+    let text = bank("grant = 'client_credentials'\nclient_auth = 'private_key_jwt'\nclient_id = 'c'");
+    let told = |key: &str| {
+        let variables = serde_json::json!({
+            "SEALING_KEYS": "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            "ADMIN_KEY": "0123456789abcdef",
+            "BACKEND_KEY": "0123456789abcdef0123456789abcdef",
+            "BANK_PRIVATE_KEY": key,
+        });
+        let variables = variables.as_object().unwrap().clone();
+        let dev_vars = vec![DevVars { environment: String::new(), file: ".dev.vars".to_owned(), variables }];
+        let report = check(&text, &Options { dev_vars, ..Options::default() }).unwrap();
+        report.development.into_iter().map(|it| format!("{} {}", it.field, it.message)).collect::<Vec<_>>()
+    };
+    let key = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+        -----END PRIVATE KEY-----\n";
+    assert!(told(key).is_empty(), "{:?}", told(key));
+    let [wrong] = &*told(&key.replace("PRIVATE KEY", "RSA PRIVATE KEY")) else { panic!("one finding") };
+    assert!(wrong.starts_with("BANK_PRIVATE_KEY must be a private key in PKCS#8"), "{wrong}");
+}
+
+#[test]
 fn knows_certificates_by_their_bindings() {
     let fields = "grant = 'client_credentials'\nclient_auth = 'tls'\nclient_id = 'c'\ncertificate = 'CERT'";
     let binding = "[[mtls_certificates]]\nbinding = 'CERT'\ncertificate_id = 'x'";

@@ -41,7 +41,9 @@ impl CallerProof<'_> {
             | Grant::Basic { .. }
             | Grant::Password { .. }
             | Grant::ClientCredentials { .. }
-            | Grant::RefreshToken { .. } => Subject::Service,
+            | Grant::RefreshToken { .. }
+            | Grant::JwtBearer { .. }
+            | Grant::Login { .. } => Subject::Service,
             Grant::SignIn { .. } => {
                 Subject::Person(Rc::clone(self.person().ok_or(Code::CallerUnauthenticated)?))
             }

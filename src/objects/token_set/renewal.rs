@@ -114,17 +114,9 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
     ) -> Result<TokenAttempt, Failure> {
         let grant = &account.connection.grant;
         let means = Means::of(grant);
-        match self.change(|state| next_grant(state, may_refresh, means))? {
-            NextGrant::Refresh => {
-                if let Some(token) = self.commit(account, State::begin_refresh).await? {
-                    let assertions = self.assertions(&endpoint.client, None).await.ok();
-                    return Ok(TokenAttempt {
-                        request: assertions.map(|own| TokenRequest::refresh(endpoint, &token, &own)),
-                        is_refresh: true,
-                    });
-                }
-            }
-            NextGrant::Acquire => {}
+        let refresh_token = match self.change(|state| next_grant(state, may_refresh, means))? {
+            NextGrant::Refresh => self.commit(account, State::begin_refresh).await?,
+            NextGrant::Acquire => None,
             NextGrant::Reauthorize => {
                 // The provider ended the person's sign-in: end it here, too, even if an access
                 // token is left.
@@ -133,22 +125,25 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
                 }
                 return Err(Failure::SignedOut);
             }
-        }
+        };
         // Nothing could be used that an expired token is exchanged for.
         if account.subject_token.as_ref().is_some_and(|own| own.expires_at <= self.ports.now()) {
             return Err(Failure::SignedOut);
         }
-        let request = match self.assertions(&endpoint.client, Some(grant)).await {
-            Ok(assertions) => {
+        let is_refresh = refresh_token.is_some();
+        let own = Some(grant).filter(|_| !is_refresh);
+        let request = match (self.assertions(&endpoint.client, own).await, refresh_token) {
+            (Ok(own), Some(token)) => Some(TokenRequest::refresh(endpoint, &token, &own)),
+            (Ok(own), None) => {
                 let request = match &account.subject_token {
-                    Some(own) => TokenRequest::exchange(grant, &own.token, &assertions),
-                    None => TokenRequest::acquire(grant, &assertions),
+                    Some(subject) => TokenRequest::exchange(grant, &subject.token, &own),
+                    None => TokenRequest::acquire(grant, &own),
                 };
                 Some(request.ok_or(Failure::Storage)?)
             }
-            Err(KeyUnusable) => None,
+            (Err(KeyUnusable), _) => None,
         };
-        Ok(TokenAttempt { request, is_refresh: false })
+        Ok(TokenAttempt { request, is_refresh })
     }
 
     async fn send(

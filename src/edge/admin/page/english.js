@@ -54,7 +54,7 @@ export const WORDS = {
     not_json: "not JSON, so perhaps no token endpoint",
     no_access_token: "JSON without an access_token",
     redirect: "a redirect, so perhaps no token endpoint",
-    key_unusable: "the private key signs nothing, and no request was sent",
+    key_unusable: "the private key does not sign, and no request was sent",
   },
   answer: " Answer: {answer}.",
   /** @type {Record<string, string>} */

@@ -50,7 +50,7 @@ export const WORDS = {
     not_json: "não é JSON; talvez nem seja um endpoint de token",
     no_access_token: "JSON sem access_token",
     redirect: "um redirecionamento; talvez nem seja um endpoint de token",
-    key_unusable: "a chave privada não assina nada, e nenhuma requisição foi enviada",
+    key_unusable: "a chave privada não assina, e nenhuma requisição foi enviada",
   },
   answer: " Resposta: {answer}.",
   sources: { configuration: "configurada", registry: "registrada" },
