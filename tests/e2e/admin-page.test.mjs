@@ -883,6 +883,7 @@ describe("dropping the token", () => {
         entryOf("fixed", { grant: "static", ...NONE }),
         entryOf("fixed-with-times", { grant: "static" }),
         entryOf("people", { subject: "user" }),
+        entryOf("callers", { subject: "caller" }),
         entryOf("wrong", { state: "misconfigured", provider: null, grant: null, subject: null, ...NONE }),
         entryOf("wrong-now", { state: "misconfigured", grant: null, source: "registry" }),
       ],

@@ -47,7 +47,7 @@ export function show(id) {
   const { node, is, buttons } = row;
   const { provider, grant, subject, source, state, obtained_at: obtained, webhooks } = entry;
   const isStatic = grant === "static";
-  const isService = subject === "service";
+  const isService = grant !== null && !isOfPeople(subject);
   node.dataset.state = shapeOf(state);
   node.querySelector("use")?.setAttribute("href", `#${shapeOf(state)}`);
   put(is.id, id);
