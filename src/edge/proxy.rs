@@ -61,6 +61,7 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
         line.key = permission.key;
         line.path = Some(permission.pattern.as_str());
     });
+    let subject = proof.subject(context, connection, permission.caller)?;
     if let Some((number, limit)) = permission.rate_limit {
         let (rule, rate_key) = (number.to_string(), proof.rate_key(permission.caller, head));
         let standing = proof.standing(permission.caller, head);
@@ -74,7 +75,6 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
     let url = address::upstream_url(connection, path, head, &permission.added);
     let bound = permission.query.filter(|query| !query.bound.is_empty());
     let call = ProxiedCall { context, connection, url, bound, trace, sent: RefCell::default() };
-    let subject = proof.subject(context, connection, permission.caller)?;
     let tokens = Tokens::of(edge, connection, subject);
     let answer = match &connection.grant {
         Grant::Static { token } | Grant::Basic { token } => call.send_static(token, &tokens).await?,
