@@ -9,7 +9,7 @@ import { blocks, broken, codeWords, documents, links, read, root, withoutCode } 
 /** Made by a build or by whoever deploys, so not in the repository. */
 const MADE = ["build/index.js", "build/index_bg.wasm"];
 
-const FOLDERS = "bench|build|check|docs|examples|sandbox|scripts|src|tests";
+const FOLDERS = "bench|build|check|docs|examples|providers|sandbox|scripts|src|tests";
 const { scripts } = JSON.parse(read("package.json"));
 
 /** The places below which a page names files without their folder. */
