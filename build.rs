@@ -127,7 +127,8 @@ fn read(file: &Path, id: &str) -> Result<Table, String> {
     }
     for key in ["checked", "verified"] {
         let day = table.get(key).and_then(Value::as_str).unwrap_or_default();
-        if !is_day(day) && !(key == "verified" && day == "documented") {
+        let is_known = is_day(day) || (key == "verified" && day == "documented");
+        if !is_known {
             return Err(format!(
                 "{key}: must be a day as 2026-11-29{}",
                 if key == "verified" { ", or documented" } else { "" }
@@ -138,7 +139,9 @@ fn read(file: &Path, id: &str) -> Result<Table, String> {
     if country.len() != 2 || !country.bytes().all(|b| b.is_ascii_uppercase()) {
         return Err("country: must be two capital letters (ISO 3166)".into());
     }
-    FOR_PEOPLE.iter().for_each(|key| drop(table.remove(*key)));
+    for key in FOR_PEOPLE {
+        table.remove(*key);
+    }
     table.insert("needs".into(), Value::Array(needs.into_iter().map(Value::String).collect()));
     Ok(table)
 }

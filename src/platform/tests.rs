@@ -68,7 +68,7 @@ async fn signature(algorithm: &str, format: &str, text: &str, input: &str) -> Op
 #[wasm_bindgen_test]
 async fn signs_as_the_standards_do() {
     for ((algorithm, jwk, input, expected), d) in SIGNED.into_iter().zip(PRIVATE) {
-        let private = jwk.replace("}", &format!(r#","d":"{d}"}}"#));
+        let private = jwk.replace('}', &format!(r#","d":"{d}"}}"#));
         let signed = signature(algorithm, "jwk", &private, input).await.unwrap();
         assert!(verifies(algorithm, jwk, input, &signed).await, "{algorithm}");
         // A signature by ECDSA is another one each time.
