@@ -12,6 +12,7 @@ mod caller;
 mod configured;
 mod connection;
 mod connection_template;
+mod endpoint;
 mod exchange;
 mod grant;
 mod headers;

@@ -30,11 +30,11 @@
 //! |---|---|---|
 //! | `platform` | both | the border to JavaScript, compiled for wasm only: it decides nothing. `wire` is the text that crosses it; `shim.js` outlives failures of its module |
 //! | [`edge`] | an isolate | the handling of one request: route, caller, rule, token, upstream, answer. An isolate holds copies only |
-//! | [`objects`] | a Durable Object | the objects, each once worldwide and the only writer of its data: [keeper](objects::keeper), [session](objects::session), [a caller's exchanged token set](objects::exchanged), [counter](objects::refusals), [delivery queue](objects::deliveries), [index](objects::index). The first three share [`token_set`](objects::token_set) |
+//! | [`objects`] | a Durable Object | the objects, each once worldwide and the only writer of its data: [keeper](objects::keeper), [session](objects::session), [exchanged token set](objects::exchanged), [counter](objects::refusals), [delivery queue](objects::deliveries), [index](objects::index). Three share [`token_set`](objects::token_set) |
 //! | [`ports`] | both | the resources that both use: one trait for each |
 //! | [`protocol`] | both | the messages between the two, and the stored records: types without behaviour |
 //! | [`oauth`] | both | token requests and token responses, as pure functions |
-//! | [`config`] | both | the operator's variables and secrets as types that cannot hold an invalid combination, read when needed; every problem by name |
+//! | [`config`] | both | the operator's variables and secrets as types that cannot hold an invalid combination, read when needed |
 //! | [`token`] | both | token sets, their freshness, sealed records (its page is the storage schema) |
 //! | [`jose`] | both | callers' JSON Web Tokens and their issuers' keys, without the cryptography |
 //! | [`webhook`] | both | the authentication of an event's sender, the event as delivered, its signature and schedule |
@@ -48,15 +48,14 @@
 //! The `worker` crate wraps each JavaScript object: every header field and every `await` would
 //! cross the border, which costs more than all of a warm call's decisions. So a warm call crosses
 //! twice, with its head and with the upstream's, each as one text. It creates no promise in
-//! between, and bodies do not cross. The objects, where no call is hot, use `worker`.
+//! between, and bodies do not cross. The objects use `worker`.
 //!
 //! # Invariants
 //!
 //! - No code below `platform` uses JavaScript, a clock or entropy directly: the [ports] provide
 //!   them, so all of it runs natively.
 //! - Only the keeper runs a connection's grants and writes its token set and its registration; only
-//!   the session does so for a person, and only an object of their own for a caller whose token is
-//!   exchanged. Isolates hold copies, but never of a person's token.
+//!   the session does so for a person, only an exchanged token set's object for a caller. Isolates hold copies, but never of a person's token.
 //! - A session lives if its object says so, which is asked on every call.
 //! - A webhook is stored, without its account token, before it is acknowledged.
 //! - An object's locks are taken in one order, checked in every debug build.

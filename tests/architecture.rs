@@ -116,7 +116,7 @@ fn sources_in(place: &str) -> Vec<Source> {
 
 /// The code of a file without its tests and comments.
 fn code(text: &str) -> String {
-    let code = text.split("\nmod tests {").next().unwrap();
+    let code = text.split("mod tests {").next().unwrap();
     let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
     // Where a thing may be seen is no dependence.
     lines.map(without_visibility).collect::<Vec<_>>().join("\n")
@@ -370,8 +370,9 @@ fn gives_no_two_types_one_name() {
         for line in source.code.lines().filter(|line| !line.starts_with(char::is_whitespace)) {
             let words: Vec<&str> = line.split(|c| !is_word(c)).filter(|word| !word.is_empty()).collect();
             let kind = words.iter().position(|word| matches!(*word, "struct" | "enum" | "trait" | "type"));
-            let is_definition =
-                !line.starts_with("impl") && !line.starts_with("use") && !line.contains("fn ");
+            let is_definition = !["impl", "use"].iter().any(|start| line.starts_with(start))
+                && !line.contains("fn ")
+                && !line.contains('"');
             if let Some(name) = kind.filter(|_| is_definition).and_then(|kind| words.get(kind + 1)) {
                 places.entry((*name).to_owned()).or_default().push(source.path.display().to_string());
             }

@@ -1,6 +1,7 @@
 //! A provider: a token endpoint, and an API that knows its own tokens.
 
 mod exchanges;
+mod fault;
 mod login;
 pub mod proofs;
 mod tokens;
@@ -17,6 +18,7 @@ use zeroize::Zeroizing;
 use super::issuer::Subject;
 use super::network::Sent;
 use super::world::World;
+pub use fault::{Effect, Fault};
 use login::is_login;
 pub use login::refuses_login;
 use porteiro::ports::HttpAnswer;
@@ -35,33 +37,6 @@ pub struct Grants {
     pub rotation: bool,
     /// Whether a refresh token used twice revokes all tokens of the same sign-in.
     pub reuse_detection: bool,
-}
-
-/// A fault in one token request.
-#[derive(Clone, Debug)]
-pub enum Fault {
-    /// The provider gives another answer, without effect.
-    Answer {
-        /// The status.
-        status: u16,
-        /// The body.
-        body: &'static str,
-        /// The value of `Retry-After`, if sent.
-        retry_after: Option<&'static str>,
-    },
-    /// The connection breaks, before or after the request takes effect.
-    Reset(Effect),
-    /// The provider delays its answer by this long.
-    Slow(Duration),
-}
-
-/// Whether a request took effect before its connection broke.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Effect {
-    /// The request had no effect.
-    None,
-    /// The request took effect.
-    Taken,
 }
 
 /// The owner of a token.

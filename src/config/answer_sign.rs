@@ -1,5 +1,7 @@
 //! Signs in an API's answers that mean something which the status alone does not say.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use super::binding::pointed_at;
@@ -12,7 +14,7 @@ use crate::http::{HeaderName, Headers};
 const MOST: usize = 16;
 
 /// A sign in an answer.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AnswerSign {
     /// The answer's status.
     status: u16,
@@ -74,6 +76,14 @@ impl AnswerSign {
 
     fn is_any(&self, is_found: impl FnMut(&Value) -> bool) -> bool {
         self.values.as_ref().is_none_or(|values| values.iter().any(is_found))
+    }
+}
+
+// The values are the operator's.
+impl fmt::Debug for AnswerSign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, place, .. } = self;
+        f.debug_struct("AnswerSign").field("status", status).field("place", place).finish_non_exhaustive()
     }
 }
 

@@ -1,11 +1,11 @@
 //! Reading the grant of a connection.
 
+use super::endpoint::read_endpoint;
 use super::kinds::GrantKind;
 use super::provider_address::read_address;
 use super::reader::Reader;
 use super::secrets::Secrets;
 use super::signing_key::ASSERTION;
-use super::token_endpoint::read_endpoint;
 use super::{Grant, additions, exchange, jwt_bearer, login};
 use crate::http::is_field_value;
 use crate::secret::Secret;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::endpoint::read_endpoint;
 use super::limits::ASSERTION_LIFETIME;
 use super::reader::Reader;
 use super::secrets::Secrets;
 use super::signing_key::{self, ASSERTION, SERVICE_ACCOUNT, ServiceAccount};
-use super::token_endpoint::read_endpoint;
 use super::{ClientAuthentication, Grant, SigningKey, syntax};
 
 /// What a connection's assertions say, and the key that signs them (RFC 7523 §3).

@@ -6,34 +6,13 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::refusal::{Refusal, RefusalReason, RefusedAnswer, TokenRefusal};
-use super::request::TokenRequest;
 use super::response::{MAX_RESPONSE_BYTES, TokenResponse, clamped, error, lifetime, number, parse};
-use crate::config::{BodyEncoding, Login, TokenEndpoint, TokenPlace};
+use crate::config::{Login, TokenPlace};
 use crate::http::{Headers, is_field_value};
 use crate::json;
 use crate::secret::Secret;
 use crate::time::UnixTime;
 use crate::token::TokenType;
-
-/// The request of `login`.
-pub(super) fn request(endpoint: &TokenEndpoint, login: &Login) -> TokenRequest {
-    let url = endpoint.url.as_str();
-    let url = match &login.query {
-        Some(query) => [url, "?", query.expose()].concat(),
-        None => url.to_owned(),
-    };
-    TokenRequest {
-        method: login.method,
-        url: Secret::new(url),
-        content_type: match endpoint.encoding {
-            BodyEncoding::Form => "application/x-www-form-urlencoded",
-            BodyEncoding::Json => "application/json",
-        },
-        authorization: None,
-        headers: login.headers.clone(),
-        body: login.fields.clone(),
-    }
-}
 
 /// The answer to a login.
 #[allow(missing_debug_implementations, reason = "fields and body may hold tokens")]

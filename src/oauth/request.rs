@@ -5,8 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::assertion::{Assertions, CLIENT_ASSERTION_TYPE, GRANT_TYPE};
-use super::login;
-use crate::config::{BasicEncoding, BodyEncoding, ClientAuthentication, Exchange, Grant, TokenEndpoint};
+use crate::config::{
+    BasicEncoding, BodyEncoding, ClientAuthentication, Exchange, Grant, Login, TokenEndpoint,
+};
 use crate::form;
 use crate::json::{self, Members, ToJson};
 use crate::secret::Secret;
@@ -53,7 +54,7 @@ impl TokenRequest {
                 let own = [("assertion", assertions.grant.as_ref()?.expose())];
                 Some(Self::build(endpoint, GRANT_TYPE, &own, &Ask::Anew, assertions))
             }
-            Grant::Login { endpoint, login } => Some(login::request(endpoint, login)),
+            Grant::Login { endpoint, login } => Some(login_request(endpoint, login)),
         }
     }
 
@@ -173,6 +174,26 @@ impl TokenRequest {
             headers: Secret::new(String::new()),
             body: Some(Secret::new(body)),
         }
+    }
+}
+
+/// The request of `login`.
+fn login_request(endpoint: &TokenEndpoint, login: &Login) -> TokenRequest {
+    let url = endpoint.url.as_str();
+    let url = match &login.query {
+        Some(query) => [url, "?", query.expose()].concat(),
+        None => url.to_owned(),
+    };
+    TokenRequest {
+        method: login.method,
+        url: Secret::new(url),
+        content_type: match endpoint.encoding {
+            BodyEncoding::Form => "application/x-www-form-urlencoded",
+            BodyEncoding::Json => "application/json",
+        },
+        authorization: None,
+        headers: login.headers.clone(),
+        body: login.fields.clone(),
     }
 }
 

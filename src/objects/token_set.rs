@@ -14,6 +14,7 @@
 
 mod account;
 mod copies;
+mod deletion;
 mod ending;
 mod exchange;
 mod failure;

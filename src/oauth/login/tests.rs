@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::config::{Config, Grant};
-use crate::oauth::Assertions;
+use crate::oauth::{Assertions, TokenRequest};
 
 /// 2026-11-29T12:00:00Z.
 const SENT_AT: UnixTime = UnixTime::from_millis(1_795_953_600_000);

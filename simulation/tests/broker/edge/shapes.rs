@@ -252,6 +252,8 @@ fn reports_a_static_credential_that_is_refused_and_its_change() {
     check(&site, &shop, 502, "upstream_unauthorized");
     assert_eq!(last_upstream_call(&site).0, "https://api.shop.example/a");
     assert_eq!(lines(&site, "static_token_refused").len(), 1);
+    // The keeper is told behind the answer.
+    site.shared.world.run_for(Duration::from_secs(1));
     let state = |site: &Site| {
         let list = site.call(1, &Call::get("/admin/connections"));
         let shop =
