@@ -9,8 +9,7 @@ import path from "node:path";
 import { devVarsBeside } from "./development.mjs";
 import { Failure, errorCode, inRoot, isMain, root, say, toolEnv, wrangler } from "./lib.mjs";
 import { PLACE, optionsOf } from "./options.mjs";
-import { probe } from "./probe.mjs";
-import { checkTools } from "./setup.mjs";
+import { checkTools, setup } from "./setup.mjs";
 
 const CONFIG = "wrangler.toml";
 /** How long wrangler may take to list the secrets of one environment. */
@@ -147,6 +146,16 @@ export const shownLocally = (development) =>
       ]
     : [];
 
+/**
+ * Tries the credentials. What that needs comes with the Node modules, which a fresh clone has not yet.
+ * @param {{ config: string, environment?: string }} place
+ */
+async function tryAll(place) {
+  await setup();
+  const { probe } = await import("./probe.mjs");
+  return probe(place);
+}
+
 /** The lines about what was tried. @param {import("./probe.mjs").Probed[]} probed */
 const shownProbed = (probed) =>
   [
@@ -268,7 +277,7 @@ async function main(args) {
   const { values, switches } = options;
   const { config, env: environment } = values;
   const report = await check({ config, environment, offline: switches.has("offline"), local: switches.has("local") });
-  const probed = switches.has("probe") ? await probe({ config: config ?? CONFIG, environment }) : undefined;
+  const probed = switches.has("probe") ? await tryAll({ config: config ?? CONFIG, environment }) : undefined;
   if (switches.has("json")) say(JSON.stringify({ ...report, ...(probed && { probed }) }, null, 2));
   else say([shown(report, config), ...(probed ? [shownProbed(probed)] : [])].join("\n\n"));
   if (probed?.some(({ works }) => works === false)) return 1;

@@ -1,10 +1,8 @@
 // Shows what the broker sends to a provider of the catalogue, byte by byte: the token request and the call.
 //
 //   node scripts/provider.mjs NAME
-import { buildWorker } from "./build.mjs";
-import { readCatalogue, readProvider } from "./catalogue.mjs";
-import { tryProviders } from "./double.mjs";
 import { Failure, runMain, say } from "./lib.mjs";
+import { setup } from "./setup.mjs";
 
 /** @import { Sent, Tried } from "./double.mjs" */
 
@@ -42,6 +40,11 @@ function assertions({ body }) {
 }
 
 await runMain(async ([id]) => {
+  // A fresh clone has no Node modules yet, which read the files and build the Worker.
+  await setup();
+  const { readCatalogue, readProvider } = await import("./catalogue.mjs");
+  const { buildWorker } = await import("./build.mjs");
+  const { tryProviders } = await import("./double.mjs");
   if (!id)
     throw new Failure(
       `Name a provider: ${readCatalogue()
