@@ -1,22 +1,18 @@
 // The stored records of each kind of object, their keys and their tables: other versions of the broker read them.
 import assert from "node:assert/strict";
-import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { after, before, test } from "node:test";
-import { deserialize } from "node:v8";
 import { assertStatus } from "./support/assertions.mjs";
 import { EVERYTHING, startBroker } from "./support/broker.mjs";
 import { ADMIN_KEY, accept, settled } from "./support/events.mjs";
 import { Person } from "./support/person.mjs";
 import { startReceiver } from "./support/receiver.mjs";
-import { files } from "./support/search.mjs";
+import { formOf, storedObjects } from "./support/stored.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 
 /** @import { Broker } from "./support/broker.mjs" */
 /** @import { Receiver } from "./support/receiver.mjs" */
+/** @import { Stored } from "./support/stored.mjs" */
 /** @import { Upstream } from "./support/upstream.mjs" */
-
-/** @typedef {{ texts: { [key: string]: string }, tables: { [name: string]: string[] } }} Stored */
 
 /** @type {Upstream} */
 let upstream;
@@ -44,8 +40,7 @@ before(async () => {
   const json = { ...registered.vars, secrets: JSON.parse(JSON.stringify(registered.credentials)) };
   assertStatus(await broker.call("/admin/connections/registered", { key: ADMIN_KEY, method: "PUT", json }), 201);
   await broker.kill();
-  const stored = Object.keys(await files(join(broker.persistTo, "do")));
-  objects = stored.filter((path) => /\/[0-9a-f]{64}\.sqlite$/.test(path)).map(read);
+  objects = Object.values(await storedObjects(broker.persistTo));
 });
 
 after(async () => {
@@ -53,35 +48,6 @@ after(async () => {
   await upstream?.close();
   await receiver?.close();
 });
-
-/** What the object whose database is at `path` stores. @param {string} path @returns {Stored} */
-function read(path) {
-  const database = new DatabaseSync(path, { readOnly: true });
-  try {
-    const names = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all();
-    const own = names.map(({ name }) => String(name)).filter((name) => !name.startsWith("_cf_"));
-    /** @param {string} table */
-    const columns = (table) => database.prepare(`SELECT name FROM pragma_table_info('${table}')`).all();
-    const texts = names.some(({ name }) => name === "_cf_KV")
-      ? database.prepare("SELECT key, value FROM _cf_KV").all()
-      : [];
-    return {
-      texts: Object.fromEntries(texts.map(({ key, value }) => [key, deserialize(/** @type {Uint8Array} */ (value))])),
-      tables: Object.fromEntries(own.map((table) => [table, columns(table).map(({ name }) => String(name))])),
-    };
-  } finally {
-    database.close();
-  }
-}
-
-/**
- * What of what is stored is the same whenever the test runs, as one text.
- * @param {Stored} object
- */
-const formOf = ({ texts: { role = "no role", ...others }, tables }) => {
-  const columns = Object.entries(tables).map(([name, of]) => `${name} (${of})`);
-  return [role.replace(/[0-9a-f]{64}/, "…"), ...Object.keys(others).sort(), ...columns].join(", ");
-};
 
 test("objects store what they always did: texts by key, a role where there is an alarm, and no table but their own", () => {
   const events = "records (id,list,due,row,event)";

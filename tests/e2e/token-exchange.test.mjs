@@ -12,6 +12,7 @@ import { startBroker } from "./support/broker.mjs";
 import { makeKey, seconds, startIssuer } from "./support/issuer.mjs";
 import { files, search } from "./support/search.mjs";
 import { closeServer, listening } from "./support/servers.mjs";
+import { formOf, storedObjects } from "./support/stored.mjs";
 import { until } from "./support/until.mjs";
 
 /** @import { Broker, Vars } from "./support/broker.mjs" */
@@ -350,6 +351,21 @@ test("a connection that names a caller without a token is misconfigured", async 
   assertProblem(await call(tokenOf(newName()), "/api/wrong/me"), 503, "misconfigured");
   const line = await broker.logged(({ field }) => field === "CONNECTIONS.wrong.rules[0].callers[1]");
   assert.match(line.problem, /must be a caller of kind jwt or cloudflare-access/);
+});
+
+test("what is stored of a caller is a sealed state, which goes with its end", async () => {
+  const objects = async () =>
+    Object.entries(await storedObjects(broker.persistTo)).filter(([, { texts }]) => texts.state !== undefined);
+  const known = (await objects()).map(([path]) => path);
+  assertStatus(await call(tokenOf(newName(), 3)));
+  const added = (await objects()).filter(([path]) => !known.includes(path));
+  assert.deepEqual(
+    added.map(([, stored]) => formOf(stored)),
+    ['{"Exchanged":{"connection":"rfc8693","name":"exchanged/…"}}, state'],
+  );
+  const [path, { texts }] = added[0];
+  assert.match(texts.state, /^1\.k1\.[\w-]+$/);
+  await until(async () => (await objects()).every(([other]) => other !== path), "the deletion");
 });
 
 test("nothing of a caller is stored unsealed, or logged", async () => {
