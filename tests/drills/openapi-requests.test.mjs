@@ -49,9 +49,11 @@ describe("a broker that anything is asked of", () => {
     });
     // It wants no event, so that there are some that failed.
     inbox.always = { status: 410 };
+    const byPath = receiver.inbox("by-path", { token: "the-account-token", webhook: { secret_path: true } });
+    byPath.always = { status: 410 };
     broker = await startBroker({
-      vars: { BASE_PATH: "/broker", CONNECTIONS: { guru: inbox.vars, hubsoft: hubsoft.vars } },
-      secrets: { ADMIN_KEY, ...upstream.secrets, ...inbox.secrets },
+      vars: { BASE_PATH: "/broker", CONNECTIONS: { ...receiver.vars, hubsoft: hubsoft.vars } },
+      secrets: { ADMIN_KEY, ...upstream.secrets, ...receiver.secrets },
     });
   });
 

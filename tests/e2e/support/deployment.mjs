@@ -2,7 +2,7 @@
 // folder of its own, with a home directory of its own and, if needed, a terminal.
 
 import { spawn } from "node:child_process";
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import net from "node:net";
 import { homedir, tmpdir } from "node:os";
@@ -26,18 +26,8 @@ import { listening, portOf } from "./servers.mjs";
 
 /** @param {string} path */
 const at = (path) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
-const LINKED = [
-  "node_modules",
-  ".tools",
-  "src",
-  "check",
-  "build",
-  "Cargo.toml",
-  "Cargo.lock",
-  "rust-toolchain.toml",
-  "package.json",
-  "package-lock.json",
-];
+/** What a clone has of its own, or makes: everything else is the repository's. */
+const OWN = ["scripts", "wrangler.toml", ".dev.vars", ".wrangler", ".git", "target"];
 const LIMIT_MS = 60_000;
 
 /**
@@ -73,7 +63,9 @@ export class Project {
     project.folder = join(project.top, "project");
     for (const folder of ["project", "home", "tmp"]) await mkdir(join(project.top, folder));
     await cp(at("scripts"), join(project.folder, "scripts"), { recursive: true });
-    for (const name of LINKED) await symlink(at(name), join(project.folder, name));
+    for (const name of await readdir(at("."))) {
+      if (!OWN.includes(name)) await symlink(at(name), join(project.folder, name));
+    }
     await writeFile(join(project.folder, "scripts", "check.mjs"), check([...secrets, "ADMIN_KEY"], problems));
     project.wranglerToml = configure(await readFile(at("wrangler.toml"), "utf8"));
     await writeFile(join(project.folder, "wrangler.toml"), project.wranglerToml);

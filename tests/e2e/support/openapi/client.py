@@ -12,6 +12,7 @@ import sys
 ARGUMENTS = {
     "connection": "guru",
     "path": "x",
+    "token": "the-account-token",
     "webhook_id": "msg_0",
 }
 BODIES = {
