@@ -23,6 +23,7 @@ const SOURCES = [
 /** The tests that run the simulation, by their name in a patch. */
 const SCENARIOS = new Map([
   ["tokens", "scenarios::tokens::keeps_every_invariant_in_any_schedule"],
+  ["grants", "scenarios::tokens::keeps_every_invariant_in_any_schedule_of_other_grants"],
   ["people", "scenarios::people::keeps_every_invariant_in_any_schedule_of_people"],
   ["webhooks", "scenarios::webhooks::keeps_every_invariant_in_any_schedule_of_webhooks"],
   ["exchanges", "scenarios::exchanges::keeps_every_invariant_in_any_schedule_of_exchanges"],
