@@ -148,7 +148,10 @@ impl Objects {
         });
         let Some((process, instance)) = life else { return };
         match &instance {
-            Object::Keeper(_) => site.watch.keeper_failed(),
+            Object::Keeper(_) => {
+                site.watch.keeper_failed();
+                site.watch.grant_unsettled();
+            }
             Object::Deliveries(_) => site.delivery_watch.trouble(site.world.now()),
             Object::Exchanged(_) => site.exchanges.troubled(name),
             Object::Session(_) | Object::Refusals(_) | Object::Index(_) => {}

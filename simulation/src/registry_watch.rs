@@ -143,6 +143,11 @@ impl RegistryWatch {
         see(self.seen.borrow_mut().entry(id.to_owned()).or_default())
     }
 
+    /// Whether a connection of this id was registered at any time.
+    pub fn knows(&self, id: &str) -> bool {
+        self.seen.borrow().contains_key(id)
+    }
+
     /// Called when a registration became durable.
     pub fn registered(&self, id: &str, version: u64, now: UnixTime) {
         self.known(id, |known| {

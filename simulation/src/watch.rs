@@ -49,6 +49,8 @@ struct Seen {
     rejected_at: Option<UnixTime>,
     /// Whether the wait after the refusal is durable.
     wait_is_durable: bool,
+    /// The token that was granted last, until it is durable, or the keeper or its storage fails.
+    granted: Option<String>,
 }
 
 impl Watch {
@@ -67,6 +69,11 @@ impl Watch {
     pub fn token_request(&self, others: u32, refresh_token: Option<&str>, only_grant: bool, now: UnixTime) {
         self.demand(others == 0, "one-flight", "two token requests at once");
         let mut seen = self.seen.borrow_mut();
+        self.demand(
+            seen.granted.is_none(),
+            "granted-is-kept",
+            "a token is requested, and the one granted before is lost",
+        );
         if let Some((token, lifetime)) = &seen.newest {
             let justified = now >= lifetime.refresh_at || seen.refused.contains(token);
             self.demand(justified, "no-needless-grant", "a fresh token that nobody refused is replaced");
@@ -120,6 +127,7 @@ impl Watch {
                 let few = seen.renewed_for_refusal.len() <= RENEWALS_A_MINUTE;
                 self.demand(few, "bounded-renewals", "refusals cause renewal after renewal");
             }
+            seen.granted.take_if(|granted| granted == token);
             seen.durable.insert(token.to_owned());
             seen.newest = Some((token.to_owned(), lifetime));
         }
@@ -201,6 +209,16 @@ impl Watch {
         if !seen.wait_is_durable {
             seen.rejected_at = None;
         }
+    }
+
+    /// Called when the keeper got a token.
+    pub fn granted(&self, token: &str) {
+        self.seen.borrow_mut().granted = Some(token.to_owned());
+    }
+
+    /// Called when the keeper ends, or learns that its storage failed: what it was granted may be lost.
+    pub fn grant_unsettled(&self) {
+        self.seen.borrow_mut().granted = None;
     }
 
     /// Called when the provider refused the credentials.

@@ -32,8 +32,10 @@ impl LifePorts {
 
     /// An operation of the storage failed, and the object learns of it now.
     pub(super) fn note_failed(&self) {
-        if let ObjectKind::Deliveries(_) = self.kind {
-            self.site.delivery_watch.trouble(self.site.world.now());
+        match self.kind {
+            ObjectKind::Deliveries(_) => self.site.delivery_watch.trouble(self.site.world.now()),
+            ObjectKind::Service(_) => self.site.watch.grant_unsettled(),
+            _ => {}
         }
     }
 
@@ -148,6 +150,10 @@ fn note_token_answer(site: &Shared, refresh_token: Option<&str>, answer: Option<
             site.watch.refresh_settled(refresh_token);
         }
         _ => {}
+    }
+    let issued = answer.and_then(|answer| site.provider.issued_in(answer));
+    if let Some(token) = issued.filter(|_| !site.registry_watch.knows("acme")) {
+        site.watch.granted(&token);
     }
 }
 

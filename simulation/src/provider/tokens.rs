@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::{Person, Provider};
+use porteiro::ports::HttpAnswer;
 use porteiro::time::UnixTime;
 
 impl Provider {
@@ -42,6 +45,13 @@ impl Provider {
     /// When an access token expires, revoked or not.
     pub fn expiry(&self, token: &str) -> Option<UnixTime> {
         self.expiries.borrow().get(token).copied()
+    }
+
+    /// The access token that a token endpoint's answer brings, if the provider issued it.
+    pub fn issued_in(&self, answer: &HttpAnswer) -> Option<String> {
+        let body: Value = serde_json::from_slice(&answer.body).ok()?;
+        let token = ["/access_token", "/session/token"].iter().find_map(|at| body.pointer(at)?.as_str())?;
+        (answer.status == 200 && self.expiry(token).is_some()).then(|| token.to_owned())
     }
 
     /// Whether the provider would currently accept a refresh token.
