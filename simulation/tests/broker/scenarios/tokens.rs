@@ -34,7 +34,8 @@ enum Kind {
     /// One with passwords or client credentials, whose upstream refuses by the status.
     Usual,
     /// One that proves its client by a signature, signs in with a login, or
-    /// whose upstream refuses in the body of a 200: each now and then.
+    /// whose upstream refuses in the body of a 200: each now and then. Its
+    /// storage fails, and its tokens are revoked, more often.
     Other,
 }
 
@@ -84,9 +85,11 @@ impl Plan {
             site.redeploy_with_login();
         }
         let sometimes = |per_mille| if world.happens(500) { world.below(per_mille) } else { 0 };
+        // A write that fails while a token request is in flight is seen where both are frequent.
+        let (largest_failures, largest_revokes) = if kind == Kind::Usual { (60, 60) } else { (500, 600) };
         site.shared.provider.chaos.set(sometimes(300));
         site.shared.cache.failures.set(sometimes(200));
-        site.shared.objects.failures.set(if refresh_token_only { 0 } else { sometimes(60) });
+        site.shared.objects.failures.set(if refresh_token_only { 0 } else { sometimes(largest_failures) });
         site.shared.objects.losses.set(sometimes(60));
         site.shared.objects.instant.set(world.happens(200));
         site.shared.objects.no_alarms.set(!world.happens(700));
@@ -104,7 +107,7 @@ impl Plan {
             largest_burst: 1 + world.below(10),
             keeper_ends: if refresh_token_only { 0 } else { sometimes(400) },
             isolate_ends: sometimes(400),
-            revokes: if refresh_token_only { 0 } else { sometimes(60) },
+            revokes: if refresh_token_only { 0 } else { sometimes(largest_revokes) },
             outages: sometimes(60),
             lockouts: sometimes(80),
             refusals: sometimes(20),
