@@ -35,7 +35,10 @@ impl LifePorts {
         match self.kind {
             ObjectKind::Deliveries(_) => self.site.delivery_watch.trouble(self.site.world.now()),
             ObjectKind::Service(_) => self.site.watch.grant_unsettled(),
-            _ => {}
+            ObjectKind::Session(_)
+            | ObjectKind::Refusals
+            | ObjectKind::Index
+            | ObjectKind::Exchanged { .. } => {}
         }
     }
 
