@@ -12,7 +12,7 @@ import { EVERYTHING, ORIGIN, startBroker } from "./support/broker.mjs";
 import { call, keepAlive } from "./support/client.mjs";
 import { ADMIN_KEY, accept } from "./support/events.mjs";
 import { startReceiver } from "./support/receiver.mjs";
-import { until } from "./support/until.mjs";
+import { PATIENCE, until } from "./support/until.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 
 /** @import { IncomingHttpHeaders } from "node:http" */
@@ -250,7 +250,8 @@ describe("the broker", () => {
     receiver = await startReceiver();
     inbox = receiver.inbox("guru");
     uploads = upstream.connection("uploads", {
-      fields: { rules: [{ ...EVERYTHING, callers: ["backend", "anyone"] }] },
+      // A busy machine takes a while to send 180 MB, and no call of a stranger may end meanwhile.
+      fields: { rules: [{ ...EVERYTHING, callers: ["backend", "anyone"] }], timeout_ms: 10 * PATIENCE },
     });
     upstream.connection("people", { users: {} });
     broker = await startBroker({
@@ -339,10 +340,14 @@ describe("the broker", () => {
     for (const body of bodies) body.write(Buffer.alloc(size, "x"));
     let most = 0;
     // All of it, or the call would wait for what came before it.
-    await until(() => {
-      most = Math.max(most, memory());
-      return uploads.requests.reduce((sum, { bytes }) => sum + bytes, 0) === 200 * size;
-    }, "the uploads");
+    await until(
+      () => {
+        most = Math.max(most, memory());
+        return uploads.requests.reduce((sum, { bytes }) => sum + bytes, 0) === 200 * size;
+      },
+      "the uploads",
+      5 * PATIENCE,
+    );
     uploads.revoke();
     const agent = keepAlive();
     const body = Buffer.alloc(500 * KIB, "y");
