@@ -103,12 +103,12 @@ export function markBuilt(folder, inputs) {
 }
 
 /**
- * Builds if the inputs or the output have changed since the last build.
- * @param {{ panic?: string, profiling?: boolean, force?: boolean }} [options]
+ * The hash of all that a build is made from.
+ * @param {string} panic
+ * @param {boolean} profiling
  */
-export async function buildWorker({ panic = PANIC, profiling = false, force = false } = {}) {
-  if (!["unwind", "abort"].includes(panic)) throw new Failure(`--panic is unwind or abort, not ${panic}.`);
-  const inputs = hashOf(
+const inputsOf = (panic, profiling) =>
+  hashOf(
     filesUnder(
       "src",
       "providers",
@@ -123,6 +123,17 @@ export async function buildWorker({ panic = PANIC, profiling = false, force = fa
     profiling,
     output("rustc", ["--version"]),
   );
+
+/** Whether `build/` is what a build would make now. */
+export const isUpToDate = () => isBuilt(build, inputsOf(PANIC, false));
+
+/**
+ * Builds if the inputs or the output have changed since the last build.
+ * @param {{ panic?: string, profiling?: boolean, force?: boolean }} [options]
+ */
+export async function buildWorker({ panic = PANIC, profiling = false, force = false } = {}) {
+  if (!["unwind", "abort"].includes(panic)) throw new Failure(`--panic is unwind or abort, not ${panic}.`);
+  const inputs = inputsOf(panic, profiling);
   if (!force && isBuilt(build, inputs)) return say("\n==> build: up to date");
 
   const compiled = await step(`cargo (panic=${panic})`, () => compile(panic));

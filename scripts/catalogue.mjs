@@ -1,8 +1,9 @@
 // The catalogue: the files of providers/, and what they say for people. Run by itself, it writes their list into
 // docs/reference/providers.md.
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
-import { parse } from "smol-toml";
-import { Failure, inRoot, isMain } from "./lib.mjs";
+import path from "node:path";
+import { TomlError, parse } from "smol-toml";
+import { Failure, inRoot, isMain, runMain } from "./lib.mjs";
 
 /**
  * The request and answers of a provider's documentation, which the file's test compares with what the broker sends.
@@ -31,8 +32,11 @@ import { Failure, inRoot, isMain } from "./lib.mjs";
  * @property {string} [token_url]
  * @property {string} [probe]
  * @property {string} [client_auth]
- * @property {string} [certificate]
+ * @property {string} [subject]
+ * @property {string} [header]
+ * @property {{ [name: string]: string }} [headers]
  * @property {{ [name: string]: string }} [query]
+ * @property {{ [field: string]: unknown }} [login]
  * @property {{ [field: string]: unknown }} [webhook]
  * @property {{ [name: string]: string }} needs
  * @property {Example} example
@@ -50,18 +54,49 @@ export const readCatalogue = () =>
     .map((file) => readProvider(file.slice(0, -".toml".length)));
 
 /**
- * The provider file of `id`.
+ * The provider file of `id`, in `folder`.
  *
  * @param {string} id
  */
-export function readProvider(id) {
+export function readProvider(id, folder = inRoot("providers")) {
   let text;
   try {
-    text = readFileSync(inRoot("providers", `${id}.toml`), "utf8");
+    text = readFileSync(path.join(folder, `${id}.toml`), "utf8");
   } catch {
     throw new Failure(`There is no providers/${id}.toml.`);
   }
-  return /** @type {Provider} */ ({ id, .../** @type {object} */ (parse(text)) });
+  return /** @type {Provider} */ ({ id, .../** @type {object} */ (parsed(text, `providers/${id}.toml`)) });
+}
+
+/**
+ * The TOML in `text`, the contents of `file`.
+ *
+ * @param {string} text
+ * @param {string} file
+ */
+function parsed(text, file) {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const [what] = error.message.replace(/^Invalid TOML document: /, "").split("\n");
+    throw new Failure(`${file}:${error.line}:${error.column}: is not TOML: ${what}`);
+  }
+}
+
+/** What ICU names and ISO 3166 does not, as codes of countries: groups of them, parts of them, and none. */
+const NO_COUNTRIES = "AC CP CQ DG EA EU EZ IC QO TA UN XA XB XK ZZ".split(" ");
+const NAMES = new Intl.DisplayNames("en", { type: "region", fallback: "none" });
+
+/**
+ * The English name of the country with the ISO 3166 code `code`; undefined if there is none.
+ *
+ * @param {string} code
+ */
+export function countryOf(code) {
+  if (!/^[A-Z]{2}$/.test(code) || NO_COUNTRIES.includes(code)) return undefined;
+  // A code that is no longer one stands for another.
+  return Intl.getCanonicalLocales(`und-${code}`)[0] === `und-${code}` ? NAMES.of(code) : undefined;
 }
 
 const PAGE = "docs/reference/providers.md";
@@ -74,23 +109,28 @@ export function pageOfProviders() {
   return `${before}${BEGIN}\n${list(readCatalogue())}\n${END}${after}`;
 }
 
+/** The country whose providers come first: most of them are its own. */
+const FIRST = "BR";
+
 /** @param {Provider[]} providers */
 function list(providers) {
+  const nameOf = (/** @type {string} */ country) => countryOf(country) ?? country;
   const countries = [...new Set(providers.map(({ country }) => country))];
-  const names = new Intl.DisplayNames("en", { type: "region" });
-  const count = (/** @type {string} */ country) => providers.filter((provider) => provider.country === country).length;
-  countries.sort((one, other) => count(other) - count(one) || one.localeCompare(other));
+  countries.sort(
+    (one, other) => Number(other === FIRST) - Number(one === FIRST) || nameOf(one).localeCompare(nameOf(other), "en"),
+  );
   const parts = countries.map((country) => {
     const rows = providers.filter((provider) => provider.country === country).map(row);
     return [
-      `### ${names.of(country)}`,
+      `### ${nameOf(country)}`,
       "",
       "| `provider` | | grant | what a connection gives |",
       "|---|---|---|---|",
       ...rows,
     ].join("\n");
   });
-  return [`${providers.length} providers.`, ...parts].join("\n\n");
+  const rule = `those from ${nameOf(FIRST)} first, then by the name of the country`;
+  return [`${providers.length} providers: ${rule}.`, ...parts].join("\n\n");
 }
 
 /** @param {Provider} provider */
@@ -101,4 +141,4 @@ function row({ id, name, docs, grant, client_auth, verified, needs }) {
   return `| \`${id}\` | [${name}](${docs})${tried} | ${shape} | ${given.join("<br>").replaceAll("|", "\\|")} |`;
 }
 
-if (isMain(import.meta.url)) writeFileSync(inRoot(PAGE), pageOfProviders());
+if (isMain(import.meta.url)) await runMain(() => writeFileSync(inRoot(PAGE), pageOfProviders()));

@@ -118,12 +118,15 @@ export function shown({ problems, warnings, secrets, development }, config = CON
   const absent = secrets.filter(({ set }) => !set);
   const needed = absent.filter(({ needed }) => needed);
   const optional = absent.filter(({ needed }) => !needed);
-  const unknown = needed.some(({ set }) => set === null) ? ", where they are not set yet" : "";
+  const unknown = needed.some(({ set }) => set === null) ? ", where they are not set there yet" : "";
   const paragraphs = [
     findings.map(({ text }) => text),
-    needed.length ? [`Secrets to be given${unknown}:`, ...needed.map(({ command }) => `  ${command}`)] : [],
+    // What stands in .dev.vars is for this machine alone, and has to be given all the same.
+    needed.length
+      ? [`Secrets to be given to Cloudflare${unknown}:`, ...needed.map(({ command }) => `  ${command}`)]
+      : [],
     optional.length
-      ? ["Without this one nobody is an operator:", ...optional.map(({ command }) => `  ${command}`)]
+      ? ["Without this one nobody is an operator at Cloudflare:", ...optional.map(({ command }) => `  ${command}`)]
       : [],
     shownLocally(development),
     [`${config}: ${counted(problems.length, "problem")}, ${counted(warnings.length, "warning")}.`],

@@ -1,19 +1,31 @@
 // A double of a provider, made from its file alone: it gets every request that the broker sends, and answers as the
 // file's example says.
 import { generateKeyPairSync } from "node:crypto";
+import { TYPE, addressOf, requestOf } from "./example.mjs";
 import { builtModules, startWorkerd } from "./workerd.mjs";
 
 /** @import { Provider } from "./catalogue.mjs" */
+/** @import { Sent } from "./example.mjs" */
 
 /**
- * A request that the broker sent.
+ * What became of a provider's example.
  *
- * @typedef {{ method: string, url: string, fields: [name: string, value: string][], body: string }} Sent
+ * @typedef {object} Tried
+ * @property {string} id
+ * @property {Sent} [tokenRequest]
+ * @property {Sent} [call]
+ * @property {number} status what the caller was answered
+ * @property {string} answer
+ * @property {string[]} problems of the configuration, each with its key in the file
  */
 
-/** @typedef {{ id: string, tokenRequest?: Sent, call?: Sent, status: number, answer: string }} Tried */
-
 const KEY = "0123456789abcdef0123456789abcdef";
+const ADMIN_KEY = "fedcba9876543210fedcba9876543210";
+
+/** What every webhook needs besides its proof, and the methods of calls. */
+const WEBHOOK = { forward_to: "https://receiver.example/" };
+const WEBHOOK_SECRETS = { ACCOUNT_TOKEN: "account-token-of-the-double", WEBHOOK_SECRET: `whsec_${"A".repeat(43)}=` };
+const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /** All that the broker fetches comes here. At its own address it tells what came, and is told what to answer. */
 const DOUBLE = `
@@ -37,51 +49,49 @@ export default { async fetch(request) {
  * @returns {Promise<Tried[]>}
  */
 export async function tryProviders(providers) {
-  /** @type {{ [id: string]: object }} */
-  const connections = {};
-  /** @type {{ [name: string]: unknown }} */
-  const secrets = {};
-  for (const provider of providers) {
-    const { id, example } = provider;
-    const given = Object.entries({ ...example.secrets });
-    const fields = Object.fromEntries(given.filter(([name]) => name === name.toLowerCase()));
-    connections[id] = {
-      provider: id,
-      ...fields,
-      ...example.fields,
-      rules: [{ callers: ["backend"], methods: ["GET", "POST", "PUT"], paths: ["/**"] }],
-    };
-    for (const [name, value] of given) {
-      if (name !== name.toLowerCase()) secrets[`${prefixOf(id)}_${name}`] = made(value);
-    }
-  }
+  const configured = providers.map(configurationOf);
   const vars = {
     CALLERS: { backend: { kind: "key" } },
-    CONNECTIONS: connections,
+    CONNECTIONS: Object.fromEntries(configured.map(({ id, connection }) => [id, connection])),
     BACKEND_KEY: KEY,
+    ADMIN_KEY,
     SEALING_KEYS: `double:${Buffer.alloc(32, 7).toString("base64")}`,
-    ...secrets,
+    ...Object.fromEntries(configured.flatMap(({ secrets }) => secrets)),
   };
-  /** @type {string[]} */
-  const log = [];
   const workerd = await startWorkerd({
     workers: [
       { name: "broker", modules: builtModules(), vars, keeper: true, outbound: "double" },
       { name: "double", modules: { "main.js": DOUBLE } },
     ],
-    onLog: (line) => log.push(line),
   });
   try {
     const tried = [];
     for (const provider of providers) tried.push(await tryOne(provider, workerd.urls));
-    for (const one of tried) {
-      const problems = log.filter((line) => line.includes(`"connection":"${one.id}"`) && line.includes("problem"));
-      if (one.status === 503) one.answer = [one.answer, ...problems].join("\n");
-    }
     return tried;
   } finally {
     await workerd.stop();
   }
+}
+
+/**
+ * A connection of `provider`, and its secrets, with the values of the example.
+ *
+ * @param {Provider} provider
+ */
+function configurationOf({ id, example, webhook }) {
+  const isField = (/** @type {string} */ name) => name === name.toLowerCase();
+  const given = Object.entries({ ...(webhook && WEBHOOK_SECRETS), ...example.secrets });
+  const connection = {
+    provider: id,
+    ...Object.fromEntries(given.filter(([name]) => isField(name))),
+    ...(webhook && { webhook: WEBHOOK }),
+    ...example.fields,
+    rules: [{ callers: ["backend"], methods: METHODS, paths: ["/**"] }],
+  };
+  const secrets = given
+    .filter(([name]) => !isField(name))
+    .map(([name, value]) => [`${prefixOf(id)}_${name}`, made(value)]);
+  return { id, connection, secrets };
 }
 
 /**
@@ -100,10 +110,11 @@ async function tryOne(provider, urls) {
   const url = new URL(call.url);
   // What the broker adds to the query, the caller does not send.
   for (const name of Object.keys(provider.query ?? {})) url.searchParams.delete(name);
-  const path = pathBelow(provider, url);
+  const path = url.href.slice(addressOf(provider, "base_url")?.length);
+  const type = call.fields.find(([name]) => name === TYPE)?.[1] ?? "application/json";
   const response = await fetch(`${urls.broker}/api/${id}${path}`, {
     method: call.method,
-    headers: { authorization: `Bearer ${KEY}`, "content-type": "application/json" },
+    headers: { authorization: `Bearer ${KEY}`, [TYPE]: type },
     ...(call.body && { body: call.body }),
   });
   const answer = await response.text();
@@ -117,40 +128,29 @@ async function tryOne(provider, urls) {
     call: sent.find((one) => !isToken(one)),
     status: response.status,
     answer,
+    problems: await problemsOf(id, urls),
   };
 }
 
 /**
- * The path of `url` below the provider's base address, with the query.
+ * What the broker finds wrong with the connection called `id`, for whom the file is at hand: its keys stand for fields
+ * of the connection, `example.secrets` for secrets.
  *
- * @param {Provider} provider
- * @param {URL} url
+ * @param {string} id
+ * @param {{ [name: string]: string }} urls
  */
-function pathBelow({ base_url, example }, url) {
-  const fields = { ...example.secrets, ...example.fields };
-  const base = String(fields.base_url ?? base_url).replace(/\{(\w+)\}/g, (_, name) => String(fields[name]));
-  return url.href.slice(base.replace(/\/$/, "").length);
+async function problemsOf(id, urls) {
+  const operator = { headers: { authorization: `Bearer ${ADMIN_KEY}` } };
+  /** @type {{ problems?: { field: string, message: string }[] }} */
+  const { problems = [] } = await (await fetch(`${urls.broker}/admin/connections/${id}`, operator)).json();
+  return problems.map(({ field, message }) => {
+    const key = field.replace(`CONNECTIONS.${id}.`, "").replace(`${prefixOf(id)}_`, "example.secrets.");
+    return `${key}: ${message}`;
+  });
 }
 
 /** @param {string} id */
 const prefixOf = (id) => id.toUpperCase().replaceAll("-", "_");
-
-/**
- * A request as an example writes it.
- *
- * @param {string} text
- * @returns {Sent}
- */
-export function requestOf(text) {
-  const [head, ...rest] = text.trim().split("\n\n");
-  const [first, ...lines] = head.split("\n");
-  const [method, ...address] = first.split(" ");
-  const fields = lines.map((line) => {
-    const at = line.indexOf(":");
-    return /** @type {[string, string]} */ ([line.slice(0, at).trim().toLowerCase(), line.slice(at + 1).trim()]);
-  });
-  return { method, url: address.join(" ").trim(), fields, body: rest.join("\n\n").trim() };
-}
 
 /**
  * An answer as an example writes it: a body, or header fields, an empty line and a body.

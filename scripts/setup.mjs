@@ -128,7 +128,8 @@ async function rustParts() {
 const modulesStamp = inRoot("node_modules", ".porteiro");
 const wantedModules = () => hashOf([inRoot("package-lock.json")], process.platform, process.arch);
 const hasLockedModules = () => existsSync(modulesStamp) && readFileSync(modulesStamp, "utf8") === wantedModules();
-const hasNodeModules = () => hasLockedModules() && existsSync(node());
+/** Whether the Node modules of package-lock.json are there. */
+export const hasNodeModules = () => hasLockedModules() && existsSync(node());
 
 /** The Node modules of package-lock.json, among them the Node.js that wrangler runs on. */
 async function nodeModules() {

@@ -109,7 +109,7 @@ test("warnings and missing secrets end with 0, and with --strict warnings end wi
   assert.match(warned.stdout, /:8:6: warning: SESSION_CROSS_SITE lets pages of other sites/);
   assert.match(
     warned.stdout,
-    /^Secrets to be given, where they are not set yet:\n {2}npx wrangler secret put SEALING_KEYS --config /m,
+    /^Secrets to be given to Cloudflare, where they are not set there yet:\n {2}npx wrangler secret put SEALING_KEYS --config /m,
   );
   assert.match(warned.stdout, /: no problems, 1 warning\.$/m);
   assert.equal((await run([`--config=${file}`, "--offline", "--strict"])).code, 1);
@@ -204,10 +204,10 @@ test("secrets that are set are not asked for again", async () => {
   const text = shown(report, config);
   assert.ok(!text.includes(`put SEALING_KEYS --config`) && text.includes("put BACKEND_KEY --config"));
   assert.ok(text.includes("put SEALING_KEYS --env staging") && text.includes("put SEALING_KEYS --env other"));
-  assert.match(text, /^Secrets to be given, where they are not set yet:$/m);
+  assert.match(text, /^Secrets to be given to Cloudflare, where they are not set there yet:$/m);
   known.set("other", ["SEALING_KEYS"]);
   const all = await check({ config, secretNames: async (_, name) => known.get(name) });
-  assert.match(shown(all, config), /^Secrets to be given:$/m);
+  assert.match(shown(all, config), /^Secrets to be given to Cloudflare:$/m);
 });
 
 test("what is missing or wrong in .dev.vars is told by name, and ends with 0", async () => {
@@ -228,6 +228,9 @@ test("what is missing or wrong in .dev.vars is told by name, and ends with 0", a
   ]);
   assert.ok(stdout.includes(`\n  ${file}: SEALING_KEYS must have keys of 32 bytes in base64\n`), stdout);
   assert.ok(stdout.includes(`\n  ${file}: OTHER_KEY looks pasted wrong: it begins with its scheme;`), stdout);
+  const given =
+    /^Secrets to be given to Cloudflare, where they are not set there yet:\n(?: {2}.*\n)* {2}npx .* put OTHER_KEY /m;
+  assert.match(stdout, given);
   assert.doesNotMatch(stdout + stderr + json.stdout + json.stderr, /canary/i);
   const { development } = JSON.parse(json.stdout);
   assert.deepEqual(development[0], { environment: null, file, field: "BACKEND_KEY", message: missing });
@@ -299,7 +302,7 @@ test("the project's own wrangler is asked, for each environment", async () => {
 test("where nobody is signed in the secrets are listed all the same", async () => {
   const { code, stdout } = await run(["--config", sound("nobody.toml")]);
   assert.equal(code, 0);
-  assert.match(stdout, /^Secrets to be given, where they are not set yet:$/m);
+  assert.match(stdout, /^Secrets to be given to Cloudflare, where they are not set there yet:$/m);
 });
 
 test("a deployment with a problem does not begin, and else knows the secrets", async () => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::kinds::ClientMethod;
 use super::limits::TOKEN_TIMEOUT_MS;
-use super::provider::NEEDS;
+use super::provider::needs;
 use super::provider_address::{CERTIFICATE, read_address};
 use super::reader::Reader;
 use super::secrets::Secrets;
@@ -117,12 +117,6 @@ fn refuse_unsigned(reader: &mut Reader<'_, '_>, method: ClientMethod) {
             reader.report(field, message);
         }
     }
-}
-
-/// Whether the provider needs the secret called `name`.
-fn needs(reader: &Reader<'_, '_>, name: &str) -> bool {
-    let needs = reader.default(NEEDS).and_then(serde_json::Value::as_array);
-    needs.is_some_and(|needs| needs.iter().any(|need| need == name))
 }
 
 fn read_client(

@@ -20,7 +20,7 @@ pub const PROVIDER_FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/
 const CUSTOM: &str = "custom";
 
 /// The field of a provider's defaults that names what a connection must give.
-pub(super) const NEEDS: &str = "needs";
+const NEEDS: &str = "needs";
 
 /// A kind of API, by its name in the catalogue.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,12 @@ impl Provider {
 /// The provider that a connection names, if it is one.
 pub(super) fn named(reader: &Reader<'_, '_>) -> Option<Provider> {
     Provider::find(reader.value("provider")?.as_str()?)
+}
+
+/// Whether the provider of the connection needs the secret called `name`.
+pub(super) fn needs(reader: &Reader<'_, '_>, name: &str) -> bool {
+    let needs = reader.default(NEEDS).and_then(serde_json::Value::as_array);
+    needs.is_some_and(|needs| needs.iter().any(|need| need == name))
 }
 
 impl fmt::Debug for Provider {

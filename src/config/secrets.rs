@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::provider::needs;
 use super::reader::{Parse, Reader};
 use super::{FETCHERS, pasted};
 use crate::json;
@@ -78,11 +79,13 @@ impl<'c> Secrets<'c> {
     }
 
     /// User name and password as Basic credentials in UTF-8 (RFC 7617 §2), where a user name has no
-    /// colon.
+    /// colon. A provider whose user name is a key needs no password: it is empty then.
     #[inline(never)]
     pub(super) fn basic(&self, reader: &mut Reader<'_, '_>) -> Option<Secret> {
         let username = self.possibly_empty("USERNAME", reader);
-        let password = self.possibly_empty("PASSWORD", reader);
+        let has_none = needs(reader, "USERNAME") && !needs(reader, "PASSWORD") && !self.has("PASSWORD");
+        let password =
+            if has_none { Some(Secret::new(String::new())) } else { self.possibly_empty("PASSWORD", reader) };
         let (username, password) = (username?, password?);
         for (name, text) in [("USERNAME", &username), ("PASSWORD", &password)] {
             let message = if text.expose().contains(char::is_control) {

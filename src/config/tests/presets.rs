@@ -194,3 +194,19 @@ fn puts_user_name_and_password_on_calls() {
     let missing = ["X_USERNAME: is missing: set this secret", "X_PASSWORD: is missing: set this secret"];
     assert_eq!(with_x(basic, &[]).1, missing);
 }
+
+#[test]
+fn asks_for_no_password_where_the_provider_has_none() {
+    let rules = json!([{"callers": ["backend"], "methods": ["GET"], "paths": ["/*"]}]);
+    let pagarme = json!({"provider": "pagarme", "rules": rules});
+    // The maker's example: a key and a colon.
+    for secrets in
+        [[("X_USERNAME", "sk_test_*")].as_slice(), &[("X_USERNAME", "sk_test_*"), ("X_PASSWORD", "")]]
+    {
+        let (x, problems) = with_x(pagarme.clone(), secrets);
+        assert_eq!(problems, [""; 0]);
+        assert!(matches!(&x.unwrap().grant, Grant::Basic { token } if token.expose() == "c2tfdGVzdF8qOg=="));
+    }
+    let twilio = json!({"provider": "twilio", "rules": rules});
+    assert_eq!(with_x(twilio, &[("X_USERNAME", "a")]).1, ["X_PASSWORD: is missing: set this secret"]);
+}
