@@ -1,7 +1,7 @@
 // Builds the empty Worker in Rust with the steps of scripts/build.mjs, once, into target/bench-empty.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { features } from "../scripts/build.mjs";
+import { TERSE, features } from "../scripts/build.mjs";
 import { bin, filesUnder, hashOf, inRoot, output, run, step, wasmEnv, wasmTarget } from "../scripts/lib.mjs";
 import { wasmBindgenPath } from "../scripts/setup.mjs";
 
@@ -24,13 +24,14 @@ async function build() {
   const bound = path.join(folder, "bound");
   const built = path.dirname(stamp);
   mkdirSync(built, { recursive: true });
-  await run("cargo", ["build", "--release", "--locked", "--target", wasmTarget, "-Zbuild-std=std,panic_unwind"], {
+  await run("cargo", ["build", "--release", "--locked", "--target", wasmTarget, "-Zbuild-std=std,panic_abort"], {
     cwd: source,
     env: {
       ...wasmEnv,
       CARGO_TARGET_DIR: folder,
       RUSTC_BOOTSTRAP: "1",
-      RUSTFLAGS: `${process.env.RUSTFLAGS ?? ""} -Cpanic=unwind`.trim(),
+      // The same as for the broker.
+      RUSTFLAGS: [process.env.RUSTFLAGS, ...TERSE].filter(Boolean).join(" "),
     },
   });
   await run(wasmBindgenPath(), [

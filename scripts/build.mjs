@@ -1,6 +1,6 @@
 // Builds the Worker: cargo, wasm-bindgen, wasm-metadce, wasm-opt, esbuild, then build/index.js and build/index_bg.wasm.
 //
-//   node scripts/build.mjs [--panic=unwind|abort] [--profiling] [--force]
+//   node scripts/build.mjs [--profiling] [--force]
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import * as english from "../src/edge/admin/page/english.js";
@@ -29,13 +29,11 @@ import { printSize } from "./size.mjs";
  */
 const INLINE = "-Cllvm-args=-inlinehint-threshold=100";
 /**
- * The compiler's options for size, all unstable. `Debug` writes nothing, since no message uses it. A panic has no source
- * location: those of the broker and of the libraries would take 8 KiB. A panic within a drop is not unwound, so that no
- * drop needs a landing pad: it ends the instance of the module, which begins anew.
+ * The compiler's options for size, all unstable. `Debug` writes nothing, since no message uses it. A panic has neither
+ * text nor source location and is not unwound: it ends the instance of the module, which begins anew. Unwinding would
+ * take 45 KiB, a tenth of all, and each cold isolate would check that code.
  */
-const TERSE = ["-Zfmt-debug=none", "-Zlocation-detail=none", "-Zpanic-in-drop=abort"];
-/** With `unwind` a panic fails its own request only; with `abort` it fails all requests in flight. */
-const PANIC = "unwind";
+export const TERSE = ["-Zfmt-debug=none", "-Zlocation-detail=none", "-Zunstable-options", "-Cpanic=immediate-abort"];
 /**
  * The optimisations of wasm-opt. The compiler has done most: further passes took longer and gave a larger gzipped
  * module. Ordered by name, instances of one generic function are adjacent, so gzip finds their similarity.
@@ -104,10 +102,9 @@ export function markBuilt(folder, inputs) {
 
 /**
  * The hash of all that a build is made from.
- * @param {string} panic
  * @param {boolean} profiling
  */
-const inputsOf = (panic, profiling) =>
+const inputsOf = (profiling) =>
   hashOf(
     filesUnder(
       "src",
@@ -119,24 +116,22 @@ const inputsOf = (panic, profiling) =>
       "package-lock.json",
       "scripts/build.mjs",
     ),
-    panic,
     profiling,
     output("rustc", ["--version"]),
   );
 
 /** Whether `build/` is what a build would make now. */
-export const isUpToDate = () => isBuilt(build, inputsOf(PANIC, false));
+export const isUpToDate = () => isBuilt(build, inputsOf(false));
 
 /**
  * Builds if the inputs or the output have changed since the last build.
- * @param {{ panic?: string, profiling?: boolean, force?: boolean }} [options]
+ * @param {{ profiling?: boolean, force?: boolean }} [options]
  */
-export async function buildWorker({ panic = PANIC, profiling = false, force = false } = {}) {
-  if (!["unwind", "abort"].includes(panic)) throw new Failure(`--panic is unwind or abort, not ${panic}.`);
-  const inputs = inputsOf(panic, profiling);
+export async function buildWorker({ profiling = false, force = false } = {}) {
+  const inputs = inputsOf(profiling);
   if (!force && isBuilt(build, inputs)) return say("\n==> build: up to date");
 
-  const compiled = await step(`cargo (panic=${panic})`, () => compile(panic));
+  const compiled = await step("cargo", compile);
   try {
     await step("wasm-bindgen", () => bind(compiled));
     await step("wasm-metadce", prune);
@@ -151,37 +146,29 @@ export async function buildWorker({ panic = PANIC, profiling = false, force = fa
   printSize();
 }
 
-/**
- * Compiles the crate and returns the path of the module.
- * @param {string} panic
- */
-async function compile(panic) {
+/** Compiles the crate and returns the path of the module. */
+async function compile() {
   // Only one kind of library: if cargo also makes an rlib, it links the libraries without optimising across them.
   const args = ["rustc", "--release", "--lib", "--crate-type=cdylib", "--locked", "--target", wasmTarget];
-  /** @type {NodeJS.ProcessEnv} */
+  // The standard library that rustup installs unwinds or tells of its panics, so the build compiles it, too. That is
+  // unstable; the compiler itself stays the stable one. Sorting and decimals are compiled small and slow: a call uses
+  // little of either.
+  args.push("-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size", "--", INLINE);
   const page = adminPage();
-  const env = {
-    ...wasmEnv,
-    PORTEIRO_ADMIN_SCRIPT: page.script,
-    PORTEIRO_ADMIN_STYLE: page.style,
-    PORTEIRO_ADMIN_ENGLISH: page.english,
-    PORTEIRO_ADMIN_PORTUGUESE: page.portuguese,
-  };
-  let folder = process.env.CARGO_TARGET_DIR ?? inRoot("target");
-  if (panic === "unwind") {
-    // The standard library that rustup installs cannot unwind, so the build compiles it, too. That is unstable; the
-    // compiler itself stays the stable one. Sorting and decimals are compiled small and slow: a call uses little of
-    // either.
-    args.push("-Zbuild-std=std,panic_unwind", "-Zbuild-std-features=optimize_for_size");
-    folder = path.join(folder, "unwind");
-    const flags = ["-Cpanic=unwind", ...TERSE];
-    Object.assign(env, {
+  // What other commands compile has other options.
+  const folder = path.join(process.env.CARGO_TARGET_DIR ?? inRoot("target"), "worker");
+  await run("cargo", args, {
+    env: {
+      ...wasmEnv,
+      PORTEIRO_ADMIN_SCRIPT: page.script,
+      PORTEIRO_ADMIN_STYLE: page.style,
+      PORTEIRO_ADMIN_ENGLISH: page.english,
+      PORTEIRO_ADMIN_PORTUGUESE: page.portuguese,
       RUSTC_BOOTSTRAP: "1",
-      RUSTFLAGS: [process.env.RUSTFLAGS, ...flags].filter(Boolean).join(" "),
-    });
-  }
-  args.push("--", INLINE);
-  await run("cargo", args, { env: { ...env, CARGO_TARGET_DIR: folder } });
+      RUSTFLAGS: [process.env.RUSTFLAGS, ...TERSE].filter(Boolean).join(" "),
+      CARGO_TARGET_DIR: folder,
+    },
+  });
   return path.join(folder, wasmTarget, "release", "porteiro.wasm");
 }
 
@@ -364,7 +351,6 @@ if (isMain(import.meta.url)) {
   await runMain(async (args) => {
     await setup();
     await buildWorker({
-      panic: args.find((arg) => arg.startsWith("--panic="))?.slice("--panic=".length),
       profiling: args.includes("--profiling"),
       force: args.includes("--force"),
     });

@@ -28,7 +28,6 @@ mod state;
 mod wait;
 
 use std::cell::{Cell, RefCell};
-use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use futures_util::FutureExt as _;
@@ -258,9 +257,7 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         }
         let (tokens, account) = (Rc::clone(self), account.clone());
         let renewal = task(async move {
-            // Clear the renewal also after a panic, or every later ask would wait for it.
-            let run = AssertUnwindSafe(tokens.run_renewal(&account, reason)).catch_unwind();
-            let result = run.await.unwrap_or(Err(Failure::Storage));
+            let result = tokens.run_renewal(&account, reason).await;
             tokens.renewal.replace(None);
             result
         });

@@ -27,7 +27,6 @@ const LOOK_AGAIN: Duration = Duration::from_hours(1);
 /// deployments have stored their objects, and hands its events to this one.
 #[wasm_bindgen]
 #[allow(missing_debug_implementations, reason = "nothing prints a Durable Object")]
-// An object survives a panic: what it changes, it changes in one step.
 pub struct BrokerObject(AssertUnwindSafe<Rc<Living>>);
 
 /// An object between two events.

@@ -19,7 +19,6 @@ thread_local! {
 pub fn current(env: impl FnOnce() -> Env) -> Rc<Isolate> {
     ISOLATE.with(|isolate| {
         let new = || {
-            runtime::hide_panic_messages();
             let env = env();
             let base_path = base_path(glue::text(&env, BASE_PATH).as_deref());
             Rc::new(Isolate::new(base_path, Box::new(move || Rc::new(configuration(&env)))))

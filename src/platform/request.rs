@@ -126,7 +126,7 @@ impl Host for CallPorts {
 
     fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
         self.call.wait_until(&wasm_bindgen_futures::future_to_promise(AssertUnwindSafe(async move {
-            runtime::contained(task).await;
+            task.await;
             Ok(JsValue::UNDEFINED)
         })));
     }

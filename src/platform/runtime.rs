@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use js_sys::Promise;
 use wasm_bindgen::JsValue;
@@ -33,8 +32,8 @@ pub fn millis(span: Duration) -> f64 {
     millis
 }
 
-/// Runs `work`, and promises what comes of it. A panic rejects the promise, too. It is the only code
-/// that does, since each kind of future would have a copy.
+/// Runs `work`, and promises what comes of it. It is the only code that does, since each kind of future
+/// would have a copy.
 pub fn promised(work: LocalBoxFuture<'static, Result<JsValue, &'static str>>) -> Promise {
     future_to_promise(AssertUnwindSafe(async { work.await.map_err(JsValue::from_str) }))
 }
@@ -79,19 +78,6 @@ struct Pool {
 
 thread_local! {
     static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; DRAWN], left: 0 }) };
-}
-
-/// Runs a background task, whose panic ends the task and nothing else.
-pub async fn contained(task: LocalBoxFuture<'static, ()>) {
-    if AssertUnwindSafe(task).catch_unwind().await.is_err() {
-        log(r#"{"event":"panic","level":"error","where":"background"}"#);
-    }
-}
-
-/// Logs that there was a panic, not its message, which may quote a value. The build keeps no places in
-/// the code, which would make the module 8 KiB larger.
-pub fn hide_panic_messages() {
-    std::panic::set_hook(Box::new(|_| log(r#"{"event":"panic","level":"error"}"#)));
 }
 
 /// Writes one line to the Worker's log.

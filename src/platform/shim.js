@@ -1,8 +1,8 @@
 // The Worker's entry: it hands each event to the module, and outlives the module's failures.
 //
-// A panic rejects the promise of its own event and nothing else. An abort (stack
-// overflow, out of memory) ends the instance of the module: the next call into the
-// module makes a new instance, and every object of the old one is stale from then on.
+// A panic, a stack overflow or a lack of memory ends the instance of the module: the next call into the module makes a
+// new instance, and every object of the old one is stale from then on. What waited for the old one fails: the runtime
+// ends events that nothing can answer any more. Objects begin anew with what they stored, as after an eviction.
 import { DurableObject } from "cloudflare:workers";
 import * as broker from "broker";
 import { Call } from "./call.js";

@@ -88,7 +88,7 @@ impl Host for DurablePorts {
     }
 
     fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
-        self.state.wait_until(runtime::contained(task));
+        self.state.wait_until(task);
     }
 
     async fn sleep(&self, span: Duration) {
