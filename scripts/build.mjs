@@ -11,6 +11,7 @@ import {
   filesUnder,
   hashOf,
   inRoot,
+  node,
   isMain,
   output,
   run,
@@ -296,15 +297,22 @@ async function prune() {
   );
 }
 
+/** Prints the names of a module's imports and exports. */
+const ENDS = `const module = new WebAssembly.Module(require("node:fs").readFileSync(process.argv[1]));
+const names = (list) => list.map(({ name }) => name);
+const { imports, exports } = WebAssembly.Module;
+process.stdout.write(JSON.stringify({ imports: names(imports(module)), exports: names(exports(module)) }));`;
+
 /**
- * The names of the imports and exports of the module at `wasm`.
+ * The names of the imports and exports of the module at `wasm`. The Node.js that runs wrangler reads it: an older one
+ * does not know how the module handles exceptions.
  * @param {string} wasm
+ * @returns {{ imports: string[], exports: string[] }}
  */
 function ends(wasm) {
-  const module = new WebAssembly.Module(readFileSync(wasm));
-  /** @param {{ name: string }[]} list */
-  const names = (list) => list.map(({ name }) => name);
-  return { imports: names(WebAssembly.Module.imports(module)), exports: names(WebAssembly.Module.exports(module)) };
+  const told = output(node(), ["-e", ENDS, wasm]);
+  if (told === undefined) throw new Failure("The module cannot be read.");
+  return JSON.parse(told);
 }
 
 /** @param {boolean} profiling */
