@@ -7,6 +7,7 @@
 
 mod additions;
 mod answer_sign;
+mod authorization;
 mod binding;
 mod caller;
 mod configured;
@@ -56,6 +57,7 @@ use serde_json::{Map, Value};
 
 pub use additions::{Additions, TokenHeader};
 pub use answer_sign::AnswerSign;
+pub use authorization::Authorization;
 pub use binding::{Binding, ClaimValue};
 pub use caller::ANYONE;
 pub use configured::Configured;
@@ -224,8 +226,10 @@ pub struct Connection {
     pub certificate: Option<String>,
     /// The operator's own names and values for the connection, which its rules may use.
     pub labels: Vec<(String, String)>,
-    /// The rules; never empty.
+    /// The rules; empty only where people just sign in.
     pub rules: Vec<Rule>,
+    /// Whether people just sign in: there is no API to call.
+    pub is_for_signing_in_only: bool,
 }
 
 impl Connection {
@@ -333,6 +337,13 @@ pub enum Grant {
         /// How it is asked.
         exchange: Exchange,
     },
+    /// An authorization code (RFC 6749 §4.1), which somebody consented to at the provider.
+    AuthorizationCode {
+        /// The token endpoint.
+        endpoint: TokenEndpoint,
+        /// Where people consent.
+        authorization: Box<Authorization>,
+    },
 }
 
 impl Grant {
@@ -347,7 +358,8 @@ impl Grant {
             | Self::RefreshToken { endpoint, .. }
             | Self::JwtBearer { endpoint, .. }
             | Self::Login { endpoint, .. }
-            | Self::TokenExchange { endpoint, .. } => Some(endpoint),
+            | Self::TokenExchange { endpoint, .. }
+            | Self::AuthorizationCode { endpoint, .. } => Some(endpoint),
         }
     }
 
@@ -363,6 +375,7 @@ impl Grant {
             Self::JwtBearer { .. } => "jwt_bearer",
             Self::Login { .. } => "login",
             Self::TokenExchange { .. } => "token_exchange",
+            Self::AuthorizationCode { .. } => "authorization_code",
         }
     }
 }

@@ -10,6 +10,8 @@ pub mod index;
 pub mod keeper;
 mod lock;
 mod log;
+pub mod one_time;
+pub mod people;
 pub mod refusals;
 pub mod session;
 pub mod token_set;
@@ -26,6 +28,8 @@ use deliveries::Deliveries;
 use exchanged::Exchanged;
 use index::Index;
 use keeper::Keeper;
+use one_time::OneTime;
+use people::People;
 use refusals::Refusals;
 use session::Session;
 
@@ -48,6 +52,10 @@ pub enum Object<P> {
     Index(Rc<Index<P>>),
     /// The exchanged token set of a caller.
     Exchanged(Rc<Exchanged<P>>),
+    /// A one-time record.
+    OneTime(Rc<OneTime<P>>),
+    /// The index of one person's sessions.
+    People(Rc<People<P>>),
 }
 
 impl<P> Clone for Object<P> {
@@ -59,6 +67,8 @@ impl<P> Clone for Object<P> {
             Self::Deliveries(deliveries) => Self::Deliveries(Rc::clone(deliveries)),
             Self::Index(index) => Self::Index(Rc::clone(index)),
             Self::Exchanged(exchanged) => Self::Exchanged(Rc::clone(exchanged)),
+            Self::OneTime(record) => Self::OneTime(Rc::clone(record)),
+            Self::People(people) => Self::People(Rc::clone(people)),
         }
     }
 }
@@ -78,6 +88,8 @@ impl<P: ObjectPorts> Object<P> {
             ObjectKind::Exchanged { connection, name } => {
                 Self::Exchanged(Rc::new(Exchanged::new(ports, config, connection.clone(), name.clone())))
             }
+            ObjectKind::OneTime(_) => Self::OneTime(Rc::new(OneTime::new(ports))),
+            ObjectKind::People(_) => Self::People(Rc::new(People::new(ports))),
         }
     }
 
@@ -109,6 +121,13 @@ impl<P: ObjectPorts> Object<P> {
             (Envelope::Exchanged { ask, .. }, Self::Exchanged(exchanged)) => {
                 text_of(exchanged.answer(ask)).boxed_local()
             }
+            (Envelope::Consent { ask, .. }, Self::Keeper(keeper)) => {
+                text_of(keeper.accept(ask)).boxed_local()
+            }
+            (Envelope::OneTime { ask, .. }, Self::OneTime(record)) => {
+                text_of(record.answer(ask)).boxed_local()
+            }
+            (Envelope::People { ask, .. }, Self::People(people)) => text_of(people.answer(ask)).boxed_local(),
             _ => return None,
         };
         Some(reply.await)
@@ -127,6 +146,8 @@ impl<P: ObjectPorts> Object<P> {
                 Self::Deliveries(deliveries) => return deliveries.alarm().await,
                 Self::Index(_) => {}
                 Self::Exchanged(exchanged) => return exchanged.alarm().await,
+                Self::OneTime(record) => return record.alarm().await,
+                Self::People(people) => return people.alarm().await,
             }
             Ok(())
         };

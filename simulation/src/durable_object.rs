@@ -154,7 +154,11 @@ impl Objects {
             }
             Object::Deliveries(_) => site.delivery_watch.trouble(site.world.now()),
             Object::Exchanged(_) => site.exchanges.troubled(name),
-            Object::Session(_) | Object::Refusals(_) | Object::Index(_) => {}
+            Object::Session(_)
+            | Object::Refusals(_)
+            | Object::Index(_)
+            | Object::OneTime(_)
+            | Object::People(_) => {}
         }
         site.world.kill(process);
         drop(instance);
@@ -289,6 +293,8 @@ fn check_name(name: &str, kind: &ObjectKind) {
         ObjectKind::Deliveries(connection) => *name == deliveries(connection),
         ObjectKind::Index => name == "index",
         ObjectKind::Exchanged { name: own, .. } => name == own && name.starts_with("exchanged/"),
+        ObjectKind::OneTime(own) => name == own && name.starts_with("one-time/"),
+        ObjectKind::People(own) => name == own && name.starts_with("people/"),
     };
     assert!(is_own, "{name} is not the name of {kind:?}");
 }

@@ -117,6 +117,7 @@ pub(super) fn read(
         certificate,
         labels,
         rules,
+        is_for_signing_in_only: false,
     }))
 }
 

@@ -27,6 +27,7 @@ impl Grant {
             }
             Self::Login { login, .. } => login.account.expose(),
             Self::TokenExchange { .. } => "each caller",
+            Self::AuthorizationCode { .. } => "whoever consented",
         };
         let mut parts = vec!["identity", self.name(), account];
         self.add_exchange(&mut parts);
@@ -52,7 +53,10 @@ impl Grant {
         let (account, password) = match self {
             Self::Static { token } | Self::Basic { token } => (token.expose(), ""),
             Self::Password { username, password, .. } => (username.expose(), password.expose()),
-            Self::SignIn { .. } | Self::ClientCredentials { .. } | Self::TokenExchange { .. } => ("", ""),
+            Self::SignIn { .. }
+            | Self::ClientCredentials { .. }
+            | Self::TokenExchange { .. }
+            | Self::AuthorizationCode { .. } => ("", ""),
             Self::RefreshToken { refresh_token, .. } => (refresh_token.expose(), ""),
             Self::JwtBearer { assertion, .. } => {
                 signed = (json::text(&assertion.claims), assertion.manner());

@@ -6,7 +6,11 @@ impl Grant {
     /// Whether each person who signs in at the broker has a token set of their own.
     #[must_use]
     pub const fn is_for_people(&self) -> bool {
-        matches!(self, Self::SignIn { .. })
+        match self {
+            Self::SignIn { .. } => true,
+            Self::AuthorizationCode { authorization, .. } => authorization.for_people,
+            _ => false,
+        }
     }
 
     /// Whose token sets the grant obtains, in configuration and in the admin interface.
@@ -14,6 +18,7 @@ impl Grant {
     pub const fn subject(&self) -> &'static str {
         match self {
             Self::SignIn { .. } => "user",
+            Self::AuthorizationCode { authorization, .. } if authorization.for_people => "user",
             Self::TokenExchange { .. } => "caller",
             Self::Static { .. }
             | Self::Basic { .. }
@@ -21,13 +26,14 @@ impl Grant {
             | Self::ClientCredentials { .. }
             | Self::RefreshToken { .. }
             | Self::JwtBearer { .. }
-            | Self::Login { .. } => "service",
+            | Self::Login { .. }
+            | Self::AuthorizationCode { .. } => "service",
         }
     }
 
     /// Whether one account serves all callers, with one token set.
     #[must_use]
     pub const fn is_shared(&self) -> bool {
-        !matches!(self, Self::SignIn { .. } | Self::TokenExchange { .. })
+        !self.is_for_people() && !matches!(self, Self::TokenExchange { .. })
     }
 }

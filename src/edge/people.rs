@@ -70,7 +70,7 @@ pub(super) async fn session<P: EdgePorts>(context: &Context<'_, P>) -> Result<Dr
     context.cors.check_cookie(head, context.config())?;
     let id = SessionId::read(&head.headers).ok_or(Code::CallerUnauthenticated)?;
     let listed = context.edge.ports.ask(ListSignIns { session: id.name(), proof: id.proof() }).await?;
-    let connections = listed.ok_or(Code::CallerUnauthenticated)?;
+    let connections = listed.ok_or(Code::CallerUnauthenticated)?.connections;
     let list: Vec<Value> = connections
         .into_iter()
         .map(|(id, expires_at)| [("expires_at", expires_at.to_rfc3339()), ("id", id)].into_iter().collect())

@@ -84,7 +84,8 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
         | Grant::RefreshToken { .. }
         | Grant::JwtBearer { .. }
         | Grant::Login { .. }
-        | Grant::TokenExchange { .. } => call.send_with(&tokens).await?,
+        | Grant::TokenExchange { .. }
+        | Grant::AuthorizationCode { .. } => call.send_with(&tokens).await?,
     };
     call.hand_back(answer)
 }

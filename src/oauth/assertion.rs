@@ -98,7 +98,8 @@ impl<'a> UnsignedAssertion<'a> {
             | Grant::ClientCredentials { .. }
             | Grant::RefreshToken { .. }
             | Grant::Login { .. }
-            | Grant::TokenExchange { .. } => return None,
+            | Grant::TokenExchange { .. }
+            | Grant::AuthorizationCode { .. } => return None,
         };
         let issued_at = seconds(now);
         let mut claims: Map<String, Value> = assertion.claims.clone();

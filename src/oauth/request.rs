@@ -40,7 +40,8 @@ impl TokenRequest {
             Grant::Static { .. }
             | Grant::Basic { .. }
             | Grant::SignIn { .. }
-            | Grant::TokenExchange { .. } => None,
+            | Grant::TokenExchange { .. }
+            | Grant::AuthorizationCode { .. } => None,
             Grant::Password { endpoint, username, password } => {
                 Some(Self::sign_in(endpoint, username, password, assertions))
             }

@@ -3,6 +3,7 @@
 //!
 //! It is a Durable Object, one per connection worldwide.
 
+mod consent;
 mod operator;
 mod registered;
 mod registration;

@@ -83,7 +83,10 @@ impl<P: ObjectPorts> Session<P> {
     pub async fn answer(self: &Rc<Self>, ask: &SessionAsk) -> SessionReply {
         let answered = match ask {
             SessionAsk::SignIn(sign_in) => self.sign_in(sign_in).await,
-            SessionAsk::Use { proof, token } => self.serve(*proof, token.as_ref()).await,
+            SessionAsk::Use { proof, token, with_people: _ } => self.serve(*proof, token.as_ref()).await,
+            SessionAsk::Connect(_) | SessionAsk::Disconnect { .. } | SessionAsk::Expel(_) => {
+                Ok(SessionReply::Nobody)
+            }
             SessionAsk::List { proof } => self.list(*proof).await,
             SessionAsk::SignOut { proof } => self.sign_out(*proof).await,
         };
@@ -115,9 +118,11 @@ impl<P: ObjectPorts> Session<P> {
     ) -> Result<SessionReply, StorageFailed> {
         let Some(state) = self.living(Some(proof)).await? else { return Ok(SessionReply::Nobody) };
         self.note_use(&state);
-        let Some((connection, ask)) = token else { return Ok(SessionReply::Living { token: None }) };
+        let Some((connection, ask)) = token else {
+            return Ok(SessionReply::Living { token: None, people: Vec::new() });
+        };
         if !state.connections.contains(connection) {
-            return Ok(SessionReply::Living { token: Some(TokenReply::SignedOut) });
+            return Ok(SessionReply::Living { token: Some(TokenReply::SignedOut), people: Vec::new() });
         }
         let ends = self.ends.get();
         let tokens = self.tokens(connection);
@@ -134,7 +139,7 @@ impl<P: ObjectPorts> Session<P> {
         if reply == TokenReply::SignedOut {
             self.remove_sign_in(&tokens, proof).await?;
         }
-        Ok(SessionReply::Living { token: Some(reply) })
+        Ok(SessionReply::Living { token: Some(reply), people: Vec::new() })
     }
 
     async fn list(self: &Rc<Self>, proof: Fingerprint) -> Result<SessionReply, StorageFailed> {

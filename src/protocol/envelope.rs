@@ -1,6 +1,9 @@
 //! A message in wire form, and the object it is addressed to.
 
-use super::{DeliveriesAsk, ExchangedAsk, IndexAsk, OperatorAsk, RefusalsAsk, SessionAsk, TokenAsk};
+use super::{
+    ConnectService, DeliveriesAsk, ExchangedAsk, IndexAsk, OneTimeAsk, OperatorAsk, PeopleAsk, RefusalsAsk,
+    SessionAsk, TokenAsk,
+};
 use crate::json::variants;
 
 /// A message in wire form: the object it is addressed to, and the ask.
@@ -53,6 +56,27 @@ pub enum Envelope {
         /// The ask.
         ask: ExchangedAsk,
     },
+    /// To the same keeper, with a consent.
+    Consent {
+        /// The connection.
+        connection: String,
+        /// The ask.
+        ask: ConnectService,
+    },
+    /// To a one-time record.
+    OneTime {
+        /// The name of the object.
+        name: String,
+        /// The ask.
+        ask: OneTimeAsk,
+    },
+    /// To the index of one person's sessions.
+    People {
+        /// The name of the object.
+        name: String,
+        /// The ask.
+        ask: PeopleAsk,
+    },
 }
 
 variants!(Envelope {
@@ -63,6 +87,9 @@ variants!(Envelope {
     Refusals { ask },
     Deliveries { connection, ask },
     Exchanged { connection, name, ask },
+    Consent { connection, ask },
+    OneTime { name, ask },
+    People { name, ask },
 });
 
 /// The kind and name of an object, fixed for its life. An object that uses the alarm stores them,
@@ -86,18 +113,31 @@ pub enum ObjectKind {
         /// The name of the object.
         name: String,
     },
+    /// The one-time record of this name.
+    OneTime(String),
+    /// The index of one person's sessions, of this name.
+    People(String),
 }
 
-variants!(ObjectKind { Service(_), Session(_), Refusals, Deliveries(_), Index, Exchanged { connection, name } });
+variants!(ObjectKind {
+    Service(_),
+    Session(_),
+    Refusals,
+    Deliveries(_),
+    Index,
+    Exchanged { connection, name },
+    OneTime(_),
+    People(_),
+});
 
 impl Envelope {
     /// The object that the message is addressed to.
     #[must_use]
     pub fn kind(&self) -> ObjectKind {
         match self {
-            Self::Service { connection, .. } | Self::Operator { connection, .. } => {
-                ObjectKind::Service(connection.clone())
-            }
+            Self::Service { connection, .. }
+            | Self::Operator { connection, .. }
+            | Self::Consent { connection, .. } => ObjectKind::Service(connection.clone()),
             Self::Index { .. } => ObjectKind::Index,
             Self::Session { name, .. } => ObjectKind::Session(name.clone()),
             Self::Refusals { .. } => ObjectKind::Refusals,
@@ -105,6 +145,8 @@ impl Envelope {
             Self::Exchanged { connection, name, .. } => {
                 ObjectKind::Exchanged { connection: connection.clone(), name: name.clone() }
             }
+            Self::OneTime { name, .. } => ObjectKind::OneTime(name.clone()),
+            Self::People { name, .. } => ObjectKind::People(name.clone()),
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Messages: each names its object and its reply.
 
+pub mod consent;
 pub mod deliveries;
 pub mod index;
+pub mod one_time;
 pub mod operator;
+pub mod people;
 pub mod refusals;
 pub mod session;
 pub mod token;

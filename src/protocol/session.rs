@@ -1,5 +1,6 @@
 //! Messages to a session, and their replies. They carry the digest of a cookie, never the cookie.
 
+use super::consent::{ConnectPerson, ConsentRefusal, Person};
 use super::{Cause, TokenAsk, TokenReply};
 use crate::json::{record, variants};
 use crate::secret::{Fingerprint, Secret};
@@ -17,6 +18,8 @@ pub enum SessionAsk {
         proof: Fingerprint,
         /// The connection, and the ask for its access token.
         token: Option<(String, TokenAsk)>,
+        /// Whether the reply has who signed in.
+        with_people: bool,
     },
     /// List the connections that the person is signed in to.
     List {
@@ -28,9 +31,41 @@ pub enum SessionAsk {
         /// The digest of the cookie.
         proof: Fingerprint,
     },
+    /// Take a consent of the person.
+    Connect(ConnectPerson),
+    /// End the sign-in to one connection.
+    Disconnect {
+        /// The digest of the cookie.
+        proof: Fingerprint,
+        /// The connection.
+        connection: String,
+    },
+    /// End the session, if it is that of a person whom the provider or an operator signs out.
+    Expel(Expulsion),
 }
 
-variants!(SessionAsk { SignIn(_), Use { proof, token }, List { proof }, SignOut { proof } });
+variants!(SessionAsk {
+    SignIn(_),
+    Use { proof, token, with_people = default },
+    List { proof },
+    SignOut { proof },
+    Connect(_),
+    Disconnect { proof, connection },
+    Expel(_),
+});
+
+/// Whose sessions end: those of a subject, of a session at the provider, or of both.
+#[derive(Clone, Debug)]
+pub struct Expulsion {
+    /// The connection that the person signed in by.
+    pub connection: String,
+    /// The subject: `sub`.
+    pub subject: Option<String>,
+    /// The provider's session: `sid`.
+    pub sid: Option<String>,
+}
+
+record!(Expulsion { connection, subject, sid });
 
 /// A person's sign-in to a connection.
 #[derive(Clone, Debug)]
@@ -64,9 +99,25 @@ pub enum SessionReply {
     Living {
         /// The reply to the token ask, if there was one.
         token: Option<TokenReply>,
+        /// Who signed in, in order, where that was asked for.
+        people: Vec<Person>,
     },
     /// The connections that the person is signed in to, each with the latest end of the sign-in.
     Connections(Vec<(String, UnixTime)>),
+    /// The same, of a session in which somebody signed in by an ID token.
+    Listed {
+        /// The connections.
+        connections: Vec<(String, UnixTime)>,
+        /// Who signed in, in order.
+        people: Vec<Person>,
+    },
+    /// The consent is taken.
+    Connected {
+        /// When the sign-in ends at the latest.
+        expires_at: UnixTime,
+    },
+    /// The consent brought no token set.
+    ConsentRefused(ConsentRefusal),
     /// The session does not exist, or it has ended.
     Nobody,
     /// The session has ended.
@@ -78,8 +129,11 @@ pub enum SessionReply {
 variants!(SessionReply {
     SignedIn { expires_at },
     Refused(_),
-    Living { token },
+    Living { token, people = default },
     Connections(_),
+    Listed { connections, people },
+    Connected { expires_at },
+    ConsentRefused(_),
     Nobody,
     SignedOut,
     Unavailable,

@@ -162,6 +162,8 @@ impl LifePorts {
                 key.strip_prefix(SESSION).is_some_and(|below| below.is_empty() || below.starts_with('/'))
             }
             ObjectKind::Refusals => key == "refusals",
+            ObjectKind::OneTime(_) => key == "record",
+            ObjectKind::People(_) => key == "sessions",
             ObjectKind::Deliveries(_) | ObjectKind::Index => false,
         };
         assert!(is_own, "{:?} keeps nothing under {key}", self.kind);

@@ -26,7 +26,9 @@ impl LifePorts {
             | ObjectKind::Session(_)
             | ObjectKind::Refusals
             | ObjectKind::Deliveries(_)
-            | ObjectKind::Index => {}
+            | ObjectKind::Index
+            | ObjectKind::OneTime(_)
+            | ObjectKind::People(_) => {}
         }
     }
 
@@ -38,7 +40,9 @@ impl LifePorts {
             ObjectKind::Session(_)
             | ObjectKind::Refusals
             | ObjectKind::Index
-            | ObjectKind::Exchanged { .. } => {}
+            | ObjectKind::Exchanged { .. }
+            | ObjectKind::OneTime(_)
+            | ObjectKind::People(_) => {}
         }
     }
 
@@ -123,7 +127,9 @@ impl<'a> Flight<'a> {
             ObjectKind::Exchanged { name, .. } => {
                 Self::Exchange(site.exchanges.token_request(name, &sent.body, site.world.now()))
             }
-            ObjectKind::Refusals | ObjectKind::Index => panic!("{:?} makes no request", ports.kind),
+            ObjectKind::Refusals | ObjectKind::Index | ObjectKind::OneTime(_) | ObjectKind::People(_) => {
+                panic!("{:?} makes no request", ports.kind)
+            }
         }
     }
 

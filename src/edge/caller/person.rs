@@ -31,8 +31,9 @@ impl Person {
     ) -> Result<Option<Rc<Self>>, ObjectUnreachable> {
         let Some(id) = SessionId::read(&head.headers) else { return Ok(None) };
         let token = wants_token.then(|| (connection.id.clone(), TokenAsk::new(&connection.identity)));
-        let living = ports.ask(UseSession { session: id.name(), proof: id.proof(), token }).await?;
-        Ok(living.map(|LivingSession { token }| Rc::new(Self { id, token: RefCell::new(token) })))
+        let used = UseSession { session: id.name(), proof: id.proof(), token, with_people: false };
+        let living = ports.ask(used).await?;
+        Ok(living.map(|LivingSession { token, .. }| Rc::new(Self { id, token: RefCell::new(token) })))
     }
 
     /// The name of the person's session.
@@ -52,9 +53,9 @@ impl Person {
             return Ok(reply);
         }
         let token = Some((connection.to_owned(), ask));
-        let used = UseSession { session: self.session(), proof: self.id.proof(), token };
+        let used = UseSession { session: self.session(), proof: self.id.proof(), token, with_people: false };
         match ports.ask(used).await? {
-            Some(LivingSession { token }) => token.ok_or(ObjectUnreachable),
+            Some(LivingSession { token, .. }) => token.ok_or(ObjectUnreachable),
             None => Ok(TokenReply::SignedOut),
         }
     }

@@ -44,7 +44,8 @@ impl CallerProof<'_> {
             | Grant::RefreshToken { .. }
             | Grant::JwtBearer { .. }
             | Grant::Login { .. } => Subject::Service,
-            Grant::SignIn { .. } => {
+            Grant::AuthorizationCode { authorization, .. } if !authorization.for_people => Subject::Service,
+            Grant::SignIn { .. } | Grant::AuthorizationCode { .. } => {
                 Subject::Person(Rc::clone(self.person().ok_or(Code::CallerUnauthenticated)?))
             }
             Grant::TokenExchange { .. } => {

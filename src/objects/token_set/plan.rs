@@ -73,7 +73,7 @@ impl Means {
             | Grant::Login { .. }
             | Grant::TokenExchange { .. } => Self::Credentials,
             Grant::RefreshToken { .. } => Self::FirstRefreshToken,
-            Grant::SignIn { .. } => Self::Nothing,
+            Grant::SignIn { .. } | Grant::AuthorizationCode { .. } => Self::Nothing,
         }
     }
 }

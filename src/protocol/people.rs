@@ -1,0 +1,47 @@
+//! Messages to the index of one person's sessions, and their replies.
+
+use crate::json::{record, variants};
+use crate::time::UnixTime;
+
+/// What the index of one person's sessions is asked to do.
+#[derive(Clone, Debug)]
+pub enum PeopleAsk {
+    /// List the session, until `ends_at` at the latest.
+    Add {
+        /// The name of the session's object.
+        session: String,
+        /// When the session ends at the latest.
+        ends_at: UnixTime,
+    },
+    /// Remove the session.
+    Remove {
+        /// The name of the session's object.
+        session: String,
+    },
+    /// List the sessions.
+    List,
+}
+
+variants!(PeopleAsk { Add { session, ends_at }, Remove { session }, List });
+
+/// The answer of the index.
+#[derive(Debug, PartialEq, Eq)]
+pub enum PeopleReply {
+    /// It is done.
+    Done,
+    /// The names of the sessions' objects.
+    Sessions(Vec<String>),
+    /// The object's storage failed.
+    Unavailable,
+}
+
+variants!(PeopleReply { Done, Sessions(_), Unavailable });
+
+/// The stored form of the index.
+#[derive(Clone, Debug, Default)]
+pub struct PeopleRecord {
+    /// The name of each session's object, and when it ends at the latest.
+    pub sessions: Vec<(String, UnixTime)>,
+}
+
+record!(PeopleRecord { sessions });
