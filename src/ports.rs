@@ -336,19 +336,22 @@ pub trait RateLimits {
 
 /// All the ports that a request in an isolate uses.
 pub trait EdgePorts:
-    Host + Cache + Http + Objects + Upstream + Inbound + Verifier + RateLimits + 'static
+    Host + Cache + Http + Objects + Upstream + Inbound + Verifier + Signer + RateLimits + 'static
 {
 }
 
-impl<P: Host + Cache + Http + Objects + Upstream + Inbound + Verifier + RateLimits + 'static> EdgePorts
-    for P
+impl<P: Host + Cache + Http + Objects + Upstream + Inbound + Verifier + Signer + RateLimits + 'static>
+    EdgePorts for P
 {
 }
 
 /// All the ports that an object uses.
 pub trait ObjectPorts:
-    Host + Cache + Storage + EventTable + IdTable + Http + Objects + Signer + 'static
+    Host + Cache + Storage + EventTable + IdTable + Http + Objects + Signer + Verifier + 'static
 {
 }
 
-impl<P: Host + Cache + Storage + EventTable + IdTable + Http + Objects + Signer + 'static> ObjectPorts for P {}
+impl<P: Host + Cache + Storage + EventTable + IdTable + Http + Objects + Signer + Verifier + 'static>
+    ObjectPorts for P
+{
+}

@@ -12,11 +12,12 @@ use super::issuer::Subject;
 use super::network::{Sent, deliver};
 use super::site::{Shared, bearer};
 use super::world::Process;
-use porteiro::config::RateLimit;
+use crate::provider::proofs::signature;
+use porteiro::config::{RateLimit, SigningKey};
 use porteiro::ports::{
     BodyFailure, Cache, CacheFailed, Host, Http, HttpAnswer, HttpFailure, HttpRequest, Inbound,
-    ObjectUnreachable, Objects, RateLimits, Sender, SignatureCheck, Upstream, UpstreamAnswer, UpstreamCall,
-    UpstreamFailure, Verifier,
+    ObjectUnreachable, Objects, RateLimits, Sender, SignatureCheck, Signer, Upstream, UpstreamAnswer,
+    UpstreamCall, UpstreamFailure, Verifier,
 };
 use porteiro::time::UnixTime;
 
@@ -118,6 +119,13 @@ impl Verifier for CallPorts {
     async fn verify(&self, check: &SignatureCheck<'_>) -> bool {
         self.site.world.hop().await;
         self.site.issuers.verify(check)
+    }
+}
+
+impl Signer for CallPorts {
+    async fn sign(&self, key: &SigningKey, input: &str) -> Option<Vec<u8>> {
+        self.site.world.hop().await;
+        self.site.signs.get().then(|| signature(key, input))
     }
 }
 

@@ -13,12 +13,12 @@ use wasm_bindgen_futures::JsFuture;
 use worker::Env;
 use zeroize::Zeroizing;
 
-use super::{glue, http, kv, runtime, stub, wire};
-use crate::config::RateLimit;
+use super::{crypto, glue, http, kv, runtime, stub, wire};
+use crate::config::{RateLimit, SigningKey};
 use crate::ports::{
     BodyFailure, Cache, CacheFailed, Host, Http, HttpAnswer, HttpFailure, HttpRequest, Inbound,
-    ObjectUnreachable, Objects, RateLimits, Sender, SignatureCheck, Upstream, UpstreamAnswer, UpstreamCall,
-    UpstreamFailure, Verifier,
+    ObjectUnreachable, Objects, RateLimits, Sender, SignatureCheck, Signer, Upstream, UpstreamAnswer,
+    UpstreamCall, UpstreamFailure, Verifier,
 };
 use crate::time::UnixTime;
 
@@ -205,10 +205,13 @@ impl Inbound for CallPorts {
 
 impl Verifier for CallPorts {
     async fn verify(&self, check: &SignatureCheck<'_>) -> bool {
-        let verified =
-            glue::verify_signature(check.algorithm.as_str(), check.jwk, check.input, check.signature);
-        // A key that WebCrypto rejects has signed nothing.
-        JsFuture::from(verified).await.is_ok_and(|verified| verified == JsValue::TRUE)
+        crypto::verify(check).await
+    }
+}
+
+impl Signer for CallPorts {
+    async fn sign(&self, key: &SigningKey, input: &str) -> Option<Vec<u8>> {
+        crypto::sign(key, input).await
     }
 }
 

@@ -5,19 +5,19 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
-use js_sys::{Promise, Uint8Array};
-use wasm_bindgen::{JsCast as _, JsValue};
+use js_sys::Promise;
+use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use worker::{Env, State};
 
 use super::sql::Table;
-use super::{glue, http, kv, runtime, stub};
+use super::{crypto, http, kv, runtime, stub};
 use crate::config::SigningKey;
 use crate::json;
 use crate::objects;
 use crate::ports::{
-    Cache, CacheFailed, Host, Http, HttpAnswer, HttpFailure, HttpRequest, ObjectUnreachable, Objects, Signer,
-    Storage, StorageFailed,
+    Cache, CacheFailed, Host, Http, HttpAnswer, HttpFailure, HttpRequest, ObjectUnreachable, Objects,
+    SignatureCheck, Signer, Storage, StorageFailed, Verifier,
 };
 use crate::protocol::ObjectKind;
 use crate::time::UnixTime;
@@ -145,10 +145,13 @@ impl Http for DurablePorts {
 
 impl Signer for DurablePorts {
     async fn sign(&self, key: &SigningKey, input: &str) -> Option<Vec<u8>> {
-        let SigningKey { algorithm, format, text, .. } = key;
-        let signed = glue::sign(algorithm.as_str(), format.as_str(), text.expose(), input);
-        let signature = JsFuture::from(signed).await.ok()?;
-        Some(signature.unchecked_into::<Uint8Array>().to_vec())
+        crypto::sign(key, input).await
+    }
+}
+
+impl Verifier for DurablePorts {
+    async fn verify(&self, check: &SignatureCheck<'_>) -> bool {
+        crypto::verify(check).await
     }
 }
 

@@ -16,7 +16,8 @@ use crate::world::Process;
 use porteiro::config::SigningKey;
 use porteiro::json;
 use porteiro::ports::{
-    Cache, CacheFailed, Host, ObjectUnreachable, Objects as Messages, Signer, Storage, StorageFailed,
+    Cache, CacheFailed, Host, ObjectUnreachable, Objects as Messages, SignatureCheck, Signer, Storage,
+    StorageFailed, Verifier,
 };
 use porteiro::protocol::ObjectKind;
 use porteiro::time::UnixTime;
@@ -181,6 +182,13 @@ impl Signer for LifePorts {
     async fn sign(&self, key: &SigningKey, input: &str) -> Option<Vec<u8>> {
         self.hop().await;
         self.site.signs.get().then(|| signature(key, input))
+    }
+}
+
+impl Verifier for LifePorts {
+    async fn verify(&self, check: &SignatureCheck<'_>) -> bool {
+        self.hop().await;
+        self.site.issuers.verify(check)
     }
 }
 

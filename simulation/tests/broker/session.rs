@@ -84,10 +84,10 @@ fn id(cookie: &str) -> SessionId {
 /// Uses a session at this very moment; whether it lives. It must be in memory.
 fn lives(site: &Site, cookie: &str) -> bool {
     let (name, proof) = (id(cookie).name().to_owned(), id(cookie).proof());
-    let ask = SessionAsk::Use { proof, token: None };
+    let ask = SessionAsk::Use { proof, token: None, with_people: false };
     let envelope = Envelope::Session { name: name.clone(), ask };
     let reply: SessionReply = site.exchange(&name, &envelope).expect("an answer");
-    assert!(matches!(reply, SessionReply::Living { token: None } | SessionReply::Nobody), "{reply:?}");
+    assert!(matches!(reply, SessionReply::Living { token: None, .. } | SessionReply::Nobody), "{reply:?}");
     reply != SessionReply::Nobody
 }
 
