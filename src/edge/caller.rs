@@ -25,7 +25,7 @@ use crate::jose::{Invalid, OwnClaimSet};
 use crate::ports::{EdgePorts, ObjectUnreachable};
 use crate::secret::{Fingerprint, Place};
 use bearers::Bearer;
-use person::Person;
+use person::SignedInPerson;
 
 /// The authenticated callers of a request.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(super) struct CallerProof<'a> {
     /// The verified tokens of the request.
     bearers: Vec<Rc<Bearer>>,
     /// The signed-in person.
-    person: Option<Rc<Person>>,
+    person: Option<Rc<SignedInPerson>>,
     /// Whether the request comes from a page of an allowed origin.
     from_known_page: bool,
 }
@@ -74,7 +74,7 @@ impl<'a> CallerProof<'a> {
         path: RequestPath<'_>,
     ) -> Result<Self, Unproven> {
         let (config, head) = (context.config(), context.head);
-        let person = |wants_token| Person::read(&*context.edge.ports, head, connection, wants_token);
+        let person = |wants_token| SignedInPerson::read(&*context.edge.ports, head, connection, wants_token);
         let mut proof = Self {
             config,
             key: None,
@@ -137,7 +137,7 @@ impl<'a> CallerProof<'a> {
     }
 
     /// The signed-in person.
-    pub const fn person(&self) -> Option<&Rc<Person>> {
+    pub const fn person(&self) -> Option<&Rc<SignedInPerson>> {
         self.person.as_ref()
     }
 

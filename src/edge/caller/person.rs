@@ -11,13 +11,13 @@ use crate::protocol::{LivingSession, TokenAsk, TokenReply, UseSession};
 
 /// A signed-in person.
 #[derive(Debug)]
-pub(in crate::edge) struct Person {
+pub(in crate::edge) struct SignedInPerson {
     id: SessionId,
     /// The token reply that came with the session's first answer.
     token: RefCell<Option<TokenReply>>,
 }
 
-impl Person {
+impl SignedInPerson {
     /// Asks the session named by the request's cookie whether it lives, and for the person's access
     /// token for `connection` if the call `wants_token`.
     ///
@@ -41,22 +41,22 @@ impl Person {
         self.id.name()
     }
 
-    /// Asks for the person's access token for `connection`. The first call returns the reply that
-    /// came with the session's answer.
+    /// Asks for the person's access token for `connection`; `None` where the session has ended. The
+    /// first call returns the reply that came with the session's answer.
     pub async fn ask<P: EdgePorts>(
         &self,
         ports: &P,
         connection: &str,
         ask: TokenAsk,
-    ) -> Result<TokenReply, ObjectUnreachable> {
+    ) -> Result<Option<TokenReply>, ObjectUnreachable> {
         if let Some(reply) = self.token.take() {
-            return Ok(reply);
+            return Ok(Some(reply));
         }
         let token = Some((connection.to_owned(), ask));
         let used = UseSession { session: self.session(), proof: self.id.proof(), token, with_people: false };
         match ports.ask(used).await? {
-            Some(LivingSession { token, .. }) => token.ok_or(ObjectUnreachable),
-            None => Ok(TokenReply::SignedOut),
+            Some(LivingSession { token, .. }) => token.ok_or(ObjectUnreachable).map(Some),
+            None => Ok(None),
         }
     }
 }
