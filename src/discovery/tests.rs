@@ -108,7 +108,7 @@ impl Ports {
         }
     }
 
-    fn serve(&self, url: &str, status: u16, body: impl ToString) {
+    fn serve(&self, url: &str, status: u16, body: impl std::fmt::Display) {
         self.documents.borrow_mut().insert(url.to_owned(), (status, body.to_string()));
     }
 

@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn needs_a_late_enough_sign_in_where_that_was_asked() {
-        let expectation = IdentityExpectation { max_age: Some(Duration::from_secs(300)), ..EXPECTED };
+        let expectation = IdentityExpectation { max_age: Some(Duration::from_mins(5)), ..EXPECTED };
         for (time, why) in [
             (json!(1_311_280_969), None),
             (json!(1_311_280_970 - 360), None),
