@@ -75,10 +75,15 @@ async fn provider_address<P: EdgePorts>(
     let Some(SignIns { people, .. }) = listed else { return Ok(None) };
     let Some(person) = people.first() else { return Ok(None) };
     let connection = config.connection(&person.connection).and_then(Configured::usable);
-    let Some(Grant::AuthorizationCode { endpoint, .. }) = connection.map(|connection| &connection.grant)
+    let Some(Grant::AuthorizationCode { endpoint, authorization }) =
+        connection.map(|connection| &connection.grant)
     else {
         return Ok(None);
     };
+    // The connection may have another issuer now.
+    if authorization.issuer.as_ref() != Some(&person.issuer) {
+        return Ok(None);
+    }
     let found = metadata(&**ports, keys, &person.issuer).await;
     let url = found.and_then(|found| found.end_session_endpoint);
     Ok(url

@@ -108,7 +108,7 @@ mod tests {
         let [english, portuguese] = LANGUAGES.map(|language| words(&text(language)));
         let names = "access_token account_token allow allowed_origins authorization base_url bearer cause connect_url connections fetch get grant head json password request_id retry-after scope token_url toml unicode username wrangler http https /api/{connection}/{path} 15";
         let borrowed =
-            "api broker cookie deploy endpoint log login script secret secrets token webhook worker";
+            "api broker cookie deploy endpoint link log login script secret secrets token webhook worker";
         let alike = "a as do no use";
         let both: Vec<&str> = [names, borrowed, alike].iter().flat_map(|words| words.split(' ')).collect();
         let shared: Vec<&String> =
