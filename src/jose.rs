@@ -1,5 +1,5 @@
 //! JSON Web Tokens that callers send (RFC 7515, RFC 7517, RFC 7519, with the
-//! advice of RFC 8725).
+//! advice of RFC 8725), ID tokens and logout tokens.
 //!
 //! The cryptography is the platform's. An [`UnverifiedToken`] is parsed, its issuer's [`KeySet`]
 //! offers the [candidate keys](KeySet::candidates), the platform verifies the signature with one of
@@ -7,8 +7,11 @@
 //! (`jwk`, `jku`, `x5c`, `x5u`) are ignored.
 
 mod algorithm;
+mod audience;
 mod claims;
+mod identity;
 mod key_set;
+mod logout;
 #[cfg(test)]
 #[cfg(not(target_arch = "wasm32"))]
 mod tests;
@@ -20,7 +23,9 @@ use serde_json::{Map, Value};
 
 pub use algorithm::{Algorithm, KeyType};
 pub use claims::{Claims, Expectation, OwnClaimSet, TOLERANCE};
+pub use identity::{Identity, IdentityExpectation};
 pub use key_set::{KeySet, MAX_CANDIDATES, MAX_KEYS, VerifyingKey};
+pub use logout::LogoutToken;
 pub use token::{MAX_TOKEN_BYTES, UnverifiedToken};
 
 /// Why a token is invalid. The reason holds no part of the token.

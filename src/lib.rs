@@ -31,13 +31,14 @@
 //! | `platform` | both | the border to JavaScript, compiled for wasm only: it decides nothing. `wire` is the text that crosses it; `shim.js` outlives failures of its module |
 //! | [`edge`] | an isolate | the handling of one request: route, caller, rule, token, upstream, answer. An isolate holds copies only |
 //! | [`objects`] | a Durable Object | the objects, each once worldwide and the only writer of its data: [keeper](objects::keeper), [session](objects::session), [exchanged token set](objects::exchanged), [counter](objects::refusals), [delivery queue](objects::deliveries), [index](objects::index). Three share [`token_set`](objects::token_set) |
+//! | [`discovery`] | both | issuers: metadata, keys, signatures |
 //! | [`ports`] | both | the resources that both use: one trait for each |
 //! | [`protocol`] | both | the messages between the two, and the stored records: types without behaviour |
-//! | [`oauth`] | both | token requests and token responses, as pure functions |
-//! | [`config`] | both | the operator's variables and secrets as types that cannot hold an invalid combination, read when needed |
+//! | [`oauth`] | both | OAuth requests and responses, as pure functions |
+//! | [`config`] | both | the operator's variables and secrets as types without invalid combinations, read when needed |
 //! | [`token`] | both | token sets, their freshness, sealed records (its page is the storage schema) |
-//! | [`jose`] | both | callers' JSON Web Tokens and their issuers' keys, without the cryptography |
-//! | [`webhook`] | both | the authentication of an event's sender, the event as delivered, its signature and schedule |
+//! | [`jose`] | both | JSON Web Tokens and issuers' keys, without the cryptography |
+//! | [`webhook`] | both | an event's proof, its form as delivered, its signature and schedule |
 //! | [`http`], [`json`], [`form`], [`secret`], [`time`] | both | values, validated once |
 //!
 //! `simulation/` is a crate for tests: virtual time, isolates, Durable Objects that are evicted and
@@ -68,6 +69,7 @@
 //! - No input causes a panic: no `unwrap`, no `expect`, no indexing outside tests.
 
 pub mod config;
+pub mod discovery;
 pub mod edge;
 pub mod form;
 pub mod http;

@@ -4,6 +4,7 @@
 //! storage, no clock.
 
 mod assertion;
+mod authorization;
 mod login;
 mod refusal;
 mod request;
@@ -11,6 +12,10 @@ mod response;
 mod retry_after;
 
 pub use assertion::{AssertionId, Assertions, SignatureKind, UnsignedAssertion};
+pub use authorization::{
+    AuthorizationResponse, BadResponse, PushedRequest, authorization_request, authorization_url, challenge,
+    end_session_url, pushed_url, read_pushed, unguessable,
+};
 pub use login::{LoginAnswer, read_login};
 pub use refusal::{Refusal, RefusalReason, RefusedAnswer, TokenRefusal};
 pub use request::TokenRequest;

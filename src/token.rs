@@ -5,7 +5,8 @@
 //! | where | name | content | life |
 //! |---|---|---|---|
 //! | KV `TOKENS` | `access-token/service/{connection}` | sealed: the [`AccessToken`] | until the token expires |
-//! | KV `TOKENS` | `issuer-keys/{digest}` | sealed: the keys of an issuer of callers' tokens | 24 hours |
+//! | KV `TOKENS` | `issuer-keys/{digest}` | sealed: the keys of an issuer, of callers' tokens or of people's | 24 hours |
+//! | KV `TOKENS` | `issuer-metadata/{digest}` | sealed: the [`Metadata`](crate::discovery::Metadata) of an issuer of people's tokens | 24 hours |
 //! | KV `TOKENS` | `connection/{connection}` | sealed: a [`Registration`](crate::protocol::Registration) | 30 days after it was last written |
 //! | object `service/{connection}` | `connection` | sealed: the same | until it is removed |
 //! | object `service/{connection}` | `state` | sealed: the [`State`](crate::objects::token_set::State) of the connection's own token set | until it is replaced |

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each part of the library: what it may name besides itself, and what to do where it needs more.
-const PARTS: [(&str, &[&str], &str); 15] = [
+const PARTS: [(&str, &[&str], &str); 16] = [
     (
         "platform",
         &["edge", "objects", "ports", "protocol", "config", "http", "json", "time"],
@@ -15,15 +15,44 @@ const PARTS: [(&str, &[&str], &str); 15] = [
     (
         "edge",
         &[
-            "ports", "protocol", "config", "jose", "oauth", "token", "webhook", "http", "json", "form",
-            "secret", "time",
+            "discovery",
+            "ports",
+            "protocol",
+            "config",
+            "jose",
+            "oauth",
+            "token",
+            "webhook",
+            "http",
+            "json",
+            "form",
+            "secret",
+            "time",
         ],
         "edge runs in an isolate. It reaches what runs in an object by a message only: add one to protocol",
     ),
     (
         "objects",
-        &["ports", "protocol", "config", "oauth", "token", "webhook", "http", "json", "secret", "time"],
+        &[
+            "discovery",
+            "ports",
+            "protocol",
+            "config",
+            "jose",
+            "oauth",
+            "token",
+            "webhook",
+            "http",
+            "json",
+            "secret",
+            "time",
+        ],
         "objects run in Durable Objects, and know no request and no public error: what both sides need stands in protocol or below",
+    ),
+    (
+        "discovery",
+        &["ports", "config", "jose", "token", "http", "json", "secret", "time"],
+        "discovery asks issuers, for edge and for objects: it knows neither of them, and no grant",
     ),
     (
         "ports",

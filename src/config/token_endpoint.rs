@@ -87,6 +87,21 @@ pub enum ClientAuthentication {
     },
 }
 
+impl ClientAuthentication {
+    /// The client's id, if it has one.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::None { client_id } => client_id.as_deref(),
+            Self::Post { client_id, .. }
+            | Self::Basic { client_id, .. }
+            | Self::PrivateKeyJwt { client_id, .. }
+            | Self::ClientSecretJwt { client_id, .. }
+            | Self::Tls { client_id } => Some(client_id),
+        }
+    }
+}
+
 /// The encoding of id and secret in HTTP Basic credentials.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BasicEncoding {

@@ -2,6 +2,10 @@
 
 use std::ops::RangeInclusive;
 
+use serde_json::Value;
+
+use crate::json::{FromJson, ToJson};
+
 /// A signature algorithm of asymmetric keys (RFC 7518 §3.1, RFC 8037 §3.1).
 ///
 /// `none` and the `HS` algorithms have no variant, so no token can select them.
@@ -91,6 +95,18 @@ impl Algorithm {
             KeyType::P384 => 96..=96,
             KeyType::P521 => 132..=132,
         }
+    }
+}
+
+impl ToJson for Algorithm {
+    fn write_json(&self, out: &mut String) {
+        self.as_str().write_json(out);
+    }
+}
+
+impl FromJson for Algorithm {
+    fn from_json(value: &mut Value) -> Option<Self> {
+        value.as_str().and_then(Self::parse)
     }
 }
 

@@ -55,8 +55,13 @@ impl Claims {
     /// # Errors
     /// [`Invalid::Claims`].
     pub fn parse(bytes: &[u8]) -> Result<Self, Invalid> {
+        Self::parse_within(bytes, None)
+    }
+
+    /// The same; without `exp`, and with a `life`, they expire that long after `iat`.
+    pub(super) fn parse_within(bytes: &[u8], life: Option<Duration>) -> Result<Self, Invalid> {
         let Ok(Value::Object(members)) = json::parse(bytes) else { return Err(Invalid::Claims) };
-        let mut claims = Self::read(members).ok_or(Invalid::Claims)?;
+        let mut claims = Self::read(members, life).ok_or(Invalid::Claims)?;
         claims.length = bytes.len();
         let text = std::str::from_utf8(bytes).map_err(|_| Invalid::Claims)?;
         if !json::has_exact_numbers(text) {
@@ -68,17 +73,18 @@ impl Claims {
         Ok(claims)
     }
 
-    fn read(members: Map<String, Value>) -> Option<Self> {
+    fn read(members: Map<String, Value>, life: Option<Duration>) -> Option<Self> {
         let name = |claim| text(&members, claim).ok();
         let date = |claim| members.get(claim).map(|value| numeric_date(value).ok_or(())).transpose().ok();
         name("jti")?;
+        let issued_at = date("iat")?;
         Some(Self {
             issuer: name("iss")??.to_owned(),
             subject: name("sub")?.map(str::to_owned),
             audience: audience(members.get("aud")?)?,
-            expires_at: date("exp")??,
+            expires_at: date("exp")?.or_else(|| Some(issued_at? + life?))?,
             not_before: date("nbf")?,
-            issued_at: date("iat")?,
+            issued_at,
             members,
             length: 0,
         })
@@ -189,7 +195,7 @@ fn audience(claim: &Value) -> Option<Vec<String>> {
 
 /// Seconds since the epoch, possibly fractional (RFC 7519 §2), rounded to the millisecond, up to
 /// the year 9999.
-fn numeric_date(claim: &Value) -> Option<UnixTime> {
+pub(super) fn numeric_date(claim: &Value) -> Option<UnixTime> {
     let seconds = claim.as_f64().filter(|seconds| *seconds < END_OF_TIME)?;
     let half = Duration::from_micros(500);
     Some(UnixTime::from_millis(0) + (Duration::try_from_secs_f64(seconds).ok()? + half))

@@ -1,6 +1,7 @@
 //! Unverified tokens.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -23,6 +24,16 @@ const UNENCODED: &str = "b64";
 /// The accepted types of a caller's token (RFC 7519 §5.1, RFC 9068 §2.1).
 const TYPES: [&str; 4] = ["JWT", "application/jwt", "at+jwt", "application/at+jwt"];
 
+/// The accepted types of an ID token: that of an access token is none (RFC 9068 §4).
+const IDENTITY_TYPES: [&str; 2] = ["JWT", "application/jwt"];
+
+/// The accepted types of a logout token (`OpenID` Connect Back-Channel Logout 1.0 §2.4).
+const LOGOUT_TYPES: [&str; 4] = ["JWT", "application/jwt", "logout+jwt", "application/logout+jwt"];
+
+/// How long a logout token without `exp` is valid from its `iat`, as its issuer should have written
+/// (`OpenID` Connect Back-Channel Logout 1.0 §2.4).
+const LOGOUT_LIFE: Duration = Duration::from_mins(2);
+
 /// A signed token in compact form (RFC 7515 §7.1) whose signature is not verified: it may be
 /// forged.
 #[derive(Clone)]
@@ -35,11 +46,32 @@ pub struct UnverifiedToken<'t> {
 }
 
 impl<'t> UnverifiedToken<'t> {
-    /// Reads a token. It does not check whether the algorithm is allowed.
+    /// Reads a caller's token. It does not check whether the algorithm is allowed.
     ///
     /// # Errors
     /// [`Invalid`]: the fault of its form.
     pub fn parse(token: &'t str) -> Result<Self, Invalid> {
+        Self::parse_as(token, &TYPES, None)
+    }
+
+    /// Reads an ID token (`OpenID` Connect Core 1.0 §2), otherwise as [`UnverifiedToken::parse`].
+    ///
+    /// # Errors
+    /// [`Invalid`]: the fault of its form.
+    pub fn parse_identity(token: &'t str) -> Result<Self, Invalid> {
+        Self::parse_as(token, &IDENTITY_TYPES, None)
+    }
+
+    /// Reads a logout token (`OpenID` Connect Back-Channel Logout 1.0 §2.4), otherwise as
+    /// [`UnverifiedToken::parse`]. One without `exp` expires two minutes after its `iat`.
+    ///
+    /// # Errors
+    /// [`Invalid`]: the fault of its form.
+    pub fn parse_logout(token: &'t str) -> Result<Self, Invalid> {
+        Self::parse_as(token, &LOGOUT_TYPES, Some(LOGOUT_LIFE))
+    }
+
+    fn parse_as(token: &'t str, types: &[&str], life: Option<Duration>) -> Result<Self, Invalid> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Invalid::Format);
         }
@@ -51,11 +83,11 @@ impl<'t> UnverifiedToken<'t> {
         let signature = signature.ok_or(Invalid::Format)?;
 
         let header = header.map_err(|_| Invalid::Header)?;
-        let (algorithm, kid) = read_header(header.as_object().ok_or(Invalid::Header)?)?;
+        let (algorithm, kid) = read_header(header.as_object().ok_or(Invalid::Header)?, types)?;
         if !algorithm.signature_bytes().contains(&signature.len()) {
             return Err(Invalid::Signature);
         }
-        Ok(Self { algorithm, kid, signing_input, signature, claims: Claims::parse(&claims)? })
+        Ok(Self { algorithm, kid, signing_input, signature, claims: Claims::parse_within(&claims, life)? })
     }
 
     /// The algorithm in the header.
@@ -102,7 +134,7 @@ impl fmt::Debug for UnverifiedToken<'_> {
     }
 }
 
-fn read_header(header: &Map<String, Value>) -> Result<(Algorithm, Option<String>), Invalid> {
+fn read_header(header: &Map<String, Value>, types: &[&str]) -> Result<(Algorithm, Option<String>), Invalid> {
     // Some issuers write unused members as null.
     let is_there = |name: &&str| header.get(*name).is_some_and(|value| !value.is_null());
     let member = |name| match header.get(name) {
@@ -112,7 +144,7 @@ fn read_header(header: &Map<String, Value>) -> Result<(Algorithm, Option<String>
     if header.contains_key(CRITICAL) || is_there(&UNENCODED) {
         return Err(Invalid::Header);
     }
-    if member("typ")?.is_some_and(|found| !TYPES.iter().any(|known| known.eq_ignore_ascii_case(found))) {
+    if member("typ")?.is_some_and(|found| !types.iter().any(|known| known.eq_ignore_ascii_case(found))) {
         return Err(Invalid::Header);
     }
     let algorithm = member("alg")?.ok_or(Invalid::Header)?;

@@ -91,6 +91,7 @@ fn granted(
             .and_then(lifetime)
             .or_else(|| find(&login.expires_at).and_then(until_then)),
         refresh_token: None,
+        id_token: None,
         scope: None,
     })
 }

@@ -1,4 +1,5 @@
-//! Token requests (RFC 6749 §4.3.2, §4.4.2, §6, RFC 7523 §2).
+//! Token requests (RFC 6749 §4.1.3, §4.3.2, §4.4.2, §6, RFC 7523 §2), and what else the client
+//! authenticates for: pushed authorization requests and revocations.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -92,6 +93,58 @@ impl TokenRequest {
         Some(Self::build_with(endpoint, &exchange.grant_type, &own, &Ask::Anew, assertions, Some(token)))
     }
 
+    /// The request that exchanges an authorization code at `token_url` (RFC 6749 §4.1.3, RFC 7636 §4.5).
+    /// It names the resource again, and so asks for a token for it (RFC 8707 §2.2).
+    #[must_use]
+    pub fn code(
+        endpoint: &TokenEndpoint,
+        token_url: &str,
+        code: &Secret,
+        redirect_uri: &str,
+        verifier: &Secret,
+        assertions: &Assertions,
+    ) -> Self {
+        let mut own = vec![
+            ("code", code.expose()),
+            ("redirect_uri", redirect_uri),
+            ("code_verifier", verifier.expose()),
+        ];
+        own.extend(endpoint.resource.as_deref().map(|resource| ("resource", resource)));
+        Self::build(endpoint, "authorization_code", &own, &Ask::Again, assertions).at(token_url)
+    }
+
+    /// The request that pushes an authorization request of these parameters to the endpoint `url` (RFC
+    /// 9126 §2.1): always a form.
+    #[must_use]
+    pub fn pushed(
+        endpoint: &TokenEndpoint,
+        url: &str,
+        params: &[(String, String)],
+        assertions: &Assertions,
+    ) -> Self {
+        let (client, authorization) = client_fields(&endpoint.client, assertions);
+        let mut fields: Vec<_> = params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        // The client's id is a parameter of the request already.
+        fields.extend(client.into_iter().filter(|(name, _)| *name != "client_id"));
+        Self::of_fields(url, BodyEncoding::Form, fields, authorization)
+    }
+
+    /// The request that revokes `token`, which is a `hint`: `refresh_token` or `access_token`, at the
+    /// endpoint `url` (RFC 7009 §2.1). It is always a form.
+    #[must_use]
+    pub fn revocation(
+        endpoint: &TokenEndpoint,
+        url: &str,
+        token: &Secret,
+        hint: &str,
+        assertions: &Assertions,
+    ) -> Self {
+        let (client, authorization) = client_fields(&endpoint.client, assertions);
+        let mut fields = vec![("token", token.expose()), ("token_type_hint", hint)];
+        fields.extend(client);
+        Self::of_fields(url, BodyEncoding::Form, fields, authorization)
+    }
+
     fn build(
         endpoint: &TokenEndpoint,
         grant_type: &str,
@@ -112,32 +165,9 @@ impl TokenRequest {
         placed: Option<&Secret>,
     ) -> Self {
         let mut fields = vec![("grant_type", grant_type)];
-        let mut authorization = None;
         // In JSON token requests the client comes first, as the makers document them.
         let client_first = endpoint.encoding == BodyEncoding::Json;
-        let mut client = Vec::new();
-        match &endpoint.client {
-            ClientAuthentication::None { client_id } => {
-                client.extend(client_id.as_deref().map(|id| ("client_id", id)));
-            }
-            ClientAuthentication::Post { client_id, client_secret } => {
-                client.push(("client_id", client_id.as_str()));
-                client.push(("client_secret", client_secret.expose()));
-            }
-            ClientAuthentication::Basic { client_id, client_secret, encoding } => {
-                authorization = Some(basic(client_id, client_secret, *encoding));
-            }
-            ClientAuthentication::Tls { client_id } => client.push(("client_id", client_id.as_str())),
-            // The id need not be sent (RFC 7521 §4.2), but some servers look for it there alone.
-            ClientAuthentication::PrivateKeyJwt { client_id, .. }
-            | ClientAuthentication::ClientSecretJwt { client_id, .. } => {
-                client.push(("client_id", client_id.as_str()));
-                if let Some(proof) = &assertions.client {
-                    client.push(("client_assertion_type", CLIENT_ASSERTION_TYPE));
-                    client.push(("client_assertion", proof.expose()));
-                }
-            }
-        }
+        let (mut client, authorization) = client_fields(&endpoint.client, assertions);
         if client_first {
             fields.append(&mut client);
         }
@@ -159,23 +189,79 @@ impl TokenRequest {
         fields.extend(endpoint.params.iter().map(|(name, value)| {
             (name.as_str(), filled.next().flatten().map_or(value.as_str(), Secret::expose))
         }));
-        let (content_type, body) = match endpoint.encoding {
-            BodyEncoding::Form => ("application/x-www-form-urlencoded", form::encode(fields)),
+        Self::of_fields(endpoint.url.as_str(), endpoint.encoding, fields, authorization)
+    }
+
+    /// The request that sends `fields` to `url`.
+    fn of_fields(
+        url: &str,
+        encoding: BodyEncoding,
+        fields: Vec<(&str, &str)>,
+        authorization: Option<Secret>,
+    ) -> Self {
+        let body = match encoding {
+            BodyEncoding::Form => form::encode(fields),
             BodyEncoding::Json => {
                 let members: Vec<(&str, &dyn ToJson)> =
                     fields.iter().map(|(name, value)| (*name, value as &dyn ToJson)).collect();
-                ("application/json", json::text(&Members(&members)))
+                json::text(&Members(&members))
             }
         };
         Self {
             method: "POST",
-            url: Secret::new(endpoint.url.as_str().to_owned()),
-            content_type,
+            url: Secret::new(url.to_owned()),
+            content_type: content_type(encoding),
             authorization,
             headers: Secret::new(String::new()),
             body: Some(Secret::new(body)),
         }
     }
+
+    /// The same request at another address: that of the issuer's metadata.
+    #[must_use]
+    pub fn at(self, url: &str) -> Self {
+        Self { url: Secret::new(url.to_owned()), ..self }
+    }
+}
+
+const fn content_type(encoding: BodyEncoding) -> &'static str {
+    match encoding {
+        BodyEncoding::Form => "application/x-www-form-urlencoded",
+        BodyEncoding::Json => "application/json",
+    }
+}
+
+/// What authenticates `client` (RFC 6749 §2.3): the parameters in the body, and the value of
+/// `Authorization`.
+fn client_fields<'a>(
+    client: &'a ClientAuthentication,
+    assertions: &'a Assertions,
+) -> (Vec<(&'static str, &'a str)>, Option<Secret>) {
+    let mut fields = Vec::new();
+    let mut authorization = None;
+    match client {
+        ClientAuthentication::None { client_id } => {
+            fields.extend(client_id.as_deref().map(|id| ("client_id", id)));
+        }
+        ClientAuthentication::Post { client_id, client_secret } => {
+            fields.push(("client_id", client_id.as_str()));
+            fields.push(("client_secret", client_secret.expose()));
+        }
+        ClientAuthentication::Basic { client_id, client_secret, encoding } => {
+            authorization = Some(basic(client_id, client_secret, *encoding));
+        }
+        ClientAuthentication::Tls { client_id } => fields.push(("client_id", client_id.as_str())),
+        // The id need not be sent (RFC 7521 §4.2), but some servers look for it there alone.
+        ClientAuthentication::PrivateKeyJwt { client_id, .. }
+        | ClientAuthentication::ClientSecretJwt { client_id, .. } => {
+            fields.push(("client_id", client_id.as_str()));
+            if let Some(proof) = &assertions.client {
+                fields.push(("client_assertion_type", CLIENT_ASSERTION_TYPE));
+                fields.push(("client_assertion", proof.expose()));
+            }
+        }
+    }
+    (fields, authorization)
 }
 
 /// The request of `login`.
@@ -188,10 +274,7 @@ fn login_request(endpoint: &TokenEndpoint, login: &Login) -> TokenRequest {
     TokenRequest {
         method: login.method,
         url: Secret::new(url),
-        content_type: match endpoint.encoding {
-            BodyEncoding::Form => "application/x-www-form-urlencoded",
-            BodyEncoding::Json => "application/json",
-        },
+        content_type: content_type(endpoint.encoding),
         authorization: None,
         headers: login.headers.clone(),
         body: login.fields.clone(),

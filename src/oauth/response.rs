@@ -27,6 +27,8 @@ pub struct TokenResponse {
     pub expires_in: Option<Duration>,
     /// The refresh token, if the response has one.
     pub refresh_token: Option<Secret>,
+    /// The ID token, if the response has one (`OpenID` Connect Core 1.0 §3.1.3.3).
+    pub id_token: Option<Secret>,
     /// The granted scope; `None` where it is as requested.
     pub scope: Option<String>,
 }
@@ -141,6 +143,7 @@ fn granted(response: &Value, types: TokenTypes) -> Result<TokenResponse, Refusal
         token_type: TokenType::Bearer,
         expires_in: response.get("expires_in").and_then(lifetime),
         refresh_token: whole("refresh_token").map(|token| Secret::new(token.to_owned())),
+        id_token: whole("id_token").map(|token| Secret::new(token.to_owned())),
         scope: text("scope").filter(|scope| !scope.contains('\u{fffd}')).map(str::to_owned),
     })
 }

@@ -8,9 +8,10 @@ use std::rc::Rc;
 use super::bearers::Bearer;
 use super::issuer_keys;
 use crate::config::{Caller, Config, Configured, JwtCaller, KeySource};
+use crate::discovery::check_signature;
 use crate::edge::context::Edge;
-use crate::jose::{Invalid, KeySet, MAX_CANDIDATES, TOLERANCE, UnverifiedToken};
-use crate::ports::{EdgePorts, SignatureCheck};
+use crate::jose::{Invalid, TOLERANCE, UnverifiedToken};
+use crate::ports::EdgePorts;
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 
@@ -37,7 +38,7 @@ pub(in crate::edge) async fn prove<P: EdgePorts>(
     for (name, caller) in fitting {
         if verified != Some(&caller.keys) {
             let keys = issuer_keys::obtain(edge, &caller.keys, token.kid(), name).await;
-            match verify(&*edge.ports, keys.as_deref(), &token).await {
+            match check_signature(&*edge.ports, keys.as_deref(), &token).await {
                 Ok(()) => verified = Some(&caller.keys),
                 Err(invalid) => {
                     failure = invalid;
@@ -86,27 +87,4 @@ fn fitting_callers<'c>(
         }
     }
     if fitting.is_empty() { Err(failure) } else { Ok(fitting) }
-}
-
-/// Verifies a signature with each candidate key.
-async fn verify<P: EdgePorts>(
-    ports: &P,
-    keys: Option<&KeySet>,
-    token: &UnverifiedToken<'_>,
-) -> Result<(), Invalid> {
-    let mut failure = Invalid::UnknownKey;
-    for key in keys.iter().flat_map(|keys| keys.candidates(token)).take(MAX_CANDIDATES) {
-        let jwk = key.jwk();
-        let check = SignatureCheck {
-            algorithm: token.algorithm(),
-            jwk: &jwk,
-            input: token.signing_input(),
-            signature: token.signature(),
-        };
-        if ports.verify(&check).await {
-            return Ok(());
-        }
-        failure = Invalid::Signature;
-    }
-    Err(failure)
 }

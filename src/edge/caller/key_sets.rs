@@ -5,14 +5,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::config::KeySource;
+use crate::discovery::{FRESH, USABLE};
 use crate::jose::KeySet;
 use crate::time::UnixTime;
-
-/// How long keys are fresh.
-const FRESH: Duration = Duration::from_mins(10);
-
-/// How long stale keys serve while the issuer is unreachable.
-pub(in crate::edge) const USABLE: Duration = Duration::from_hours(24);
 
 /// How long an issuer is not asked again after a failed fetch, or one for an unknown key id.
 const PAUSE: Duration = Duration::from_mins(1);
