@@ -46,6 +46,18 @@ impl GrantLine<'_> {
     }
 }
 
+/// Writes the line of an ID token that proves nobody: `reason` is what is wrong with it.
+pub(super) fn write_invalid_id_token(host: &impl Host, connection: &str, reason: &str) {
+    let line = Members(&[
+        ("connection", &connection),
+        ("event", &"id_token"),
+        ("level", &"warn"),
+        ("outcome", &"refused"),
+        ("reason", &reason),
+    ]);
+    host.log(&line.lean_text());
+}
+
 /// Writes the line of one request to revoke a token (RFC 7009).
 pub(super) fn write_revocation(
     host: &impl Host,

@@ -62,7 +62,7 @@ async fn revoke_one<P: ObjectPorts>(ports: &Rc<P>, token: &Revocable) {
     for is_last in [false, true] {
         let sent_at = ports.now();
         let Ok(own) = assertions(&**ports, &endpoint.client, None).await else { return };
-        let request = TokenRequest::revoke(endpoint, &url, &token.token, hint, &own);
+        let request = TokenRequest::revocation(endpoint, &url, &token.token, hint, &own);
         let answered = super::token_set::transmit(&**ports, &request, endpoint).await;
         let status = answered.as_ref().ok().map(|answer| answer.status);
         let is_done = status.is_some_and(|status| (200..300).contains(&status));

@@ -88,11 +88,11 @@ impl<P: ObjectPorts> Session<P> {
             SessionAsk::Use { proof, token, with_people } => {
                 self.serve(*proof, token.as_ref(), *with_people).await
             }
-            SessionAsk::Connect(_) | SessionAsk::Disconnect { .. } | SessionAsk::Expel(_) => {
-                Ok(SessionReply::Nobody)
-            }
             SessionAsk::List { proof } => self.list(*proof).await,
             SessionAsk::SignOut { proof } => self.sign_out(*proof).await,
+            SessionAsk::Connect(ask) => self.connect(ask).await,
+            SessionAsk::Disconnect { proof, connection } => self.disconnect(*proof, connection).await,
+            SessionAsk::Expel(whom) => self.expel(whom).await,
         };
         answered.unwrap_or(SessionReply::Unavailable)
     }
@@ -184,7 +184,7 @@ impl<P: ObjectPorts> Session<P> {
         Ok(ends_at.map(|ends_at| ends_at.min(longest)))
     }
 
-    async fn sign_out(&self, proof: Fingerprint) -> Result<SessionReply, StorageFailed> {
+    async fn sign_out(self: &Rc<Self>, proof: Fingerprint) -> Result<SessionReply, StorageFailed> {
         let (Some(policy), Some(keys)) = (self.config.session, &self.config.sealing_keys) else {
             return Ok(SessionReply::Nobody);
         };

@@ -2,6 +2,7 @@
 //! token.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::exchange::ExchangeFailure;
 use super::{Account, Failure, LiveTokenSet, State};
@@ -9,6 +10,7 @@ use crate::config::{Authorization, Grant, TokenEndpoint};
 use crate::discovery::{self, Metadata};
 use crate::jose::{Identity, IdentityExpectation};
 use crate::oauth::{TokenRefusal, TokenRequest, TokenResponse};
+use crate::objects::log;
 use crate::objects::revocation::Revocable;
 use crate::objects::signing::{KeyUnusable, assertions};
 use crate::ports::{ObjectPorts, StorageFailed};
@@ -61,7 +63,7 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         let response = answered.map_err(|failure| ConsentRefusal::Failed(cause_of(&failure)))?;
         let identity = match &consent.nonce {
             Some(nonce) => {
-                let read = self.identity(account, &response, nonce, metadata.as_ref(), endpoint).await;
+                let read = self.identity(account, &response, nonce, metadata.as_ref()).await;
                 Some(read.ok_or(ConsentRefusal::IdToken)?)
             }
             None => None,
@@ -161,9 +163,32 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         response: &TokenResponse,
         nonce: &str,
         metadata: Option<&Metadata>,
-        endpoint: &TokenEndpoint,
     ) -> Option<Identity> {
-        todo!()
+        let Grant::AuthorizationCode { endpoint, authorization } = &account.connection.grant else {
+            return None;
+        };
+        let metadata = metadata?;
+        let max_age = authorization.params.iter().find(|(name, _)| name == "max_age");
+        let expectation = IdentityExpectation {
+            issuer: authorization.issuer.as_deref()?,
+            client_id: endpoint.client.id()?,
+            nonce,
+            max_age: max_age.and_then(|(_, seconds)| seconds.parse().ok()).map(Duration::from_secs),
+            access_token: Some(response.access_token.expose()),
+        };
+        let read = discovery::identity(
+            &*self.ports,
+            &account.keys,
+            metadata.jwks_uri.as_deref()?,
+            &metadata.id_token_algorithms,
+            response.id_token.as_ref()?,
+            &expectation,
+        );
+        let read = read.await;
+        if let Err(invalid) = &read {
+            log::write_invalid_id_token(&*self.ports, &self.connection, invalid.as_str());
+        }
+        read.ok()
     }
 }
 
