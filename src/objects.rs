@@ -13,7 +13,9 @@ mod log;
 pub mod one_time;
 pub mod people;
 pub mod refusals;
+mod revocation;
 pub mod session;
+mod signing;
 pub mod token_set;
 
 use std::rc::Rc;

@@ -54,6 +54,8 @@ pub trait Storage {
     async fn get(&self, key: &str) -> Result<Option<String>, StorageFailed>;
     /// Stores `text` under `key`; durable on return.
     async fn put(&self, key: &str, text: &str) -> Result<(), StorageFailed>;
+    /// Stores two texts, each under its key: both or none, durable on return.
+    async fn put_both(&self, texts: [(&str, &str); 2]) -> Result<(), StorageFailed>;
     /// Deletes all texts and the alarm; durable on return.
     async fn clear(&self) -> Result<(), StorageFailed>;
     /// Schedules the object's alarm for `at`; it survives the object's eviction. An object has one

@@ -46,6 +46,37 @@ impl GrantLine<'_> {
     }
 }
 
+/// Writes the line of an ID token that proves nobody: `reason` is what is wrong with it.
+pub(super) fn write_invalid_id_token(host: &impl Host, connection: &str, reason: &str) {
+    let line = Members(&[
+        ("connection", &connection),
+        ("event", &"id_token"),
+        ("level", &"warn"),
+        ("outcome", &"refused"),
+        ("reason", &reason),
+    ]);
+    host.log(&line.lean_text());
+}
+
+/// Writes the line of one request to revoke a token (RFC 7009).
+pub(super) fn write_revocation(
+    host: &impl Host,
+    connection: &str,
+    status: Option<u16>,
+    is_done: bool,
+    took: Duration,
+) {
+    let line = Members(&[
+        ("audit", &true),
+        ("connection", &connection),
+        ("event", &"revocation"),
+        ("ms", &millis(took)),
+        ("outcome", &if is_done { "revoked" } else { "failed" }),
+        ("status", &status),
+    ]);
+    host.log(&line.lean_text());
+}
+
 /// The line of one attempt to deliver a webhook.
 pub(super) struct DeliveryLine<'a> {
     pub connection: &'a str,

@@ -12,6 +12,8 @@
 //! - a person's tokens are neither held in an isolate's memory nor cached;
 //! - a session that has ended writes nothing.
 
+mod admission;
+mod connect;
 mod life;
 mod state;
 
@@ -83,12 +85,14 @@ impl<P: ObjectPorts> Session<P> {
     pub async fn answer(self: &Rc<Self>, ask: &SessionAsk) -> SessionReply {
         let answered = match ask {
             SessionAsk::SignIn(sign_in) => self.sign_in(sign_in).await,
-            SessionAsk::Use { proof, token, with_people: _ } => self.serve(*proof, token.as_ref()).await,
-            SessionAsk::Connect(_) | SessionAsk::Disconnect { .. } | SessionAsk::Expel(_) => {
-                Ok(SessionReply::Nobody)
+            SessionAsk::Use { proof, token, with_people } => {
+                self.serve(*proof, token.as_ref(), *with_people).await
             }
             SessionAsk::List { proof } => self.list(*proof).await,
             SessionAsk::SignOut { proof } => self.sign_out(*proof).await,
+            SessionAsk::Connect(ask) => self.connect(ask).await,
+            SessionAsk::Disconnect { proof, connection } => self.disconnect(*proof, connection).await,
+            SessionAsk::Expel(whom) => self.expel(whom).await,
         };
         answered.unwrap_or(SessionReply::Unavailable)
     }
@@ -115,14 +119,16 @@ impl<P: ObjectPorts> Session<P> {
         self: &Rc<Self>,
         proof: Fingerprint,
         token: Option<&(String, TokenAsk)>,
+        with_people: bool,
     ) -> Result<SessionReply, StorageFailed> {
         let Some(state) = self.living(Some(proof)).await? else { return Ok(SessionReply::Nobody) };
         self.note_use(&state);
+        let people = if with_people { state.people.clone() } else { Vec::new() };
         let Some((connection, ask)) = token else {
-            return Ok(SessionReply::Living { token: None, people: Vec::new() });
+            return Ok(SessionReply::Living { token: None, people });
         };
         if !state.connections.contains(connection) {
-            return Ok(SessionReply::Living { token: Some(TokenReply::SignedOut), people: Vec::new() });
+            return Ok(SessionReply::Living { token: Some(TokenReply::SignedOut), people });
         }
         let ends = self.ends.get();
         let tokens = self.tokens(connection);
@@ -139,7 +145,7 @@ impl<P: ObjectPorts> Session<P> {
         if reply == TokenReply::SignedOut {
             self.remove_sign_in(&tokens, proof).await?;
         }
-        Ok(SessionReply::Living { token: Some(reply), people: Vec::new() })
+        Ok(SessionReply::Living { token: Some(reply), people })
     }
 
     async fn list(self: &Rc<Self>, proof: Fingerprint) -> Result<SessionReply, StorageFailed> {
@@ -150,11 +156,16 @@ impl<P: ObjectPorts> Session<P> {
                 connections.push((connection.clone(), expires_at));
             }
         }
-        if connections.is_empty() {
+        if connections.is_empty() && !state.stays {
             self.end(|state| state.is_some_and(|state| state.proof == proof)).await?;
             return Ok(SessionReply::Nobody);
         }
-        Ok(SessionReply::Connections(connections))
+        // Isolates of an older version know the other reply alone.
+        Ok(if state.stays {
+            SessionReply::Listed { connections, people: state.people }
+        } else {
+            SessionReply::Connections(connections)
+        })
     }
 
     /// The latest end of the sign-in to `connection`; `None` where it has ended.
@@ -165,11 +176,15 @@ impl<P: ObjectPorts> Session<P> {
     ) -> Result<Option<UnixTime>, StorageFailed> {
         let Some(policy) = self.config.session else { return Ok(None) };
         let Some(account) = Account::configured(&self.config, connection) else { return Ok(None) };
+        let longest = state.longest(&policy);
+        if account.connection.is_for_signing_in_only {
+            return Ok(Some(longest));
+        }
         let ends_at = self.tokens(connection).sign_in_ends_at(&account).await?;
-        Ok(ends_at.map(|ends_at| ends_at.min(state.longest(&policy))))
+        Ok(ends_at.map(|ends_at| ends_at.min(longest)))
     }
 
-    async fn sign_out(&self, proof: Fingerprint) -> Result<SessionReply, StorageFailed> {
+    async fn sign_out(self: &Rc<Self>, proof: Fingerprint) -> Result<SessionReply, StorageFailed> {
         let (Some(policy), Some(keys)) = (self.config.session, &self.config.sealing_keys) else {
             return Ok(SessionReply::Nobody);
         };
@@ -186,12 +201,12 @@ impl<P: ObjectPorts> Session<P> {
         if !is_own {
             return Ok(SessionReply::Nobody);
         }
-        self.clear().await?;
+        self.clear_and_revoke().await?;
         Ok(SessionReply::SignedOut)
     }
 
     async fn sign_in(self: &Rc<Self>, ask: &SignIn) -> Result<SessionReply, StorageFailed> {
-        let (Some(policy), Some(keys)) = (self.config.session, &self.config.sealing_keys) else {
+        let Some(keys) = self.config.sealing_keys.as_ref().filter(|_| self.config.session.is_some()) else {
             return Ok(SessionReply::Nobody);
         };
         // An isolate of another version may know the connection with another provider.
@@ -211,47 +226,20 @@ impl<P: ObjectPorts> Session<P> {
         let credentials = Credentials::open(&ask.credentials, &self.name, keys).map_err(|_| StorageFailed)?;
         let tokens = self.new_tokens(&ask.connection);
         let ends = self.ends.get();
-        let granted = async {
-            // The cookie of the previous sign-in must not reach the new token set.
-            if before.as_ref().is_some_and(|state| state.connections.contains(&ask.connection)) {
-                self.commit(keys, |state| {
-                    let mut state = state?.clone();
-                    state.connections.retain(|known| *known != ask.connection);
-                    Some(state)
-                })
-                .await?;
-            }
-            // From here on, renewals for the previous sign-in write nothing. Not earlier: if
-            // storage fails, that sign-in continues.
-            self.cut_off(&ask.connection);
-            // Set the alarm before anything is stored, so that it is deleted eventually.
-            self.ports.set_alarm(self.ports.now() + policy.idle.min(policy.longest)).await
-        };
-        if let Err(failure) = tokens.sign_in(&account, credentials, granted).await {
-            // Drop token sets that were cut off: the next use loads them from storage.
-            self.token_sets.borrow_mut().retain(|tokens| !tokens.is_cut_off());
+        if let Err(failure) = tokens.sign_in(&account, credentials).await {
             return Ok(failure.into());
         }
-        if ends != self.ends.get() {
-            // The person signed out meanwhile, and storage may be cleared.
-            tokens.cut_off();
-            self.end(|_| true).await?;
-            return Ok(SessionReply::Nobody);
+        let (connection, now) = (&ask.connection, self.ports.now());
+        let after = |before: Option<&SessionState>| {
+            SessionState::after_sign_in(before, ask.next_proof, connection, now)
+        };
+        match self.admit(&account, tokens, ends, after).await? {
+            Some(state) => {
+                let expires_at = self.expires_at(connection, &state).await?.ok_or(StorageFailed)?;
+                Ok(SessionReply::SignedIn { expires_at })
+            }
+            None => Ok(SessionReply::Nobody),
         }
-        self.token_sets.borrow_mut().retain(|other| other.connection() != ask.connection);
-        self.token_sets.borrow_mut().push(tokens);
-        let now = self.ports.now();
-        self.used_at.set(now);
-        let state = self
-            .commit(keys, |before| {
-                let before = before.filter(|state| state.lives(state.longest(&policy), &policy, now));
-                Some(SessionState::after_sign_in(before, ask.next_proof, &ask.connection, now))
-            })
-            .await?;
-        let state = state.ok_or(StorageFailed)?;
-        self.ports.set_alarm(state.ends_at(now, &policy)).await?;
-        let expires_at = self.expires_at(&ask.connection, &state).await?.ok_or(StorageFailed)?;
-        Ok(SessionReply::SignedIn { expires_at })
     }
 
     fn tokens(&self, connection: &str) -> Rc<LiveTokenSet<P>> {
@@ -266,12 +254,5 @@ impl<P: ObjectPorts> Session<P> {
 
     fn new_tokens(&self, connection: &str) -> Rc<LiveTokenSet<P>> {
         LiveTokenSet::of_person(Rc::clone(&self.ports), connection.to_owned(), &self.name)
-    }
-
-    /// Cuts the token set of the sign-in to `connection` off from storage.
-    fn cut_off(&self, connection: &str) {
-        for tokens in self.token_sets.borrow().iter().filter(|tokens| tokens.connection() == connection) {
-            tokens.cut_off();
-        }
     }
 }

@@ -13,6 +13,7 @@
 //!   wait is durable.
 
 mod account;
+mod consent;
 mod copies;
 mod deletion;
 mod ending;
@@ -23,7 +24,6 @@ mod plan;
 mod publishing;
 mod renewal;
 mod sign_in;
-mod signing;
 mod state;
 mod wait;
 
@@ -34,6 +34,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{LocalBoxFuture, Shared, WeakShared};
 
 pub use account::Account;
+pub(super) use exchange::transmit;
 pub use failure::{Failure, seconds_left};
 pub use plan::Reason;
 pub use state::{State, Trouble};

@@ -120,6 +120,15 @@ impl Storage for DurablePorts {
         self.sync().await
     }
 
+    async fn put_both(&self, texts: [(&str, &str); 2]) -> Result<(), StorageFailed> {
+        let storage = self.state.storage();
+        // The runtime submits writes with nothing awaited in between as one.
+        for put in texts.map(|(key, text)| storage.as_raw().put(key, text.into())) {
+            settled(put).await?;
+        }
+        self.sync().await
+    }
+
     async fn clear(&self) -> Result<(), StorageFailed> {
         let storage = self.state.storage();
         // The tables are deleted with the texts.

@@ -133,4 +133,12 @@ pub struct Person {
     pub claims: String,
 }
 
+impl Person {
+    /// Whether both name the same person.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.issuer == other.issuer && self.subject == other.subject
+    }
+}
+
 record!(Person { connection, issuer, subject, sid, since, claims });

@@ -2,6 +2,7 @@
 
 use crate::json::{record, variants};
 use crate::time::UnixTime;
+use crate::token::SealingKeys;
 
 /// What the index of one person's sessions is asked to do.
 #[derive(Clone, Debug)]
@@ -45,3 +46,16 @@ pub struct PeopleRecord {
 }
 
 record!(PeopleRecord { sessions });
+
+/// The name of the index of a person's sessions, by the connection that they signed in by and their
+/// `sub`.
+#[must_use]
+pub fn person_index(keys: &SealingKeys, connection: &str, subject: &str) -> String {
+    format!("people/{}", keys.blind_name(&["person", connection, subject]))
+}
+
+/// The same for one session at the provider, by its `sid`.
+#[must_use]
+pub fn sid_index(keys: &SealingKeys, connection: &str, sid: &str) -> String {
+    format!("people/{}", keys.blind_name(&["sid", connection, sid]))
+}

@@ -243,6 +243,14 @@ impl Storage for LifePorts {
         self.write(Write::Put { key: key.to_owned(), text: text.to_owned() }).await.map(drop)
     }
 
+    async fn put_both(&self, texts: [(&str, &str); 2]) -> Result<(), StorageFailed> {
+        for (key, _) in &texts {
+            self.check_key(key);
+        }
+        let texts = texts.map(|(key, text)| (key.to_owned(), text.to_owned()));
+        self.write(Write::PutBoth(texts)).await.map(drop)
+    }
+
     async fn clear(&self) -> Result<(), StorageFailed> {
         let mishap = self.next_mishap();
         let is_drawn = self.site.objects.mishap.get().is_none();

@@ -66,11 +66,12 @@ impl LifePorts {
             (ObjectKind::Service(connection), Write::Clear | Write::ClearTexts) => {
                 site.registry_watch.removed(connection, now);
             }
-            (ObjectKind::Session(_), Write::Put { key, text }) => {
-                if key == SESSION {
-                    site.objects.session_writes.set(site.objects.session_writes.get() + 1);
+            (ObjectKind::Session(_), Write::Put { key, text }) => self.note_sessions_text(key, text),
+            (ObjectKind::Session(_), Write::PutBoth(texts)) => {
+                site.objects.written.borrow_mut().extend(texts.clone().map(|(_, text)| text));
+                for (key, text) in texts {
+                    self.note_sessions_text(key, text);
                 }
-                site.note_persons_state(&self.name, key, text);
             }
             (ObjectKind::Session(_), Write::Clear | Write::ClearTexts) => site.crowd.cleared(&self.name),
             (ObjectKind::Deliveries(connection), Write::PutRecord(record) | Write::UpdateRecord(record)) => {
@@ -89,6 +90,16 @@ impl LifePorts {
             (ObjectKind::Index, Write::RemoveId(id)) => site.registry_watch.unlisted(id, now),
             _ => {}
         }
+    }
+}
+
+impl LifePorts {
+    fn note_sessions_text(&self, key: &str, text: &str) {
+        let objects = &self.site.objects;
+        if key == SESSION {
+            objects.session_writes.set(objects.session_writes.get() + 1);
+        }
+        self.site.note_persons_state(&self.name, key, text);
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) struct Stored {
 /// A queued write.
 pub(super) enum Write {
     Put { key: String, text: String },
+    PutBoth([(String, String); 2]),
     ClearTexts,
     ClearAlarm,
     Clear,
@@ -39,6 +40,7 @@ impl Write {
     pub fn apply(&self, stored: &mut Stored) -> bool {
         match self {
             Self::Put { key, text } => drop(stored.texts.insert(key.clone(), text.clone())),
+            Self::PutBoth(texts) => stored.texts.extend(texts.clone()),
             Self::ClearTexts | Self::Clear => stored.texts.clear(),
             Self::ClearAlarm => {}
             Self::SetAlarm { kind, .. } => {

@@ -92,11 +92,12 @@ impl<P: ObjectPorts> Session<P> {
         self.token_sets.borrow_mut().retain(|other| !Rc::ptr_eq(other, tokens));
         let left = self.commit(keys, |state| {
             let mut state = state.filter(|state| state.proof == proof)?.clone();
-            state.connections.retain(|known| known != tokens.connection());
+            state.remove_ended(tokens.connection());
             Some(state)
         });
         left.await?;
-        let has_left = |state: &SessionState| state.proof == proof && state.connections.is_empty();
+        let has_left =
+            |state: &SessionState| state.proof == proof && state.connections.is_empty() && !state.stays;
         self.end(|state| state.is_some_and(has_left)).await
     }
 

@@ -49,7 +49,7 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         connection: &Connection,
     ) -> Result<TokenResponse, ExchangeFailure> {
         let sent_at = self.ports.now();
-        let answer = self.transmit(request, endpoint).await.map_err(ExchangeFailure::Unanswered)?;
+        let answer = transmit(&*self.ports, request, endpoint).await.map_err(ExchangeFailure::Unanswered)?;
         let read = if let Grant::Login { login, .. } = &connection.grant {
             let HttpAnswer { status, body, .. } = &answer;
             let told = LoginAnswer { status: *status, headers: answer.headers(), body };
@@ -63,34 +63,35 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
             ExchangeFailure::Refused(refused, retry_after)
         })
     }
+}
 
-    async fn transmit(
-        &self,
-        request: &TokenRequest,
-        endpoint: &TokenEndpoint,
-    ) -> Result<HttpAnswer, HttpFailure> {
-        let headers = request.headers.expose();
-        let own = Headers::new(headers);
-        let mut fields = Zeroizing::new(headers.to_owned());
-        for (name, value) in [
-            ("content-type", request.body.as_ref().map(|_| request.content_type)),
-            ("accept", Some("application/json")),
-            ("user-agent", Some("porteiro")),
-            ("authorization", request.authorization.as_ref().map(Secret::expose)),
-        ] {
-            let Some(value) = value.filter(|_| own.value(name).is_none()) else { continue };
-            let end = if fields.is_empty() { "" } else { "\n" };
-            fields.extend([end, name, ":", value]);
-        }
-        let request = HttpRequest {
-            method: request.method,
-            url: request.url.expose(),
-            fields: &fields,
-            body: request.body.as_ref().map(Secret::expose),
-            timeout: endpoint.timeout,
-            max_bytes: Some(MAX_RESPONSE_BYTES),
-            certificate: endpoint.certificate.as_deref(),
-        };
-        self.ports.send(&request).await
+/// Sends one request to the token endpoint, or to another address with the same client.
+pub(in crate::objects) async fn transmit<P: ObjectPorts>(
+    ports: &P,
+    request: &TokenRequest,
+    endpoint: &TokenEndpoint,
+) -> Result<HttpAnswer, HttpFailure> {
+    let headers = request.headers.expose();
+    let own = Headers::new(headers);
+    let mut fields = Zeroizing::new(headers.to_owned());
+    for (name, value) in [
+        ("content-type", request.body.as_ref().map(|_| request.content_type)),
+        ("accept", Some("application/json")),
+        ("user-agent", Some("porteiro")),
+        ("authorization", request.authorization.as_ref().map(Secret::expose)),
+    ] {
+        let Some(value) = value.filter(|_| own.value(name).is_none()) else { continue };
+        let end = if fields.is_empty() { "" } else { "\n" };
+        fields.extend([end, name, ":", value]);
     }
+    let request = HttpRequest {
+        method: request.method,
+        url: request.url.expose(),
+        fields: &fields,
+        body: request.body.as_ref().map(Secret::expose),
+        timeout: endpoint.timeout,
+        max_bytes: Some(MAX_RESPONSE_BYTES),
+        certificate: endpoint.certificate.as_deref(),
+    };
+    ports.send(&request).await
 }

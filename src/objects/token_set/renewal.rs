@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::exchange::ExchangeFailure;
 use super::plan::{Means, NextGrant, Reason, next_grant};
-use super::signing::KeyUnusable;
 use super::wait::Wait;
 use super::{Account, Failure, LiveTokenSet, State};
 use crate::config::{Connection, Grant, TokenEndpoint};
 use crate::oauth::{Refusal, RefusedAnswer, TokenRefusal, TokenRequest, TokenResponse};
 use crate::objects::log::{self, GrantLine};
+use crate::objects::signing::assertions;
 use crate::ports::{ObjectPorts, report};
 use crate::protocol::Cause;
 use crate::time::UnixTime;
@@ -18,8 +18,8 @@ use crate::token::{AccessToken, Lifetime, Nonce, TokenSet};
 
 /// One token request of a renewal.
 struct TokenAttempt {
-    /// `None` where the connection's key signs nothing.
-    request: Option<TokenRequest>,
+    /// The request, or why there is none.
+    request: Result<TokenRequest, Cause>,
     is_refresh: bool,
 }
 
@@ -39,6 +39,12 @@ enum GrantOutcome {
     },
 }
 
+impl GrantOutcome {
+    const fn without_answer(cause: Cause, had_no_effect: bool) -> Self {
+        Self::Failed { cause, answer: None, had_no_effect, retry_after: None }
+    }
+}
+
 impl<P: ObjectPorts> LiveTokenSet<P> {
     /// Renews the token set: by its refresh token, or by a new grant if there is none or it is
     /// refused. It makes at most two token requests.
@@ -47,8 +53,17 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         account: &Account,
         reason: Reason,
     ) -> Result<Rc<AccessToken>, Failure> {
+        let before = self.change(|state| state.generation());
         let _guard = self.renewing.lock().await;
         self.load(account).await?;
+        // A consent may have brought another token set meanwhile.
+        let newer = self.change(|state| {
+            let is_newer = before.is_ok_and(|before| before < state.generation());
+            state.usable(self.ports.now()).filter(|_| is_newer)
+        })?;
+        if let Some(newer) = newer {
+            return Ok(newer);
+        }
         let connection = &*account.connection;
         let Some(endpoint) = connection.grant.endpoint() else { return Err(Failure::Storage) };
         let mut may_refresh = true;
@@ -77,11 +92,17 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
                     self.publish(&access, account);
                     return Ok(access);
                 }
-                GrantOutcome::RefreshRefused { is_dead, .. } => {
+                GrantOutcome::RefreshRefused { is_dead, answer } => {
                     may_refresh = false;
-                    if is_dead {
-                        self.change(State::drop_refresh_token)?;
-                    }
+                    let now = self.ports.now();
+                    self.change(|state| {
+                        if is_dead {
+                            state.drop_refresh_token();
+                        }
+                        if Means::of(&connection.grant) == Means::Nothing {
+                            state.note_refresh_refused(answer, now);
+                        }
+                    })?;
                 }
                 GrantOutcome::Failed { cause, answer, had_no_effect, retry_after } => {
                     let [jitter] = self.ports.bytes();
@@ -114,8 +135,15 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
     ) -> Result<TokenAttempt, Failure> {
         let grant = &account.connection.grant;
         let means = Means::of(grant);
+        let mut url = None;
         let refresh_token = match self.change(|state| next_grant(state, may_refresh, means))? {
-            NextGrant::Refresh => self.commit(account, State::begin_refresh).await?,
+            NextGrant::Refresh => {
+                let Some(found) = self.token_url(account).await else {
+                    return Ok(TokenAttempt { request: Err(Cause::Unreachable), is_refresh: false });
+                };
+                url = Some(found);
+                self.commit(account, State::begin_refresh).await?
+            }
             NextGrant::Acquire => None,
             NextGrant::Reauthorize => {
                 // The provider ended the person's sign-in: end it here, too, even if an access
@@ -132,16 +160,22 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         }
         let is_refresh = refresh_token.is_some();
         let own = Some(grant).filter(|_| !is_refresh);
-        let request = match (self.assertions(&endpoint.client, own).await, refresh_token) {
-            (Ok(own), Some(token)) => Some(TokenRequest::refresh(endpoint, &token, &own)),
+        let request = match (assertions(&*self.ports, &endpoint.client, own).await, refresh_token) {
+            (Ok(own), Some(token)) => {
+                let request = TokenRequest::refresh(endpoint, &token, &own);
+                Ok(match url {
+                    Some(url) => request.at(&url),
+                    None => request,
+                })
+            }
             (Ok(own), None) => {
                 let request = match &account.subject_token {
                     Some(subject) => TokenRequest::exchange(grant, &subject.token, &own),
                     None => TokenRequest::acquire(grant, &own),
                 };
-                Some(request.ok_or(Failure::Storage)?)
+                Ok(request.ok_or(Failure::Storage)?)
             }
-            (Err(KeyUnusable), _) => None,
+            (Err(_), _) => Err(Cause::KeyUnusable),
         };
         Ok(TokenAttempt { request, is_refresh })
     }
@@ -153,27 +187,17 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         endpoint: &TokenEndpoint,
     ) -> GrantOutcome {
         let answered = match &attempt.request {
-            Some(request) => self.exchange(request, endpoint, connection).await,
-            None => Err(ExchangeFailure::KeyUnusable),
+            Ok(request) => self.exchange(request, endpoint, connection).await,
+            Err(cause) => return GrantOutcome::without_answer(*cause, true),
         };
         let (TokenRefusal { refusal, answer }, retry_after) = match answered {
             Ok(response) => return GrantOutcome::Granted(Box::new(response)),
             Err(ExchangeFailure::Refused(refused, retry_after)) => (refused, retry_after),
             Err(ExchangeFailure::Unanswered(failure)) => {
-                return GrantOutcome::Failed {
-                    cause: failure.into(),
-                    answer: None,
-                    had_no_effect: false,
-                    retry_after: None,
-                };
+                return GrantOutcome::without_answer(failure.into(), false);
             }
             Err(ExchangeFailure::KeyUnusable) => {
-                return GrantOutcome::Failed {
-                    cause: Cause::KeyUnusable,
-                    answer: None,
-                    had_no_effect: true,
-                    retry_after: None,
-                };
+                return GrantOutcome::without_answer(Cause::KeyUnusable, true);
             }
         };
         let means = Means::of(&connection.grant);

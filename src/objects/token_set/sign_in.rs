@@ -1,13 +1,16 @@
 //! A person's sign-in: one password grant with their own credentials.
 
 use super::exchange::ExchangeFailure;
-use super::signing::KeyUnusable;
 use super::{Account, Failure, LiveTokenSet, State};
-use crate::oauth::{Refusal, TokenRefusal, TokenRequest};
+use crate::config::{Connection, Grant};
+use crate::oauth::{Refusal, TokenRefusal, TokenRequest, TokenResponse};
 use crate::objects::log::GrantLine;
+use crate::objects::signing::{KeyUnusable, assertions};
 use crate::ports::{ObjectPorts, StorageFailed};
 use crate::protocol::{Cause, Credentials, SessionReply, SignInRefusal};
+use crate::secret::Secret;
 use crate::time::UnixTime;
+use crate::token::Nonce;
 
 /// Why a person was not signed in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,22 +41,15 @@ impl From<SignInFailure> for SessionReply {
 
 impl<P: ObjectPorts> LiveTokenSet<P> {
     /// Obtains a token set with a person's credentials, which are dropped after this one request.
-    /// `granted` runs after the grant and before any change. The new token set replaces the held
-    /// one.
+    /// It is held in memory alone: see [`LiveTokenSet::sealed`].
     ///
     /// # Errors
-    /// Why the person was not signed in; the held token set is unchanged then.
-    pub async fn sign_in(
-        &self,
-        account: &Account,
-        credentials: Credentials,
-        granted: impl Future<Output = Result<(), StorageFailed>>,
-    ) -> Result<(), SignInFailure> {
+    /// Why the person was not signed in.
+    pub async fn sign_in(&self, account: &Account, credentials: Credentials) -> Result<(), SignInFailure> {
         let connection = &*account.connection;
-        let endpoint = connection.grant.endpoint().filter(|_| connection.grant.is_for_people());
-        let endpoint = endpoint.ok_or(SignInFailure::Misconfigured)?;
+        let Grant::SignIn { endpoint } = &connection.grant else { return Err(SignInFailure::Misconfigured) };
         let sent_at = self.ports.now();
-        let answered = match self.assertions(&endpoint.client, None).await {
+        let answered = match assertions(&*self.ports, &endpoint.client, None).await {
             Ok(assertions) => {
                 let Credentials { username, password, .. } = &credentials;
                 let request = TokenRequest::sign_in(endpoint, username, password, &assertions);
@@ -62,21 +58,60 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
             }
             Err(KeyUnusable) => Err(ExchangeFailure::KeyUnusable),
         };
-        let outcome = answered.as_ref().map_or_else(outcome_of, |_| "granted");
-        let refused = answered.as_ref().err().and_then(ExchangeFailure::answer);
-        let took = self.ports.now().since(sent_at);
-        let (id, grant) = (&connection.id, connection.grant.name());
-        let reason = answered.as_ref().err().and_then(ExchangeFailure::reason);
-        GrantLine { connection: id, grant, outcome, refused, reason, took, narrowed: false }
-            .write(&*self.ports);
+        self.log_exchange(connection, &answered, outcome_of, sent_at);
         let response = answered.map_err(|rejection| failure_of(&rejection))?;
-        granted.await.map_err(|_| SignInFailure::Unavailable)?;
-        self.state.borrow_mut().get_or_insert_with(State::default);
-        let stored = async {
-            let set = self.token_set(&response, connection, false, (sent_at, None))?;
-            self.commit(account, |state| state.hold(set.clone(), false)).await
+        self.hold_new(connection, &response, sent_at, None).map_err(|_| SignInFailure::Unavailable)
+    }
+
+    /// Writes the log line of a token request for a person, or by a code.
+    pub(super) fn log_exchange(
+        &self,
+        connection: &Connection,
+        answered: &Result<TokenResponse, ExchangeFailure>,
+        outcome_of: impl FnOnce(&ExchangeFailure) -> &'static str,
+        sent_at: UnixTime,
+    ) {
+        let failure = answered.as_ref().err();
+        let line = GrantLine {
+            connection: &connection.id,
+            grant: connection.grant.name(),
+            outcome: failure.map_or("granted", outcome_of),
+            refused: failure.and_then(ExchangeFailure::answer),
+            reason: failure.and_then(ExchangeFailure::reason),
+            took: self.ports.now().since(sent_at),
+            narrowed: false,
         };
-        stored.await.map(drop).map_err(|_: Failure| SignInFailure::Unavailable)
+        line.write(&*self.ports);
+    }
+
+    /// Holds what a token request of `sent_at` brought, in memory alone, in place of all that was
+    /// held; `kept` is the refresh token where the response has none.
+    pub(super) fn hold_new(
+        &self,
+        connection: &Connection,
+        response: &TokenResponse,
+        sent_at: UnixTime,
+        kept: Option<Secret>,
+    ) -> Result<(), Failure> {
+        self.state.replace(Some(State::default()));
+        let mut set = self.token_set(response, connection, false, (sent_at, None))?;
+        set.refresh_token = set.refresh_token.or(kept);
+        self.change(|state| state.hold(set, false)).map(drop)
+    }
+
+    /// The key and the sealed text of a new token set, for the session to store with its own record.
+    ///
+    /// # Errors
+    /// [`StorageFailed`] where it cannot be sealed.
+    pub fn sealed(&self, account: &Account) -> Result<(&str, String), StorageFailed> {
+        let (identity, nonce) = (&account.connection.identity, Nonce(self.ports.bytes()));
+        let sealed = self
+            .change(|state| state.seal(identity, &self.record_name(), &account.keys, &nonce))
+            .ok()
+            .and_then(Result::ok)
+            .ok_or(StorageFailed)?;
+        self.sealed_with.replace(Some(account.keys.sealing_id().to_owned()));
+        Ok((&self.key, sealed))
     }
 
     /// When the sign-in to `account` ends by expiry: never while a refresh token is held. `None`

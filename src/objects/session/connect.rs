@@ -1,0 +1,187 @@
+//! Consents of a person, and the end of what they consented to.
+
+use std::rc::Rc;
+
+use super::state::SessionState;
+use super::{Record, Session};
+use crate::objects::revocation::{Revocable, revoke};
+use crate::objects::token_set::Account;
+use crate::ports::{ObjectPorts, StorageFailed};
+use crate::protocol::{
+    AddSession, ConnectPerson, Consent, ConsentRefusal, Expulsion, Person, RemoveSession, SessionReply,
+    person_index, sid_index,
+};
+use crate::secret::Fingerprint;
+use crate::token::SealingKeys;
+
+impl<P: ObjectPorts> Session<P> {
+    /// Takes a consent: exchanges its code, once, and stores what came of it.
+    pub(super) async fn connect(self: &Rc<Self>, ask: &ConnectPerson) -> Result<SessionReply, StorageFailed> {
+        let (Some(policy), Some(keys)) = (self.config.session, &self.config.sealing_keys) else {
+            return Ok(SessionReply::Nobody);
+        };
+        // An isolate of another version may know the connection with another provider.
+        let known = Account::configured(&self.config, &ask.connection);
+        let Some(account) = known.filter(|account| account.connection.identity == ask.identity) else {
+            return Ok(SessionReply::ConsentRefused(ConsentRefusal::Misconfigured));
+        };
+        // Serialised: each consent sees the one before it, also one of another tab.
+        let _guard = self.signing_in.lock().await;
+        let before = self.living(None).await?;
+        let before = match (before, ask.proof) {
+            (Some(state), Some(proof)) if state.is_joined_by(proof, self.ports.now()) => Some(state),
+            (_, Some(_)) => return Ok(SessionReply::Nobody),
+            // Handles are random and never collide: this consent is not the broker's.
+            (Some(_), None) => return Err(StorageFailed),
+            (None, None) => None,
+        };
+        let consent = Consent::open(&ask.consent, &self.name, keys).map_err(|_| StorageFailed)?;
+        let tokens = self.new_tokens(&ask.connection);
+        let ends = self.ends.get();
+        let consented = match tokens.exchange_code(&account, consent).await {
+            Ok(consented) => consented,
+            Err(refusal) => return Ok(SessionReply::ConsentRefused(refusal)),
+        };
+        let now = self.ports.now();
+        let person = consented.identity.as_ref().map(|identity| Person {
+            connection: ask.connection.clone(),
+            issuer: identity.issuer.clone(),
+            subject: identity.subject.clone(),
+            sid: identity.sid.clone(),
+            since: now,
+            claims: crate::json::text(&identity.claims),
+        });
+        if let Some(person) = &person {
+            // The session is listed before it exists: whoever ends the person's sessions finds it.
+            for name in indices(keys, person) {
+                let ends_at = now + policy.longest;
+                let listed = self.ports.ask(AddSession { name: &name, session: &self.name, ends_at }).await;
+                listed.map_err(|_| StorageFailed)?;
+            }
+        }
+        let kept = self.kept_refresh_token(&account, before.as_ref(), person.as_ref()).await?;
+        tokens.hold_consent(&account, &consented, kept).map_err(|_| StorageFailed)?;
+        let connection = &ask.connection;
+        let after = |before: Option<&SessionState>| {
+            SessionState::after_consent(before, ask.next_proof, connection, person, now)
+        };
+        match self.admit(&account, tokens, ends, after).await? {
+            Some(state) => {
+                let ends_at = self.expires_at(connection, &state).await?;
+                Ok(SessionReply::Connected { expires_at: ends_at.ok_or(StorageFailed)? })
+            }
+            None => Ok(SessionReply::Nobody),
+        }
+    }
+
+    /// The refresh token of the consent before, where both are proven to be of the same person:
+    /// some providers send one with the first consent only.
+    async fn kept_refresh_token(
+        self: &Rc<Self>,
+        account: &Account,
+        before: Option<&SessionState>,
+        person: Option<&Person>,
+    ) -> Result<Option<crate::secret::Secret>, StorageFailed> {
+        let (Some(before), Some(person)) = (before, person) else { return Ok(None) };
+        let known = before.people.iter().find(|known| known.connection == person.connection);
+        if !known.is_some_and(|known| known.is_same(person)) {
+            return Ok(None);
+        }
+        self.tokens(&person.connection).refresh_token(account).await
+    }
+
+    /// Ends the sign-in to `connection`, and revokes its tokens behind the reply.
+    pub(super) async fn disconnect(
+        self: &Rc<Self>,
+        proof: Fingerprint,
+        connection: &str,
+    ) -> Result<SessionReply, StorageFailed> {
+        let Some(keys) = &self.config.sealing_keys else { return Ok(SessionReply::Nobody) };
+        // A consent in flight ends first.
+        let _guard = self.signing_in.lock().await;
+        let state = self.living(Some(proof)).await?;
+        let Some(state) = state.filter(|state| state.connections.iter().any(|known| known == connection))
+        else {
+            return Ok(SessionReply::Nobody);
+        };
+        let revocable = self.revocable(connection).await;
+        let tokens = self.tokens(connection);
+        tokens.cut_off();
+        self.token_sets.borrow_mut().retain(|other| !Rc::ptr_eq(other, &tokens));
+        let left = self.commit(keys, |known| {
+            let mut left = known?.clone();
+            left.remove(connection);
+            Some(left)
+        });
+        left.await?;
+        self.unlist(keys, state.people.iter().filter(|person| person.connection == connection));
+        revoke(&self.ports, revocable);
+        Ok(SessionReply::SignedOut)
+    }
+
+    /// Ends the session, if it is that of the person.
+    pub(super) async fn expel(self: &Rc<Self>, whom: &Expulsion) -> Result<SessionReply, StorageFailed> {
+        // A consent in flight ends first: the session may be the person's by it.
+        let _guard = self.signing_in.lock().await;
+        let Some(state) = self.living(None).await? else { return Ok(SessionReply::Nobody) };
+        let is_meant = |person: &Person| {
+            person.connection == whom.connection
+                && whom.subject.as_ref().is_none_or(|subject| person.subject == *subject)
+                && whom.sid.as_ref().is_none_or(|sid| person.sid.as_ref() == Some(sid))
+        };
+        if !state.people.iter().any(is_meant) {
+            return Ok(SessionReply::Nobody);
+        }
+        let _writing = self.writing.lock().await;
+        self.clear_and_revoke().await?;
+        Ok(SessionReply::SignedOut)
+    }
+
+    /// Clears the session, and behind the reply revokes its tokens and removes it from the indices;
+    /// the caller holds the write lock.
+    pub(super) async fn clear_and_revoke(self: &Rc<Self>) -> Result<(), StorageFailed> {
+        let state = match &*self.record.borrow() {
+            Record::Present(state) => Some(state.clone()),
+            Record::Unread | Record::Absent => None,
+        };
+        let mut revocable = Vec::new();
+        for connection in state.iter().flat_map(|state| &state.connections) {
+            revocable.extend(self.revocable(connection).await);
+        }
+        self.clear().await?;
+        if let (Some(state), Some(keys)) = (&state, &self.config.sealing_keys) {
+            self.unlist(keys, state.people.iter());
+        }
+        revoke(&self.ports, revocable);
+        Ok(())
+    }
+
+    /// What can be revoked of the sign-in to `connection`.
+    async fn revocable(self: &Rc<Self>, connection: &str) -> Vec<Revocable> {
+        let Some(account) = Account::configured(&self.config, connection) else { return Vec::new() };
+        // What cannot be read cannot be revoked, and ends all the same.
+        self.tokens(connection).revocable(&account).await
+    }
+
+    /// Removes the session from the indices of `people`, in the background. One that stays there
+    /// names a session that is not theirs, until it ends.
+    fn unlist<'p>(self: &Rc<Self>, keys: &SealingKeys, people: impl Iterator<Item = &'p Person>) {
+        let names: Vec<String> = people.flat_map(|person| indices(keys, person)).collect();
+        if names.is_empty() {
+            return;
+        }
+        let session = Rc::clone(self);
+        self.ports.spawn(Box::pin(crate::objects::lock::task(async move {
+            for name in names {
+                let _ = session.ports.ask(RemoveSession { name: &name, session: &session.name }).await;
+            }
+        })));
+    }
+}
+
+/// The names of the indices that list a session of `person`.
+fn indices(keys: &SealingKeys, person: &Person) -> impl Iterator<Item = String> {
+    let Person { connection, subject, sid, .. } = person;
+    let own = person_index(keys, connection, subject);
+    std::iter::once(own).chain(sid.as_ref().map(|sid| sid_index(keys, connection, sid)))
+}
