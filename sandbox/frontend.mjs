@@ -28,7 +28,7 @@ const SCRIPT = "text/javascript; charset=utf-8";
  * method and path
  */
 
-const SCRIPTS = ["calls", "dom", "en", "page", "people", "pt", "views", "webhooks", "words"].map(
+const SCRIPTS = ["agenda", "calls", "dom", "en", "page", "people", "pt", "views", "webhooks", "words"].map(
   (name) => `${name}.js`,
 );
 
