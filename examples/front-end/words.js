@@ -148,6 +148,7 @@ export const locale = navigator.languages.find((tag) => /^(en|pt)(-|$)/i.test(ta
 const language = /^pt/i.test(locale) ? "pt" : "en";
 
 export const tables = { en, pt };
+export const outcomeTables = outcomes;
 export const words = tables[language];
 /** @type {Partial<Record<ProblemCode, string>>} */
 export const errorWords = errors[language];
