@@ -98,20 +98,20 @@ p { margin: 12px 0 0; }
 `;
 
 /**
- * A page as an answer. A browser applies `form-action` to the redirect after the form, too: so it names where that goes.
+ * A page as an answer. The policy has no `form-action`: browsers apply it to every redirect after the form, and where
+ * the client sends the person from its redirect address is not known here.
  * @param {Words} words
  * @param {string} body
- * @param {{ status?: number, leavesTo?: string, headers?: OutgoingHttpHeaders }} [settings]
+ * @param {{ status?: number, headers?: OutgoingHttpHeaders }} [settings]
  * @returns {Answer}
  */
-function page(words, body, { status = 200, leavesTo, headers } = {}) {
-  const action = leavesTo ? `'self' ${new URL(leavesTo).origin}` : "'self'";
+function page(words, body, { status = 200, headers } = {}) {
   return {
     status,
     headers: {
       "Content-Type": "text/html; charset=utf-8",
       "Content-Language": words.lang,
-      "Content-Security-Policy": `default-src 'none'; style-src 'self'; base-uri 'none'; form-action ${action}; frame-ancestors 'none'`,
+      "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'",
       "Cache-Control": "no-store",
       "Referrer-Policy": "same-origin",
       "X-Content-Type-Options": "nosniff",
@@ -173,16 +173,16 @@ ${accounts.join("\n")}
 </div>
 </form>
 <p class="quiet">${words.leaveTo.replace("{}", escaped(new URL(redirectUri).host))}</p>`;
-  return page(words, body, { leavesTo: redirectUri, headers });
+  return page(words, body, { headers });
 }
 
 /**
  * Where a person signs out of the agenda.
  * @param {Words} words
- * @param {{ id: string, person?: AgendaPerson, returnTo?: string }} asked
+ * @param {{ id: string, person?: AgendaPerson }} asked
  * @param {OutgoingHttpHeaders} headers
  */
-export function logoutPage(words, { id, person, returnTo }, headers) {
+export function logoutPage(words, { id, person }, headers) {
   const who = person ? words.signedInAs.replace("{}", escaped(person.name)) : words.nobody;
   const body = `<h1>${words.signOutTitle}</h1>
 <p>${who}</p>
@@ -190,7 +190,7 @@ export function logoutPage(words, { id, person, returnTo }, headers) {
 <input type="hidden" name="request" value="${escaped(id)}">
 <div class="buttons"><button class="primary">${words.signOut}</button></div>
 </form>`;
-  return page(words, body, { leavesTo: returnTo, headers });
+  return page(words, body, { headers });
 }
 
 /** @param {Words} words */

@@ -415,7 +415,7 @@ export async function startAgenda({
     const request = random();
     const state = parameters.get("state") ?? undefined;
     keep(leaving, request, { browser, expiresAt: Date.now() + REQUEST_MS, returnTo, state });
-    return logoutPage(wordsFor(call.headers["accept-language"]), { id: request, person, returnTo }, headers);
+    return logoutPage(wordsFor(call.headers["accept-language"]), { id: request, person }, headers);
   }
 
   /** @param {OpenCall} call */
