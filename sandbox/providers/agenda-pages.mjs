@@ -111,7 +111,8 @@ function page(words, body, { status = 200, headers } = {}) {
     headers: {
       "Content-Type": "text/html; charset=utf-8",
       "Content-Language": words.lang,
-      "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'",
+      "Content-Security-Policy":
+        "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'",
       "Cache-Control": "no-store",
       "Referrer-Policy": "same-origin",
       "X-Content-Type-Options": "nosniff",
