@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::begin::{admit, no_proof};
+use super::begin::{admit, is_navigation, no_proof};
 use super::cookie::{SessionId, clear_stray};
 use super::flow_cookie::FlowCookies;
 use super::outcome::{
@@ -33,6 +33,12 @@ pub(in crate::edge) async fn callback<P: EdgePorts>(
 ) -> Result<Draft<P::Response>, Refused> {
     let (head, ports) = (context.head, &context.edge.ports);
     Refused::check_method(head, "GET")?;
+    // A prefetch would use the flow up before the person comes.
+    if !is_navigation(head) {
+        let code = Code::BadRequest;
+        log::write_connect(&**ports, context.request_id, None, code.as_str(), Some("no_navigation"));
+        return Err(code.into());
+    }
     let Ok(response) = AuthorizationResponse::read(head.query().unwrap_or_default()) else {
         let code = Code::BadRequest;
         log::write_connect(&**ports, context.request_id, None, code.as_str(), Some("no_response"));
