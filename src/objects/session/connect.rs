@@ -123,10 +123,13 @@ impl<P: ObjectPorts> Session<P> {
         // A consent in flight ends first: the session may be the person's by it.
         let _guard = self.signing_in.lock().await;
         let Some(state) = self.living(None).await? else { return Ok(SessionReply::Nobody) };
+        // An ID token may have no `sid` where the logout token has both: its subject decides.
         let is_meant = |person: &Person| {
+            let by_subject = whom.subject.as_ref().map(|subject| person.subject == *subject);
+            let by_sid = whom.sid.as_ref().zip(person.sid.as_ref()).map(|(sid, known)| sid == known);
             person.connection == whom.connection
-                && whom.subject.as_ref().is_none_or(|subject| person.subject == *subject)
-                && whom.sid.as_ref().is_none_or(|sid| person.sid.as_ref() == Some(sid))
+                && by_subject.or(by_sid) == Some(true)
+                && by_sid != Some(false)
         };
         if !state.people.iter().any(is_meant) {
             return Ok(SessionReply::Nobody);
