@@ -10,19 +10,7 @@ use std::{env, fs};
 use toml::{Table, Value};
 
 /// The keys for people, and for tests: they are no part of the module.
-const FOR_PEOPLE: &[&str] = &[
-    "authorize_params",
-    "authorize_url",
-    "budget",
-    "checked",
-    "country",
-    "docs",
-    "example",
-    "name",
-    "probe",
-    "revocation_url",
-    "verified",
-];
+const FOR_PEOPLE: &[&str] = &["budget", "checked", "country", "docs", "example", "name", "probe", "verified"];
 
 /// The keys that every file has.
 const REQUIRED: &[&str] = &["name", "docs", "checked", "verified", "country", "grant", "needs", "example"];
@@ -34,6 +22,8 @@ const FIELDS: &[&str] = &[
     "assertion",
     "assertion_audience",
     "audience",
+    "authorize_params",
+    "authorize_url",
     "base_url",
     "basic_encoding",
     "body",
@@ -44,12 +34,14 @@ const FIELDS: &[&str] = &[
     "grant",
     "header",
     "headers",
+    "issuer",
     "login",
     "params",
     "query",
     "request_headers",
     "resource",
     "response_headers",
+    "revocation_url",
     "scheme",
     "scope",
     "subject",
@@ -61,7 +53,7 @@ const FIELDS: &[&str] = &[
 ];
 
 /// The fields that hold an address.
-const ADDRESSES: &[&str] = &["authorize_url", "base_url", "docs", "token_url"];
+const ADDRESSES: &[&str] = &["authorize_url", "base_url", "docs", "issuer", "revocation_url", "token_url"];
 
 fn main() {
     println!("cargo::rerun-if-changed=providers");

@@ -35,6 +35,7 @@ mod registered;
 mod rules;
 mod secrets;
 mod session;
+mod session_caller;
 mod signing_key;
 mod subject;
 mod syntax;
@@ -57,12 +58,13 @@ use serde_json::{Map, Value};
 
 pub use additions::{Additions, TokenHeader};
 pub use answer_sign::AnswerSign;
-pub use authorization::Authorization;
+pub use authorization::{Authorization, OTHER_CLIENT};
 pub use binding::{Binding, ClaimValue};
 pub use caller::ANYONE;
 pub use configured::Configured;
 pub use exchange::Exchange;
 pub use headers::is_override;
+pub use jwt::{JwtCaller, KeySource};
 pub use jwt_bearer::Assertion;
 pub use keys::Keys;
 pub use limits::MAX_LIFETIME;
@@ -75,13 +77,13 @@ pub use read::{BASE_PATH, base_path};
 pub use registered::{Registered, SECRETS, WRONG_ID};
 pub use secrets::{VariableSource, is_id, secret_name};
 pub use session::SessionPolicy;
+pub use session_caller::SessionCaller;
 pub use signing_key::{KeyFormat, SigningKey};
 pub use tables::LazyTables;
 pub use token_endpoint::{BasicEncoding, BodyEncoding, ClientAuthentication, TokenEndpoint};
 pub use token_template::{TokenTemplate, names as placed_secrets};
 
 use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern, RequestPath};
-use crate::jose::{Algorithm, Expectation};
 use crate::secret::{Fingerprint, Secret};
 use crate::token::{SealingKeys, TokenTypes};
 use crate::webhook::{AccountTokens, Handshake, Proof, SigningKeys};
@@ -103,7 +105,7 @@ pub struct Config {
     pub callers: Callers,
     /// The header fields that carry callers' tokens; they are never forwarded.
     pub token_fields: Vec<HeaderName>,
-    /// The session policy; `None` where no caller is a session.
+    /// The session policy; `None` where no caller is a session, and nobody just signs in.
     pub session: Option<SessionPolicy>,
     /// The keys for encryption at rest; without them nothing is stored and no call is served.
     pub sealing_keys: Option<Rc<SealingKeys>>,
@@ -157,32 +159,9 @@ pub enum Caller {
     /// The holder of a token of an external issuer.
     Jwt(Rc<JwtCaller>),
     /// A person who is signed in at the broker.
-    Session,
+    Session(SessionCaller),
     /// Any page of an allowed origin.
     Anyone,
-}
-
-/// A caller that is authenticated by a JSON Web Token (RFC 7519).
-#[derive(Debug)]
-pub struct JwtCaller {
-    /// The source of the issuer's keys.
-    pub keys: KeySource,
-    /// The accepted signature algorithms.
-    pub algorithms: Vec<Algorithm>,
-    /// The header field that carries the token: a Bearer credential in
-    /// `Authorization`, the bare token in any other.
-    pub header: HeaderName,
-    /// The claims that the token must have.
-    pub expectation: Expectation,
-}
-
-/// The source of an issuer's keys.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum KeySource {
-    /// The address in the issuer's metadata (RFC 8414).
-    Issuer(String),
-    /// The JWK set at this address (RFC 7517 §5).
-    Document(String),
 }
 
 /// One account at one provider, with the rules for calling it.

@@ -15,3 +15,7 @@ pub use cached_keys::{CachedKeys, FRESH, USABLE, cache_keys, cached_keys, fetch_
 pub use metadata::{Metadata, metadata};
 pub use signature::check_signature;
 pub use verification::{identity, logout, verify};
+
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod tests;

@@ -1,7 +1,9 @@
 //! Settings that are allowed but seldom intended.
 
-use porteiro::config::{Caller, Config, Configured, Connection, KeySource, Rule, Variables, shown};
-use porteiro::http::{Method, Origin, PathPattern, RequestPath};
+use porteiro::config::{
+    Authorization, Caller, Config, Configured, Connection, Grant, KeySource, Rule, Variables, shown,
+};
+use porteiro::http::{EndpointUrl, Method, Origin, PathPattern, RequestPath};
 use serde_json::Value;
 
 use crate::report::Report;
@@ -96,11 +98,13 @@ impl Warnings<'_, '_> {
             }
         }
         let is_page = |name: &String| {
-            matches!(config.callers.get(name), Some(Configured::Usable(Caller::Anyone | Caller::Session)))
+            matches!(config.callers.get(name), Some(Configured::Usable(Caller::Anyone | Caller::Session(_))))
         };
-        let connections = config.ids().filter_map(|id| config.connection(id)?.usable());
-        let rules = connections.flat_map(|connection| &connection.rules);
-        let has_pages = rules.flat_map(|rule| &rule.callers).any(is_page);
+        let mut connections = config.ids().filter_map(|id| config.connection(id)?.usable());
+        let has_pages = connections.any(|connection| {
+            connection.is_for_signing_in_only
+                || connection.rules.iter().flat_map(|rule| &rule.callers).any(is_page)
+        });
         if has_pages && origins.is_empty() && config.base_path.is_empty() {
             self.add(
                 NAME,
@@ -123,7 +127,21 @@ impl Warnings<'_, '_> {
     }
 
     fn connection(&mut self, path: &str, fields: Option<&Value>, connection: &Connection, config: &Config) {
-        self.address(&format!("{path}.base_url"), connection.base_url.as_str());
+        if !connection.is_for_signing_in_only {
+            self.address(&format!("{path}.base_url"), connection.base_url.as_str());
+        }
+        if let Grant::AuthorizationCode { authorization, .. } = &connection.grant {
+            let Authorization { issuer, authorize_url, revocation_url, .. } = &**authorization;
+            let [authorize_url, revocation_url] =
+                [authorize_url, revocation_url].map(|url| url.as_ref().map(EndpointUrl::as_str));
+            for (name, address) in [
+                ("issuer", issuer.as_deref()),
+                ("authorize_url", authorize_url),
+                ("revocation_url", revocation_url),
+            ] {
+                address.into_iter().for_each(|address| self.address(&format!("{path}.{name}"), address));
+            }
+        }
         if let Some(endpoint) = connection.grant.endpoint()
             && has(fields, "token_url")
         {
@@ -139,7 +157,7 @@ impl Warnings<'_, '_> {
                  where it does not answer, write https://auth.v8sistema.com/oauth/token",
             );
         }
-        if connection.grant.is_for_people() {
+        if matches!(connection.grant, Grant::SignIn { .. }) {
             self.add(
                 &format!("{path}.subject"),
                 "sends people's own passwords through your page: use it only where the API has no better grant",
@@ -176,7 +194,7 @@ impl Warnings<'_, '_> {
     /// Warns if a browser's caller may use `acting`, a `GET` with a side effect: a link could trigger it.
     fn acting_get(&mut self, path: &str, rule: &Rule, acting: &PathPattern, config: &Config) {
         let by_browser = |name: &String| {
-            matches!(config.callers.get(name), Some(Configured::Usable(Caller::Anyone | Caller::Session)))
+            matches!(config.callers.get(name), Some(Configured::Usable(Caller::Anyone | Caller::Session(_))))
         };
         if !rule.methods.iter().any(|method| method.allows("GET")) || !rule.callers.iter().any(by_browser) {
             return;

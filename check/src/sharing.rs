@@ -1,7 +1,7 @@
 //! Rules by which people reach a shared account without being bound to their own data (OWASP
 //! API1:2023, broken object level authorization).
 
-use porteiro::config::{Caller, Config, Configured};
+use porteiro::config::{Caller, Config, Configured, SessionCaller};
 use serde_json::Value;
 
 /// One rule of a connection, as in the file.
@@ -18,15 +18,17 @@ impl SharedRule<'_> {
         let is_named =
             |is_kind: fn(&Caller) -> bool| self.texts("callers").any(|name| self.is(name, is_kind));
         let is_for_anyone = is_named(|caller| matches!(caller, Caller::Anyone));
-        let is_for_session = is_named(|caller| matches!(caller, Caller::Session));
+        let is_for_session = is_named(|caller| matches!(caller, Caller::Session(_)));
+        let is_for_nameless =
+            is_named(|caller| matches!(caller, Caller::Session(session) if session.connection.is_none()));
         let is_for_token = is_named(|caller| matches!(caller, Caller::Jwt(_)));
         if !(is_for_anyone || is_for_session || is_for_token) || self.binds(is_for_anyone) {
             return None;
         }
         let hint = if is_for_anyone || is_named(|caller| matches!(caller, Caller::Key(_))) {
             " in a rule whose callers all have a token: no key and not anyone"
-        } else if is_for_session && !is_for_token {
-            " in a rule for callers of kind jwt, for a session has no claims; or give the connection subject = \"user\""
+        } else if is_for_nameless {
+            " in a rule for callers of kind jwt, or session with a connection, for any other session has no claims; or give the connection subject = \"user\""
         } else {
             ""
         };
@@ -78,7 +80,7 @@ impl SharedRule<'_> {
         match (self.config.callers.get(name), name) {
             (Some(Configured::Usable(caller)), _) => is_kind(caller),
             (None, "anyone") => is_kind(&Caller::Anyone),
-            (None, "session") => is_kind(&Caller::Session),
+            (None, "session") => is_kind(&Caller::Session(SessionCaller::default())),
             _ => false,
         }
     }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use porteiro::config::{Config, FETCHERS, Problem, VARIABLES, Variables, placed_secrets, secret_name, shown};
+use porteiro::config::{
+    Config, FETCHERS, OTHER_CLIENT, Problem, VARIABLES, Variables, placed_secrets, secret_name, shown,
+};
 use serde_json::Value;
 
 use crate::report::{Report, WantedSecret};
@@ -31,6 +33,7 @@ const SECRETS: [&str; 9] = [
     "PRIVATE_KEY",
     "SERVICE_ACCOUNT",
 ];
+const CLIENT_ID: &str = "_CLIENT_ID";
 const OPEN: [&str; 2] = ["CLIENT_ID", "AUDIENCE"];
 
 /// Checks the variables of `scope`.
@@ -47,7 +50,8 @@ pub(crate) fn check(scope: &Scope<'_>, top: &Scope<'_>, options: &Options, repor
     let mut plain: Variables = plain.map(|(name, value)| (name.clone(), value.clone())).collect();
     plain.insert(FETCHERS.to_owned(), bindings::fetchers(scope));
     let whole = Completed::of(&plain);
-    let problems = whole.problems.iter().filter(|problem| !problem.is_missing_secret());
+    let is_known = |problem: &&Problem| !problem.is_missing_secret() && !whole.is_guessed(problem);
+    let problems = whole.problems.iter().filter(is_known);
     report.problems.extend(problems.map(|problem| scope.variable(problem.field(), problem.message())));
 
     let is_wrong = |name: &String, value| !names.are_read(name, value) || whole.absent.contains(name);
@@ -143,6 +147,11 @@ pub(crate) struct Completed {
 }
 
 impl Completed {
+    /// Whether a problem may come of a client's id that is not known here.
+    fn is_guessed(&self, problem: &Problem) -> bool {
+        problem.message() == OTHER_CLIENT && self.absent.iter().any(|name| name.ends_with(CLIENT_ID))
+    }
+
     /// Reads `variables` with a placeholder for each missing secret, since the other problems show
     /// only then.
     pub(crate) fn of(variables: &Variables) -> Self {
@@ -179,6 +188,9 @@ fn placeholder(name: &str) -> String {
         format!("k1:{zeros}=")
     } else if name.ends_with("_WEBHOOK_SECRET") {
         format!("whsec_{zeros}=")
+    } else if name.ends_with(CLIENT_ID) {
+        // Connections may share a client.
+        CLIENT_ID.to_owned()
     } else if name.ends_with("_PRIVATE_KEY") {
         KEYS.first().copied().unwrap_or_default().to_owned()
     } else if name.ends_with("_SERVICE_ACCOUNT") {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::problem::Problem;
 use super::reader::Reader;
 use super::secrets::{Secrets, secret_name};
-use super::{Caller, Callers, Configured, Keys, Variables, jwt};
+use super::{Caller, Callers, Configured, Keys, SessionCaller, Variables, jwt, session_caller};
 
 /// A variable name that no caller's key may have: the operators' key.
 const RESERVED: &str = "ADMIN_KEY";
@@ -19,6 +19,8 @@ const MIN_KEY_BYTES: usize = 32;
 
 /// The caller of whoever is signed in, which needs no configuration either.
 pub(super) const SESSION: &str = "session";
+
+const ANY_SESSION: &Configured<Caller> = &Configured::Usable(Caller::Session(SessionCaller::ANY));
 
 /// The caller that a rule may name without any configuration.
 pub const ANYONE: &str = "anyone";
@@ -43,7 +45,8 @@ const KINDS: &[(&str, Kind)] = &[
 impl Kind {
     const fn fields(self) -> &'static [&'static str] {
         match self {
-            Self::Key | Self::Session | Self::Anyone => &["kind"],
+            Self::Key | Self::Anyone => &["kind"],
+            Self::Session => session_caller::FIELDS,
             Self::Jwt => jwt::JWT_FIELDS,
             Self::CloudflareAccess => jwt::ACCESS_FIELDS,
         }
@@ -63,7 +66,7 @@ pub(super) fn read(secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>) -> Option
         Kind::Anyone => Some(Caller::Anyone),
         Kind::Jwt => jwt::read(reader).map(Rc::new).map(Caller::Jwt),
         Kind::CloudflareAccess => jwt::read_access(reader).map(Rc::new).map(Caller::Jwt),
-        Kind::Session => Some(Caller::Session),
+        Kind::Session => Some(Caller::Session(session_caller::read(reader))),
     };
     reader.only(kind.fields());
     caller.filter(|_| reader.count() == before)
@@ -96,7 +99,7 @@ pub(super) fn drop_ambiguous(callers: &mut Callers, problems: &mut Vec<Problem>)
 fn keys_of(caller: Option<&Caller>) -> Option<&Keys> {
     match caller? {
         Caller::Key(keys) => Some(keys),
-        Caller::Jwt(_) | Caller::Session | Caller::Anyone => None,
+        Caller::Jwt(_) | Caller::Session(_) | Caller::Anyone => None,
     }
 }
 
@@ -108,7 +111,7 @@ pub(super) fn find<'c>(name: &str, callers: &'c Callers) -> Result<&'c Configure
     match (callers.get(name), name) {
         (Some(caller), _) => Ok(caller),
         (None, ANYONE) => Ok(&Configured::Usable(Caller::Anyone)),
-        (None, SESSION) => Ok(&Configured::Usable(Caller::Session)),
+        (None, SESSION) => Ok(ANY_SESSION),
         (None, _) => Err("must be the name of a caller in CALLERS, or anyone or session"),
     }
 }

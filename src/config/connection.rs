@@ -12,8 +12,8 @@ use super::reader::Reader;
 use super::rules::Subjects;
 use super::secrets::{Secrets, is_id};
 use super::webhook::WEBHOOK;
-use super::{Callers, Connection, TokenHeader, answer_sign, grant, headers, rules, syntax};
-use crate::http::{EndpointUrl, HeaderName, PathPattern};
+use super::{Callers, Connection, TokenHeader, answer_sign, authorization, grant, headers, rules, syntax};
+use crate::http::{HeaderName, PathPattern};
 
 /// The fields of a connection besides [`grant::FIELDS`].
 const FIELDS: &[&str] = &[
@@ -52,11 +52,15 @@ pub(super) fn read(
     let is_known = provider.is_some();
     let mut parts = read_own_parts(reader);
     let own_parts: Vec<&str> = parts.iter().map(|(name, _)| *name).collect();
-    let base_url = read_base_url(reader, &parts, is_known);
+    let base_url = read_address(reader, BASE_URL, &parts);
     parts.extend(base_url.as_ref().map(|url| (BASE_URL, url.as_base().to_owned())));
     let kind = grant::read_kind(reader, is_known);
     let for_people = read_subject(reader, kind);
-    let grant = grant::read(reader, secrets, kind, &parts, is_known, for_people);
+    let is_for_signing_in_only = authorization::is_for_signing_in_only(reader, kind, for_people);
+    if is_known && !is_for_signing_in_only && !reader.has(BASE_URL) {
+        reader.report(BASE_URL, "is missing: write the API's https address");
+    }
+    let grant = grant::read(reader, secrets, kind, &parts, is_known, for_people, id);
     let token_header = read_token_header(reader, kind);
     let default_expires_in = read_lifetime("default_expires_in", &DEFAULT_EXPIRES_IN, reader, kind);
     let expiry_skew = read_lifetime("expiry_skew", &EXPIRY_SKEW, reader, kind);
@@ -89,14 +93,15 @@ pub(super) fn read(
         are_callers: kind == Some(GrantKind::TokenExchange),
         added: additions.as_deref(),
     };
-    let rules = rules::read(reader, callers, &of);
-    let known = FIELDS.iter().chain(grant::FIELDS).chain(additions::FIELDS);
+    let rules = if is_for_signing_in_only { Vec::new() } else { rules::read(reader, callers, &of) };
+    let known = [FIELDS, grant::FIELDS, authorization::FIELDS, additions::FIELDS].into_iter().flatten();
     let known: Vec<&str> = known.copied().chain(own_parts).collect();
     reader.only(&known);
     if reader.count() > before {
         return None;
     }
     let grant = grant?;
+    let base_url = base_url.or_else(|| authorization::own_address(&grant));
     Some(Rc::new(Connection {
         id: id.to_owned(),
         provider: provider?,
@@ -117,7 +122,7 @@ pub(super) fn read(
         certificate,
         labels,
         rules,
-        is_for_signing_in_only: false,
+        is_for_signing_in_only,
     }))
 }
 
@@ -158,17 +163,6 @@ fn read_provider(reader: &mut Reader<'_, '_>) -> Option<Provider> {
     provider
 }
 
-fn read_base_url(
-    reader: &mut Reader<'_, '_>,
-    parts: &[(&str, String)],
-    is_known: bool,
-) -> Option<EndpointUrl> {
-    if is_known && !reader.has(BASE_URL) {
-        reader.report(BASE_URL, "is missing: write the API's https address");
-    }
-    read_address(reader, BASE_URL, parts)
-}
-
 /// The field that carries the token; `None` for none, and where it is wrong.
 fn read_token_header(reader: &mut Reader<'_, '_>, kind: Option<GrantKind>) -> Option<TokenHeader> {
     if reader.value("header").is_some_and(|name| name == "") {
@@ -190,7 +184,8 @@ fn read_token_header(reader: &mut Reader<'_, '_>, kind: Option<GrantKind>) -> Op
         | GrantKind::ClientCredentials
         | GrantKind::RefreshToken
         | GrantKind::JwtBearer
-        | GrantKind::TokenExchange => None,
+        | GrantKind::TokenExchange
+        | GrantKind::AuthorizationCode => None,
     };
     let scheme = reader.parse("scheme", &syntax::scheme).or_else(usual);
     Some(TokenHeader { name: name?, scheme })
@@ -221,8 +216,11 @@ fn read_subject(reader: &mut Reader<'_, '_>, kind: Option<GrantKind>) -> Option<
     let for_people = subject == "user";
     if is_exchange && subject != "caller" {
         reader.report("subject", "must be caller: token_exchange gives each caller a token of their own");
-    } else if for_people && kind.is_some_and(|kind| kind != GrantKind::Password) {
-        reader.report("subject", "must be service: people sign in with the password grant only");
+    } else if for_people
+        && kind.is_some_and(|kind| !matches!(kind, GrantKind::Password | GrantKind::AuthorizationCode))
+    {
+        let message = "must be service: people sign in with the grants password and authorization_code only";
+        reader.report("subject", message);
     } else if subject == "caller" && kind.is_some() && !is_exchange {
         reader.report("subject", "must be service or user: only token_exchange exchanges callers' tokens");
     }

@@ -80,7 +80,9 @@ pub(super) fn read_endpoint(
     }
     refuse_unsigned(reader, method);
     // A provider without client authentication may need the client's id all the same.
-    let needs_id = !reader.has_own("client_auth") && needs(reader, "CLIENT_ID");
+    // So does whoever sends people there to consent (RFC 6749 §4.1.1).
+    let asks_people = reader.value("grant").is_some_and(|grant| grant == "authorization_code");
+    let needs_id = asks_people || (!reader.has_own("client_auth") && needs(reader, "CLIENT_ID"));
     let proof_audience = proof_audience.or_else(|| Some(url.as_ref()?.as_str().to_owned()));
     let client = read_client(reader, secrets, method, basic, needs_id, client_id, proof_audience);
     let missing = missing(reader, "audience", needs(reader, "AUDIENCE"));

@@ -6,7 +6,7 @@ use super::provider_address::read_address;
 use super::reader::Reader;
 use super::secrets::Secrets;
 use super::signing_key::ASSERTION;
-use super::{Grant, additions, exchange, jwt_bearer, login};
+use super::{Grant, additions, authorization, exchange, jwt_bearer, login};
 use crate::http::is_field_value;
 use crate::secret::Secret;
 
@@ -41,12 +41,13 @@ const GRANTS: &[(&str, GrantKind)] = &[
     ("jwt_bearer", GrantKind::JwtBearer),
     (login::LOGIN, GrantKind::Login),
     (exchange::TOKEN_EXCHANGE, GrantKind::TokenExchange),
+    (authorization::AUTHORIZATION_CODE, GrantKind::AuthorizationCode),
 ];
 
 /// Reads the kind of a connection's grant; `None` where it is wrong or missing. A missing one is no
 /// problem of its own unless the provider `is_known`.
 pub(super) fn read_kind(reader: &mut Reader<'_, '_>, is_known: bool) -> Option<GrantKind> {
-    const MESSAGE: &str = "must be static, basic, password, client_credentials, refresh_token, jwt_bearer, login or token_exchange";
+    const MESSAGE: &str = "must be static, basic, password, client_credentials, refresh_token, jwt_bearer, login, token_exchange or authorization_code";
     if is_known && !reader.has("grant") {
         reader.report("grant", MESSAGE);
     }
@@ -55,7 +56,8 @@ pub(super) fn read_kind(reader: &mut Reader<'_, '_>, is_known: bool) -> Option<G
 
 /// Reads the grant of a connection, whose `parts` the provider's token endpoint may have. Without a
 /// kind, or where the provider is not known, only the form of each field is checked. `for_people`
-/// says that the credentials are those of each person; `None` says that this is unknown.
+/// says that the credentials are those of each person; `None` says that this is unknown. The
+/// connection is called `id`.
 pub(super) fn read(
     reader: &mut Reader<'_, '_>,
     secrets: &Secrets<'_>,
@@ -63,7 +65,11 @@ pub(super) fn read(
     parts: &[(&str, String)],
     is_known: bool,
     for_people: Option<bool>,
+    id: &str,
 ) -> Option<Grant> {
+    if is_known && kind.is_some_and(|kind| kind != GrantKind::AuthorizationCode) {
+        authorization::refuse_fields(reader);
+    }
     match kind {
         Some(GrantKind::Password) if for_people != Some(false) => {
             let endpoint = read_endpoint(reader, secrets, parts, is_known)?;
@@ -94,6 +100,9 @@ pub(super) fn read(
         Some(GrantKind::TokenExchange) => {
             let endpoint = read_endpoint(reader, secrets, parts, is_known);
             exchange::read(reader, endpoint)
+        }
+        Some(GrantKind::AuthorizationCode) => {
+            authorization::read(reader, secrets, parts, is_known, for_people, id)
         }
         None => {
             read_endpoint(reader, secrets, parts, false);

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::{Assertion, BasicEncoding, BodyEncoding, ClientAuthentication, Grant, TokenEndpoint};
+use crate::http::EndpointUrl;
 use crate::json;
 use crate::secret::{Fingerprint, Secret};
 
 impl Grant {
     /// The fingerprint of the account that token sets belong to: user name, static token or first
-    /// refresh token or the claims of an assertion, client, token endpoint, and the requested scope and
+    /// refresh token or the claims of an assertion, the issuer where people consent, client, token endpoint, and the requested scope and
     /// targets; of a login, all that may name its account. It does not depend on passwords, client
     /// secrets and keys, nor on the order of the scope's tokens.
     #[must_use]
@@ -31,6 +32,10 @@ impl Grant {
         };
         let mut parts = vec!["identity", self.name(), account];
         self.add_exchange(&mut parts);
+        if let Self::AuthorizationCode { authorization, .. } = self {
+            let authorize_url = authorization.authorize_url.as_ref().map(EndpointUrl::as_str);
+            parts.push(authorization.issuer.as_deref().or(authorize_url).unwrap_or_default());
+        }
         let Some(endpoint) = self.endpoint() else { return Fingerprint::of(&parts) };
         let mut scopes: Vec<&str> = Vec::new();
         for scope in endpoint.scope.iter().flat_map(|scope| scope.split(' ')) {
@@ -105,6 +110,12 @@ impl Grant {
 }
 
 impl ClientAuthentication {
+    /// The method and the client's id; an empty text where it has none.
+    pub(super) fn name(&self) -> (&str, &str) {
+        let (method, client_id, _) = self.parts();
+        (method, client_id)
+    }
+
     /// The method, the client's id, and its secret or what else its proof depends on; empty texts
     /// where absent.
     fn parts(&self) -> (&str, &str, Cow<'_, str>) {
@@ -168,7 +179,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::http::EndpointUrl;
     use crate::secret::Secret;
 
     fn secret(text: &str) -> Secret {

@@ -3,9 +3,32 @@
 use serde_json::Value;
 
 use super::reader::Reader;
-use super::{Caller, Callers, Configured, JwtCaller, KeySource, headers, syntax};
+use super::{Caller, Callers, Configured, headers, syntax};
 use crate::http::HeaderName;
 use crate::jose::{Algorithm, Expectation};
+
+/// A caller that is authenticated by a JSON Web Token (RFC 7519).
+#[derive(Debug)]
+pub struct JwtCaller {
+    /// The source of the issuer's keys.
+    pub keys: KeySource,
+    /// The accepted signature algorithms.
+    pub algorithms: Vec<Algorithm>,
+    /// The header field that carries the token: a Bearer credential in
+    /// `Authorization`, the bare token in any other.
+    pub header: HeaderName,
+    /// The claims that the token must have.
+    pub expectation: Expectation,
+}
+
+/// The source of an issuer's keys.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeySource {
+    /// The address in the issuer's metadata (RFC 8414).
+    Issuer(String),
+    /// The JWK set at this address (RFC 7517 §5).
+    Document(String),
+}
 
 pub(super) const JWT_FIELDS: &[&str] =
     &["kind", "issuer", "audience", "jwks_url", "algorithms", "claims", "header"];

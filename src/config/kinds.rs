@@ -11,6 +11,7 @@ pub(super) enum GrantKind {
     JwtBearer,
     Login,
     TokenExchange,
+    AuthorizationCode,
 }
 
 /// The method of client authentication.

@@ -10,7 +10,13 @@ use super::reader::Reader;
 use super::secrets::{Secrets, owners, value};
 use super::tables::{CONNECTIONS, LazyTable, NO_TABLE, Part, SHARED_SECRETS, TEMPLATES, wrong_id};
 use super::webhook::{self, WEBHOOK};
-use super::{Config, Configured, Connection, Problem, Variables, Webhook, connection, connection_template};
+use super::{
+    Config, Configured, Connection, Grant, Problem, Variables, Webhook, authorization, connection,
+    connection_template,
+};
+
+/// What reads another connection, by its id and its table.
+type Other<'c> = dyn Fn(&str, &LazyTable) -> Option<Rc<Connection>> + 'c;
 
 impl Config {
     /// The ids of the configured connections, in order.
@@ -87,14 +93,48 @@ impl Config {
         table.connection.get_or_init(|| {
             let fields = table.fields();
             let is_shared = fields.is_some() && owners(&mut self.ids(), id) > 1;
-            let of_id = is_shared.then(|| Problem::new(format!("{CONNECTIONS}.{id}"), SHARED_SECRETS));
+            let wrong_name = match () {
+                () if authorization::is_reserved(id) => Some(authorization::RESERVED_NAME),
+                () => is_shared.then_some(SHARED_SECRETS),
+            };
+            let of_id = wrong_name.map(|message| Problem::new(format!("{CONNECTIONS}.{id}"), message));
             let mut connection = None;
             let mut read = |secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>| {
                 connection = connection::read(id, secrets, reader, &self.callers);
+                let own = connection.as_deref();
+                if let Some(message) =
+                    own.and_then(|own| self.conflict(own, &|id, table| self.peek(id, table)))
+                {
+                    reader.report(authorization::CALLBACK, message);
+                    connection = None;
+                }
             };
             let (problems, of_id) = self.read_part(id, fields, of_id, &mut read);
             Part::new(connection, problems, of_id)
         })
+    }
+
+    /// Why `own` cannot have its callback, if another configured connection has the same and is unlike
+    /// it. Only those are read whose fields say so, by `read`.
+    fn conflict(&self, own: &Connection, read: &Other<'_>) -> Option<&'static str> {
+        let Grant::AuthorizationCode { authorization, .. } = &own.grant else { return None };
+        let mut others = self.connections.of_callback(&own.id, &authorization.callback);
+        others.find_map(|(id, table)| authorization::conflict(own, &*read(id, table)?))
+    }
+
+    /// Reads the connection called `id` for another one, without telling its problems: which of them is
+    /// asked for first changes nothing.
+    fn peek(&self, id: &str, table: &LazyTable) -> Option<Rc<Connection>> {
+        let mut problems = Vec::new();
+        let variables = |name: &str| value(&self.variables, name);
+        let mut reader = Reader::new(String::new(), table.fields()?, &mut problems);
+        connection::read(id, &Secrets::new(&variables, id), &mut reader, &self.callers)
+    }
+
+    /// Why the registered connection `own` cannot have its callback, if a configured one has the same and
+    /// is unlike it.
+    pub(super) fn conflict_of_registered(&self, own: &Connection) -> Option<&'static str> {
+        self.conflict(own, &|id, table| self.read_connection(id, table).read.usable().cloned())
     }
 
     /// The webhook of the connection called `id`, if it has one.

@@ -9,6 +9,11 @@ use crate::http::EndpointUrl;
 /// The field of the address that paths are appended to.
 pub(super) const BASE_URL: &str = "base_url";
 
+/// The fields with the addresses of the authorization code grant, besides the token endpoint.
+pub(super) const ISSUER: &str = "issuer";
+pub(super) const AUTHORIZE_URL: &str = "authorize_url";
+pub(super) const REVOCATION_URL: &str = "revocation_url";
+
 /// The field that names the binding with a client certificate.
 pub(super) const CERTIFICATE: &str = "certificate";
 
@@ -16,9 +21,11 @@ pub(super) const CERTIFICATE: &str = "certificate";
 /// the connection's fields.
 pub(super) fn read_own_parts<'c>(reader: &mut Reader<'c, '_>) -> Vec<(&'c str, String)> {
     let default = |name| reader.default(name).filter(|_| !reader.has_own(name)).and_then(Value::as_str);
-    let addresses = [BASE_URL, "token_url"].map(default);
+    let addresses = [BASE_URL, "token_url", ISSUER, AUTHORIZE_URL, REVOCATION_URL].map(default);
+    let asks_people = reader.value("grant").is_some_and(|grant| grant == "authorization_code");
+    let addresses = addresses.into_iter().take(if asks_people { 5 } else { 2 });
     let mut parts: Vec<(&str, String)> = Vec::new();
-    for part in addresses.into_iter().flatten().flat_map(placeholders) {
+    for part in addresses.flatten().flat_map(placeholders) {
         if part == BASE_URL || parts.iter().any(|(known, _)| *known == part) {
             continue;
         }
@@ -44,9 +51,18 @@ pub(super) fn read_address(
     if reader.has_own(name) {
         return reader.parse(name, &syntax::address);
     }
+    EndpointUrl::parse(&filled_address(reader, name, parts)?).ok()
+}
+
+/// The provider's address in the field called `name`, with the connection's `parts`.
+pub(super) fn filled_address(
+    reader: &Reader<'_, '_>,
+    name: &str,
+    parts: &[(&str, String)],
+) -> Option<String> {
     let mut address = reader.default(name)?.as_str()?.to_owned();
     for (part, value) in parts {
         address = address.replace(&format!("{{{part}}}"), value);
     }
-    EndpointUrl::parse(&address).ok()
+    Some(address)
 }

@@ -10,8 +10,8 @@ use super::reader::Reader;
 use super::secrets::{self, Lookup, Secrets, VariableSource, owners, value};
 use super::tables::{CONNECTIONS, LazyTables, NO_TABLE, SHARED_SECRETS, TEMPLATES, wrong_id};
 use super::{
-    Caller, Callers, Config, Configured, Keys, Problem, Report, Variables, caller, jwt, pasted, session,
-    syntax,
+    Caller, Callers, Config, Configured, Keys, Problem, Report, SessionCaller, Variables, caller, jwt,
+    pasted, session, syntax,
 };
 use crate::http::Origin;
 use crate::json;
@@ -36,14 +36,15 @@ impl Config {
         let base_path = read_base_path(lookup, &mut problems);
         let mut callers = read_callers(lookup, &mut problems);
         let connections = LazyTables::new(structure(lookup, CONNECTIONS), CONNECTIONS, &mut problems);
-        for (name, caller) in [(ANYONE, Caller::Anyone), (SESSION, Caller::Session)] {
+        for (name, caller) in [(ANYONE, Caller::Anyone), (SESSION, Caller::Session(SessionCaller::ANY))] {
             if !callers.contains_key(name) && connections.name_caller(name) {
                 callers.insert(name.to_owned(), Configured::Usable(caller));
             }
         }
+        session::drop_nameless(&mut callers, &connections, &mut problems);
         let problems_before = mem::take(&mut problems);
         let templates = LazyTables::new(structure(lookup, TEMPLATES), TEMPLATES, &mut problems);
-        let session = session::read(lookup, &callers, &mut problems);
+        let session = session::read(lookup, &callers, &connections, &mut problems);
         let sealing_keys = read_sealing_keys(lookup, &mut problems).map(Rc::new);
         let token_fields = jwt::fields(&callers);
         let admin_keys = read_admin_keys(lookup, &mut problems);

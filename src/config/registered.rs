@@ -9,7 +9,9 @@ use super::reader::Reader;
 use super::secrets::{Secrets, is_id, secret_name, value};
 use super::template::UNKNOWN_LABEL;
 use super::webhook::{self, WEBHOOK};
-use super::{Callers, Config, Connection, FETCHERS, Variables, Webhook, connection, token_template};
+use super::{
+    Callers, Config, Connection, FETCHERS, Variables, Webhook, authorization, connection, token_template,
+};
 use crate::secret::Fingerprint;
 
 /// The secrets of a connection, by their names in a registration.
@@ -59,6 +61,9 @@ impl Config {
         if !is_id(id) {
             return Err(vec![Problem::new("id".to_owned(), WRONG_ID)]);
         }
+        if authorization::is_reserved(id) {
+            return Err(vec![Problem::new("id".to_owned(), authorization::RESERVED_NAME)]);
+        }
         let mut problems = Vec::new();
         let mut variables = Variables::new();
         let own = secret_name(id, "");
@@ -84,6 +89,10 @@ impl Config {
             problems.retain(|problem| is_own_problem(problem, path, &fields));
             let message = "must name a template that stands in TEMPLATES and has no problems";
             problems.push(Problem::new(format!("{path}.{TEMPLATE}"), message));
+        }
+        let conflict = read.as_ref().and_then(|read| self.conflict_of_registered(&read.connection));
+        if let Some(message) = conflict {
+            problems.push(Problem::new(format!("{path}.{}", authorization::CALLBACK), message));
         }
         // A token is sent only to the address that it was obtained for.
         let connection = read.as_mut().and_then(|read| Rc::get_mut(&mut read.connection));

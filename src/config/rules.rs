@@ -58,7 +58,7 @@ fn read_rule(reader: &mut Reader<'_, '_>, callers: &Callers, of: &Subjects<'_>) 
     let named = reader.list("callers", true, "must be an array of at least one caller's name", &|name| {
         let fits = match caller::find(name, callers)? {
             Configured::Broken => true,
-            Configured::Usable(Caller::Session) => !of.are_callers,
+            Configured::Usable(Caller::Session(_)) => !of.are_callers,
             Configured::Usable(Caller::Jwt(_)) => !of.are_people,
             Configured::Usable(Caller::Key(_) | Caller::Anyone) => !of.are_people && !of.are_callers,
         };
@@ -68,8 +68,10 @@ fn read_rule(reader: &mut Reader<'_, '_>, callers: &Callers, of: &Subjects<'_>) 
             false => Err(NO_SESSION),
         }
     });
-    let has_none = |name: &String| {
-        matches!(caller::find(name, callers), Ok(Configured::Usable(Caller::Key(_) | Caller::Anyone)))
+    let has_none = |name: &String| match caller::find(name, callers) {
+        Ok(Configured::Usable(Caller::Key(_) | Caller::Anyone)) => true,
+        Ok(Configured::Usable(Caller::Session(session))) => session.connection.is_none(),
+        Ok(Configured::Usable(Caller::Jwt(_)) | Configured::Broken) | Err(_) => false,
     };
     let have_claims = !named.iter().any(has_none);
     let terms = Names { connection: of.connection, labels: of.labels, have_claims, added: of.added };

@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use super::limits::{Bounds, SESSION_IDLE, SESSION_MAX};
 use super::secrets::Lookup;
-use super::{Caller, Callers, Configured, Problem};
+use super::session_caller::CONNECTION;
+use super::tables::LazyTables;
+use super::{Caller, Callers, Configured, Problem, SessionCaller};
 
 /// The policy of sessions.
 #[derive(Clone, Copy, Debug)]
@@ -19,10 +21,12 @@ pub struct SessionPolicy {
     pub cross_site: bool,
 }
 
-/// Reads the variables about sessions; `None` where no caller is a session.
+/// Reads the variables about sessions; `None` where no caller is a session, and
+/// nobody just signs in by one of the `connections`.
 pub(super) fn read(
     variables: Lookup<'_>,
     callers: &Callers,
+    connections: &LazyTables,
     problems: &mut Vec<Problem>,
 ) -> Option<SessionPolicy> {
     let policy = SessionPolicy {
@@ -30,7 +34,23 @@ pub(super) fn read(
         longest: read_seconds(variables, "SESSION_MAX_SECONDS", &SESSION_MAX, problems),
         cross_site: read_cross_site(variables, problems),
     };
-    callers.values().any(|caller| matches!(caller, Configured::Usable(Caller::Session))).then_some(policy)
+    let mut callers = callers.values();
+    let has_sessions = callers.any(|caller| matches!(caller, Configured::Usable(Caller::Session(_))));
+    (has_sessions || connections.sign_people_in()).then_some(policy)
+}
+
+/// Marks sessions as broken whose connection signs nobody in: they have no claims.
+pub(super) fn drop_nameless(callers: &mut Callers, connections: &LazyTables, problems: &mut Vec<Problem>) {
+    const MESSAGE: &str = "must be the id of a connection in CONNECTIONS with grant authorization_code, \
+         subject user, an issuer, and openid in its scope";
+    for (name, caller) in callers.iter_mut() {
+        if let Configured::Usable(Caller::Session(SessionCaller { connection: Some(id), .. })) = caller
+            && !connections.tells_who_signs_in(id)
+        {
+            problems.push(Problem::new(format!("CALLERS.{name}.{CONNECTION}"), MESSAGE));
+            *caller = Configured::Broken;
+        }
+    }
 }
 
 /// A number, or a text with one, since the dashboard has only texts.

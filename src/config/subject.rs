@@ -6,11 +6,10 @@ impl Grant {
     /// Whether each person who signs in at the broker has a token set of their own.
     #[must_use]
     pub const fn is_for_people(&self) -> bool {
-        match self {
-            Self::SignIn { .. } => true,
-            Self::AuthorizationCode { authorization, .. } => authorization.for_people,
-            _ => false,
+        if let Self::AuthorizationCode { authorization, .. } = self {
+            return authorization.for_people;
         }
+        matches!(self, Self::SignIn { .. })
     }
 
     /// Whose token sets the grant obtains, in configuration and in the admin interface.

@@ -7,9 +7,11 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::authorization::{AUTHORIZATION_CODE, CALLBACK, has_openid};
 use super::problem::shown;
+use super::provider_address::{BASE_URL, ISSUER};
 use super::secrets::is_id;
-use super::{Configured, Connection, Entries, Problem, Variables, Webhook, caller};
+use super::{Configured, Connection, Entries, Problem, Provider, Variables, Webhook, caller};
 
 pub(super) const CONNECTIONS: &str = "CONNECTIONS";
 pub(super) const TEMPLATES: &str = "TEMPLATES";
@@ -73,6 +75,42 @@ impl LazyTables {
     /// Whether a rule of a connection names the caller `name`.
     pub(super) fn name_caller(&self, name: &str) -> bool {
         self.tables.values().filter_map(LazyTable::fields).any(|fields| caller::is_named(name, fields))
+    }
+
+    /// Whether people may just sign in by a connection: it is theirs, and has neither an API nor rules.
+    /// A connection for people with rules names sessions in them. Its other fields are not looked at: an
+    /// isolate reads each connection when it is asked for.
+    pub(super) fn sign_people_in(&self) -> bool {
+        self.tables.values().filter_map(LazyTable::fields).any(|fields| {
+            fields.get("subject").is_some_and(|subject| subject == "user")
+                && !fields.contains_key("rules")
+                && !fields.contains_key(BASE_URL)
+        })
+    }
+
+    /// Whether the connection called `id` tells who signs in, as far as its fields and its provider say.
+    pub(super) fn tells_who_signs_in(&self, id: &str) -> bool {
+        let Some(fields) = self.find(id).and_then(|(_, table)| table.fields()) else { return false };
+        let provider = fields.get("provider").and_then(Value::as_str).and_then(Provider::find);
+        let defaults = provider.map(Provider::defaults).unwrap_or_default();
+        let text = |name: &str| fields.get(name).or_else(|| defaults.get(name)).and_then(Value::as_str);
+        text("grant") == Some(AUTHORIZATION_CODE)
+            && text("subject") == Some("user")
+            && text(ISSUER).is_some()
+            && has_openid(text("scope"))
+    }
+
+    /// The connections but the one called `id` whose redirect address may end in `callback`, as their
+    /// fields say.
+    pub(super) fn of_callback(
+        &self,
+        id: &str,
+        callback: &str,
+    ) -> impl Iterator<Item = (&String, &LazyTable)> {
+        self.tables.iter().filter(move |(other, table)| {
+            let own = table.fields().and_then(|fields| fields.get(CALLBACK));
+            *other != id && own.map_or(*other == callback, |own| own == callback)
+        })
     }
 
     /// The names of all tables in their order, wrong ones too.

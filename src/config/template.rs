@@ -9,7 +9,8 @@ use super::syntax;
 const MAX_BYTES: usize = 256;
 
 /// Why a rule cannot ask for claims.
-pub(super) const NO_CLAIMS: &str = "needs claims: name no caller of kind key or anyone in this rule";
+pub(super) const NO_CLAIMS: &str =
+    "needs claims: name no caller of kind key or anyone in this rule, and no session without connection";
 
 /// Why a rule cannot name a label.
 pub(super) const UNKNOWN_LABEL: &str = "must name one of the connection's labels";

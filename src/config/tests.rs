@@ -1,4 +1,5 @@
 mod assertions;
+mod authorization;
 mod bindings;
 mod callers;
 mod calls;

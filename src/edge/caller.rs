@@ -148,7 +148,7 @@ impl<'a> CallerProof<'a> {
             Some(Caller::Jwt(_)) => {
                 self.bearer(caller).map(|bearer| bearer.subject.clone()).unwrap_or_default()
             }
-            Some(Caller::Session) => {
+            Some(Caller::Session(_)) => {
                 self.person.as_ref().map(|person| person.session().to_owned()).unwrap_or_default()
             }
             Some(Caller::Anyone) => Network::of(head).own,
@@ -161,7 +161,7 @@ impl<'a> CallerProof<'a> {
     pub fn standing(&self, caller: &str, head: &RequestHead<'_>) -> Standing {
         match self.kind(caller) {
             Some(Caller::Anyone) => Standing::Anonymous(Network::of(head)),
-            Some(Caller::Jwt(_) | Caller::Session) => Standing::Person,
+            Some(Caller::Jwt(_) | Caller::Session(_)) => Standing::Person,
             Some(Caller::Key(_)) | None => Standing::Server,
         }
     }
@@ -189,7 +189,7 @@ impl<'a> CallerProof<'a> {
     fn claims(&self, caller: &str) -> Option<&OwnClaimSet> {
         match self.kind(caller)? {
             Caller::Jwt(_) => self.bearer(caller).map(|bearer| &bearer.claims),
-            Caller::Key(_) | Caller::Session | Caller::Anyone => None,
+            Caller::Key(_) | Caller::Session(_) | Caller::Anyone => None,
         }
     }
 
@@ -207,7 +207,7 @@ impl<'a> CallerProof<'a> {
 
     fn asks_for_person(&self, connection: &Connection) -> bool {
         let is_session = |caller: &String| {
-            matches!(self.config.callers.get(caller), Some(Configured::Usable(Caller::Session)))
+            matches!(self.config.callers.get(caller), Some(Configured::Usable(Caller::Session(_))))
         };
         self.config.session.is_some()
             && connection.rules.iter().flat_map(|rule| &rule.callers).any(is_session)
@@ -217,7 +217,7 @@ impl<'a> CallerProof<'a> {
         match self.kind(caller) {
             Some(Caller::Key(_)) => self.key.is_some_and(|(holder, _)| holder == caller),
             Some(Caller::Jwt(_)) => self.bearer(caller).is_some(),
-            Some(Caller::Session) => self.person.is_some(),
+            Some(Caller::Session(_)) => self.person.is_some(),
             Some(Caller::Anyone) => self.from_known_page,
             None => false,
         }

@@ -210,3 +210,48 @@ fn warns_of_sessions_across_sites_and_of_peoples_passwords() {
         .replace("provider = 'guru'", "provider = 'hubsoft'\nCONNECTIONS.guru.base_url = 'https://a.example'\nCONNECTIONS.guru.subject = 'user'");
     check_warnings(&text, &[(7, "CONNECTIONS.guru.subject: sends people's own passwords")]);
 }
+
+/// Connections that people consent to, whose fields begin in line 2.
+fn consents(fields: &str) -> String {
+    format!(
+        "[vars.CONNECTIONS.a]\nprovider = 'custom'\ngrant = 'authorization_code'\n{fields}\n\
+         [vars.CONNECTIONS.b]\nprovider = 'custom'\ngrant = 'authorization_code'\ncallback = 'a'\n{fields}\n\
+         [vars.CALLERS.backend]\nkind = 'key'\n"
+    )
+}
+
+const SERVICE: &str = "issuer = 'https://a.example'\nbase_url = 'https://a.example'\n\
+                       rules = [{ callers = ['backend'], methods = ['GET'], paths = ['/a'] }]";
+
+#[test]
+fn guesses_nothing_of_clients_whose_ids_are_secret() {
+    check_warnings(&consents(SERVICE), &[]);
+    // One of the ids stands in the file: whether the other is the same is not known here.
+    let half = consents(SERVICE).replacen("callback", "client_id = 'x'\ncallback", 1);
+    assert_eq!(told(&report(&sound(&half)).problems), Vec::<String>::new());
+    let other = consents(SERVICE).replacen("https://a.example", "https://b.example", 1);
+    let problems = report(&sound(&other)).problems;
+    assert_eq!(
+        problems.iter().map(|it| it.field.as_str()).collect::<Vec<_>>(),
+        ["CONNECTIONS.a.callback", "CONNECTIONS.b.callback"]
+    );
+}
+
+#[test]
+fn warns_of_loopback_addresses_of_a_provider_and_of_no_password() {
+    let text = "[vars]\nALLOWED_ORIGINS = ['https://app.example.com']\n[vars.CONNECTIONS.a]\nprovider = 'custom'\n\
+                grant = 'authorization_code'\nsubject = 'user'\nscope = 'openid'\nissuer = 'http://localhost:1'\n\
+                authorize_url = 'http://localhost:1/a'\nrevocation_url = 'http://localhost:1/r'\n";
+    check_warnings(
+        text,
+        &[
+            (8, "CONNECTIONS.a.issuer: is a loopback address"),
+            (9, "CONNECTIONS.a.authorize_url: is a loopback address"),
+            (10, "CONNECTIONS.a.revocation_url: is a loopback address"),
+        ],
+    );
+    check_warnings(
+        &text.replace("http://localhost:1", "https://a.example").replace("['https://app.example.com']", "[]"),
+        &[(2, "ALLOWED_ORIGINS: is empty")],
+    );
+}

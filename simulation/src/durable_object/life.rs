@@ -244,7 +244,9 @@ impl Storage for LifePorts {
     }
 
     async fn put_both(&self, texts: [(&str, &str); 2]) -> Result<(), StorageFailed> {
-        texts.iter().for_each(|(key, _)| self.check_key(key));
+        for (key, _) in &texts {
+            self.check_key(key);
+        }
         let texts = texts.map(|(key, text)| (key.to_owned(), text.to_owned()));
         self.write(Write::PutBoth(texts)).await.map(drop)
     }

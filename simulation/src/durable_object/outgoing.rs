@@ -69,7 +69,9 @@ impl LifePorts {
             (ObjectKind::Session(_), Write::Put { key, text }) => self.note_sessions_text(key, text),
             (ObjectKind::Session(_), Write::PutBoth(texts)) => {
                 site.objects.written.borrow_mut().extend(texts.clone().map(|(_, text)| text));
-                texts.iter().for_each(|(key, text)| self.note_sessions_text(key, text));
+                for (key, text) in texts {
+                    self.note_sessions_text(key, text);
+                }
             }
             (ObjectKind::Session(_), Write::Clear | Write::ClearTexts) => site.crowd.cleared(&self.name),
             (ObjectKind::Deliveries(connection), Write::PutRecord(record) | Write::UpdateRecord(record)) => {

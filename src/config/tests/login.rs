@@ -183,7 +183,7 @@ fn takes_no_field_of_another_grant_and_serves_no_people() {
     assert!(x.is_none());
     assert_eq!(
         problems[0],
-        "CONNECTIONS.x.subject: must be service: people sign in with the password grant only"
+        "CONNECTIONS.x.subject: must be service: people sign in with the grants password and authorization_code only"
     );
     check(
         &[("CONNECTIONS/api/login", json!({"token": "/t"}))],

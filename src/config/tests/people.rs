@@ -18,7 +18,7 @@ fn needs_no_account_where_people_have_their_own() {
     assert_eq!(problems, []);
     let hubsoft = config.connection("hubsoft").unwrap().usable().unwrap();
     assert!(hubsoft.grant.is_for_people() && hubsoft.grant.name() == "password");
-    assert!(matches!(config.callers.get("session").unwrap(), Configured::Usable(Caller::Session)));
+    assert!(matches!(config.callers.get("session").unwrap(), Configured::Usable(Caller::Session(_))));
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn lets_sessions_alone_use_what_belongs_to_people() {
 }
 
 #[test]
-fn signs_people_in_with_the_password_grant_only() {
+fn signs_people_in_with_grants_that_prove_a_person_only() {
     let session = json!([{"callers": ["session"], "methods": ["GET"], "paths": ["/**"]}]);
     for id in ["api", "fixed", "renewed"] {
         check(
@@ -49,7 +49,7 @@ fn signs_people_in_with_the_password_grant_only() {
                 (&format!("CONNECTIONS/{id}/rules"), session.clone()),
             ],
             &[&format!(
-                "CONNECTIONS.{id}.subject: must be service: people sign in with the password grant only"
+                "CONNECTIONS.{id}.subject: must be service: people sign in with the grants password and authorization_code only"
             )],
             &[id],
         );

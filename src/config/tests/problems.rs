@@ -26,7 +26,7 @@ fn says_what_to_write_in_each_field() {
         check_field("base_url", address.clone(), &format!("base_url: {message}"));
         check_field("token_url", address, &format!("token_url: {message}"));
     }
-    let grants = "grant: must be static, basic, password, client_credentials, refresh_token, jwt_bearer, login or token_exchange";
+    let grants = "grant: must be static, basic, password, client_credentials, refresh_token, jwt_bearer, login, token_exchange or authorization_code";
     check(&[("CONNECTIONS/api/grant", json!("code"))], &[&format!("CONNECTIONS.api.{grants}")], &["api"]);
     check_field("body", json!("xml"), "body: must be form or json");
     check_field(
@@ -196,7 +196,7 @@ fn needs_what_no_preset_tells() {
         (
             "api",
             "grant",
-            "must be static, basic, password, client_credentials, refresh_token, jwt_bearer, login or token_exchange",
+            "must be static, basic, password, client_credentials, refresh_token, jwt_bearer, login, token_exchange or authorization_code",
         ),
         ("api", "token_url", "is missing: write the token endpoint's https address"),
         ("v8", "rules", "must be an array of at least one rule"),

@@ -57,3 +57,65 @@ fn is_uri(text: &str) -> bool {
         && text.split_once(':').is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.is_empty())
         && text.bytes().all(|b| b.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(&b))
 }
+
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod tests {
+    use super::*;
+
+    const URN: &str = "urn:ietf:params:oauth:request_uri:6esc_11ACC5bwc014ltc14eY22c";
+
+    fn refusal(status: u16, body: &str) -> Option<Refusal> {
+        read_pushed(status, body.as_bytes()).err().map(|refused| refused.refusal)
+    }
+
+    #[test]
+    fn reads_the_answer_of_the_standard() {
+        // RFC 9126 §2.2.
+        let body = format!(r#"{{"request_uri":"{URN}","expires_in":60,"x":[]}}"#);
+        let pushed = PushedRequest { request_uri: URN.to_owned(), expires_in: Duration::from_mins(1) };
+        assert_eq!(read_pushed(201, body.as_bytes()), Ok(pushed));
+        for status in [200, 204, 302, 100] {
+            assert_eq!(refusal(status, &body), Some(Refusal::Invalid), "{status}");
+        }
+    }
+
+    #[test]
+    fn refuses_answers_that_are_none() {
+        let uri = |uri: &str| refusal(201, &format!(r#"{{"request_uri":"{uri}","expires_in":60}}"#));
+        for good in [URN, "https://as.example/r/1?x=%20", "x:y"] {
+            assert_eq!(uri(good), None, "{good}");
+        }
+        let long = format!("urn:{}", "a".repeat(2045));
+        for bad in
+            ["", "urn", ":a", "1a:b", "urn:", "urn:a b", "urn:é", "urn:a\\n", "urn:a#b", "a/b:c", &long]
+        {
+            assert_eq!(uri(bad), Some(Refusal::Invalid), "{bad}");
+        }
+        for expires_in in ["0", "-1", "1.5", "\"60\"", "null", "true"] {
+            let body = format!(r#"{{"request_uri":"{URN}","expires_in":{expires_in}}}"#);
+            assert_eq!(refusal(201, &body), Some(Refusal::Invalid), "{expires_in}");
+        }
+        let doubled = format!(r#"{{"request_uri":"{URN}","request_uri":"{URN}","expires_in":60}}"#);
+        let endless =
+            format!(r#"{{"request_uri":"{URN}","expires_in":60}}{}"#, " ".repeat(MAX_RESPONSE_BYTES));
+        for body in ["", "[]", "{}", "null", "<html>", r#"{"expires_in":60}"#, &doubled, &endless] {
+            assert_eq!(refusal(201, body), Some(Refusal::Invalid), "{body:.80}");
+        }
+    }
+
+    #[test]
+    fn tells_refusals_as_of_a_token_endpoint() {
+        for (status, body, refused) in [
+            (400, r#"{"error":"invalid_request"}"#, Refusal::Request),
+            (401, r#"{"error":"invalid_client"}"#, Refusal::Client),
+            (400, r#"{"error":"invalid_scope"}"#, Refusal::Setup),
+            (404, "", Refusal::Address),
+            (429, "", Refusal::Busy),
+            (503, "", Refusal::Busy),
+            (500, "", Refusal::Failed),
+        ] {
+            assert_eq!(refusal(status, body), Some(refused), "{status}");
+        }
+    }
+}

@@ -80,3 +80,119 @@ impl AuthorizationResponse {
 fn has_strange(value: &str) -> bool {
     !value.bytes().all(|b| (b' '..=b'~').contains(&b))
 }
+
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod tests {
+    use super::*;
+
+    /// State, code or error, and issuer.
+    fn read(query: &str) -> Option<(String, Result<String, String>, Option<String>)> {
+        Some(match AuthorizationResponse::read(query).ok()? {
+            AuthorizationResponse::Code { state, code, iss } => {
+                (state.expose().to_owned(), Ok(code.expose().to_owned()), iss)
+            }
+            AuthorizationResponse::Error { state, error, iss } => {
+                (state.expose().to_owned(), Err(error), iss)
+            }
+        })
+    }
+
+    #[test]
+    fn reads_the_responses_of_the_standards() {
+        let code = |code: &str| Ok(code.to_owned());
+        let error = |error: &str| Err(error.to_owned());
+        // RFC 6749 §4.1.2, §4.1.2.1.
+        assert_eq!(
+            read("code=SplxlOBeZQQYbYS6WxSbIA&state=xyz"),
+            Some(("xyz".into(), code("SplxlOBeZQQYbYS6WxSbIA"), None))
+        );
+        assert_eq!(read("error=access_denied&state=xyz"), Some(("xyz".into(), error("access_denied"), None)));
+        // RFC 9207 §2.1, §2.2.
+        assert_eq!(
+            read(
+                "code=x1848ZT64p4IirMPT0R-X3141MFPTuBX-VFL_cvaplMH58&state=ZWVlND&iss=https%3A%2F%2Fhonest.as.example"
+            ),
+            Some((
+                "ZWVlND".into(),
+                code("x1848ZT64p4IirMPT0R-X3141MFPTuBX-VFL_cvaplMH58"),
+                Some("https://honest.as.example".into())
+            ))
+        );
+        assert_eq!(
+            read("error=access_denied&state=N2JjND&iss=https%3A%2F%2Fhonest.as.example"),
+            Some(("N2JjND".into(), error("access_denied"), Some("https://honest.as.example".into())))
+        );
+    }
+
+    #[test]
+    fn ignores_parameters_that_it_does_not_know() {
+        for query in [
+            "code=4%2F0A&state=s&scope=email+profile&authuser=0&prompt=none&scope=b",
+            "session_state=1&session_state=2&state=s&code=4%2f0A&CODE=x&State=t",
+            "&&state=s&code=4/0A&x&=y&iss.=%FF&error_description=no",
+            "%73tate=s&co%64e=4/0A",
+        ] {
+            let read = read(query).map(|(state, code, _)| (state, code));
+            assert_eq!(read, Some(("s".into(), Ok("4/0A".into()))), "{query}");
+        }
+        assert_eq!(read("state=a+b&code=a+b%2B").unwrap(), ("a b".into(), Ok("a b+".into()), None));
+    }
+
+    #[test]
+    fn refuses_what_could_be_read_in_two_ways() {
+        for query in [
+            "state=s&state=s&code=c",
+            "state=s&st%61te=t&code=c",
+            "state=s&code=c&code=c",
+            "state=s&code=c&code=",
+            "state=s&code=c&c%6Fde=d",
+            "state=s&code=c&iss=a&iss=a",
+            "state=s&error=a&error=b",
+            "state=s&code=c&error=access_denied",
+            "state=s&code=&error=access_denied",
+            "state=s&code=c&error=",
+            "",
+            "state=s",
+            "code=c",
+            "error=access_denied",
+            "state=&code=c",
+            "state&code=c",
+            "state=s&code=",
+            "state=s&error=",
+            "state=s&iss=a",
+        ] {
+            assert!(read(query).is_none(), "{query}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_not_plain_or_too_long() {
+        for value in ["%FF", "%C3%A9", "%00", "a%0D%0Ab", "%7F", "é", "\u{fffd}"] {
+            for query in [
+                format!("state={value}&code=c"),
+                format!("state=s&code={value}"),
+                format!("state=s&code=c&iss={value}"),
+                format!("state=s&error={value}"),
+            ] {
+                assert!(read(&query).is_none(), "{query}");
+            }
+        }
+        let long = |length| "a".repeat(length);
+        for (longest, before) in
+            [(512, "code=c&state="), (2048, "code=c&state=s&iss="), (256, "state=s&error=")]
+        {
+            assert!(read(&[before, &long(longest)].concat()).is_some(), "{before}");
+            assert!(read(&[before, &long(longest + 1)].concat()).is_none(), "{before}");
+        }
+        let query = |length| format!("state=s&code={}", long(length));
+        assert!(read(&query(MAX_QUERY_BYTES - 13)).is_some());
+        assert!(read(&query(MAX_QUERY_BYTES - 12)).is_none());
+    }
+
+    #[test]
+    fn shows_neither_code_nor_state_when_debugged() {
+        let shown = format!("{:?}", AuthorizationResponse::read("state=s3&code=c0de").unwrap());
+        assert!(!shown.contains("s3") && !shown.contains("c0de"), "{shown}");
+    }
+}

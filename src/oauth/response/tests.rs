@@ -312,3 +312,16 @@ fn reads_no_endless_response() {
     assert_eq!(read(200, long.as_bytes()).unwrap_err(), Refusal::Invalid);
     assert_eq!(read(400, long.as_bytes()).unwrap_err(), Refusal::Request);
 }
+
+#[test]
+fn reads_an_id_token_that_is_a_text() {
+    let id_token = |json: &str| {
+        let body = format!(r#"{{"access_token":"t","token_type":"Bearer","id_token":{json}}}"#);
+        read(200, body.as_bytes()).unwrap().id_token.map(|token| token.expose().to_owned())
+    };
+    assert_eq!(id_token(r#""e30.e30.AA""#).as_deref(), Some("e30.e30.AA"));
+    for json in ["null", r#""""#, "1", r#"["e30.e30.AA"]"#, r#"{"a":"b"}"#, "true", r#""a\ud800""#] {
+        assert_eq!(id_token(json), None, "{json}");
+    }
+    assert!(read(200, br#"{"access_token":"t"}"#).unwrap().id_token.is_none());
+}

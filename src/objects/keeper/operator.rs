@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::Keeper;
+use crate::objects::revocation::revoke;
 use crate::objects::token_set::{Account, Failure, seconds_left};
 use crate::ports::ObjectPorts;
 use crate::protocol::{OperatorAsk, OperatorReply, Status, field_problems, status_without_token};
@@ -39,7 +40,10 @@ impl<P: ObjectPorts> Keeper<P> {
         let done = match ask {
             OperatorAsk::Refresh => self.tokens.refresh(&account).await,
             OperatorAsk::Drop => match self.tokens.drop_token_set(&account).await {
-                Ok(generation) => return OperatorReply::Dropped(generation),
+                Ok((generation, revocable)) => {
+                    revoke(&self.ports, revocable);
+                    return OperatorReply::Dropped(generation);
+                }
                 Err(failure) => Err(failure),
             },
             OperatorAsk::Tell
@@ -53,7 +57,9 @@ impl<P: ObjectPorts> Keeper<P> {
             Err(Failure::TokenEndpoint(cause, until)) => {
                 OperatorReply::Failed { cause, retry_after: seconds_left(until, self.ports.now()) }
             }
-            Err(Failure::SignedOut | Failure::Storage | Failure::Superseded) => OperatorReply::Unavailable,
+            // Somebody has to consent.
+            Err(Failure::SignedOut) => OperatorReply::NothingToDo,
+            Err(Failure::Storage | Failure::Superseded) => OperatorReply::Unavailable,
         }
     }
 

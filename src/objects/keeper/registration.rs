@@ -8,6 +8,7 @@ use super::Keeper;
 use super::registered::{FieldProblems, KnownRegistration, UnusableRegistration};
 use crate::config::{Connection, Problem};
 use crate::objects::log;
+use crate::objects::revocation::revoke;
 use crate::ports::{ObjectPorts, ObjectUnreachable, StorageFailed, report};
 use crate::protocol::{AddToIndex, OperatorReply, Registration, RemoveFromIndex, registration_record};
 use crate::time::UnixTime;
@@ -223,6 +224,10 @@ impl<P: ObjectPorts> Keeper<P> {
             }
             let _renewals = self.tokens.stop_renewals().await;
             let rows = self.stored_label_rows().await?;
+            let revocable = match self.account().await? {
+                Some(account) => self.tokens.revocable(&account).await,
+                None => Vec::new(),
+            };
             if self.ports.delete(&registration_record(&self.connection)).await.is_err() {
                 report::cache_failed(&*self.ports, "delete");
                 return Ok(OperatorReply::Unavailable);
@@ -238,6 +243,7 @@ impl<P: ObjectPorts> Keeper<P> {
                 self.registered.replace(KnownRegistration::Unread);
                 return Err(StorageFailed);
             }
+            revoke(&self.ports, revocable);
             let removed = self.unlist().await.map_or(OperatorReply::Unavailable, |_| OperatorReply::Removed);
             self.remove_rows(&rows, &[]).await;
             Ok(removed)

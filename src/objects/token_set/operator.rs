@@ -4,10 +4,12 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::plan::Means;
 use super::state::LastError;
 use super::{Account, Failure, LiveTokenSet, Reason, State};
 use crate::config::Connection;
 use crate::objects::lock::LockGuard;
+use crate::objects::revocation::Revocable;
 use crate::ports::{ObjectPorts, report};
 use crate::protocol::{Status, status_without_token};
 use crate::time::UnixTime;
@@ -26,6 +28,9 @@ impl State {
             Some(_) => "waiting",
             None if (refused.is_some() || self.is_refused()) && !works => "rejected",
             None if is_static || usable.is_some() => "ready",
+            None if Means::of(&connection.grant) == Means::Nothing && !self.has_refresh_token() => {
+                "disconnected"
+            }
             None => "cold",
         };
         let mut status = status_without_token(Some(connection), state);
@@ -81,17 +86,19 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         self.renew(account, Reason::Age).await.map(drop)
     }
 
-    /// Drops the token set, here and in the cache; returns the newest generation given out.
+    /// Drops the token set, here and in the cache; returns the newest generation given out, and what
+    /// can be revoked.
     ///
     /// # Errors
     /// [`Failure::Storage`] where the token or its copy may still exist.
-    pub async fn drop_token_set(&self, account: &Account) -> Result<u64, Failure> {
+    pub async fn drop_token_set(&self, account: &Account) -> Result<(u64, Vec<Revocable>), Failure> {
         self.load(account).await?;
         // Wait for the renewal in flight, to drop its result as well.
         let _guard = self.renewing.lock().await;
+        let revocable = self.revocable(account).await;
         let generation = self.commit(account, State::drop_token_set).await?;
         self.withdraw_copy().await?;
-        Ok(generation)
+        Ok((generation, revocable))
     }
 
     /// Waits for the token request in flight, and blocks new ones until the guard is dropped.

@@ -2,12 +2,13 @@
 //! renews it between calls.
 //!
 //! An ask sets the alarm for the time at which its token ages. Only another ask sets it again, so
-//! an unused connection goes cold. An isolate asks when its token ages, but not when it finds a
+//! an unused connection goes cold, unless somebody consented to it: see [`KEEP_ALIVE`]. An isolate asks when its token ages, but not when it finds a
 //! fresh one in the cache: the keeper does not see that use.
 
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::plan::Means;
 use super::{Account, Failure, LiveTokenSet, Reason};
 use crate::ports::{CacheFailed, ObjectPorts, report};
 use crate::protocol::access_token_record;
@@ -19,6 +20,10 @@ const MIN_CACHED_LIFE: Duration = Duration::from_mins(2);
 
 /// The least time between two repeated copies into the cache.
 const REPUBLISH_INTERVAL: Duration = Duration::from_mins(10);
+
+/// How often the token set of an unused consent is renewed: providers end refresh tokens that are not
+/// used, after 30 days or more, and nobody would know before the next call.
+const KEEP_ALIVE: Duration = Duration::from_hours(5 * 24);
 
 impl<P: ObjectPorts> LiveTokenSet<P> {
     /// Copies the access token into the cache, in the background.
@@ -84,20 +89,23 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
             copies.alarm_for.set(0);
         }
         let now = self.ports.now();
-        let ageing = self.change(|state| {
+        let is_consent = Means::of(&account.connection.grant) == Means::Nothing;
+        let due = self.change(|state| {
             let held = state.current(now);
-            let ages = held.is_some_and(|held| held.lifetime.freshness(now) <= Freshness::Ageing);
-            ages.then(|| state.waiting(now))
+            let ages = held.as_ref().is_some_and(|held| held.lifetime.freshness(now) <= Freshness::Ageing);
+            let is_due = ages || (is_consent && held.is_none() && state.has_refresh_token());
+            is_due.then(|| state.waiting(now))
         });
-        let Ok(Some(waiting)) = ageing else { return };
+        let Ok(Some(waiting)) = due else { return };
         let again = match waiting {
             Some((_, until)) => until,
             None => match self.renew(account, Reason::Age).await {
+                Ok(_) if is_consent => now + KEEP_ALIVE,
                 Ok(_) | Err(Failure::SignedOut | Failure::Storage | Failure::Superseded) => return,
                 Err(Failure::TokenEndpoint(_, until)) => until,
             },
         };
-        if self.change(|state| state.current(again).is_some()) == Ok(true) {
+        if is_consent || self.change(|state| state.current(again).is_some()) == Ok(true) {
             self.set_alarm(again);
         }
     }

@@ -92,11 +92,17 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
                     self.publish(&access, account);
                     return Ok(access);
                 }
-                GrantOutcome::RefreshRefused { is_dead, .. } => {
+                GrantOutcome::RefreshRefused { is_dead, answer } => {
                     may_refresh = false;
-                    if is_dead {
-                        self.change(State::drop_refresh_token)?;
-                    }
+                    let now = self.ports.now();
+                    self.change(|state| {
+                        if is_dead {
+                            state.drop_refresh_token();
+                        }
+                        if Means::of(&connection.grant) == Means::Nothing {
+                            state.note_refresh_refused(answer, now);
+                        }
+                    })?;
                 }
                 GrantOutcome::Failed { cause, answer, had_no_effect, retry_after } => {
                     let [jitter] = self.ports.bytes();

@@ -244,6 +244,12 @@ impl State {
         }
     }
 
+    /// Records that the token endpoint refused the only credential.
+    pub fn note_refresh_refused(&mut self, answer: RefusedAnswer, now: UnixTime) {
+        let trouble = Trouble::TokenEndpoint(Cause::CredentialsRejected);
+        self.last_error = Some(LastError { trouble, at: now, answer: Some(answer) });
+    }
+
     /// Drops the token set of a person whom the provider signed out.
     pub fn sign_out(&mut self) {
         self.held = None;
