@@ -1,5 +1,6 @@
 import json
 
+from django.contrib.auth.views import LoginView
 from django.http import JsonResponse
 from django.urls import include, path
 from oauth2_provider.decorators import protected_resource
@@ -22,6 +23,7 @@ def name_of(request):
 
 
 urlpatterns = [
+    path("login/", LoginView.as_view(template_name="login.html")),
     path("oauth/", include("oauth2_provider.urls")),
     path("api/me", me),
     path("api/orders", orders),
