@@ -280,5 +280,8 @@ export class Browser {
 function attribute(tag, name) {
   const [, quoted, bare] = new RegExp(`\\b${name}\\s*=\\s*(?:"([^"]*)"|([^\\s">]+))`, "i").exec(tag) ?? [];
   const value = quoted ?? bare;
-  return value?.replace(/&#x2F;|&#47;/gi, "/").replace(/&amp;/g, "&").replace(/&quot;/g, '"');
+  return value
+    ?.replace(/&#x2F;|&#47;/gi, "/")
+    .replace(/&amp;/g, "&")
+    .replace(/&quot;/g, '"');
 }

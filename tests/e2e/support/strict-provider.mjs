@@ -302,7 +302,9 @@ export class Provider {
     let given = params.client_secret;
     if (authorization !== undefined) {
       by = "basic";
-      const [name, password] = Buffer.from(authorization.replace(/^Basic /, ""), "base64").toString().split(":");
+      const [name, password] = Buffer.from(authorization.replace(/^Basic /, ""), "base64")
+        .toString()
+        .split(":");
       [id, given] = [name, password].map((part) => decodeURIComponent(part.replaceAll("+", " ")));
       assert.equal(params.client_secret, undefined, "two proofs");
     }
