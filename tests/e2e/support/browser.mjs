@@ -49,6 +49,15 @@ export class Shown {
   }
 }
 
+/** Every answer of a broker to any browser, but for the cookies in it and the address of a redirect. @type {string[]} */
+export const said = [];
+
+/** @param {Answer} answer */
+function note({ status, rawHeaders, text }) {
+  const fields = rawHeaders.filter(([name]) => !["set-cookie", "location"].includes(name.toLowerCase()));
+  said.push(`${status} ${JSON.stringify(fields)} ${text}`);
+}
+
 const REDIRECTS = [301, 302, 303, 307, 308];
 
 export class Browser {
@@ -158,6 +167,7 @@ export class Browser {
     };
     const answer = await call(origin, `${pathname}${search}`, options);
     this.#keep(origin, answer);
+    if (origin === this.broker.url) note(answer);
     return answer;
   }
 
@@ -232,6 +242,7 @@ export class Browser {
       },
     });
     this.#keep(this.broker.url, answer);
+    note(answer);
     return answer;
   }
 
