@@ -186,7 +186,7 @@ impl Site {
             let body = match answer.body {
                 Body::Empty => String::new(),
                 Body::Text(text) | Body::Upstream(text) => text,
-                Body::Page(text) => text.to_owned(),
+                Body::Page(text) => text.into_owned(),
                 Body::Veiled(text, secrets) => {
                     secrets.expose().lines().fold(text, |text, secret| text.replace(secret, "***"))
                 }

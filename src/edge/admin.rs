@@ -2,6 +2,7 @@
 
 mod connections;
 mod page;
+mod people;
 mod registrations;
 mod webhooks;
 
@@ -44,6 +45,8 @@ pub(super) async fn answer<P: EdgePorts>(
         },
         ["connections", id, "refresh"] => request.refresh(id).await,
         ["connections", id, "token"] => request.drop_token(id).await,
+        ["connections", id, "connect-link"] => request.connect_link(id).await,
+        ["people", "sign-out"] => request.sign_out_person().await,
         ["connections", id, "webhooks"] => request.webhooks(id).await,
         ["connections", id, "webhooks", "send"] => request.send_again(id, None).await,
         ["connections", id, "webhooks", webhook, "send"] => request.send_again(id, Some(webhook)).await,

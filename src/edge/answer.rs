@@ -1,5 +1,7 @@
 //! Answers to callers, and the header fields common to all of them.
 
+use std::borrow::Cow;
+
 use super::Code;
 use super::cors::Cors;
 use crate::http::{FieldLines, Language, RequestHead};
@@ -40,9 +42,9 @@ pub enum Body<R> {
     Empty,
     /// A text that the broker wrote.
     Text(String),
-    /// A file of the operators' page, with a policy of its own instead of the one in
+    /// A page of the broker's own, with a policy of its own instead of the one in
     /// [`COMMON_FIELDS`].
-    Page(&'static str),
+    Page(Cow<'static, str>),
     /// The upstream's, streamed.
     Upstream(R),
     /// The same, with these secrets, one in each line, redacted in the first part of the stream.
@@ -95,7 +97,7 @@ impl<R> Draft<R> {
             }
         }
         let body = match (head.method, body) {
-            ("HEAD", Body::Page(_)) => Body::Page(""),
+            ("HEAD", Body::Page(_)) => Body::Page(Cow::Borrowed("")),
             ("HEAD", _) => Body::Empty,
             (_, body) => body,
         };
@@ -187,9 +189,15 @@ impl Refused {
         Err(Self { allow, ..Self::from(Code::MethodNotAllowed) })
     }
 
-    /// The answer, as problem details in `language`.
-    pub fn draft<R>(&self, language: Language, broker: &str, request_id: &str) -> Draft<R> {
-        let details = self.code.details(language, broker, request_id, self.cause);
+    /// The answer, as problem details in `language`, to a call of `connection`.
+    pub fn draft<R>(
+        &self,
+        language: Language,
+        broker: &str,
+        request_id: &str,
+        connection: Option<&str>,
+    ) -> Draft<R> {
+        let details = self.code.details(language, broker, request_id, self.cause, connection);
         let mut draft = Draft::worded(self.code.status(), "application/problem+json", details, language);
         if let Some(seconds) = self.retry_after {
             draft.fields.push("retry-after", &seconds.to_string());

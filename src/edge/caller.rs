@@ -19,13 +19,13 @@ use super::answer::Refused;
 use super::context::Context;
 use super::network::Network;
 use super::proxy::rates::Standing;
-use crate::config::{ANYONE, Caller, Config, Configured, Connection};
+use crate::config::{ANYONE, Caller, Config, Configured, Connection, SessionCaller};
 use crate::http::{RequestHead, RequestPath};
 use crate::jose::{Invalid, OwnClaimSet};
 use crate::ports::{EdgePorts, ObjectUnreachable};
 use crate::secret::{Fingerprint, Place};
 use bearers::Bearer;
-use person::Person;
+use person::SignedInPerson;
 
 /// The authenticated callers of a request.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(super) struct CallerProof<'a> {
     /// The verified tokens of the request.
     bearers: Vec<Rc<Bearer>>,
     /// The signed-in person.
-    person: Option<Rc<Person>>,
+    person: Option<Rc<SignedInPerson>>,
     /// Whether the request comes from a page of an allowed origin.
     from_known_page: bool,
 }
@@ -74,7 +74,13 @@ impl<'a> CallerProof<'a> {
         path: RequestPath<'_>,
     ) -> Result<Self, Unproven> {
         let (config, head) = (context.config(), context.head);
-        let person = |wants_token| Person::read(&*context.edge.ports, head, connection, wants_token);
+        let wants_people = connection.rules.iter().flat_map(|rule| &rule.callers).any(|caller| {
+            let session = session_caller(config, caller);
+            session.is_some_and(|session| session.connection.is_some())
+        });
+        let person = |wants_token| {
+            SignedInPerson::read(&*context.edge.ports, head, connection, (wants_token, wants_people))
+        };
         let mut proof = Self {
             config,
             key: None,
@@ -137,7 +143,7 @@ impl<'a> CallerProof<'a> {
     }
 
     /// The signed-in person.
-    pub const fn person(&self) -> Option<&Rc<Person>> {
+    pub const fn person(&self) -> Option<&Rc<SignedInPerson>> {
         self.person.as_ref()
     }
 
@@ -185,11 +191,13 @@ impl<'a> CallerProof<'a> {
         self.is_named() || self.person.is_some()
     }
 
-    /// The claims of `caller`, if it has any. A session does not know its person's yet.
+    /// The claims of `caller`, if it has any. Those of a session are of the person who signed in by the
+    /// caller's own connection.
     fn claims(&self, caller: &str) -> Option<&OwnClaimSet> {
         match self.kind(caller)? {
             Caller::Jwt(_) => self.bearer(caller).map(|bearer| &bearer.claims),
-            Caller::Key(_) | Caller::Session(_) | Caller::Anyone => None,
+            Caller::Session(session) => self.person.as_ref()?.claims(session.connection.as_deref()?),
+            Caller::Key(_) | Caller::Anyone => None,
         }
     }
 
@@ -206,9 +214,7 @@ impl<'a> CallerProof<'a> {
     }
 
     fn asks_for_person(&self, connection: &Connection) -> bool {
-        let is_session = |caller: &String| {
-            matches!(self.config.callers.get(caller), Some(Configured::Usable(Caller::Session(_))))
-        };
+        let is_session = |caller: &String| session_caller(self.config, caller).is_some();
         self.config.session.is_some()
             && connection.rules.iter().flat_map(|rule| &rule.callers).any(is_session)
     }
@@ -217,10 +223,18 @@ impl<'a> CallerProof<'a> {
         match self.kind(caller) {
             Some(Caller::Key(_)) => self.key.is_some_and(|(holder, _)| holder == caller),
             Some(Caller::Jwt(_)) => self.bearer(caller).is_some(),
-            Some(Caller::Session(_)) => self.person.is_some(),
+            Some(Caller::Session(session)) => self.person.as_ref().is_some_and(|person| person.is(session)),
             Some(Caller::Anyone) => self.from_known_page,
             None => false,
         }
+    }
+}
+
+/// The caller called `name`, where it is a session.
+fn session_caller<'c>(config: &'c Config, name: &str) -> Option<&'c SessionCaller> {
+    match config.callers.get(name)?.usable()? {
+        Caller::Session(session) => Some(session),
+        Caller::Key(_) | Caller::Jwt(_) | Caller::Anyone => None,
     }
 }
 

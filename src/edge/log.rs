@@ -148,10 +148,52 @@ pub(super) fn write_sign_in(host: &impl Host, request_id: &str, connection: &str
     host.log(&line.lean_text());
 }
 
-/// Writes the line of a sign-out that ended a session.
-pub(super) fn write_sign_out(host: &impl Host, request_id: &str) {
+/// Writes the line of a flow that ended: `outcome` is `connected`, or the code that the page gets, and
+/// `reason` says more of a failure.
+pub(super) fn write_connect(
+    host: &impl Host,
+    request_id: &str,
+    connection: Option<&str>,
+    outcome: &str,
+    reason: Option<&str>,
+) {
     let line = Members(&[
         ("audit", &true),
+        ("connection", &connection),
+        ("event", &"connect"),
+        ("outcome", &outcome),
+        ("reason", &reason),
+        ("request_id", &request_id),
+    ]);
+    host.log(&line.lean_text());
+}
+
+/// Writes the line of the sessions of a person that the provider or an operator ended: `outcome` is
+/// `ended`, or the error code, and `reason` why a logout token is invalid.
+pub(super) fn write_expulsion(
+    host: &impl Host,
+    request_id: &str,
+    connection: &str,
+    outcome: &str,
+    (ended, reason): (Option<usize>, Option<&str>),
+) {
+    let line = Members(&[
+        ("audit", &true),
+        ("connection", &connection),
+        ("ended", &ended),
+        ("event", &"expulsion"),
+        ("outcome", &outcome),
+        ("reason", &reason),
+        ("request_id", &request_id),
+    ]);
+    host.log(&line.lean_text());
+}
+
+/// Writes the line of a sign-out that ended a session, or the sign-in to `connection` alone.
+pub(super) fn write_sign_out(host: &impl Host, request_id: &str, connection: Option<&str>) {
+    let line = Members(&[
+        ("audit", &true),
+        ("connection", &connection),
         ("event", &"sign_out"),
         ("outcome", &"ended"),
         ("request_id", &request_id),

@@ -1,8 +1,27 @@
-//! Sign-in and sign-out of persons.
+//! Persons: their sign-in, their sessions, and their consent at a provider.
+//!
+//! A *flow* is one authorization request (RFC 6749 §4.1.1) of one browser: it begins at [`connect`], or
+//! at a [`link`] that somebody was sent, and ends at the [`callback`], whose [`outcome`] goes to the page
+//! that began it. A [`ticket`] hands the session to a page of another site.
 
 mod attempts;
+pub(super) mod backchannel;
+mod begin;
+pub(super) mod callback;
+pub(super) mod connect;
 pub mod cookie;
 pub(super) mod device;
+pub(super) mod expel;
+mod flow_cookie;
+pub(super) mod leave;
+pub(super) mod link;
+pub(super) mod listing;
+mod outcome;
+mod page;
+pub(super) mod records;
+pub(super) mod return_to;
+pub(super) mod ticket;
+mod words;
 
 use serde_json::Value;
 use zeroize::Zeroize as _;
@@ -11,16 +30,16 @@ use super::Code;
 use super::answer::{Draft, Refused};
 use super::context::Context;
 use super::log;
-use crate::config::{Connection, SessionPolicy};
+use crate::config::Connection;
 use crate::http::RequestHead;
 use crate::json::{self, Members};
 use crate::ports::{EdgePorts, Sender};
-use crate::protocol::{Credentials, EndSession, ListSignIns, SignIn, SignInPerson, SignInRefusal};
+use crate::protocol::{Credentials, SignIn, SignInPerson, SignInRefusal};
 use crate::secret::Secret;
 use crate::time::UnixTime;
 use crate::token::{Nonce, SealingKeys};
 use attempts::CountedAttempts;
-use cookie::{SessionId, clear_cookie};
+use cookie::SessionId;
 use device::{Devices, SignInAccount};
 
 /// The largest body of a sign-in, in bytes.
@@ -57,51 +76,11 @@ pub(super) async fn sign_in<P: EdgePorts>(
     let body = json::text(&Members(&[("connection", &id), ("expires_at", &expires_at.to_rfc3339())]));
     let mut draft = Draft::text(200, "application/json", body);
     draft.fields.push("set-cookie", &session.set_cookie(&policy));
-    clear_stray(head, &policy, &mut draft);
+    if let Some(stray) = cookie::clear_stray(head, &policy) {
+        draft.fields.push("set-cookie", &stray);
+    }
     draft.fields.push("set-cookie", &devices.remember(&account, ports.bytes(), &policy));
     Ok(draft)
-}
-
-/// Lists the connections that the person is signed in to.
-pub(super) async fn session<P: EdgePorts>(context: &Context<'_, P>) -> Result<Draft<P::Response>, Refused> {
-    let head = context.head;
-    Refused::check_method(head, "GET, HEAD")?;
-    context.config().session.ok_or(Code::NotFound)?;
-    context.cors.check_cookie(head, context.config())?;
-    let id = SessionId::read(&head.headers).ok_or(Code::CallerUnauthenticated)?;
-    let listed = context.edge.ports.ask(ListSignIns { session: id.name(), proof: id.proof() }).await?;
-    let connections = listed.ok_or(Code::CallerUnauthenticated)?.connections;
-    let list: Vec<Value> = connections
-        .into_iter()
-        .map(|(id, expires_at)| [("expires_at", expires_at.to_rfc3339()), ("id", id)].into_iter().collect())
-        .collect();
-    Ok(Draft::text(200, "application/json", json::text(&Members(&[("connections", &list)]))))
-}
-
-/// Ends the person's session, if there is one.
-pub(super) async fn sign_out<P: EdgePorts>(context: &Context<'_, P>) -> Result<Draft<P::Response>, Refused> {
-    let (head, ports) = (context.head, &context.edge.ports);
-    Refused::check_method(head, "POST")?;
-    let policy: SessionPolicy = context.config().session.ok_or(Code::NotFound)?;
-    context.cors.check_signing(head, context.config())?;
-    if let Some(id) = SessionId::read(&head.headers)
-        && ports.ask(EndSession { session: id.name(), proof: id.proof() }).await?
-    {
-        log::write_sign_out(&**ports, context.request_id);
-    }
-    let mut draft = Draft::empty(204);
-    draft.fields.push("set-cookie", &clear_cookie(&policy));
-    clear_stray(head, &policy, &mut draft);
-    Ok(draft)
-}
-
-/// Deletes the cookie that was set under the other value of `SESSION_CROSS_SITE`: a browser keeps
-/// both, and a request with two cookies is unauthenticated.
-fn clear_stray<R>(head: &RequestHead<'_>, policy: &SessionPolicy, draft: &mut Draft<R>) {
-    if cookie::has_several_cookies(&head.headers) {
-        let other = SessionPolicy { cross_site: !policy.cross_site, ..*policy };
-        draft.fields.push("set-cookie", &clear_cookie(&other));
-    }
 }
 
 /// Reads the user name and the password from the body. It must be JSON, which another site's page

@@ -18,6 +18,8 @@ pub enum Code {
     BadPath,
     /// The request authenticates no caller.
     CallerUnauthenticated,
+    /// Nobody has consented yet, or no consent is valid any more.
+    NotConnected,
     /// The provider refused the person's credentials.
     LoginRejected,
     /// The event does not authenticate its sender.
@@ -70,10 +72,11 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::BadRequest,
         Self::BadPath,
         Self::CallerUnauthenticated,
+        Self::NotConnected,
         Self::LoginRejected,
         Self::WebhookRejected,
         Self::OriginNotAllowed,
@@ -124,6 +127,7 @@ impl Code {
             Self::BadRequest => (400, "bad_request"),
             Self::BadPath => (400, "bad_path"),
             Self::CallerUnauthenticated => (401, "caller_unauthenticated"),
+            Self::NotConnected => (401, "not_connected"),
             Self::LoginRejected => (401, "login_rejected"),
             Self::WebhookRejected => (401, "webhook_rejected"),
             Self::OriginNotAllowed => (403, "origin_not_allowed"),

@@ -95,7 +95,7 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
 ///
 /// # Errors
 /// `rate_limited` where the limit is used up.
-async fn take_rate<P: EdgePorts>(
+pub(super) async fn take_rate<P: EdgePorts>(
     context: &Context<'_, P>,
     limit: RateLimit,
     parts: &[&str],

@@ -44,7 +44,8 @@ pub async fn answer<P: EdgePorts>(
         if refused.code == Code::Internal {
             report::internal(&**ports, &request_id, "a record or an answer was not as it must be");
         }
-        refused.draft(context.language(), &context.address(), &request_id)
+        let connection = context.line.borrow().connection;
+        refused.draft(context.language(), &context.address(), &request_id, connection)
     });
     let mut line = context.line.borrow_mut();
     if let Some(timing) = line.server_timing() {
@@ -112,11 +113,26 @@ async fn serve<'a, P: EdgePorts>(
         }
         Route::Session => {
             cors.check()?;
-            people::session(context).boxed_local().await
+            match head.method {
+                "POST" => people::ticket::redeem(context).boxed_local().await,
+                _ => people::listing::session(context).boxed_local().await,
+            }
         }
         Route::SignOut => {
             cors.check()?;
-            people::sign_out(context).boxed_local().await
+            people::leave::sign_out(context).boxed_local().await
+        }
+        Route::Disconnect { connection } => {
+            cors.check()?;
+            people::leave::disconnect(context, connection).boxed_local().await
+        }
+        Route::Connect { connection } => people::connect::connect(context, connection).boxed_local().await,
+        Route::Callback { name } => people::callback::callback(context, name).boxed_local().await,
+        Route::BackChannel { connection } => {
+            people::backchannel::log_out(context, connection).boxed_local().await
+        }
+        Route::Link { secret, .. } => {
+            people::link::answer(context, named.found(), secret).boxed_local().await
         }
         Route::Webhook { connection, segment } => {
             receive(context, named, connection, segment).boxed_local().await
@@ -155,10 +171,14 @@ struct NamedConnection {
 impl NamedConnection {
     async fn read<P: EdgePorts>(edge: &Edge<P>, route: &Route<'_>) -> Self {
         let first = match route {
-            Route::Api { connection, .. } | Route::Webhook { connection, .. } => {
-                Some(connections::find(edge, connection).await)
-            }
+            Route::Api { connection, .. }
+            | Route::Webhook { connection, .. }
+            | Route::Link { connection, .. } => Some(connections::find(edge, connection).await),
             Route::SignIn { .. }
+            | Route::Connect { .. }
+            | Route::Callback { .. }
+            | Route::Disconnect { .. }
+            | Route::BackChannel { .. }
             | Route::Session
             | Route::SignOut
             | Route::Admin(_)

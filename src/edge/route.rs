@@ -13,6 +13,16 @@ pub(super) enum Route<'a> {
     Api { connection: &'a str, path: &'a str },
     /// A person's sign-in to a connection.
     SignIn { connection: &'a str },
+    /// The begin of a person's consent.
+    Connect { connection: &'a str },
+    /// The return from the provider, by the last segment of the redirect address.
+    Callback { name: &'a str },
+    /// The end of a person's sign-in to a connection.
+    Disconnect { connection: &'a str },
+    /// A provider's word that a person signed out there.
+    BackChannel { connection: &'a str },
+    /// The page of whoever was sent a link to consent for a connection.
+    Link { connection: &'a str, secret: SecretSegment<'a> },
     /// A person's session.
     Session,
     /// A person's sign-out.
@@ -55,13 +65,32 @@ impl<'a> Route<'a> {
                 Self::Webhook { connection, segment: segment.map(SecretSegment) }
             }
             "admin" => Self::Admin(rest),
-            "auth" => match rest.split_once('/') {
-                None if rest == "session" => Self::Session,
-                None if rest == "logout" => Self::SignOut,
-                Some((connection, "login")) if !connection.is_empty() => Self::SignIn { connection },
+            "auth" => Self::read_auth(rest),
+            _ => Self::Nowhere,
+        }
+    }
+
+    /// Reads the route of the path below `/auth/`. No connection has one of the names that come
+    /// first here.
+    fn read_auth(path: &'a str) -> Self {
+        match path.split_once('/') {
+            None => match path {
+                "" => Self::Nowhere,
+                "session" => Self::Session,
+                "logout" => Self::SignOut,
+                connection => Self::Disconnect { connection },
+            },
+            Some(("", _)) => Self::Nowhere,
+            Some(("callback", name)) if !name.is_empty() && !name.contains('/') => Self::Callback { name },
+            Some((connection, "login")) => Self::SignIn { connection },
+            Some((connection, "connect")) => Self::Connect { connection },
+            Some((connection, "backchannel-logout")) => Self::BackChannel { connection },
+            Some((connection, rest)) => match rest.strip_prefix("link/") {
+                Some(secret) if !secret.is_empty() && !secret.contains('/') => {
+                    Self::Link { connection, secret: SecretSegment(secret) }
+                }
                 Some(_) | None => Self::Nowhere,
             },
-            _ => Self::Nowhere,
         }
     }
 }
@@ -84,9 +113,17 @@ impl fmt::Debug for SecretSegment<'_> {
 }
 
 impl Route<'_> {
-    /// Whether pages of front ends may call the route.
+    /// Whether pages of front ends may call the route, rather than lead to it.
     pub const fn is_for_pages(&self) -> bool {
-        !matches!(self, Self::Webhook { .. } | Self::Admin(_))
+        !matches!(
+            self,
+            Self::Webhook { .. }
+                | Self::Admin(_)
+                | Self::Connect { .. }
+                | Self::Callback { .. }
+                | Self::BackChannel { .. }
+                | Self::Link { .. }
+        )
     }
 }
 
@@ -105,6 +142,16 @@ mod tests {
         assert_eq!(Route::read("/auth/session", ""), Route::Session);
         assert_eq!(Route::read("/auth/session/login", ""), Route::SignIn { connection: "session" });
         assert_eq!(Route::read("/auth/logout", ""), Route::SignOut);
+        assert_eq!(Route::read("/auth/acme", ""), Route::Disconnect { connection: "acme" });
+        assert_eq!(Route::read("/auth/acme/connect", ""), Route::Connect { connection: "acme" });
+        for name in ["acme", "connect", "login"] {
+            assert_eq!(Route::read(&format!("/auth/callback/{name}"), ""), Route::Callback { name });
+        }
+        let back_channel = Route::BackChannel { connection: "acme" };
+        assert_eq!(Route::read("/auth/acme/backchannel-logout", ""), back_channel);
+        let link = Route::Link { connection: "acme", secret: SecretSegment("x-y_z") };
+        assert_eq!(Route::read("/auth/acme/link/x-y_z", ""), link);
+        assert!(!format!("{link:?}").contains("x-y_z"));
         for path in ["/webhooks/guru", "/webhooks/guru/"] {
             assert_eq!(Route::read(path, ""), Route::Webhook { connection: "guru", segment: None });
         }
@@ -128,7 +175,16 @@ mod tests {
             "/auth",
             "/auth/",
             "/auth//login",
-            "/auth/guru",
+            "/auth//connect",
+            "/auth/guru/",
+            "/auth/callback/",
+            "/auth/callback/a/",
+            "/auth/callback/a/b",
+            "/auth/guru/connect/",
+            "/auth/guru/link",
+            "/auth/guru/link/",
+            "/auth/guru/link/a/",
+            "/auth/guru/links/a",
             "/auth/guru/login/",
             "/auth/session/",
             "/webhooks",

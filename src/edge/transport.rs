@@ -25,10 +25,13 @@ pub(super) fn check<'c>(
             || fields.filter(|name| *name != "authorization").any(|name| head.headers.value(name).is_some())
     };
     let is_read = match route {
-        Route::Api { .. } | Route::Session | Route::SignOut => carries_one(),
+        // The ticket in the body is a credential.
+        Route::Session if head.method == "POST" => true,
+        Route::Api { .. } | Route::Session | Route::SignOut | Route::Disconnect { .. } => carries_one(),
         // The body is or contains a credential.
-        Route::SignIn { .. } | Route::Webhook { .. } => head.method == "POST",
-        Route::Admin(_) => true,
+        Route::SignIn { .. } | Route::Webhook { .. } | Route::BackChannel { .. } => head.method == "POST",
+        // The address has a code or a secret, and the answer sets a cookie.
+        Route::Connect { .. } | Route::Callback { .. } | Route::Link { .. } | Route::Admin(_) => true,
         Route::Health | Route::Problem(_) | Route::Nowhere => false,
     };
     if is_read { Err(Code::InsecureTransport) } else { Ok(()) }

@@ -76,7 +76,7 @@ pub fn answer(answer: &Answer<()>, lines: &str) -> String {
         Body::Upstream(()) => ("U", ""),
         Body::Veiled((), token) => ("V", token.expose()),
         Body::Text(text) => ("T", text.as_str()),
-        Body::Page(text) => ("P", *text),
+        Body::Page(text) => ("P", &**text),
         Body::Empty => ("E", ""),
     };
     [kind, lines, &answer.status.to_string(), "\n", &answer.fields, "\n\n", text].concat()
@@ -217,7 +217,7 @@ mod tests {
                 "upstream" => Body::Upstream(()),
                 "veiled" => Body::Veiled((), Secret::new(body)),
                 "text" => Body::Text(body),
-                "page" => Body::Page(body.leak()),
+                "page" => Body::Page(body.into()),
                 "empty" => Body::Empty,
                 _ => panic!("{kind} is no kind of answer"),
             };

@@ -85,7 +85,7 @@ const PROBLEMS = [{ field: "rules[0].paths[1]", message: "xyz" }];
 
 /** Connections of every kind, state and failure. */
 function everything() {
-  const entries = ["cold", "ready", "waiting", "rejected", "unheard_of"].map((state) =>
+  const entries = ["cold", "ready", "waiting", "rejected", "disconnected", "unheard_of"].map((state) =>
     entryOf(`s-${state}`, { state }),
   );
   const codes = [...Object.keys(english.WORDS.codes), "teapot"];
@@ -111,6 +111,7 @@ function everything() {
   }
   return [
     ...entries,
+    entryOf("x-shop", { grant: "authorization_code", state: "disconnected", ...NONE }),
     entryOf("x-before", { last_error: { code: "token_endpoint_timeout", at: at(-60 * 24 * 20 * MINUTE) } }),
     entryOf("x-over", { obtained_at: at(-90 * MINUTE), expires_at: at(-30 * MINUTE) }),
     entryOf("x-endless", { obtained_at: at(-90 * MINUTE), expires_at: null, grants: 1 }),
@@ -184,6 +185,7 @@ async function everySaid(locale) {
     everything(),
     async (one) => {
       await one.page.locator(".row").first().waitFor();
+      await one.page.context().grantPermissions(["clipboard-write"]);
       await press(one, "s-ready", "drop");
       await one.page.keyboard.press("Escape");
       await press(one, "f-0-password-registry", "drop");
@@ -201,9 +203,19 @@ async function everySaid(locale) {
       await one.row("f-0-static-registry").waitFor({ state: "detached" });
       await one.page.waitForFunction(() => document.querySelector("#said")?.textContent?.startsWith("f-0-static"));
 
+      for (const name of /** @type {const} */ (["connect", "copyLink"])) {
+        await press(one, "x-shop", name);
+        await one.row("x-shop").locator(".good", { hasText: name === "connect" ? /tab|aba/ : /cop/ }).waitFor();
+      }
+      await one.page.evaluate(() => (navigator.clipboard.writeText = () => Promise.reject(new Error("x"))));
+      await press(one, "x-shop", "copyLink");
+      await one.row("x-shop").getByText("s3cret").waitFor();
+
       const undo = operators.answer(/^(DELETE|POST)/, { raw: "<p>x", status: 502 });
       await press(one, "s-cold", "refresh");
       await ended(one, "s-cold");
+      await press(one, "x-shop", "connect");
+      await one.row("x-shop").locator(".note strong").last().waitFor();
       await press(one, "s-waiting", "drop");
       await confirm(one);
       await ended(one, "s-waiting");

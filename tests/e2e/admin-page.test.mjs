@@ -160,7 +160,7 @@ describe("a connection", () => {
   });
 
   test("says so in every state, and says nothing where nothing is tried", async () => {
-    const states = ["rejected", "misconfigured", "waiting", "cold", "ready", "unknown"];
+    const states = ["rejected", "misconfigured", "disconnected", "waiting", "cold", "ready", "unknown"];
     const rejected = { state: "rejected", ...NONE, last_error: { code: "credentials_rejected", at: at(-MINUTE) } };
     const refused = { last_error: { code: "upstream_unauthorized", at: at(-MINUTE) } };
     const { row } = await open(
@@ -387,7 +387,16 @@ describe("the list", () => {
         .locator("#filters button")
         .allInnerTexts()
         .then((all) => all.map((one) => one.replace(/\s+/g, " "))),
-      ["All 11", "Needs attention 4", "Rejected 1", "Misconfigured 1", "Waiting 1", "Cold 1", "Ready 7"],
+      [
+        "All 11",
+        "Needs attention 4",
+        "Rejected 1",
+        "Misconfigured 1",
+        "Disconnected 0",
+        "Waiting 1",
+        "Cold 1",
+        "Ready 7",
+      ],
     );
     await filter("Waiting").click();
     assert.deepEqual(await ids(), ["stock"]);
@@ -792,6 +801,69 @@ describe("what goes wrong", () => {
       assert.equal((await ids()).length, 11);
     });
   }
+});
+
+describe("connecting", () => {
+  const CONSENT = { grant: "authorization_code", state: "disconnected", obtained_at: null, expires_at: null };
+  /** @param {Partial<Entry>} [members] */
+  const shop = (members) => ({ entries: [entryOf("shop", { ...CONSENT, ...members })] });
+
+  test("is offered where somebody consents for all, and says who has to", async () => {
+    const { row } = await open({ entries: [...shop().entries, entryOf("bank", { ...CONSENT, subject: "user" })] });
+    assert.deepEqual(await row("shop").getByRole("button").allInnerTexts(), ["Connect", "Copy link for the customer"]);
+    assert.equal(await row("bank").getByRole("button").count(), 0);
+    assert.match(await text(row("shop")), /Disconnected[^]*Nobody has connected an account[^]*docs\/guides\/run\.md/);
+  });
+
+  test("is offered again where it was done before", async () => {
+    const { row } = await open(shop({ state: "ready" }));
+    assert.deepEqual(await row("shop").getByRole("button").allInnerTexts(), [
+      "Connect",
+      "Copy link for the customer",
+      "Refresh",
+    ]);
+  });
+
+  test("opens the link in a tab of its own, which knows nothing of the page", async () => {
+    const { page, row, said } = await open(shop());
+    const [tab] = await Promise.all([
+      page.context().waitForEvent("page"),
+      row("shop").getByRole("button", { name: "Connect: shop" }).click(),
+    ]);
+    await row("shop")
+      .getByText(/^The link is open in another tab\. It is good once, until \d\d:\d\d:\d\d\.$/)
+      .waitFor();
+    await said(/^shop: The link is open in another tab/);
+    await tab.waitForURL(operators.link("shop"));
+    assert.equal(await tab.evaluate(() => window.opener), null);
+    assert.deepEqual(operators.asked(/^POST/), ["POST connections/shop/connect-link"]);
+  });
+
+  test("copies the link, or shows it where the browser does not copy", async () => {
+    const { page, row } = await open(shop());
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    const button = row("shop").getByRole("button", { name: "Copy link for the customer: shop" });
+    await button.click();
+    await row("shop")
+      .getByText(/^The link is copied\. It is good once, until/)
+      .waitFor();
+    assert.equal(await page.evaluate(() => navigator.clipboard.readText()), operators.link("shop"));
+    await page.evaluate(() => {
+      navigator.clipboard.writeText = () => Promise.reject(new Error("not allowed"));
+    });
+    await button.click();
+    await row("shop")
+      .getByText(`The link was not copied. ${operators.link("shop")}`)
+      .waitFor();
+  });
+
+  test("tells that there is no link", async () => {
+    const { page, row } = await open(shop());
+    operators.answer(/connect-link$/, { destroy: true });
+    await row("shop").getByRole("button", { name: "Connect: shop" }).click();
+    await row("shop").getByText("The link was not opened. The broker was not reached.").waitFor();
+    await until(() => page.context().pages().length === 1, "the tab to close");
+  });
 });
 
 describe("refreshing", () => {

@@ -51,7 +51,7 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         // Only the page has this field: a document with both it and a sandbox policy is a network
         // error.
         draft.fields.push("cross-origin-opener-policy", "same-origin");
-        draft.body = Body::Page(text);
+        draft.body = Body::Page(text.into());
         Ok(draft)
     }
 }

@@ -139,7 +139,7 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
     fn problems(&self, problems: &[(String, String)]) -> Draft<P::Response> {
         self.0.note(|line| line.note_code(Code::BadRequest));
         let language = self.0.language();
-        let details = Code::BadRequest.details(language, &self.0.address(), self.0.request_id, None);
+        let details = Code::BadRequest.details(language, &self.0.address(), self.0.request_id, None, None);
         let mut details: Value = json::parse(details.as_bytes()).unwrap_or_default();
         if let Some(members) = details.as_object_mut() {
             members.insert("detail".to_owned(), wrong_registration(language).into());

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::CallerProof;
 use super::own_token::OwnToken;
-use super::person::Person;
+use super::person::SignedInPerson;
 use crate::config::{Connection, Grant};
 use crate::edge::Code;
 use crate::edge::context::Context;
@@ -19,7 +19,7 @@ pub(in crate::edge) enum Subject {
     /// The connection itself.
     Service,
     /// A signed-in person.
-    Person(Rc<Person>),
+    Person(Rc<SignedInPerson>),
     /// A caller whose own token is exchanged.
     Caller(Rc<OwnToken>),
 }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::config::SessionPolicy;
-use crate::http::Headers;
+use crate::http::{Headers, RequestHead};
 use crate::secret::{Fingerprint, Secret};
 
 /// The cookie's name. By its prefix, browsers accept it only in a `Set-Cookie` field, over a secure
@@ -45,6 +45,12 @@ impl SessionId {
     pub fn read(headers: &Headers<'_>) -> Option<Self> {
         let mut values = cookie_values(headers, COOKIE);
         let value = values.next().filter(|_| values.next().is_none())?;
+        Self::parse(value)
+    }
+
+    /// Reads the id from a cookie's `value`; `None` unless it is well-formed.
+    #[must_use]
+    pub fn parse(value: &str) -> Option<Self> {
         let bytes = zeroize::Zeroizing::new(URL_SAFE_NO_PAD.decode(value).ok()?);
         let handle = bytes.get(..HANDLE_BYTES).filter(|_| bytes.len() == 2 * HANDLE_BYTES)?;
         Some(Self::build(&bytes, handle))
@@ -62,6 +68,12 @@ impl SessionId {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The cookie's value.
+    #[must_use]
+    pub const fn value(&self) -> &Secret {
+        &self.value
     }
 
     /// The digest by which the session knows the cookie.
@@ -92,6 +104,14 @@ pub(in crate::edge) fn has_several_cookies(headers: &Headers<'_>) -> bool {
     cookie_values(headers, COOKIE).nth(1).is_some()
 }
 
+/// The value of `Set-Cookie` that deletes the cookie which was set under the other value of
+/// `SESSION_CROSS_SITE`, if the request has both: a browser keeps both, and a request with two cookies
+/// is unauthenticated.
+pub(in crate::edge) fn clear_stray(head: &RequestHead<'_>, policy: &SessionPolicy) -> Option<String> {
+    let other = SessionPolicy { cross_site: !policy.cross_site, ..*policy };
+    has_several_cookies(&head.headers).then(|| clear_cookie(&other))
+}
+
 /// The value of `Set-Cookie` for the cookie called `name`.
 pub(in crate::edge) fn set_cookie(name: &str, value: &str, life: &str, policy: &SessionPolicy) -> String {
     let site = if policy.cross_site { "SameSite=None; Partitioned" } else { "SameSite=Strict" };
@@ -100,8 +120,13 @@ pub(in crate::edge) fn set_cookie(name: &str, value: &str, life: &str, policy: &
 
 /// The values of the cookies called `name` (RFC 6265 §4.2.1).
 pub(in crate::edge) fn cookie_values<'h>(headers: &Headers<'h>, name: &str) -> impl Iterator<Item = &'h str> {
+    cookies(headers).filter(move |(own, _)| *own == name).map(|(_, value)| value)
+}
+
+/// The names and values of all cookies.
+pub(in crate::edge) fn cookies<'h>(headers: &Headers<'h>) -> impl Iterator<Item = (&'h str, &'h str)> {
     let pairs = headers.iter().filter(|(name, _)| *name == "cookie").flat_map(|(_, value)| value.split(';'));
-    pairs.filter_map(|pair| pair.trim().split_once('=')).filter(move |(own, _)| *own == name).map(|(_, v)| v)
+    pairs.filter_map(|pair| pair.trim().split_once('='))
 }
 
 #[cfg(test)]

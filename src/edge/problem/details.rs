@@ -6,12 +6,21 @@ use crate::json::Members;
 
 impl Code {
     /// The problem details of one occurrence, as JSON, with title and detail in `language`. `cause`
-    /// is the failure that the connection backs off from.
+    /// is the failure that the connection backs off from; `connection` is the one that was called.
     #[must_use]
-    pub fn details(self, language: Language, broker: &str, request_id: &str, cause: Option<Self>) -> String {
+    pub fn details(
+        self,
+        language: Language,
+        broker: &str,
+        request_id: &str,
+        cause: Option<Self>,
+        connection: Option<&str>,
+    ) -> String {
         let (code, [title, detail, _]) = (self.as_str(), self.words(language));
         let kind = [broker, "/problems/", code].concat();
         let cause = cause.map(Self::as_str);
+        let connection = connection.filter(|_| self == Self::NotConnected);
+        let connect_url = connection.map(|id| [broker, "/auth/", id, "/connect"].concat());
         Members(&[
             ("type", &kind),
             ("title", &title),
@@ -20,6 +29,7 @@ impl Code {
             ("detail", &detail),
             ("request_id", &request_id),
             ("cause", &cause),
+            ("connect_url", &connect_url),
         ])
         .lean_text()
     }
@@ -96,9 +106,9 @@ mod tests {
             all.collect::<Vec<_>>().join(" ")
         };
         let [english, portuguese] = LANGUAGES.map(|language| words(&text(language)));
-        let names = "access_token account_token allow allowed_origins authorization base_url bearer cause connections fetch get grant head json password request_id retry-after scope token_url toml unicode username wrangler http https /api/{connection}/{path} 15";
+        let names = "access_token account_token allow allowed_origins authorization base_url bearer cause connect_url connections fetch get grant head json password request_id retry-after scope token_url toml unicode username wrangler http https /api/{connection}/{path} 15";
         let borrowed =
-            "api broker cookie deploy endpoint log login script secret secrets token webhook worker";
+            "api broker cookie deploy endpoint link log login script secret secrets token webhook worker";
         let alike = "a as do no use";
         let both: Vec<&str> = [names, borrowed, alike].iter().flat_map(|words| words.split(' ')).collect();
         let shared: Vec<&String> =
@@ -113,8 +123,14 @@ mod tests {
             (Language::Portuguese, "Conexão indisponível", "A conexão aguarda depois de uma falha"),
         ] {
             let cause = Some(Code::CredentialsRejected);
-            let details =
-                Code::ConnectionUnavailable.details(language, "https://broker.example/b", "r1", cause);
+            let details = Code::ConnectionUnavailable.details(
+                language,
+                "https://broker.example/b",
+                "r1",
+                cause,
+                Some("a"),
+            );
+            assert!(!details.contains("connect_url"));
             let details: serde_json::Value = serde_json::from_str(&details).unwrap();
             assert_eq!(details["type"], "https://broker.example/b/problems/connection_unavailable");
             assert_eq!(details["status"], 503);
@@ -124,6 +140,14 @@ mod tests {
             assert_eq!(details["title"], title);
             assert!(details["detail"].as_str().unwrap().starts_with(detail));
         }
+    }
+
+    #[test]
+    fn tells_a_person_where_to_connect() {
+        let broker = "https://broker.example/b";
+        let details = Code::NotConnected.details(Language::English, broker, "r1", None, Some("acme"));
+        let details: serde_json::Value = serde_json::from_str(&details).unwrap();
+        assert_eq!(details["connect_url"], "https://broker.example/b/auth/acme/connect");
     }
 
     #[test]

@@ -26,6 +26,11 @@ impl Code {
                 "The request does not prove who makes it.",
                 "Send the caller's credential: a server its key and a person their token as a Bearer token in Authorization, a page of the broker's sessions its cookie. If there was one, sign in again.",
             ],
+            Self::NotConnected => [
+                "Not connected",
+                "Nobody has connected an account here yet, or that consent has ended.",
+                "Have the person open the address in the member connect_url, as a navigation of the page; as a cause, the operator connects the account, or sends a link to its owner.",
+            ],
             Self::LoginRejected => [
                 "Login rejected",
                 "The provider refused this user name and password.",

@@ -26,6 +26,11 @@ impl Code {
                 "A requisição não prova quem a faz.",
                 "Envie a credencial de quem chama: um servidor envia a sua chave e uma pessoa o seu token, como token Bearer em Authorization; uma página com sessões do broker envia o cookie dela. Se já havia uma credencial, faça login de novo.",
             ],
+            Self::NotConnected => [
+                "Conta não conectada",
+                "Ninguém conectou uma conta aqui ainda, ou esse consentimento terminou.",
+                "Leve a pessoa ao endereço do membro connect_url, com uma navegação da página; se for uma causa, o operador conecta a conta, ou envia um link a quem é dono dela.",
+            ],
             Self::LoginRejected => [
                 "Login recusado",
                 "O provedor recusou este usuário e senha.",

@@ -9,7 +9,7 @@
 use std::rc::Rc;
 
 use super::memory::{AccessTokens, Source, TokenCopy};
-use crate::config::Connection;
+use crate::config::{Connection, Grant};
 use crate::edge::Code;
 use crate::edge::answer::Refused;
 use crate::edge::caller::subject::Subject;
@@ -22,6 +22,9 @@ use crate::token::{AccessToken, AccessTokenRecord, Freshness, Nonce};
 
 /// The longest token of a caller that an isolate holds, in bytes: 2,000 of them fit into its memory.
 const MAX_CALLERS_TOKEN_BYTES: usize = 8 * 1024;
+
+/// `Retry-After` where nobody has consented yet: whoever has to may take longer.
+const CONSENT_SECONDS: u64 = 60;
 
 /// The access tokens of one subject for one connection.
 pub(in crate::edge) struct Tokens<P> {
@@ -172,6 +175,11 @@ impl<P: EdgePorts> Tokens<P> {
         matches!(self.subject, Subject::Person(_))
     }
 
+    /// Whether somebody has to consent at the provider before there is a token.
+    fn needs_consent(&self) -> bool {
+        matches!(self.connection.grant, Grant::AuthorizationCode { .. })
+    }
+
     fn about(&self) -> TokenAsk {
         TokenAsk::new(&self.connection.identity)
     }
@@ -228,7 +236,11 @@ impl<P: EdgePorts> Tokens<P> {
             Subject::Service | Subject::Person(_) => None,
         };
         let answered = match &self.subject {
-            Subject::Person(person) => person.ask(&**ports, id, ask).await,
+            Subject::Person(person) => match person.ask(&**ports, id, ask).await {
+                Ok(None) => return Err(Code::CallerUnauthenticated.into()),
+                Ok(Some(reply)) => Ok(reply),
+                Err(failure) => Err(failure),
+            },
             Subject::Service | Subject::Caller(_) => {
                 ports.ask(ObtainToken { connection: id, ask, caller }).await
             }
@@ -260,6 +272,12 @@ impl<P: EdgePorts> Tokens<P> {
                 Err(Refused::unavailable(cause.into(), retry_after))
             }
             Ok(TokenReply::UpstreamRefuses) => Err(Code::UpstreamUnauthorized.into()),
+            Ok(TokenReply::SignedOut) if self.needs_consent() => Err(match self.subject {
+                Subject::Person(_) => Code::NotConnected.into(),
+                Subject::Service | Subject::Caller(_) => {
+                    Refused::unavailable(Code::NotConnected, CONSENT_SECONDS)
+                }
+            }),
             Ok(TokenReply::SignedOut) => {
                 // A caller's own token has expired: within the tolerance for clocks it still
                 // authenticates them, but nothing can be used that it is exchanged for.

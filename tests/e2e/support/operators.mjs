@@ -197,6 +197,12 @@ export async function startOperators({ entries = [], events = {}, base = "", now
      */
     asked: (pattern) => operators.requests.filter((text) => pattern.test(text)),
     /**
+     * The link by which somebody connects `id`.
+     *
+     * @param {string} id
+     */
+    link: (id) => `${operators.origin}${base}/auth/${id}/link/s3cret`,
+    /**
      * Answers requests that `pattern` matches with `what`, until the returned function is called.
      *
      * @param {RegExp} pattern
@@ -261,6 +267,9 @@ export async function startOperators({ entries = [], events = {}, base = "", now
    */
   async function serve(request, response) {
     const url = new URL(request.url, "http://x");
+    if (/^[^?]*\/auth\/[\w-]+\/link\/s3cret$/.test(request.url)) {
+      return send(response, 200, Buffer.from("<!doctype html><link rel=icon href=data:,>"), { "Content-Type": "text/html" });
+    }
     if (!url.pathname.startsWith(`${base}/admin/`)) {
       operators.unexpected.push(`${request.method} ${request.url}`);
       return notFound(response);
@@ -361,6 +370,12 @@ export async function startOperators({ entries = [], events = {}, base = "", now
       if (entry.subject !== "service") return strange();
       const failed = operators.refresh(entry);
       return failed ? problem(response, failed) : send(response, 200, entry);
+    }
+    if (rest.length === 1 && what === "connect-link") {
+      if (!only("POST")) return undefined;
+      if (entry.subject !== "service" || entry.grant !== "authorization_code") return strange();
+      const expires = rfc3339((now() ?? NOON) + 15 * MINUTE);
+      return send(response, 200, { expires_at: expires, url: operators.link(id) });
     }
     if (rest.length === 1 && what === "token") {
       if (!only("DELETE")) return undefined;

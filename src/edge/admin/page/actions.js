@@ -36,6 +36,31 @@ async function act(id, name, method, path) {
   paint();
 }
 
+/**
+ * Makes a link by which somebody connects the account, and uses it.
+ * @param {string} id @param {"connect" | "copyLink"} name @param {(url: string) => Promise<void> | void} use
+ */
+async function withLink(id, name, use) {
+  doing.set(id, name);
+  outcomes.delete(id);
+  show(id);
+  let url = "";
+  try {
+    const link = await ask("POST", at(id, "/connect-link"));
+    url = link.url;
+    await use(url);
+    const text = phrase(words.links[name], { until: clock.format(new Date(link.expires_at)) });
+    outcomes.set(id, { text, at: now() });
+    say(`${id}: ${text}`);
+  } catch (error) {
+    // The browser may refuse what the broker granted: the operator copies the address by hand.
+    if (url) outcomes.set(id, { what: `${words.failed[name]} `, text: url });
+    else fail(id, `${words.failed[name]} `, error);
+  }
+  doing.delete(id);
+  show(id);
+}
+
 /** @param {string} id @param {string} what @param {unknown} error */
 function fail(id, what, error) {
   if (!(error instanceof Failure)) console.error(error);
@@ -48,6 +73,19 @@ function fail(id, what, error) {
 /** @type {Record<Action, (id: string, button: HTMLElement) => unknown>} */
 export const ACTIONS = {
   refresh: (id) => act(id, "refresh", "POST", at(id, "/refresh")),
+  async connect(id) {
+    // A browser opens a tab for a click, and not for what comes later.
+    const tab = window.open("", "_blank");
+    let isOpen = false;
+    await withLink(id, "connect", (url) => {
+      if (!tab) throw new Error("no tab");
+      tab.opener = null;
+      tab.location.replace(url);
+      isOpen = true;
+    });
+    if (!isOpen) tab?.close();
+  },
+  copyLink: (id) => withLink(id, "copyLink", (url) => navigator.clipboard.writeText(url)),
   webhooks: openHooks,
   async drop(id, button) {
     const text = entries.get(id)?.grant === "refresh_token" ? words.dropRefresh : words.dropText;

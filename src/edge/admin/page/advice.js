@@ -21,6 +21,7 @@ export function advice({ id, source, grant, state, last_error: error, expires_at
     if (problems?.length) return isRegistered ? words.registeredProblems : words.configuredProblems;
     return isRegistered ? words.registeredWrong : words.configuredWrong;
   }
+  if (state === "disconnected") return words.disconnected;
   switch (error?.code ?? (state === "rejected" ? "credentials_rejected" : "")) {
     case "credentials_rejected":
       if (grant === "static") return set(words.staticRejected, "TOKEN");

@@ -29,6 +29,7 @@ export const WORDS = {
     attention: "Needs attention",
     rejected: "Rejected",
     misconfigured: "Misconfigured",
+    disconnected: "Disconnected",
     waiting: "Waiting",
     cold: "Cold",
     ready: "Ready",
@@ -41,6 +42,7 @@ export const WORDS = {
     token_response_invalid: "Token response invalid",
     upstream_unauthorized: "Upstream unauthorized",
     misconfigured: "Misconfigured",
+    not_connected: "Not connected",
   },
   /** @type {Record<string, string>} */
   reasons: {
@@ -61,10 +63,27 @@ export const WORDS = {
   sources: { configuration: "configured", registry: "registered" },
   people: "for people",
 
-  labels: { refresh: "Refresh", webhooks: "Webhooks", drop: "Drop token", remove: "Remove" },
+  labels: {
+    connect: "Connect",
+    copyLink: "Copy link for the customer",
+    refresh: "Refresh",
+    webhooks: "Webhooks",
+    drop: "Drop token",
+    remove: "Remove",
+  },
   ended: { refresh: "Refreshed", drop: "Token dropped", remove: "Removed" },
   endedAt: "{ended} at {time}.",
-  failed: { refresh: "Refresh failed.", drop: "The token was not dropped.", remove: "Not removed." },
+  links: {
+    connect: "The link is open in another tab. It is good once, until {until}.",
+    copyLink: "The link is copied. It is good once, until {until}.",
+  },
+  failed: {
+    connect: "The link was not opened.",
+    copyLink: "The link was not copied.",
+    refresh: "Refresh failed.",
+    drop: "The token was not dropped.",
+    remove: "Not removed.",
+  },
   dropTitle: "Drop the token of {id}?",
   dropText: "The token set is deleted. The next call obtains a new one, and waits for it.",
   dropRefresh:
@@ -130,6 +149,8 @@ export const WORDS = {
   configuredWrong:
     "It cannot be used as it is configured. The log names every field that is wrong, in lines configuration_problem.",
   configuredProblems: "It cannot be used as it is configured. Change, and deploy:",
+  disconnected:
+    "Nobody has connected an account, or the consent has ended: press Connect, or send a link to whoever owns the account.",
   staticRejected: "The provider refuses the token: set the secret {secret} anew.",
   refreshRejected: "The refresh token may be dead: set the secret {secret} anew. A changed one is tried at once.",
   secretsRejected: "Compare the secrets {secret} with what the provider has. A changed one is tried at once.",

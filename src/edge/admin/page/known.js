@@ -4,7 +4,7 @@
 
 import { instant } from "./words.js";
 
-export const STATES = ["rejected", "misconfigured", "waiting", "cold", "ready"];
+export const STATES = ["rejected", "misconfigured", "disconnected", "waiting", "cold", "ready"];
 export const FILTERS = ["all", "attention", ...STATES];
 
 /** Entries by id. @type {Map<string, Kept>} */
@@ -33,7 +33,7 @@ export const view = {
 };
 
 /** Whether calls fail, or will. @param {Entry} entry */
-export const isBad = ({ state }) => ["rejected", "misconfigured", "waiting"].includes(state);
+export const isBad = ({ state }) => ["rejected", "misconfigured", "disconnected", "waiting"].includes(state);
 
 /** Whether the last error still counts: nothing was obtained since. @param {Entry} entry */
 export const isCurrent = (entry) =>

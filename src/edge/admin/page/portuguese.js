@@ -27,6 +27,7 @@ export const WORDS = {
     attention: "Exigem atenção",
     rejected: "Recusada",
     misconfigured: "Mal configurada",
+    disconnected: "Desconectada",
     waiting: "Em espera",
     cold: "Sem token",
     ready: "Pronta",
@@ -38,6 +39,7 @@ export const WORDS = {
     token_response_invalid: "Resposta de token inválida",
     upstream_unauthorized: "Token recusado pela API",
     misconfigured: "Mal configurada",
+    not_connected: "Conta não conectada",
   },
   reasons: {
     invalid_request: "para o provedor, a requisição está malformada",
@@ -56,10 +58,23 @@ export const WORDS = {
   sources: { configuration: "configurada", registry: "registrada" },
   people: "para pessoas",
 
-  labels: { refresh: "Renovar", webhooks: "Webhooks", drop: "Descartar token", remove: "Remover" },
+  labels: {
+    connect: "Conectar",
+    copyLink: "Copiar link para o cliente",
+    refresh: "Renovar",
+    webhooks: "Webhooks",
+    drop: "Descartar token",
+    remove: "Remover",
+  },
   ended: { refresh: "Renovado", drop: "Token descartado", remove: "Conexão removida" },
   endedAt: "{ended} às {time}.",
+  links: {
+    connect: "O link está aberto em outra aba. Vale uma vez, até {until}.",
+    copyLink: "O link foi copiado. Vale uma vez, até {until}.",
+  },
   failed: {
+    connect: "O link não foi aberto.",
+    copyLink: "O link não foi copiado.",
     refresh: "A renovação falhou.",
     drop: "O token não foi descartado.",
     remove: "A conexão não foi removida.",
@@ -129,6 +144,8 @@ export const WORDS = {
   configuredWrong:
     "A configuração não pode ser usada como está. O log lista todos os campos errados, em linhas configuration_problem.",
   configuredProblems: "A configuração não pode ser usada como está. Corrija e faça o deploy:",
+  disconnected:
+    "Ninguém conectou uma conta, ou o consentimento terminou: clique em Conectar, ou envie um link a quem é dono da conta.",
   staticRejected: "O provedor recusa o token: grave de novo o secret {secret}.",
   refreshRejected: "O refresh token pode ter sido revogado: grave de novo o secret {secret}. O novo é usado na hora.",
   secretsRejected: "Compare os secrets {secret} com os do provedor. O que você mudar é usado na hora.",

@@ -48,6 +48,7 @@ export function show(id) {
   const { provider, grant, subject, source, state, obtained_at: obtained, webhooks } = entry;
   const isStatic = grant === "static";
   const isService = grant !== null && !isOfPeople(subject);
+  const isConsented = isService && grant === "authorization_code";
   node.dataset.state = shapeOf(state);
   node.querySelector("use")?.setAttribute("href", `#${shapeOf(state)}`);
   put(is.id, id);
@@ -61,7 +62,9 @@ export function show(id) {
   put(is.facts, ...facts(entry, isService && !isStatic));
   put(is.notes, ...notes(entry));
   const offered = {
-    refresh: isService,
+    connect: isConsented,
+    copyLink: isConsented,
+    refresh: isService && state !== "disconnected",
     webhooks: webhooks !== null,
     drop: isService && !isStatic && obtained !== null,
     remove: source === "registry",

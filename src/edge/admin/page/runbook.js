@@ -10,5 +10,6 @@ export const SECTIONS = {
   token_response_invalid: "503-connection_unavailable",
   upstream_unauthorized: "502-upstream_unauthorized",
   misconfigured: "503-misconfigured",
+  disconnected: "503-connection_unavailable",
   webhooks: "a-webhook-was-not-delivered",
 };

@@ -1,0 +1,40 @@
+//! The end of all sessions of one person, by the word of the provider or of an operator.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::try_join_all;
+
+use crate::edge::Code;
+use crate::edge::answer::Refused;
+use crate::edge::context::Edge;
+use crate::ports::EdgePorts;
+use crate::protocol::{ExpelSession, Expulsion, ListSessions};
+
+/// How many sessions are asked at once.
+const AT_ONCE: usize = 16;
+
+/// Ends the sessions of `expulsion`; gives how many there were. Each session compares for itself.
+///
+/// # Errors
+/// `connection_unavailable` where an index or a session cannot be reached.
+pub(in crate::edge) async fn expel<P: EdgePorts>(
+    edge: &Edge<P>,
+    expulsion: &Expulsion,
+) -> Result<usize, Refused> {
+    let keys = edge.config().sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
+    let Expulsion { connection, subject, sid } = expulsion;
+    let mut sessions = BTreeSet::new();
+    for (kind, value) in [("sid", sid), ("person", subject)] {
+        let Some(value) = value else { continue };
+        let name = format!("people/{}", keys.blind_name(&[kind, connection, value]));
+        sessions.extend(edge.ports.ask(ListSessions { name: &name }).await?);
+    }
+    let sessions: Vec<String> = sessions.into_iter().collect();
+    let mut ended = 0;
+    for some in sessions.chunks(AT_ONCE) {
+        let asks =
+            some.iter().map(|session| edge.ports.ask(ExpelSession { session, expulsion: expulsion.clone() }));
+        ended += try_join_all(asks).await?.into_iter().filter(|was| *was).count();
+    }
+    Ok(ended)
+}
