@@ -205,7 +205,10 @@ async function everySaid(locale) {
 
       for (const name of /** @type {const} */ (["connect", "copyLink"])) {
         await press(one, "x-shop", name);
-        await one.row("x-shop").locator(".good", { hasText: name === "connect" ? /tab|aba/ : /cop/ }).waitFor();
+        await one
+          .row("x-shop")
+          .locator(".good", { hasText: name === "connect" ? /tab|aba/ : /cop/ })
+          .waitFor();
       }
       await one.page.evaluate(() => (navigator.clipboard.writeText = () => Promise.reject(new Error("x"))));
       await press(one, "x-shop", "copyLink");

@@ -52,7 +52,7 @@ export function useConsents({ vars = {} } = {}) {
       startProvider({ iss: false }),
     ]);
     receiver = await startReceiver();
-    inbox = receiver.inbox("tenant", { provider: "custom", webhook: { unique_by: ["id"], token_field: "api_token" } });
+    inbox = receiver.inbox("tenant", { provider: "custom", webhook: { token_field: "api_token" } });
     const client = provider.register("porteiro");
     const basic = provider.register("porteiro-basic", { auth: "basic", secret: "a&b=%2B+c d/é:x" });
     const pushed = pushing.register("porteiro", { auth: "private_key_jwt", key });
@@ -243,8 +243,18 @@ export async function entry(id) {
   return connections.find((/** @type {{ id: string }} */ one) => one.id === id);
 }
 
-/** The lines of flows after `since` lines of output. @param {number} since @returns {LogLine[]} */
-export const flowLines = (since) => broker.logsSince(since).filter(({ event }) => event === "connect");
+/**
+ * The lines of flows that the request wrote whose answer this is.
+ *
+ * @param {Answer} answer
+ * @returns {Promise<LogLine[]>}
+ */
+export async function flowLines({ headers }) {
+  const id = headers["x-request-id"];
+  // The line of the request itself is its last.
+  await broker.logged(({ event, request_id }) => event === "call" && request_id === id);
+  return broker.logs.filter(({ event, request_id }) => event === "connect" && request_id === id);
+}
 
 /**
  * Checks that `act` sends nothing to any token endpoint.

@@ -268,7 +268,9 @@ export async function startOperators({ entries = [], events = {}, base = "", now
   async function serve(request, response) {
     const url = new URL(request.url, "http://x");
     if (/^[^?]*\/auth\/[\w-]+\/link\/s3cret$/.test(request.url)) {
-      return send(response, 200, Buffer.from("<!doctype html><link rel=icon href=data:,>"), { "Content-Type": "text/html" });
+      return send(response, 200, Buffer.from("<!doctype html><link rel=icon href=data:,>"), {
+        "Content-Type": "text/html",
+      });
     }
     if (!url.pathname.startsWith(`${base}/admin/`)) {
       operators.unexpected.push(`${request.method} ${request.url}`);
