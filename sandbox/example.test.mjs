@@ -17,27 +17,33 @@ const read = (path) => readFile(at(path), "utf8");
 describe("the example front end", () => {
   /** @type {Awaited<ReturnType<typeof startExample>>} */
   let example;
-  /** @type {string} */
-  let html;
+  /** Both pages, by path. @type {Record<string, string>} */
+  const pages = {};
   before(async () => {
     example = await startExample();
-    html = await (await fetch(example.url)).text();
+    for (const path of ["/", "/password.html"]) pages[path] = await (await fetch(example.url + path)).text();
   });
   after(() => example?.close());
 
   test("is served with its own files and nothing else", async () => {
-    for (const path of ["/", "/app.js", "/words.js", "/style.css"]) {
+    const scripts = ["app", "broker", "page", "password", "words"].map((name) => `/${name}.js`);
+    for (const path of ["/", "/password.html", ...scripts, "/style.css"]) {
       const response = await fetch(example.url + path);
       assert.equal(response.status, 200, path);
       assert.equal(response.headers.get("content-security-policy"), "frame-ancestors 'none'");
-      assert.equal(response.headers.get("cross-origin-opener-policy"), "same-origin");
+      assert.equal(response.headers.get("cross-origin-opener-policy"), "same-origin-allow-popups");
     }
     for (const path of ["/porteiro.d.ts", "/jsconfig.json", "/..%2f..%2fpackage.json", "/none"]) {
       assert.equal((await fetch(example.url + path)).status, 404, path);
     }
   });
 
-  test("has a strict policy, and nothing that it would stop", async () => {
+  test("has a strict policy, and nothing that it would stop", () => {
+    for (const html of Object.values(pages)) checkPolicy(html);
+  });
+
+  /** @param {string} html */
+  function checkPolicy(html) {
     const policy = /http-equiv="Content-Security-Policy"\s+content="([^"]+)"/.exec(html)?.[1] ?? "";
     assert.match(policy, /^default-src 'none'; script-src 'self'; style-src 'self'; connect-src /);
     assert.match(policy, /; base-uri 'none';/);
@@ -45,21 +51,31 @@ describe("the example front end", () => {
     // The policy does not cover what precedes it in the page.
     assert.ok(html.indexOf("Content-Security-Policy") < html.search(/<(script|link|style)/));
     assert.doesNotMatch(html, /<style|\sstyle=|<script(?![^>]*src=)|\son\w+=|javascript:/i);
-  });
+  }
 
   test("names the broker's address alike in the script and in the policy", async () => {
-    const broker = /^const BROKER = "([^"]+)";$/m.exec(await read("examples/front-end/app.js"))?.[1];
+    const broker = /^export const BROKER = "([^"]+)";$/m.exec(await read("examples/front-end/broker.js"))?.[1];
     assert.ok(broker);
-    assert.ok(html.includes(`connect-src ${broker};`), broker);
+    for (const html of Object.values(pages)) assert.ok(html.includes(`connect-src ${broker};`), broker);
+  });
+
+  test("has words for each way in which a sign-in can fail", async () => {
+    const types = await read("examples/front-end/porteiro.d.ts");
+    const codes = [...(/type FlowCode =([^;]+);/.exec(types)?.[1].matchAll(/"(\w+)"/g) ?? [])].map(([, code]) => code);
+    assert.ok(codes.length > 0);
+    const words = await read("examples/front-end/words.js");
+    for (const code of codes) assert.equal(words.split(`    ${code}: "`).length, 3, code);
   });
 
   test("shows the sandbox's accounts as they are", async () => {
     const hubsoft = await startHubsoft();
     await hubsoft.close();
-    const shown = [...html.matchAll(/<dt>([^<]+)<\/dt><dd>([^<]+)<\/dd>/g)].map(([, username, password]) => ({
-      username,
-      password,
-    }));
+    const shown = [...pages["/password.html"].matchAll(/<dt>([^<]+)<\/dt><dd>([^<]+)<\/dd>/g)].map(
+      ([, username, password]) => ({
+        username,
+        password,
+      }),
+    );
     assert.deepEqual(shown, hubsoft.people);
   });
 
@@ -85,14 +101,15 @@ describe("the example front end", () => {
 
 describe("docs/guides/people-sign-in.md", () => {
   test("shows code that is in the example, word for word", async () => {
-    const app = (await read("examples/front-end/app.js")).replace(/^\s*\/\*\*[\s\S]*?\*\/\n/gm, "");
+    const files = ["broker", "app", "password"].map((name) => read(`examples/front-end/${name}.js`));
+    const code = (await Promise.all(files)).join("\n").replace(/^\s*\/\*\*[\s\S]*?\*\/\n/gm, "");
     const blocks = [...(await read("docs/guides/people-sign-in.md")).matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(
       ([, code]) => code,
     );
     assert.ok(blocks.length > 0);
-    for (const code of blocks) {
+    for (const block of blocks) {
       // An empty line in the page may stand for omitted code of the example.
-      for (const part of code.split(/\n{2,}/)) assert.ok(app.includes(part.trimEnd()), part);
+      for (const part of block.split(/\n{2,}/)) assert.ok(code.includes(part.trimEnd()), part);
     }
   });
 });

@@ -28,7 +28,7 @@ const SCRIPT = "text/javascript; charset=utf-8";
  * method and path
  */
 
-const SCRIPTS = ["calls", "dom", "en", "page", "people", "pt", "views", "webhooks", "words"].map(
+const SCRIPTS = ["agenda", "calls", "dom", "en", "page", "people", "pt", "views", "webhooks", "words"].map(
   (name) => `${name}.js`,
 );
 
@@ -60,14 +60,17 @@ const EXAMPLE = {
   folder: new URL("../examples/front-end/", import.meta.url),
   files: {
     "/": ["index.html", HTML],
+    "/password.html": ["password.html", HTML],
     "/style.css": ["style.css", CSS],
-    "/app.js": ["app.js", SCRIPT],
-    "/words.js": ["words.js", SCRIPT],
+    ...Object.fromEntries(
+      ["app", "broker", "page", "password", "words"].map((name) => [`/${name}.js`, [`${name}.js`, SCRIPT]]),
+    ),
   },
   // The page's own policy is in index.html, except for the parts that only a header can set.
   headers: () => ({
     "Content-Security-Policy": "frame-ancestors 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
+    // With `same-origin` the page would get no message from the window in which a person signs in.
+    "Cross-Origin-Opener-Policy": "same-origin-allow-popups",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
   }),

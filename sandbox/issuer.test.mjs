@@ -137,7 +137,7 @@ describe("the page's calls for its people", () => {
 });
 
 test("the page learns what HubSoft was asked for its invoices, and nothing else", async () => {
-  const ports = { guru: 0, hubsoft: 0, v8: 0, issuer: 0, frontend: 0, example: 0 };
+  const ports = { guru: 0, hubsoft: 0, v8: 0, agenda: 0, issuer: 0, frontend: 0, example: 0 };
   const sandbox = await startSandbox({}, { ports });
   try {
     const path = "/api/v1/integracao/cliente/financeiro?busca=cpf_cnpj&termo_busca=1";

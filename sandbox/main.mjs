@@ -1,21 +1,23 @@
-// The sandbox: three providers, an issuer and two front ends, all on this machine.
+// The sandbox: four providers, an issuer and two front ends, all on this machine.
 
 /** @import { LogLine } from "./types.js" */
 
 import { pathToFileURL } from "node:url";
 import { startExample, startFrontend } from "./frontend.mjs";
 import { startIssuer } from "./issuer.mjs";
+import { startAgenda } from "./providers/agenda.mjs";
 import { startGuru } from "./providers/guru.mjs";
 import { startHubsoft } from "./providers/hubsoft.mjs";
 import { startV8 } from "./providers/v8.mjs";
 
-const PORTS = { guru: 8801, hubsoft: 8802, v8: 8803, issuer: 8804, frontend: 8790, example: 8791 };
+const PORTS = { guru: 8801, hubsoft: 8802, v8: 8803, issuer: 8804, agenda: 8805, frontend: 8790, example: 8791 };
 
 /** Each provider's credentials, which the environment may set. */
 const PROVIDERS = {
   guru: ["token", "account_token"],
   hubsoft: ["client_id", "client_secret", "username", "password"],
   v8: ["client_id", "username", "password", "audience"],
+  agenda: ["client_id", "client_secret"],
 };
 
 // The sandbox may run for days: its memory of past requests is bounded.
@@ -63,13 +65,15 @@ export async function startSandbox(env = process.env, { ports = PORTS, log } = {
   const guru = await start("guru", (port) => startGuru({ port, ...settingsOf("guru") }));
   const hubsoft = await start("hubsoft", (port) => startHubsoft({ port, peopleClient, ...settingsOf("hubsoft") }));
   const v8 = await start("v8", (port) => startV8({ port, ...settingsOf("v8") }));
+  const sharedClient = credentialsFrom(env, "agenda_shared", ["client_id", "client_secret"]);
+  const agenda = await start("agenda", (port) => startAgenda({ port, sharedClient, ...settingsOf("agenda") }));
   const webhookSecret = env.GURU_WEBHOOK_SECRET || undefined;
   const issuer = await start("issuer", (port) => startIssuer({ port }));
   const frontend = await start("frontend", (port) =>
     startFrontend({ port, guruUrl: guru.url, webhookSecret, issuer, hubsoft }),
   );
   const example = await start("example", (port) => startExample({ port }));
-  return { guru, hubsoft, v8, issuer, frontend, example, close };
+  return { guru, hubsoft, v8, agenda, issuer, frontend, example, close };
 }
 
 async function main() {
@@ -84,7 +88,7 @@ async function main() {
     process.exitCode = 1;
     return;
   }
-  for (const { name, baseUrl, tokenUrl } of [sandbox.guru, sandbox.hubsoft, sandbox.v8]) {
+  for (const { name, baseUrl, tokenUrl } of [sandbox.guru, sandbox.hubsoft, sandbox.v8, sandbox.agenda]) {
     say(name, tokenUrl ? `${baseUrl} (token endpoint ${tokenUrl})` : `${baseUrl} (static token)`);
   }
   say("issuer", `${sandbox.issuer.url} (two people's tokens)`);

@@ -1,5 +1,5 @@
-// The common part of the three sandbox providers: a strict token endpoint, tokens with lifetimes, an API, a record of
-// every request, and faults that a test can arm.
+// The common part of the sandbox's providers: a strict token endpoint, tokens with lifetimes, an API, a record of every
+// request, and faults that a test can arm.
 
 /** @import { IncomingMessage, OutgoingHttpHeaders, Server, ServerResponse } from "node:http" */
 /** @import { AddressInfo } from "node:net" */
@@ -71,16 +71,18 @@ const ENCODINGS = {
   form: { type: "application/x-www-form-urlencoded", pairs: formPairs },
 };
 
-/** @param {IncomingMessage} request @param {string} name */
+/** @param {Pick<IncomingMessage, "rawHeaders">} request @param {string} name */
 function occurrences(request, name) {
   return request.rawHeaders.filter((field, i) => i % 2 === 0 && field.toLowerCase() === name).length;
 }
 
-/** @param {Request} request @param {Buffer} body @param {TokenEndpoint} endpoint */
-function tokenParameters(request, body, { encoding, grants }) {
-  if (request.method !== "POST") {
-    throw invalidRequest("The token endpoint takes POST only.", 405, { Allow: "POST" });
-  }
+/**
+ * The parameters of a POST by a client.
+ * @param {Pick<Request, "url" | "headers" | "rawHeaders">} request @param {Buffer} body
+ * @param {keyof typeof ENCODINGS} encoding
+ * @returns {Record<string, string>}
+ */
+export function clientParameters(request, body, encoding) {
   if (request.url.includes("?")) {
     throw invalidRequest("The token endpoint takes no query.");
   }
@@ -101,7 +103,15 @@ function tokenParameters(request, body, { encoding, grants }) {
   const given = pairs(text);
   const names = given.map(([name]) => name);
   if (new Set(names).size !== names.length) throw invalidRequest("A parameter is repeated.");
-  const parameters = Object.fromEntries(given);
+  return Object.fromEntries(given);
+}
+
+/** @param {Request} request @param {Buffer} body @param {TokenEndpoint} endpoint */
+function tokenParameters(request, body, { encoding, grants, ignoresUnknown }) {
+  if (request.method !== "POST") {
+    throw invalidRequest("The token endpoint takes POST only.", 405, { Allow: "POST" });
+  }
+  const parameters = clientParameters(request, body, encoding);
   if (!parameters.grant_type) throw invalidRequest("The parameter grant_type is missing.");
   if (!Object.hasOwn(grants, parameters.grant_type)) {
     throw new OAuthError("unsupported_grant_type", "The grant type is not supported.");
@@ -110,7 +120,7 @@ function tokenParameters(request, body, { encoding, grants }) {
   for (const name of expected) {
     if (!parameters[name]) throw invalidRequest(`The parameter ${name} is missing.`);
   }
-  if (names.some((name) => !expected.includes(name))) {
+  if (!ignoresUnknown && Object.keys(parameters).some((name) => !expected.includes(name))) {
     throw invalidRequest("A parameter is unknown.");
   }
   return parameters;
@@ -195,6 +205,12 @@ class TokenStore {
     return this.#access.has(accessToken);
   }
 
+  /** Revokes all tokens of the grant that a token comes from. @param {string | undefined} token */
+  revoke(token = "") {
+    const entry = this.#access.get(token) ?? this.#refresh.get(token);
+    if (entry) this.#revokeFamily(entry.family);
+  }
+
   /** The account of the grant that a token comes from. @param {string | undefined} token */
   accountOf(token = "") {
     const entry = this.#access.get(token) ?? this.#refresh.get(token);
@@ -225,7 +241,7 @@ class TokenStore {
 
 // --- Routes ---------------------------------------------------------------
 
-/** @param {Record<string, Handler>} routes */
+/** @template H @param {Record<string, H>} routes */
 function compileRoutes(routes) {
   return Object.entries(routes).map(([key, handler]) => {
     const [method, path] = key.split(" ");
@@ -236,7 +252,12 @@ function compileRoutes(routes) {
   });
 }
 
-/** @param {ReturnType<typeof compileRoutes>} routes @param {string} method @param {string} pathname */
+/**
+ * @template H
+ * @param {ReturnType<typeof compileRoutes<H>>} routes
+ * @param {string} method
+ * @param {string} pathname
+ */
 function route(routes, method, pathname) {
   /** @type {Set<string>} */
   const allowed = new Set();
@@ -244,12 +265,12 @@ function route(routes, method, pathname) {
     const match = pattern.exec(pathname);
     if (!match) continue;
     if (own === method || (own === "GET" && method === "HEAD")) {
-      return { handler, params: Object.fromEntries(names.map((name, i) => [name, match[i + 1]])) };
+      return { handler, params: Object.fromEntries(names.map((name, i) => [name, match[i + 1]])), allowed: [] };
     }
     allowed.add(own);
     if (own === "GET") allowed.add("HEAD");
   }
-  return { allowed: [...allowed] };
+  return { handler: undefined, params: {}, allowed: [...allowed] };
 }
 
 // --- HTTP -----------------------------------------------------------------
@@ -327,18 +348,23 @@ export async function startProvider(definition, settings = {}) {
   /** The calls in flight, if the provider refuses a duplicate of one. @type {Set<string>} */
   const inFlight = new Set();
   const store = new TokenStore(prefix, options);
-  const routes = compileRoutes({
+  /** @type {Record<string, Handler>} */
+  const handlers = {
     "POST /sandbox/limits": () => {
       resetLimits();
       return { status: 204 };
     },
     ...definition.routes,
-  });
+  };
+  const routes = compileRoutes(handlers);
+  const open = compileRoutes(definition.open ?? {});
   const closing = new AbortController();
   /** @type {Recorded[]} */
   const tokenRequests = [];
   /** @type {Recorded[]} */
   const apiRequests = [];
+  /** @type {Recorded[]} */
+  const openRequests = [];
   /** @type {Set<string>} */
   const revokedStaticTokens = new Set();
   /** @type {(Fault & { left: number })[]} */
@@ -396,13 +422,14 @@ export async function startProvider(definition, settings = {}) {
         if (left < 0) throw new OAuthError(error, description, 429, { "Retry-After": String(wait) });
       }
       const { grant } = endpoint.grants[parameters.grant_type];
-      const { presented, members, account } = grant(parameters, { credentials, store });
+      const { presented, members, account, granted } = grant(parameters, { credentials, store });
       const draft = { ...store.draft(presented), ...members };
       if (fault?.kind === "members") {
         Object.assign(draft, fault.set);
         for (const member of fault.remove ?? []) delete draft[member];
       }
       store.commit(draft, presented, account);
+      granted?.(draft);
       record.outcome = fault?.kind === "members" ? "members" : "ok";
       return { status: 200, headers, body: draft };
     } catch (error) {
@@ -479,9 +506,26 @@ export async function startProvider(definition, settings = {}) {
     return (await handler({ params, query, json, account })) ?? { status: 404, body: errors.notFound };
   }
 
+  /**
+   * @param {Request} request
+   * @param {{ body: Buffer, tooLarge: boolean }} received
+   * @returns {Promise<Answer>}
+   */
+  async function answerOpenRequest(request, { body, tooLarge }) {
+    const [pathname] = request.url.split("?", 1);
+    const { handler, params, allowed } = route(open, request.method, pathname);
+    if (!handler) return { status: 405, headers: { Allow: allowed.join(", ") }, body: errors.methodNotAllowed };
+    if (tooLarge) return { status: 413, body: errors.tooLarge };
+    const { headers, rawHeaders, url } = request;
+    const query = new URLSearchParams(request.url.slice(pathname.length));
+    return handler({ params, query, body, headers, rawHeaders, url, store, credentials });
+  }
+
   /** @param {Request} request @param {ServerResponse} response */
   async function serve(request, response) {
-    const isTokenRequest = request.url.split("?", 1)[0] === tokenEndpoint?.path;
+    const [pathname] = request.url.split("?", 1);
+    const isOpenRequest = open.some(({ pattern }) => pattern.test(pathname));
+    const isTokenRequest = pathname === tokenEndpoint?.path;
     /** @type {Recorded} */
     const record = {
       at: Date.now(),
@@ -499,9 +543,9 @@ export async function startProvider(definition, settings = {}) {
       response.once("close", () => (tokenRequestsInFlight -= 1));
     } else {
       record.status = undefined;
-      keep(apiRequests, record);
+      keep(isOpenRequest ? openRequests : apiRequests, record);
     }
-    const fault = takeFault(isTokenRequest ? "token" : "api");
+    const fault = isOpenRequest ? undefined : takeFault(isTokenRequest ? "token" : "api");
     record.fault = fault?.kind;
     const identity = `${request.method} ${request.url} ${request.headers.authorization}`;
     const isIdentical = !isTokenRequest && Boolean(limits?.identical) && inFlight.has(identity);
@@ -510,7 +554,8 @@ export async function startProvider(definition, settings = {}) {
       response.once("close", () => inFlight.delete(identity));
     }
 
-    const received = await readBody(request, isTokenRequest ? TOKEN_BODY_LIMIT : API_BODY_LIMIT);
+    const isSmall = isTokenRequest || isOpenRequest;
+    const received = await readBody(request, isSmall ? TOKEN_BODY_LIMIT : API_BODY_LIMIT);
     record.body = received.body.toString("utf8");
     if (isTokenRequest) record.grant_type = guessGrantType(record.body);
 
@@ -530,6 +575,8 @@ export async function startProvider(definition, settings = {}) {
       };
     } else if (isIdentical && limits?.identical) {
       answer = limits.identical;
+    } else if (isOpenRequest) {
+      answer = await answerOpenRequest(request, received);
     } else if (tokenEndpoint && isTokenRequest) {
       answer = answerTokenRequest(tokenEndpoint, request, received, fault, record);
     } else {
@@ -542,7 +589,7 @@ export async function startProvider(definition, settings = {}) {
     }
     const status = answer.status ?? 200;
     if (!isTokenRequest) record.status = status;
-    settings.log?.({ provider: name, method: request.method, path: request.url.split("?", 1)[0], status });
+    settings.log?.({ provider: name, method: request.method, path: pathname, status });
     send(response, answer);
   }
 
@@ -570,6 +617,7 @@ export async function startProvider(definition, settings = {}) {
     credentials,
     tokenRequests,
     apiRequests,
+    openRequests,
     issued: store.issued,
     get maxConcurrentTokenRequests() {
       return maxConcurrentTokenRequests;

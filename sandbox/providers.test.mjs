@@ -886,7 +886,7 @@ test("listens on the loopback address only", async () => {
 });
 
 describe("the sandbox as a whole", () => {
-  const free = { guru: 0, hubsoft: 0, v8: 0, issuer: 0, frontend: 0, example: 0 };
+  const free = { guru: 0, hubsoft: 0, v8: 0, agenda: 0, issuer: 0, frontend: 0, example: 0 };
   /** @type {Awaited<ReturnType<typeof startSandbox>>} */
   let sandbox;
   after(() => sandbox?.close());
@@ -900,6 +900,8 @@ describe("the sandbox as a whole", () => {
         V8_AUDIENCE: "https://other.example",
         HUBSOFT_PASSWORD: "",
         HUBSOFT_PEOPLE_CLIENT_ID: "people",
+        AGENDA_CLIENT_SECRET: "of-people",
+        AGENDA_SHARED_CLIENT_ID: "shared",
       },
       { ports: free, log: (line) => lines.push(line) },
     );
@@ -907,6 +909,8 @@ describe("the sandbox as a whole", () => {
     assert.equal(sandbox.v8.credentials.audience, "https://other.example");
     assert.notEqual(sandbox.hubsoft.credentials.password, "");
     assert.equal(sandbox.hubsoft.peopleClient.client_id, "people");
+    const [own, shared] = sandbox.agenda.clients;
+    assert.deepEqual([own.client_secret, shared.client_id], ["of-people", "shared"]);
     await fetch(`${sandbox.guru.baseUrl}/transactions?id=none&access_token=from-env`, {
       headers: { Authorization: "Bearer from-env" },
     });
@@ -929,7 +933,7 @@ describe("the sandbox as a whole", () => {
     const html = await page.text();
     assert.match(html, /<title data-word="title">Porteiro sandbox<\/title>/);
     assert.doesNotMatch(html, /<style|style=|<script(?![^>]*src=)|\son\w+=/i);
-    const scripts = ["calls", "dom", "page", "people", "views", "webhooks"].map((name) => `/${name}.js`);
+    const scripts = ["agenda", "calls", "dom", "page", "people", "views", "webhooks"].map((name) => `/${name}.js`);
     for (const path of ["/page.css", ...scripts, "/icon.svg"]) {
       assert.equal((await fetch(url + path)).status, 200, path);
     }

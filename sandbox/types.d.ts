@@ -6,7 +6,22 @@ import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "
 export type Credentials = Record<string, string>;
 
 /** The account that the tokens of a grant belong to. */
-export type Account = { username: string; client_id: string };
+export type Account = {
+  username: string;
+  client_id: string;
+  /** What the person allowed, where the provider asks them. */
+  consent?: Consent;
+};
+
+/** What a person allowed a client. */
+export interface Consent {
+  scope: string[];
+  /** The person's session at the provider. */
+  sid: string;
+  /** When the person signed in there, in Unix seconds. */
+  auth_time: number;
+  nonce?: string;
+}
 
 /** An answer; a body other than a string is sent as JSON. */
 export interface Answer {
@@ -33,6 +48,20 @@ export interface Tokens {
   /** Whether the refresh token is valid; a reused token revokes its family. */
   present(refreshToken: string): boolean;
   accountOf(token: string | undefined): Account | undefined;
+  /** Revokes all tokens of the grant that a token comes from. */
+  revoke(token: string | undefined): void;
+}
+
+/** A request to an address that needs no access token. */
+export interface OpenCall {
+  params: Record<string, string>;
+  query: URLSearchParams;
+  body: Buffer;
+  headers: IncomingHttpHeaders;
+  rawHeaders: string[];
+  url: string;
+  store: Tokens;
+  credentials: Credentials;
 }
 
 /** A kind of grant; it gets all of its parameters, and throws an OAuthError to refuse. */
@@ -48,6 +77,8 @@ export interface Grant {
     /** Further members of the answer. */
     members?: Record<string, unknown>;
     account?: Account;
+    /** Learns of the answer as the client gets it. */
+    granted?(answer: Record<string, unknown>): void;
   };
 }
 
@@ -56,6 +87,8 @@ export interface TokenEndpoint {
   encoding: "json" | "form";
   /** The grants, by grant_type. */
   grants: Record<string, Grant>;
+  /** Whether unknown parameters are ignored, as RFC 6749 section 3.2 has it; else they are refused. */
+  ignoresUnknown?: boolean;
 }
 
 /** A number of calls in a period. */
@@ -118,6 +151,8 @@ export interface Definition {
   staticToken?: (credentials: Credentials) => string;
   /** The handlers by method and path: "GET /path/:id". */
   routes: Record<string, Handler>;
+  /** The handlers of the addresses that need no access token, by method and path. */
+  open?: Record<string, (call: OpenCall) => Answer | Promise<Answer>>;
   /** The limits that `options.limits` turns on. */
   limits?: Limits;
   /** Whether the provider uses Laravel, which sends unauthenticated calls to a login page unless they ask for JSON. */
@@ -186,6 +221,8 @@ export interface Provider {
   credentials: Credentials;
   tokenRequests: Recorded[];
   apiRequests: Recorded[];
+  /** The requests to addresses that need no access token. */
+  openRequests: Recorded[];
   /** Every token issued. */
   issued: string[];
   readonly maxConcurrentTokenRequests: number;
@@ -214,6 +251,42 @@ export interface HubsoftSettings extends Settings {
   people?: Person[];
   /** The client with which people sign in. */
   peopleClient?: { client_id?: string; client_secret?: string };
+}
+
+/** A person of the agenda. */
+export interface AgendaPerson {
+  sub: string;
+  name: string;
+  email: string;
+}
+
+/** A client as the agenda knows it. */
+export interface AgendaClient {
+  client_id: string;
+  client_secret: string;
+  name: string;
+  redirect_uris: string[];
+  post_logout_redirect_uris: string[];
+  backchannel_logout_uri?: string;
+}
+
+export interface Agenda extends Provider {
+  people: AgendaPerson[];
+  /** The clients, which a test may change: that of the connection for people, and that of the shared one. */
+  clients: AgendaClient[];
+  /** A person's appointments, as the API answers them. */
+  appointmentsOf(sub: string): { id: string; starts_at: string; title: string; place: string }[];
+}
+
+export interface AgendaSettings extends Settings {
+  people?: AgendaPerson[];
+  sharedClient?: { client_id?: string; client_secret?: string };
+  /** The broker's address, below which its redirect addresses are. */
+  broker?: string;
+  /** Where a person may be sent after signing out. */
+  homes?: string[];
+  /** How long a code lives. */
+  codeSeconds?: number;
 }
 
 export interface Guru extends Provider {

@@ -9,6 +9,7 @@ import { Failure, inRoot, isMain, runMain } from "./lib.mjs";
  * The request and answers of a provider's documentation, which the file's test compares with what the broker sends.
  *
  * @typedef {object} Example
+ * @property {string} [authorization_request] the address that a browser is sent to, as a GET
  * @property {string} [token_request] method and address, header fields, an empty line, the body
  * @property {string} [token_response] the answer's body; with header fields and an empty line before it where its first
  * line is one
@@ -30,6 +31,7 @@ import { Failure, inRoot, isMain, runMain } from "./lib.mjs";
  * @property {string} grant
  * @property {string} [base_url]
  * @property {string} [token_url]
+ * @property {string} [authorize_url]
  * @property {string} [probe]
  * @property {string} [client_auth]
  * @property {string} [subject]

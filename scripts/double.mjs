@@ -1,7 +1,8 @@
 // A double of a provider, made from its file alone: it gets every request that the broker sends, and answers as the
 // file's example says.
 import { generateKeyPairSync } from "node:crypto";
-import { TYPE, addressOf, requestOf } from "./example.mjs";
+import { request } from "node:http";
+import { TYPE, addressOf, codeOf, requestOf } from "./example.mjs";
 import { builtModules, startWorkerd } from "./workerd.mjs";
 
 /** @import { Provider } from "./catalogue.mjs" */
@@ -12,6 +13,8 @@ import { builtModules, startWorkerd } from "./workerd.mjs";
  *
  * @typedef {object} Tried
  * @property {string} id
+ * @property {Sent} [authorizationRequest] the address that the broker sends people to
+ * @property {string} [redirectUri] where they come back
  * @property {Sent} [tokenRequest]
  * @property {Sent} [call]
  * @property {number} status what the caller was answered
@@ -107,6 +110,7 @@ async function tryOne(provider, urls) {
   const answers = {};
   if (tokenRequest) answers[tokenRequest.url.split("?")[0]] = answerOf(example.token_response ?? "{}");
   await fetch(`${urls.double}/answers`, { method: "POST", body: JSON.stringify(answers) });
+  const consent = example.authorization_request ? await consentTo(provider, urls) : {};
   const url = new URL(call.url);
   // What the broker adds to the query, the caller does not send.
   for (const name of Object.keys(provider.query ?? {})) url.searchParams.delete(name);
@@ -124,6 +128,7 @@ async function tryOne(provider, urls) {
     tokenRequest !== undefined && url.split("?")[0] === tokenRequest.url.split("?")[0];
   return {
     id,
+    ...consent,
     tokenRequest: sent.find(isToken),
     call: sent.find((one) => !isToken(one)),
     status: response.status,
@@ -131,6 +136,46 @@ async function tryOne(provider, urls) {
     problems: await problemsOf(id, urls),
   };
 }
+
+/**
+ * Has somebody follow a link to consent, and come back with the code of the example.
+ *
+ * @param {Provider} provider
+ * @param {{ [name: string]: string }} urls
+ * @returns {Promise<Pick<Tried, "authorizationRequest" | "redirectUri">>}
+ */
+async function consentTo({ id, example }, urls) {
+  const operator = { method: "POST", headers: { authorization: `Bearer ${ADMIN_KEY}` } };
+  const made = await fetch(`${urls.broker}/admin/connections/${id}/connect-link`, operator);
+  const { url } = await made.json();
+  if (!made.ok) return {};
+  const sentThere = await navigate("POST", url);
+  const { location, "set-cookie": cookies = [] } = sentThere.headers;
+  if (sentThere.status !== 303 || !location) return {};
+  const redirectUri = `${urls.broker}/auth/callback/${id}`;
+  const state = new URL(location).searchParams.get("state") ?? "";
+  const answer = new URLSearchParams({ code: codeOf(example.token_request ?? "") ?? "", state });
+  const cookie = cookies.map((line) => line.split(";")[0]).join("; ");
+  await navigate("GET", `${redirectUri}?${answer}`, { cookie });
+  return { authorizationRequest: { method: "GET", url: location, fields: [], body: "" }, redirectUri };
+}
+
+/**
+ * A request as a browser sends it that goes to a page: `fetch` says of each of its own that it is none.
+ *
+ * @param {string} method
+ * @param {string} url
+ * @param {{ [name: string]: string }} [headers]
+ * @returns {Promise<{ status: number | undefined, headers: import("node:http").IncomingHttpHeaders }>}
+ */
+const navigate = (method, url, headers = {}) =>
+  new Promise((resolve, reject) => {
+    const navigation = { "sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "content-length": "0" };
+    const asked = request(url, { method, headers: { ...navigation, ...headers } }, (response) => {
+      response.resume().once("end", () => resolve({ status: response.statusCode, headers: response.headers }));
+    });
+    asked.once("error", reject).end();
+  });
 
 /**
  * What the broker finds wrong with the connection called `id`, for whom the file is at hand: its keys stand for fields

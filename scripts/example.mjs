@@ -1,4 +1,5 @@
 // The requests in a provider's example, and how those that the broker sent differ from them.
+import { createHash } from "node:crypto";
 
 /** @import { Example, Provider } from "./catalogue.mjs" */
 
@@ -46,7 +47,7 @@ export function requestOf(text) {
  * The address that `provider` has with the values of its example; undefined where nobody gives one.
  *
  * @param {Provider} provider
- * @param {"base_url" | "token_url"} field
+ * @param {"base_url" | "token_url" | "authorize_url"} field
  * @returns {string | undefined}
  */
 export function addressOf({ example, ...own }, field) {
@@ -62,15 +63,89 @@ export function addressOf({ example, ...own }, field) {
 }
 
 /**
+ * The authorization code in the body of a token request; undefined where it has none.
+ *
+ * @param {string} text
+ */
+export function codeOf(text) {
+  const { body } = requestOf(text);
+  return memberOf(body, "code");
+}
+
+/**
+ * The member `name` of a body, a JSON object or a form.
+ *
+ * @param {string} body
+ * @param {string} name
+ * @returns {string | undefined}
+ */
+function memberOf(body, name) {
+  const value = jsonOf(body);
+  const members = typeof value === "object" && value !== null ? value : Object.fromEntries(new URLSearchParams(body));
+  const member = /** @type {{ [name: string]: unknown }} */ (members)[name];
+  return typeof member === "string" ? member : undefined;
+}
+
+/**
  * How the requests that were sent differ from those of the example, a line for each part; empty if they are the same.
  *
- * @param {{ tokenRequest?: Sent, call?: Sent }} sent
+ * @param {{ authorizationRequest?: Sent, redirectUri?: string, tokenRequest?: Sent, call?: Sent }} sent
  * @param {Example} example
  */
-export const differences = ({ tokenRequest, call }, example) => [
-  ...(example.token_request ? compared("token request", tokenRequest, requestOf(example.token_request)) : []),
-  ...compared("call", call, requestOf(example.call)),
-];
+export function differences({ authorizationRequest, redirectUri, tokenRequest, call }, example) {
+  const changing = changingOf(redirectUri, authorizationRequest, tokenRequest);
+  const documented = (/** @type {string} */ text) => requestOf(withChanging(text, changing));
+  return [
+    ...(example.authorization_request
+      ? compared("authorization request", authorizationRequest, documented(example.authorization_request))
+      : []),
+    ...(example.token_request ? compared("token request", tokenRequest, documented(example.token_request)) : []),
+    ...compared("call", call, documented(example.call)),
+  ];
+}
+
+/** What the broker makes anew each time, long enough that nobody guesses it. */
+const UNGUESSABLE = /^[\w-]{43,}$/;
+
+/**
+ * What stands for the parameters of a consent that are others each time, by their names: what the broker sent, where
+ * that is sound. The redirect address is known.
+ *
+ * @param {string | undefined} redirectUri
+ * @param {Sent | undefined} authorizationRequest
+ * @param {Sent | undefined} tokenRequest
+ * @returns {{ [name: string]: string }}
+ */
+function changingOf(redirectUri, authorizationRequest, tokenRequest) {
+  const asked = new URL(authorizationRequest?.url ?? "https://nobody.example").searchParams;
+  const sound = (/** @type {string} */ name) => {
+    const value = asked.get(name) ?? "";
+    return UNGUESSABLE.test(value) ? value : `an unguessable ${name}`;
+  };
+  const verifier = memberOf(tokenRequest?.body ?? "", "code_verifier") ?? "";
+  // RFC 7636, section 4.6.
+  const isOfChallenge = createHash("sha256").update(verifier).digest("base64url") === asked.get("code_challenge");
+  return {
+    redirect_uri: redirectUri ?? "",
+    state: sound("state"),
+    code_challenge: sound("code_challenge"),
+    code_verifier: isOfChallenge && UNGUESSABLE.test(verifier) ? verifier : "the verifier of the challenge",
+  };
+}
+
+/**
+ * `text`, a request as an example writes it, with each `<name>` of `values` filled in as its place demands.
+ *
+ * @param {string} text
+ * @param {{ [name: string]: string }} values
+ */
+function withChanging(text, values) {
+  const isJson = jsonOf(requestOf(text).body) !== requestOf(text).body;
+  return Object.entries(values).reduce(
+    (text, [name, value]) => text.replaceAll(`<${name}>`, () => (isJson ? value : encodeURIComponent(value))),
+    text,
+  );
+}
 
 /**
  * @param {string} what

@@ -145,6 +145,9 @@ async function probeOne(id, fields, catalogue, { broker, once, key, adminKey, lo
   const unknown = (/** @type {string} */ why) => ({ connection: id, works: null, message: `not tried: ${why}` });
   if (!probe) return unknown("name a harmless GET of its API as probe");
   if (fields.subject === "user" || fields.subject === "caller") return unknown("each person has their own account");
+  if ((fields.grant ?? provider?.grant) === "authorization_code") {
+    return unknown("somebody consents where it is deployed; the operators' page says whether it is connected");
+  }
   if (fields.certificate) return unknown("its certificate is at Cloudflare alone");
   const response = await fetch(`${broker}/api/${id}${probe}`, {
     headers: { authorization: `Bearer ${key}` },

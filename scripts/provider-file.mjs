@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { countryOf } from "./catalogue.mjs";
-import { addressOf, requestOf } from "./example.mjs";
+import { addressOf, codeOf, requestOf } from "./example.mjs";
 import { inRoot } from "./lib.mjs";
 import { secretProblems } from "./provider-secrets.mjs";
 
@@ -15,6 +15,9 @@ const isFile = new Ajv2020({ allErrors: true, allowUnionTypes: true, verbose: tr
 
 /** The grants that ask nobody for a token. */
 const ASKING_NOBODY = ["static", "basic"];
+
+/** The grant whose token request comes of a consent. */
+const ASKING_PEOPLE = "authorization_code";
 
 /** What an example may leave out of `needs`: no call has an event's proof, and no file a certificate. */
 const UNSHOWN = ["ACCOUNT_TOKEN", "certificate"];
@@ -58,7 +61,9 @@ function exampleProblems(provider) {
       .map((name) => `example.secrets.${name}: is missing: invent the value of what needs names`),
     ...unknown.map((name) => `example.secrets.${name}: is not in needs`),
     ...tokenProblems(grant, example),
+    ...consentProblems(grant, example),
     ...addressProblems(provider, "call", "base_url"),
+    ...(grant === ASKING_PEOPLE ? addressProblems(provider, "authorization_request", "authorize_url") : []),
     ...addressProblems(provider, "token_request", "token_url"),
   ];
 }
@@ -92,9 +97,26 @@ function tokenProblems(grant, example) {
 }
 
 /**
+ * @param {string} grant
+ * @param {Example} example
+ */
+function consentProblems(grant, { authorization_request, token_request }) {
+  const asksPeople = grant === ASKING_PEOPLE;
+  const key = "example.authorization_request";
+  if (asksPeople !== (authorization_request !== undefined)) {
+    return asksPeople
+      ? [`${key}: is missing: the grant ${grant} sends people there to consent`]
+      : [`${key}: has no meaning: the grant ${grant} asks nobody to consent`];
+  }
+  return asksPeople && token_request !== undefined && codeOf(token_request) === undefined
+    ? ["example.token_request: must have a code: the grant authorization_code exchanges it"]
+    : [];
+}
+
+/**
  * @param {Provider} provider
- * @param {"call" | "token_request"} key
- * @param {"base_url" | "token_url"} field
+ * @param {"call" | "token_request" | "authorization_request"} key
+ * @param {"base_url" | "token_url" | "authorize_url"} field
  */
 function addressProblems(provider, key, field) {
   const text = provider.example[key];

@@ -9,6 +9,7 @@ const OF_GRANT = {
   password: ["USERNAME", "PASSWORD"],
   refresh_token: ["REFRESH_TOKEN"],
   jwt_bearer: ["PRIVATE_KEY"],
+  authorization_code: ["CLIENT_ID"],
 };
 
 /** What a client has, by `client_auth`. @type {{ [method: string]: string[] }} */

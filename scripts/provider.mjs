@@ -26,8 +26,9 @@ const text = ({ method, url, fields, body }) =>
  *
  * @param {Tried} tried
  */
-export function shown({ tokenRequest, call, status, answer }) {
+export function shown({ authorizationRequest, tokenRequest, call, status, answer }) {
   const parts = [];
+  if (authorizationRequest) parts.push("Where people are sent to consent:", text(authorizationRequest));
   if (tokenRequest) parts.push("The token request:", text(tokenRequest), ...assertions(tokenRequest));
   if (call) parts.push("The call:", text(call));
   if (status !== 200) parts.push(`The caller was answered ${status}:`, answer);

@@ -1,4 +1,4 @@
-// Serves the broker in workerd: with the sandbox of the three providers, or without it.
+// Serves the broker in workerd: with the sandbox of four providers, or without it.
 //
 //   node scripts/start.mjs [--no-sandbox [--env NAME] [--port N] [--config PATH]]
 import { spawn } from "node:child_process";
@@ -15,7 +15,7 @@ import { makeSandboxVars } from "./vars.mjs";
 const BROKER = 8787;
 const FRONT_END = 8790;
 const EXAMPLE = 8791;
-const PROVIDERS = [8801, 8802, 8803];
+const PROVIDERS = [8801, 8802, 8803, 8805];
 const ISSUER = 8804;
 const READY_WITHIN_MS = 60_000;
 

@@ -31,6 +31,10 @@ const SANDBOX = {
   V8_USERNAME: () => `broker-${random(6)}@example.com`.toLowerCase(),
   V8_PASSWORD: () => random(),
   V8_AUDIENCE: () => `https://audience-${random(6)}.example.com`.toLowerCase(),
+  AGENDA_CLIENT_ID: () => `client-${random(6)}`,
+  AGENDA_CLIENT_SECRET: () => random(),
+  AGENDA_SHARED_CLIENT_ID: () => `client-${random(6)}`,
+  AGENDA_SHARED_CLIENT_SECRET: () => random(),
 };
 
 const HEAD = "# Secrets for development on this machine only, made at random. Never deployed.\n";

@@ -139,7 +139,9 @@ impl Warnings<'_, '_> {
                 ("authorize_url", authorize_url),
                 ("revocation_url", revocation_url),
             ] {
-                address.into_iter().for_each(|address| self.address(&format!("{path}.{name}"), address));
+                if let Some(address) = address {
+                    self.address(&format!("{path}.{name}"), address);
+                }
             }
         }
         if let Some(endpoint) = connection.grant.endpoint()

@@ -14,6 +14,7 @@ export type ProblemCode =
   | "login_rejected"
   | "method_not_allowed"
   | "misconfigured"
+  | "not_connected"
   | "not_found"
   | "connection_configured"
   | "operation_not_allowed"
@@ -42,6 +43,36 @@ export interface Problem {
   request_id: string;
   /** With `connection_unavailable`: the failure that the connection waits after. */
   cause?: ProblemCode;
+  /** With `not_connected`: where the person connects their account. Send them there with a `return_to`. */
+  connect_url?: string;
+}
+
+/** What can go wrong between `connect` and the way back, besides the codes above. */
+export type FlowCode = "access_denied" | "flow_expired" | "flow_mismatch" | "issuer_mismatch";
+
+/**
+ * What came of `GET /auth/{connection}/connect`: as the message of a window opened with `display=popup`, or, without
+ * `source` and `connection`, in the address of `return_to` as `porteiro` and `porteiro_code`.
+ */
+export interface Outcome {
+  source: "porteiro";
+  connection: string;
+  outcome: "connected" | "failed";
+  /** Why it failed; null if it did not. */
+  code: FlowCode | ProblemCode | null;
+}
+
+/** Who signed in, as the provider's ID token says. */
+export interface Person {
+  issuer: string;
+  subject: string;
+  /** Those that the connection's `person_claims` name, and that the provider gave. */
+  claims: { [name: string]: unknown; name?: string; email?: string };
+}
+
+/** `POST /auth/logout?provider=true`: 200 where the provider has a page to sign out; else 204 without a body. */
+export interface SignedOut {
+  logout_url: string;
 }
 
 /** The body of `POST /auth/{connection}/login`. */
@@ -60,4 +91,6 @@ export interface SignIn {
 /** `GET /auth/session`: 200. Where nobody is signed in: 401 `caller_unauthenticated`. */
 export interface Session {
   connections: { id: string; expires_at: string }[];
+  /** Of the first sign-in by OpenID Connect, if there was one. */
+  person?: Person;
 }

@@ -1,8 +1,8 @@
 // Calls to the broker, and the parts of the answers that a browser may read.
 
 /**
- * @typedef {{ method?: string, path: string, json?: unknown, token?: string }} Request with the token of a caller, if
- * any
+ * @typedef {{ method?: string, path: string, json?: unknown, token?: string, inSession?: boolean }} Request with the
+ * token of a caller, or in the session of the person at the browser, if any
  * @typedef {object} Answered
  * @property {undefined} [failed]
  * @property {number} status
@@ -20,7 +20,7 @@ export const BROKER = location.port === "8787" ? location.origin : "http://local
 // The application's own server; the page can also be served by the broker.
 const APPLICATION = location.origin === BROKER ? "http://localhost:8790/" : "";
 
-const SANDBOX_PREFIXES = /\b(?:gu_ut|gu_at|hs_at|hs_rt|v8_at|v8_rt)_/;
+const SANDBOX_PREFIXES = /\b(?:gu_ut|gu_at|hs_at|hs_rt|v8_at|v8_rt|ag_at|ag_rt)_/;
 const TOKEN_SHAPES = [
   SANDBOX_PREFIXES,
   /bearer\s+[\w.~+/|=-]{8,}/i,
@@ -29,12 +29,14 @@ const TOKEN_SHAPES = [
 ];
 
 /** @param {Request} request @returns {Promise<Result>} */
-export async function call({ method = "GET", path, json, token }) {
+export async function call({ method = "GET", path, json, token, inSession }) {
   const started = performance.now();
   /** @type {Record<string, string>} */
   const headers = {};
   /** @type {RequestInit} */
   const init = { method, headers };
+  // Browsers keep the session's cookie back from a broker on another origin, unless the page says so.
+  if (inSession) init.credentials = "include";
   if (token !== undefined) headers.Authorization = `Bearer ${token}`;
   if (json !== undefined) {
     headers["Content-Type"] = "application/json";

@@ -24,9 +24,10 @@ export const en = {
   notAllowed: "Try what is not allowed",
   webhooks: "Webhooks",
   whoseData: "Whose data",
-  signIn: "Let people sign in",
+  ownAccount: "Each with an account of their own",
+  inYourPage: "In a page of your own",
   signInIn:
-    "On this page, all share the account that the broker has. In the {}, on another origin, each person signs in with an account of their own, and the provider knows who calls.",
+    "The {}, on another origin, is a page whose people sign in, with code to copy: at the agenda, or, as a last resort, with a password typed into it.",
   example: "example front end",
   fictitious: "All people, companies, amounts and documents on this page are fictitious.",
 
@@ -168,4 +169,45 @@ export const en = {
   nothingReached: "Nothing of this call reached HubSoft",
   listAsBefore: "Its list of requests is as before",
   noPeople: "The sandbox's people are not there. {} brings them.",
+
+  // Each with an account of their own.
+  agendaSays:
+    "The agenda is a provider with a sign-in page of its own. The broker sends you there, gets a code back, and exchanges it: this page sees neither the code nor a token.",
+  signInAtAgenda: "Sign in at the agenda",
+  connectAgain: "Connect the agenda again",
+  myAppointments: "My appointments",
+  disconnect: "Disconnect",
+  signOut: "Sign out",
+  session: "The broker's session",
+  agendaAnswers: "The agenda answers",
+  askFirst: "Nothing yet: sign in, and ask.",
+  looking: "Looking…",
+  nobodySignedIn: "nobody is signed in",
+  signedIn: "signed in",
+  connected: "agenda connected",
+  notConnected: "agenda not connected",
+  who: "{}, {}",
+  somebody: "Somebody without a name",
+  knownBy: "This is what {} tells the page of the person. The cookie is out of its reach.",
+  justConnected: "The agenda is connected.",
+  justDisconnected: "The agenda is disconnected, and the broker revokes its tokens.",
+  failedBecause: "Nothing was connected: {}.",
+  reasons: /** @type {Record<string, string>} */ ({
+    access_denied: "you denied it",
+    flow_expired: "it took too long, or was done before",
+    flow_mismatch: "it began in another browser",
+    issuer_mismatch: "the answer is another provider's",
+    connection_unavailable: "the agenda does not answer",
+    misconfigured: "the connection is not set up right",
+  }),
+  appointment: "Appointment",
+  when: "When",
+  appointmentsOf: "{} of {} appointments of {}",
+  sharedAgenda: "A shared agenda",
+  sharedSays:
+    "The same agenda, connected once for everybody: a customer does it by a one-time link, without any key. An operator makes the link on the {}.",
+  operatorsPage: "operators' page",
+  askShared: "Ask the shared agenda",
+  noSharedYet:
+    "Nobody has connected it yet. Make a link for {} on the operators' page, open it, and choose an account at the agenda.",
 };

@@ -24,9 +24,10 @@ export const pt = {
   notAllowed: "Tente o que não é permitido",
   webhooks: "Webhooks",
   whoseData: "De quem são os dados",
-  signIn: "Pessoas com conta própria",
+  ownAccount: "Cada um com a própria conta",
+  inYourPage: "Na sua própria página",
   signInIn:
-    "Nesta página, todos usam a conta que o broker tem. No {}, em outra origem, cada pessoa entra com a própria conta, e o provedor sabe quem está chamando.",
+    "O {}, em outra origem, é uma página em que as pessoas entram, com código para copiar: pela agenda ou, em último caso, com uma senha digitada nela.",
   example: "front-end de exemplo",
   fictitious: "Todas as pessoas, empresas, valores e documentos desta página são fictícios.",
 
@@ -167,4 +168,45 @@ export const pt = {
   nothingReached: "Nada desta chamada chegou ao HubSoft",
   listAsBefore: "A lista de requisições dele é a mesma de antes",
   noPeople: "As pessoas do sandbox não estão disponíveis. {} as traz.",
+
+  // Each with an account of their own.
+  agendaSays:
+    "A agenda é um provedor que tem página de login própria. O broker leva você até lá, recebe um código e o troca: esta página não vê o código nem um token.",
+  signInAtAgenda: "Entrar pela agenda",
+  connectAgain: "Conectar a agenda de novo",
+  myAppointments: "Meus compromissos",
+  disconnect: "Desconectar",
+  signOut: "Sair",
+  session: "A sessão no broker",
+  agendaAnswers: "A agenda responde",
+  askFirst: "Nada ainda: entre e pergunte.",
+  looking: "Verificando…",
+  nobodySignedIn: "ninguém entrou",
+  signedIn: "sessão aberta",
+  connected: "agenda conectada",
+  notConnected: "agenda não conectada",
+  who: "{}, {}",
+  somebody: "Alguém sem nome",
+  knownBy: "Isto é o que {} diz da pessoa à página. O cookie está fora do alcance dela.",
+  justConnected: "A agenda está conectada.",
+  justDisconnected: "A agenda está desconectada, e o broker revoga os tokens dela.",
+  failedBecause: "Nada foi conectado: {}.",
+  reasons: {
+    access_denied: "você negou o acesso",
+    flow_expired: "demorou demais ou já tinha sido feito",
+    flow_mismatch: "começou em outro navegador",
+    issuer_mismatch: "a resposta é de outro provedor",
+    connection_unavailable: "a agenda não responde",
+    misconfigured: "a conexão não está bem configurada",
+  },
+  appointment: "Compromisso",
+  when: "Quando",
+  appointmentsOf: "{} de {} compromissos de {}",
+  sharedAgenda: "Uma agenda compartilhada",
+  sharedSays:
+    "A mesma agenda, conectada uma só vez para todos: um cliente faz isso por um link de uso único, sem nenhuma chave. Quem cria o link é um operador, na {}.",
+  operatorsPage: "página dos operadores",
+  askShared: "Perguntar à agenda compartilhada",
+  noSharedYet:
+    "Ninguém a conectou ainda. Crie um link para {} na página dos operadores, abra-o e escolha uma conta na agenda.",
 };

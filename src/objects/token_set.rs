@@ -19,6 +19,7 @@ mod deletion;
 mod ending;
 mod exchange;
 mod failure;
+mod grant_log;
 mod operator;
 mod plan;
 mod publishing;

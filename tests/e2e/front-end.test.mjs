@@ -1,4 +1,5 @@
-// The example front end in a real browser, with the sandbox's configuration.
+// The example's page for the last resort, where people type their password into it, in a real browser, with the
+// sandbox's configuration.
 
 import assert from "node:assert/strict";
 import { mkdtemp } from "node:fs/promises";
@@ -26,6 +27,8 @@ const { tables } = await import("../../examples/front-end/words.js");
 // Where `npm start` serves them; the browser is told that they are elsewhere.
 const BROKER = "http://localhost:8787";
 const EXAMPLE = "http://localhost:8791";
+
+const PATH = "/password.html";
 
 const CONNECTION = "hubsoft-people";
 const SIZES = [
@@ -108,7 +111,7 @@ async function open({ colorScheme = "light", viewport = SIZES[0], locale = "en-G
     received[`${response.status()} ${response.url()} (${Object.keys(received).length})`] =
       JSON.stringify(headers) + text;
   });
-  await page.goto(`${address}/`);
+  await page.goto(address + PATH);
   await page.locator("#loading").waitFor({ state: "hidden" });
   return { context, page, faults, received };
 }
@@ -141,7 +144,7 @@ async function openTicket(page, description) {
 /** @param {Page} page */
 const message = (page) => page.locator(".message").innerText();
 
-describe("the example front end", () => {
+describe("the example of the last resort", () => {
   test("lets a person sign in, read, write and sign out", async () => {
     const { context, page, faults } = await open();
     assert.ok(await page.getByRole("heading", { name: "Sign in" }).isVisible());
@@ -186,7 +189,7 @@ describe("the example front end", () => {
     await page.reload();
     await page.locator("#customers li").first().waitFor();
     const other = await context.newPage();
-    await other.goto(`${EXAMPLE}/`);
+    await other.goto(EXAMPLE + PATH);
     await button(other, "Sign out").click();
     await other.getByText("You are signed out.").waitFor();
     await button(page, "Load again").click();
@@ -355,7 +358,7 @@ describe("the example front end", () => {
       };
       t.diagnostic(`screenshots are in ${shots}`);
       assert.equal(await languageOf(page), "pt-BR");
-      assert.equal(await page.title(), pt.title);
+      assert.equal(await page.title(), pt.deskTitle);
       await look("sign-in");
 
       /** @param {string} code @param {number} status */
@@ -415,7 +418,7 @@ describe("the example front end", () => {
       const { context, page } = await open({ locale });
       assert.equal(await languageOf(page), language);
       const [own, foreign] = language === "en" ? [tables.en, tables.pt] : [tables.pt, tables.en];
-      assert.equal(await page.title(), own.title);
+      assert.equal(await page.title(), own.deskTitle);
       assert.deepEqual(await foreignTexts(page, { own, foreign, apis: "aside dl" }), []);
       await context.close();
     });

@@ -57,10 +57,17 @@ before(async () => {
     vars: {
       ...vars,
       CALLERS: { ...vars.CALLERS, subscriber: { ...vars.CALLERS.subscriber, issuer: issuer.url } },
-      CONNECTIONS: { hubsoft: { ...vars.CONNECTIONS.hubsoft, base_url: hubsoft.baseUrl } },
+      CONNECTIONS: {
+        hubsoft: { ...vars.CONNECTIONS.hubsoft, base_url: hubsoft.baseUrl },
+        // There are sessions: the page asks who is signed in.
+        "hubsoft-people": { ...vars.CONNECTIONS["hubsoft-people"], base_url: hubsoft.baseUrl },
+      },
     },
     secrets: Object.fromEntries(
-      Object.entries(hubsoft.credentials).map(([name, value]) => [`HUBSOFT_${name.toUpperCase()}`, value]),
+      [
+        ...Object.entries(hubsoft.credentials).map(([name, value]) => [`HUBSOFT_${name}`, value]),
+        ...Object.entries(hubsoft.peopleClient).map(([name, value]) => [`HUBSOFT_PEOPLE_${name}`, value]),
+      ].map(([name, value]) => [name.toUpperCase(), value]),
     ),
   });
   shots = await mkdtemp(join(tmpdir(), "porteiro-invoices-"));

@@ -45,7 +45,7 @@ describe("what is to be mended", () => {
     return toMend(changed, tried);
   }
 
-  /** @type {{ [what: string]: [string, (example: Example) => Partial<Example>, string[]] }} */
+  /** @type {{ [what: string]: [string, (example: Example) => Partial<Example>, (string | RegExp)[]] }} */
   const CASES = {
     "a field of the connection": [
       "deepl",
@@ -82,6 +82,20 @@ describe("what is to be mended", () => {
       ({ token_request = "" }) => ({ token_request: token_request.replace("client_credentials", "password") }),
       ["example: token request: body grant_type: sent client_credentials, documented password"],
     ],
+    "a parameter of the authorization request": [
+      "btg-empresas",
+      ({ authorization_request = "" }) => ({
+        authorization_request: authorization_request.replace("prompt=login", "prompt=none"),
+      }),
+      ["example: authorization request: parameter prompt: sent login, documented none"],
+    ],
+    "a place of the authorization request that nothing stands for": [
+      "mercadopago-oauth",
+      ({ authorization_request = "" }) => ({
+        authorization_request: authorization_request.replace("<state>", "<nonce>"),
+      }),
+      [/^example: authorization request: parameter state: sent [\w-]{43}, documented <nonce>$/],
+    ],
     "the claims of a signed token": [
       "salesforce-jwt",
       ({ token_request = "" }) => ({ token_request: token_request.replace("api@acme.com", "ann@acme.com") }),
@@ -99,6 +113,13 @@ describe("what is to be mended", () => {
     ],
   };
   for (const [what, [id, change, expected]] of Object.entries(CASES)) {
-    test(`names ${what}`, async () => assert.deepEqual(await told(id, change), expected));
+    test(`names ${what}`, async () => {
+      const found = await told(id, change);
+      assert.equal(found.length, expected.length, found.join("\n"));
+      for (const [at, problem] of expected.entries()) {
+        if (typeof problem === "string") assert.equal(found[at], problem);
+        else assert.match(found[at], problem);
+      }
+    });
   }
 });

@@ -57,6 +57,8 @@ before(async () => {
     vars: {
       ...vars,
       CONNECTIONS: {
+        // There are sessions: the page asks who is signed in.
+        "hubsoft-people": vars.CONNECTIONS["hubsoft-people"],
         guru: {
           ...connection,
           base_url: guru.baseUrl,
@@ -65,6 +67,8 @@ before(async () => {
       },
     },
     secrets: {
+      HUBSOFT_PEOPLE_CLIENT_ID: "of-nobody",
+      HUBSOFT_PEOPLE_CLIENT_SECRET: "of-nobody-either",
       GURU_TOKEN: guru.credentials.token,
       GURU_ACCOUNT_TOKEN: guru.credentials.account_token,
       GURU_WEBHOOK_SECRET: SECRET,

@@ -3,6 +3,7 @@
 mod audit;
 mod boundaries;
 mod callers;
+mod connect;
 mod connections;
 mod operators;
 mod reasons;

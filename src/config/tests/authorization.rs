@@ -605,6 +605,51 @@ fn registers_services_that_somebody_consents_to() {
 }
 
 #[test]
+fn takes_providers_of_the_catalogue_and_a_refresh_token_that_somebody_has() {
+    let bling = json!({"provider": "bling", "rules": sound()["CONNECTIONS"]["guru"]["rules"]});
+    let mut all = changed(&[
+        ("CONNECTIONS/bling", bling),
+        ("BLING_CLIENT_ID", json!("id")),
+        ("BLING_CLIENT_SECRET", json!("secret")),
+    ]);
+    let (config, problems) = read(&all);
+    assert_eq!(problems, []);
+    let connection = usable(&config, "bling");
+    let (endpoint, authorization) = parts(&connection);
+    assert_eq!(endpoint.url.as_str(), "https://api.bling.com.br/Api/v3/oauth/token");
+    assert!(matches!(&endpoint.client, ClientAuthentication::Basic { .. }));
+    let authorize_url = authorization.authorize_url.as_ref().unwrap();
+    assert_eq!(authorize_url.as_str(), "https://www.bling.com.br/Api/v3/oauth/authorize");
+    assert!(authorization.revocation_url.is_some() && !authorization.discovers_token_url);
+    put(&mut all, "CONNECTIONS/bling/grant", Some(json!("refresh_token")));
+    put(&mut all, "BLING_REFRESH_TOKEN", Some(json!("first")));
+    let (config, problems) = read(&all);
+    assert_eq!(problems, []);
+    assert_eq!(usable(&config, "bling").grant.name(), "refresh_token");
+}
+
+#[test]
+fn fills_in_what_each_customer_has_for_their_own() {
+    let fields = json!({"account": "acme", "params": {"tenant": "1"}});
+    let defaults = json!({
+        "issuer": "https://{account}.example.com/", "authorize_url": "https://{account}.example.com/a",
+    });
+    let (fields, defaults) = (fields.as_object().unwrap(), defaults.as_object().unwrap());
+    let mut problems = Vec::new();
+    let mut reader = reader::Reader::new("x".into(), fields, &mut problems);
+    let reader = &mut reader.with_defaults(defaults);
+    assert_eq!(provider_address::read_own_parts(reader), []);
+    let defaults = json!({"grant": "authorization_code", "issuer": "https://{account}.example.com/"});
+    let defaults = defaults.as_object().unwrap();
+    let reader = &mut reader.with_defaults(defaults);
+    let parts = provider_address::read_own_parts(reader);
+    assert_eq!(parts, [("account", "acme".to_owned())]);
+    let issuer = provider_address::filled_address(reader, "issuer", &parts);
+    assert_eq!(issuer.as_deref(), Some("https://acme.example.com/"));
+    assert_eq!(problems, []);
+}
+
+#[test]
 fn survives_any_value_in_any_field() {
     const CANARY: &str = "c4n4ry";
     let values = [

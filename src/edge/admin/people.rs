@@ -35,10 +35,10 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         let found = connections::find(edge, id).await?;
         let connection = found.connection.usable().ok_or(Code::Misconfigured)?;
         // People connect for themselves, and no other grant asks anybody.
-        let has_links = match &connection.grant {
-            Grant::AuthorizationCode { authorization, .. } => !authorization.for_people,
-            _ => false,
-        };
+        let has_links = matches!(
+            &connection.grant,
+            Grant::AuthorizationCode { authorization, .. } if !authorization.for_people
+        );
         if !has_links {
             return Err(Code::BadRequest.into());
         }

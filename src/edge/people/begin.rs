@@ -14,7 +14,7 @@ use crate::edge::context::{Context, Edge};
 use crate::edge::network::Network;
 use crate::edge::proxy;
 use crate::edge::proxy::rates::Standing;
-use crate::http::RequestHead;
+use crate::http::{EndpointUrl, RequestHead};
 use crate::oauth::{
     Assertions, MAX_RESPONSE_BYTES, SignatureKind, TokenRequest, UnsignedAssertion, authorization_request,
     authorization_url, pushed_url, read_pushed, unguessable,
@@ -72,12 +72,13 @@ impl NewFlow<'_> {
         if authorization.discovers_token_url && found.is_none_or(|found| found.token_endpoint.is_none()) {
             return Err(FlowFailure::new(Code::Misconfigured.as_str(), "no_token_endpoint"));
         }
-        let url = authorization.authorize_url.as_ref().map(|url| url.as_str());
+        let url = authorization.authorize_url.as_ref().map(EndpointUrl::as_str);
         let url = url.or_else(|| found?.authorization_endpoint.as_deref());
         let url = url.ok_or(FlowFailure::new(Code::Misconfigured.as_str(), "no_authorization_endpoint"))?;
         let [state, verifier, secret] = [(); 3].map(|()| unguessable(edge.ports.bytes()));
-        let is_sign_in =
-            self.endpoint.scope.as_deref().unwrap_or_default().split(' ').any(|part| part == "openid");
+        let mut scopes = self.endpoint.scope.as_deref().unwrap_or_default().split(' ');
+        // Without an issuer nobody could say whose ID token it is.
+        let is_sign_in = authorization.issuer.is_some() && scopes.any(|scope| scope == "openid");
         let nonce = is_sign_in.then(|| unguessable(edge.ports.bytes()).expose().to_owned());
         let redirect_uri = format!("{}/auth/callback/{}", context.address(), authorization.callback);
         let params = authorization_request(

@@ -29,7 +29,7 @@ impl Code {
             Self::NotConnected => [
                 "Conta não conectada",
                 "Ninguém conectou uma conta aqui ainda, ou esse consentimento terminou.",
-                "Leve a pessoa ao endereço do membro connect_url, com uma navegação da página; se for uma causa, o operador conecta a conta, ou envia um link a quem é dono dela.",
+                "Leve a pessoa ao endereço do membro connect_url, com uma navegação da página; se é a causa, o operador conecta a conta, ou envia um link a quem é dono dela.",
             ],
             Self::LoginRejected => [
                 "Login recusado",

@@ -90,7 +90,8 @@ impl<P: ObjectPorts> Session<P> {
         self.tokens(&person.connection).refresh_token(account).await
     }
 
-    /// Ends the sign-in to `connection`, and revokes its tokens behind the reply.
+    /// Ends the consent for `connection`, and revokes its tokens behind the reply. The person stays
+    /// who they are.
     pub(super) async fn disconnect(
         self: &Rc<Self>,
         proof: Fingerprint,
@@ -100,10 +101,9 @@ impl<P: ObjectPorts> Session<P> {
         // A consent in flight ends first.
         let _guard = self.signing_in.lock().await;
         let state = self.living(Some(proof)).await?;
-        let Some(state) = state.filter(|state| state.connections.iter().any(|known| known == connection))
-        else {
+        if !state.is_some_and(|state| state.connections.iter().any(|known| known == connection)) {
             return Ok(SessionReply::Nobody);
-        };
+        }
         let revocable = self.revocable(connection).await;
         let tokens = self.tokens(connection);
         tokens.cut_off();
@@ -114,7 +114,6 @@ impl<P: ObjectPorts> Session<P> {
             Some(left)
         });
         left.await?;
-        self.unlist(keys, state.people.iter().filter(|person| person.connection == connection));
         revoke(&self.ports, revocable);
         Ok(SessionReply::SignedOut)
     }

@@ -92,7 +92,7 @@ impl<P: ObjectPorts> Session<P> {
         self.token_sets.borrow_mut().retain(|other| !Rc::ptr_eq(other, tokens));
         let left = self.commit(keys, |state| {
             let mut state = state.filter(|state| state.proof == proof)?.clone();
-            state.remove_ended(tokens.connection());
+            state.remove(tokens.connection());
             Some(state)
         });
         left.await?;

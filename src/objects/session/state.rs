@@ -101,16 +101,9 @@ impl SessionState {
         self.proof == proof || self.joined.iter().any(|(known, until)| *known == proof && now < *until)
     }
 
-    /// Removes the sign-in to `connection`, whose token set has ended. The person stays who they
-    /// are.
-    pub fn remove_ended(&mut self, connection: &str) {
-        self.connections.retain(|known| known != connection);
-    }
-
-    /// Removes the sign-in to `connection`, and that a person signed in by it.
+    /// Removes the sign-in to `connection`. The person stays who they are.
     pub fn remove(&mut self, connection: &str) {
         self.connections.retain(|known| known != connection);
-        self.people.retain(|known| known.connection != connection);
     }
 
     /// Whether the session, last used at `used_at`, lives at `now`.

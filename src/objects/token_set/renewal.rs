@@ -9,7 +9,7 @@ use super::wait::Wait;
 use super::{Account, Failure, LiveTokenSet, State};
 use crate::config::{Connection, Grant, TokenEndpoint};
 use crate::oauth::{Refusal, RefusedAnswer, TokenRefusal, TokenRequest, TokenResponse};
-use crate::objects::log::{self, GrantLine};
+use crate::objects::log;
 use crate::objects::signing::assertions;
 use crate::ports::{ObjectPorts, report};
 use crate::protocol::Cause;
@@ -17,14 +17,14 @@ use crate::time::UnixTime;
 use crate::token::{AccessToken, Lifetime, Nonce, TokenSet};
 
 /// One token request of a renewal.
-struct TokenAttempt {
+pub(super) struct TokenAttempt {
     /// The request, or why there is none.
     request: Result<TokenRequest, Cause>,
-    is_refresh: bool,
+    pub(super) is_refresh: bool,
 }
 
 /// How a token request ended.
-enum GrantOutcome {
+pub(super) enum GrantOutcome {
     Granted(Box<TokenResponse>),
     /// The token endpoint refused the refresh token: a new grant may succeed.
     RefreshRefused {
@@ -297,27 +297,6 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         self.sealed_with.replace(Some(account.keys.sealing_id().to_owned()));
         Ok(())
     }
-
-    fn log_grant(
-        &self,
-        connection: &Connection,
-        attempt: &TokenAttempt,
-        outcome: &GrantOutcome,
-        sent_at: UnixTime,
-    ) {
-        let asked = connection.grant.endpoint().and_then(|endpoint| endpoint.scope.as_deref());
-        let (outcome, refused, reason, narrowed) = match outcome {
-            GrantOutcome::Granted(response) => {
-                ("granted", None, None, is_narrowed(asked, response.scope.as_deref()))
-            }
-            GrantOutcome::RefreshRefused { answer, .. } => ("refresh_refused", Some(*answer), None, false),
-            GrantOutcome::Failed { cause, answer, .. } => (cause.as_str(), *answer, cause.reason(), false),
-        };
-        let grant = if attempt.is_refresh { "refresh_token" } else { connection.grant.name() };
-        let took = self.ports.now().since(sent_at);
-        GrantLine { connection: &connection.id, grant, outcome, refused, reason, took, narrowed }
-            .write(&*self.ports);
-    }
 }
 
 /// Whether a refusal ends the refresh token, so that a new grant or sign-in follows.
@@ -334,11 +313,4 @@ const fn ends_refresh(refusal: Refusal, means: Means) -> bool {
         }
         Means::FirstRefreshToken => false,
     }
-}
-
-/// Whether the granted scope lacks part of the requested one (RFC 6749 §3.3); an absent scope is as
-/// requested (§5.1).
-fn is_narrowed(asked: Option<&str>, granted: Option<&str>) -> bool {
-    let (Some(asked), Some(granted)) = (asked, granted) else { return false };
-    asked.split(' ').any(|wanted| granted.split(' ').all(|scope| scope != wanted))
 }

@@ -4,7 +4,6 @@ use super::exchange::ExchangeFailure;
 use super::{Account, Failure, LiveTokenSet, State};
 use crate::config::{Connection, Grant};
 use crate::oauth::{Refusal, TokenRefusal, TokenRequest, TokenResponse};
-use crate::objects::log::GrantLine;
 use crate::objects::signing::{KeyUnusable, assertions};
 use crate::ports::{ObjectPorts, StorageFailed};
 use crate::protocol::{Cause, Credentials, SessionReply, SignInRefusal};
@@ -61,27 +60,6 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         self.log_exchange(connection, &answered, outcome_of, sent_at);
         let response = answered.map_err(|rejection| failure_of(&rejection))?;
         self.hold_new(connection, &response, sent_at, None).map_err(|_| SignInFailure::Unavailable)
-    }
-
-    /// Writes the log line of a token request for a person, or by a code.
-    pub(super) fn log_exchange(
-        &self,
-        connection: &Connection,
-        answered: &Result<TokenResponse, ExchangeFailure>,
-        outcome_of: impl FnOnce(&ExchangeFailure) -> &'static str,
-        sent_at: UnixTime,
-    ) {
-        let failure = answered.as_ref().err();
-        let line = GrantLine {
-            connection: &connection.id,
-            grant: connection.grant.name(),
-            outcome: failure.map_or("granted", outcome_of),
-            refused: failure.and_then(ExchangeFailure::answer),
-            reason: failure.and_then(ExchangeFailure::reason),
-            took: self.ports.now().since(sent_at),
-            narrowed: false,
-        };
-        line.write(&*self.ports);
     }
 
     /// Holds what a token request of `sent_at` brought, in memory alone, in place of all that was
