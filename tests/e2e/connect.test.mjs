@@ -37,6 +37,7 @@ import { files, search } from "./support/search.mjs";
 import { encoded, mac, makeKey, seconds } from "./support/issuer.mjs";
 import { until } from "./support/until.mjs";
 
+/** @import { Fields, Navigation } from "./support/browser.mjs" */
 /** @import { Decision } from "./support/strict-provider.mjs" */
 
 useConsents();
@@ -133,14 +134,14 @@ describe("the begin of a flow", () => {
 
   test("is a navigation of a page: no script, frame, image or prefetch begins one", async () => {
     const browser = new Browser(broker);
-    for (const headers of [
+    for (const headers of /** @type {Fields[]} */ ([
       { "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty" },
       { "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image" },
       { "Sec-Fetch-Dest": "iframe" },
       { "Sec-Fetch-Dest": "embed" },
       { "Sec-Purpose": "prefetch" },
       { "Sec-Purpose": "prefetch;prerender" },
-    ]) {
+    ])) {
       const answer = await browser.begin("calendar", { return_to: PAGE }, { headers });
       assertProblem(answer, 400, "bad_request");
       assert.deepEqual(setCookies(answer), [], JSON.stringify(headers));
@@ -154,23 +155,28 @@ describe("the begin of a flow", () => {
   });
 
   test("goes back to the page where the provider's metadata cannot be had", async () => {
-    const { url } = provider;
-    const put = await admin("connections/lost", {
-      method: "PUT",
-      json: {
-        ...registration,
-        issuer: `${url}/nowhere`,
-        webhook: undefined,
-        callback: undefined,
-        secrets: { client_secret: "x" },
-      },
-    });
-    assertStatus(put, 201);
-    const { url: link } = assertStatus(await admin("connections/lost/connect-link", { method: "POST" })).json();
-    const shown = await new Browser(broker).request(link, { method: "POST", form: {}, site: "same-origin" });
-    assertStatus(shown);
-    assert.match(shown.text, /connection_unavailable/);
-    assertStatus(await admin("connections/lost", { method: "DELETE" }), 204);
+    const browser = new Browser(broker);
+    const answer = await browser.begin("lost", { return_to: PAGE });
+    assertFailed(answer, "connection_unavailable");
+    assert.deepEqual(browser.flows, []);
+    assert.deepEqual(
+      (await flowLines(answer)).map(({ outcome, reason }) => [outcome, reason]),
+      [["connection_unavailable", "metadata"]],
+    );
+  });
+
+  test("is limited for each network", async () => {
+    const browser = new Browser(broker);
+    const answers = [];
+    for (let i = 0; i < 121; i += 1) {
+      browser.jar.clear();
+      answers.push((await browser.begin("plain")).status);
+    }
+    assert.deepEqual([...new Set(answers.slice(0, 120))], [303]);
+    const refused = await browser.begin("plain");
+    assertProblem(refused, 429, "rate_limited");
+    assert.ok(Number(refused.headers["retry-after"]) > 0);
+    assertStatus(await new Browser(broker).begin("plain"), 303);
   });
 });
 
@@ -444,7 +450,7 @@ describe("a flow that is refused", () => {
       `${url}&state=${state}`,
       `${url}&iss=${encodeURIComponent(provider.issuer.issuer)}`,
       `${url}&error=access_denied`,
-      withParams(url, { code: null, error: "access_denied" }) + "&error=access_denied",
+      `${withParams(url, { code: null, error: "access_denied" })}&error=access_denied`,
       withParams(url, { code: null }),
       withParams(url, { code: "" }),
       withParams(url, { state: null }),
@@ -698,6 +704,48 @@ describe("the session of a flow", () => {
     assert.deepEqual(await browser.connections(), ["plain"]);
   });
 
+  test("is another person's, with nothing of the one before, where somebody else signs in", async () => {
+    const browser = await connected("calendar", { decision: { sub: "ana" } });
+    await connected("plain", { decision: { sub: "ana" } }, browser);
+    const old = browser.session;
+    await connected("calendar", { decision: { sub: "bruno" } }, browser);
+    const { person, connections } = assertStatus(await browser.listed()).json();
+    assert.deepEqual(
+      [person.subject, connections.map((/** @type {{ id: string }} */ { id }) => id)],
+      ["bruno", ["calendar"]],
+    );
+    assert.equal(assertStatus(await callApi(browser, "calendar")).json().user, "bruno");
+    assertProblem(await callApi(browser, "plain"), 401, "not_connected");
+    const former = await broker.call("/auth/session", {
+      key: null,
+      origin: ORIGIN,
+      headers: { Cookie: `${COOKIE}=${old}` },
+    });
+    assertProblem(former, 401, "caller_unauthenticated");
+  });
+
+  test("loses a consent whose exchange is cut off by a crash, and nothing else", async () => {
+    const browser = await connected("calendar", { decision: { sub: "crashes" } });
+    const location = await begin(browser, "plain");
+    const back = provider.decide(location, { sub: "crashes" });
+    /** @type {PromiseWithResolvers<void>} */
+    const { promise, resolve } = Promise.withResolvers();
+    provider.hold = promise;
+    const count = provider.tokenRequests.length;
+    const cut = comeBack(browser, back).catch(() => undefined);
+    await until(() => provider.tokenRequests.length > count, "the exchange");
+    await broker.kill();
+    resolve();
+    await cut;
+    provider.hold = Promise.resolve();
+    await broker.start();
+    assert.deepEqual(await browser.connections(), ["calendar"]);
+    assertStatus(await callApi(browser, "calendar"));
+    assertFailed(await withoutExchange(() => comeBack(browser, back)), "flow_expired", ownPage());
+    await connected("plain", { decision: { sub: "crashes" } }, browser);
+    assert.deepEqual(await browser.connections(), ["calendar", "plain"]);
+  });
+
   test("that ended meanwhile is followed by a new one", async () => {
     const browser = await connected("entrance");
     const location = await begin(browser, "calendar");
@@ -708,6 +756,7 @@ describe("the session of a flow", () => {
 
   test("has eight flows at most; one more ends all of them", async () => {
     const browser = new Browser(broker);
+    /** @type {string[]} */
     const locations = [];
     for (let i = 0; i < 8; i += 1) locations.push(await begin(browser, "calendar"));
     assert.equal(browser.flows.length, 8);
@@ -1048,12 +1097,12 @@ describe("a link", () => {
     const url = await newLink();
     const browser = new Browser(broker);
     // Previews, prefetches and looks.
-    for (const options of [
+    for (const options of /** @type {Navigation[]} */ ([
       { method: "HEAD" },
       { headers: { "Sec-Purpose": "prefetch" } },
-      { headers: { "User-Agent": "WhatsApp/2.23" }, site: /** @type {const} */ ("none") },
+      { headers: { "User-Agent": "WhatsApp/2.23" }, site: "none" },
       {},
-    ]) {
+    ])) {
       assertStatus(await browser.request(url, options));
     }
     // A refusal by the person uses nothing up either.
@@ -1083,7 +1132,13 @@ describe("a link", () => {
   test("begins nothing by a POST that is no person's navigation", async () => {
     const url = await newLink();
     const browser = new Browser(broker);
-    for (const headers of [{ "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty" }, { "Sec-Fetch-Dest": "iframe" }]) {
+    for (const headers of /** @type {Fields[]} */ ([
+      { "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty" },
+      { "Sec-Fetch-Dest": "iframe" },
+      // A form of another page would take the person past what this one says.
+      { "Sec-Fetch-Site": "cross-site" },
+      { "Sec-Fetch-Site": "same-site" },
+    ])) {
       const answer = await browser.request(url, { method: "POST", form: {}, headers });
       assertProblem(answer, 400, "bad_request");
     }

@@ -22,8 +22,10 @@ export const FLOW_COOKIE = "__Host-Http-porteiro-flow-";
  * @property {string} [method]
  * @property {{ [name: string]: string }} [form] sent as a form's body
  * @property {Site} [site] whose page leads there; default: one of the broker's site
- * @property {{ [name: string]: string }} [headers] merged over the browser's own
+ * @property {Fields} [headers] merged over the browser's own
  */
+
+/** Fields or parameters by name. @typedef {{ [name: string]: string }} Fields */
 
 /** What the browser shows: the last answer, or the address of a page that no server of the test has. */
 export class Shown {

@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before } from "node:test";
+import { freePort } from "../../../scripts/processes.mjs";
 import { assertStatus } from "./assertions.mjs";
 import { EVERYTHING, ORIGIN, startBroker } from "./broker.mjs";
 import { Browser } from "./browser.mjs";
@@ -104,6 +105,8 @@ export function useConsents({ vars = {} } = {}) {
       theirs: people(hostile, { scope: "openid events" }),
       "theirs-plain": people(hostile, { ...plain(hostile), scope: "events" }),
       crm: people(provider, { subject: "service", scope: "crm", rules: [EVERYTHING] }),
+      // Its issuer says nothing.
+      lost: people(provider, { issuer: `${provider.url}/nowhere`, scope: "openid" }),
       vip: {
         provider: "custom",
         base_url: provider.url,
@@ -112,6 +115,8 @@ export function useConsents({ vars = {} } = {}) {
       },
     };
     broker = await startBroker({
+      // The redirect addresses outlive a restart.
+      port: await freePort(),
       vars: {
         CALLERS: {
           backend: { kind: "key" },
@@ -128,7 +133,10 @@ export function useConsents({ vars = {} } = {}) {
         THEIRS_CLIENT_SECRET: theirs.secret,
         THEIRS_PLAIN_CLIENT_SECRET: theirs.secret,
         ...Object.fromEntries(
-          ["CALENDAR", "ENTRANCE", "CLUB_A", "CLUB_B", "CRM"].map((id) => [`${id}_CLIENT_SECRET`, client.secret]),
+          ["CALENDAR", "ENTRANCE", "CLUB_A", "CLUB_B", "CRM", "LOST"].map((id) => [
+            `${id}_CLIENT_SECRET`,
+            client.secret,
+          ]),
         ),
       },
     });
