@@ -148,7 +148,7 @@ describe("the page's agenda", () => {
         assert.equal(await page.locator("#agenda .who").innerText(), `${name}, ${email}`);
         await assertOwn(page, i);
         await button(page, en.myAppointments).click();
-        await page.locator("#agenda-answer .source-memory").waitFor();
+        await page.locator("#agenda-answer .source-keeper").waitFor();
         assert.equal(await page.locator(".alarm").count(), 0);
         assert.deepEqual(faults, []);
         await context.close();

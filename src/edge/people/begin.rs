@@ -76,9 +76,7 @@ impl NewFlow<'_> {
         let url = url.or_else(|| found?.authorization_endpoint.as_deref());
         let url = url.ok_or(FlowFailure::new(Code::Misconfigured.as_str(), "no_authorization_endpoint"))?;
         let [state, verifier, secret] = [(); 3].map(|()| unguessable(edge.ports.bytes()));
-        let mut scopes = self.endpoint.scope.as_deref().unwrap_or_default().split(' ');
-        // Without an issuer nobody could say whose ID token it is.
-        let is_sign_in = authorization.issuer.is_some() && scopes.any(|scope| scope == "openid");
+        let is_sign_in = self.connection.grant.has_id_tokens();
         let nonce = is_sign_in.then(|| unguessable(edge.ports.bytes()).expose().to_owned());
         let redirect_uri = format!("{}/auth/callback/{}", context.address(), authorization.callback);
         let params = authorization_request(
