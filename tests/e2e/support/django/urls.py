@@ -3,6 +3,7 @@ import json
 from django.contrib.auth.views import LoginView
 from django.http import JsonResponse
 from django.urls import include, path
+from django.views.decorators.csrf import csrf_exempt
 from oauth2_provider.decorators import protected_resource
 
 
@@ -12,6 +13,7 @@ def me(request):
     return JsonResponse({"user": name_of(request)})
 
 
+@csrf_exempt
 @protected_resource(scopes=["write"], advertise_metadata=True)
 def orders(request):
     return JsonResponse({"user": name_of(request), "order": json.loads(request.body)}, status=201)
