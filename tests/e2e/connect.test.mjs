@@ -165,6 +165,23 @@ describe("the begin of a flow", () => {
     );
   });
 
+  test("is refused over plain http, but on this machine, and so is all that follows", async () => {
+    const host = "broker.example";
+    for (const [method, target] of [
+      ["GET", "/auth/calendar/connect"],
+      ["GET", "/auth/callback/calendar?code=x&state=y"],
+      ["GET", `/auth/crm/link/${"A".repeat(43)}`],
+      ["POST", `/auth/crm/link/${"A".repeat(43)}`],
+      ["POST", "/auth/calendar/backchannel-logout"],
+      ["POST", "/auth/session"],
+      ["POST", "/admin/connections/crm/connect-link"],
+    ]) {
+      const answer = await broker.call(target, { method, host, key: null });
+      assertProblem(answer, 403, "insecure_transport");
+      assert.deepEqual(setCookies(answer), []);
+    }
+  });
+
   test("is limited for each network", async () => {
     const browser = new Browser(broker);
     const answers = [];
@@ -619,6 +636,23 @@ describe("a person", () => {
     assertProblem(await callApi(new Browser(broker), "vip", "/api/vip/x"), 401, "caller_unauthenticated");
   });
 
+  test("reaches their own data alone by a rule with a template", async () => {
+    const browser = await connected("calendar", { decision: { sub: "ana/../b" } });
+    const ana = await connected("calendar");
+    const calls = provider.calls.length;
+    for (const path of ["bruno/x", "ana%2F..%2Fb/x", "ANA/x", "an%61x/x", "x", "/x"]) {
+      const answer = await callApi(ana, "vip", `/api/people/${path}`);
+      assert.ok([400, 403].includes(answer.status), `${path}: ${answer.status}`);
+    }
+    for (const path of ["ana/x", "b/x", "ana/../b/x"]) {
+      const answer = await callApi(browser, "vip", `/api/people/${path}`);
+      assert.ok([400, 403].includes(answer.status), `${path}: ${answer.status}`);
+    }
+    assert.equal(provider.calls.length, calls);
+    assertProblem(await callApi(ana, "vip", "/api/people/ana/x"), 502, "upstream_unauthorized");
+    assert.equal(provider.calls.at(-1)?.path, "/api/people/ana/x");
+  });
+
   test("who has a session and no consent yet is told where to connect", async () => {
     const browser = await connected("entrance");
     const body = assertProblem(await callApi(browser, "calendar"), 401, "not_connected");
@@ -961,6 +995,23 @@ describe("the provider's word that somebody signed out", () => {
     assertStatus(await callApi(other, "calendar"));
   });
 
+  test("is a form that is sent by POST, of a reasonable size", async () => {
+    const token = provider.logoutToken("porteiro", { sub: "nobody-here" });
+    /** @param {Fields} headers @param {string} body */
+    const post = (headers, body) =>
+      broker.call("/auth/calendar/backchannel-logout", { method: "POST", key: null, headers, body });
+    const form = { "Content-Type": "application/x-www-form-urlencoded" };
+    assert.equal(
+      (await post({ "Content-Type": "application/json" }, JSON.stringify({ logout_token: token }))).status,
+      400,
+    );
+    assert.equal((await post(form, `logout_token=${token}&logout_token=${token}`)).status, 400);
+    assert.equal((await post(form, `id_token=${token}`)).status, 400);
+    assertProblem(await post(form, `logout_token=${"x".repeat(64 * 1024)}`), 413, "body_too_large");
+    assert.equal((await broker.call("/auth/calendar/backchannel-logout", { key: null })).status, 405);
+    assertStatus(await post(form, `logout_token=${token}`));
+  });
+
   test("counts once, at its own connection, and where it is whole", async () => {
     const sub = "stays";
     const browser = await connected("calendar", { decision: { sub, sid: "s-stays" } });
@@ -1036,6 +1087,16 @@ describe("an operator", () => {
     await connectByLink(url);
     assert.equal((await entry("crm")).state, "ready");
     assert.deepEqual(assertStatus(await broker.call("/api/crm/api/me")).json(), { user: "ana", path: "/api/me" });
+  });
+
+  test("drops a consent, which has to be given again", async () => {
+    await connectByLink(await newLink());
+    assertStatus(await broker.call("/api/crm/api/me"));
+    assertStatus(await admin("connections/crm/token", { method: "DELETE" }), 204);
+    assert.equal((await entry("crm")).state, "disconnected");
+    assertProblem(await broker.call("/api/crm/api/me"), 503, "connection_unavailable", { cause: "not_connected" });
+    await connectByLink(await newLink());
+    assertStatus(await broker.call("/api/crm/api/me"));
   });
 
   test("makes no link for what people connect for themselves, or for another grant", async () => {
@@ -1213,6 +1274,27 @@ describe("a registered connection", () => {
     assert.deepEqual(after.connection.labels, registration.labels);
     await delivered(inbox, 1);
     assert.equal(inbox.deliveries.length, 1);
+  });
+
+  test("that changes its account or goes while a link is in use ends the flow", async () => {
+    const id = "fleeting";
+    const json = {
+      ...registration,
+      webhook: undefined,
+      secrets: { client_secret: registration.secrets.client_secret },
+    };
+    for (const change of [
+      () => admin(`connections/${id}`, { method: "PUT", json: { ...json, scope: "other" } }),
+      () => admin(`connections/${id}`, { method: "DELETE" }),
+    ]) {
+      await admin(`connections/${id}`, { method: "PUT", json });
+      const browser = new Browser(broker);
+      const url = await newLink(id);
+      const led = assertStatus(await browser.request(url, { method: "POST", form: {}, site: "same-origin" }), 303);
+      assert.ok([200, 201, 204].includes((await change()).status));
+      const ended = await withoutExchange(() => comeBack(browser, provider.decide(led.headers.location)));
+      assert.match(assertStatus(ended).text, /not connected/);
+    }
   });
 
   test("cannot be for people, nor take another client's redirect address", async () => {

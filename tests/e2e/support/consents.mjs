@@ -43,7 +43,7 @@ const RULES = [{ callers: ["session"], methods: ["GET", "POST"], paths: ["/api/*
 /**
  * Starts all of it for the tests of a file.
  *
- * @param {{ vars?: Vars, https?: boolean, origins?: string[] }} [settings]
+ * @param {{ vars?: Vars }} [settings]
  */
 export function useConsents({ vars = {} } = {}) {
   before(async () => {
@@ -111,7 +111,10 @@ export function useConsents({ vars = {} } = {}) {
         provider: "custom",
         base_url: provider.url,
         grant: "static",
-        rules: [{ callers: ["gold"], methods: ["GET"], paths: ["/api/vip/**"] }],
+        rules: [
+          { callers: ["gold"], methods: ["GET"], paths: ["/api/vip/**"] },
+          { callers: ["member"], methods: ["GET"], paths: ["/api/people/{claims.sub}/**"] },
+        ],
       },
     };
     broker = await startBroker({
@@ -120,6 +123,7 @@ export function useConsents({ vars = {} } = {}) {
       vars: {
         CALLERS: {
           backend: { kind: "key" },
+          member: { kind: "session", connection: "calendar" },
           gold: { kind: "session", connection: "calendar", claims: { tier: "gold" } },
         },
         CONNECTIONS: JSON.parse(JSON.stringify(CONNECTIONS)),
