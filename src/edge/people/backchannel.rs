@@ -71,7 +71,7 @@ async fn validate<P: EdgePorts>(
 ) -> Result<Result<LogoutToken, Invalid>, Refused> {
     let ports = &*context.edge.ports;
     let keys = context.config().sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
-    let unavailable = || Refused::unavailable(Code::ConnectionUnavailable, 1);
+    let unavailable = || Refused::unavailable(Code::TokenEndpointUnreachable, 1);
     let metadata = discovery::metadata(ports, keys, issuer).await.ok_or_else(unavailable)?;
     let jwks_uri = metadata.jwks_uri.ok_or(Code::Misconfigured)?;
     let algorithms = &metadata.id_token_algorithms;

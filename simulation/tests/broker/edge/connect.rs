@@ -264,7 +264,7 @@ fn gives_a_customer_a_page_with_one_button() {
     }
     assert_eq!(site.call(1, &navigation(&target.replace("shop", "acme"))).status, 404);
     assert_eq!(site.call(1, &navigation("/auth/shop/link/another")).status, 404);
-    site.shared.world.run_for(std::time::Duration::from_secs(15 * 60));
+    site.shared.world.run_for(std::time::Duration::from_mins(15));
     let over = look("GET");
     assert_eq!(over.status, 404);
     assert!(over.body.contains("Este link não vale mais"), "{}", over.body);
