@@ -46,7 +46,9 @@ pub(in crate::edge) async fn answer<'a, P: EdgePorts>(
     if head.method != "POST" {
         return Ok(form(context, connection));
     }
-    if !is_navigation(head) {
+    // A form of another page would lead people past what this one says: some providers ask nobody twice.
+    let is_own = head.headers.value("sec-fetch-site").is_none_or(|site| site == "same-origin");
+    if !is_own || !is_navigation(head) {
         return Err(Code::BadRequest.into());
     }
     let return_to = link.return_to.as_deref().and_then(ReturnTo::known);

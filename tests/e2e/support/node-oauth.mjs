@@ -6,7 +6,7 @@ import OAuth2Server from "@node-oauth/oauth2-server";
 import { closeServer, listening } from "./servers.mjs";
 import { send } from "./upstream.mjs";
 
-/** @import { Client, PasswordModel, RefreshTokenModel, ClientCredentialsModel, Token, User } from "@node-oauth/oauth2-server" */
+/** @import { AuthorizationCode, AuthorizationCodeModel, Client, PasswordModel, RefreshTokenModel, ClientCredentialsModel, Token, User } from "@node-oauth/oauth2-server" */
 
 const { Request, Response } = OAuth2Server;
 
@@ -14,8 +14,9 @@ const { Request, Response } = OAuth2Server;
  * The clients and people of a server.
  *
  * @typedef {object} Clientele
- * @property {{ id: string, secret: string, grant: string, lifetime: number }[]} clients with the grant password (with
- * refresh) or client_credentials, and the lifetime of an access token in seconds
+ * @property {{ id: string, secret: string, grant: string, lifetime: number, redirectUris?: string[], auth?: string,
+ * openid?: boolean }[]} clients with the grant password or authorization_code (with refresh), or client_credentials, and
+ * the lifetime of an access token in seconds
  * @property {{ username: string, password: string }[]} users
  */
 
@@ -39,12 +40,35 @@ export async function startNodeOauth({ clients, users }) {
       body: form ? Object.fromEntries(new URLSearchParams(body)) : {},
     });
     const response = new Response();
-    /** @type {(status: number, json: object) => void} */
+    /** @type {(status: number, json: object | string) => void} */
     const answer = (status, json) => send(outgoing, { status, headers: response.headers, body: json });
     try {
       if (pathname === "/oauth/token") {
         await oauth.token(request, response);
         return answer(response.status ?? 0, response.body);
+      }
+      if (pathname === "/oauth/authorize") {
+        // One form to sign in and to consent.
+        if (incoming.method !== "POST") return send(outgoing, { headers: { "Content-Type": "text/html" }, body: FORM });
+        const { username, password } = /** @type {{ [name: string]: string }} */ (request.body);
+        const user = await model.getUser(username, password);
+        if (!user) return send(outgoing, { status: 401, headers: { "Content-Type": "text/html" }, body: FORM });
+        request.query = { ...request.query, ...request.body };
+        const authenticateHandler = { handle: () => user };
+        await oauth.authorize(request, response, { authenticateHandler }).catch((error) => {
+          if (!response.headers?.location) throw error;
+        });
+        return answer(response.status ?? 0, "");
+      }
+      if (pathname === "/oauth/revoke") {
+        const {
+          token,
+          client_id: id,
+          client_secret: secret,
+        } = /** @type {{ [name: string]: string }} */ (request.body);
+        if (!(await model.getClient(id, secret))) return answer(401, { error: "invalid_client" });
+        model.revoke(token);
+        return answer(200, {});
       }
       const { user } = await oauth.authenticate(request, response);
       if (pathname === "/api/me") return answer(200, { user: user.username ?? null });
@@ -64,9 +88,14 @@ export async function startNodeOauth({ clients, users }) {
   };
 }
 
+const FORM = `<!doctype html><title>Node</title><form method="post"><input name="username"><input name="password"
+type="password"><button name="allowed" value="true">Allow</button><button name="allowed" value="false">Deny</button>
+</form>`;
+
 /**
- * The model that the library requires: the clients and users, and a store of tokens.
+ * The model that the library requires: the clients and users, and a store of codes and tokens.
  *
+ * @implements {AuthorizationCodeModel}
  * @implements {PasswordModel}
  * @implements {RefreshTokenModel}
  * @implements {ClientCredentialsModel}
@@ -78,6 +107,8 @@ class Model {
   #byAccessToken = new Map();
   /** @type {Map<string, any>} */
   #byRefreshToken = new Map();
+  /** @type {Map<string, AuthorizationCode>} */
+  #codes = new Map();
 
   /**
    * @param {Clientele["clients"]} clients
@@ -85,20 +116,42 @@ class Model {
    */
   constructor(clients, users) {
     this.#users = users;
-    this.#clients = clients.map(({ id, secret, grant, lifetime }) => ({
+    this.#clients = clients.map(({ id, secret, grant, lifetime, redirectUris }) => ({
       id,
       secret,
-      grants: grant === "password" ? ["password", "refresh_token"] : [grant],
+      grants: grant === "client_credentials" ? [grant] : [grant, "refresh_token"],
       accessTokenLifetime: lifetime,
+      redirectUris,
     }));
   }
 
   /**
    * @param {string} id
-   * @param {string} secret
+   * @param {string | null} secret null where people are asked: no client is proven there
    */
   async getClient(id, secret) {
-    return this.#clients.find((client) => client.id === id && client.secret === secret);
+    return this.#clients.find((client) => client.id === id && (secret === null || client.secret === secret));
+  }
+
+  /**
+   * @param {Pick<AuthorizationCode, "authorizationCode" | "expiresAt" | "redirectUri" | "scope">} code
+   * @param {Client} client
+   * @param {User} user
+   */
+  async saveAuthorizationCode(code, client, user) {
+    const saved = { ...code, client, user };
+    this.#codes.set(code.authorizationCode, saved);
+    return saved;
+  }
+
+  /** @param {string} code */
+  async getAuthorizationCode(code) {
+    return this.#codes.get(code);
+  }
+
+  /** @param {{ authorizationCode: string }} code */
+  async revokeAuthorizationCode({ authorizationCode }) {
+    return this.#codes.delete(authorizationCode);
   }
 
   /**

@@ -19,6 +19,7 @@ from oauth2_provider.models import Application  # noqa: E402
 GRANTS = {
     "password": Application.GRANT_PASSWORD,
     "client_credentials": Application.GRANT_CLIENT_CREDENTIALS,
+    "authorization_code": Application.GRANT_AUTHORIZATION_CODE,
 }
 
 
@@ -32,6 +33,8 @@ def fill():
             client_secret=client["secret"],
             client_type=Application.CLIENT_CONFIDENTIAL,
             authorization_grant_type=GRANTS[client["grant"]],
+            redirect_uris=" ".join(client.get("redirectUris", [])),
+            algorithm=Application.RS256_ALGORITHM if client.get("openid") else Application.NO_ALGORITHM,
         )
 
 

@@ -4,15 +4,39 @@ import json
 import os
 import secrets
 
-# { "folder", "clients": [{ "id", "secret", "grant", "lifetime" }], "users": [{ "username", "password" }] }
-WANTED = json.loads(os.environ["PORTEIRO_E2E_DJANGO"])
+from jwcrypto.jwk import JWK
+
+# { "folder", "clients": [{ "id", "secret", "grant", "lifetime", "redirectUris", "openid" }], "users": [{ "username",
+# "password" }] }
+WANTED = json.loads(os.environ["PORTEIRO_E2E_SERVER"])
 
 LIFETIMES = {client["id"]: client["lifetime"] for client in WANTED["clients"]}
 
 SECRET_KEY = secrets.token_urlsafe()
 ALLOWED_HOSTS = ["127.0.0.1"]
 ROOT_URLCONF = "urls"
-INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "oauth2_provider"]
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "oauth2_provider",
+]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [os.path.dirname(__file__)],
+        "APP_DIRS": True,
+        "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
+    }
+]
+STATIC_URL = "static/"
+LOGIN_URL = "/login/"
 USE_TZ = True
 LOGGING_CONFIG = None
 
@@ -30,12 +54,14 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # The tables are made from the models at once: a hundred migrations take seconds.
-MIGRATION_MODULES = {"auth": None, "contenttypes": None, "oauth2_provider": None}
+MIGRATION_MODULES = {"auth": None, "contenttypes": None, "sessions": None, "oauth2_provider": None}
 # A slow hash would only cost time here.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 OAUTH2_PROVIDER = {
-    "SCOPES": {"read": "Read", "write": "Write"},
+    "SCOPES": {"read": "Read", "write": "Write", "openid": "Who you are"},
+    "OIDC_ENABLED": True,
+    "OIDC_RSA_PRIVATE_KEY": JWK.generate(kty="RSA", size=2048).export_to_pem(True, None).decode(),
     "ROTATE_REFRESH_TOKEN": True,
     # A refresh token that comes twice ends all that came from the same sign-in.
     "REFRESH_TOKEN_REUSE_PROTECTION": True,

@@ -1,7 +1,9 @@
 import json
 
+from django.contrib.auth.views import LoginView
 from django.http import JsonResponse
 from django.urls import include, path
+from django.views.decorators.csrf import csrf_exempt
 from oauth2_provider.decorators import protected_resource
 
 
@@ -11,6 +13,7 @@ def me(request):
     return JsonResponse({"user": name_of(request)})
 
 
+@csrf_exempt
 @protected_resource(scopes=["write"], advertise_metadata=True)
 def orders(request):
     return JsonResponse({"user": name_of(request), "order": json.loads(request.body)}, status=201)
@@ -22,6 +25,7 @@ def name_of(request):
 
 
 urlpatterns = [
+    path("login/", LoginView.as_view(template_name="login.html")),
     path("oauth/", include("oauth2_provider.urls")),
     path("api/me", me),
     path("api/orders", orders),
