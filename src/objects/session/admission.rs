@@ -39,11 +39,13 @@ impl<P: ObjectPorts> Session<P> {
         let nonce = Nonce(self.ports.bytes());
         let sealed = seal(&state, &self.name, &account.keys, &nonce).map_err(|_| StorageFailed)?;
         let (key, sealed_tokens) = tokens.sealed(account)?;
-        // From here on, renewals for the sign-ins that this one replaces write nothing.
-        self.cut_off_all_but(&state, tokens.connection());
+        // From here on, renewals for the sign-ins that this one replaces write nothing, and whoever
+        // comes with a cookie reads from storage whether it is still good.
+        self.drop_replaced(&state, tokens.connection());
+        self.record.replace(Record::Unread);
         let stored = self.ports.put_both([(SESSION, &sealed), (key, &sealed_tokens)]).await;
-        // Token sets that were cut off are loaded again from storage, if they are there still.
-        self.token_sets.borrow_mut().retain(|tokens| !tokens.is_cut_off());
+        // Meanwhile a token set may have been loaded that is not sure to be there.
+        self.drop_replaced(&state, tokens.connection());
         if stored.is_err() {
             report::storage_failed(&*self.ports, "session");
             self.record.replace(Record::Unread);
@@ -56,13 +58,16 @@ impl<P: ObjectPorts> Session<P> {
         Ok(Some(state))
     }
 
-    /// Cuts the token sets off from storage that `state` has no more, and that of `connection`.
-    fn cut_off_all_but(&self, state: &SessionState, connection: &str) {
-        for tokens in &*self.token_sets.borrow() {
+    /// Cuts the token sets off from storage, and drops them, that `state` has no more, and that of
+    /// `connection`: the next use loads them.
+    fn drop_replaced(&self, state: &SessionState, connection: &str) {
+        self.token_sets.borrow_mut().retain(|tokens| {
             let own = tokens.connection();
-            if own == connection || !state.connections.iter().any(|known| known == own) {
+            let stays = own != connection && state.connections.iter().any(|known| known == own);
+            if !stays {
                 tokens.cut_off();
             }
-        }
+            stays
+        });
     }
 }
