@@ -330,6 +330,21 @@ describe("the end of a flow", () => {
     assert.equal(answer.headers["access-control-allow-origin"], undefined);
   });
 
+  test("is a navigation of a page: a prefetch, a frame or a script uses nothing up", async () => {
+    const browser = new Browser(broker);
+    const url = provider.decide(await begin(browser, "calendar"));
+    for (const headers of /** @type {Fields[]} */ ([
+      { "Sec-Purpose": "prefetch;prerender" },
+      { "Sec-Fetch-Dest": "iframe" },
+      { "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty" },
+    ])) {
+      const answer = await withoutExchange(() => comeBack(browser, url, { headers }));
+      assertProblem(answer, 400, "bad_request");
+      assert.deepEqual(setCookies(answer), []);
+    }
+    assert.deepEqual(outcomeOf(await comeBack(browser, url)), { porteiro: "connected" });
+  });
+
   test("ignores what providers add", async () => {
     const browser = new Browser(broker);
     const url = provider.decide(await begin(browser, "calendar"));
@@ -993,6 +1008,18 @@ describe("the provider's word that somebody signed out", () => {
     assertStatus(await tell(provider.logoutToken("porteiro", { sub })));
     assertProblem(await callApi(laptop, "calendar"), 401, "caller_unauthenticated");
     assertStatus(await callApi(other, "calendar"));
+  });
+
+  test("ends sessions whose ID token named no sid, by their sub, and none of another person's by a sid", async () => {
+    const [own, other] = [
+      await connected("calendar", { decision: { sub: "no-sid" } }),
+      await connected("calendar", { decision: { sub: "bruno", sid: "s-shared" } }),
+    ];
+    assertStatus(await tell(provider.logoutToken("porteiro", { sub: "no-sid", sid: "s-shared" })));
+    assertProblem(await callApi(own, "calendar"), 401, "caller_unauthenticated");
+    assertStatus(await callApi(other, "calendar"));
+    assertStatus(await tell(provider.logoutToken("porteiro", { sid: "s-shared" })));
+    assertProblem(await callApi(other, "calendar"), 401, "caller_unauthenticated");
   });
 
   test("is a form that is sent by POST, of a reasonable size", async () => {
