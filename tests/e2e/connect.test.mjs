@@ -4,7 +4,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { assertEveryAnswer, assertProblem, assertStatus } from "./support/assertions.mjs";
 import { ORIGIN } from "./support/broker.mjs";
 import { Browser, FLOW_COOKIE, said } from "./support/browser.mjs";
@@ -957,11 +956,11 @@ describe("a person who leaves", () => {
     const [since, said] = [provider.revocations.length, broker.output.length];
     assertStatus(await browser.fetch("/auth/logout", { method: "POST" }), 204);
     await until(() => provider.revocations.length >= since + 2, "the second attempt");
-    await sleep(200);
+    const lines = () => broker.logsSince(said).filter(({ event }) => event === "revocation");
+    await until(() => lines().length >= 2, "the lines of both");
     assert.equal(provider.revocations.length, since + 2);
-    const lines = broker.logsSince(said).filter(({ event }) => event === "revocation");
     assert.deepEqual(
-      lines.map(({ outcome, status }) => [outcome, status]),
+      lines().map(({ outcome, status }) => [outcome, status]),
       [
         ["failed", 503],
         ["failed", 503],
