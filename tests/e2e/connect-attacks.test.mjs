@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { assertProblem, assertStatus } from "./support/assertions.mjs";
 import { ORIGIN } from "./support/broker.mjs";
 import { Browser, said } from "./support/browser.mjs";
@@ -296,7 +297,7 @@ describe("an attack of RFC 9700", () => {
     const browser = await connected("calendar", { decision: { sub: "rotates", expiresIn: 1 } });
     const count = provider.tokenRequests.length;
     for (let i = 0; i < 2; i += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 1_100));
+      await sleep(1_100);
       assertStatus(await callApi(browser, "calendar"));
     }
     const sent = provider.tokenRequests.slice(count).map(({ params }) => params.refresh_token);

@@ -4,7 +4,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { assertEveryAnswer, assertProblem, assertStatus } from "./support/assertions.mjs";
 import { ORIGIN } from "./support/broker.mjs";
 import { Browser, FLOW_COOKIE, said } from "./support/browser.mjs";
@@ -328,6 +327,21 @@ describe("the end of a flow", () => {
     }
     const answer = await comeBack(browser, url, { headers: { Origin: ORIGIN } });
     assert.equal(answer.headers["access-control-allow-origin"], undefined);
+  });
+
+  test("is a navigation of a page: a prefetch, a frame or a script uses nothing up", async () => {
+    const browser = new Browser(broker);
+    const url = provider.decide(await begin(browser, "calendar"));
+    for (const headers of /** @type {Fields[]} */ ([
+      { "Sec-Purpose": "prefetch;prerender" },
+      { "Sec-Fetch-Dest": "iframe" },
+      { "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty" },
+    ])) {
+      const answer = await withoutExchange(() => comeBack(browser, url, { headers }));
+      assertProblem(answer, 400, "bad_request");
+      assert.deepEqual(setCookies(answer), []);
+    }
+    assert.deepEqual(outcomeOf(await comeBack(browser, url)), { porteiro: "connected" });
   });
 
   test("ignores what providers add", async () => {
@@ -942,11 +956,11 @@ describe("a person who leaves", () => {
     const [since, said] = [provider.revocations.length, broker.output.length];
     assertStatus(await browser.fetch("/auth/logout", { method: "POST" }), 204);
     await until(() => provider.revocations.length >= since + 2, "the second attempt");
-    await sleep(200);
+    const lines = () => broker.logsSince(said).filter(({ event }) => event === "revocation");
+    await until(() => lines().length >= 2, "the lines of both");
     assert.equal(provider.revocations.length, since + 2);
-    const lines = broker.logsSince(said).filter(({ event }) => event === "revocation");
     assert.deepEqual(
-      lines.map(({ outcome, status }) => [outcome, status]),
+      lines().map(({ outcome, status }) => [outcome, status]),
       [
         ["failed", 503],
         ["failed", 503],
@@ -993,6 +1007,18 @@ describe("the provider's word that somebody signed out", () => {
     assertStatus(await tell(provider.logoutToken("porteiro", { sub })));
     assertProblem(await callApi(laptop, "calendar"), 401, "caller_unauthenticated");
     assertStatus(await callApi(other, "calendar"));
+  });
+
+  test("ends sessions whose ID token named no sid, by their sub, and none of another person's by a sid", async () => {
+    const [own, other] = [
+      await connected("calendar", { decision: { sub: "no-sid" } }),
+      await connected("calendar", { decision: { sub: "bruno", sid: "s-shared" } }),
+    ];
+    assertStatus(await tell(provider.logoutToken("porteiro", { sub: "no-sid", sid: "s-shared" })));
+    assertProblem(await callApi(own, "calendar"), 401, "caller_unauthenticated");
+    assertStatus(await callApi(other, "calendar"));
+    assertStatus(await tell(provider.logoutToken("porteiro", { sid: "s-shared" })));
+    assertProblem(await callApi(other, "calendar"), 401, "caller_unauthenticated");
   });
 
   test("is a form that is sent by POST, of a reasonable size", async () => {
