@@ -79,6 +79,14 @@ impl Answered {
         Some(value).filter(|value| !value.is_empty())
     }
 
+    /// All cookies that the answer sets, by name; a value is empty where one is deleted.
+    pub fn cookies(&self) -> Vec<(String, String)> {
+        let fields = Headers::new(&self.fields);
+        let set = fields.iter().filter(|(name, _)| *name == "set-cookie");
+        let pairs = set.filter_map(|(_, value)| value.split(';').next()?.split_once('='));
+        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
     /// The source of the token, from `Server-Timing`.
     pub fn token_source(&self) -> &str {
         self.field("server-timing").and_then(|timing| timing.split('"').nth(1)).unwrap_or_default()

@@ -36,8 +36,14 @@ pub struct Visit {
 impl Visit {
     /// The request whose `Cookie` field is `cookies`.
     pub fn new(cookies: Option<&str>, begun_at: UnixTime) -> Self {
-        let value = cookies.and_then(|cookies| cookies.strip_prefix(COOKIE)?.strip_prefix('='));
+        let mut pairs = cookies.unwrap_or_default().split("; ");
+        let value = pairs.find_map(|pair| pair.strip_prefix(COOKIE)?.strip_prefix('='));
         Self { cookie: value.map(str::to_owned), begun_at }
+    }
+
+    /// The value of the session's cookie.
+    pub fn cookie(&self) -> Option<&str> {
+        self.cookie.as_deref()
     }
 }
 

@@ -113,12 +113,15 @@ impl Objects {
         }
         let (process, object) = Self::life(site, name, &read.kind());
         let (sender, receiver) = oneshot::channel();
+        let at_stake = site.consents_at_stake(&read);
+        let asked = read.clone();
         site.world.spawn(process, async move {
             let _ = sender.send(object.answer(&read).await);
         });
         let answer = receiver.await.map_err(|_| ObjectUnreachable)?.expect("a message for this object");
         objects.written.borrow_mut().push(answer.clone());
         Self::keep(site, &promises, &answer);
+        site.note_consent_reply(&asked, at_stake, &answer);
         if objects.loses(site) { Err(ObjectUnreachable) } else { Ok(answer) }
     }
 

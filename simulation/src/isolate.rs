@@ -145,8 +145,10 @@ impl Upstream for CallPorts {
             return Err(UpstreamFailure::BodyGone);
         }
         let person = self.site.provider.person(&bearer(call));
+        let consented = self.site.provider.consented(&bearer(call));
         let exchanged = self.site.provider.exchanged_for(&bearer(call));
         match &person {
+            None if consented.is_some() => self.site.note_consented_call(&self.visit, call),
             None if exchanged.is_some() => self.site.note_exchanged_call(self.subject.as_ref(), call),
             None => self.site.note_upstream_call(self.process, self.visit.begun_at, call),
             Some(person) => self.site.note_persons_call(&self.visit, person, call),
@@ -159,6 +161,9 @@ impl Upstream for CallPorts {
         }
         self.site.world.hop().await;
         let response = match &person {
+            None if consented.is_some() => {
+                format!("answer {status} for {}", consented.map(|of| of.subject).unwrap_or_default())
+            }
             None if exchanged.is_some() => {
                 format!("answer {status} for {}", exchanged.map(|subject| subject.name).unwrap_or_default())
             }

@@ -98,8 +98,27 @@ impl Issuers {
     /// Publishes the keys of `issuer`, in place of the earlier ones.
     pub fn publish(&self, issuer: &str, keys: &[Key]) {
         let jwks_uri = format!("{issuer}/keys");
+        self.publish_metadata(issuer, keys, &json!({ "issuer": issuer, "jwks_uri": jwks_uri }));
+    }
+
+    /// Publishes the keys and the endpoints of `issuer`, at which people sign in.
+    pub fn publish_sign_in(&self, issuer: &str, keys: &[Key]) {
+        let at = |path: &str| format!("{issuer}/{path}");
+        let metadata = json!({
+            "issuer": issuer,
+            "jwks_uri": at("keys"),
+            "authorization_endpoint": at("authorize"),
+            "token_endpoint": at("token"),
+            "revocation_endpoint": at("revoke"),
+            "authorization_response_iss_parameter_supported": true,
+            "id_token_signing_alg_values_supported": ["ES256"],
+        });
+        self.publish_metadata(issuer, keys, &metadata);
+    }
+
+    fn publish_metadata(&self, issuer: &str, keys: &[Key], metadata: &Value) {
+        let jwks_uri = format!("{issuer}/keys");
         let keys: Vec<Value> = keys.iter().map(|key| key.jwk()).collect();
-        let metadata = json!({ "issuer": issuer, "jwks_uri": jwks_uri });
         let mut documents = self.documents.borrow_mut();
         documents.insert(format!("{issuer}/.well-known/openid-configuration"), metadata.to_string());
         documents.insert(jwks_uri, json!({ "keys": keys }).to_string());

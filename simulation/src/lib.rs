@@ -18,6 +18,7 @@
 
 mod cache;
 mod call;
+mod consent_watch;
 mod crowd_watch;
 mod delivery_watch;
 mod durable_object;
@@ -35,11 +36,13 @@ mod world;
 
 pub use cache::Cache;
 pub use call::{Answered, Call};
+pub use consent_watch::{ConsentWatch, Held};
 pub use crowd_watch::{CrowdWatch, Visit};
 pub use delivery_watch::DeliveryWatch;
 pub use durable_object::{Mishap, Objects, STATE, deliveries, keeper};
 pub use exchange_watch::ExchangeWatch;
 pub use issuer::{Issuers, Key, Subject};
+pub use provider::consents::{Consented, Consenting};
 pub use provider::proofs::Proof;
 pub use provider::{Effect, Fault, Grants, Person, Provider};
 pub use receiver::{Arrival, Manner, Receiver};

@@ -1,5 +1,6 @@
 //! A provider: a token endpoint, and an API that knows its own tokens.
 
+pub mod consents;
 mod exchanges;
 mod fault;
 mod login;
@@ -18,6 +19,7 @@ use zeroize::Zeroizing;
 use super::issuer::Subject;
 use super::network::Sent;
 use super::world::World;
+use consents::Consents;
 pub use fault::{Effect, Fault};
 use login::is_login;
 pub use login::refuses_login;
@@ -127,6 +129,8 @@ pub struct Provider {
     pub reused: Cell<u64>,
     /// Every token that the provider issued.
     pub issued: RefCell<Vec<String>>,
+    /// What people consented to.
+    pub consents: Consents,
 }
 
 impl Provider {
@@ -171,6 +175,7 @@ impl Provider {
             rejected: Cell::new(0),
             reused: Cell::new(0),
             issued: RefCell::default(),
+            consents: Consents::default(),
         }
     }
 
@@ -295,6 +300,7 @@ impl Provider {
                 self.rejected.set(self.rejected.get() + 1);
                 refused("invalid_grant")
             }
+            Some("authorization_code") => self.exchange_code(&fields, url),
             Some("refresh_token") => self.refresh(&fields["refresh_token"]),
             Some(exchanges::TOKEN_EXCHANGE) => self.exchange(&fields),
             _ => panic!("an unexpected request: {body}"),

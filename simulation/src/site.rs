@@ -8,12 +8,14 @@ use serde_json::Value;
 
 use super::cache::Cache;
 use super::call::{Answered, Call, whole_fields};
+use super::consent_watch::ConsentWatch;
 use super::crowd_watch::{CrowdWatch, Visit};
 use super::delivery_watch::DeliveryWatch;
 use super::durable_object::Objects;
 use super::exchange_watch::ExchangeWatch;
 use super::isolate::CallPorts;
 use super::issuer::Issuers;
+use super::provider::consents::{SIGN_IN_KEY, issuer};
 use super::provider::proofs::Proof;
 use super::provider::{Grants, Provider};
 use super::receiver::Receiver;
@@ -30,6 +32,7 @@ use porteiro::protocol::Envelope;
 /// The provider's process. Isolates count from 1, the lives of objects from 1000.
 pub const PROVIDER: Process = 0;
 
+mod consents;
 mod shared;
 mod variables;
 
@@ -77,6 +80,7 @@ impl Site {
             crowd: CrowdWatch::default(),
             signs: Cell::new(true),
             certificates: RefCell::default(),
+            consents: ConsentWatch::default(),
             exchanges: ExchangeWatch::default(),
             issuers: Issuers::new(&world),
             world,
@@ -114,6 +118,16 @@ impl Site {
         for issuer in Self::ISSUERS {
             site.shared.issuers.publish(issuer, &[Self::ISSUER_KEY]);
         }
+        site
+    }
+
+    /// A site where people consent at the provider, and somebody does for all callers.
+    pub fn for_consents(seed: u64, grants: Grants) -> Self {
+        let site = Self::with_variables(seed, grants, &Self::variables_for_consents());
+        for connection in ["acme", "bolt"] {
+            site.shared.issuers.publish_sign_in(&issuer(connection), &[SIGN_IN_KEY]);
+        }
+        site.shared.consents.is_on.set(true);
         site
     }
 

@@ -2,9 +2,11 @@
 //!
 //! It is a Durable Object, one for each connection and subject, and one for each session at the
 //! provider. Its name is a keyed digest. A session is listed before it is stored; one that is listed
-//! and does not exist is none of the person's.
+//! and does not exist is none of the person's. A consent whose code was sent before the person's
+//! sessions were last to end is not listed, and its session takes nothing.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::lock::{Lock, Rank};
 use crate::json::{self, NotJson};
@@ -14,6 +16,9 @@ use crate::time::UnixTime;
 
 /// The storage key of the index.
 const SESSIONS: &str = "sessions";
+
+/// How long it is known that the sessions were to end: longer than the exchange of a code takes.
+const MEMORY: Duration = Duration::from_mins(10);
 
 /// The largest number of sessions that are listed: the oldest give way.
 const MOST: usize = 500;
@@ -37,7 +42,7 @@ impl<P: ObjectPorts> People<P> {
     pub async fn answer(&self, ask: &PeopleAsk) -> PeopleReply {
         let _guard = self.listing.lock().await;
         let answered = match ask {
-            PeopleAsk::Add { session, ends_at } => self.add(session, *ends_at).await,
+            PeopleAsk::Add { session, ends_at, since } => self.add(session, *ends_at, *since).await,
             PeopleAsk::Remove { session } => self.remove(session).await,
             PeopleAsk::List => self.list().await,
         };
@@ -47,8 +52,16 @@ impl<P: ObjectPorts> People<P> {
         })
     }
 
-    async fn add(&self, session: &str, ends_at: UnixTime) -> Result<PeopleReply, StorageFailed> {
+    async fn add(
+        &self,
+        session: &str,
+        ends_at: UnixTime,
+        since: UnixTime,
+    ) -> Result<PeopleReply, StorageFailed> {
         let mut record = self.read().await?;
+        if record.ended_at.is_some_and(|ended_at| since <= ended_at) {
+            return Ok(PeopleReply::Ended);
+        }
         record.sessions.retain(|(known, _)| known != session);
         record.sessions.push((session.to_owned(), ends_at));
         let excess = record.sessions.len().saturating_sub(MOST);
@@ -63,7 +76,10 @@ impl<P: ObjectPorts> People<P> {
     }
 
     async fn list(&self) -> Result<PeopleReply, StorageFailed> {
-        let sessions = self.read().await?.sessions;
+        let mut record = self.read().await?;
+        let sessions = record.sessions.clone();
+        record.ended_at = Some(self.ports.now());
+        self.store(record).await?;
         Ok(PeopleReply::Sessions(sessions.into_iter().map(|(name, _)| name).collect()))
     }
 
@@ -81,7 +97,9 @@ impl<P: ObjectPorts> People<P> {
     async fn store(&self, mut record: PeopleRecord) -> Result<PeopleReply, StorageFailed> {
         let now = self.ports.now();
         record.sessions.retain(|(_, ends_at)| now < *ends_at);
-        let Some(ends_at) = record.sessions.iter().map(|(_, ends_at)| *ends_at).min() else {
+        record.ended_at = record.ended_at.filter(|ended_at| now < *ended_at + MEMORY);
+        let ends = record.sessions.iter().map(|(_, ends_at)| *ends_at);
+        let Some(ends_at) = ends.chain(record.ended_at.map(|ended_at| ended_at + MEMORY)).min() else {
             self.ports.clear().await?;
             return Ok(PeopleReply::Done);
         };

@@ -112,9 +112,11 @@ pub enum ConsentRefusal {
     IdToken,
     /// The connection is not configured for this, or has another account now.
     Misconfigured,
+    /// The person's session, or all of their sessions, ended while the code was exchanged.
+    SessionEnded,
 }
 
-variants!(ConsentRefusal { Failed(_), IdToken, Misconfigured });
+variants!(ConsentRefusal { Failed(_), IdToken, Misconfigured, SessionEnded });
 
 /// Who signed in, as an ID token says (`OpenID` Connect Core 1.0 §2).
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -13,39 +13,45 @@ pub enum PeopleAsk {
         session: String,
         /// When the session ends at the latest.
         ends_at: UnixTime,
+        /// When the consent's code was sent.
+        since: UnixTime,
     },
     /// Remove the session.
     Remove {
         /// The name of the session's object.
         session: String,
     },
-    /// List the sessions.
+    /// List the sessions, which are to end. Consents in flight are refused from then on.
     List,
 }
 
-variants!(PeopleAsk { Add { session, ends_at }, Remove { session }, List });
+variants!(PeopleAsk { Add { session, ends_at, since }, Remove { session }, List });
 
 /// The answer of the index.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PeopleReply {
     /// It is done.
     Done,
+    /// Nothing is listed: the person's sessions were ended after the code was sent.
+    Ended,
     /// The names of the sessions' objects.
     Sessions(Vec<String>),
     /// The object's storage failed.
     Unavailable,
 }
 
-variants!(PeopleReply { Done, Sessions(_), Unavailable });
+variants!(PeopleReply { Done, Ended, Sessions(_), Unavailable });
 
 /// The stored form of the index.
 #[derive(Clone, Debug, Default)]
 pub struct PeopleRecord {
     /// The name of each session's object, and when it ends at the latest.
     pub sessions: Vec<(String, UnixTime)>,
+    /// When they were last to end.
+    pub ended_at: Option<UnixTime>,
 }
 
-record!(PeopleRecord { sessions });
+record!(PeopleRecord { sessions, ended_at = default });
 
 /// The name of the index of a person's sessions, by the connection that they signed in by and their
 /// `sub`.

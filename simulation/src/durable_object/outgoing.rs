@@ -57,6 +57,11 @@ impl LifePorts {
             site.objects.written.borrow_mut().extend([text, record.event.clone().unwrap_or_default()]);
         }
         match (&self.kind, write) {
+            (ObjectKind::Service(connection), Write::Put { key, text })
+                if key == STATE && site.consents.is_on.get() =>
+            {
+                site.note_service_consent(connection, text);
+            }
             (ObjectKind::Service(connection), Write::Put { key, text }) if key == STATE => {
                 site.note_state(connection, text);
             }
@@ -66,14 +71,17 @@ impl LifePorts {
             (ObjectKind::Service(connection), Write::Clear | Write::ClearTexts) => {
                 site.registry_watch.removed(connection, now);
             }
-            (ObjectKind::Session(_), Write::Put { key, text }) => self.note_sessions_text(key, text),
+            (ObjectKind::Session(_), Write::Put { key, text }) => {
+                self.note_sessions_texts(&[(key.clone(), text.clone())], false);
+            }
             (ObjectKind::Session(_), Write::PutBoth(texts)) => {
                 site.objects.written.borrow_mut().extend(texts.clone().map(|(_, text)| text));
-                for (key, text) in texts {
-                    self.note_sessions_text(key, text);
-                }
+                self.note_sessions_texts(texts, true);
             }
-            (ObjectKind::Session(_), Write::Clear | Write::ClearTexts) => site.crowd.cleared(&self.name),
+            (ObjectKind::Session(_), Write::Clear | Write::ClearTexts) => {
+                site.crowd.cleared(&self.name);
+                site.consents.cleared(&self.name, now, &site.provider);
+            }
             (ObjectKind::Deliveries(connection), Write::PutRecord(record) | Write::UpdateRecord(record)) => {
                 let body = body_of(site, connection, record);
                 site.delivery_watch.stored(record, body.as_deref(), now);
@@ -94,12 +102,16 @@ impl LifePorts {
 }
 
 impl LifePorts {
-    fn note_sessions_text(&self, key: &str, text: &str) {
+    fn note_sessions_texts(&self, texts: &[(String, String)], with_session: bool) {
         let objects = &self.site.objects;
-        if key == SESSION {
-            objects.session_writes.set(objects.session_writes.get() + 1);
+        let of_session = texts.iter().filter(|(key, _)| key == SESSION).count();
+        objects.session_writes.set(objects.session_writes.get() + of_session as u64);
+        if self.site.consents.is_on.get() {
+            return self.site.note_consents(&self.name, texts, with_session);
         }
-        self.site.note_persons_state(&self.name, key, text);
+        for (key, text) in texts {
+            self.site.note_persons_state(&self.name, key, text);
+        }
     }
 }
 
@@ -129,6 +141,7 @@ impl<'a> Flight<'a> {
                 Self::Token(refresh_token, flight)
             }
             ObjectKind::Session(session) => {
+                sent.refresh_token().iter().for_each(|token| site.consents.refreshes(token));
                 Self::Person(site.crowd.token_request(session, sent.refresh_token(), &site.provider))
             }
             ObjectKind::Deliveries(connection) => {
@@ -177,12 +190,38 @@ fn note_token_answer(site: &Shared, refresh_token: Option<&str>, answer: Option<
     }
 }
 
+impl LifePorts {
+    /// Sends a request that is for no token: for an issuer's document, or to revoke a token.
+    async fn send_aside(&self, sent: Sent, mishap: Option<Mishap>) -> Result<HttpAnswer, HttpFailure> {
+        let is_allowed = matches!(self.kind, ObjectKind::Session(_) | ObjectKind::Service(_));
+        assert!(is_allowed, "{:?} makes no such request", self.kind);
+        match mishap {
+            Some(Mishap::EndsBefore) => return self.end().await,
+            Some(Mishap::FailsBefore) => return Err(HttpFailure::Unreachable),
+            Some(Mishap::FailsAfter | Mishap::EndsAfter) | None => {}
+        }
+        let answer = deliver(&self.site, sent, async |site, sent| match sent.method {
+            "GET" => site.issuers.fetch(&sent).await,
+            _ => site.provider.revocation(&sent).await,
+        });
+        let answer = answer.await;
+        match mishap {
+            Some(Mishap::EndsAfter) => self.end().await,
+            Some(Mishap::FailsAfter) => Err(HttpFailure::Unreachable),
+            _ => answer,
+        }
+    }
+}
+
 impl Http for LifePorts {
     /// The server processes the request even if the object ends.
     async fn send(&self, request: &HttpRequest<'_>) -> Result<HttpAnswer, HttpFailure> {
         let (site, mishap) = (&self.site, self.planned_mishap());
         let _busy = self.busy();
         let sent = Sent::new(request);
+        if sent.method == "GET" || sent.url.ends_with("/revoke") {
+            return self.send_aside(sent, mishap).await;
+        }
         let flight = Flight::begin(self, &sent);
         match mishap {
             Some(Mishap::EndsBefore) => return self.end().await,

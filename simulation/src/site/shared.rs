@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{PROVIDER, bearer};
 use crate::cache::Cache;
+use crate::consent_watch::ConsentWatch;
 use crate::crowd_watch::{CrowdWatch, Visit};
 use crate::delivery_watch::DeliveryWatch;
 use crate::durable_object::{Objects, STATE, keeper};
@@ -46,6 +47,8 @@ pub struct Shared {
     pub objects: Objects,
     /// The invariants of people's sessions.
     pub crowd: CrowdWatch,
+    /// The invariants of consents.
+    pub consents: ConsentWatch,
     /// The invariants of exchanged tokens.
     pub exchanges: ExchangeWatch,
     /// The invariants of webhooks.

@@ -78,6 +78,59 @@ impl Site {
         })
     }
 
+    /// The variables of a site where people consent at the provider: to `acme` and `bolt`, where they
+    /// sign in by ID tokens, and to `cargo`, which has none; and somebody for all callers to `depot`.
+    pub fn variables_for_consents() -> Value {
+        let connection = |id: &str, callers: &[&str], own: Value| {
+            let mut connection = json!({
+                "provider": "custom",
+                "base_url": format!("https://api.{id}.example/v2"),
+                "grant": "authorization_code",
+                "client_auth": "none",
+                "client_id": "client",
+                "rules": [{ "callers": callers, "methods": ["GET", "POST"], "paths": ["/things/**"] }],
+            });
+            connection
+                .as_object_mut()
+                .expect("an object")
+                .extend(own.as_object().expect("an object").clone());
+            connection
+        };
+        let at = |id: &str, path: &str| format!("https://login.{id}.example/{path}");
+        let signing_in = |id: &str| {
+            let own = json!({
+                "subject": "user",
+                "scope": "openid things",
+                "issuer": format!("https://login.{id}.example"),
+                "person_claims": ["sub"],
+            });
+            connection(id, &["session"], own)
+        };
+        let consenting = |id: &str, subject: &str, caller: &str| {
+            let own = json!({
+                "subject": subject,
+                "scope": "things",
+                "authorize_url": at(id, "authorize"),
+                "token_url": at(id, "token"),
+                "revocation_url": at(id, "revoke"),
+            });
+            connection(id, &[caller], own)
+        };
+        json!({
+            "ALLOWED_ORIGINS": ["https://app.example"],
+            "CALLERS": { "backend": { "kind": "key" } },
+            "BACKEND_KEY": Self::CALLER_KEY,
+            "ADMIN_KEY": Self::OPERATOR_KEY,
+            "CONNECTIONS": {
+                "acme": signing_in("acme"),
+                "bolt": signing_in("bolt"),
+                "cargo": consenting("cargo", "user", "session"),
+                "depot": consenting("depot", "service", "backend"),
+            },
+            "SEALING_KEYS": "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        })
+    }
+
     /// The issuers of the callers whose tokens are exchanged.
     pub const ISSUERS: [&str; 2] = ["https://one.issuer.example", "https://two.issuer.example"];
 

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod consents;
 mod deliveries;
 mod edge;
 mod exchange;

@@ -176,6 +176,7 @@ fn failure_of_refusal(refusal: ConsentRefusal) -> FlowFailure {
     match refusal {
         ConsentRefusal::Failed(cause) => FlowFailure::new(Code::from(cause).as_str(), "exchange"),
         ConsentRefusal::IdToken => FlowFailure::new(Code::TokenResponseInvalid.as_str(), "id_token"),
+        ConsentRefusal::SessionEnded => FlowFailure::new(FLOW_EXPIRED, "session_ended"),
         ConsentRefusal::Misconfigured => FlowFailure::new(Code::Misconfigured.as_str(), "another_account"),
     }
 }

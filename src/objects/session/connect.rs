@@ -12,6 +12,7 @@ use crate::protocol::{
     person_index, sid_index,
 };
 use crate::secret::Fingerprint;
+use crate::time::UnixTime;
 use crate::token::SealingKeys;
 
 impl<P: ObjectPorts> Session<P> {
@@ -51,16 +52,27 @@ impl<P: ObjectPorts> Session<P> {
             since: now,
             claims: crate::json::text(&identity.claims),
         });
-        if let Some(person) = &person {
-            // The session is listed before it exists: whoever ends the person's sessions finds it.
-            for name in indices(keys, person) {
-                let ends_at = now + policy.longest;
-                let listed = self.ports.ask(AddSession { name: &name, session: &self.name, ends_at }).await;
-                listed.map_err(|_| StorageFailed)?;
+        tokens.hold_consent(&account, &consented, None).map_err(|_| StorageFailed)?;
+        let brought = tokens.revocable(&account).await;
+        // The session is listed before it exists: whoever ends the person's sessions finds it.
+        let span = (consented.sent_at, now + policy.longest);
+        let kept = match self.list_session(keys, person.as_ref(), span).await {
+            Ok(true) => self.kept_refresh_token(&account, before.as_ref(), person.as_ref()).await.map(Some),
+            Ok(false) => Ok(None),
+            Err(StorageFailed) => Err(StorageFailed),
+        };
+        match kept {
+            Ok(Some(None)) => {}
+            Ok(Some(kept)) => tokens.hold_consent(&account, &consented, kept).map_err(|_| StorageFailed)?,
+            Ok(None) => {
+                revoke(&self.ports, brought);
+                return Ok(SessionReply::ConsentRefused(ConsentRefusal::SessionEnded));
+            }
+            Err(StorageFailed) => {
+                revoke(&self.ports, brought);
+                return Err(StorageFailed);
             }
         }
-        let kept = self.kept_refresh_token(&account, before.as_ref(), person.as_ref()).await?;
-        tokens.hold_consent(&account, &consented, kept).map_err(|_| StorageFailed)?;
         let connection = &ask.connection;
         let after = |before: Option<&SessionState>| {
             SessionState::after_consent(before, ask.next_proof, connection, person, now)
@@ -70,12 +82,34 @@ impl<P: ObjectPorts> Session<P> {
                 let ends_at = self.expires_at(connection, &state).await?;
                 Ok(SessionReply::Connected { expires_at: ends_at.ok_or(StorageFailed)? })
             }
-            None => Ok(SessionReply::Nobody),
+            // The code is used up: it must not come again for a new session.
+            None => {
+                revoke(&self.ports, brought);
+                Ok(SessionReply::ConsentRefused(ConsentRefusal::SessionEnded))
+            }
         }
     }
 
-    /// The refresh token of the consent before, where both are proven to be of the same person:
-    /// some providers send one with the first consent only.
+    /// Lists the session in the indices of `person`, until `ends_at` at the latest. False where the
+    /// person's sessions were to end after the code was sent, at `since`.
+    async fn list_session(
+        &self,
+        keys: &SealingKeys,
+        person: Option<&Person>,
+        (since, ends_at): (UnixTime, UnixTime),
+    ) -> Result<bool, StorageFailed> {
+        for name in person.into_iter().flat_map(|person| indices(keys, person)) {
+            let session = &self.name;
+            let listed = self.ports.ask(AddSession { name: &name, session, ends_at, since }).await;
+            if !listed.map_err(|_| StorageFailed)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The refresh token of the consent before, if that has not ended and both are proven to be of the
+    /// same person: some providers send one with the first consent only.
     async fn kept_refresh_token(
         self: &Rc<Self>,
         account: &Account,
@@ -84,7 +118,8 @@ impl<P: ObjectPorts> Session<P> {
     ) -> Result<Option<crate::secret::Secret>, StorageFailed> {
         let (Some(before), Some(person)) = (before, person) else { return Ok(None) };
         let known = before.people.iter().find(|known| known.connection == person.connection);
-        if !known.is_some_and(|known| known.is_same(person)) {
+        let is_held = before.connections.contains(&person.connection);
+        if !is_held || !known.is_some_and(|known| known.is_same(person)) {
             return Ok(None);
         }
         self.tokens(&person.connection).refresh_token(account).await
@@ -107,13 +142,15 @@ impl<P: ObjectPorts> Session<P> {
         let revocable = self.revocable(connection).await;
         let tokens = self.tokens(connection);
         tokens.cut_off();
-        self.token_sets.borrow_mut().retain(|other| !Rc::ptr_eq(other, &tokens));
         let left = self.commit(keys, |known| {
             let mut left = known?.clone();
             left.remove(connection);
             Some(left)
         });
-        left.await?;
+        let left = left.await;
+        // Until then, a call in flight finds the token set that was cut off, and loads no other.
+        self.token_sets.borrow_mut().retain(|other| !Rc::ptr_eq(other, &tokens));
+        left?;
         revoke(&self.ports, revocable);
         Ok(SessionReply::SignedOut)
     }

@@ -89,13 +89,15 @@ impl<P: ObjectPorts> Session<P> {
     ) -> Result<(), StorageFailed> {
         let Some(keys) = &self.config.sealing_keys else { return Ok(()) };
         tokens.cut_off();
-        self.token_sets.borrow_mut().retain(|other| !Rc::ptr_eq(other, tokens));
         let left = self.commit(keys, |state| {
             let mut state = state.filter(|state| state.proof == proof)?.clone();
             state.remove(tokens.connection());
             Some(state)
         });
-        left.await?;
+        let left = left.await;
+        // Until then, a call in flight finds the token set that was cut off, and loads no other.
+        self.token_sets.borrow_mut().retain(|other| !Rc::ptr_eq(other, tokens));
+        left?;
         let has_left =
             |state: &SessionState| state.proof == proof && state.connections.is_empty() && !state.stays;
         self.end(|state| state.is_some_and(has_left)).await

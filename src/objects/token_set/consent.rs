@@ -22,7 +22,8 @@ use crate::time::UnixTime;
 #[allow(missing_debug_implementations, reason = "it holds tokens")]
 pub struct Consented {
     response: TokenResponse,
-    sent_at: UnixTime,
+    /// When the code was sent.
+    pub sent_at: UnixTime,
     /// Who consented, if an ID token says so.
     pub identity: Option<Identity>,
 }

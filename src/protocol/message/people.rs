@@ -5,7 +5,8 @@ use crate::protocol::envelope::Envelope;
 use crate::protocol::people::{PeopleAsk, PeopleReply};
 use crate::time::UnixTime;
 
-/// Lists a session in the index called `name`.
+/// Lists a session in the index called `name`; the reply is false where a consent whose code was sent at
+/// `since` counts for nothing any more.
 #[derive(Debug)]
 pub struct AddSession<'a> {
     /// The name of the index's object.
@@ -14,16 +15,18 @@ pub struct AddSession<'a> {
     pub session: &'a str,
     /// When the session ends at the latest.
     pub ends_at: UnixTime,
+    /// When the consent's code was sent.
+    pub since: UnixTime,
 }
 
 message! {
-    AddSession<'_>: PeopleReply => (),
+    AddSession<'_>: PeopleReply => bool,
     |self| self.name.to_owned(),
     Envelope::People {
         name: self.name.to_owned(),
-        ask: PeopleAsk::Add { session: self.session.to_owned(), ends_at: self.ends_at },
+        ask: PeopleAsk::Add { session: self.session.to_owned(), ends_at: self.ends_at, since: self.since },
     },
-    { PeopleReply::Done => () }
+    { PeopleReply::Done => true, PeopleReply::Ended => false }
 }
 
 /// Removes a session from the index called `name`.
@@ -45,7 +48,8 @@ message! {
     { PeopleReply::Done => () }
 }
 
-/// Lists the sessions in the index called `name`.
+/// Lists the sessions in the index called `name`, which are to end: consents in flight are refused from
+/// then on.
 #[derive(Debug)]
 pub struct ListSessions<'a> {
     /// The name of the index's object.
