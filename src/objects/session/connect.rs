@@ -77,17 +77,13 @@ impl<P: ObjectPorts> Session<P> {
         let after = |before: Option<&SessionState>| {
             SessionState::after_consent(before, ask.next_proof, connection, person, now)
         };
-        match self.admit(&account, tokens, ends, after).await? {
-            Some(state) => {
-                let ends_at = self.expires_at(connection, &state).await?;
-                Ok(SessionReply::Connected { expires_at: ends_at.ok_or(StorageFailed)? })
-            }
+        let Some(state) = self.admit(&account, tokens, ends, after).await? else {
             // The code is used up: it must not come again for a new session.
-            None => {
-                revoke(&self.ports, brought);
-                Ok(SessionReply::ConsentRefused(ConsentRefusal::SessionEnded))
-            }
-        }
+            revoke(&self.ports, brought);
+            return Ok(SessionReply::ConsentRefused(ConsentRefusal::SessionEnded));
+        };
+        let ends_at = self.expires_at(connection, &state).await?;
+        Ok(SessionReply::Connected { expires_at: ends_at.ok_or(StorageFailed)? })
     }
 
     /// Lists the session in the indices of `person`, until `ends_at` at the latest. False where the
