@@ -71,6 +71,8 @@ struct Session {
     ended_at: Option<UnixTime>,
     /// Whether somebody asked for its end.
     is_asked_to_end: bool,
+    /// Whether an alarm could not be set.
+    is_unarmed: bool,
     /// The connections that somebody asked to disconnect.
     asked_to_disconnect: BTreeSet<String>,
     stored_at: Option<UnixTime>,
@@ -272,6 +274,16 @@ impl ConsentWatch {
         for family in held.values().flat_map(|held| held.families(provider)) {
             seen.given_up.entry(family).or_insert(now);
         }
+    }
+
+    /// Called when the alarm of a session could not be set.
+    pub fn not_armed(&self, name: &str) {
+        self.seen.borrow_mut().sessions.entry(name.to_owned()).or_default().is_unarmed = true;
+    }
+
+    /// Whether every alarm of a session could be set.
+    pub fn is_armed(&self, name: &str) -> bool {
+        self.seen.borrow().sessions.get(name).is_none_or(|session| !session.is_unarmed)
     }
 
     /// Called when somebody asks for the end of a session, or of one connection of it.
