@@ -461,14 +461,14 @@ describe("a sign-in that is none", () => {
       await allow(method, "/auth/plain/login", "post");
       await allow(method, "/auth/logout", "post");
     }
-    for (const method of ["POST", "PUT", "DELETE"]) await allow(method, "/auth/session", "get");
+    for (const method of ["PUT", "DELETE"]) await allow(method, "/auth/session", "get");
+    for (const method of ["GET", "POST", "PUT"]) await allow(method, "/auth/plain", "delete");
   });
 
   test("because the address is another is not found", async () => {
     for (const target of [
       "/auth",
       "/auth/",
-      "/auth/plain",
       "/auth/plain/",
       "/auth/plain/logout",
       "/auth/plain/login/x",
