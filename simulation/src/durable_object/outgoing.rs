@@ -20,6 +20,9 @@ impl LifePorts {
             ObjectKind::Service(_) if is_deletion || matches!(write, Write::Put { .. }) => {
                 self.site.watch.keeper_failed();
             }
+            ObjectKind::Session(_) if matches!(write, Write::SetAlarm { .. }) => {
+                self.site.consents.not_armed(&self.name);
+            }
             ObjectKind::Session(_) if is_deletion => self.site.crowd.not_cleared(&self.name),
             ObjectKind::Exchanged { .. } => self.site.exchanges.troubled(&self.name),
             ObjectKind::Service(_)

@@ -1,6 +1,7 @@
 //! The life of a session: reading, changing and deleting its record.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
@@ -11,6 +12,9 @@ use crate::objects::token_set::LiveTokenSet;
 use crate::ports::{ObjectPorts, StorageFailed, report};
 use crate::secret::Fingerprint;
 use crate::token::{Nonce, SealingKeys, open, seal};
+
+/// How soon the alarm fires where a session could not be cleared.
+const CLEAR_AGAIN: Duration = Duration::from_mins(1);
 
 impl<P: ObjectPorts> Session<P> {
     /// The session's state, if it lives and `proof`, where given, matches its cookie. An expired
@@ -123,10 +127,14 @@ impl<P: ObjectPorts> Session<P> {
         }
         self.record.replace(Record::Absent);
         self.ends.set(self.ends.get() + 1);
-        self.ports.clear().await.inspect_err(|_| {
+        let cleared = self.ports.clear().await;
+        if cleared.is_err() {
             report::storage_failed(&*self.ports, "session");
             self.record.replace(Record::Unread);
-        })
+            // The alarm may be deleted, and the data not.
+            let _ = self.ports.set_alarm(self.ports.now() + CLEAR_AGAIN).await;
+        }
+        cleared
     }
 
     /// Changes the session: durably first, then in memory. If storage fails, the state in memory is
