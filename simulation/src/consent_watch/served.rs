@@ -1,6 +1,6 @@
 //! What calls are served by, and which session a flow ends in.
 
-use super::*;
+use super::{ConsentWatch, LAG, Logout, Provider, SessionId, UnixTime, Visit};
 
 impl ConsentWatch {
     /// Records that the session of `visit` is used.

@@ -1,6 +1,6 @@
 //! What storage has of sessions and consents.
 
-use super::*;
+use super::{BTreeSet, ConsentWatch, Held, JOINABLE, Provider, UNTOUCHED, UnixTime, Value};
 
 impl ConsentWatch {
     /// Called when a session's own record became durable.

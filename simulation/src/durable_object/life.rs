@@ -174,11 +174,8 @@ impl LifePorts {
     /// events.
     fn check_cache(&self, name: &str) {
         let is_of_issuer = name.starts_with("issuer-keys/") || name.starts_with("issuer-metadata/");
-        let is_allowed = match self.kind {
-            ObjectKind::Service(_) => !name.contains("session/"),
-            ObjectKind::Session(_) => is_of_issuer,
-            _ => false,
-        };
+        let is_allowed = (matches!(self.kind, ObjectKind::Service(_)) && !name.contains("session/"))
+            || (matches!(self.kind, ObjectKind::Session(_)) && is_of_issuer);
         assert!(is_allowed, "{:?} has nothing in the cache: {name}", self.kind);
     }
 }

@@ -11,6 +11,7 @@ use porteiro::token;
 
 impl Shared {
     /// The consents that the message may end.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "other messages do not matter here")]
     pub fn consents_at_stake(&self, envelope: &Envelope) -> Vec<u64> {
         match envelope {
             Envelope::Session { name, ask: SessionAsk::SignOut { .. } | SessionAsk::Expel(_) } => {
@@ -26,6 +27,7 @@ impl Shared {
     }
 
     /// Called when an object has answered a message.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "other messages do not matter here")]
     pub fn note_consent_reply(&self, envelope: &Envelope, at_stake: Vec<u64>, answer: &str) {
         let now = self.world.now();
         match envelope {
