@@ -1,0 +1,109 @@
+//! The leases of a connection's budget, and the asks that wait for one.
+
+pub mod ledger;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::Keeper;
+use crate::json;
+use crate::objects::lock::{Lock, Rank};
+use crate::ports::{ObjectPorts, StorageFailed, report};
+use crate::protocol::{QuotaAsk, QuotaReply};
+use ledger::Ledger;
+
+/// The storage key of the ledger.
+const QUOTA: &str = "quota";
+
+/// How often a waiting ask looks whether its turn has come, in milliseconds: permits may be given back
+/// before they come free.
+const LOOK: u64 = 50;
+
+/// How many asks wait at most.
+const MAX_WAITING: usize = 1_000;
+
+/// The budget of one connection.
+pub(super) struct Quota {
+    ledger: RefCell<Option<Ledger>>,
+    /// Held while the ledger changes.
+    counting: Lock,
+    /// The asks that wait, in their order: the number of each, and its party.
+    waiting: RefCell<VecDeque<(u64, u64)>>,
+    last: Cell<u64>,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self {
+            ledger: RefCell::default(),
+            counting: Lock::new(Rank::Counting),
+            waiting: RefCell::default(),
+            last: Cell::default(),
+        }
+    }
+}
+
+impl<P: ObjectPorts> Keeper<P> {
+    /// Answers one ask for a part of the budget, when its turn has come.
+    pub async fn lease(&self, ask: &QuotaAsk) -> QuotaReply {
+        let (began, number) = (self.ports.now(), self.quota.last.get() + 1);
+        self.quota.last.set(number);
+        let mut queue_ms = ask.queue_ms;
+        if ask.want > 0 {
+            let mut waiting = self.quota.waiting.borrow_mut();
+            if waiting.len() >= MAX_WAITING {
+                queue_ms = 0;
+            }
+            waiting.push_back((number, ask.who));
+        }
+        let mut is_new = true;
+        let reply = loop {
+            let waited = u64::try_from(self.ports.now().since(began).as_millis()).unwrap_or(u64::MAX);
+            let reply = self.count(ask, number, is_new).await.unwrap_or_else(|StorageFailed| {
+                report::storage_failed(&*self.ports, QUOTA);
+                QuotaReply { failed: true, ..QuotaReply::default() }
+            });
+            let is_done = ask.want == 0 || reply.lease > 0 || reply.held_for > 0 || reply.failed;
+            if is_done || waited >= queue_ms {
+                // The isolate counts from when it sent the ask.
+                break QuotaReply { millis: reply.millis + waited, ..reply };
+            }
+            is_new = false;
+            let pause = reply.frees_in.min(queue_ms - waited).clamp(1, LOOK);
+            self.ports.sleep(Duration::from_millis(pause)).await;
+        };
+        self.quota.waiting.borrow_mut().retain(|(waiting, _)| *waiting != number);
+        reply
+    }
+
+    /// Writes down what `ask` says, if it `is_new`, and gives it a lease if it is its turn; durably
+    /// before the reply.
+    async fn count(&self, ask: &QuotaAsk, number: u64, is_new: bool) -> Result<QuotaReply, StorageFailed> {
+        let _guard = self.quota.counting.lock().await;
+        let known = self.quota.ledger.borrow().clone();
+        let mut ledger = match known {
+            Some(ledger) => ledger,
+            None => {
+                let stored = self.ports.get(QUOTA).await?;
+                stored.and_then(|text| json::read(text.as_bytes()).ok()).unwrap_or_default()
+            }
+        };
+        ledger.advance(self.ports.now().as_millis(), ask);
+        if is_new {
+            ledger.note(ask);
+        }
+        let is_next = ask.want > 0 && {
+            let waiting = self.quota.waiting.borrow();
+            let next = waiting.iter().find(|(_, who)| *who == ask.who);
+            next.is_some_and(|(next, _)| *next == number)
+        };
+        // Who waited wants one, since it may have gone by now.
+        let reply = ledger.reply(ask, if is_next && is_new { ask.want } else { is_next.into() });
+        if reply.lease > 0 || (is_new && ask.limited.is_some()) {
+            self.ports.put(QUOTA, &json::text(&ledger)).await?;
+        }
+        self.quota.ledger.replace(Some(ledger));
+        Ok(reply)
+    }
+}

@@ -1,0 +1,47 @@
+//! The ask for a part of a connection's budget, and its reply.
+
+use crate::json::record;
+
+/// An ask of an isolate about the requests to a connection's upstream. Whatever has no meaning for it
+/// is 0.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct QuotaAsk {
+    /// The budget: the number of requests in any window.
+    pub requests: u64,
+    /// The length of the window, in seconds.
+    pub seconds: u64,
+    /// How many permits the isolate could use soon; 0 where it only looks.
+    pub want: u64,
+    /// How long the ask waits for its turn, in milliseconds.
+    pub queue_ms: u64,
+    /// The party that the permits are for, where parties share the budget.
+    pub who: u64,
+    /// The leases that the isolate uses no more, by their ids, each with its unused permits.
+    pub over: Vec<(u64, u64)>,
+    /// The upstream said that there were too many requests, and for how many milliseconds; 0 where it
+    /// did not say.
+    pub limited: Option<u64>,
+}
+
+record!(QuotaAsk { requests, seconds, want, queue_ms, who, over, limited });
+
+/// The reply to a [`QuotaAsk`].
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct QuotaReply {
+    /// The id of the lease; 0 where there is none.
+    pub lease: u64,
+    /// How many requests may leave by the lease.
+    pub permits: u64,
+    /// The end of the lease, in milliseconds after the ask was sent.
+    pub millis: u64,
+    /// How many permits are left for this party besides.
+    pub left: u64,
+    /// When the next permits come free, in milliseconds.
+    pub frees_in: u64,
+    /// How long the upstream wants no calls, in milliseconds.
+    pub held_for: u64,
+    /// Whether the keeper's storage failed, so that it gives nothing.
+    pub failed: bool,
+}
+
+record!(QuotaReply { lease, permits, millis, left, frees_in, held_for, failed });
