@@ -27,6 +27,7 @@ const SCENARIOS = new Map([
   ["people", "scenarios::people::keeps_every_invariant_in_any_schedule_of_people"],
   ["webhooks", "scenarios::webhooks::keeps_every_invariant_in_any_schedule_of_webhooks"],
   ["exchanges", "scenarios::exchanges::keeps_every_invariant_in_any_schedule_of_exchanges"],
+  ["budgets", "scenarios::budgets::keeps_every_invariant_in_any_schedule_of_budgets"],
   ["registrations", "scenarios::registrations::keeps_every_invariant_in_any_schedule_of_registrations"],
 ]);
 

@@ -16,6 +16,7 @@
 )]
 #![allow(missing_debug_implementations, reason = "nothing prints the surroundings")]
 
+mod budget_watch;
 mod cache;
 mod call;
 mod crowd_watch;
@@ -33,6 +34,7 @@ mod site;
 mod watch;
 mod world;
 
+pub use budget_watch::BudgetWatch;
 pub use cache::Cache;
 pub use call::{Answered, Call};
 pub use crowd_watch::{CrowdWatch, Visit};

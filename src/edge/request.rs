@@ -51,6 +51,10 @@ pub async fn answer<P: EdgePorts>(
     if let Some(timing) = line.server_timing() {
         draft.fields.push("server-timing", &timing);
     }
+    if let Some((policy, limit)) = &line.quota {
+        draft.fields.push("ratelimit-policy", policy);
+        draft.fields.push("ratelimit", limit);
+    }
     line.status = draft.status;
     line.write(&**ports);
     if isolate.owes_report() {

@@ -94,6 +94,16 @@ impl Code {
                 "There were too many requests of this kind.",
                 "Call again after the time in Retry-After.",
             ],
+            Self::QuotaExhausted => [
+                "Quota exhausted",
+                "As many requests have left for this API as its budget allows.",
+                "Call again after the time in Retry-After. RateLimit tells how many are left.",
+            ],
+            Self::UpstreamLimited => [
+                "Upstream limited",
+                "The API said that it gets too many requests, and is spared for a while.",
+                "Call again after the time in Retry-After.",
+            ],
             Self::Internal => [
                 "Internal error",
                 "Something unforeseen happened inside the broker.",

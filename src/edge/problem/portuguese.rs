@@ -94,6 +94,16 @@ impl Code {
                 "Houve requisições demais deste tipo.",
                 "Chame de novo depois do tempo indicado em Retry-After.",
             ],
+            Self::QuotaExhausted => [
+                "Cota esgotada",
+                "Já partiram tantas requisições para esta API quantas o orçamento permite.",
+                "Chame de novo depois do tempo indicado em Retry-After. RateLimit diz quantas restam.",
+            ],
+            Self::UpstreamLimited => [
+                "Upstream sobrecarregado",
+                "A API avisou que recebe requisições demais, e fica poupada por algum tempo.",
+                "Chame de novo depois do tempo indicado em Retry-After.",
+            ],
             Self::Internal => [
                 "Erro interno",
                 "Aconteceu algo imprevisto dentro do broker.",

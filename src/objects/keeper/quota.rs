@@ -1,6 +1,9 @@
 //! The leases of a connection's budget, and the asks that wait for one.
 
 pub mod ledger;
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

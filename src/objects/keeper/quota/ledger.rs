@@ -159,7 +159,7 @@ impl Ledger {
     }
 
     /// How many permits are left for the party of `ask`. One that asked lately and has had less than an
-    /// equal part of the budget keeps, up to that part, twice as much as it had in this window: whoever
+    /// equal part of the budget keeps, up to that part, four times as much as it had in this window: whoever
     /// asks for more leaves that to it. So two that ask alike get the same, and one that asks for little
     /// keeps little from others.
     fn left(&self, ask: &QuotaAsk) -> u64 {
@@ -174,7 +174,7 @@ impl Ledger {
             .map(|(who, _)| {
                 let had = self.leases.iter().filter(|lease| lease.who == *who).map(|lease| lease.permits);
                 let had: u64 = had.sum();
-                part.saturating_sub(had).min(2 * had.max(1))
+                part.saturating_sub(had).min(4 * had.max(1))
             })
             .sum();
         left.saturating_sub(kept)
