@@ -53,10 +53,10 @@ fn read_budget(table: &mut Reader<'_, '_>) -> Budget {
     let (requests, seconds) =
         (table.needed_number("requests", &RATE_REQUESTS), table.needed_number("seconds", &RATE_SECONDS));
     let queue_ms = table.number("queue_ms", &BUDGET_QUEUE_MS);
-    if seconds > 0 && queue_ms > seconds.saturating_mul(1_000) {
+    if seconds > 0 && queue_ms > seconds.saturating_mul(2_000) {
         table.report(
             "queue_ms",
-            "must not be longer than the budget's seconds: all of it is free again by then",
+            "must not be longer than twice the budget's seconds: all of it is free again before",
         );
     }
     let shares = [("none", false), ("caller", true)];

@@ -23,12 +23,12 @@ use super::cors::Cors;
 use crate::config::{Connection, Grant, RateLimit};
 use crate::http::{QueryBinding, RequestHead, RequestPath, Trace, carries_token, overrides_method};
 use crate::jose::Invalid;
-use crate::ports::{EdgePorts, UpstreamAnswer, UpstreamCall, report};
+use crate::ports::{EdgePorts, UpstreamAnswer, UpstreamCall, UpstreamFailure, report};
 use crate::secret::{Fingerprint, Secret};
 use crate::time::UnixTime;
 use crate::token::AccessToken;
 use memory::Source;
-use quota::Gate;
+use quota::{Gate, Outcome};
 use rates::Standing;
 use sent::Sent;
 use tokens::{RefusedCall, Tokens};
@@ -248,7 +248,7 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
         token: &Secret,
         replay_bytes: Option<usize>,
     ) -> Result<UpstreamAnswer<P::Response>, Refused> {
-        let Context { edge, head, request_id, line, .. } = self.context;
+        let Context { head, request_id, line, .. } = self.context;
         // A static token is not replaced, but the call may be repeated.
         let is_repeated = self.connection.guard.as_ref().is_some_and(|guard| guard.attempts > 1);
         let replay_bytes = replay_bytes.or(is_repeated.then_some(self.connection.replay_bytes));
@@ -273,13 +273,46 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
             at_once: self.gate.is_some(),
         };
         self.sent.replace(Some(Sent::new(self.connection, token, value)));
-        if let Some(gate) = &self.gate {
-            return gate.send(self.context, call).boxed_local().await;
+        self.send_on(call).await
+    }
+
+    /// Sends `call` when the guard lets it, and again where it failed and may be repeated, within the
+    /// call's timeout in all.
+    async fn send_on(&self, mut call: UpstreamCall<'_>) -> Outcome<P::Response> {
+        let Context { edge, head, .. } = self.context;
+        let (mut before, mut until) = (None, None);
+        for attempt in 1.. {
+            if let Some(gate) = &self.gate {
+                let admitted = gate.admit(self.context).boxed_local().await;
+                let now = edge.now();
+                call.timeout = until.get_or_insert(now + call.timeout).since(now);
+                if let Err(refused) = admitted {
+                    return before.unwrap_or(Err(refused));
+                }
+            }
+            let sent_at = edge.now();
+            let answer = edge.ports.pass_on(&call).await;
+            let now = edge.now();
+            self.context.note(|line| line.note_upstream(now.since(sent_at)));
+            let (has_response, is_gone) = (answer.is_ok(), matches!(answer, Err(UpstreamFailure::BodyGone)));
+            let answer = answer.map_err(Refused::from);
+            let Some(gate) = &self.gate else { return answer };
+            let pause = gate.pause(head, &answer, attempt).filter(|_| !is_gone);
+            // A second response takes the place of the first one.
+            match before.take() {
+                Some(first) if is_gone => return first,
+                Some(Ok(first)) if !has_response => edge.ports.discard(first.response),
+                _ => {}
+            }
+            match pause {
+                Some(pause) if until.is_none_or(|until| now + pause < until) => {
+                    before = Some(answer);
+                    edge.ports.sleep(pause).await;
+                }
+                _ => return answer,
+            }
         }
-        let sent_at = edge.now();
-        let answer = edge.ports.pass_on(&call).await;
-        self.context.note(|line| line.note_upstream(edge.now().since(sent_at)));
-        answer.map_err(Refused::from)
+        Err(Code::Internal.into())
     }
 
     /// The value of the token's own header field; `None` where there is no such field.

@@ -79,7 +79,7 @@ fn reads_what_guards_an_upstream() {
             "budget",
             json!({"requests": 1, "seconds": 86400, "queue_ms": 60000, "share": "caller", "observe": true}),
         ),
-        ("budget", json!({"requests": 1_000_000, "seconds": 1, "queue_ms": 1000, "share": "none"})),
+        ("budget", json!({"requests": 1_000_000, "seconds": 1, "queue_ms": 2000, "share": "none"})),
         ("cool_down", json!(true)),
         ("retry", json!({"attempts": 5})),
     ] {
@@ -110,8 +110,10 @@ fn reads_what_guards_an_upstream() {
     );
     check_all(
         "budget",
-        json!({"requests": 1, "seconds": 1, "queue_ms": 1001}),
-        &["budget.queue_ms: must not be longer than the budget's seconds: all of it is free again by then"],
+        json!({"requests": 1, "seconds": 1, "queue_ms": 2001}),
+        &[
+            "budget.queue_ms: must not be longer than twice the budget's seconds: all of it is free again before",
+        ],
     );
     check_field("cool_down", json!("yes"), "cool_down: must be true or false");
     check_field("retry", json!(2), "retry: must be a table");

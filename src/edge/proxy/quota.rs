@@ -4,40 +4,37 @@
 
 mod account;
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
+use std::mem;
 use std::rc::Rc;
 use std::time::Duration;
+
+use futures_util::FutureExt as _;
 
 use crate::config::{Budget, Connection, Guard};
 use crate::edge::Code;
 use crate::edge::answer::Refused;
-use crate::edge::bounded::Bounded;
 use crate::edge::context::{Context, Edge};
 use crate::http::RequestHead;
 use crate::oauth::retry_after;
-use crate::ports::{EdgePorts, ObjectUnreachable, UpstreamAnswer, UpstreamCall, UpstreamFailure, report};
+use crate::ports::{EdgePorts, ObjectUnreachable, UpstreamAnswer, report};
 use crate::protocol::{AskQuota, QuotaAsk, QuotaReply};
 use crate::secret::Fingerprint;
 use account::{Account, Step};
 
-/// The largest number of budgets, and of parties that share one, that an isolate has a part of.
-const MAX_ACCOUNTS: usize = 2_000;
-
-/// How long an isolate remembers one that is not used.
-const MEMORY: Duration = Duration::from_mins(15);
+/// The largest number of budgets, and of parties that share one, that an isolate has a part of. A full
+/// list drops one of them, and its leases.
+const MAX_ACCOUNTS: usize = 1_000;
 
 /// How many leases a call asks for: one may end on its way.
 const ASKS: usize = 4;
 
-/// What an isolate holds of budgets.
-#[derive(Debug)]
-pub(in crate::edge) struct Quotas(RefCell<Bounded<String, Account>>);
+/// What an isolate holds of budgets: of the one that was used last, and of others.
+#[derive(Default, Debug)]
+pub(in crate::edge) struct Quotas(RefCell<(Account, Vec<Account>)>);
 
-impl Default for Quotas {
-    fn default() -> Self {
-        Self(RefCell::new(Bounded::new(MAX_ACCOUNTS)))
-    }
-}
+/// What came of the attempts to send a call.
+pub(super) type Outcome<R> = Result<UpstreamAnswer<R>, Refused>;
 
 /// The guard of one connection, for the calls of one party.
 pub(super) struct Gate<P> {
@@ -70,61 +67,34 @@ impl<P: EdgePorts> Gate<P> {
         Some(Self { edge: edge.clone(), connection: Rc::clone(connection), guard, who })
     }
 
-    /// Sends `call` when the guard lets it, and again where it failed and may be repeated, within the
-    /// call's timeout in all.
-    ///
-    /// # Errors
-    /// `quota_exhausted`, `connection_unavailable`, or why the upstream did not answer.
-    pub async fn send(
+    /// How long to wait before the call is sent again, after `answer` to the attempt of that number;
+    /// `None` where it is not.
+    pub fn pause(
         &self,
-        context: &Context<'_, P>,
-        call: UpstreamCall<'_>,
-    ) -> Result<UpstreamAnswer<P::Response>, Refused> {
-        let ports = &self.edge.ports;
-        let mut before = None;
-        let mut until = None;
-        for attempt in 1.. {
-            if let Err(refused) = self.admit(context).await {
-                return before.unwrap_or(Err(refused));
-            }
-            let sent_at = ports.now();
-            let until = *until.get_or_insert(sent_at + call.timeout);
-            let answer = ports.pass_on(&UpstreamCall { timeout: until.since(sent_at), ..call }).await;
-            let now = ports.now();
-            context.note(|line| line.note_upstream(now.since(sent_at)));
-            if matches!(answer, Err(UpstreamFailure::BodyGone)) && before.is_some() {
-                break;
-            }
-            let wait = answer.as_ref().ok().and_then(|answer| self.note(answer));
-            let has_failed = answer.as_ref().map_or(true, |answer| matches!(answer.status, 502..=504));
-            let has_response = answer.is_ok();
-            // A second response takes the place of the first one.
-            match before.replace(answer.map_err(Refused::from)) {
-                Some(Ok(first)) if !has_response => ports.discard(first.response),
-                _ => {}
-            }
-            if !has_failed || attempt >= self.guard.attempts || !is_repeatable(context.head) {
-                break;
-            }
-            let jitter = attempt * (100 + u64::from(ports.bytes::<1>()[0]));
-            let pause = Duration::from_millis(jitter).max(wait.unwrap_or_default());
-            if now + pause >= until {
-                break;
-            }
-            ports.sleep(pause).await;
+        head: &RequestHead<'_>,
+        answer: &Outcome<P::Response>,
+        attempt: u64,
+    ) -> Option<Duration> {
+        let wait = answer.as_ref().ok().and_then(|answer| self.note(answer));
+        let has_failed = answer.as_ref().map_or(true, |answer| matches!(answer.status, 502..=504));
+        if !has_failed || attempt >= self.guard.attempts || !is_repeatable(head) {
+            return None;
         }
-        before.unwrap_or_else(|| Err(Code::Internal.into()))
+        let jitter = attempt * (100 + u64::from(self.edge.ports.bytes::<1>()[0]));
+        Some(Duration::from_millis(jitter).max(wait.unwrap_or_default()))
     }
 
     /// Waits until a request may leave, and counts it.
-    async fn admit(&self, context: &Context<'_, P>) -> Result<(), Refused> {
-        let budget = self.guard.budget.filter(|budget| !budget.observe);
+    ///
+    /// # Errors
+    /// `quota_exhausted`, or `connection_unavailable`.
+    pub async fn admit(&self, context: &Context<'_, P>) -> Result<(), Refused> {
         let admitted = self.try_admit().await;
-        if let Some(Budget { requests, seconds, .. }) = budget {
-            let (left, frees_in) = self.with(|account, now| account.left(now));
-            let policy = format!(r#""budget";q={requests};w={seconds}"#);
-            let limit = format!(r#""budget";r={left};t={}"#, seconds_of(frees_in));
-            context.note(|line| line.quota = Some((policy, limit)));
+        if let Some(Budget { requests, seconds, observe: false, .. }) = self.guard.budget {
+            let (account, now) = self.account();
+            let (left, frees_in) = account.left(now);
+            let left = if admitted.is_ok() { left } else { 0 };
+            context.note(|line| line.quota = Some([requests, seconds, left, seconds_of(frees_in)]));
         }
         admitted
     }
@@ -132,7 +102,11 @@ impl<P: EdgePorts> Gate<P> {
     async fn try_admit(&self) -> Result<(), Refused> {
         let is_observed = self.guard.budget.is_some_and(|budget| budget.observe);
         for _ in 0..ASKS {
-            let want = match self.with(|account, now| account.step(&self.guard, now)) {
+            let step = {
+                let (mut account, now) = self.account();
+                account.step(&self.guard, now)
+            };
+            let want = match step {
                 Step::Leave => return Ok(()),
                 Step::LeaveAndAsk(want) => {
                     self.ask_in_background(self.about(want));
@@ -142,15 +116,14 @@ impl<P: EdgePorts> Gate<P> {
                 Step::UsedUp(millis) => return Err(used_up(millis)),
                 Step::Ask(want) => want,
             };
-            match self.ask(self.about(want)).await {
+            match self.clone().ask(self.about(want)).await {
                 Ok((true, _)) => return Ok(()),
-                Ok((false, reply)) if reply.held_for > 0 => return Err(held(reply.held_for)),
-                Ok(_) | Err(ObjectUnreachable) if want > 0 && is_observed => return Ok(()),
-                Ok((false, reply)) if want > 0 && reply.lease == 0 => return Err(used_up(reply.frees_in)),
-                Ok(_) => {}
-                // That nobody complained is assumed; that something is left is not.
-                Err(ObjectUnreachable) if want == 0 => self.with(Account::assume),
-                Err(failure) => return Err(failure.into()),
+                Ok((_, reply)) if reply.held_for > 0 => return Err(held(reply.held_for)),
+                _ if want > 0 && is_observed => return Ok(()),
+                Ok((_, reply)) if want > 0 && reply.lease == 0 => return Err(used_up(reply.frees_in)),
+                // That something is left cannot be assumed.
+                Err(failure) if want > 0 => return Err(failure.into()),
+                _ => {}
             }
         }
         Err(ObjectUnreachable.into())
@@ -166,39 +139,42 @@ impl<P: EdgePorts> Gate<P> {
     }
 
     /// Sends an ask to the keeper; true if it brought a permit for one call.
-    async fn ask(&self, mut ask: QuotaAsk) -> Result<(bool, QuotaReply), ObjectUnreachable> {
-        let (over, began) = self.with(Account::begin);
-        ask.over = over;
-        let about = ask.clone();
-        let reply = self.edge.ports.ask(AskQuota { connection: &self.connection.id, ask }).await;
-        let reply = reply.inspect_err(|_| {
+    async fn ask(self, mut ask: QuotaAsk) -> Result<(bool, QuotaReply), ObjectUnreachable> {
+        let began = {
+            let (mut account, now) = self.account();
+            account.begin(&mut ask, now)
+        };
+        let message = AskQuota { connection: &self.connection.id, ask: ask.clone() };
+        let reply = self.edge.ports.ask(message).await;
+        let (mut account, now) = self.account();
+        let Ok(reply) = reply else {
             // It may have arrived all the same: the keeper knows what was given back by its id.
-            self.with(|account, _| account.owe(&about.over));
-        })?;
-        let (has_taken, rest) = self.with(|account, now| account.note(&about, reply, began, now));
-        if let Some(millis) = rest {
-            let gate = self.clone();
-            self.edge.ports.spawn(Box::pin(async move { gate.end(reply.lease, millis).await }));
-        }
-        if about.want > 0 && reply.lease == 0 && self.guard.budget.is_some_and(|budget| budget.observe) {
+            account.forgive(&ask, now);
+            return Err(ObjectUnreachable);
+        };
+        let (has_taken, rest) = account.note(&ask, reply, began, now);
+        drop(account);
+        if ask.want > 0 && reply.lease == 0 && self.guard.budget.is_some_and(|budget| budget.observe) {
             report::budget_exceeded(&*self.edge.ports, &self.connection.id);
+        }
+        if let Some(millis) = rest {
+            let ports = Rc::clone(&self.edge.ports);
+            ports.spawn(Box::pin(self.end(reply.lease, millis)));
         }
         Ok((has_taken, reply))
     }
 
     fn ask_in_background(&self, ask: QuotaAsk) {
-        let gate = self.clone();
-        self.edge.ports.spawn(Box::pin(async move {
-            // What it would have told, the next ask will.
-            let _ = gate.ask(ask).await;
-        }));
+        // What it would have told, the next ask will.
+        self.edge.ports.spawn(Box::pin(self.clone().ask(ask).map(|_| ())));
     }
 
     /// Ends a lease after `millis` by a timer, which no jump of the clock changes, and gives back what is
     /// left of it.
     async fn end(self, lease: u64, millis: u64) {
         self.edge.ports.sleep(Duration::from_millis(millis)).await;
-        if self.with(|account, _| account.end(lease)) {
+        let owes = self.account().0.end(lease);
+        if owes {
             self.ask_in_background(self.about(0));
         }
     }
@@ -210,18 +186,32 @@ impl<P: EdgePorts> Gate<P> {
         let wait = field.and_then(|value| retry_after(value, self.edge.now()));
         if self.guard.cool_down && (answer.status == 429 || field.is_some()) {
             let said = wait.map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-            self.with(|account, now| account.spare(said, now));
+            let (mut account, now) = self.account();
+            account.spare(said, now);
+            drop(account);
             self.ask_in_background(QuotaAsk { limited: Some(said), ..self.about(0) });
         }
         wait
     }
 
-    /// Has `act` look at what the isolate holds, at the present time.
-    fn with<T>(&self, act: impl FnOnce(&mut Account, u64) -> T) -> T {
-        let now = self.edge.now();
-        let key = [self.connection.id.as_str(), " ", &self.who.to_string()].concat();
-        let mut accounts = self.edge.isolate.quotas.0.borrow_mut();
-        act(accounts.entry(key, now + MEMORY, now, Account::default), now.as_millis())
+    /// What the isolate holds, and the present time in milliseconds.
+    #[inline(never)]
+    fn account(&self) -> (RefMut<'_, Account>, u64) {
+        let (id, who) = (&self.connection.id, self.who);
+        let account = RefMut::map(self.edge.isolate.quotas.0.borrow_mut(), |(current, others)| {
+            let is_own = |account: &Account| account.who == who && account.id == *id;
+            if !is_own(current) {
+                match others.iter_mut().find(|other| is_own(other)) {
+                    Some(own) => mem::swap(current, own),
+                    None => others.push(mem::replace(current, Account::of(id, who))),
+                }
+                if others.len() > MAX_ACCOUNTS {
+                    others.swap_remove(0);
+                }
+            }
+            current
+        });
+        (account, self.edge.now().as_millis())
     }
 }
 

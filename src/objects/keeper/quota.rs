@@ -6,7 +6,6 @@ pub mod ledger;
 mod tests;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Keeper;
@@ -32,7 +31,7 @@ pub(super) struct Quota {
     /// Held while the ledger changes.
     counting: Lock,
     /// The asks that wait, in their order: the number of each, and its party.
-    waiting: RefCell<VecDeque<(u64, u64)>>,
+    waiting: RefCell<Vec<(u64, u64)>>,
     last: Cell<u64>,
 }
 
@@ -58,7 +57,7 @@ impl<P: ObjectPorts> Keeper<P> {
             if waiting.len() >= MAX_WAITING {
                 queue_ms = 0;
             }
-            waiting.push_back((number, ask.who));
+            waiting.push((number, ask.who));
         }
         let mut is_new = true;
         let reply = loop {

@@ -24,13 +24,16 @@ const SPARED: (u64, u64) = (1_000, 15 * 60_000);
 /// What an isolate holds of one connection's budget, or of one party's part of it.
 #[derive(Default, Debug)]
 pub(super) struct Account {
+    /// The connection, and the party.
+    pub id: String,
+    pub who: u64,
     /// The latest time that was seen.
     seen: u64,
     /// How often the clock went back.
     jumps: u64,
     leases: Vec<HeldLease>,
     /// The leases to give back: their ids, and their unused permits.
-    over: Vec<(u64, u64)>,
+    over: Vec<[u64; 2]>,
     /// When the last ask was sent that the keeper answered.
     known_at: u64,
     /// When the isolate last looked in the background.
@@ -79,21 +82,27 @@ pub(super) enum Step {
 }
 
 impl Account {
+    /// An empty account.
+    pub fn of(id: &str, who: u64) -> Self {
+        Self { id: id.to_owned(), who, ..Self::default() }
+    }
+
     /// Moves to `now`. A clock that went back says nothing of how old a lease is: it has ended, and
     /// what is known is unknown.
     fn advance(&mut self, now: u64) {
         if now < self.seen {
             let left = self.left;
             let mut over = std::mem::take(&mut self.over);
-            over.extend(self.leases.iter().map(|lease| (lease.id, lease.left)));
-            *self = Self { over, left, jumps: self.jumps + 1, ..Self::default() };
+            over.extend(self.leases.iter().map(|lease| [lease.id, lease.left]));
+            let id = std::mem::take(&mut self.id);
+            *self = Self { id, who: self.who, over, left, jumps: self.jumps + 1, ..Self::default() };
         }
         self.seen = now;
         let over = &mut self.over;
         self.leases.retain(|lease| {
             let is_held = now < lease.ends_at && lease.left > 0;
             if !is_held {
-                over.push((lease.id, lease.left));
+                over.push([lease.id, lease.left]);
             }
             is_held
         });
@@ -145,16 +154,18 @@ impl Account {
         Step::LeaveAndAsk(want)
     }
 
-    /// What an ask begins with: the leases to give back, once, and what [`Account::note`] wants to know.
-    pub fn begin(&mut self, now: u64) -> (Vec<(u64, u64)>, Began) {
+    /// Puts the leases to give back into `ask`, which begins at `now`.
+    pub fn begin(&mut self, ask: &mut QuotaAsk, now: u64) -> Began {
         self.advance(now);
-        (std::mem::take(&mut self.over), Began { at: now, jumps: self.jumps })
+        ask.over = std::mem::take(&mut self.over);
+        Began { at: now, jumps: self.jumps }
     }
 
     /// Notes the reply to `ask`, and takes a permit for one call at `now`. True if there was one, and in
     /// how many milliseconds the rest of the lease ends, if there is a rest.
     pub fn note(&mut self, ask: &QuotaAsk, reply: QuotaReply, began: Began, now: u64) -> (bool, Option<u64>) {
         self.advance(now);
+        self.wanted = self.wanted.saturating_sub(ask.want);
         let ends_at = began.at + reply.millis;
         let is_alive = reply.lease > 0 && began.jumps == self.jumps && now < ends_at;
         if is_alive {
@@ -162,7 +173,7 @@ impl Account {
             self.leases.push(HeldLease { id: reply.lease, left, ends_at });
             self.used_up_until = 0;
         } else if reply.lease > 0 {
-            self.over.push((reply.lease, reply.permits));
+            self.over.push([reply.lease, reply.permits]);
         } else if ask.want > 0 && reply.held_for == 0 {
             self.used_up_until = now + reply.frees_in.min(USED_UP);
         }
@@ -178,14 +189,14 @@ impl Account {
         (is_alive, (is_alive && reply.permits > 1).then_some(ends_at.saturating_sub(now)))
     }
 
-    /// Takes back what was to be given back.
-    pub fn owe(&mut self, over: &[(u64, u64)]) {
-        self.over.extend_from_slice(over);
-    }
-
-    /// The keeper cannot be asked: nobody is taken to have complained.
-    pub fn assume(&mut self, now: u64) {
-        self.known_at = now;
+    /// Takes back what `ask`, which had no reply, was to give back. Where it wanted nothing else, the
+    /// next call goes on without knowing whether somebody complained.
+    pub fn forgive(&mut self, ask: &QuotaAsk, now: u64) {
+        self.wanted = self.wanted.saturating_sub(ask.want);
+        self.over.extend_from_slice(&ask.over);
+        if ask.want == 0 {
+            self.known_at = now;
+        }
     }
 
     /// Ends the lease called `id`; true if there is something to give back.
@@ -194,7 +205,7 @@ impl Account {
             lease.ends_at = 0;
         }
         self.advance(self.seen);
-        self.over.iter().any(|(_, unused)| *unused > 0)
+        self.over.iter().any(|[_, unused]| *unused > 0)
     }
 
     /// Spares the upstream, which wants no calls for `said` milliseconds; 0 where it did not say.

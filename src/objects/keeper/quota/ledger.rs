@@ -6,7 +6,9 @@
 //! object, which stores a lease before it hands it out. What an isolate gives back counts no more; what
 //! it ended earlier counts from then.
 
-use crate::json::record;
+use serde_json::Value;
+
+use crate::json::{FromJson, ToJson};
 use crate::protocol::{QuotaAsk, QuotaReply};
 
 /// The shortest and the longest life of a lease, in milliseconds. A shorter one would end on the way
@@ -41,8 +43,6 @@ pub struct Ledger {
     askers: Vec<(u64, u64)>,
 }
 
-record!(Ledger { seen, last, leases, held_until, silent; askers });
-
 /// Permits that count.
 #[derive(Clone, Copy, Debug)]
 struct Lease {
@@ -57,7 +57,28 @@ struct Lease {
     who: u64,
 }
 
-record!(Lease { id, permits, ends_at, until, who });
+// A row of numbers, which takes the least code.
+impl ToJson for Ledger {
+    fn write_json(&self, out: &mut String) {
+        let mut row = vec![self.seen, self.last, self.held_until, self.silent];
+        for Lease { id, permits, ends_at, until, who } in &self.leases {
+            row.extend_from_slice(&[*id, *permits, *ends_at, *until, *who]);
+        }
+        row.write_json(out);
+    }
+}
+
+impl FromJson for Ledger {
+    fn from_json(value: &mut Value) -> Option<Self> {
+        let row = Vec::from_json(value)?;
+        let [seen, last, held_until, silent, ref leases @ ..] = *row.as_slice() else { return None };
+        let mut ledger = Self { seen, last, held_until, silent, ..Self::default() };
+        for &[id, permits, ends_at, until, who] in leases.as_chunks().0 {
+            ledger.leases.push(Lease { id, permits, ends_at, until, who });
+        }
+        Some(ledger)
+    }
+}
 
 /// The life of a lease, in milliseconds: a twentieth of the window.
 fn life(ask: &QuotaAsk) -> u64 {
@@ -86,31 +107,29 @@ impl Ledger {
         self.seen = now;
         let margin = margin(ask);
         let is_crowded = self.leases.len() > MAX_ENTRIES;
-        self.leases.retain(|lease| now < lease.until && lease.permits > 0);
-        for lease in &mut self.leases {
-            if lease.id > 0 && lease.ends_at + GIVING_BACK > now {
-                continue;
+        let mut kept: Vec<Lease> = Vec::new();
+        for mut lease in std::mem::take(&mut self.leases) {
+            if lease.id == 0 || lease.ends_at + GIVING_BACK <= now {
+                lease.id = 0;
+                lease.until = lease.until.div_ceil(margin) * margin;
+                if is_crowded {
+                    lease.who = 0;
+                }
             }
-            lease.id = 0;
-            lease.ends_at = 0;
-            lease.until = lease.until.div_ceil(margin) * margin;
-            if is_crowded {
-                lease.who = 0;
+            let same =
+                |other: &&mut Lease| (other.id, other.until, other.who) == (lease.id, lease.until, lease.who);
+            match kept.iter_mut().find(same) {
+                _ if now >= lease.until || lease.permits == 0 => {}
+                Some(other) => other.permits += lease.permits,
+                None => kept.push(lease),
             }
         }
-        self.leases.sort_unstable_by_key(|lease| (lease.id, lease.who, lease.until));
-        self.leases.dedup_by(|next, kept| {
-            let is_same = (next.id, next.who, next.until) == (0, kept.who, kept.until) && kept.id == 0;
-            if is_same {
-                kept.permits += next.permits;
-            }
-            is_same
-        });
+        self.leases = kept;
     }
 
     /// Writes down what `ask` says about the past.
     pub fn note(&mut self, ask: &QuotaAsk) {
-        for (id, unused) in &ask.over {
+        for [id, unused] in &ask.over {
             // A lease ends once: what it gave back is gone with its id.
             if let Some(lease) = self.leases.iter_mut().find(|lease| lease.id == *id && lease.id > 0) {
                 lease.id = 0;

@@ -23,7 +23,7 @@ impl Chance {
 struct Isolate {
     /// Id, permits, and the end in true time.
     leases: Vec<(u64, u64, u64)>,
-    over: Vec<(u64, u64)>,
+    over: Vec<[u64; 2]>,
     asks_at: u64,
 }
 
@@ -79,7 +79,7 @@ fn run(seed: u64, course: Course) -> Vec<u64> {
             isolate.leases.retain(|(id, left, end)| {
                 let is_held = *left > 0 && now < *end;
                 if !is_held {
-                    over.push((*id, *left));
+                    over.push([*id, *left]);
                 }
                 is_held
             });
@@ -124,7 +124,7 @@ fn run(seed: u64, course: Course) -> Vec<u64> {
                 sent.push(now);
                 isolate.leases.push((reply.lease, reply.permits - 1, asked_at + reply.millis));
             } else {
-                isolate.over.push((reply.lease, reply.permits));
+                isolate.over.push([reply.lease, reply.permits]);
             }
         }
     }
@@ -176,12 +176,12 @@ fn counts_what_is_given_back_once() {
     let want = QuotaAsk { want: 10, ..ask(10, 10) };
     let first = give(&mut ledger, &want, 1_000);
     assert_eq!((first.lease, first.permits, first.left, first.millis), (1, 2, 8, 500));
-    let back = QuotaAsk { want: 0, over: vec![(1, 1)], ..want.clone() };
+    let back = QuotaAsk { want: 0, over: vec![[1, 1]], ..want.clone() };
     assert_eq!(give(&mut ledger, &back, 1_100).left, 9);
     assert_eq!(give(&mut ledger, &back, 1_200).left, 9);
     // Nor is more given back than there was.
     let second = give(&mut ledger, &QuotaAsk { want: 1, ..want.clone() }, 1_300);
-    let back = QuotaAsk { want: 0, over: vec![(second.lease, 50)], ..want };
+    let back = QuotaAsk { want: 0, over: vec![[second.lease, 50]], ..want };
     assert_eq!(give(&mut ledger, &back, 1_400).left, 9);
 }
 
@@ -195,7 +195,7 @@ fn counts_a_lease_until_its_end_and_a_window() {
     assert_eq!(give(&mut ledger, &look, 11_800).left, 1);
     // If it ended earlier, it counts from there.
     let lease = give(&mut ledger, &one, 20_000);
-    let over = QuotaAsk { over: vec![(lease.lease, 0)], ..look.clone() };
+    let over = QuotaAsk { over: vec![[lease.lease, 0]], ..look.clone() };
     assert_eq!(give(&mut ledger, &over, 20_010).left, 0);
     assert_eq!(give(&mut ledger, &look, 30_005).left, 0);
     assert_eq!(give(&mut ledger, &look, 30_300).left, 1);
@@ -266,8 +266,28 @@ fn gives_no_lease_while_the_upstream_is_spared() {
 fn stays_small_however_many_leases_there_were() {
     let mut ledger = Ledger::default();
     for now in 0..20_000 {
-        let asking = QuotaAsk { who: 1 + now % 7, over: vec![(now, 0)], ..ask(100_000, 60) };
+        let asking = QuotaAsk { who: 1 + now % 7, over: vec![[now, 0]], ..ask(100_000, 60) };
         give(&mut ledger, &asking, now * 3);
     }
     assert!(json::text(&ledger).len() < 100_000, "{}", json::text(&ledger).len());
+}
+
+#[test]
+fn reads_what_it_wrote() {
+    let mut ledger = Ledger::default();
+    let asking = QuotaAsk { who: 3, queue_ms: 5, limited: None, over: vec![[1, 2], [3, 4]], ..ask(10, 10) };
+    let reply = give(&mut ledger, &asking, 1_000);
+    give(&mut ledger, &QuotaAsk { limited: Some(0), ..asking.clone() }, 1_100);
+    let text = json::text(&ledger);
+    assert_eq!(json::text(&json::read::<Ledger>(text.as_bytes()).unwrap()), text);
+    for asking in [asking.clone(), QuotaAsk { limited: Some(0), over: Vec::new(), ..asking }] {
+        assert_eq!(json::read(json::text(&asking).as_bytes()), Ok(asking));
+    }
+    assert_eq!(json::read(json::text(&reply).as_bytes()), Ok(reply));
+    for wrong in ["[]", "{}", "[1,2,3]", "[1,2,3,4,5,6,\"7\"]"] {
+        assert!(
+            json::read::<QuotaAsk>(wrong.as_bytes()).is_err()
+                && json::read::<QuotaReply>(wrong.as_bytes()).is_err()
+        );
+    }
 }
