@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import { assertProblem } from "./support/assertions.mjs";
 import { COUNTING, crossings, WARM } from "./support/border.mjs";
 import { EVERYTHING, ORIGIN, startBroker } from "./support/broker.mjs";
@@ -159,7 +160,13 @@ describe("a budget", () => {
   });
 
   test("costs a call within a lease nothing", async () => {
-    assert.deepEqual(await crossings(broker.url, c.warm.api("/echo"), { agent }), WARM);
+    // So many calls that the isolate leases as many permits. A lease may end meanwhile: then another one tells.
+    let counts;
+    for (let tries = 0; tries < 6 && !isDeepStrictEqual(counts, WARM); tries++) {
+      await Promise.all(Array.from({ length: 400 }, () => call("warm")));
+      counts = await crossings(broker.url, c.warm.api("/echo"), { agent });
+    }
+    assert.deepEqual(counts, WARM);
   });
 
   test("remembers what was used when everything is killed", async () => {

@@ -19,7 +19,6 @@ use crate::http::RequestHead;
 use crate::oauth::retry_after;
 use crate::ports::{EdgePorts, ObjectUnreachable, UpstreamAnswer, report};
 use crate::protocol::{AskQuota, QuotaAsk, QuotaReply};
-use crate::secret::Fingerprint;
 use account::{Account, Step};
 
 /// The largest number of budgets, and of parties that share one, that an isolate has a part of. A full
@@ -53,16 +52,16 @@ impl<P> Clone for Gate<P> {
 }
 
 impl<P: EdgePorts> Gate<P> {
-    /// The guard of `connection` for the party that is made of `parts`; `None` where it has none.
+    /// The guard of `connection` for the `party` of that keyed digest in hex; `None` where it has none.
     pub fn of(
         edge: &Edge<P>,
         connection: &Rc<Connection>,
-        party: impl FnOnce() -> Fingerprint,
+        party: impl FnOnce() -> Option<String>,
     ) -> Option<Self> {
         let guard = *connection.guard.as_deref()?;
         let is_shared = guard.budget.is_some_and(|budget| budget.per_caller);
         // 48 bits, as many as any reader of JSON keeps; 0 is nobody.
-        let who = || party().to_hex().get(..12).and_then(|hex| u64::from_str_radix(hex, 16).ok());
+        let who = || u64::from_str_radix(party()?.get(..12)?, 16).ok();
         let who = if is_shared { who().unwrap_or_default().max(1) } else { 0 };
         Some(Self { edge: edge.clone(), connection: Rc::clone(connection), guard, who })
     }

@@ -84,12 +84,11 @@ impl<P: ObjectPorts> Keeper<P> {
     async fn count(&self, ask: &QuotaAsk, number: u64, is_new: bool) -> Result<QuotaReply, StorageFailed> {
         let _guard = self.quota.counting.lock().await;
         let known = self.quota.ledger.borrow().clone();
-        let mut ledger = match known {
-            Some(ledger) => ledger,
-            None => {
-                let stored = self.ports.get(QUOTA).await?;
-                stored.and_then(|text| json::read(text.as_bytes()).ok()).unwrap_or_default()
-            }
+        let mut ledger = if let Some(ledger) = known {
+            ledger
+        } else {
+            let stored = self.ports.get(QUOTA).await?;
+            stored.and_then(|text| json::read(text.as_bytes()).ok()).unwrap_or_default()
         };
         ledger.advance(self.ports.now().as_millis(), ask);
         if is_new {

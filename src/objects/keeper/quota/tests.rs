@@ -215,7 +215,7 @@ fn keeps_what_it_counted_where_its_clock_goes_back() {
 fn gives_parties_that_ask_alike_the_same_and_keeps_little_for_one_that_asks_little() {
     let mut ledger = Ledger::default();
     let mut had = [0, 0];
-    let by = |who, want| QuotaAsk { who, want, ..ask(300, 60) };
+    let by = |who, want| QuotaAsk { want, who, ..ask(300, 60) };
     for now in (0..3_000).step_by(10) {
         // The first asks for five times as much.
         had[0] += give(&mut ledger, &by(1, 5), now).permits;
