@@ -123,7 +123,10 @@ describe("a budget", () => {
   test("has calls wait in turn where they may", async () => {
     const answers = await Promise.all(Array.from({ length: 8 }, () => call("queue")));
     // Four at once, and four when those come free again.
-    assert.deepEqual(statuses(answers), Array.from({ length: 8 }, () => 200));
+    assert.deepEqual(
+      statuses(answers),
+      Array.from({ length: 8 }, () => 200),
+    );
     assert.ok(mostIn(c.queue, 1000) <= 4);
     await sleep(1600);
     for (let count = 0; count < 10; count++) assert.equal((await call("queue")).status, 200);

@@ -6,6 +6,7 @@ pub mod ledger;
 mod tests;
 
 use std::cell::{Cell, RefCell};
+use std::mem;
 use std::time::Duration;
 
 use super::Keeper;
@@ -51,37 +52,46 @@ impl<P: ObjectPorts> Keeper<P> {
     pub async fn lease(&self, ask: &QuotaAsk) -> QuotaReply {
         let (began, number) = (self.ports.now(), self.quota.last.get() + 1);
         self.quota.last.set(number);
-        let mut queue_ms = ask.queue_ms;
-        if ask.want > 0 {
-            let mut waiting = self.quota.waiting.borrow_mut();
-            if waiting.len() >= MAX_WAITING {
-                queue_ms = 0;
-            }
-            waiting.push((number, ask.who));
-        }
+        let queue_ms = ask.queue_ms;
         let mut is_new = true;
         let reply = loop {
             let waited = u64::try_from(self.ports.now().since(began).as_millis()).unwrap_or(u64::MAX);
-            let reply = self.count(ask, number, is_new).await.unwrap_or_else(|StorageFailed| {
-                report::storage_failed(&*self.ports, QUOTA);
-                QuotaReply { failed: true, ..QuotaReply::default() }
-            });
-            let is_done = ask.want == 0 || reply.lease > 0 || reply.held_for > 0 || reply.failed;
-            if is_done || waited >= queue_ms {
-                // The isolate counts from when it sent the ask.
-                break QuotaReply { millis: reply.millis + waited, ..reply };
+            let is_next = ask.want > 0 && {
+                let waiting = self.quota.waiting.borrow();
+                let next = waiting.iter().find(|(_, who)| *who == ask.who);
+                next.is_none_or(|(next, _)| *next == number)
+            };
+            let mut pause = LOOK;
+            if is_new || is_next || waited >= queue_ms {
+                // Who waited wants one, since others may have gone by now.
+                let want = if is_new && is_next { ask.want } else { is_next.into() };
+                let reply = self.count(ask, want, is_new).await.unwrap_or_else(|StorageFailed| {
+                    report::storage_failed(&*self.ports, QUOTA);
+                    QuotaReply { failed: true, ..QuotaReply::default() }
+                });
+                let is_done = ask.want == 0 || reply.lease > 0 || reply.held_for > 0 || reply.failed;
+                if is_done || waited >= queue_ms {
+                    // The isolate counts from when it sent the ask.
+                    break QuotaReply { millis: reply.millis + waited, ..reply };
+                }
+                if mem::take(&mut is_new) {
+                    let mut waiting = self.quota.waiting.borrow_mut();
+                    if waiting.len() >= MAX_WAITING {
+                        break reply;
+                    }
+                    waiting.push((number, ask.who));
+                }
+                pause = pause.min(reply.frees_in);
             }
-            is_new = false;
-            let pause = reply.frees_in.min(queue_ms - waited).clamp(1, LOOK);
-            self.ports.sleep(Duration::from_millis(pause)).await;
+            self.ports.sleep(Duration::from_millis(pause.min(queue_ms - waited).max(1))).await;
         };
         self.quota.waiting.borrow_mut().retain(|(waiting, _)| *waiting != number);
         reply
     }
 
-    /// Writes down what `ask` says, if it `is_new`, and gives it a lease if it is its turn; durably
+    /// Writes down what `ask` says, if it `is_new`, and gives it a lease of up to `want` permits; durably
     /// before the reply.
-    async fn count(&self, ask: &QuotaAsk, number: u64, is_new: bool) -> Result<QuotaReply, StorageFailed> {
+    async fn count(&self, ask: &QuotaAsk, want: u64, is_new: bool) -> Result<QuotaReply, StorageFailed> {
         let _guard = self.quota.counting.lock().await;
         let known = self.quota.ledger.borrow().clone();
         let mut ledger = if let Some(ledger) = known {
@@ -94,13 +104,7 @@ impl<P: ObjectPorts> Keeper<P> {
         if is_new {
             ledger.note(ask);
         }
-        let is_next = ask.want > 0 && {
-            let waiting = self.quota.waiting.borrow();
-            let next = waiting.iter().find(|(_, who)| *who == ask.who);
-            next.is_some_and(|(next, _)| *next == number)
-        };
-        // Who waited wants one, since it may have gone by now.
-        let reply = ledger.reply(ask, if is_next && is_new { ask.want } else { is_next.into() });
+        let reply = ledger.reply(ask, want);
         if reply.lease > 0 || (is_new && ask.limited.is_some()) {
             self.ports.put(QUOTA, &json::text(&ledger)).await?;
         }

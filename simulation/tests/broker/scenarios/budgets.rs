@@ -13,7 +13,7 @@ use serde_json::json;
 use super::seeds::{number, run_seeds};
 
 /// Seeds run where nothing else is asked for.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 
 /// What one schedule does, drawn from its seed.
 struct Plan {
@@ -48,7 +48,7 @@ fn draw(seed: u64) -> Crowd {
     let plan = Plan {
         requests: 1 + world.below(60),
         seconds,
-        queue_ms: if world.happens(300) { world.below(seconds * 1_000) } else { 0 },
+        queue_ms: if world.happens(300) { world.below(2_000) } else { 0 },
         isolates: 1 + world.below(8),
         pause: [20, 200, 1_500][usize::try_from(world.below(3)).expect("a small number")],
         largest_burst: 1 + world.below(20),
