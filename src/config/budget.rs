@@ -59,9 +59,9 @@ fn read_budget(table: &mut Reader<'_, '_>) -> Budget {
             "must not be longer than twice the budget's seconds: all of it is free again before",
         );
     }
-    let shares = [("none", false), ("caller", true)];
-    let per_caller = table.has("share").then(|| table.choice("share", &shares, "must be none or caller"));
+    let shares = [("none", "none"), ("caller", "caller")];
+    let per_caller = table.choice("share", &shares, "must be none or caller") == Some("caller");
     let observe = table.flag("observe");
     table.only(&["requests", "seconds", "queue_ms", "share", "observe"]);
-    Budget { requests, seconds, queue_ms, per_caller: per_caller.flatten() == Some(true), observe }
+    Budget { requests, seconds, queue_ms, per_caller, observe }
 }

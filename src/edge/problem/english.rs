@@ -96,12 +96,12 @@ impl Code {
             ],
             Self::QuotaExhausted => [
                 "Quota exhausted",
-                "As many requests have left for this API as its budget allows.",
-                "Call again after the time in Retry-After. RateLimit tells how many are left.",
+                "The connection's budget of requests is used up.",
+                "Call again after the time in Retry-After.",
             ],
             Self::UpstreamLimited => [
                 "Upstream limited",
-                "The API said that it gets too many requests, and is spared for a while.",
+                "The API said that it gets too many requests.",
                 "Call again after the time in Retry-After.",
             ],
             Self::Internal => [

@@ -96,12 +96,12 @@ impl Code {
             ],
             Self::QuotaExhausted => [
                 "Cota esgotada",
-                "Já partiram tantas requisições para esta API quantas o orçamento permite.",
-                "Chame de novo depois do tempo indicado em Retry-After. RateLimit diz quantas restam.",
+                "O orçamento de requisições da conexão acabou.",
+                "Chame de novo depois do tempo indicado em Retry-After.",
             ],
             Self::UpstreamLimited => [
                 "Upstream sobrecarregado",
-                "A API avisou que recebe requisições demais, e fica poupada por algum tempo.",
+                "A API avisou que recebe requisições demais.",
                 "Chame de novo depois do tempo indicado em Retry-After.",
             ],
             Self::Internal => [

@@ -28,6 +28,7 @@ const MAX_WAITING: usize = 1_000;
 
 /// The budget of one connection.
 pub(super) struct Quota {
+    /// As stored, but for what was given back since; `None` before it is read.
     ledger: RefCell<Option<Ledger>>,
     /// Held while the ledger changes.
     counting: Lock,
@@ -93,8 +94,8 @@ impl<P: ObjectPorts> Keeper<P> {
     /// before the reply.
     async fn count(&self, ask: &QuotaAsk, want: u64, is_new: bool) -> Result<QuotaReply, StorageFailed> {
         let _guard = self.quota.counting.lock().await;
-        let known = self.quota.ledger.borrow().clone();
-        let mut ledger = if let Some(ledger) = known {
+        // If it cannot be stored, what is stored counts.
+        let mut ledger = if let Some(ledger) = self.quota.ledger.take() {
             ledger
         } else {
             let stored = self.ports.get(QUOTA).await?;

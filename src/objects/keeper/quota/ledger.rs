@@ -28,7 +28,7 @@ const SPARED: (u64, u64) = (1_000, 15 * 60_000);
 const FORGIVEN: u64 = 60_000;
 
 /// The requests to one upstream. Times are Unix milliseconds.
-#[derive(Clone, Default, Debug)]
+#[derive(Default, Debug)]
 pub struct Ledger {
     /// The latest time that was seen.
     seen: u64,
