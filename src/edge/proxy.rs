@@ -1,6 +1,7 @@
 //! Proxied calls: the checks, the token, the upstream's response, and the answer.
 
 mod address;
+mod again;
 mod dead_token;
 pub(super) mod fields;
 pub(super) mod memory;
@@ -12,8 +13,6 @@ pub(super) mod tokens;
 use std::cell::RefCell;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-
 use super::Code;
 use super::answer::{Body, Draft, Refused};
 use super::caller::{CallerProof, permission};
@@ -23,12 +22,12 @@ use super::cors::Cors;
 use crate::config::{Connection, Grant, RateLimit};
 use crate::http::{QueryBinding, RequestHead, RequestPath, Trace, carries_token, overrides_method};
 use crate::jose::Invalid;
-use crate::ports::{EdgePorts, UpstreamAnswer, UpstreamCall, UpstreamFailure, report};
+use crate::ports::{EdgePorts, UpstreamAnswer, UpstreamCall, report};
 use crate::secret::{Fingerprint, Secret};
 use crate::time::UnixTime;
 use crate::token::AccessToken;
 use memory::Source;
-use quota::{Gate, Outcome};
+use quota::Gate;
 use rates::Standing;
 use sent::Sent;
 use tokens::{RefusedCall, Tokens};
@@ -274,45 +273,6 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
         };
         self.sent.replace(Some(Sent::new(self.connection, token, value)));
         self.send_on(call).await
-    }
-
-    /// Sends `call` when the guard lets it, and again where it failed and may be repeated, within the
-    /// call's timeout in all.
-    async fn send_on(&self, mut call: UpstreamCall<'_>) -> Outcome<P::Response> {
-        let Context { edge, head, .. } = self.context;
-        let (mut before, mut until) = (None, None);
-        for attempt in 1.. {
-            if let Some(gate) = &self.gate {
-                let admitted = gate.admit(self.context).boxed_local().await;
-                let now = edge.now();
-                call.timeout = until.get_or_insert(now + call.timeout).since(now);
-                if let Err(refused) = admitted {
-                    return before.unwrap_or(Err(refused));
-                }
-            }
-            let sent_at = edge.now();
-            let answer = edge.ports.pass_on(&call).await;
-            let now = edge.now();
-            self.context.note(|line| line.note_upstream(now.since(sent_at)));
-            let (has_response, is_gone) = (answer.is_ok(), matches!(answer, Err(UpstreamFailure::BodyGone)));
-            let answer = answer.map_err(Refused::from);
-            let Some(gate) = &self.gate else { return answer };
-            let pause = gate.pause(head, &answer, attempt).filter(|_| !is_gone);
-            // A second response takes the place of the first one.
-            match before.take() {
-                Some(first) if is_gone => return first,
-                Some(Ok(first)) if !has_response => edge.ports.discard(first.response),
-                _ => {}
-            }
-            match pause {
-                Some(pause) if until.is_none_or(|until| now + pause < until) => {
-                    before = Some(answer);
-                    edge.ports.sleep(pause).await;
-                }
-                _ => return answer,
-            }
-        }
-        Err(Code::Internal.into())
     }
 
     /// The value of the token's own header field; `None` where there is no such field.
