@@ -370,6 +370,8 @@ pub struct Rule {
     pub paths: Vec<PathPattern>,
     /// The rate limit of each caller under this rule.
     pub rate_limit: Option<RateLimit>,
+    /// What a cache may do, where the rule has one.
+    pub cache: Option<CacheTerms>,
     /// What else must fit, where anything must.
     pub binding: Option<Box<Binding>>,
 }
@@ -381,6 +383,17 @@ pub struct RateLimit {
     pub requests: u32,
     /// The length of the window in seconds, at least 1.
     pub seconds: u32,
+}
+
+/// What the cache of a rule may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CacheTerms {
+    /// For how many seconds a copy is served without asking, at least 1.
+    pub seconds: u32,
+    /// For how many seconds after that it is served where the upstream fails.
+    pub stale_seconds: u32,
+    /// Whether all callers of the rule share the copies.
+    pub shared: bool,
 }
 
 /// The names of all variables that are not secrets.
