@@ -1,7 +1,7 @@
 // One caller's request, from the shim's side. The texts of wire.js cross the border to Rust; bodies never do.
 import { readAhead } from "./ahead.js";
 import { writeDataPoint } from "./analytics.js";
-import { Recorder, readBody, Shelf, Underway, Whole } from "./bodies.js";
+import { copied, Recorder, readBody, Shelf, Underway, Whole } from "./bodies.js";
 import { folded } from "./names.js";
 import { veiled } from "./veil.js";
 import {
@@ -163,14 +163,15 @@ export class Call {
    * @param {number} limitMs
    * @param {string} secrets
    */
-  async keep(maxBytes, limitMs, secrets) {
-    let response = /** @type {Response} */ (this.#response);
-    if (secrets !== "") response = this.#response = new Response(veiled(response, secrets.split("\n")), response);
-    try {
-      return (await readBody(response.clone().body, maxBytes, copying, limitMs, 0)) ?? null;
-    } catch {
-      return null;
-    }
+  keep(maxBytes, limitMs, secrets) {
+    const response = /** @type {Response} */ (this.#response);
+    const body = secrets === "" ? response.body : veiled(response, secrets.split("\n"));
+    if (body === null) return Promise.resolve(new Uint8Array(0));
+    const length = response.headers.has("content-encoding") ? null : response.headers.get("content-length");
+    const { readable, writable } =
+      length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length));
+    this.#response = new Response(readable, response);
+    return copied(body, writable, maxBytes, copying, limitMs);
   }
 
   /** Wakes the calls that wait for `flight`. @param {number} flight */

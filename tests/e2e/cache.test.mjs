@@ -106,7 +106,7 @@ describe("a copy", () => {
       const second = await get(own, path);
       assert.deepEqual(second.body, body);
       assert.deepEqual(first.body, body);
-      for (const name of ["content-type", "etag", "content-length", "cache-control", "x-content-type-options"])
+      for (const name of ["content-type", "etag", "cache-control", "x-content-type-options"])
         assert.equal(second.headers[name], first.headers[name], name);
       assert.match(second.headers["cache-status"] ?? "", /^porteiro; hit; ttl=\d+$/);
       assert.match(second.headers.age ?? "", /^\d+$/);
@@ -118,16 +118,17 @@ describe("a copy", () => {
     const path = fresh();
     const text = "compressed ".repeat(1000);
     own.on(path, answering(gzipSync(text), { "content-encoding": "gzip" }));
-    await get(own, path);
-    await sleep(200);
-    const response = await fetch(broker.url + own.api(path), { headers: { authorization: `Bearer ${KEY}` } });
-    assert.match(response.headers.get("cache-status") ?? "", /hit/);
-    assert.equal(await response.text(), text);
+    for (const expected of [/stored/, /hit/]) {
+      const response = await fetch(broker.url + own.api(path), { headers: { authorization: `Bearer ${KEY}` } });
+      assert.match(response.headers.get("cache-status") ?? "", expected);
+      assert.equal(await response.text(), text);
+      await sleep(200);
+    }
   });
 
   test("answers HEAD and If-None-Match, and lets a page read what it tells", async () => {
     const path = fresh();
-    own.on(path, answering("body", { etag: 'W/"a"' }));
+    own.on(path, answering("body", { etag: 'W/"a"', "content-length": 4 }));
     await get(own, path);
     await sleep(200);
     const head = await get(own, path, { method: "HEAD" });
