@@ -16,6 +16,7 @@ pub mod refusals;
 mod revocation;
 pub mod session;
 mod signing;
+mod telling;
 pub mod token_set;
 
 use std::rc::Rc;

@@ -18,6 +18,7 @@ use crate::config::{Config, is_id};
 use crate::form;
 use crate::http::RequestHead;
 use crate::ports::EdgePorts;
+use crate::protocol::OPERATOR;
 use crate::secret::Secret;
 
 const READING: &str = "GET, HEAD";
@@ -37,7 +38,10 @@ pub(super) async fn answer<P: EdgePorts>(
     match segments.as_slice() {
         [name @ ("" | "page.css" | "page.js")] => request.page(name),
         ["connections"] => request.list().await,
-        ["connections", "", ..] => Err(Code::NotFound.into()),
+        ["events"] => request.events().await,
+        ["events", "send"] => request.send_again(OPERATOR, None).await,
+        ["events", event, "send"] => request.send_again(OPERATOR, Some(event)).await,
+        ["connections", "" | OPERATOR, ..] => Err(Code::NotFound.into()),
         ["connections", id] => match head.method {
             "PUT" | "PATCH" => request.put(id).await,
             "DELETE" => request.delete(id).await,

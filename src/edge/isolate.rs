@@ -1,6 +1,6 @@
 //! The state of an isolate.
 
-use std::cell::{Cell, LazyCell};
+use std::cell::{Cell, LazyCell, RefCell};
 use std::rc::Rc;
 
 use super::caller::bearers::Bearers;
@@ -35,7 +35,12 @@ pub struct Isolate {
     pub(in crate::edge) bearers: Bearers,
     pub(in crate::edge) rates: Rates,
     pub(in crate::edge) connections: HeldConnections,
+    /// The misconfigured connections that their keepers know of.
+    told: RefCell<Vec<String>>,
 }
+
+/// The largest number of connections that an isolate tells the keepers of.
+const MAX_TOLD: usize = 1_000;
 
 impl Isolate {
     /// An isolate that serves what `read` reads, once a request needs it: a health check does not, and a
@@ -52,6 +57,7 @@ impl Isolate {
             bearers: Bearers::default(),
             rates: Rates::default(),
             connections: HeldConnections::default(),
+            told: RefCell::default(),
         }
     }
 
@@ -70,6 +76,16 @@ impl Isolate {
         let owes = self.reported.get() == Reported::WhatIsRead;
         if owes {
             self.reported.set(Reported::All);
+        }
+        owes
+    }
+
+    /// Records that `connection` proved misconfigured; true once, for whoever tells its keeper.
+    pub(in crate::edge) fn owes_telling(&self, connection: &str) -> bool {
+        let mut told = self.told.borrow_mut();
+        let owes = told.len() < MAX_TOLD && !told.iter().any(|known| known == connection);
+        if owes {
+            told.push(connection.to_owned());
         }
         owes
     }

@@ -1,5 +1,5 @@
 //! The delivery queue of a connection: it delivers the connection's webhooks to the application's
-//! receiver.
+//! receiver. One more delivers the operator's events, of all connections.
 //!
 //! One object per connection worldwide deduplicates events that arrive several times, concurrently
 //! or later. An event is durable before it is acknowledged; the alarm has it delivered even if the
@@ -23,10 +23,13 @@ use futures_util::FutureExt as _;
 
 use super::lock::{Lock, Rank, task};
 use super::log::DeliveryLine;
+use super::telling::{LOOK_AGAIN, News, Telling, WEBHOOK_FAILED};
 use crate::config::{Config, Webhook};
+use crate::json;
 use crate::ports::{ObjectPorts, StorageFailed, report};
 use crate::protocol::{
-    DeliveriesAsk, DeliveriesReply, DeliveryOutcome, EventRecord, List, ReadRegistration, Registration,
+    DeliveriesAsk, DeliveriesReply, DeliveryOutcome, EventRecord, List, OPERATOR, ReadRegistration,
+    Registration,
 };
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
@@ -45,6 +48,9 @@ const PROGRESS_CHECK: Duration = Duration::from_secs(1);
 
 /// How many events are read at once.
 const PAGE: usize = 50;
+
+/// The storage key of the last attempt.
+const LAST: &str = "last";
 
 /// How soon the alarm is retried after a failure.
 const ALARM_RETRY: Duration = Duration::from_mins(1);
@@ -67,6 +73,8 @@ pub struct Deliveries<P> {
     workers: Cell<u32>,
     /// How many attempts are left for this message or alarm.
     attempts_left: Cell<u32>,
+    /// Tells the operator of webhooks that failed.
+    telling: Telling<P>,
 }
 
 /// A busy worker; dropping it decrements the count, also after a panic.
@@ -90,6 +98,7 @@ impl<P: ObjectPorts> Deliveries<P> {
     #[must_use]
     pub fn new(ports: Rc<P>, config: Rc<Config>, connection: String) -> Rc<Self> {
         Rc::new(Self {
+            telling: Telling::new(Rc::clone(&ports), Rc::clone(&config), connection.clone(), false),
             ports,
             config,
             connection,
@@ -148,6 +157,7 @@ impl<P: ObjectPorts> Deliveries<P> {
             (forgotten, _) => forgotten.map(|()| true),
         };
         self.start_worker();
+        self.tell_failed();
         match done {
             Ok(true) if self.arm().await.is_ok() => return Ok(()),
             Ok(false) => {}
@@ -193,18 +203,32 @@ impl<P: ObjectPorts> Deliveries<P> {
         DeliveryLine { connection: &self.connection, record, took }.write(&*self.ports);
     }
 
-    /// The current delivery settings; `None` while the webhook is misconfigured.
+    /// Whether this is the queue of the operator's events.
+    fn is_operators(&self) -> bool {
+        self.connection == OPERATOR
+    }
+
+    /// The current webhook; `None` while it is misconfigured.
+    fn webhook(&self) -> Option<Rc<Webhook>> {
+        match self.config.webhook(&self.connection) {
+            Some(configured) => configured.usable().cloned(),
+            None => self.registered.borrow().clone(),
+        }
+    }
+
+    /// The current delivery settings; `None` while the receiver is misconfigured.
     fn settings(&self) -> Option<DeliverySettings> {
-        let webhook = match self.config.webhook(&self.connection) {
-            Some(configured) => Rc::clone(configured.usable()?),
-            None => self.registered.borrow().clone()?,
+        let receiver = if self.is_operators() {
+            self.config.events.clone()?
+        } else {
+            Rc::clone(&self.webhook()?.receiver)
         };
-        Some(DeliverySettings { webhook, keys: self.config.sealing_keys.clone()? })
+        Some(DeliverySettings { receiver, keys: self.config.sealing_keys.clone()? })
     }
 
     /// Reads the webhook of a registered connection from its keeper.
     async fn read_registration(&self) -> Result<(), StorageFailed> {
-        let is_configured = self.config.is_configured(&self.connection);
+        let is_configured = self.is_operators() || self.config.is_configured(&self.connection);
         let Some(keys) =
             self.config.sealing_keys.as_ref().filter(|_| !is_configured && self.config.takes_registrations())
         else {
@@ -221,7 +245,9 @@ impl<P: ObjectPorts> Deliveries<P> {
     async fn count(&self) -> Result<DeliveriesReply, StorageFailed> {
         let (pending, failed) =
             (self.ports.count(List::Pending).await?, self.ports.count(List::Failed).await?);
-        Ok(DeliveriesReply::Counted { pending, failed })
+        let last = if self.is_operators() { self.ports.get(LAST).await? } else { None };
+        let last = last.and_then(|text| json::read(text.as_bytes()).ok());
+        Ok(DeliveriesReply::Counted { pending, failed, last })
     }
 
     async fn accept(
@@ -234,8 +260,9 @@ impl<P: ObjectPorts> Deliveries<P> {
         // The isolate may hold a connection that was removed or registered again meanwhile. An
         // event authenticated for the old registration must not reach the receiver of the new one.
         self.read_registration().await?;
-        let counts = |settings: DeliverySettings| settings.webhook.account_tokens.place(proof).is_some();
-        if !self.settings().is_some_and(counts) {
+        let counts = |webhook: Rc<Webhook>| webhook.account_tokens.place(proof).is_some();
+        let is_proven = self.is_operators() || self.webhook().is_some_and(counts);
+        if !is_proven || self.config.sealing_keys.is_none() {
             return Ok(DeliveriesReply::NotProven);
         }
         match self.ports.record(id).await? {
@@ -288,8 +315,10 @@ impl<P: ObjectPorts> Deliveries<P> {
     /// latest read.
     async fn arm(&self) -> Result<(), StorageFailed> {
         let _guard = self.arming.lock().await;
-        let Some(earliest) = self.ports.earliest().await? else { return Ok(()) };
+        let earliest = self.ports.earliest().await?;
         let now = self.ports.now();
+        let look_again = self.telling.is_pending().then(|| now + LOOK_AGAIN);
+        let Some(earliest) = earliest.into_iter().chain(look_again).min() else { return Ok(()) };
         // Work that is due now is in progress: the alarm covers an eviction. If all workers are
         // busy, the first to finish takes it.
         let soonest = match (self.attempts_left.get(), self.workers.get()) {
@@ -303,6 +332,34 @@ impl<P: ObjectPorts> Deliveries<P> {
             self.armed_for.set(Some(at));
         }
         Ok(())
+    }
+
+    /// Tells the operator, in the background, that webhooks failed: once an hour, while some do.
+    fn tell_failed(self: &Rc<Self>) {
+        if self.telling.is_wanted() && !self.is_operators() {
+            let deliveries = Rc::clone(self);
+            let telling = async move {
+                // If this fails, the next alarm goes on.
+                let _ = deliveries.tell_last_failed().await;
+                let _ = deliveries.arm().await;
+            };
+            self.ports.spawn(task(telling).boxed_local());
+        }
+    }
+
+    async fn tell_last_failed(&self) -> Result<(), StorageFailed> {
+        // What fails now is deleted at that time, and what was told of before it.
+        let hour = record::deleted_at(self.ports.now()).as_millis();
+        let last = self.telling.last().await?;
+        let told = last.rsplit(' ').next().and_then(|hour| hour.parse().ok()).unwrap_or_default();
+        let after = (UnixTime::from_millis(told), "\u{7f}");
+        let failed = self.ports.records(List::Failed, Some(after), 1).await?.pop();
+        let code = failed.map(|record| json::text(&record.outcome).trim_matches('"').to_owned());
+        let look = || {
+            let state = [WEBHOOK_FAILED, " ", &hour.to_string()].concat();
+            Some(code.clone().map_or(News::Usable, |code| News::Broken { state, code }))
+        };
+        self.telling.tell(&look).await
     }
 
     /// Starts another worker, unless all are busy.

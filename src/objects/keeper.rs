@@ -7,11 +7,13 @@ mod consent;
 mod operator;
 mod registered;
 mod registration;
+mod telling;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::lock::{Lock, Rank};
+use super::telling::Telling;
 use super::token_set::{Account, Failure, LiveTokenSet};
 use crate::config::Config;
 use crate::ports::{ObjectPorts, StorageFailed};
@@ -33,6 +35,8 @@ pub struct Keeper<P> {
     registering: Lock,
     /// Held while the registration is read for the first time.
     reading: Lock,
+    /// Tells the operator of the connection.
+    telling: Telling<P>,
 }
 
 impl<P: ObjectPorts> Keeper<P> {
@@ -41,6 +45,7 @@ impl<P: ObjectPorts> Keeper<P> {
     pub fn new(ports: Rc<P>, config: Rc<Config>, connection: String) -> Rc<Self> {
         Rc::new(Self {
             tokens: LiveTokenSet::of_connection(Rc::clone(&ports), connection.clone()),
+            telling: Telling::new(Rc::clone(&ports), Rc::clone(&config), connection.clone(), true),
             ports,
             config,
             connection,
@@ -53,6 +58,12 @@ impl<P: ObjectPorts> Keeper<P> {
 
     /// Answers one ask for an access token.
     pub async fn answer(self: &Rc<Self>, ask: &TokenAsk) -> TokenReply {
+        let reply = self.obtain(ask).await;
+        self.tell();
+        reply
+    }
+
+    async fn obtain(self: &Rc<Self>, ask: &TokenAsk) -> TokenReply {
         // Retry once if the connection was registered again meanwhile.
         for _ in 0..2 {
             let account = match self.account().await {
@@ -70,10 +81,11 @@ impl<P: ObjectPorts> Keeper<P> {
     }
 
     /// Renews an ageing token: see [`LiveTokenSet::alarm`].
-    pub async fn alarm(&self) {
+    pub async fn alarm(self: &Rc<Self>) {
         if let Ok(Some(account)) = self.account().await {
             self.tokens.alarm(&account).await;
         }
+        self.tell();
     }
 
     /// The connection and the keys; `None` unless both are usable.

@@ -1,6 +1,6 @@
 //! Messages to the delivery queue of a connection, and their replies.
 
-use super::{EventRecord, List};
+use super::{EventRecord, LastDelivery, List};
 use crate::json::variants;
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
@@ -15,7 +15,8 @@ pub enum DeliveriesAsk {
         /// The event, sealed under [`event_record`](super::event_record).
         event: String,
         /// The digest of the account token that authenticated the event: the queue checks it
-        /// against the account tokens of the connection as the queue knows it.
+        /// against the account tokens of the connection as the queue knows it. The operator's
+        /// events, which only objects send, have none.
         proof: Fingerprint,
     },
     /// List a page of events.
@@ -62,6 +63,8 @@ pub enum DeliveriesReply {
         pending: u64,
         /// Events that failed for good.
         failed: u64,
+        /// The last attempt, which the queue of the operator's events keeps.
+        last: Option<LastDelivery>,
     },
     /// All events are deleted.
     Cleared,
@@ -77,7 +80,7 @@ variants!(DeliveriesReply {
     Accepted,
     NotProven,
     Listed(_),
-    Counted { pending, failed },
+    Counted { pending, failed, last },
     Cleared,
     SentAgain,
     Unknown,

@@ -41,7 +41,7 @@ fn check_broken(changes: &[(&str, Value)], expected: &[&str]) {
 fn knows_how_gurus_webhooks_come() {
     let webhook = webhook(&[]);
     assert!(matches!(&webhook.proof, Proof::Member(name) if name == "api_token"));
-    assert_eq!(webhook.forward_to, "https://app.example.com/hooks?from=guru");
+    assert_eq!(webhook.receiver.address, "https://app.example.com/hooks?from=guru");
     // Guru takes no status but 200 for success.
     assert_eq!((webhook.max_bytes, webhook.accepted_status), (262_144, 200));
     // Each change of a transaction comes under the same id: all of an event

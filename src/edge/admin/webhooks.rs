@@ -1,4 +1,4 @@
-//! Undelivered webhooks.
+//! Undelivered webhooks, and the operator's own events.
 
 use super::{AdminRequest, READING};
 use crate::edge::Code;
@@ -6,7 +6,7 @@ use crate::edge::answer::{Draft, Refused};
 use crate::edge::connections;
 use crate::json::{self, Members, ToJson};
 use crate::ports::EdgePorts;
-use crate::protocol::{EventRecord, List, ListEvents, SendAgain};
+use crate::protocol::{CountEvents, EventRecord, List, ListEvents, OPERATOR, SendAgain, field_problems};
 use crate::time::UnixTime;
 
 /// The number of entries on a page.
@@ -16,6 +16,42 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
     /// A page of the failed or pending webhooks.
     pub(in crate::edge) async fn webhooks(&self, connection: &str) -> Result<Draft<P::Response>, Refused> {
         self.takes_webhooks(connection, READING).await?;
+        let (webhooks, next) = self.undelivered_page(connection).await?;
+        let page = json::text(&Members(&[("next", &next), ("webhooks", &webhooks)]));
+        Ok(Draft::text(200, "application/json", page))
+    }
+
+    /// Where the operator's events go, whether they arrive, and a page of those that did not.
+    pub(in crate::edge) async fn events(&self) -> Result<Draft<P::Response>, Refused> {
+        self.check_method(READING)?;
+        let config = self.0.config();
+        let to = config.events.as_ref().map(|receiver| origin_of(&receiver.address));
+        let (mut page, mut counts) = (Default::default(), None);
+        if to.is_some() {
+            page = self.undelivered_page(OPERATOR).await?;
+            counts = Some(self.0.edge.ports.ask(CountEvents { connection: OPERATOR }).await?);
+        }
+        let last = counts.as_ref().and_then(|counts| counts.last.as_ref());
+        let (last_at, last_outcome, last_status) = (
+            last.map(|last| last.at.to_rfc3339()),
+            last.and_then(|last| last.outcome),
+            last.and_then(|last| last.status),
+        );
+        let last_shown = Members(&[("at", &last_at), ("outcome", &last_outcome), ("status", &last_status)]);
+        let text = json::text(&Members(&[
+            ("events", &page.0),
+            ("failed", &counts.as_ref().map(|counts| counts.failed)),
+            ("last", &last.map(|_| &last_shown)),
+            ("next", &page.1),
+            ("pending", &counts.as_ref().map(|counts| counts.pending)),
+            ("problems", &field_problems(&config.problems_of_events())),
+            ("to", &to),
+        ]));
+        Ok(Draft::text(200, "application/json", text))
+    }
+
+    /// A page of the failed or pending events of a queue, and where the next one begins.
+    async fn undelivered_page(&self, connection: &str) -> Result<(Vec<ShownEvent>, Option<String>), Refused> {
         let list = match self.parameter("state").as_deref() {
             None | Some("failed") => List::Failed,
             Some("pending") => List::Pending,
@@ -24,12 +60,10 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         let after = self.parameter("after").as_deref().map(read_cursor).transpose()?;
         let records = self.0.edge.ports.ask(ListEvents { connection, list, after, most: PAGE }).await?;
         let next = records.get(PAGE - 1).map(|last| format!("{}.{}", last.due.as_millis(), last.id));
-        let webhooks: Vec<_> = records.into_iter().map(ShownEvent).collect();
-        let page = json::text(&Members(&[("next", &next), ("webhooks", &webhooks)]));
-        Ok(Draft::text(200, "application/json", page))
+        Ok((records.into_iter().map(ShownEvent).collect(), next))
     }
 
-    /// Has failed webhooks sent again: all of them, or one.
+    /// Has failed webhooks, or events, sent again: all of them, or one.
     pub(in crate::edge) async fn send_again(
         &self,
         connection: &str,
@@ -47,6 +81,9 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
 
     /// Fails where `connection` takes no webhooks, or the method is not in `allow`.
     async fn takes_webhooks(&self, connection: &str, allow: &'static str) -> Result<(), Refused> {
+        if connection == OPERATOR {
+            return if self.0.config().events.is_some() { Ok(()) } else { Err(Code::NotFound.into()) };
+        }
         let found = connections::find(self.0.edge, connection).await?;
         self.check_method(allow)?;
         if found.webhook(self.0.config()).is_some() { Ok(()) } else { Err(Code::NotFound.into()) }
@@ -70,6 +107,13 @@ impl ToJson for ShownEvent {
         ])
         .write_json(out);
     }
+}
+
+/// The scheme and the authority of an address: what follows may hold a secret.
+fn origin_of(address: &str) -> &str {
+    let authority = address.find("://").map_or(0, |at| at + 3);
+    let end = address.get(authority..).and_then(|rest| rest.find(['/', '?', '#']));
+    end.and_then(|end| address.get(..authority + end)).unwrap_or(address)
 }
 
 fn read_cursor(text: &str) -> Result<(UnixTime, String), Code> {

@@ -96,7 +96,13 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
             let is_due = ages || (is_consent && held.is_none() && state.has_refresh_token());
             is_due.then(|| state.waiting(now))
         });
-        let Ok(Some(waiting)) = due else { return };
+        let Ok(Some(waiting)) = due else {
+            // The alarm was set for another purpose.
+            if let Ok(Some(held)) = self.change(|state| state.current(now)) {
+                self.schedule_renewal(&held);
+            }
+            return;
+        };
         let again = match waiting {
             Some((_, until)) => until,
             None => match self.renew(account, Reason::Age).await {

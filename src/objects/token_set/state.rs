@@ -150,6 +150,11 @@ impl State {
         self.held.as_ref().is_some_and(|held| held.refused)
     }
 
+    /// Whether the held token was obtained for a refused one, and is not known to have worked.
+    pub fn is_unproven(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.for_refused)
+    }
+
     /// Whether the held token is known to have worked, and refusals from several addresses do not
     /// show that it is dead: a refusal may be about the call. Refusals of a single address show
     /// nothing, however many: isolates do not report every success.
