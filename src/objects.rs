@@ -133,7 +133,11 @@ impl<P: ObjectPorts> Object<P> {
             (Envelope::People { ask, .. }, Self::People(people)) => text_of(people.answer(ask)).boxed_local(),
             _ => return None,
         };
-        Some(reply.await)
+        let reply = reply.await;
+        if let Self::Keeper(keeper) = self {
+            keeper.tell();
+        }
+        Some(reply)
     }
 
     /// Handles the object's alarm.
@@ -143,7 +147,10 @@ impl<P: ObjectPorts> Object<P> {
     pub async fn alarm(&self) -> Result<(), StorageFailed> {
         let serving = async {
             match self {
-                Self::Keeper(keeper) => keeper.alarm().await,
+                Self::Keeper(keeper) => {
+                    keeper.alarm().await;
+                    keeper.tell();
+                }
                 Self::Session(session) => return session.alarm().await,
                 Self::Refusals(refusals) => return refusals.alarm().await,
                 Self::Deliveries(deliveries) => return deliveries.alarm().await,

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, LazyCell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::caller::bearers::Bearers;
 use super::caller::key_sets::KeySets;
@@ -9,6 +10,7 @@ use super::connections::held::HeldConnections;
 use super::proxy::memory::AccessTokens;
 use super::proxy::rates::Rates;
 use crate::config::Config;
+use crate::time::UnixTime;
 
 /// What reads the configuration.
 type ReadConfig = Box<dyn FnOnce() -> Rc<Config>>;
@@ -35,12 +37,15 @@ pub struct Isolate {
     pub(in crate::edge) bearers: Bearers,
     pub(in crate::edge) rates: Rates,
     pub(in crate::edge) connections: HeldConnections,
-    /// The misconfigured connections that their keepers know of.
-    told: RefCell<Vec<String>>,
+    /// The misconfigured connections whose keepers were told, and until when that holds.
+    told: RefCell<Vec<(String, UnixTime)>>,
 }
 
 /// The largest number of connections that an isolate tells the keepers of.
 const MAX_TOLD: usize = 1_000;
+
+/// How soon an isolate tells a keeper again: the keeper may have been evicted before it told anybody.
+const TOLD_FOR: Duration = Duration::from_mins(5);
 
 impl Isolate {
     /// An isolate that serves what `read` reads, once a request needs it: a health check does not, and a
@@ -80,12 +85,13 @@ impl Isolate {
         owes
     }
 
-    /// Records that `connection` proved misconfigured; true once, for whoever tells its keeper.
-    pub(in crate::edge) fn owes_telling(&self, connection: &str) -> bool {
+    /// Records that `connection` proved misconfigured; true once in a while, for whoever tells its keeper.
+    pub(in crate::edge) fn owes_telling(&self, connection: &str, now: UnixTime) -> bool {
         let mut told = self.told.borrow_mut();
-        let owes = told.len() < MAX_TOLD && !told.iter().any(|known| known == connection);
+        told.retain(|(_, until)| now < *until);
+        let owes = told.len() < MAX_TOLD && !told.iter().any(|(known, _)| known == connection);
         if owes {
-            told.push(connection.to_owned());
+            told.push((connection.to_owned(), now + TOLD_FOR));
         }
         owes
     }

@@ -48,7 +48,7 @@ pub async fn answer<P: EdgePorts>(
         let connection = context.line.borrow().connection;
         if refused.code == Code::Misconfigured
             && let Some(id) =
-                connection.filter(|id| edge.config().events.is_some() && isolate.owes_telling(id))
+                connection.filter(|id| edge.config().events.is_some() && isolate.owes_telling(id, edge.now()))
         {
             let id = id.to_owned();
             // Whoever asks a keeper has it look whether the operator is to be told.

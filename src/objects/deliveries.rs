@@ -157,7 +157,8 @@ impl<P: ObjectPorts> Deliveries<P> {
             (forgotten, _) => forgotten.map(|()| true),
         };
         self.start_worker();
-        self.tell_failed();
+        // If this fails, the next alarm goes on.
+        let _ = self.tell_failed().await;
         match done {
             Ok(true) if self.arm().await.is_ok() => return Ok(()),
             Ok(false) => {}
@@ -246,7 +247,7 @@ impl<P: ObjectPorts> Deliveries<P> {
         let (pending, failed) =
             (self.ports.count(List::Pending).await?, self.ports.count(List::Failed).await?);
         let last = if self.is_operators() { self.ports.get(LAST).await? } else { None };
-        let last = last.and_then(|text| json::read(text.as_bytes()).ok());
+        let last = last.and_then(|text| json::parse(text.as_bytes()).ok());
         Ok(DeliveriesReply::Counted { pending, failed, last })
     }
 
@@ -334,20 +335,11 @@ impl<P: ObjectPorts> Deliveries<P> {
         Ok(())
     }
 
-    /// Tells the operator, in the background, that webhooks failed: once an hour, while some do.
-    fn tell_failed(self: &Rc<Self>) {
-        if self.telling.is_wanted() && !self.is_operators() {
-            let deliveries = Rc::clone(self);
-            let telling = async move {
-                // If this fails, the next alarm goes on.
-                let _ = deliveries.tell_last_failed().await;
-                let _ = deliveries.arm().await;
-            };
-            self.ports.spawn(task(telling).boxed_local());
+    /// Tells the operator that webhooks failed: once an hour, while some do.
+    async fn tell_failed(&self) -> Result<(), StorageFailed> {
+        if self.is_operators() || !self.telling.is_wanted() {
+            return Ok(());
         }
-    }
-
-    async fn tell_last_failed(&self) -> Result<(), StorageFailed> {
         // What fails now is deleted at that time, and what was told of before it.
         let hour = record::deleted_at(self.ports.now()).as_millis();
         let last = self.telling.last().await?;
@@ -395,6 +387,7 @@ impl<P: ObjectPorts> Deliveries<P> {
             }
         }
         drop(worker);
+        let _ = self.tell_failed().await;
         // If this fails, the alarm already set fires and sets the next one.
         let _ = self.arm().await;
     }

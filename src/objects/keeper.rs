@@ -58,12 +58,6 @@ impl<P: ObjectPorts> Keeper<P> {
 
     /// Answers one ask for an access token.
     pub async fn answer(self: &Rc<Self>, ask: &TokenAsk) -> TokenReply {
-        let reply = self.obtain(ask).await;
-        self.tell();
-        reply
-    }
-
-    async fn obtain(self: &Rc<Self>, ask: &TokenAsk) -> TokenReply {
         // Retry once if the connection was registered again meanwhile.
         for _ in 0..2 {
             let account = match self.account().await {
@@ -81,11 +75,10 @@ impl<P: ObjectPorts> Keeper<P> {
     }
 
     /// Renews an ageing token: see [`LiveTokenSet::alarm`].
-    pub async fn alarm(self: &Rc<Self>) {
+    pub async fn alarm(&self) {
         if let Ok(Some(account)) = self.account().await {
             self.tokens.alarm(&account).await;
         }
-        self.tell();
     }
 
     /// The connection and the keys; `None` unless both are usable.

@@ -75,28 +75,32 @@ impl Told {
         self.broken_at.is_some() && self.recovered_at.is_none()
     }
 
-    /// What is to be told because of `news` at `now`, if anything is. Where a connection breaks in the
-    /// same way again within a minute, that is told only if it still is broken later: one that comes and
-    /// goes causes at most one event of each type a minute.
-    fn next(&self, news: &News, now: UnixTime) -> Option<Self> {
+    /// Whether the operator takes the connection for what `news` says.
+    fn knows(&self, news: &News) -> bool {
         match news {
-            News::Broken { state, code } => {
-                let is_known = self.is_broken() && self.broken == *state;
-                let is_again = kind(&self.broken) == kind(state)
-                    && self.broken_at.is_some_and(|broken_at| now < broken_at + PAUSE);
-                (!is_known && !is_again).then(|| Self {
-                    broken: state.clone(),
-                    code: code.clone(),
-                    broken_at: Some(now),
-                    recovered_at: None,
-                    is_pending: true,
-                })
-            }
-            News::Usable if kind(&self.broken) != MISCONFIGURED => None,
-            News::Works | News::Usable => {
-                self.is_broken().then(|| Self { recovered_at: Some(now), is_pending: true, ..self.clone() })
-            }
+            News::Broken { state, .. } => self.is_broken() && self.broken == *state,
+            News::Works => !self.is_broken(),
+            News::Usable => !self.is_broken() || kind(&self.broken) != MISCONFIGURED,
         }
+    }
+
+    /// What is to be told because of `news` at `now`, if anything is. Where a connection breaks within a
+    /// minute after it did, that is told only if it still is broken then: one that comes and goes causes
+    /// at most one event of each type a minute.
+    fn next(&self, news: &News, now: UnixTime) -> Option<Self> {
+        if self.knows(news) {
+            return None;
+        }
+        let News::Broken { state, code } = news else {
+            return Some(Self { recovered_at: Some(now), is_pending: true, ..self.clone() });
+        };
+        self.broken_at.is_none_or(|broken_at| now >= broken_at + PAUSE).then(|| Self {
+            broken: state.clone(),
+            code: code.clone(),
+            broken_at: Some(now),
+            recovered_at: None,
+            is_pending: true,
+        })
     }
 
     /// The last event of `connection`: its id and its text.
@@ -175,14 +179,12 @@ impl<P: ObjectPorts> Telling<P> {
             if told.is_pending && !self.hand_over(&told).await {
                 break;
             }
+            if self.sets_alarm && !told.knows(&news) {
+                // Whoever is evicted now looks again, though nobody asks.
+                self.ports.set_alarm(self.ports.now() + LOOK_AGAIN).await?;
+            }
             match told.next(&news, self.ports.now()) {
-                Some(next) => {
-                    if self.sets_alarm {
-                        // Whoever is evicted now looks again, though nobody asks.
-                        self.ports.set_alarm(self.ports.now() + LOOK_AGAIN).await?;
-                    }
-                    self.store(next).await?;
-                }
+                Some(next) => self.store(next).await?,
                 None if told.is_pending => self.store(Told { is_pending: false, ..told }).await?,
                 None => break,
             }
@@ -219,5 +221,103 @@ impl<P: ObjectPorts> Telling<P> {
         let Ok(event) = keys.seal(&name, text.as_bytes(), &Nonce(self.ports.bytes())) else { return false };
         let accept = AcceptEvent { connection: OPERATOR, id, event, proof: Fingerprint::of(&[]) };
         self.ports.ask(accept).await == Ok(true)
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod tests {
+    use super::*;
+
+    const START: UnixTime = UnixTime::from_millis(1_800_000_000_000);
+
+    fn after(seconds: u64) -> UnixTime {
+        START + Duration::from_secs(seconds)
+    }
+
+    fn broken(state: &str) -> News {
+        News::Broken { state: state.to_owned(), code: "code".to_owned() }
+    }
+
+    /// Tells of each of `news` at its second; what was told of which, by its type, nothing for `-`.
+    #[track_caller]
+    fn check(news: &[(u64, News)], expected: &str) {
+        let mut told = Told::default();
+        let mut types = Vec::new();
+        for (seconds, news) in news {
+            match told.next(news, after(*seconds)) {
+                Some(next) => {
+                    told = next;
+                    let (_, text) = told.event("acme");
+                    let event = json::parse(text.as_bytes()).unwrap();
+                    let kind = event["type"].as_str().unwrap();
+                    types.push(kind.rsplit('.').next().unwrap().to_owned());
+                    assert_eq!(event["data"]["since"], after(*seconds).to_rfc3339());
+                    assert_eq!(event["timestamp"], event["data"]["since"]);
+                }
+                None => types.push("-".to_owned()),
+            }
+        }
+        assert_eq!(types.join(" "), expected);
+    }
+
+    #[test]
+    fn tells_each_change_of_state_once() {
+        let (rejected, disconnected) = (broken(REJECTED), broken(DISCONNECTED));
+        check(&[(0, News::Works), (1, News::Usable)], "- -");
+        check(&[(0, rejected.clone()), (100, rejected.clone()), (9_000, rejected.clone())], "rejected - -");
+        check(
+            &[
+                (0, rejected.clone()),
+                (100, disconnected.clone()),
+                (200, News::Usable),
+                (300, News::Works),
+                (400, News::Works),
+                (500, disconnected),
+            ],
+            "rejected disconnected - recovered - disconnected",
+        );
+    }
+
+    #[test]
+    fn takes_another_set_of_problems_for_another_state_and_a_usable_connection_for_recovered() {
+        let wrong = |fields: &str| broken(&[MISCONFIGURED, " ", fields].concat());
+        check(
+            &[(0, wrong("a")), (100, wrong("a")), (200, wrong("b")), (300, News::Usable), (301, News::Works)],
+            "misconfigured - misconfigured recovered -",
+        );
+    }
+
+    #[test]
+    fn makes_no_storm_of_a_connection_that_comes_and_goes() {
+        let rejected = || broken(REJECTED);
+        check(
+            &[
+                (0, rejected()),
+                (5, News::Works),
+                (10, rejected()),
+                (15, News::Works),
+                (59, rejected()),
+                (60, rejected()),
+                (61, News::Works),
+            ],
+            "rejected recovered - - - rejected recovered",
+        );
+    }
+
+    #[test]
+    fn names_an_event_by_its_connection_type_and_time() {
+        let told = Told::default().next(&broken(REJECTED), START).unwrap();
+        let (id, text) = told.event("acme");
+        let expected = r#"{"type":"connection.rejected","timestamp":"2027-01-15T08:00:00Z","data":{"id":"acme","code":"code","since":"2027-01-15T08:00:00Z"}}"#;
+        assert_eq!(text, expected);
+        assert!(id.len() == 36 && id.starts_with("evt_"));
+        let restarted: Told = json::read(json::text(&told).as_bytes()).unwrap();
+        assert_eq!((restarted.event("acme"), restarted == told), ((id.clone(), text), true));
+        let later = Told::default().next(&broken(REJECTED), after(1)).unwrap();
+        let other = Told::default().next(&broken(DISCONNECTED), START).unwrap();
+        for (told, connection) in [(told, "bolt"), (later, "acme"), (other, "acme")] {
+            assert_ne!(told.event(connection).0, id);
+        }
     }
 }

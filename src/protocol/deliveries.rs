@@ -1,6 +1,8 @@
 //! Messages to the delivery queue of a connection, and their replies.
 
-use super::{EventRecord, LastDelivery, List};
+use serde_json::Value;
+
+use super::{EventRecord, List};
 use crate::json::variants;
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
@@ -63,8 +65,9 @@ pub enum DeliveriesReply {
         pending: u64,
         /// Events that failed for good.
         failed: u64,
-        /// The last attempt, which the queue of the operator's events keeps.
-        last: Option<LastDelivery>,
+        /// The last attempt as the admin interface shows it, which the queue of the operator's events
+        /// keeps.
+        last: Option<Value>,
     },
     /// All events are deleted.
     Cleared,

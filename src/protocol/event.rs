@@ -111,19 +111,6 @@ impl EventRecord {
     }
 }
 
-/// The last attempt of a queue to deliver an event.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LastDelivery {
-    /// When it ended.
-    pub at: UnixTime,
-    /// Its outcome.
-    pub outcome: Option<DeliveryOutcome>,
-    /// The HTTP status, if the receiver responded.
-    pub status: Option<u16>,
-}
-
-record!(LastDelivery { at, outcome, status });
-
 /// The record name under which the event `id` of `connection` is sealed.
 #[must_use]
 pub fn event_record(connection: &str, id: &str) -> String {

@@ -1,7 +1,7 @@
 //! Reports to the watches: an object's durable writes, its failures, and its requests.
 
 use super::storage::Write;
-use super::{CONNECTION, LifePorts, Mishap, SESSION, STATE};
+use super::{CONNECTION, LifePorts, Mishap, SESSION, STATE, TOLD, deliveries, keeper};
 use crate::crowd_watch;
 use crate::delivery_watch::Attempt;
 use crate::exchange_watch;
@@ -10,7 +10,7 @@ use crate::provider::refuses_login;
 use crate::site::{self, Shared};
 use porteiro::json;
 use porteiro::ports::{Http, HttpAnswer, HttpFailure, HttpRequest};
-use porteiro::protocol::{EventRecord, ObjectKind, event_record};
+use porteiro::protocol::{EventRecord, OPERATOR, ObjectKind, event_record};
 
 impl LifePorts {
     /// A write begins that will fail.
@@ -74,6 +74,14 @@ impl LifePorts {
                 }
             }
             (ObjectKind::Session(_), Write::Clear | Write::ClearTexts) => site.crowd.cleared(&self.name),
+            (ObjectKind::Deliveries(queue), Write::PutRecord(record) | Write::UpdateRecord(record))
+                if queue == OPERATOR =>
+            {
+                if let Some(body) = body_of(site, OPERATOR, record) {
+                    let record_of_told = told_by(site, &body);
+                    site.events.stored(&record.id, &body, record_of_told.as_deref(), now);
+                }
+            }
             (ObjectKind::Deliveries(connection), Write::PutRecord(record) | Write::UpdateRecord(record)) => {
                 let body = body_of(site, connection, record);
                 site.delivery_watch.stored(record, body.as_deref(), now);
@@ -110,12 +118,21 @@ fn body_of(site: &Shared, connection: &str, record: &EventRecord) -> Option<Stri
     Some(String::from_utf8(opened.to_vec()).expect("an event is a text"))
 }
 
+/// What the object told, durably, that sent the operator's event `body`.
+fn told_by(site: &Shared, body: &str) -> Option<String> {
+    let event: serde_json::Value = serde_json::from_str(body).expect("an event is JSON");
+    let id = event["data"]["id"].as_str().expect("an id");
+    let object = if event["type"] == "webhook.failed" { deliveries(id) } else { keeper(id) };
+    site.objects.text(&object, TOLD)
+}
+
 /// A request in flight from a live object.
 enum Flight<'a> {
     Token(Option<String>, site::Flight),
     Person(crowd_watch::Flight),
     Delivery(Attempt<'a>),
     Exchange(exchange_watch::Flight),
+    Event,
 }
 
 impl<'a> Flight<'a> {
@@ -131,6 +148,7 @@ impl<'a> Flight<'a> {
             ObjectKind::Session(session) => {
                 Self::Person(site.crowd.token_request(session, sent.refresh_token(), &site.provider))
             }
+            ObjectKind::Deliveries(queue) if queue == OPERATOR => Self::Event,
             ObjectKind::Deliveries(connection) => {
                 let id = sent.field("webhook-id").unwrap_or_default();
                 Self::Delivery(site.delivery_watch.attempt(connection, id, site.world.now()))
@@ -151,6 +169,7 @@ impl<'a> Flight<'a> {
                 note_token_answer(site, refresh_token.as_deref(), answer);
             }
             Self::Person(flight) => drop(flight),
+            Self::Event => {}
             Self::Delivery(attempt) => attempt.ends(answer, site.world.now()),
             Self::Exchange(flight) => site.exchanges.answered(&flight, answer, site.world.now()),
         }
@@ -193,7 +212,9 @@ impl Http for LifePorts {
             }
             Some(Mishap::FailsAfter | Mishap::EndsAfter) | None => {}
         }
-        let answer = if let ObjectKind::Deliveries(_) = self.kind {
+        let answer = if self.kind == ObjectKind::Deliveries(OPERATOR.to_owned()) {
+            deliver(site, sent, async |site, sent| site.events.take(&site.world, &sent).await).await
+        } else if let ObjectKind::Deliveries(_) = self.kind {
             deliver(site, sent, async |site, sent| site.receiver.take(&site.delivery_watch, &sent).await)
                 .await
         } else {

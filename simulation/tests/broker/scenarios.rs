@@ -1,5 +1,6 @@
 //! Random schedules, and what must hold in each.
 
+mod events;
 mod exchanges;
 mod people;
 mod registrations;

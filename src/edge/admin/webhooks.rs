@@ -31,17 +31,10 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
             page = self.undelivered_page(OPERATOR).await?;
             counts = Some(self.0.edge.ports.ask(CountEvents { connection: OPERATOR }).await?);
         }
-        let last = counts.as_ref().and_then(|counts| counts.last.as_ref());
-        let (last_at, last_outcome, last_status) = (
-            last.map(|last| last.at.to_rfc3339()),
-            last.and_then(|last| last.outcome),
-            last.and_then(|last| last.status),
-        );
-        let last_shown = Members(&[("at", &last_at), ("outcome", &last_outcome), ("status", &last_status)]);
         let text = json::text(&Members(&[
             ("events", &page.0),
             ("failed", &counts.as_ref().map(|counts| counts.failed)),
-            ("last", &last.map(|_| &last_shown)),
+            ("last", &counts.as_ref().map(|counts| &counts.last)),
             ("next", &page.1),
             ("pending", &counts.as_ref().map(|counts| counts.pending)),
             ("problems", &field_problems(&config.problems_of_events())),

@@ -1,15 +1,13 @@
 //! One attempt to deliver an event.
 
-use std::rc::Rc;
-
 use super::settings::{DeliverySettings, TIMEOUT};
 use super::{Deliveries, LAST};
 use crate::config::Receiver;
 use crate::http::FieldLines;
-use crate::json;
+use crate::json::{self, Members};
 use crate::oauth;
 use crate::ports::{HttpAnswer, HttpFailure, HttpRequest, ObjectPorts, StorageFailed};
-use crate::protocol::{DeliveryOutcome, EventRecord, LastDelivery, List, ReadRegistration, event_record};
+use crate::protocol::{DeliveryOutcome, EventRecord, List, ReadRegistration, event_record};
 use crate::time::UnixTime;
 use crate::webhook::next_attempt;
 
@@ -34,7 +32,7 @@ impl<P: ObjectPorts> Deliveries<P> {
     }
 
     pub(super) async fn attempt(
-        self: &Rc<Self>,
+        &self,
         mut record: EventRecord,
         settings: DeliverySettings,
     ) -> Result<(), StorageFailed> {
@@ -89,11 +87,9 @@ impl<P: ObjectPorts> Deliveries<P> {
         // No lock: no other task changes the record before it is due, and it would become due while
         // this task waited for the lock behind many others.
         self.ports.update_record(&record).await?;
-        if record.list == List::Failed {
-            self.tell_failed();
-        }
         if self.is_operators() {
-            let last = LastDelivery { at: now, outcome: record.outcome, status: record.status };
+            let at = now.to_rfc3339();
+            let last = Members(&[("at", &at), ("outcome", &record.outcome), ("status", &record.status)]);
             self.ports.put(LAST, &json::text(&last)).await?;
         }
         Ok(())

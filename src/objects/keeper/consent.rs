@@ -11,12 +11,6 @@ impl<P: ObjectPorts> Keeper<P> {
     /// Takes a consent: exchanges its code, once, and stores what came of it. The connection goes on
     /// with its id, its rules and its waiting events.
     pub async fn accept(self: &Rc<Self>, ask: &ConnectService) -> ConsentReply {
-        let reply = self.take(ask).await;
-        self.tell();
-        reply
-    }
-
-    async fn take(self: &Rc<Self>, ask: &ConnectService) -> ConsentReply {
         let account = match self.account().await {
             Ok(account) => account,
             Err(StorageFailed) => return ConsentReply::Unavailable,

@@ -11,21 +11,13 @@ use crate::protocol::{OperatorAsk, OperatorReply, Status, field_problems, status
 impl<P: ObjectPorts> Keeper<P> {
     /// Answers one ask of an operator.
     pub async fn serve_operator(self: &Rc<Self>, ask: &OperatorAsk) -> OperatorReply {
-        if *ask == OperatorAsk::Registration {
-            return self.registration_reply().await;
-        }
-        let reply = self.serve(ask).await;
-        self.tell();
-        reply
-    }
-
-    async fn serve(self: &Rc<Self>, ask: &OperatorAsk) -> OperatorReply {
         match ask {
+            OperatorAsk::Registration => return self.registration_reply().await,
             OperatorAsk::Register(record) | OperatorAsk::Patch(record) => {
                 return self.register(record, matches!(ask, OperatorAsk::Patch(_))).await;
             }
             OperatorAsk::Remove => return self.remove().await,
-            OperatorAsk::Registration | OperatorAsk::Tell | OperatorAsk::Refresh | OperatorAsk::Drop => {}
+            OperatorAsk::Tell | OperatorAsk::Refresh | OperatorAsk::Drop => {}
         }
         let Ok(account) = self.account().await else { return OperatorReply::Unavailable };
         if self.config.sealing_keys.is_none() {

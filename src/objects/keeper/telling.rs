@@ -12,18 +12,25 @@ use crate::ports::{ObjectPorts, StorageFailed};
 use crate::secret::Fingerprint;
 
 impl<P: ObjectPorts> Keeper<P> {
-    /// Tells the operator, in the background, what has changed. If that fails, the next call goes on.
-    pub(super) fn tell(self: &Rc<Self>) {
+    /// Tells the operator, in the background, what the last message or alarm has changed. If that fails,
+    /// the next one goes on.
+    pub(in crate::objects) fn tell(self: &Rc<Self>) {
         if self.telling.is_wanted() {
             let keeper = Rc::clone(self);
             let telling = async move {
-                let _ = keeper.tell_changes().await;
+                // No call shows that a static token works, or that a misconfigured connection does.
+                let is_alone = keeper.tell_changes().await.unwrap_or(true);
+                if is_alone {
+                    // If this fails, too, the next message has the keeper look again.
+                    let _ = keeper.ports.set_alarm(keeper.ports.now() + LOOK_AGAIN).await;
+                }
             };
             self.ports.spawn(task(telling).boxed_local());
         }
     }
 
-    async fn tell_changes(&self) -> Result<(), StorageFailed> {
+    /// Tells what has changed; returns whether nobody else makes the keeper look again.
+    async fn tell_changes(&self) -> Result<bool, StorageFailed> {
         let epoch = self.tokens.epoch();
         let account = self.account().await?;
         if let Some(account) = &account {
@@ -31,13 +38,9 @@ impl<P: ObjectPorts> Keeper<P> {
         }
         // What was read belongs to another registration if the epoch is another one.
         let look = || self.news(account.as_ref()).filter(|_| epoch == self.tokens.epoch());
-        let told = self.telling.tell(&look).await;
-        // No call shows that a static token works, or that a misconfigured connection does.
+        self.telling.tell(&look).await?;
         let is_alone = account.is_none_or(|account| account.connection.grant.endpoint().is_none());
-        if self.telling.is_pending() || (is_alone && self.telling.is_broken()) {
-            self.ports.set_alarm(self.ports.now() + LOOK_AGAIN).await?;
-        }
-        told
+        Ok(self.telling.is_pending() || (is_alone && self.telling.is_broken()))
     }
 
     /// What the operator is to be told of the connection, which has `account` where it is usable; `None`

@@ -1,9 +1,11 @@
 //! Messages to the delivery queue of a connection.
 
+use serde_json::Value;
+
 use super::message;
 use crate::protocol::deliveries::{DeliveriesAsk, DeliveriesReply};
 use crate::protocol::envelope::Envelope;
-use crate::protocol::event::{EventRecord, LastDelivery, List};
+use crate::protocol::event::{EventRecord, List};
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 
@@ -71,8 +73,8 @@ pub struct Undelivered {
     pub pending: u64,
     /// Events that failed for good.
     pub failed: u64,
-    /// The last attempt, which the queue of the operator's events keeps.
-    pub last: Option<LastDelivery>,
+    /// The last attempt as the admin interface shows it, which the queue of the operator's events keeps.
+    pub last: Option<Value>,
 }
 
 /// Asks for the numbers of undelivered events.
