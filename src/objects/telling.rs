@@ -84,9 +84,14 @@ impl Told {
         }
     }
 
+    /// When what was told last came to be.
+    fn since(&self) -> Option<UnixTime> {
+        self.recovered_at.or(self.broken_at)
+    }
+
     /// What is to be told because of `news` at `now`, if anything is. Where a connection breaks within a
-    /// minute after it did, that is told only if it still is broken then: one that comes and goes causes
-    /// at most one event of each type a minute.
+    /// minute after the last event, that is told only if it still is broken then: one that comes and goes
+    /// causes at most one event of each type a minute.
     fn next(&self, news: &News, now: UnixTime) -> Option<Self> {
         if self.knows(news) {
             return None;
@@ -94,7 +99,7 @@ impl Told {
         let News::Broken { state, code } = news else {
             return Some(Self { recovered_at: Some(now), is_pending: true, ..self.clone() });
         };
-        self.broken_at.is_none_or(|broken_at| now >= broken_at + PAUSE).then(|| Self {
+        self.since().is_none_or(|since| now >= since + PAUSE).then(|| Self {
             broken: state.clone(),
             code: code.clone(),
             broken_at: Some(now),
@@ -106,7 +111,7 @@ impl Told {
     /// The last event of `connection`: its id and its text.
     fn event(&self, connection: &str) -> (String, String) {
         let kind = if self.recovered_at.is_some() { RECOVERED } else { kind(&self.broken) };
-        let since = self.recovered_at.or(self.broken_at).unwrap_or(UnixTime::from_millis(0));
+        let since = self.since().unwrap_or(UnixTime::from_millis(0));
         let millis = since.as_millis().to_string();
         let mut digits = Fingerprint::of(&[connection, kind, &millis]).to_hex();
         digits.truncate(32);
@@ -297,9 +302,9 @@ mod tests {
                 (5, News::Works),
                 (10, rejected()),
                 (15, News::Works),
-                (59, rejected()),
-                (60, rejected()),
-                (61, News::Works),
+                (64, rejected()),
+                (65, rejected()),
+                (66, News::Works),
             ],
             "rejected recovered - - - rejected recovered",
         );

@@ -58,7 +58,7 @@ before(async () => {
     startBrowser(),
     listening(ops),
   ]);
-  for (const id of ["renewed", "killed", "wrong", "gone"]) c[id] = upstream.connection(id);
+  for (const id of ["renewed", "killed", "wrong", "failing", "gone"]) c[id] = upstream.connection(id);
   c.fixed = upstream.connection("fixed", { grant: "static" });
   hooked = receiver.inbox("hooked");
   const { WRONG_CLIENT_SECRET: _, GONE_CLIENT_SECRET: __, ...secrets } = upstream.secrets;
@@ -168,17 +168,9 @@ describe("the operator", () => {
 
   test("sees where events go, and whether they arrive, and sends them again", async () => {
     status = 410;
-    const { renewed } = c;
-    renewed.answerTokenRequest({ status: 401, body: { error: "invalid_client" } });
-    await operate("DELETE", "connections/renewed/token");
-    await until(
-      async () => {
-        await operate("POST", "connections/renewed/refresh");
-        return (await operate("GET", "events")).json.failed === 1;
-      },
-      "a failed event",
-      90_000,
-    );
+    c.failing.answerTokenRequest({ status: 401, body: { error: "invalid_client" } });
+    assertProblem(await broker.call(c.failing.api()), 502, "credentials_rejected");
+    await until(async () => (await operate("GET", "events")).json.failed === 1, "a failed event");
     const shown = (await operate("GET", "events")).json;
     assert.deepEqual([shown.to, shown.problems, shown.last.outcome, shown.last.status], [origin, [], "gone", 410]);
     assert.equal(shown.events.length, 1);
