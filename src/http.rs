@@ -18,6 +18,7 @@ mod reading;
 mod spelling;
 mod template;
 mod trace;
+mod web_address;
 
 pub use accept::leaves_open;
 pub use address::{AddressError, EndpointUrl, check_document_url};
@@ -37,3 +38,4 @@ pub use query_binding::{ParameterName, QueryBinding};
 pub use spelling::caseless;
 pub use template::{OwnClaims, Template};
 pub use trace::{TRACEPARENT, Trace};
+pub use web_address::{WebAddress, is_scheme, origin_of};
