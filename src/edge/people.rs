@@ -1,8 +1,8 @@
 //! Persons: their sign-in, their sessions, and their consent at a provider.
 //!
-//! A *flow* is one authorization request (RFC 6749 §4.1.1) of one browser: it begins at [`connect`], or
-//! at a [`link`] that somebody was sent, and ends at the [`callback`], whose [`outcome`] goes to the page
-//! that began it. A [`ticket`] hands the session to a page of another site.
+//! A *flow* is one authorization request (RFC 6749 §4.1.1) of one browser: it begins at `connect`, or
+//! at a `link` that somebody was sent, and ends at the `callback`, whose `outcome` goes to the page
+//! that began it. A `ticket` hands the session to a page of another site.
 
 mod attempts;
 pub(super) mod backchannel;

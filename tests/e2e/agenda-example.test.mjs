@@ -194,9 +194,13 @@ describe("the example front end", () => {
     await popup.locator("button[value=deny]").waitFor();
     // By the page's own origin, and by the window's while it is at another.
     const forged = { source: "porteiro", connection: "agenda", outcome: "failed", code: "misconfigured" };
+    // This listener is called after the page's own.
+    await page.evaluate(() =>
+      addEventListener("message", () => document.body.append(document.createElement("output"))),
+    );
     await page.evaluate((message) => postMessage(message, "*"), forged);
     await popup.evaluate((message) => opener.postMessage(message, "*"), forged);
-    await page.waitForTimeout(300);
+    await page.waitForFunction(() => document.querySelectorAll("output").length === 2);
     assert.equal(await page.locator(".message").count(), 0);
     await deny(popup);
     await page.getByText(outcomeTables.en.access_denied).waitFor();

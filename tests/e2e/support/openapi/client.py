@@ -14,11 +14,18 @@ ARGUMENTS = {
     "path": "x",
     "token": "the-account-token",
     "webhook_id": "msg_0",
+    "callback": "acme",
+    "state": "x",
+    "secret": "x",
 }
 BODIES = {
     "SignIn": {"username": "ana", "password": "x"},
     "ConnectionSettings": {"provider": "custom", "rules": []},
     "ConnectionPatch": {"secrets": {"password": "x"}},
+    "SignOutPersonBody": {"connection": "login", "subject": "x"},
+    "RedeemTicketBody": {"ticket": "x", "verifier": "x"},
+    "BackchannelLogoutBody": {"logout_token": "x"},
+    "MakeConnectLinkBody": {},
 }
 
 
@@ -29,6 +36,8 @@ def required(operation, models):
             continue
         if name == "body" and parameter.annotation is not dict:
             kind = getattr(parameter.annotation, "__name__", None)
+            if kind not in BODIES and hasattr(parameter.annotation, "from_dict"):
+                raise SystemExit(f"BODIES has no {kind}")
             yield name, parameter.annotation.from_dict(BODIES[kind]) if kind in BODIES else {}
         else:
             yield name, models.ProblemCode.BAD_PATH if name == "code" else ARGUMENTS[name]
