@@ -218,15 +218,16 @@ pub trait Upstream {
     /// Begins to copy the body of `response`, with each line of `secrets` struck out of its first
     /// part, and calls `done` in the end: with the copy, decoded if it came in `gzip` or `br`, and its
     /// size in bytes; with `None` where the body is not whole within `limit`, or longer than
-    /// `max_bytes`. The response streams to the caller all the same, without the secrets.
+    /// `max_bytes`. Returns the response for the caller, which streams all the same, without the
+    /// secrets.
     fn keep(
         &self,
-        response: &Self::Response,
+        response: Self::Response,
         max_bytes: usize,
         limit: Duration,
         secrets: &str,
         done: Box<dyn FnOnce(Option<KeptBody>)>,
-    );
+    ) -> Self::Response;
 
     /// The response of a `copy`.
     fn serve(&self, copy: &Rc<dyn Any>) -> Self::Response;

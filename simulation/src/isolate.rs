@@ -210,19 +210,21 @@ impl Upstream for CallPorts {
 
     fn keep(
         &self,
-        response: &String,
+        response: String,
         max_bytes: usize,
         limit: Duration,
         secrets: &str,
         done: Box<dyn FnOnce(Option<KeptBody>)>,
-    ) {
-        let body = secrets.lines().fold(response.clone(), |body, secret| body.replace(secret, "***"));
+    ) -> String {
+        let body = secrets.lines().fold(response, |body, secret| body.replace(secret, "***"));
         let (world, takes) = (self.site.world.clone(), self.site.provider.body_takes.get());
+        let passed = body.clone();
         self.spawn(Box::pin(async move {
             world.sleep(takes.min(limit)).await;
             let size = body.len();
             done((size <= max_bytes && takes <= limit).then(|| (Rc::new(body) as Rc<dyn Any>, size)));
         }));
+        passed
     }
 
     fn serve(&self, copy: &Rc<dyn Any>) -> String {

@@ -181,7 +181,7 @@ impl Upstream for CallPorts {
 
     fn keep(
         &self,
-        (): &(),
+        (): (),
         max_bytes: usize,
         limit: Duration,
         secrets: &str,

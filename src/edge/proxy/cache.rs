@@ -230,11 +230,7 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
         let length = headers.value("content-length").and_then(|length| length.parse().ok());
         let is_small = length.is_none_or(|length: usize| length <= MAX_BODY_BYTES);
         let freshness = self.freshness.filter(|_| is_small);
-        let body = std::mem::replace(&mut draft.body, Body::Empty);
-        let (Some(flight), Some(freshness), Body::Upstream(response) | Body::Veiled(response, _)) =
-            (self.flight.clone(), freshness, &body)
-        else {
-            draft.body = body;
+        let (Some(flight), Some(freshness)) = (self.flight.clone(), freshness) else {
             self.land(Outcome::Alone);
             return false;
         };
@@ -275,15 +271,16 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
             copies.land(&flight, outcome, edge.now());
             edge.ports.release(flight.number);
         };
-        let secrets = match &body {
-            Body::Veiled(_, secrets) => secrets.clone(),
-            _ => Secret::new(String::new()),
+        let none = Secret::new(String::new());
+        let (response, secrets) = match std::mem::replace(&mut draft.body, Body::Empty) {
+            Body::Upstream(response) => (response, none),
+            Body::Veiled(response, secrets) => (response, secrets),
+            // The upstream's answer has no other body.
+            Body::Empty | Body::Text(_) | Body::Page(_) => return false,
         };
         let ports = &self.context.edge.ports;
-        ports.keep(response, MAX_BODY_BYTES, LONGEST_BODY, secrets.expose(), Box::new(done));
-        if let Body::Upstream(response) | Body::Veiled(response, _) = body {
-            draft.body = Body::Upstream(response);
-        }
+        let response = ports.keep(response, MAX_BODY_BYTES, LONGEST_BODY, secrets.expose(), Box::new(done));
+        draft.body = Body::Upstream(response);
         is_stored
     }
 

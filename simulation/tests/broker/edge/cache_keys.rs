@@ -69,8 +69,7 @@ fn everybody(site: &Site) -> Vec<Somebody> {
         for sub in ["ana", "bia", ""] {
             // Two tokens of each, as one that was renewed.
             for number in 0..2 {
-                let claims =
-                    json!({ "iss": issuer, "aud": "porteiro", "sub": sub, "exp": until, "jti": number });
+                let claims = json!({ "iss": issuer, "aud": "porteiro", "sub": sub, "exp": until, "jti": number.to_string() });
                 let who = match sub {
                     // Somebody without a name is nobody else.
                     "" => format!("{issuer} {sub} {number}"),
