@@ -9,6 +9,7 @@ mod additions;
 mod answer_sign;
 mod authorization;
 mod binding;
+mod cache_terms;
 mod caller;
 mod configured;
 mod connection;
@@ -60,6 +61,7 @@ pub use additions::{Additions, TokenHeader};
 pub use answer_sign::AnswerSign;
 pub use authorization::{Authorization, OTHER_CLIENT};
 pub use binding::{Binding, ClaimValue};
+pub use cache_terms::CacheTerms;
 pub use caller::ANYONE;
 pub use configured::Configured;
 pub use exchange::Exchange;
@@ -383,17 +385,6 @@ pub struct RateLimit {
     pub requests: u32,
     /// The length of the window in seconds, at least 1.
     pub seconds: u32,
-}
-
-/// What the cache of a rule may do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CacheTerms {
-    /// For how many seconds a copy is served without asking, at least 1.
-    pub seconds: u32,
-    /// For how many seconds after that it is served where the upstream fails.
-    pub stale_seconds: u32,
-    /// Whether all callers of the rule share the copies.
-    pub shared: bool,
 }
 
 /// The names of all variables that are not secrets.

@@ -88,7 +88,9 @@ function held(handler) {
 /** Sends a GET, and resets the connection once the upstream has got it. @param {Connection} connection @param {string} path */
 async function leave(connection, path) {
   const socket = connect(Number(new URL(broker.url).port), "127.0.0.1", () => {
-    socket.write(`GET ${connection.api(path)} HTTP/1.1\r\nHost: ${new URL(broker.url).host}\r\nAuthorization: Bearer ${KEY}\r\n\r\n`);
+    socket.write(
+      `GET ${connection.api(path)} HTTP/1.1\r\nHost: ${new URL(broker.url).host}\r\nAuthorization: Bearer ${KEY}\r\n\r\n`,
+    );
   });
   socket.on("error", () => {});
   await until(() => calls(connection, path) > 0, "the call");

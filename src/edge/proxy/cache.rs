@@ -1,4 +1,4 @@
-//! AnswerCopies of the upstream's answers, for rules that have a `cache` (RFC 9111).
+//! Copies of the upstream's answers, for rules that have a `cache` (RFC 9111).
 //!
 //! An isolate keeps copies in its memory, and nowhere else. The platform holds their bodies, which
 //! never cross into the module; all decisions are made here.

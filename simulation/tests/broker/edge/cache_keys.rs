@@ -146,7 +146,7 @@ fn run(seed: u64) -> (u32, u32) {
         });
         world.run_for(Duration::from_millis(world.below(1500)));
     }
-    world.run_for(Duration::from_secs(120));
+    world.run_for(Duration::from_mins(2));
     let whose = |credential: &str| people.iter().find(|somebody| somebody.credential == credential).unwrap();
     let (mut hits, mut shared) = (0, 0);
     for Made { who, group, target, tenant, language, answer } in made.borrow().iter() {
