@@ -99,10 +99,7 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
         cached.judge(answer);
     }
     let came = answered.and_then(|answer| call.hand_back(answer));
-    match cached {
-        Some(cached) => cached.end(came),
-        None => came,
-    }
+    if let Some(cached) = cached { cached.end(came) } else { came }
 }
 
 /// Fails where an upstream could read the request as another one than the rule allowed, or where
