@@ -4,8 +4,6 @@
 //! broker runs the grants, stores tokens sealed, authenticates and authorizes callers, adds the
 //! token to each call and streams the response back.
 //!
-//! This page is the map.
-//!
 //! # One call
 //!
 //! ```text
@@ -23,14 +21,14 @@
 //!
 //! # Where the code runs
 //!
-//! Dependencies point down, with none between `edge` and `objects`: `tests/architecture.rs`
-//! enforces it.
+//! Dependencies point down, with none between `edge` and `objects` (`tests/architecture.rs`).
 //!
 //! | part | runs in | contents |
 //! |---|---|---|
 //! | `platform` | both | the border to JavaScript, compiled for wasm only: it decides nothing. `wire` is the text that crosses it; `shim.js` outlives failures of its module |
 //! | [`edge`] | an isolate | the handling of one request: route, caller, rule, token, upstream, answer. An isolate holds copies only |
-//! | [`objects`] | a Durable Object | the objects, each once worldwide and the only writer of its data: [keeper](objects::keeper), [session](objects::session), [exchanged token set](objects::exchanged), [counter](objects::refusals), [delivery queue](objects::deliveries), [index](objects::index). Three share [`token_set`](objects::token_set) |
+//! | [`objects`] | a Durable Object | the objects, each once worldwide and the only writer of its data: [keeper](objects::keeper), [session](objects::session), [exchanged token set](objects::exchanged), [counter](objects::refusals), [delivery queue](objects::deliveries), [index](objects::index), [one-time record](objects::one_time), [people](objects::people). Three share [`token_set`](objects::token_set) |
+//! | [`client`] | both | requests to providers, and what proves the broker there |
 //! | [`discovery`] | both | issuers: metadata, keys, signatures |
 //! | [`ports`] | both | the resources that both use: one trait for each |
 //! | [`protocol`] | both | the messages between the two, and the stored records: types without behaviour |
@@ -41,22 +39,22 @@
 //! | [`webhook`] | both | an event's proof, its form as delivered, its signature and schedule |
 //! | [`http`], [`json`], [`form`], [`secret`], [`time`] | both | values, validated once |
 //!
-//! `simulation/` is a crate for tests: virtual time, isolates, Durable Objects that are evicted and
-//! restarted, a provider, a receiver.
+//! `simulation/` is for tests: virtual time, isolates, Durable Objects that end, a provider, a
+//! receiver.
 //!
 //! # Why the hot path does without `worker`
 //!
-//! The `worker` crate wraps each JavaScript object: every header field and every `await` would
-//! cross the border, which costs more than all of a warm call's decisions. So a warm call crosses
-//! twice, with its head and with the upstream's, each as one text. It creates no promise in
-//! between, and bodies do not cross. The objects use `worker`.
+//! The `worker` crate wraps each JavaScript object: each header field and `await` would cross the
+//! border, which costs more than all of a warm call's decisions. So a warm call crosses twice, with
+//! its head and the upstream's, each one text, without a promise. Bodies do not cross.
 //!
 //! # Invariants
 //!
 //! - No code below `platform` uses JavaScript, a clock or entropy directly: the [ports] provide
 //!   them, so all of it runs natively.
-//! - Only the keeper runs a connection's grants and writes its token set and its registration; only
-//!   the session does so for a person, only an exchanged token set's object for a caller. Isolates hold copies, but never of a person's token.
+//! - Grants are run and token sets written by one object: a connection's by its keeper, a person's by
+//!   their session, a caller's by an object of its own. Isolates hold copies, never of a person's token.
+//! - A flow is used up before its code is exchanged.
 //! - A session lives if its object says so, which is asked on every call.
 //! - A webhook is stored, without its account token, before it is acknowledged.
 //! - An object's locks are taken in one order, checked in every debug build.
@@ -68,6 +66,7 @@
 //!   cannot change.
 //! - No input causes a panic: no `unwrap`, no `expect`, no indexing outside tests.
 
+pub mod client;
 pub mod config;
 pub mod discovery;
 pub mod edge;

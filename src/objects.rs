@@ -15,7 +15,6 @@ pub mod people;
 pub mod refusals;
 mod revocation;
 pub mod session;
-mod signing;
 pub mod token_set;
 
 use std::rc::Rc;

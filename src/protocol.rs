@@ -43,7 +43,7 @@ pub use message::session::{
 pub use message::token::ObtainToken;
 pub use one_time::{OneTimeAsk, OneTimeRecord, OneTimeReply, one_time_name};
 pub use operator::{OperatorAsk, OperatorReply, Status, field_problems, status_without_token};
-pub use people::{PeopleAsk, PeopleRecord, PeopleReply, person_index, sid_index};
+pub use people::{PeopleAsk, PeopleRecord, PeopleReply, person_indices, sid_indices};
 pub use refusals::{RefusalsAsk, RefusalsReply};
 pub use registration::{Registration, registration_record};
 pub use session::{Credentials, Expulsion, SessionAsk, SessionReply, SignIn, SignInRefusal};

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each part of the library: what it may name besides itself, and what to do where it needs more.
-const PARTS: [(&str, &[&str], &str); 16] = [
+const PARTS: [(&str, &[&str], &str); 17] = [
     (
         "platform",
         &["edge", "objects", "ports", "protocol", "config", "http", "json", "time"],
@@ -15,6 +15,7 @@ const PARTS: [(&str, &[&str], &str); 16] = [
     (
         "edge",
         &[
+            "client",
             "discovery",
             "ports",
             "protocol",
@@ -34,6 +35,7 @@ const PARTS: [(&str, &[&str], &str); 16] = [
     (
         "objects",
         &[
+            "client",
             "discovery",
             "ports",
             "protocol",
@@ -48,6 +50,11 @@ const PARTS: [(&str, &[&str], &str); 16] = [
             "time",
         ],
         "objects run in Durable Objects, and know no request and no public error: what both sides need stands in protocol or below",
+    ),
+    (
+        "client",
+        &["ports", "config", "oauth", "http", "secret"],
+        "client sends what oauth writes, by the ports: what the answers mean is for edge and objects",
     ),
     (
         "discovery",

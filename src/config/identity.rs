@@ -10,8 +10,8 @@ use crate::secret::{Fingerprint, Secret};
 
 impl Grant {
     /// The fingerprint of the account that token sets belong to: user name, static token or first
-    /// refresh token or the claims of an assertion, the issuer where people consent, client, token endpoint, and the requested scope and
-    /// targets; of a login, all that may name its account. It does not depend on passwords, client
+    /// refresh token, the claims of an assertion, or the issuer where people consent; client, token
+    /// endpoint, and the requested scope and targets; of a login, all that may name its account. It does not depend on passwords, client
     /// secrets and keys, nor on the order of the scope's tokens.
     #[must_use]
     pub fn identity(&self) -> Fingerprint {

@@ -93,10 +93,8 @@ impl Config {
         table.connection.get_or_init(|| {
             let fields = table.fields();
             let is_shared = fields.is_some() && owners(&mut self.ids(), id) > 1;
-            let wrong_name = match () {
-                () if authorization::is_reserved(id) => Some(authorization::RESERVED_NAME),
-                () => is_shared.then_some(SHARED_SECRETS),
-            };
+            let reserved = authorization::is_reserved(id).then_some(authorization::RESERVED_NAME);
+            let wrong_name = reserved.or(is_shared.then_some(SHARED_SECRETS));
             let of_id = wrong_name.map(|message| Problem::new(format!("{CONNECTIONS}.{id}"), message));
             let mut connection = None;
             let mut read = |secrets: &Secrets<'_>, reader: &mut Reader<'_, '_>| {

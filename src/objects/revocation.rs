@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 
 use super::lock::task;
 use super::log;
-use super::signing::assertions;
+use crate::client::{assertions, transmit};
 use crate::config::{Connection, Grant};
 use crate::discovery;
 use crate::oauth::TokenRequest;
@@ -63,7 +63,7 @@ async fn revoke_one<P: ObjectPorts>(ports: &Rc<P>, token: &Revocable) {
         let sent_at = ports.now();
         let Ok(own) = assertions(&**ports, &endpoint.client, None).await else { return };
         let request = TokenRequest::revocation(endpoint, &url, &token.token, hint, &own);
-        let answered = super::token_set::transmit(&**ports, &request, endpoint).await;
+        let answered = transmit(&**ports, &request, endpoint).await;
         let status = answered.as_ref().ok().map(|answer| answer.status);
         let is_done = status.is_some_and(|status| (200..300).contains(&status));
         log::write_revocation(&**ports, &connection.id, status, is_done, ports.now().since(sent_at));

@@ -35,7 +35,6 @@ use futures_util::FutureExt as _;
 use futures_util::future::{LocalBoxFuture, Shared, WeakShared};
 
 pub use account::Account;
-pub(super) use exchange::transmit;
 pub use failure::{Failure, seconds_left};
 pub use plan::Reason;
 pub use state::{State, Trouble};

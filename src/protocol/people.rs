@@ -53,15 +53,19 @@ pub struct PeopleRecord {
 
 record!(PeopleRecord { sessions, ended_at = default });
 
-/// The name of the index of a person's sessions, by the connection that they signed in by and their
-/// `sub`.
+/// The names of the index of a person's sessions, by the connection that they signed in by and their
+/// `sub`: the first is of now, the others were before the sealing key was rotated.
 #[must_use]
-pub fn person_index(keys: &SealingKeys, connection: &str, subject: &str) -> String {
-    format!("people/{}", keys.blind_name(&["person", connection, subject]))
+pub fn person_indices(keys: &SealingKeys, connection: &str, subject: &str) -> Vec<String> {
+    indices(keys, ["person", connection, subject])
 }
 
 /// The same for one session at the provider, by its `sid`.
 #[must_use]
-pub fn sid_index(keys: &SealingKeys, connection: &str, sid: &str) -> String {
-    format!("people/{}", keys.blind_name(&["sid", connection, sid]))
+pub fn sid_indices(keys: &SealingKeys, connection: &str, sid: &str) -> Vec<String> {
+    indices(keys, ["sid", connection, sid])
+}
+
+fn indices(keys: &SealingKeys, parts: [&str; 3]) -> Vec<String> {
+    keys.blind_names(&parts).into_iter().map(|name| format!("people/{name}")).collect()
 }

@@ -61,6 +61,17 @@ pub enum SealError {
     Forged,
 }
 
+impl SealingKey {
+    fn blind_name(&self, parts: &[&str]) -> String {
+        let mut mac = self.names.clone();
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        Fingerprint::from_digest(mac.finalize().into_bytes().into()).to_hex()
+    }
+}
+
 impl SealingKeys {
     /// Reads `id:base64-of-32-bytes`, comma-separated.
     ///
@@ -120,12 +131,14 @@ impl SealingKeys {
     /// not reveal its parts, such as a user name. Without the key the parts cannot be guessed.
     #[must_use]
     pub fn blind_name(&self, parts: &[&str]) -> String {
-        let mut mac = self.first.names.clone();
-        for part in parts {
-            mac.update(&(part.len() as u64).to_be_bytes());
-            mac.update(part.as_bytes());
-        }
-        Fingerprint::from_digest(mac.finalize().into_bytes().into()).to_hex()
+        self.first.blind_name(parts)
+    }
+
+    /// The same under each key, the first one first: what was named before a rotation has the name of a
+    /// later one.
+    #[must_use]
+    pub fn blind_names(&self, parts: &[&str]) -> Vec<String> {
+        std::iter::once(&self.first).chain(&self.others).map(|key| key.blind_name(parts)).collect()
     }
 
     /// Opens a record that was sealed under `name` with any of the keys.

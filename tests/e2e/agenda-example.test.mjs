@@ -7,11 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { after, before, describe, test } from "node:test";
-import { chromium } from "playwright-core";
 import { unstable_readConfig as readConfig } from "wrangler";
 import { startExample } from "../../sandbox/frontend.mjs";
 import { startAgenda } from "../../sandbox/providers/agenda.mjs";
-import { ensureChromium } from "../../scripts/chromium.mjs";
 import { agendaSecrets, allow, clientSecrets, connectionsAt, deny } from "./support/agenda.mjs";
 import { startBroker } from "./support/broker.mjs";
 import { foreignTexts, languageOf } from "./support/languages.mjs";
@@ -19,6 +17,7 @@ import { heldBy } from "./support/held.mjs";
 import { COOKIE } from "./support/person.mjs";
 import { search } from "./support/search.mjs";
 import { until } from "./support/until.mjs";
+import { launchAt, openFresh } from "./support/sandbox-pages.mjs";
 
 // The module asks which languages the browser prefers, and Node.js has an answer, too.
 const { outcomeTables, tables } = await import("../../examples/front-end/words.js");
@@ -48,7 +47,6 @@ let browser;
 let shots;
 
 before(async () => {
-  const executablePath = await ensureChromium();
   [agenda, example] = await Promise.all([startAgenda(), startExample()]);
   /** @type {{ vars: Vars }} */
   const { vars } = readConfig({ config: fileURLToPath(new URL("../../sandbox/wrangler.toml", import.meta.url)) });
@@ -58,16 +56,7 @@ before(async () => {
   });
   agenda.clients[0].backchannel_logout_uri = `${broker.url}/auth/agenda/backchannel-logout`;
   shots = await mkdtemp(join(tmpdir(), "porteiro-agenda-example-"));
-  /** @param {string} url */
-  const host = (url) => `127.0.0.1:${new URL(url).port}`;
-  browser = await chromium.launch({
-    executablePath,
-    args: [
-      "--no-sandbox",
-      "--disable-background-networking",
-      `--host-resolver-rules=MAP localhost:8787 ${host(broker.url)}, MAP localhost:8791 ${host(example.url)}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`,
-    ],
-  });
+  browser = await launchAt({ "localhost:8787": broker.url, "localhost:8791": example.url });
 });
 
 after(async () => {
@@ -81,28 +70,11 @@ after(async () => {
  * @param {Pick<BrowserContextOptions, "colorScheme" | "viewport" | "locale">} [settings]
  */
 async function open({ colorScheme = "light", viewport = SIZES[0], locale = "en-GB" } = {}) {
-  const context = await browser.newContext({ viewport, colorScheme, locale, timezoneId: "America/Sao_Paulo" });
-  const page = await context.newPage();
-  /** @type {string[]} */
-  const faults = [];
-  /** @type {{ [response: string]: string }} */
-  const received = {};
-  page.on("pageerror", (error) => faults.push(String(error)));
-  page.on("console", (message) => {
-    // A browser writes a line for every status of 400 or more.
-    if (message.type() === "error" && !/Failed to load resource/.test(message.text())) faults.push(message.text());
-  });
-  page.on("response", async (response) => {
-    const headers = (await response.headersArray().catch(() => [])).filter(
-      ({ name }) => name.toLowerCase() !== "set-cookie",
-    );
-    const text = await response.text().catch(() => "");
-    received[`${response.status()} ${response.url()} (${Object.keys(received).length})`] =
-      JSON.stringify(headers) + text;
-  });
+  const opened = await openFresh(browser, { viewport, colorScheme, locale }, { cookies: false });
+  const { page } = opened;
   await page.goto(`${EXAMPLE}/`);
   await loaded(page);
-  return { context, page, faults, received };
+  return opened;
 }
 
 /** @param {Page} page */

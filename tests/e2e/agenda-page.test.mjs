@@ -7,11 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { after, before, describe, test } from "node:test";
-import { chromium } from "playwright-core";
 import { unstable_readConfig as readConfig } from "wrangler";
 import { startFrontend } from "../../sandbox/frontend.mjs";
 import { startAgenda } from "../../sandbox/providers/agenda.mjs";
-import { ensureChromium } from "../../scripts/chromium.mjs";
 import { agendaSecrets, allow, clientSecrets, connectionsAt, deny } from "./support/agenda.mjs";
 import { assertStatus } from "./support/assertions.mjs";
 import { startBroker } from "./support/broker.mjs";
@@ -20,6 +18,7 @@ import { pt } from "../../sandbox/page/pt.js";
 import { ANSWERS, foreignTexts } from "./support/languages.mjs";
 import { heldBy } from "./support/held.mjs";
 import { search } from "./support/search.mjs";
+import { launchAt, openFresh } from "./support/sandbox-pages.mjs";
 
 /** @import { Browser, BrowserContextOptions, Page } from "playwright-core" */
 /** @import { Agenda } from "../../sandbox/types.js" */
@@ -43,7 +42,6 @@ let browser;
 let shots;
 
 before(async () => {
-  const executablePath = await ensureChromium();
   [agenda, frontend] = await Promise.all([startAgenda(), startFrontend()]);
   /** @param {string} path */
   const at = (path) => fileURLToPath(new URL(`../../sandbox/${path}`, import.meta.url));
@@ -56,16 +54,7 @@ before(async () => {
     secrets: { BACKEND_KEY: undefined, ADMIN_KEY, ...clientSecrets(agenda) },
   });
   shots = await mkdtemp(join(tmpdir(), "porteiro-agenda-page-"));
-  /** @param {string} url */
-  const host = (url) => `127.0.0.1:${new URL(url).port}`;
-  browser = await chromium.launch({
-    executablePath,
-    args: [
-      "--no-sandbox",
-      "--disable-background-networking",
-      `--host-resolver-rules=MAP localhost:8787 ${host(broker.url)}, MAP localhost:8790 ${host(frontend.url)}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`,
-    ],
-  });
+  browser = await launchAt({ "localhost:8787": broker.url, "localhost:8790": frontend.url });
 });
 
 after(async () => {
@@ -84,28 +73,11 @@ async function open({
   colorScheme = "light",
   locale = "en-GB",
 } = {}) {
-  const context = await browser.newContext({ viewport, colorScheme, locale, timezoneId: "America/Sao_Paulo" });
-  const page = await context.newPage();
-  /** @type {string[]} */
-  const faults = [];
-  /** @type {{ [response: string]: string }} */
-  const received = {};
-  page.on("pageerror", (error) => faults.push(String(error)));
-  page.on("console", (message) => {
-    // A browser writes a line for every status of 400 or more.
-    if (message.type() === "error" && !/Failed to load resource/.test(message.text())) faults.push(message.text());
-  });
-  page.on("response", async (response) => {
-    const name = `${response.request().method()} ${response.url()} (${Object.keys(received).length})`;
-    const headers = (await response.headersArray().catch(() => [])).filter(
-      (header) => header.name.toLowerCase() !== "set-cookie",
-    );
-    received[name] = JSON.stringify(headers);
-    received[name] += await response.text().catch(() => "");
-  });
+  const opened = await openFresh(browser, { viewport, colorScheme, locale }, { cookies: false });
+  const { page } = opened;
   await page.goto(`${address}/`);
   await page.locator("#agenda-session .status").waitFor();
-  return { context, page, faults, received };
+  return opened;
 }
 
 /**

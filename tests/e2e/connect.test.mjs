@@ -18,6 +18,7 @@ import {
   connected,
   entry,
   flowLines,
+  hostile,
   inbox,
   outcomeOf,
   ownPage,
@@ -1036,6 +1037,17 @@ describe("the provider's word that somebody signed out", () => {
     assertProblem(await post(form, `logout_token=${"x".repeat(64 * 1024)}`), 413, "body_too_large");
     assert.equal((await broker.call("/auth/calendar/backchannel-logout", { key: null })).status, 405);
     assertStatus(await post(form, `logout_token=${token}`));
+  });
+
+  test("may come again where the provider's keys could not be had", async () => {
+    // No ID token of its own brought the keys of this one's provider.
+    const { answers, jwksPath } = hostile.issuer;
+    answers[jwksPath] = { status: 500 };
+    const token = hostile.logoutToken("porteiro", { sub: "nobody-here" });
+    assertProblem(await tell(token, "theirs"), 503, "connection_unavailable");
+    delete answers[jwksPath];
+    assertStatus(await tell(token, "theirs"));
+    assert.equal((await tell(token, "theirs")).status, 400);
   });
 
   test("counts once, at its own connection, and where it is whole", async () => {

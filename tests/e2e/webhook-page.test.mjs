@@ -6,17 +6,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { after, before, describe, test } from "node:test";
-import { chromium } from "playwright-core";
 import { unstable_readConfig as readConfig } from "wrangler";
 import { startFrontend } from "../../sandbox/frontend.mjs";
 import { startGuru } from "../../sandbox/providers/guru.mjs";
-import { ensureChromium } from "../../scripts/chromium.mjs";
 import { startBroker } from "./support/broker.mjs";
 import { en } from "../../sandbox/page/en.js";
 import { pt } from "../../sandbox/page/pt.js";
 import { ANSWERS, foreignTexts } from "./support/languages.mjs";
 import { heldBy } from "./support/held.mjs";
 import { search } from "./support/search.mjs";
+import { launchAt, openFresh } from "./support/sandbox-pages.mjs";
 
 /** @import { Browser, Page, ViewportSize } from "playwright-core" */
 /** @import { Received } from "../../sandbox/receiver.mjs" */
@@ -41,7 +40,6 @@ let browser;
 let shots;
 
 before(async () => {
-  const executablePath = await ensureChromium();
   guru = await startGuru({ port: 0 });
   frontend = await startFrontend({ guruUrl: guru.url, webhookSecret: SECRET });
   /** @param {string} url */
@@ -76,14 +74,7 @@ before(async () => {
   });
   guru.webhookUrl = `${broker.url}/webhooks/guru`;
   shots = await mkdtemp(join(tmpdir(), "porteiro-webhooks-"));
-  browser = await chromium.launch({
-    executablePath,
-    args: [
-      "--no-sandbox",
-      "--disable-background-networking",
-      `--host-resolver-rules=MAP localhost:8787 ${host(broker.url)}, MAP localhost:8790 ${host(frontend.url)}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`,
-    ],
-  });
+  browser = await launchAt({ "localhost:8787": broker.url, "localhost:8790": frontend.url });
 });
 
 after(async () => {
@@ -102,24 +93,10 @@ async function open({
   colorScheme = "light",
   locale = "en-GB",
 } = {}) {
-  const context = await browser.newContext({ viewport, colorScheme, locale, timezoneId: "America/Sao_Paulo" });
-  const page = await context.newPage();
-  /** @type {string[]} */
-  const faults = [];
-  /** @type {{ [response: string]: string }} */
-  const received = {};
-  page.on("pageerror", (error) => faults.push(String(error)));
-  page.on("console", (message) => {
-    // The other providers are not there, and a browser writes a line for every status of 400 or more.
-    if (message.type() === "error" && !/Failed to load resource/.test(message.text())) faults.push(message.text());
-  });
-  page.on("response", async (response) => {
-    const name = `${response.request().method()} ${response.url()} (${Object.keys(received).length})`;
-    received[name] = JSON.stringify(await response.headersArray().catch(() => []));
-    received[name] += await response.text().catch(() => "");
-  });
+  const opened = await openFresh(browser, { viewport, colorScheme, locale });
+  const { page } = opened;
   await page.goto(`${address}/`);
-  return { context, page, faults, received };
+  return opened;
 }
 
 /**

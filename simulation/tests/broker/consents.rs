@@ -25,6 +25,21 @@ fn returning(site: &Site, connection: &str, cookie: Option<&str>) -> Call {
     navigation(target).field("cookie", &format!("{name}={value}"))
 }
 
+/// Connects the service `depot` by a link.
+fn connect_service(site: &Site) {
+    let operator = Call::get("/admin/connections/depot/connect-link").method("POST");
+    let operator = operator.field("authorization", &format!("Bearer {}", Site::OPERATOR_KEY));
+    let made = site.call(1, &operator.field("content-type", "application/json").text("")).json();
+    let link = made["url"].as_str().and_then(|url| url.strip_prefix(Site::ADDRESS)).expect("a link").to_owned();
+    let call = Call::get(&link).method("POST").field("authorization", "");
+    let begun = site.call(1, &call.field("sec-fetch-mode", "navigate").field("sec-fetch-dest", "document"));
+    let (name, value) = begun.cookies().pop().expect("a cookie of the flow");
+    let url = site.shared.provider.consent(begun.field("location").expect("an address"), WHO);
+    let target = url.strip_prefix(Site::ADDRESS).expect("the broker's address");
+    let call = Call::get(target).field("authorization", "").field("cookie", &format!("{name}={value}"));
+    assert_eq!(site.call(1, &call).status, 200);
+}
+
 /// What is answered to `call` if `meanwhile` happens while the provider is slow to exchange its code.
 fn answered_slowly(site: &Site, call: &Call, meanwhile: impl FnOnce()) -> Answered {
     site.shared.provider.faults.borrow_mut().push_back(Fault::Slow(Duration::from_secs(3)));
@@ -92,6 +107,39 @@ fn keeps_no_refresh_token_of_a_consent_that_was_disconnected() {
     let answered = site.call(1, &returning(&site, "acme", cookie.as_deref()));
     assert!(answered.cookie().is_some(), "{}", answered.body);
     assert_eq!(site.shared.consents.broken(), None);
+}
+
+#[test]
+fn finds_whom_a_logout_names_also_after_the_sealing_key_was_rotated() {
+    let site = Site::for_consents(1, HOUR);
+    let cookie = site.call(1, &returning(&site, "acme", None)).cookie().map(str::to_owned);
+    let mut variables = Site::variables_for_consents();
+    let old = variables["SEALING_KEYS"].as_str().expect("a key").to_owned();
+    variables["SEALING_KEYS"] = format!("k2:{}=,{old}", "B".repeat(43)).into();
+    site.redeploy(&variables);
+    let status = || site.call(1, &Call::from_page("GET", "/auth/session").cookie(cookie.as_deref())).status;
+    assert_eq!(status(), 200);
+    log_out(&site);
+    assert_eq!(status(), 401);
+}
+
+#[test]
+fn keeps_a_consent_alive_that_nobody_uses() {
+    let site = Site::for_consents(1, HOUR);
+    connect_service(&site);
+    let (granted, world) = (&site.shared.provider.granted, &site.shared.world);
+    let first = granted.get();
+    world.run_for(Duration::from_hours(31 * 24));
+    // Every five days, from the end of the first token on.
+    assert_eq!(granted.get() - first, 7);
+    assert_eq!(site.call(1, &Call::get("/api/depot/things")).status, 200);
+    // One that fails is tried again, and one that the provider ended is not.
+    site.shared.provider.withdraw("depot");
+    world.run_for(Duration::from_hours(20 * 24));
+    let rejected = site.shared.provider.requests.borrow().len();
+    world.run_for(Duration::from_hours(20 * 24));
+    assert_eq!(site.shared.provider.requests.borrow().len(), rejected);
+    assert_eq!(site.call(1, &Call::get("/api/depot/things")).status, 503);
 }
 
 #[test]

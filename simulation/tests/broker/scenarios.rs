@@ -3,6 +3,7 @@
 mod consents;
 mod exchanges;
 mod people;
+mod rage;
 mod registrations;
 mod seeds;
 mod tokens;

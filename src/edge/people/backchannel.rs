@@ -1,14 +1,14 @@
 //! A provider's word that a person signed out there (`OpenID` Connect Back-Channel Logout 1.0).
 
 use super::expel::expel;
-use crate::config::Grant;
+use crate::config::{Grant, KeySource};
 use crate::discovery;
 use crate::edge::Code;
 use crate::edge::answer::{Draft, Refused};
 use crate::edge::context::Context;
 use crate::edge::log;
 use crate::form;
-use crate::jose::{Invalid, LogoutToken};
+use crate::jose::{Invalid, LogoutToken, TOLERANCE};
 use crate::json::{self, Members};
 use crate::ports::{EdgePorts, Sender};
 use crate::protocol::{Expulsion, KeepOnce, OneTimeFound, ReadOnce};
@@ -75,7 +75,14 @@ async fn validate<P: EdgePorts>(
     let metadata = discovery::metadata(ports, keys, issuer).await.ok_or_else(unavailable)?;
     let jwks_uri = metadata.jwks_uri.ok_or(Code::Misconfigured)?;
     let algorithms = &metadata.id_token_algorithms;
-    Ok(discovery::logout(ports, keys, &jwks_uri, algorithms, token, (issuer, client_id)).await)
+    let read = discovery::logout(ports, keys, &jwks_uri, algorithms, token, (issuer, client_id)).await;
+    // Without any keys nothing is known of the token: the provider may repeat it.
+    if read.as_ref().err() == Some(&Invalid::UnknownKey)
+        && discovery::cached_keys(ports, keys, &KeySource::Document(jwks_uri)).await.is_none()
+    {
+        return Err(unavailable());
+    }
+    Ok(read)
 }
 
 /// Ends the sessions, and gives how many there were; `None` where the token was used before. It counts
@@ -96,7 +103,7 @@ async fn end_sessions<P: EdgePorts>(
     let ended = expel(edge, &Expulsion { connection: connection.to_owned(), subject, sid }).await?;
     let record = keys.seal(&name, b"", &Nonce(edge.ports.bytes())).map_err(|_| Code::Internal)?;
     // Within the tolerance for clocks the token is good beyond its end.
-    let ends_at = expires_at + crate::jose::TOLERANCE;
+    let ends_at = expires_at + TOLERANCE;
     edge.ports.ask(KeepOnce { name: &name, record, proof, ends_at }).await?;
     Ok(Some(ended))
 }

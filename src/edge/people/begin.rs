@@ -1,11 +1,10 @@
 //! The begin of a flow.
 
-use zeroize::Zeroizing;
-
 use super::flow_cookie::{FlowCookies, LIFE_SECONDS};
 use super::outcome::FlowFailure;
 use super::records::{FLOW, FlowRecord, keep};
 use super::return_to::ReturnTo;
+use crate::client::{KeyUnusable, assertions, transmit};
 use crate::config::{Authorization, Connection, RateLimit, TokenEndpoint};
 use crate::discovery::{Metadata, metadata};
 use crate::edge::Code;
@@ -16,10 +15,9 @@ use crate::edge::proxy;
 use crate::edge::proxy::rates::Standing;
 use crate::http::{EndpointUrl, RequestHead};
 use crate::oauth::{
-    Assertions, MAX_RESPONSE_BYTES, SignatureKind, TokenRequest, UnsignedAssertion, authorization_request,
-    authorization_url, pushed_url, read_pushed, unguessable,
+    TokenRequest, authorization_request, authorization_url, pushed_url, read_pushed, unguessable,
 };
-use crate::ports::{EdgePorts, HttpRequest};
+use crate::ports::EdgePorts;
 use crate::protocol::{Cause, one_time_name};
 use crate::secret::{Fingerprint, Secret};
 use crate::token::Exposed;
@@ -135,33 +133,11 @@ impl NewFlow<'_> {
         params: &[(String, String)],
     ) -> Result<String, FlowFailure> {
         let failed = |cause: Cause| FlowFailure::new(Code::from(cause).as_str(), "pushed_request");
-        let client = UnsignedAssertion::of_client(&self.endpoint.client, edge.now(), edge.ports.bytes());
-        let client = match client {
-            None => None,
-            Some(assertion) => Some(match assertion.signature() {
-                SignatureKind::Made(signature) => assertion.signed(signature),
-                SignatureKind::Key(key) => {
-                    let signature = edge.ports.sign(key, assertion.input()).await;
-                    assertion.signed(&signature.ok_or_else(|| failed(Cause::KeyUnusable))?)
-                }
-            }),
-        };
-        let request = TokenRequest::pushed(self.endpoint, url, params, &Assertions { client, grant: None });
-        let mut fields = Zeroizing::new(String::from("accept:application/json\nuser-agent:porteiro"));
-        fields.extend(["\ncontent-type:", request.content_type]);
-        if let Some(authorization) = &request.authorization {
-            fields.extend(["\nauthorization:", authorization.expose()]);
-        }
-        let request = HttpRequest {
-            method: request.method,
-            url: request.url.expose(),
-            fields: &fields,
-            body: request.body.as_ref().map(Secret::expose),
-            timeout: self.endpoint.timeout,
-            max_bytes: Some(MAX_RESPONSE_BYTES),
-            certificate: self.endpoint.certificate.as_deref(),
-        };
-        let answer = edge.ports.send(&request).await.map_err(|failure| failed(failure.into()))?;
+        let own = assertions(&*edge.ports, &self.endpoint.client, None).await;
+        let own = own.map_err(|KeyUnusable| failed(Cause::KeyUnusable))?;
+        let request = TokenRequest::pushed(self.endpoint, url, params, &own);
+        let answer = transmit(&*edge.ports, &request, self.endpoint).await;
+        let answer = answer.map_err(|failure| failed(failure.into()))?;
         match read_pushed(answer.status, &answer.body) {
             Ok(pushed) => Ok(pushed.request_uri),
             Err(refused) => Err(failed(refused.refusal.into())),

@@ -8,7 +8,7 @@ use crate::edge::Code;
 use crate::edge::answer::Refused;
 use crate::edge::context::Edge;
 use crate::ports::EdgePorts;
-use crate::protocol::{ExpelSession, Expulsion, ListSessions, person_index, sid_index};
+use crate::protocol::{ExpelSession, Expulsion, ListSessions, person_indices, sid_indices};
 
 /// How many sessions are asked at once.
 const AT_ONCE: usize = 16;
@@ -23,10 +23,10 @@ pub(in crate::edge) async fn expel<P: EdgePorts>(
 ) -> Result<usize, Refused> {
     let keys = edge.config().sealing_keys.as_ref().ok_or(Code::Misconfigured)?;
     let Expulsion { connection, subject, sid } = expulsion;
-    let by_sid = sid.as_deref().map(|sid| sid_index(keys, connection, sid));
-    let by_subject = subject.as_deref().map(|subject| person_index(keys, connection, subject));
+    let by_sid = sid.iter().flat_map(|sid| sid_indices(keys, connection, sid));
+    let by_subject = subject.iter().flat_map(|subject| person_indices(keys, connection, subject));
     let mut sessions = BTreeSet::new();
-    for name in by_sid.into_iter().chain(by_subject) {
+    for name in by_sid.chain(by_subject) {
         sessions.extend(edge.ports.ask(ListSessions { name: &name }).await?);
     }
     let sessions: Vec<String> = sessions.into_iter().collect();

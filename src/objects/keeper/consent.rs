@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use super::Keeper;
 use crate::config::Grant;
+use crate::objects::token_set::Failure;
 use crate::ports::{ObjectPorts, StorageFailed};
-use crate::protocol::{ConnectService, Consent, ConsentRefusal, ConsentReply};
+use crate::protocol::{ConnectService, Consent, ConsentRefusal, ConsentReply, SERVICE};
 
 impl<P: ObjectPorts> Keeper<P> {
     /// Takes a consent: exchanges its code, once, and stores what came of it. The connection goes on
@@ -20,7 +21,8 @@ impl<P: ObjectPorts> Keeper<P> {
             .filter(|account| account.connection.identity == ask.identity)
             .filter(|account| is_meant(&account.connection.grant));
         let Some(account) = account else { return ConsentReply::Refused(ConsentRefusal::Misconfigured) };
-        let Ok(consent) = Consent::open(&ask.consent, &format!("service/{}", self.connection), &account.keys)
+        let Ok(consent) =
+            Consent::open(&ask.consent, &format!("{SERVICE}/{}", self.connection), &account.keys)
         else {
             return ConsentReply::Unavailable;
         };
@@ -28,9 +30,7 @@ impl<P: ObjectPorts> Keeper<P> {
             Ok(consented) => match self.tokens.accept(&account, &consented).await {
                 Ok(generation) => ConsentReply::Connected { generation },
                 // The connection was registered again, or removed.
-                Err(crate::objects::token_set::Failure::Superseded) => {
-                    ConsentReply::Refused(ConsentRefusal::Misconfigured)
-                }
+                Err(Failure::Superseded) => ConsentReply::Refused(ConsentRefusal::Misconfigured),
                 Err(_) => ConsentReply::Unavailable,
             },
             Err(refusal) => ConsentReply::Refused(refusal),

@@ -4,14 +4,16 @@ use std::rc::Rc;
 
 use super::state::SessionState;
 use super::{Record, Session};
+use crate::json;
+use crate::objects::lock::task;
 use crate::objects::revocation::{Revocable, revoke};
 use crate::objects::token_set::Account;
 use crate::ports::{ObjectPorts, StorageFailed};
 use crate::protocol::{
     AddSession, ConnectPerson, Consent, ConsentRefusal, Expulsion, Person, RemoveSession, SessionReply,
-    person_index, sid_index,
+    person_indices, sid_indices,
 };
-use crate::secret::Fingerprint;
+use crate::secret::{Fingerprint, Secret};
 use crate::time::UnixTime;
 use crate::token::SealingKeys;
 
@@ -50,7 +52,7 @@ impl<P: ObjectPorts> Session<P> {
             subject: identity.subject.clone(),
             sid: identity.sid.clone(),
             since: now,
-            claims: crate::json::text(&identity.claims),
+            claims: json::text(&identity.claims),
         });
         tokens.hold_consent(&account, &consented, None).map_err(|_| StorageFailed)?;
         let brought = tokens.revocable(&account).await;
@@ -111,7 +113,7 @@ impl<P: ObjectPorts> Session<P> {
         account: &Account,
         before: Option<&SessionState>,
         person: Option<&Person>,
-    ) -> Result<Option<crate::secret::Secret>, StorageFailed> {
+    ) -> Result<Option<Secret>, StorageFailed> {
         let (Some(before), Some(person)) = (before, person) else { return Ok(None) };
         let known = before.people.iter().find(|known| known.connection == person.connection);
         let is_held = before.connections.contains(&person.connection);
@@ -206,7 +208,7 @@ impl<P: ObjectPorts> Session<P> {
             return;
         }
         let session = Rc::clone(self);
-        self.ports.spawn(Box::pin(crate::objects::lock::task(async move {
+        self.ports.spawn(Box::pin(task(async move {
             for name in names {
                 let _ = session.ports.ask(RemoveSession { name: &name, session: &session.name }).await;
             }
@@ -217,6 +219,7 @@ impl<P: ObjectPorts> Session<P> {
 /// The names of the indices that list a session of `person`.
 fn indices(keys: &SealingKeys, person: &Person) -> impl Iterator<Item = String> {
     let Person { connection, subject, sid, .. } = person;
-    let own = person_index(keys, connection, subject);
-    std::iter::once(own).chain(sid.as_ref().map(|sid| sid_index(keys, connection, sid)))
+    let by_sid = sid.as_ref().map(|sid| sid_indices(keys, connection, sid));
+    let all = [Some(person_indices(keys, connection, subject)), by_sid];
+    all.into_iter().flatten().filter_map(|names| names.into_iter().next())
 }

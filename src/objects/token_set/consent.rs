@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use super::exchange::ExchangeFailure;
 use super::{Account, Failure, LiveTokenSet, State};
+use crate::client::{KeyUnusable, assertions};
 use crate::config::{Authorization, Grant, TokenEndpoint};
 use crate::discovery::{self, Metadata};
 use crate::jose::{Identity, IdentityExpectation};
 use crate::oauth::{TokenRefusal, TokenRequest, TokenResponse};
 use crate::objects::log;
 use crate::objects::revocation::Revocable;
-use crate::objects::signing::{KeyUnusable, assertions};
 use crate::ports::{ObjectPorts, StorageFailed};
 use crate::protocol::{Cause, Consent, ConsentRefusal};
 use crate::secret::Secret;

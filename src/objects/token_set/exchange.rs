@@ -2,17 +2,12 @@
 
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use super::LiveTokenSet;
+use crate::client::transmit;
 use crate::config::{Connection, Grant, TokenEndpoint};
-use crate::http::Headers;
-use crate::oauth::{
-    self, LoginAnswer, MAX_RESPONSE_BYTES, RefusedAnswer, TokenRefusal, TokenRequest, TokenResponse,
-};
-use crate::ports::{HttpAnswer, HttpFailure, HttpRequest, ObjectPorts};
+use crate::oauth::{self, LoginAnswer, RefusedAnswer, TokenRefusal, TokenRequest, TokenResponse};
+use crate::ports::{HttpAnswer, HttpFailure, ObjectPorts};
 use crate::protocol::Cause;
-use crate::secret::Secret;
 
 /// Why a token request yielded no token response.
 pub(super) enum ExchangeFailure {
@@ -63,35 +58,4 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
             ExchangeFailure::Refused(refused, retry_after)
         })
     }
-}
-
-/// Sends one request to the token endpoint, or to another address with the same client.
-pub(in crate::objects) async fn transmit<P: ObjectPorts>(
-    ports: &P,
-    request: &TokenRequest,
-    endpoint: &TokenEndpoint,
-) -> Result<HttpAnswer, HttpFailure> {
-    let headers = request.headers.expose();
-    let own = Headers::new(headers);
-    let mut fields = Zeroizing::new(headers.to_owned());
-    for (name, value) in [
-        ("content-type", request.body.as_ref().map(|_| request.content_type)),
-        ("accept", Some("application/json")),
-        ("user-agent", Some("porteiro")),
-        ("authorization", request.authorization.as_ref().map(Secret::expose)),
-    ] {
-        let Some(value) = value.filter(|_| own.value(name).is_none()) else { continue };
-        let end = if fields.is_empty() { "" } else { "\n" };
-        fields.extend([end, name, ":", value]);
-    }
-    let request = HttpRequest {
-        method: request.method,
-        url: request.url.expose(),
-        fields: &fields,
-        body: request.body.as_ref().map(Secret::expose),
-        timeout: endpoint.timeout,
-        max_bytes: Some(MAX_RESPONSE_BYTES),
-        certificate: endpoint.certificate.as_deref(),
-    };
-    ports.send(&request).await
 }

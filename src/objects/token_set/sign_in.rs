@@ -2,9 +2,9 @@
 
 use super::exchange::ExchangeFailure;
 use super::{Account, Failure, LiveTokenSet, State};
+use crate::client::{KeyUnusable, assertions};
 use crate::config::{Connection, Grant};
 use crate::oauth::{Refusal, TokenRefusal, TokenRequest, TokenResponse};
-use crate::objects::signing::{KeyUnusable, assertions};
 use crate::ports::{ObjectPorts, StorageFailed};
 use crate::protocol::{Cause, Credentials, SessionReply, SignInRefusal};
 use crate::secret::Secret;

@@ -21,9 +21,10 @@ use recovery::{recover, search};
 use schedule::{Plan, rage};
 
 use porteiro::time::UnixTime;
-use porteiro_simulation::{Answered, Call, Grants, Objects, Site, World};
+use porteiro_simulation::{Answered, Call, Grants, Site, World};
 
-use super::seeds::{number, run_seeds};
+use super::rage::{self, Pace};
+use super::seeds::{index, number, run_seeds};
 
 /// Seeds run where nothing else is asked for.
 const SEEDS: u64 = 500;
@@ -50,10 +51,6 @@ struct Crowd {
     wrong: RefCell<Option<String>>,
     /// The secrets of links.
     links: RefCell<Vec<String>>,
-}
-
-fn index(world: &World, bound: u64) -> usize {
-    usize::try_from(world.below(bound)).expect("a small number")
 }
 
 impl Crowd {

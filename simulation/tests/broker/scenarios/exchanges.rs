@@ -10,9 +10,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use porteiro::time::UnixTime;
-use porteiro_simulation::{Answered, Call, Grants, Objects, Site, Subject, World};
+use porteiro_simulation::{Answered, Call, Grants, Site, Subject};
 
-use super::seeds::{number, run_seeds};
+use super::rage::{self, Pace};
+use super::seeds::{index, number, run_seeds};
 
 /// Seeds run where nothing else is asked for.
 const SEEDS: u64 = 500;
@@ -83,10 +84,6 @@ impl Plan {
             new_tokens: sometimes(200),
         }
     }
-}
-
-fn index(world: &World, bound: u64) -> usize {
-    usize::try_from(world.below(bound)).expect("a small number")
 }
 
 fn who((issuer, name): (usize, &str)) -> String {
@@ -216,34 +213,17 @@ fn run(seed: u64) -> Result<u64, String> {
 
 /// The part of a schedule in which things go wrong.
 fn rage(crowd: &Crowd, plan: &Plan) -> Result<(), String> {
-    let (site, world) = (&crowd.site, &crowd.site.shared.world);
-    let end = world.now() + Duration::from_secs(plan.seconds);
-    let mut bursts = 0;
-    while world.now() < end && bursts < 150 {
-        bursts += 1;
-        for _ in 0..=world.below(plan.largest_burst) {
-            crowd.act(plan);
-        }
-        disturb(crowd, plan);
-        let next = world.now() + Duration::from_millis(world.below(2 * plan.pause));
-        while world.step(next) {
-            if let Some(broken) = crowd.broken() {
-                return Err(broken);
-            }
-            if world.below(100_000) < plan.object_ends {
-                Objects::kill_any(&site.shared);
-            }
-            if world.below(100_000) < plan.isolate_ends {
-                site.kill_isolate(1 + u32::try_from(world.below(plan.isolates)).expect("few isolates"));
-            }
-        }
-        world.run_until(next);
-        // Now and then nobody calls for a while, and what is over is deleted.
-        if world.happens(50) {
-            world.run_for(Duration::from_secs([40, 290, 4000][index(world, 3)]));
-        }
-    }
-    Ok(())
+    let pace = Pace {
+        seconds: plan.seconds,
+        bursts: 150,
+        largest_burst: plan.largest_burst,
+        pause: plan.pause,
+        object_ends: plan.object_ends,
+        isolate_ends: plan.isolate_ends,
+        isolates: plan.isolates,
+        rests: [40, 290, 4000],
+    };
+    rage::rage(&crowd.site, &pace, || crowd.act(plan), || disturb(crowd, plan), || crowd.broken())
 }
 
 /// Things that happen at the provider.

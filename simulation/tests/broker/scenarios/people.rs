@@ -13,9 +13,10 @@ use schedule::{rage, run};
 
 use porteiro::edge::people::cookie::COOKIE;
 use porteiro::time::UnixTime;
-use porteiro_simulation::{Answered, Call, Grants, Objects, Site, Visit, World};
+use porteiro_simulation::{Answered, Call, Grants, Site, Visit};
 
-use super::seeds::{number, run_seeds};
+use super::rage::{self, Pace};
+use super::seeds::{index, number, run_seeds};
 
 /// Seeds run where nothing else is asked for.
 const SEEDS: u64 = 500;
@@ -94,10 +95,6 @@ impl Plan {
             refusals: sometimes(40),
         }
     }
-}
-
-fn index(world: &World, bound: u64) -> usize {
-    usize::try_from(world.below(bound)).expect("a small number")
 }
 
 fn username(person: &str) -> String {

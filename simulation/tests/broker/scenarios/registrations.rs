@@ -11,9 +11,9 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use porteiro::time::UnixTime;
-use porteiro_simulation::{Answered, Call, Change, Grants, PROVIDER, Site, World};
+use porteiro_simulation::{Answered, Call, Change, Grants, PROVIDER, Site};
 
-use super::seeds::{number, run_seeds};
+use super::seeds::{index, number, run_seeds};
 use schedule::{rage, run};
 
 /// Seeds run where nothing else is asked for.
@@ -68,10 +68,6 @@ impl Plan {
             readings: 50 + world.below(150),
         }
     }
-}
-
-fn index(world: &World, bound: u64) -> usize {
-    usize::try_from(world.below(bound)).expect("a small number")
 }
 
 /// What a request is for.

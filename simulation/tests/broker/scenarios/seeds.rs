@@ -4,6 +4,8 @@ use std::num::NonZero;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use porteiro_simulation::World;
+
 pub(super) fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
@@ -50,4 +52,9 @@ pub(super) fn run_seeds(scenario: &str, seeds: u64, run: impl Fn(u64) -> Result<
     let calls = calls.into_inner();
     assert!(calls > seeds, "the schedules made calls");
     println!("{scenario}: {seeds} seeds, {calls} calls");
+}
+
+/// A number below `bound`, drawn from the seed.
+pub(super) fn index(world: &World, bound: u64) -> usize {
+    usize::try_from(world.below(bound)).expect("a small number")
 }

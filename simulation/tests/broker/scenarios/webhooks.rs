@@ -10,9 +10,9 @@ use std::time::Duration;
 use porteiro::protocol::List;
 use serde_json::Value;
 
-use porteiro_simulation::{Call, Event, Manner, Objects, PROVIDER, Site, World, deliveries};
+use porteiro_simulation::{Call, Event, Manner, Objects, PROVIDER, Site, deliveries};
 
-use super::seeds::{number, run_seeds};
+use super::seeds::{index, number, run_seeds};
 
 /// Seeds run where nothing else is asked for.
 const SEEDS: u64 = 300;
@@ -66,10 +66,6 @@ impl Plan {
             operators: sometimes(300),
         }
     }
-}
-
-fn index(world: &World, bound: u64) -> usize {
-    usize::try_from(world.below(bound)).expect("a small number")
 }
 
 /// A site, and all that were there to send it something.

@@ -18,34 +18,17 @@ pub(super) fn run(seed: u64) -> Result<u64, String> {
 
 /// The part of a schedule in which things go wrong.
 pub(super) fn rage(crowd: &Crowd, plan: &Plan) -> Result<(), String> {
-    let (site, world) = (&crowd.site, &crowd.site.shared.world);
-    let end = world.now() + Duration::from_secs(plan.seconds);
-    let mut bursts = 0;
-    while world.now() < end && bursts < 150 {
-        bursts += 1;
-        for _ in 0..=world.below(plan.largest_burst) {
-            crowd.act(plan);
-        }
-        disturb(site, plan);
-        let next = world.now() + Duration::from_millis(world.below(2 * plan.pause));
-        while world.step(next) {
-            if let Some(broken) = crowd.broken() {
-                return Err(broken);
-            }
-            if world.below(100_000) < plan.object_ends {
-                Objects::kill_any(&site.shared);
-            }
-            if world.below(100_000) < plan.isolate_ends {
-                site.kill_isolate(1 + u32::try_from(world.below(plan.isolates)).expect("few isolates"));
-            }
-        }
-        world.run_until(next);
-        // Now and then nobody does anything for a while.
-        if world.happens(50) {
-            world.run_for(Duration::from_secs([40, 290, 700][index(world, 3)]));
-        }
-    }
-    Ok(())
+    let pace = Pace {
+        seconds: plan.seconds,
+        bursts: 150,
+        largest_burst: plan.largest_burst,
+        pause: plan.pause,
+        object_ends: plan.object_ends,
+        isolate_ends: plan.isolate_ends,
+        isolates: plan.isolates,
+        rests: [40, 290, 700],
+    };
+    rage::rage(&crowd.site, &pace, || crowd.act(plan), || disturb(&crowd.site, plan), || crowd.broken())
 }
 
 /// Things that happen at the provider.
