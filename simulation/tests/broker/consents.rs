@@ -30,7 +30,8 @@ fn connect_service(site: &Site) {
     let operator = Call::get("/admin/connections/depot/connect-link").method("POST");
     let operator = operator.field("authorization", &format!("Bearer {}", Site::OPERATOR_KEY));
     let made = site.call(1, &operator.field("content-type", "application/json").text("")).json();
-    let link = made["url"].as_str().and_then(|url| url.strip_prefix(Site::ADDRESS)).expect("a link").to_owned();
+    let link =
+        made["url"].as_str().and_then(|url| url.strip_prefix(Site::ADDRESS)).expect("a link").to_owned();
     let call = Call::get(&link).method("POST").field("authorization", "");
     let begun = site.call(1, &call.field("sec-fetch-mode", "navigate").field("sec-fetch-dest", "document"));
     let (name, value) = begun.cookies().pop().expect("a cookie of the flow");
