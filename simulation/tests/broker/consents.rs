@@ -116,7 +116,7 @@ fn finds_whom_a_logout_names_also_after_the_sealing_key_was_rotated() {
     let cookie = site.call(1, &returning(&site, "acme", None)).cookie().map(str::to_owned);
     let mut variables = Site::variables_for_consents();
     let old = variables["SEALING_KEYS"].as_str().expect("a key").to_owned();
-    variables["SEALING_KEYS"] = format!("k2:{}=,{old}", "B".repeat(43)).into();
+    variables["SEALING_KEYS"] = format!("k2:{}A=,{old}", "B".repeat(42)).into();
     site.redeploy(&variables);
     let status = || site.call(1, &Call::from_page("GET", "/auth/session").cookie(cookie.as_deref())).status;
     assert_eq!(status(), 200);
@@ -135,7 +135,7 @@ fn keeps_a_consent_alive_that_nobody_uses() {
     assert_eq!(granted.get() - first, 7);
     assert_eq!(site.call(1, &Call::get("/api/depot/things")).status, 200);
     // One that fails is tried again, and one that the provider ended is not.
-    site.shared.provider.withdraw("depot");
+    site.shared.provider.withdraw(WHO.subject, "depot");
     world.run_for(Duration::from_hours(20 * 24));
     let rejected = site.shared.provider.requests.borrow().len();
     world.run_for(Duration::from_hours(20 * 24));
