@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { Failure, root, say } from "./lib.mjs";
+import { Failure, project, say } from "./lib.mjs";
 
 /** @typedef {Record<string, string>} Vars */
 /** @typedef {Record<string, () => string>} Makers a generator for each secret */
@@ -59,10 +59,10 @@ export async function parseVars(text) {
 export const readVars = (file) => parseVars(textOf(file));
 
 /** Whether the broker's secrets for development exist. */
-export const hasDevVars = (folder = root) => !missingIn(textOf(path.join(folder, ".dev.vars")), BROKER).length;
+export const hasDevVars = (folder = project) => !missingIn(textOf(path.join(folder, ".dev.vars")), BROKER).length;
 
 /** Generates the broker's missing secrets for development. Existing text in the file does not change. */
-export async function makeDevVars(folder = root) {
+export async function makeDevVars(folder = project) {
   const file = path.join(folder, ".dev.vars");
   const text = textOf(file);
   const names = missingIn(text, BROKER);
@@ -75,10 +75,10 @@ export async function makeDevVars(folder = root) {
 
 /**
  * Writes the secrets of `npm start` beside the sandbox's configuration, and returns them: the sandbox's own, which are
- * kept, and the broker's from `.dev.vars`.
+ * kept, and the broker's from `.dev.vars` in `folder`.
  */
-export async function makeSandboxVars(folder = root) {
-  const file = path.join(folder, "sandbox", ".dev.vars");
+export async function makeSandboxVars(folder = project, sandbox = path.join(folder, "sandbox")) {
+  const file = path.join(sandbox, ".dev.vars");
   const there = await readVars(file);
   const own = await readVars(path.join(folder, ".dev.vars"));
   const vars = Object.fromEntries([
