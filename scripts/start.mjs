@@ -48,6 +48,12 @@ const START_HELP =
 const children = [];
 let stopping = false;
 
+/** The command of the package: the sandbox is a choice there. @param {string[]} args */
+export const dev = (args) =>
+  args.includes("--sandbox")
+    ? serveSandbox(args.filter((arg) => arg !== "--sandbox"))
+    : serveConfigured(args, { sandbox: { help: "serves providers to try, too, with accounts of their own" } });
+
 /** @param {string[]} args */
 async function main(args) {
   const [first, ...rest] = args;
@@ -56,7 +62,7 @@ async function main(args) {
 }
 
 /** @param {string[]} args */
-export async function serveSandbox(args) {
+async function serveSandbox(args) {
   if (!optionsOf(args, {}, START_HELP)) return;
   await refuseTakenPorts([BROKER, FRONT_END, EXAMPLE, ...PROVIDERS, ISSUER]);
   await prepareWorker();
@@ -88,9 +94,12 @@ function sandboxConfig() {
   return copy;
 }
 
-/** @param {string[]} args */
-export async function serveConfigured(args) {
-  const options = optionsOf(args, OPTIONS, HELP);
+/**
+ * @param {string[]} args
+ * @param {import("./options.mjs").Options} [more] options that the help has, too
+ */
+export async function serveConfigured(args, more) {
+  const options = optionsOf(args, { ...OPTIONS, ...more }, HELP);
   if (!options) return;
   const { config = CONFIG, env: environment = process.env.CLOUDFLARE_ENV ?? "" } = options.values;
   const port = portOf(options.values.port);
