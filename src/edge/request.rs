@@ -51,6 +51,11 @@ pub async fn answer<P: EdgePorts>(
     if let Some(timing) = line.server_timing() {
         draft.fields.push("server-timing", &timing);
     }
+    if let Some(quota) = line.quota {
+        let [requests, seconds, left, wait] = quota.map(|number| number.to_string());
+        draft.fields.push("ratelimit-policy", &["\"budget\";q=", &requests, ";w=", &seconds].concat());
+        draft.fields.push("ratelimit", &["\"budget\";r=", &left, ";t=", &wait].concat());
+    }
     line.status = draft.status;
     line.write(&**ports);
     if isolate.owes_report() {

@@ -46,6 +46,14 @@ pub fn issuer_unreachable(host: &impl Host, caller: &str) {
     );
 }
 
+/// Reports that more requests leave than a budget has that is only observed.
+pub fn budget_exceeded(host: &impl Host, connection: &str) {
+    host.log(
+        &Members(&[("connection", &connection), ("event", &"budget_exceeded"), ("level", &"warn")])
+            .lean_text(),
+    );
+}
+
 /// Reports an internal error.
 pub fn internal(host: &impl Host, request_id: &str, what: &str) {
     host.log(

@@ -157,7 +157,7 @@ impl LifePorts {
     /// Fails if objects of this kind store nothing under `key`.
     fn check_key(&self, key: &str) {
         let is_own = match &self.kind {
-            ObjectKind::Service(_) => [STATE, CONNECTION].contains(&key),
+            ObjectKind::Service(_) => [STATE, CONNECTION, "quota"].contains(&key),
             ObjectKind::Exchanged { .. } => key == STATE,
             ObjectKind::Session(_) => {
                 key.strip_prefix(SESSION).is_some_and(|below| below.is_empty() || below.starts_with('/'))
