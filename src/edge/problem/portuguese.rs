@@ -100,7 +100,7 @@ impl Code {
                 "Chame de novo depois do tempo indicado em Retry-After.",
             ],
             Self::UpstreamLimited => [
-                "Upstream sobrecarregado",
+                "API sobrecarregada",
                 "A API avisou que recebe requisições demais.",
                 "Chame de novo depois do tempo indicado em Retry-After.",
             ],
