@@ -7,7 +7,7 @@ use super::caller::bearers::Bearers;
 use super::caller::key_sets::KeySets;
 use super::connections::held::HeldConnections;
 use super::proxy::memory::AccessTokens;
-use super::proxy::quota::Quotas;
+use super::proxy::quota::held::Quotas;
 use super::proxy::rates::Rates;
 use crate::config::Config;
 

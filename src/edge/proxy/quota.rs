@@ -2,10 +2,9 @@
 //!
 //! A lease of the keeper lets so many requests leave until it ends. Within it, a call asks nobody.
 
-mod account;
+pub mod held;
 
-use std::cell::{RefCell, RefMut};
-use std::mem;
+use std::cell::RefMut;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -19,18 +18,10 @@ use crate::http::RequestHead;
 use crate::oauth::retry_after;
 use crate::ports::{EdgePorts, ObjectUnreachable, UpstreamAnswer, report};
 use crate::protocol::{AskQuota, QuotaAsk, QuotaReply};
-use account::{Account, Step};
-
-/// The largest number of budgets, and of parties that share one, that an isolate has a part of. A full
-/// list drops one of them, and its leases.
-const MAX_ACCOUNTS: usize = 1_000;
+use held::{HeldQuota, Step};
 
 /// How many leases a call asks for: one may end on its way.
 const ASKS: usize = 4;
-
-/// What an isolate holds of budgets: of the one that was used last, and of others.
-#[derive(Default, Debug)]
-pub(in crate::edge) struct Quotas(RefCell<(Account, Vec<Account>)>);
 
 /// What came of the attempts to send a call.
 pub(super) type Outcome<R> = Result<UpstreamAnswer<R>, Refused>;
@@ -90,8 +81,8 @@ impl<P: EdgePorts> Gate<P> {
     pub async fn admit(&self, context: &Context<'_, P>) -> Result<(), Refused> {
         let admitted = self.try_admit().await;
         if let Some(Budget { requests, seconds, observe: false, .. }) = self.guard.budget {
-            let (account, now) = self.account();
-            let (left, frees_in) = account.left(now);
+            let (held, now) = self.held();
+            let (left, frees_in) = held.left(now);
             let left = if admitted.is_ok() { left } else { 0 };
             context.note(|line| line.quota = Some([requests, seconds, left, seconds_of(frees_in)]));
         }
@@ -102,8 +93,8 @@ impl<P: EdgePorts> Gate<P> {
         let is_observed = self.guard.budget.is_some_and(|budget| budget.observe);
         for _ in 0..ASKS {
             let step = {
-                let (mut account, now) = self.account();
-                account.step(&self.guard, now)
+                let (mut held, now) = self.held();
+                held.step(&self.guard, now)
             };
             let want = match step {
                 Step::Leave => return Ok(()),
@@ -111,13 +102,13 @@ impl<P: EdgePorts> Gate<P> {
                     self.ask_in_background(self.about(want));
                     return Ok(());
                 }
-                Step::Held(millis) => return Err(held(millis)),
+                Step::Held(millis) => return Err(spared(millis)),
                 Step::UsedUp(millis) => return Err(used_up(millis)),
                 Step::Ask(want) => want,
             };
             match self.clone().ask(self.about(want)).await {
                 Ok((true, _)) => return Ok(()),
-                Ok((_, reply)) if reply.held_for > 0 => return Err(held(reply.held_for)),
+                Ok((_, reply)) if reply.held_for > 0 => return Err(spared(reply.held_for)),
                 _ if want > 0 && is_observed => return Ok(()),
                 Ok((_, reply)) if want > 0 && reply.lease == 0 => return Err(used_up(reply.frees_in)),
                 // That something is left cannot be assumed.
@@ -140,19 +131,19 @@ impl<P: EdgePorts> Gate<P> {
     /// Sends an ask to the keeper; true if it brought a permit for one call.
     async fn ask(self, mut ask: QuotaAsk) -> Result<(bool, QuotaReply), ObjectUnreachable> {
         let began = {
-            let (mut account, now) = self.account();
-            account.begin(&mut ask, now)
+            let (mut held, now) = self.held();
+            held.begin(&mut ask, now)
         };
         let message = AskQuota { connection: &self.connection.id, ask: ask.clone() };
         let reply = self.edge.ports.ask(message).await;
-        let (mut account, now) = self.account();
+        let (mut held, now) = self.held();
         let Ok(reply) = reply else {
             // It may have arrived all the same: the keeper knows what was given back by its id.
-            account.forgive(&ask, now);
+            held.forgive(&ask, now);
             return Err(ObjectUnreachable);
         };
-        let (has_taken, rest) = account.note(&ask, reply, began, now);
-        drop(account);
+        let (has_taken, rest) = held.note(&ask, reply, began, now);
+        drop(held);
         if ask.want > 0 && reply.lease == 0 && self.guard.budget.is_some_and(|budget| budget.observe) {
             report::budget_exceeded(&*self.edge.ports, &self.connection.id);
         }
@@ -172,7 +163,7 @@ impl<P: EdgePorts> Gate<P> {
     /// left of it.
     async fn end(self, lease: u64, millis: u64) {
         self.edge.ports.sleep(Duration::from_millis(millis)).await;
-        let owes = self.account().0.end(lease);
+        let owes = self.held().0.end(lease);
         if owes {
             self.ask_in_background(self.about(0));
         }
@@ -185,9 +176,9 @@ impl<P: EdgePorts> Gate<P> {
         let wait = field.and_then(|value| retry_after(value, self.edge.now()));
         if self.guard.cool_down && (answer.status == 429 || field.is_some()) {
             let said = wait.map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-            let (mut account, now) = self.account();
-            account.spare(said, now);
-            drop(account);
+            let (mut held, now) = self.held();
+            held.spare(said, now);
+            drop(held);
             self.ask_in_background(QuotaAsk { limited: Some(said), ..self.about(0) });
         }
         wait
@@ -195,22 +186,9 @@ impl<P: EdgePorts> Gate<P> {
 
     /// What the isolate holds, and the present time in milliseconds.
     #[inline(never)]
-    fn account(&self) -> (RefMut<'_, Account>, u64) {
-        let (id, who) = (&self.connection.id, self.who);
-        let account = RefMut::map(self.edge.isolate.quotas.0.borrow_mut(), |(current, others)| {
-            let is_own = |account: &Account| account.who == who && account.id == *id;
-            if !is_own(current) {
-                match others.iter_mut().find(|other| is_own(other)) {
-                    Some(own) => mem::swap(current, own),
-                    None => others.push(mem::replace(current, Account::of(id, who))),
-                }
-                if others.len() > MAX_ACCOUNTS {
-                    others.swap_remove(0);
-                }
-            }
-            current
-        });
-        (account, self.edge.now().as_millis())
+    fn held(&self) -> (RefMut<'_, HeldQuota>, u64) {
+        let held = self.edge.isolate.quotas.of(&self.connection.id, self.who);
+        (held, self.edge.now().as_millis())
     }
 }
 
@@ -225,7 +203,7 @@ const fn seconds_of(millis: u64) -> u64 {
     if seconds == 0 { 1 } else { seconds }
 }
 
-const fn held(millis: u64) -> Refused {
+const fn spared(millis: u64) -> Refused {
     Refused::unavailable(Code::UpstreamLimited, seconds_of(millis))
 }
 

@@ -1,5 +1,8 @@
-//! What an isolate holds of one connection's budget: pure, over times that are passed in, which are
+//! What an isolate holds of connections' budgets: pure, over times that are passed in, which are
 //! milliseconds on the isolate's clock.
+
+use std::cell::{RefCell, RefMut};
+use std::mem;
 
 use crate::config::Guard;
 use crate::protocol::{QuotaAsk, QuotaReply};
@@ -21,12 +24,40 @@ const USED_UP: u64 = 500;
 /// The shortest and the longest time for which an upstream is spared.
 const SPARED: (u64, u64) = (1_000, 15 * 60_000);
 
+/// The largest number of budgets, and of parties that share one, that an isolate has a part of. A full
+/// list drops one of them, and its leases.
+const MAX_HELD: usize = 1_000;
+
+/// What an isolate holds of budgets: of the one that was used last, and of others.
+#[derive(Default, Debug)]
+pub(in crate::edge) struct Quotas(RefCell<(HeldQuota, Vec<HeldQuota>)>);
+
+impl Quotas {
+    /// What it holds for one connection and one party.
+    #[inline(never)]
+    pub fn of(&self, id: &str, who: u64) -> RefMut<'_, HeldQuota> {
+        RefMut::map(self.0.borrow_mut(), |(current, others)| {
+            let is_own = |held: &HeldQuota| held.who == who && held.id == id;
+            if !is_own(current) {
+                match others.iter_mut().find(|other| is_own(other)) {
+                    Some(own) => mem::swap(current, own),
+                    None => others.push(mem::replace(current, HeldQuota::of(id, who))),
+                }
+                if others.len() > MAX_HELD {
+                    others.swap_remove(0);
+                }
+            }
+            current
+        })
+    }
+}
+
 /// What an isolate holds of one connection's budget, or of one party's part of it.
 #[derive(Default, Debug)]
-pub(super) struct Account {
+pub(in crate::edge) struct HeldQuota {
     /// The connection, and the party.
-    pub id: String,
-    pub who: u64,
+    id: String,
+    who: u64,
     /// The latest time that was seen.
     seen: u64,
     /// How often the clock went back.
@@ -60,14 +91,14 @@ struct HeldLease {
 
 /// When an ask began.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Began {
+pub(in crate::edge) struct Began {
     at: u64,
     jumps: u64,
 }
 
 /// What a call does next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Step {
+pub(in crate::edge) enum Step {
     /// It leaves.
     Leave,
     /// It leaves, and the isolate asks for so many permits in the background, the call's own among
@@ -81,9 +112,9 @@ pub(super) enum Step {
     UsedUp(u64),
 }
 
-impl Account {
-    /// An empty account.
-    pub fn of(id: &str, who: u64) -> Self {
+impl HeldQuota {
+    /// Nothing yet.
+    fn of(id: &str, who: u64) -> Self {
         Self { id: id.to_owned(), who, ..Self::default() }
     }
 
@@ -92,9 +123,9 @@ impl Account {
     fn advance(&mut self, now: u64) {
         if now < self.seen {
             let left = self.left;
-            let mut over = std::mem::take(&mut self.over);
+            let mut over = mem::take(&mut self.over);
             over.extend(self.leases.iter().map(|lease| [lease.id, lease.left]));
-            let id = std::mem::take(&mut self.id);
+            let id = mem::take(&mut self.id);
             *self = Self { id, who: self.who, over, left, jumps: self.jumps + 1, ..Self::default() };
         }
         self.seen = now;
@@ -157,7 +188,7 @@ impl Account {
     /// Puts the leases to give back into `ask`, which begins at `now`.
     pub fn begin(&mut self, ask: &mut QuotaAsk, now: u64) -> Began {
         self.advance(now);
-        ask.over = std::mem::take(&mut self.over);
+        ask.over = mem::take(&mut self.over);
         Began { at: now, jumps: self.jumps }
     }
 
