@@ -11,6 +11,7 @@ mod sent;
 pub(super) mod tokens;
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::Code;
@@ -147,7 +148,7 @@ struct ProxiedCall<'c, 'a, P> {
     bound: Option<&'c QueryBinding>,
     trace: Trace<'c>,
     /// What guards the upstream.
-    gate: Option<Gate<P>>,
+    gate: Option<Rc<Gate<P>>>,
     /// The secrets that were sent last.
     sent: RefCell<Option<Sent>>,
 }

@@ -15,6 +15,7 @@ use super::log::CallLine;
 use super::route::{Route, SecretSegment};
 use super::{Code, admin, connections, people, proxy, transport, webhooks};
 use crate::http::{Method, RequestHead};
+use crate::json::ToJson as _;
 use crate::ports::{EdgePorts, report};
 
 /// How long after its first answer an isolate reads the rest of the configuration.
@@ -52,9 +53,15 @@ pub async fn answer<P: EdgePorts>(
         draft.fields.push("server-timing", &timing);
     }
     if let Some(quota) = line.quota {
-        let [requests, seconds, left, wait] = quota.map(|number| number.to_string());
-        draft.fields.push("ratelimit-policy", &["\"budget\";q=", &requests, ";w=", &seconds].concat());
-        draft.fields.push("ratelimit", &["\"budget\";r=", &left, ";t=", &wait].concat());
+        let names = [("ratelimit-policy", ["\"budget\";q=", ";w="]), ("ratelimit", ["\"budget\";r=", ";t="])];
+        for ((name, words), numbers) in names.into_iter().zip(quota) {
+            let mut value = String::new();
+            for (word, number) in words.into_iter().zip(numbers) {
+                value.push_str(word);
+                number.write_json(&mut value);
+            }
+            draft.fields.push(name, &value);
+        }
     }
     line.status = draft.status;
     line.write(&**ports);

@@ -16,7 +16,7 @@ use super::lock::{Lock, Rank};
 use super::token_set::{Account, Failure, LiveTokenSet};
 use crate::config::Config;
 use crate::ports::{ObjectPorts, StorageFailed};
-use crate::protocol::{TokenAsk, TokenReply};
+use crate::protocol::{QuotaAsk, QuotaReply, TokenAsk, TokenReply};
 use crate::time::UnixTime;
 use quota::Quota;
 use registered::KnownRegistration;
@@ -53,6 +53,11 @@ impl<P: ObjectPorts> Keeper<P> {
             registering: Lock::new(Rank::Registering),
             reading: Lock::new(Rank::ReadingRegistration),
         })
+    }
+
+    /// Answers one ask for a part of the budget.
+    pub async fn lease(&self, ask: &QuotaAsk) -> Option<QuotaReply> {
+        self.quota.lease(&*self.ports, ask).await
     }
 
     /// Answers one ask for an access token.

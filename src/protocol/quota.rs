@@ -61,21 +61,19 @@ pub struct QuotaReply {
     pub frees_in: u64,
     /// How long the upstream wants no calls, in milliseconds.
     pub held_for: u64,
-    /// Whether the keeper's storage failed, so that it gives nothing.
-    pub failed: bool,
 }
 
 impl ToJson for QuotaReply {
     fn write_json(&self, out: &mut String) {
-        let Self { lease, permits, millis, left, frees_in, held_for, failed } = *self;
-        vec![lease, permits, millis, left, frees_in, held_for, failed.into()].write_json(out);
+        let Self { lease, permits, millis, left, frees_in, held_for } = *self;
+        vec![lease, permits, millis, left, frees_in, held_for].write_json(out);
     }
 }
 
 impl FromJson for QuotaReply {
     fn from_json(value: &mut Value) -> Option<Self> {
         let row = Vec::from_json(value)?;
-        let [lease, permits, millis, left, frees_in, held_for, failed] = *row.as_slice() else { return None };
-        Some(Self { lease, permits, millis, left, frees_in, held_for, failed: failed > 0 })
+        let [lease, permits, millis, left, frees_in, held_for] = *row.as_slice() else { return None };
+        Some(Self { lease, permits, millis, left, frees_in, held_for })
     }
 }

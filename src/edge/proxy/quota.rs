@@ -4,11 +4,9 @@
 
 pub mod held;
 
-use std::cell::RefMut;
+use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 use std::time::Duration;
-
-use futures_util::FutureExt as _;
 
 use crate::config::{Budget, Connection, Guard};
 use crate::edge::Code;
@@ -17,8 +15,8 @@ use crate::edge::context::{Context, Edge};
 use crate::http::RequestHead;
 use crate::oauth::retry_after;
 use crate::ports::{EdgePorts, ObjectUnreachable, UpstreamAnswer, report};
-use crate::protocol::{AskQuota, QuotaAsk, QuotaReply};
-use held::{HeldQuota, Step};
+use crate::protocol::{AskQuota, QuotaAsk};
+use held::{HeldQuota, NextStep};
 
 /// How many leases a call asks for: one may end on its way.
 const ASKS: usize = 4;
@@ -31,15 +29,9 @@ pub(super) struct Gate<P> {
     edge: Edge<P>,
     connection: Rc<Connection>,
     guard: Guard,
+    held: Rc<RefCell<HeldQuota>>,
     /// The party, where parties share the budget; else 0.
     who: u64,
-}
-
-impl<P> Clone for Gate<P> {
-    fn clone(&self) -> Self {
-        let Self { edge, connection, guard, who } = self;
-        Self { edge: edge.clone(), connection: Rc::clone(connection), guard: *guard, who: *who }
-    }
 }
 
 impl<P: EdgePorts> Gate<P> {
@@ -48,75 +40,72 @@ impl<P: EdgePorts> Gate<P> {
         edge: &Edge<P>,
         connection: &Rc<Connection>,
         party: impl FnOnce() -> Option<String>,
-    ) -> Option<Self> {
+    ) -> Option<Rc<Self>> {
         let guard = *connection.guard.as_deref()?;
         let is_shared = guard.budget.is_some_and(|budget| budget.per_caller);
         // 48 bits, as many as any reader of JSON keeps; 0 is nobody.
         let who = || u64::from_str_radix(party()?.get(..12)?, 16).ok();
         let who = if is_shared { who().unwrap_or_default().max(1) } else { 0 };
-        Some(Self { edge: edge.clone(), connection: Rc::clone(connection), guard, who })
+        let held = edge.isolate.quotas.of(&connection.id, who);
+        Some(Rc::new(Self { edge: edge.clone(), connection: Rc::clone(connection), guard, held, who }))
     }
 
-    /// How long to wait before the call is sent again, after `answer` to the attempt of that number;
-    /// `None` where it is not.
+    /// How long to wait, in milliseconds, before the call is sent again after the attempt of that number,
+    /// which had this `answer`; `None` where it is not.
     pub fn pause(
         &self,
         head: &RequestHead<'_>,
         answer: &Outcome<P::Response>,
+        wait: u64,
         attempt: u64,
-    ) -> Option<Duration> {
-        let wait = answer.as_ref().ok().and_then(|answer| self.note(answer));
+    ) -> Option<u64> {
         let has_failed = answer.as_ref().map_or(true, |answer| matches!(answer.status, 502..=504));
-        if !has_failed || attempt >= self.guard.attempts || !is_repeatable(head) {
-            return None;
-        }
-        let jitter = attempt * (100 + u64::from(self.edge.ports.bytes::<1>()[0]));
-        Some(Duration::from_millis(jitter).max(wait.unwrap_or_default()))
+        let is_repeated = has_failed && attempt < self.guard.attempts && is_repeatable(head);
+        is_repeated.then(|| wait.max(attempt * (100 + u64::from(self.edge.ports.bytes::<1>()[0]))))
     }
 
     /// Waits until a request may leave, and counts it.
     ///
     /// # Errors
     /// `quota_exhausted`, or `connection_unavailable`.
-    pub async fn admit(&self, context: &Context<'_, P>) -> Result<(), Refused> {
+    pub async fn admit(self: &Rc<Self>, context: &Context<'_, P>) -> Result<(), Refused> {
         let admitted = self.try_admit().await;
         if let Some(Budget { requests, seconds, observe: false, .. }) = self.guard.budget {
             let (held, now) = self.held();
             let (left, frees_in) = held.left(now);
             let left = if admitted.is_ok() { left } else { 0 };
-            context.note(|line| line.quota = Some([requests, seconds, left, seconds_of(frees_in)]));
+            context.note(|line| line.quota = Some([[requests, seconds], [left, seconds_of(frees_in)]]));
         }
         admitted
     }
 
-    async fn try_admit(&self) -> Result<(), Refused> {
-        let is_observed = self.guard.budget.is_some_and(|budget| budget.observe);
-        for _ in 0..ASKS {
-            let step = {
-                let (mut held, now) = self.held();
-                held.step(&self.guard, now)
-            };
+    async fn try_admit(self: &Rc<Self>) -> Result<(), Refused> {
+        for number in 0..ASKS {
+            let (mut held, now) = self.held();
+            let step = held.step(&self.guard, now, number > 0);
+            drop(held);
             let want = match step {
-                Step::Leave => return Ok(()),
-                Step::LeaveAndAsk(want) => {
-                    self.ask_in_background(self.about(want));
+                NextStep::Leave => return Ok(()),
+                NextStep::Look => {
+                    self.ask_later(0, 0, self.about(0));
                     return Ok(());
                 }
-                Step::Held(millis) => return Err(spared(millis)),
-                Step::UsedUp(millis) => return Err(used_up(millis)),
-                Step::Ask(want) => want,
+                NextStep::Held(millis) => {
+                    return Err(Refused::unavailable(Code::UpstreamLimited, seconds_of(millis)));
+                }
+                NextStep::UsedUp(millis) => {
+                    let retry_after = Some(seconds_of(millis));
+                    return Err(Refused { retry_after, ..Refused::from(Code::QuotaExhausted) });
+                }
+                NextStep::Ask(want) => want,
             };
-            match self.clone().ask(self.about(want)).await {
-                Ok((true, _)) => return Ok(()),
-                Ok((_, reply)) if reply.held_for > 0 => return Err(spared(reply.held_for)),
-                _ if want > 0 && is_observed => return Ok(()),
-                Ok((_, reply)) if want > 0 && reply.lease == 0 => return Err(used_up(reply.frees_in)),
-                // That something is left cannot be assumed.
-                Err(failure) if want > 0 => return Err(failure.into()),
-                _ => {}
+            if !self.ask(self.about(want)).await && want > 0 {
+                break;
             }
         }
-        Err(ObjectUnreachable.into())
+        // That something is left cannot be assumed, nor can it be told what a budget would refuse.
+        let is_observed = self.guard.budget.is_some_and(|budget| budget.observe);
+        if is_observed { Ok(()) } else { Err(ObjectUnreachable.into()) }
     }
 
     fn about(&self, want: u64) -> QuotaAsk {
@@ -128,67 +117,60 @@ impl<P: EdgePorts> Gate<P> {
         ask
     }
 
-    /// Sends an ask to the keeper; true if it brought a permit for one call.
-    async fn ask(self, mut ask: QuotaAsk) -> Result<(bool, QuotaReply), ObjectUnreachable> {
-        let began = {
-            let (mut held, now) = self.held();
-            held.begin(&mut ask, now)
-        };
-        let message = AskQuota { connection: &self.connection.id, ask: ask.clone() };
-        let reply = self.edge.ports.ask(message).await;
+    /// Sends an ask to the keeper, and notes its reply; true if there was one.
+    async fn ask(self: &Rc<Self>, mut ask: QuotaAsk) -> bool {
         let (mut held, now) = self.held();
-        let Ok(reply) = reply else {
-            // It may have arrived all the same: the keeper knows what was given back by its id.
-            held.forgive(&ask, now);
-            return Err(ObjectUnreachable);
-        };
-        let (has_taken, rest) = held.note(&ask, reply, began, now);
+        let (want, began) = (ask.want, held.begin(&mut ask, now));
         drop(held);
-        if ask.want > 0 && reply.lease == 0 && self.guard.budget.is_some_and(|budget| budget.observe) {
+        let reply = self.edge.ports.ask(AskQuota { connection: &self.connection.id, ask }).await.ok();
+        let (mut held, now) = self.held();
+        let rest = held.note(want, reply, began, now);
+        drop(held);
+        let lease = reply.map_or(1, |reply| reply.lease);
+        if want > 0 && lease == 0 && self.guard.budget.is_some_and(|budget| budget.observe) {
             report::budget_exceeded(&*self.edge.ports, &self.connection.id);
         }
         if let Some(millis) = rest {
-            let ports = Rc::clone(&self.edge.ports);
-            ports.spawn(Box::pin(self.end(reply.lease, millis)));
+            self.ask_later(lease, millis, self.about(0));
         }
-        Ok((has_taken, reply))
+        reply.is_some()
     }
 
-    fn ask_in_background(&self, ask: QuotaAsk) {
-        // What it would have told, the next ask will.
-        self.edge.ports.spawn(Box::pin(self.clone().ask(ask).map(|_| ())));
+    /// Sends an ask in the background: at once, or when `lease`, if it is one, ends after `millis`, with
+    /// something to give back. No jump of the clock changes a timer.
+    fn ask_later(self: &Rc<Self>, lease: u64, millis: u64, ask: QuotaAsk) {
+        let gate = Rc::clone(self);
+        self.edge.ports.spawn(Box::pin(async move {
+            if lease > 0 {
+                gate.edge.ports.sleep(Duration::from_millis(millis)).await;
+                if !gate.held().0.end(lease) {
+                    return;
+                }
+            }
+            // What it would have told, the next ask will.
+            gate.ask(ask).await;
+        }));
     }
 
-    /// Ends a lease after `millis` by a timer, which no jump of the clock changes, and gives back what is
-    /// left of it.
-    async fn end(self, lease: u64, millis: u64) {
-        self.edge.ports.sleep(Duration::from_millis(millis)).await;
-        let owes = self.held().0.end(lease);
-        if owes {
-            self.ask_in_background(self.about(0));
-        }
-    }
-
-    /// Notes what the upstream's `answer` says of too many requests; how long it wants to be left alone.
-    fn note(&self, answer: &UpstreamAnswer<P::Response>) -> Option<Duration> {
-        let headers = answer.headers();
+    /// Notes what the upstream's `answer` says of too many requests; for how many milliseconds it wants
+    /// to be left alone, 0 where it does not say.
+    pub fn note(self: &Rc<Self>, answer: &UpstreamAnswer<P::Response>) -> u64 {
+        let (headers, now) = (answer.headers(), self.edge.now());
         let field = headers.value("retry-after").filter(|_| matches!(answer.status, 429 | 503));
-        let wait = field.and_then(|value| retry_after(value, self.edge.now()));
+        let wait = field.and_then(|value| retry_after(value, now)).unwrap_or_default();
+        let said = (now + wait).as_millis() - now.as_millis();
         if self.guard.cool_down && (answer.status == 429 || field.is_some()) {
-            let said = wait.map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
             let (mut held, now) = self.held();
             held.spare(said, now);
             drop(held);
-            self.ask_in_background(QuotaAsk { limited: Some(said), ..self.about(0) });
+            self.ask_later(0, 0, QuotaAsk { limited: Some(said), ..self.about(0) });
         }
-        wait
+        said
     }
 
     /// What the isolate holds, and the present time in milliseconds.
-    #[inline(never)]
     fn held(&self) -> (RefMut<'_, HeldQuota>, u64) {
-        let held = self.edge.isolate.quotas.of(&self.connection.id, self.who);
-        (held, self.edge.now().as_millis())
+        (self.held.borrow_mut(), self.edge.now().as_millis())
     }
 }
 
@@ -201,12 +183,4 @@ fn is_repeatable(head: &RequestHead<'_>) -> bool {
 const fn seconds_of(millis: u64) -> u64 {
     let seconds = millis.div_ceil(1_000);
     if seconds == 0 { 1 } else { seconds }
-}
-
-const fn spared(millis: u64) -> Refused {
-    Refused::unavailable(Code::UpstreamLimited, seconds_of(millis))
-}
-
-fn used_up(millis: u64) -> Refused {
-    Refused { retry_after: Some(seconds_of(millis)), ..Refused::from(Code::QuotaExhausted) }
 }

@@ -15,10 +15,10 @@ pub struct AskQuota<'a> {
 }
 
 message! {
-    AskQuota<'_>: QuotaReply => QuotaReply,
+    AskQuota<'_>: Option<QuotaReply> => QuotaReply,
     |self| service_object(self.connection),
     Envelope::Quota { connection: self.connection.to_owned(), ask: self.ask },
     {
-        reply @ QuotaReply { failed: false, .. } => reply,
+        Some(reply) => reply,
     }
 }

@@ -1,8 +1,9 @@
 //! What an isolate holds of connections' budgets: pure, over times that are passed in, which are
 //! milliseconds on the isolate's clock.
 
-use std::cell::{RefCell, RefMut};
+use std::cell::RefCell;
 use std::mem;
+use std::rc::Rc;
 
 use crate::config::Guard;
 use crate::protocol::{QuotaAsk, QuotaReply};
@@ -28,36 +29,29 @@ const SPARED: (u64, u64) = (1_000, 15 * 60_000);
 /// list drops one of them, and its leases.
 const MAX_HELD: usize = 1_000;
 
-/// What an isolate holds of budgets: of the one that was used last, and of others.
+/// What an isolate holds of budgets, by connection and party.
 #[derive(Default, Debug)]
-pub(in crate::edge) struct Quotas(RefCell<(HeldQuota, Vec<HeldQuota>)>);
+pub(in crate::edge) struct Quotas(RefCell<Vec<(String, u64, Rc<RefCell<HeldQuota>>)>>);
 
 impl Quotas {
     /// What it holds for one connection and one party.
-    #[inline(never)]
-    pub fn of(&self, id: &str, who: u64) -> RefMut<'_, HeldQuota> {
-        RefMut::map(self.0.borrow_mut(), |(current, others)| {
-            let is_own = |held: &HeldQuota| held.who == who && held.id == id;
-            if !is_own(current) {
-                match others.iter_mut().find(|other| is_own(other)) {
-                    Some(own) => mem::swap(current, own),
-                    None => others.push(mem::replace(current, HeldQuota::of(id, who))),
-                }
-                if others.len() > MAX_HELD {
-                    others.swap_remove(0);
-                }
-            }
-            current
-        })
+    pub fn of(&self, connection: &str, party: u64) -> Rc<RefCell<HeldQuota>> {
+        let mut all = self.0.borrow_mut();
+        if let Some((.., held)) = all.iter().find(|(id, who, _)| *who == party && id == connection) {
+            return Rc::clone(held);
+        }
+        if all.len() >= MAX_HELD {
+            all.swap_remove(0);
+        }
+        let held = Rc::default();
+        all.push((connection.to_owned(), party, Rc::clone(&held)));
+        held
     }
 }
 
 /// What an isolate holds of one connection's budget, or of one party's part of it.
 #[derive(Default, Debug)]
 pub(in crate::edge) struct HeldQuota {
-    /// The connection, and the party.
-    id: String,
-    who: u64,
     /// The latest time that was seen.
     seen: u64,
     /// How often the clock went back.
@@ -65,14 +59,21 @@ pub(in crate::edge) struct HeldQuota {
     leases: Vec<HeldLease>,
     /// The leases to give back: their ids, and their unused permits.
     over: Vec<[u64; 2]>,
+    /// How many permits were left besides, as the keeper last said.
+    left: u64,
+    known: Known,
+}
+
+/// What is known until the clock goes back.
+#[derive(Clone, Copy, Default, Debug)]
+struct Known {
     /// When the last ask was sent that the keeper answered.
-    known_at: u64,
+    at: u64,
     /// When the isolate last looked in the background.
     looked_at: u64,
     held_until: u64,
     used_up_until: u64,
-    /// What the keeper last said: how many permits were left besides, and when the next come free.
-    left: u64,
+    /// When the next permits come free, as the keeper last said.
     frees_at: u64,
     /// Since when calls are counted, how many there were, and how many in the span before.
     since: u64,
@@ -98,12 +99,11 @@ pub(in crate::edge) struct Began {
 
 /// What a call does next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::edge) enum Step {
+pub(in crate::edge) enum NextStep {
     /// It leaves.
     Leave,
-    /// It leaves, and the isolate asks for so many permits in the background, the call's own among
-    /// them if there are any.
-    LeaveAndAsk(u64),
+    /// It leaves, and the isolate asks in the background whether somebody complained.
+    Look,
     /// It waits for the keeper's reply to an ask for so many permits.
     Ask(u64),
     /// The upstream wants no calls for so many milliseconds.
@@ -113,20 +113,15 @@ pub(in crate::edge) enum Step {
 }
 
 impl HeldQuota {
-    /// Nothing yet.
-    fn of(id: &str, who: u64) -> Self {
-        Self { id: id.to_owned(), who, ..Self::default() }
-    }
-
     /// Moves to `now`. A clock that went back says nothing of how old a lease is: it has ended, and
     /// what is known is unknown.
     fn advance(&mut self, now: u64) {
         if now < self.seen {
-            let left = self.left;
-            let mut over = mem::take(&mut self.over);
-            over.extend(self.leases.iter().map(|lease| [lease.id, lease.left]));
-            let id = mem::take(&mut self.id);
-            *self = Self { id, who: self.who, over, left, jumps: self.jumps + 1, ..Self::default() };
+            self.jumps += 1;
+            self.known = Known::default();
+            for lease in &mut self.leases {
+                lease.ends_at = 0;
+            }
         }
         self.seen = now;
         let over = &mut self.over;
@@ -139,50 +134,46 @@ impl HeldQuota {
         });
     }
 
-    /// What the next call does at `now`.
-    pub fn step(&mut self, guard: &Guard, now: u64) -> Step {
+    /// What a call does at `now`, which may have asked already.
+    pub fn step(&mut self, guard: &Guard, now: u64, has_asked: bool) -> NextStep {
         self.advance(now);
-        let age = now - self.known_at;
-        if guard.cool_down && now < self.held_until {
-            return Step::Held(self.held_until - now);
+        let known = &mut self.known;
+        let age = now - known.at;
+        if now < known.held_until {
+            return NextStep::Held(known.held_until - now);
         }
-        let must_look = guard.cool_down && age >= WAIT_AFTER;
-        let should_look = guard.cool_down && age >= LOOK_AFTER && now - self.looked_at >= LOOK_AFTER;
-        let Some(budget) = guard.budget else {
-            if must_look {
-                return Step::Ask(0);
+        let mut leave = NextStep::Leave;
+        if guard.cool_down {
+            // What asks for permits looks as well.
+            if age >= WAIT_AFTER && (guard.budget.is_none() || !self.leases.is_empty()) {
+                return NextStep::Ask(0);
             }
-            return if should_look { self.look(now, 0) } else { Step::Leave };
-        };
-        if now - self.since >= COUNTING {
-            self.calls_before = if now - self.since < 2 * COUNTING { self.calls } else { 0 };
-            (self.since, self.calls, self.wanted) = (now, 0, 0);
+            if age >= LOOK_AFTER && now - known.looked_at >= LOOK_AFTER {
+                known.looked_at = now;
+                leave = NextStep::Look;
+            }
         }
-        self.calls += 1;
-        // What is looked at in vain costs nothing; a permit that was taken would be lost.
-        if must_look && !self.leases.is_empty() {
-            self.calls -= 1;
-            return Step::Ask(0);
+        let Some(budget) = guard.budget else { return leave };
+        if now - known.since >= COUNTING {
+            known.calls_before = if now - known.since < 2 * COUNTING { known.calls } else { 0 };
+            (known.since, known.calls, known.wanted) = (now, 0, 0);
         }
+        known.calls += u64::from(!has_asked);
         if let Some(lease) = self.leases.first_mut() {
             lease.left -= 1;
-            return if should_look { self.look(now, 0) } else { Step::Leave };
+            return leave;
         }
-        let is_used_up = now < self.used_up_until;
-        if is_used_up && budget.observe {
-            return if must_look { Step::Ask(0) } else { Step::Leave };
+        if now < known.used_up_until {
+            if budget.observe {
+                return leave;
+            }
+            if has_asked || budget.queue_ms == 0 {
+                return NextStep::UsedUp(known.frees_at.saturating_sub(now));
+            }
         }
-        if is_used_up && budget.queue_ms == 0 {
-            return Step::UsedUp(self.frees_at.saturating_sub(now));
-        }
-        let want = self.calls.max(self.calls_before).saturating_sub(self.wanted).max(1);
-        self.wanted += want;
-        if budget.observe && !must_look { self.look(now, want) } else { Step::Ask(want) }
-    }
-
-    fn look(&mut self, now: u64, want: u64) -> Step {
-        self.looked_at = now;
-        Step::LeaveAndAsk(want)
+        let want = known.calls.max(known.calls_before).saturating_sub(known.wanted).max(1);
+        known.wanted += want;
+        NextStep::Ask(want)
     }
 
     /// Puts the leases to give back into `ask`, which begins at `now`.
@@ -192,42 +183,37 @@ impl HeldQuota {
         Began { at: now, jumps: self.jumps }
     }
 
-    /// Notes the reply to `ask`, and takes a permit for one call at `now`. True if there was one, and in
-    /// how many milliseconds the rest of the lease ends, if there is a rest.
-    pub fn note(&mut self, ask: &QuotaAsk, reply: QuotaReply, began: Began, now: u64) -> (bool, Option<u64>) {
+    /// Notes the reply at `now` to an ask for `want` permits, or that there was none. In how many
+    /// milliseconds the lease ends that it brought, if it has more than the call's own permit.
+    ///
+    /// If nobody replied, an ask that gave something back may have arrived all the same: what it gave
+    /// back counts until its end.
+    pub fn note(&mut self, want: u64, reply: Option<QuotaReply>, began: Began, now: u64) -> Option<u64> {
         self.advance(now);
-        self.wanted = self.wanted.saturating_sub(ask.want);
-        let ends_at = began.at + reply.millis;
-        let is_alive = reply.lease > 0 && began.jumps == self.jumps && now < ends_at;
-        if is_alive {
-            let left = reply.permits.saturating_sub(1);
-            self.leases.push(HeldLease { id: reply.lease, left, ends_at });
-            self.used_up_until = 0;
-        } else if reply.lease > 0 {
-            self.over.push([reply.lease, reply.permits]);
-        } else if ask.want > 0 && reply.held_for == 0 {
-            self.used_up_until = now + reply.frees_in.min(USED_UP);
+        let (is_same_clock, known) = (began.jumps == self.jumps, &mut self.known);
+        known.wanted = known.wanted.saturating_sub(want);
+        let Some(QuotaReply { lease, permits, millis, left, frees_in, held_for }) = reply else {
+            if want == 0 {
+                // The next call goes on without knowing whether somebody complained.
+                known.at = now;
+            }
+            return None;
+        };
+        if is_same_clock {
+            known.at = known.at.max(began.at);
         }
-        if began.jumps == self.jumps {
-            self.known_at = self.known_at.max(began.at);
+        known.held_until = known.held_until.max(now + held_for);
+        (self.left, known.frees_at) = (left, now + frees_in);
+        known.used_up_until = 0;
+        if lease == 0 {
+            if want > 0 && held_for == 0 {
+                known.used_up_until = now + frees_in.min(USED_UP);
+            }
+            return None;
         }
-        if reply.held_for > 0 {
-            self.held_until = self.held_until.max(now + reply.held_for);
-        }
-        if ask.requests > 0 {
-            (self.left, self.frees_at) = (reply.left, now + reply.frees_in);
-        }
-        (is_alive, (is_alive && reply.permits > 1).then_some(ends_at.saturating_sub(now)))
-    }
-
-    /// Takes back what `ask`, which had no reply, was to give back. Where it wanted nothing else, the
-    /// next call goes on without knowing whether somebody complained.
-    pub fn forgive(&mut self, ask: &QuotaAsk, now: u64) {
-        self.wanted = self.wanted.saturating_sub(ask.want);
-        self.over.extend_from_slice(&ask.over);
-        if ask.want == 0 {
-            self.known_at = now;
-        }
+        let ends_at = if is_same_clock { began.at + millis } else { 0 };
+        self.leases.push(HeldLease { id: lease, left: permits, ends_at });
+        ends_at.checked_sub(now).filter(|rest| permits > 1 && *rest > 0)
     }
 
     /// Ends the lease called `id`; true if there is something to give back.
@@ -241,14 +227,14 @@ impl HeldQuota {
 
     /// Spares the upstream, which wants no calls for `said` milliseconds; 0 where it did not say.
     pub fn spare(&mut self, said: u64, now: u64) {
-        self.held_until = self.held_until.max(now + said.clamp(SPARED.0, SPARED.1));
+        self.known.held_until = self.known.held_until.max(now + said.clamp(SPARED.0, SPARED.1));
     }
 
     /// How many requests may leave, as far as the isolate knows, and in how many milliseconds the next
     /// permits come free.
     pub fn left(&self, now: u64) -> (u64, u64) {
         let own: u64 = self.leases.iter().map(|lease| lease.left).sum();
-        (self.left + own, self.frees_at.saturating_sub(now))
+        (self.left + own, self.known.frees_at.saturating_sub(now))
     }
 }
 

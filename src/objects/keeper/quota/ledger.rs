@@ -174,7 +174,7 @@ impl Ledger {
             self.leases.push(Lease { id: lease, permits, ends_at, until, who: ask.who });
         }
         let next = self.leases.iter().map(|lease| lease.until).min().unwrap_or(self.seen);
-        QuotaReply { lease, permits, millis, left, frees_in: next - self.seen, held_for, failed: false }
+        QuotaReply { lease, permits, millis, left, frees_in: next - self.seen, held_for }
     }
 
     /// How many permits are left for the party of `ask`. One that asked lately and has had less than an
@@ -187,7 +187,8 @@ impl Ledger {
         if ask.who == 0 {
             return left;
         }
-        let part = (ask.requests / (self.askers.len() as u64).max(1)).max(1);
+        // Where there are more parties than requests, it is first come, first served.
+        let part = ask.requests / (self.askers.len() as u64).max(1);
         let others = self.askers.iter().filter(|(who, _)| *who != ask.who);
         let kept: u64 = others
             .map(|(who, _)| {

@@ -235,6 +235,13 @@ fn gives_parties_that_ask_alike_the_same_and_keeps_little_for_one_that_asks_litt
 }
 
 #[test]
+fn serves_more_parties_than_there_are_requests() {
+    let mut ledger = Ledger::default();
+    let had = (1..=5).map(|who| give(&mut ledger, &QuotaAsk { who, ..ask(2, 60) }, 100_000 + who).permits);
+    assert_eq!(had.sum::<u64>(), 2);
+}
+
+#[test]
 fn spares_an_upstream_for_what_it_says_and_longer_each_time_where_it_says_nothing() {
     let mut ledger = Ledger::default();
     let mut held = |limited, now| {
