@@ -81,6 +81,7 @@ impl Site {
             crowd: CrowdWatch::default(),
             budget: BudgetWatch::default(),
             skews: RefCell::default(),
+            lag: Cell::default(),
             signs: Cell::new(true),
             certificates: RefCell::default(),
             consents: ConsentWatch::default(),

@@ -196,7 +196,7 @@ impl Verifier for LifePorts {
 
 impl Host for LifePorts {
     fn now(&self) -> UnixTime {
-        self.site.world.now()
+        self.site.world.now() - Duration::from_millis(self.site.lag.get())
     }
 
     fn bytes<const N: usize>(&self) -> [u8; N] {

@@ -55,6 +55,8 @@ pub struct Shared {
     pub budget: BudgetWatch,
     /// How many milliseconds the clocks of isolates are ahead.
     pub skews: RefCell<BTreeMap<Process, i64>>,
+    /// How many milliseconds the clocks of objects have gone back.
+    pub lag: Cell<u64>,
     /// The invariants of exchanged tokens.
     pub exchanges: ExchangeWatch,
     /// The invariants of webhooks.

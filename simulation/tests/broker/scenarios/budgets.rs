@@ -118,6 +118,9 @@ impl Crowd {
             // on: whatever goes back here, goes far.
             let jump = if world.happens(300) { world.below(5_000).cast_signed() } else { -100_000 };
             *shared.skews.borrow_mut().entry(self.isolate()).or_default() += jump;
+            if world.happens(100) {
+                shared.lag.set(shared.lag.get() + world.below(5_000));
+            }
         }
         if world.happens(self.plan.moods) {
             let moods = [

@@ -91,24 +91,23 @@ fn margin(ask: &QuotaAsk) -> u64 {
     (ask.seconds * 10).max(20)
 }
 
+/// How long after its end a lease counts, in milliseconds.
+fn counting(ask: &QuotaAsk) -> u64 {
+    ask.seconds * 1_000 + margin(ask)
+}
+
 impl Ledger {
-    /// Moves to `now`. If the clock went back, everything moves with it: what counts, counts as long as
-    /// before at least.
+    /// Moves to `now`. If the clock went back, nothing counts for longer than if it were new, nor for
+    /// less long than before.
     pub fn advance(&mut self, now: u64, ask: &QuotaAsk) {
-        let back = self.seen.saturating_sub(now);
-        if back > 0 {
-            for lease in &mut self.leases {
-                lease.ends_at = lease.ends_at.saturating_sub(back);
-                lease.until = lease.until.saturating_sub(back);
-            }
-            self.held_until = self.held_until.saturating_sub(back);
-            self.askers.clear();
-        }
         self.seen = now;
+        self.held_until = self.held_until.min(now + SPARED.1);
         let margin = margin(ask);
+        let longest = now + life(ask) + counting(ask);
         let is_crowded = self.leases.len() > MAX_ENTRIES;
         let mut kept: Vec<Lease> = Vec::new();
         for mut lease in std::mem::take(&mut self.leases) {
+            lease.until = lease.until.min(longest);
             if lease.id == 0 || lease.ends_at + GIVING_BACK <= now {
                 lease.id = 0;
                 lease.until = lease.until.div_ceil(margin) * margin;
@@ -134,12 +133,12 @@ impl Ledger {
             if let Some(lease) = self.leases.iter_mut().find(|lease| lease.id == *id && lease.id > 0) {
                 lease.id = 0;
                 lease.permits = lease.permits.saturating_sub(*unused);
-                lease.until -= lease.ends_at.saturating_sub(self.seen);
+                lease.until = lease.until.min(self.seen + counting(ask));
             }
         }
         if ask.want > 0 {
             let lately = self.seen.saturating_sub(4 * life(ask));
-            self.askers.retain(|(who, at)| *who != ask.who && *at > lately);
+            self.askers.retain(|(who, at)| *who != ask.who && (lately..=self.seen).contains(at));
             self.askers.push((ask.who, self.seen));
         }
         match ask.limited {
@@ -170,7 +169,7 @@ impl Ledger {
             (lease, millis) = (self.last, life(ask));
             left -= permits;
             let ends_at = self.seen + millis;
-            let until = ends_at + ask.seconds * 1_000 + margin(ask);
+            let until = ends_at + counting(ask);
             self.leases.push(Lease { id: lease, permits, ends_at, until, who: ask.who });
         }
         let next = self.leases.iter().map(|lease| lease.until).min().unwrap_or(self.seen);
