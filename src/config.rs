@@ -206,7 +206,7 @@ pub struct Connection {
     /// The name of the binding whose client certificate goes with every call (RFC 8705).
     pub certificate: Option<String>,
     /// What guards the upstream from too many requests, where anything does.
-    pub guard: Option<Box<Guard>>,
+    pub guard: Option<Rc<Guard>>,
     /// The operator's own names and values for the connection, which its rules may use.
     pub labels: Vec<(String, String)>,
     /// The rules; empty only where people just sign in.

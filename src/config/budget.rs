@@ -1,5 +1,7 @@
 //! Reading what guards a connection's upstream from too many requests.
 
+use std::rc::Rc;
+
 use super::limits::{BUDGET_QUEUE_MS, RATE_REQUESTS, RATE_SECONDS, RETRY_ATTEMPTS};
 use super::reader::Reader;
 
@@ -33,8 +35,8 @@ pub struct Budget {
 }
 
 /// Reads the guard of a connection, if it has one.
-pub(super) fn read(reader: &mut Reader<'_, '_>) -> Option<Box<Guard>> {
-    FIELDS.iter().any(|name| reader.has(name)).then(|| Box::new(read_guard(reader)))
+pub(super) fn read(reader: &mut Reader<'_, '_>) -> Option<Rc<Guard>> {
+    FIELDS.iter().any(|name| reader.has(name)).then(|| Rc::new(read_guard(reader)))
 }
 
 // Most connections have none: an isolate compiles only what it runs.

@@ -78,11 +78,7 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
     let trace = trace.unwrap_or_else(|| Trace::new(context.request_id));
     let url = address::upstream_url(connection, path, head, &permission.added);
     let bound = permission.query.filter(|query| !query.bound.is_empty());
-    let gate = Gate::of(edge, connection, || {
-        let caller = permission.caller;
-        let keys = context.config().sealing_keys.as_ref()?;
-        Some(keys.blind_name(&["party", caller, &proof.rate_key(caller, head)]))
-    });
+    let gate = Gate::of(context, connection, &proof, permission.caller);
     let call = ProxiedCall { context, connection, url, bound, trace, gate, sent: RefCell::default() };
     let tokens = Tokens::of(edge, connection, subject);
     let answer = match &connection.grant {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::config::{Budget, Connection, Guard};
 use crate::edge::Code;
 use crate::edge::answer::Refused;
+use crate::edge::caller::CallerProof;
 use crate::edge::context::{Context, Edge};
 use crate::http::RequestHead;
 use crate::oauth::retry_after;
@@ -28,26 +29,43 @@ pub(super) type Outcome<R> = Result<UpstreamAnswer<R>, Refused>;
 pub(super) struct Gate<P> {
     edge: Edge<P>,
     connection: Rc<Connection>,
-    guard: Guard,
+    guard: Rc<Guard>,
     held: Rc<RefCell<HeldQuota>>,
     /// The party, where parties share the budget; else 0.
     who: u64,
 }
 
 impl<P: EdgePorts> Gate<P> {
-    /// The guard of `connection` for the `party` of that keyed digest in hex; `None` where it has none.
+    /// The guard of `connection` for the party behind `caller`; `None` where it has none.
     pub fn of(
-        edge: &Edge<P>,
+        context: &Context<'_, P>,
         connection: &Rc<Connection>,
-        party: impl FnOnce() -> Option<String>,
+        proof: &CallerProof<'_>,
+        caller: &str,
     ) -> Option<Rc<Self>> {
-        let guard = *connection.guard.as_deref()?;
-        let is_shared = guard.budget.is_some_and(|budget| budget.per_caller);
-        // 48 bits, as many as any reader of JSON keeps; 0 is nobody.
-        let who = || u64::from_str_radix(party()?.get(..12)?, 16).ok();
-        let who = if is_shared { who().unwrap_or_default().max(1) } else { 0 };
+        let guard = Rc::clone(connection.guard.as_ref()?);
+        Some(Self::new(context, connection, guard, proof, caller))
+    }
+
+    // Most connections have none: an isolate compiles only what it runs.
+    #[inline(never)]
+    fn new(
+        context: &Context<'_, P>,
+        connection: &Rc<Connection>,
+        guard: Rc<Guard>,
+        proof: &CallerProof<'_>,
+        caller: &str,
+    ) -> Rc<Self> {
+        let edge = context.edge.clone();
+        let keys = context.config().sealing_keys.as_ref();
+        let keys = keys.filter(|_| guard.budget.is_some_and(|budget| budget.per_caller));
+        // As many bits as any reader of JSON keeps.
+        let who = keys.map_or(0, |keys| {
+            let name = keys.blind_name(&["party", caller, &proof.rate_key(caller, context.head)]);
+            name.bytes().fold(1, |number, byte| (number * 31 + u64::from(byte)) & 0xFFFF_FFFF_FFFF)
+        });
         let held = edge.isolate.quotas.of(&connection.id, who);
-        Some(Rc::new(Self { edge: edge.clone(), connection: Rc::clone(connection), guard, held, who }))
+        Rc::new(Self { edge, connection: Rc::clone(connection), guard, held, who })
     }
 
     /// How long to wait, in milliseconds, before the call is sent again after the attempt of that number,

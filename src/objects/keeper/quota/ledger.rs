@@ -49,9 +49,7 @@ struct Lease {
     /// The id of a lease; 0 where nobody can give anything of it back.
     id: u64,
     permits: u64,
-    /// When the lease ends.
-    ends_at: u64,
-    /// Until when its permits count.
+    /// Until when its permits count: a window and a margin after its end.
     until: u64,
     /// Whose they are; 0 where that does not matter.
     who: u64,
@@ -61,8 +59,8 @@ struct Lease {
 impl ToJson for Ledger {
     fn write_json(&self, out: &mut String) {
         let mut row = vec![self.seen, self.last, self.held_until, self.silent];
-        for Lease { id, permits, ends_at, until, who } in &self.leases {
-            row.extend_from_slice(&[*id, *permits, *ends_at, *until, *who]);
+        for Lease { id, permits, until, who } in &self.leases {
+            row.extend_from_slice(&[*id, *permits, *until, *who]);
         }
         row.write_json(out);
     }
@@ -73,8 +71,8 @@ impl FromJson for Ledger {
         let row = Vec::from_json(value)?;
         let [seen, last, held_until, silent, ref leases @ ..] = *row.as_slice() else { return None };
         let mut ledger = Self { seen, last, held_until, silent, ..Self::default() };
-        for &[id, permits, ends_at, until, who] in leases.as_chunks().0 {
-            ledger.leases.push(Lease { id, permits, ends_at, until, who });
+        for &[id, permits, until, who] in leases.as_chunks().0 {
+            ledger.leases.push(Lease { id, permits, until, who });
         }
         Some(ledger)
     }
@@ -103,12 +101,13 @@ impl Ledger {
         self.seen = now;
         self.held_until = self.held_until.min(now + SPARED.1);
         let margin = margin(ask);
-        let longest = now + life(ask) + counting(ask);
+        let counting = counting(ask);
+        let longest = now + life(ask) + counting;
         let is_crowded = self.leases.len() > MAX_ENTRIES;
         let mut kept: Vec<Lease> = Vec::new();
         for mut lease in std::mem::take(&mut self.leases) {
             lease.until = lease.until.min(longest);
-            if lease.id == 0 || lease.ends_at + GIVING_BACK <= now {
+            if lease.id == 0 || lease.until + GIVING_BACK <= now + counting {
                 lease.id = 0;
                 lease.until = lease.until.div_ceil(margin) * margin;
                 if is_crowded {
@@ -168,9 +167,8 @@ impl Ledger {
             permits = want.min((left / 4).max(1));
             (lease, millis) = (self.last, life(ask));
             left -= permits;
-            let ends_at = self.seen + millis;
-            let until = ends_at + counting(ask);
-            self.leases.push(Lease { id: lease, permits, ends_at, until, who: ask.who });
+            let until = self.seen + millis + counting(ask);
+            self.leases.push(Lease { id: lease, permits, until, who: ask.who });
         }
         let next = self.leases.iter().map(|lease| lease.until).min().unwrap_or(self.seen);
         QuotaReply { lease, permits, millis, left, frees_in: next - self.seen, held_for }
