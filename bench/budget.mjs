@@ -65,7 +65,9 @@ export default { fetch: (request, env, context) => broker.fetch(request, { ...en
 const objects = mkdtempSync(path.join(tmpdir(), "porteiro-budget-"));
 const startKeeper = () =>
   startWorkerd({
-    workers: [{ name: "keeper", keeper: true, port: keeperPort, vars, modules: { "main.js": KEEPER, ...builtModules() } }],
+    workers: [
+      { name: "keeper", keeper: true, port: keeperPort, vars, modules: { "main.js": KEEPER, ...builtModules() } },
+    ],
     objects,
   });
 const startEdge = () => {

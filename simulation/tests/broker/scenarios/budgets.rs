@@ -13,7 +13,7 @@ use serde_json::json;
 use super::seeds::{number, run_seeds};
 
 /// Seeds run where nothing else is asked for.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 60;
 
 /// What one schedule does, drawn from its seed.
 struct Plan {
