@@ -28,6 +28,7 @@ const SCENARIOS = new Map([
   ["webhooks", "scenarios::webhooks::keeps_every_invariant_in_any_schedule_of_webhooks"],
   ["exchanges", "scenarios::exchanges::keeps_every_invariant_in_any_schedule_of_exchanges"],
   ["consents", "scenarios::consents::keeps_every_invariant_in_any_schedule_of_consents"],
+  ["budgets", "scenarios::budgets::keeps_every_invariant_in_any_schedule_of_budgets"],
   ["registrations", "scenarios::registrations::keeps_every_invariant_in_any_schedule_of_registrations"],
 ]);
 

@@ -9,6 +9,7 @@ mod additions;
 mod answer_sign;
 mod authorization;
 mod binding;
+mod budget;
 mod caller;
 mod configured;
 mod connection;
@@ -60,6 +61,7 @@ pub use additions::{Additions, TokenHeader};
 pub use answer_sign::AnswerSign;
 pub use authorization::{Authorization, OTHER_CLIENT};
 pub use binding::{Binding, ClaimValue};
+pub use budget::{Budget, Guard};
 pub use caller::ANYONE;
 pub use configured::Configured;
 pub use exchange::Exchange;
@@ -203,6 +205,8 @@ pub struct Connection {
     pub acting_gets: Vec<PathPattern>,
     /// The name of the binding whose client certificate goes with every call (RFC 8705).
     pub certificate: Option<String>,
+    /// What guards the upstream from too many requests, where anything does.
+    pub guard: Option<Rc<Guard>>,
     /// The operator's own names and values for the connection, which its rules may use.
     pub labels: Vec<(String, String)>,
     /// The rules; empty only where people just sign in.

@@ -125,6 +125,7 @@ impl<P: ObjectPorts> Object<P> {
             (Envelope::Consent { ask, .. }, Self::Keeper(keeper)) => {
                 text_of(keeper.accept(ask)).boxed_local()
             }
+            (Envelope::Quota { ask, .. }, Self::Keeper(keeper)) => text_of(keeper.lease(ask)).boxed_local(),
             (Envelope::OneTime { ask, .. }, Self::OneTime(record)) => {
                 text_of(record.answer(ask)).boxed_local()
             }

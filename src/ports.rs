@@ -218,7 +218,7 @@ pub trait Upstream {
 }
 
 /// A request to the upstream.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct UpstreamCall<'a> {
     /// The method.
     pub method: &'a str,
@@ -233,6 +233,8 @@ pub struct UpstreamCall<'a> {
     pub replay_bytes: Option<usize>,
     /// The name of the binding whose client certificate goes with the call, if one does.
     pub certificate: Option<&'a str>,
+    /// Whether the request leaves at once, before its body is there: its permit has an end.
+    pub at_once: bool,
 }
 
 /// The head of an upstream's response, and a handle to its body.

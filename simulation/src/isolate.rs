@@ -41,7 +41,8 @@ pub struct CallPorts {
 
 impl Host for CallPorts {
     fn now(&self) -> UnixTime {
-        self.site.world.now()
+        let ahead = self.site.skews.borrow().get(&self.process).copied().unwrap_or_default();
+        UnixTime::from_millis(self.site.world.now().as_millis().saturating_add_signed(ahead))
     }
 
     fn bytes<const N: usize>(&self) -> [u8; N] {
@@ -144,6 +145,7 @@ impl Upstream for CallPorts {
         if again && call.replay_bytes.is_none_or(|limit| self.body > limit) {
             return Err(UpstreamFailure::BodyGone);
         }
+        self.site.budget.sends(self.site.world.now());
         let person = self.site.provider.person(&bearer(call));
         let consented = self.site.provider.consented(&bearer(call));
         let exchanged = self.site.provider.exchanged_for(&bearer(call));

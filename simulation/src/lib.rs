@@ -16,6 +16,7 @@
 )]
 #![allow(missing_debug_implementations, reason = "nothing prints the surroundings")]
 
+mod budget_watch;
 mod cache;
 mod call;
 mod consent_watch;
@@ -34,6 +35,7 @@ mod site;
 mod watch;
 mod world;
 
+pub use budget_watch::BudgetWatch;
 pub use cache::Cache;
 pub use call::{Answered, Call};
 pub use consent_watch::{ConsentWatch, Held};

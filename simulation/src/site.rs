@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::budget_watch::BudgetWatch;
 use super::cache::Cache;
 use super::call::{Answered, Call, whole_fields};
 use super::consent_watch::ConsentWatch;
@@ -78,6 +79,9 @@ impl Site {
             registry_watch: RegistryWatch::default(),
             receiver: Receiver::new(&world),
             crowd: CrowdWatch::default(),
+            budget: BudgetWatch::default(),
+            skews: RefCell::default(),
+            lag: Cell::default(),
             signs: Cell::new(true),
             certificates: RefCell::default(),
             consents: ConsentWatch::default(),

@@ -196,13 +196,8 @@ fn read_templates(
 #[inline(never)]
 fn read_rate_limit(reader: &mut Reader<'_, '_>) -> Option<RateLimit> {
     let mut table = reader.table("rate_limit")?;
-    for (name, bounds) in [("requests", &RATE_REQUESTS), ("seconds", &RATE_SECONDS)] {
-        if !table.has(name) {
-            table.report(name, bounds.what);
-        }
-    }
     let (requests, seconds) =
-        (table.number("requests", &RATE_REQUESTS), table.number("seconds", &RATE_SECONDS));
+        (table.needed_number("requests", &RATE_REQUESTS), table.needed_number("seconds", &RATE_SECONDS));
     table.only(&["requests", "seconds"]);
     Some(RateLimit { requests: u32::try_from(requests).ok()?, seconds: u32::try_from(seconds).ok()? })
 }

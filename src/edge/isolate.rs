@@ -7,6 +7,7 @@ use super::caller::bearers::Bearers;
 use super::caller::key_sets::KeySets;
 use super::connections::held::HeldConnections;
 use super::proxy::memory::AccessTokens;
+use super::proxy::quota::held::Quotas;
 use super::proxy::rates::Rates;
 use crate::config::Config;
 
@@ -34,6 +35,7 @@ pub struct Isolate {
     pub(in crate::edge) key_sets: KeySets,
     pub(in crate::edge) bearers: Bearers,
     pub(in crate::edge) rates: Rates,
+    pub(in crate::edge) quotas: Quotas,
     pub(in crate::edge) connections: HeldConnections,
 }
 
@@ -51,6 +53,7 @@ impl Isolate {
             key_sets: KeySets::default(),
             bearers: Bearers::default(),
             rates: Rates::default(),
+            quotas: Quotas::default(),
             connections: HeldConnections::default(),
         }
     }

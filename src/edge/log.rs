@@ -46,6 +46,8 @@ pub(super) struct CallLine<'a> {
     pub account_token: Option<usize>,
     /// The webhook id of an accepted event.
     pub webhook_id: Option<String>,
+    /// Of a call that has a budget: its requests and seconds; what is left, and in how many seconds more is.
+    pub quota: Option<[[u64; 2]; 2]>,
     /// Whether the call was replayed after the upstream refused the token.
     pub replayed: bool,
 }
@@ -72,6 +74,7 @@ impl<'a> CallLine<'a> {
             upstream_ms: None,
             account_token: None,
             webhook_id: None,
+            quota: None,
             replayed: false,
         }
     }

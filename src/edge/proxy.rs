@@ -1,14 +1,17 @@
 //! Proxied calls: the checks, the token, the upstream's response, and the answer.
 
 mod address;
+mod again;
 mod dead_token;
 pub(super) mod fields;
 pub(super) mod memory;
+pub(super) mod quota;
 pub(super) mod rates;
 mod sent;
 pub(super) mod tokens;
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::Code;
@@ -20,11 +23,12 @@ use super::cors::Cors;
 use crate::config::{Connection, Grant, RateLimit};
 use crate::http::{QueryBinding, RequestHead, RequestPath, Trace, carries_token, overrides_method};
 use crate::jose::Invalid;
-use crate::ports::{EdgePorts, UpstreamAnswer, UpstreamCall, UpstreamFailure, report};
+use crate::ports::{EdgePorts, UpstreamAnswer, UpstreamCall, report};
 use crate::secret::{Fingerprint, Secret};
 use crate::time::UnixTime;
 use crate::token::AccessToken;
 use memory::Source;
+use quota::Gate;
 use rates::Standing;
 use sent::Sent;
 use tokens::{RefusedCall, Tokens};
@@ -74,7 +78,8 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
     let trace = trace.unwrap_or_else(|| Trace::new(context.request_id));
     let url = address::upstream_url(connection, path, head, &permission.added);
     let bound = permission.query.filter(|query| !query.bound.is_empty());
-    let call = ProxiedCall { context, connection, url, bound, trace, sent: RefCell::default() };
+    let gate = Gate::of(context, connection, &proof, permission.caller);
+    let call = ProxiedCall { context, connection, url, bound, trace, gate, sent: RefCell::default() };
     let tokens = Tokens::of(edge, connection, subject);
     let answer = match &connection.grant {
         Grant::Static { token } | Grant::Basic { token } => call.send_static(token, &tokens).await?,
@@ -138,6 +143,8 @@ struct ProxiedCall<'c, 'a, P> {
     /// What the rule binds in the query.
     bound: Option<&'c QueryBinding>,
     trace: Trace<'c>,
+    /// What guards the upstream.
+    gate: Option<Rc<Gate<P>>>,
     /// The secrets that were sent last.
     sent: RefCell<Option<Sent>>,
 }
@@ -237,7 +244,10 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
         token: &Secret,
         replay_bytes: Option<usize>,
     ) -> Result<UpstreamAnswer<P::Response>, Refused> {
-        let Context { edge, head, request_id, line, .. } = self.context;
+        let Context { head, request_id, line, .. } = self.context;
+        // A static token is not replaced, but the call may be repeated.
+        let is_repeated = self.connection.guard.as_ref().is_some_and(|guard| guard.attempts > 1);
+        let replay_bytes = replay_bytes.or(is_repeated.then_some(self.connection.replay_bytes));
         let is_replay = line.borrow().upstream_ms.is_some();
         let value = self.header_value(scheme, token);
         let url = address::with_added(self.connection, &self.url, token);
@@ -256,16 +266,10 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
             timeout: self.connection.timeout,
             replay_bytes,
             certificate: self.connection.certificate.as_deref(),
+            at_once: self.gate.is_some(),
         };
         self.sent.replace(Some(Sent::new(self.connection, token, value)));
-        let sent_at = edge.now();
-        let answer = edge.ports.pass_on(&call).await;
-        self.context.note(|line| line.note_upstream(edge.now().since(sent_at)));
-        answer.map_err(|failure| match failure {
-            UpstreamFailure::Unreachable => Code::UpstreamUnreachable.into(),
-            UpstreamFailure::Timeout => Code::UpstreamTimeout.into(),
-            UpstreamFailure::BodyGone => Code::UpstreamUnauthorized.into(),
-        })
+        self.send_on(call).await
     }
 
     /// The value of the token's own header field; `None` where there is no such field.

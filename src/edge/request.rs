@@ -15,6 +15,7 @@ use super::log::CallLine;
 use super::route::{Route, SecretSegment};
 use super::{Code, admin, connections, people, proxy, transport, webhooks};
 use crate::http::{Method, RequestHead};
+use crate::json::ToJson as _;
 use crate::ports::{EdgePorts, report};
 
 /// How long after its first answer an isolate reads the rest of the configuration.
@@ -50,6 +51,17 @@ pub async fn answer<P: EdgePorts>(
     let mut line = context.line.borrow_mut();
     if let Some(timing) = line.server_timing() {
         draft.fields.push("server-timing", &timing);
+    }
+    if let Some(quota) = line.quota {
+        let names = [("ratelimit-policy", ["\"budget\";q=", ";w="]), ("ratelimit", ["\"budget\";r=", ";t="])];
+        for ((name, words), numbers) in names.into_iter().zip(quota) {
+            let mut value = String::new();
+            for (word, number) in words.into_iter().zip(numbers) {
+                value.push_str(word);
+                number.write_json(&mut value);
+            }
+            draft.fields.push(name, &value);
+        }
     }
     line.status = draft.status;
     line.write(&**ports);

@@ -5,6 +5,7 @@
 
 mod consent;
 mod operator;
+pub mod quota;
 mod registered;
 mod registration;
 
@@ -15,8 +16,9 @@ use super::lock::{Lock, Rank};
 use super::token_set::{Account, Failure, LiveTokenSet};
 use crate::config::Config;
 use crate::ports::{ObjectPorts, StorageFailed};
-use crate::protocol::{TokenAsk, TokenReply};
+use crate::protocol::{QuotaAsk, QuotaReply, TokenAsk, TokenReply};
 use crate::time::UnixTime;
+use quota::Quota;
 use registered::KnownRegistration;
 
 /// The keeper of one connection.
@@ -29,6 +31,7 @@ pub struct Keeper<P> {
     registered: RefCell<KnownRegistration>,
     /// When the registration was last copied into the cache.
     registration_published_at: Cell<Option<UnixTime>>,
+    quota: Quota,
     /// Held while the registration changes.
     registering: Lock,
     /// Held while the registration is read for the first time.
@@ -45,10 +48,16 @@ impl<P: ObjectPorts> Keeper<P> {
             config,
             connection,
             registered: RefCell::default(),
+            quota: Quota::default(),
             registration_published_at: Cell::new(None),
             registering: Lock::new(Rank::Registering),
             reading: Lock::new(Rank::ReadingRegistration),
         })
+    }
+
+    /// Answers one ask for a part of the budget.
+    pub async fn lease(&self, ask: &QuotaAsk) -> Option<QuotaReply> {
+        self.quota.lease(&*self.ports, ask).await
     }
 
     /// Answers one ask for an access token.

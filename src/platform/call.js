@@ -158,7 +158,7 @@ export class Call {
    */
   send(told) {
     return new Promise((resolve) => {
-      const { method, url, fields, timeoutMs, certificate, replayBytes } = readFetch(told);
+      const { method, url, fields, timeoutMs, certificate, replayBytes, atOnce } = readFetch(told);
       // A response that comes later ends with the call, which is answered with the timeout.
       const alarm = setTimeout(() => {
         resolve(TIMEOUT);
@@ -178,8 +178,10 @@ export class Call {
         const sender = certificate === undefined ? globalThis : /** @type {Fetcher} */ (this.env[certificate]);
         const exchange = isBodiless(method)
           ? sender.fetch(url, init)
-          : this.#sendBody(sender, url, init, timeoutMs, replayBytes);
+          : this.#sendBody(sender, url, init, timeoutMs, replayBytes, atOnce);
         exchange.then((response) => {
+          // Of two responses, the caller gets the second.
+          if (this.#response !== undefined) this.discard();
           this.#response = response;
           settle(upstreamHead(response.status, response.headers));
         }, failed);
@@ -195,11 +197,12 @@ export class Call {
    * @param {RequestInit} init
    * @param {number} timeoutMs
    * @param {number} replayBytes
+   * @param {boolean} atOnce
    */
-  async #sendBody(sender, url, init, timeoutMs, replayBytes) {
+  async #sendBody(sender, url, init, timeoutMs, replayBytes, atOnce) {
     const attempt = new AbortController();
     this.#attempt = attempt;
-    const body = await this.#nextBody(timeoutMs, replayBytes, attempt);
+    const body = await this.#nextBody(timeoutMs, replayBytes, attempt, atOnce);
     return sender.fetch(url, { ...init, body, signal: attempt.signal });
   }
 
@@ -239,8 +242,9 @@ export class Call {
    * @param {number} timeoutMs
    * @param {number} replayBytes
    * @param {AbortController} attempt aborted where the caller's body breaks off
+   * @param {boolean} atOnce whether the request leaves before its body is there
    */
-  async #nextBody(timeoutMs, replayBytes, attempt) {
+  async #nextBody(timeoutMs, replayBytes, attempt, atOnce) {
     const { body, headers } = this.#request;
     if (body === null) return null;
     if (this.#body === undefined) {
@@ -252,7 +256,7 @@ export class Call {
         this.#body = GONE;
         return body;
       }
-      if (length <= READ_FIRST && readingFirst.begin(this, length, Date.now() + timeoutMs)) {
+      if (!atOnce && length <= READ_FIRST && readingFirst.begin(this, length, Date.now() + timeoutMs)) {
         try {
           const bytes = await this.#request.arrayBuffer();
           this.#body = new Whole(bytes, sent);

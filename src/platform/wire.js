@@ -39,7 +39,7 @@ export function readFetch(told) {
   const space = limit.indexOf(" ");
   const timeoutMs = Number(space < 0 ? limit : limit.slice(0, space));
   const certificate = space < 0 ? undefined : limit.slice(space + 1);
-  return { method, url, fields, timeoutMs, certificate, replayBytes: Number(replay) };
+  return { method, url, fields, timeoutMs, certificate, replayBytes: Number(replay), atOnce: replay[0] === "+" };
 }
 
 /** Reads an answer. @param {string} told */

@@ -30,8 +30,9 @@
 //! line     = "{" *(%x20-10FFFF) "}"          ; of the log, a JSON object
 //! status   = 3DIGIT
 //! timeout  = 1*DIGIT                         ; milliseconds
-//! replay   = "-1" / 1*DIGIT                  ; the largest body, in bytes, that
-//!                        ; is kept for a second send; -1: there will be none
+//! replay   = "-1" / ["+"] 1*DIGIT                  ; the largest body, in bytes, that
+//!                        ; is kept for a second send; -1: there will be none;
+//!                        ; +: the request leaves before its body is there
 //! text     = *(%x00-10FFFF)                  ; up to the end
 //! ```
 //!
@@ -47,11 +48,12 @@ pub const WAIT: &str = "W";
 
 /// What tells `call.js` to send `call` to the upstream.
 pub fn fetch(call: &UpstreamCall<'_>) -> String {
-    let UpstreamCall { method, url, fields, timeout, replay_bytes, certificate } = *call;
+    let UpstreamCall { method, url, fields, timeout, replay_bytes, certificate, at_once } = *call;
     let replay = replay_bytes.map_or("-1".to_owned(), |bytes| bytes.to_string());
+    let sign = if at_once && replay_bytes.is_some() { "+" } else { "" };
     let timeout = timeout.as_millis().to_string();
     let (space, binding) = certificate.map_or(("", ""), |name| (" ", name));
-    ["F", &timeout, space, binding, "\n", &replay, "\n", method, "\n", url, "\n", fields].concat()
+    ["F", &timeout, space, binding, "\n", sign, &replay, "\n", method, "\n", url, "\n", fields].concat()
 }
 
 /// Reads what came of a fetch.
@@ -123,6 +125,8 @@ mod tests {
         timeout_ms: u64,
         certificate: Option<String>,
         replay_bytes: Option<usize>,
+        #[serde(default)]
+        at_once: bool,
         method: String,
         url: String,
         fields: Vec<(String, String)>,
@@ -193,7 +197,7 @@ mod tests {
     fn writes_what_is_to_be_sent_to_the_upstream() {
         let examples = examples().fetches;
         assert!(examples.len() > 2);
-        for Fetch { text, timeout_ms, certificate, replay_bytes, method, url, fields } in examples {
+        for Fetch { text, timeout_ms, certificate, replay_bytes, at_once, method, url, fields } in examples {
             let (fields, timeout) = (lines(&fields), Duration::from_millis(timeout_ms));
             let certificate = certificate.as_deref();
             let call = UpstreamCall {
@@ -203,6 +207,7 @@ mod tests {
                 timeout,
                 replay_bytes,
                 certificate,
+                at_once,
             };
             assert_eq!(fetch(&call), text);
         }

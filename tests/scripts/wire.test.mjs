@@ -12,7 +12,7 @@ import * as wire from "../../src/platform/wire.js";
  * @type {{
  *   requests: { text: string, method: string, url: string, fields: Fields }[],
  *   upstreams: ({ text: string, status: number, fields: Fields } | { text: string, failure: string })[],
- *   fetches: { text: string, timeout_ms: number, certificate?: string, replay_bytes: number | null, method: string, url: string, fields: Fields }[],
+ *   fetches: { text: string, timeout_ms: number, certificate?: string, replay_bytes: number | null, at_once?: boolean, method: string, url: string, fields: Fields }[],
  *   answers: { text: string, kind: string, lines: string[], status: number, fields: Fields, body: string }[],
  * }}
  */
@@ -56,8 +56,8 @@ describe("JavaScript reads", () => {
     test(JSON.stringify(text), () => {
       assert.equal(wire.kindOf(text), wire.FETCH);
       const { fields: lines, ...call } = wire.readFetch(text);
-      const { timeout_ms: timeoutMs, certificate, replay_bytes, method, url } = example;
-      assert.deepEqual(call, { timeoutMs, certificate, replayBytes: replay_bytes ?? -1, method, url });
+      const { timeout_ms: timeoutMs, certificate, replay_bytes, at_once: atOnce = false, method, url } = example;
+      assert.deepEqual(call, { timeoutMs, certificate, replayBytes: replay_bytes ?? -1, atOnce, method, url });
       assert.deepEqual(read(lines), fields);
     });
   }

@@ -157,7 +157,7 @@ impl LifePorts {
     /// Fails if objects of this kind store nothing under `key`.
     fn check_key(&self, key: &str) {
         let is_own = match &self.kind {
-            ObjectKind::Service(_) => [STATE, CONNECTION].contains(&key),
+            ObjectKind::Service(_) => [STATE, CONNECTION, "quota"].contains(&key),
             ObjectKind::Exchanged { .. } => key == STATE,
             ObjectKind::Session(_) => {
                 key.strip_prefix(SESSION).is_some_and(|below| below.is_empty() || below.starts_with('/'))
@@ -196,7 +196,7 @@ impl Verifier for LifePorts {
 
 impl Host for LifePorts {
     fn now(&self) -> UnixTime {
-        self.site.world.now()
+        self.site.world.now() - Duration::from_millis(self.site.lag.get())
     }
 
     fn bytes<const N: usize>(&self) -> [u8; N] {

@@ -1,12 +1,14 @@
 //! The state that isolates, objects and servers share.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
 use serde_json::Value;
 
 use super::{PROVIDER, bearer};
+use crate::budget_watch::BudgetWatch;
 use crate::cache::Cache;
 use crate::consent_watch::ConsentWatch;
 use crate::crowd_watch::{CrowdWatch, Visit};
@@ -49,6 +51,12 @@ pub struct Shared {
     pub crowd: CrowdWatch,
     /// The invariants of consents.
     pub consents: ConsentWatch,
+    /// The invariants of budgets.
+    pub budget: BudgetWatch,
+    /// How many milliseconds the clocks of isolates are ahead.
+    pub skews: RefCell<BTreeMap<Process, i64>>,
+    /// How many milliseconds the clocks of objects have gone back.
+    pub lag: Cell<u64>,
     /// The invariants of exchanged tokens.
     pub exchanges: ExchangeWatch,
     /// The invariants of webhooks.

@@ -1,5 +1,6 @@
 //! Random schedules, and what must hold in each.
 
+mod budgets;
 mod consents;
 mod exchanges;
 mod people;

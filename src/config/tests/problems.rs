@@ -73,6 +73,57 @@ fn keeps_numbers_within_bounds() {
 }
 
 #[test]
+fn reads_what_guards_an_upstream() {
+    for (field, sound) in [
+        (
+            "budget",
+            json!({"requests": 1, "seconds": 86400, "queue_ms": 60000, "share": "caller", "observe": true}),
+        ),
+        ("budget", json!({"requests": 1_000_000, "seconds": 1, "queue_ms": 2000, "share": "none"})),
+        ("cool_down", json!(true)),
+        ("retry", json!({"attempts": 5})),
+    ] {
+        check(&[(&format!("CONNECTIONS/api/{field}"), sound)], &[], &[]);
+    }
+    let (requests, seconds) = (
+        "budget.requests: must be a whole number from 1 to 1000000 (requests)",
+        "budget.seconds: must be a whole number from 1 to 86400 (seconds)",
+    );
+    let check_all = |field: &str, value, expected: &[&str]| {
+        let expected: Vec<String> = expected.iter().map(|text| format!("CONNECTIONS.api.{text}")).collect();
+        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+        check(&[(&format!("CONNECTIONS/api/{field}"), value)], &expected, &["api"]);
+    };
+    check_field("budget", json!(360), "budget: must be a table");
+    check_all("budget", json!({}), &[requests, seconds]);
+    check_all(
+        "budget",
+        json!({"requests": 0, "seconds": 0, "queue_ms": -1, "share": "fair", "observe": 1, "burst": 2}),
+        &[
+            requests,
+            seconds,
+            "budget.queue_ms: must be a whole number from 0 to 60000 (milliseconds)",
+            "budget.share: must be none or caller",
+            "budget.observe: must be true or false",
+            "budget.burst: is not a known field",
+        ],
+    );
+    check_all(
+        "budget",
+        json!({"requests": 1, "seconds": 1, "queue_ms": 2001}),
+        &[
+            "budget.queue_ms: must not be longer than twice the budget's seconds: all of it is free again before",
+        ],
+    );
+    check_field("cool_down", json!("yes"), "cool_down: must be true or false");
+    check_field("retry", json!(2), "retry: must be a table");
+    let attempts = "retry.attempts: must be a whole number from 1 to 5 (attempts)";
+    for wrong in [json!({}), json!({"attempts": 0}), json!({"attempts": 6}), json!({"attempts": "2"})] {
+        check_all("retry", wrong, &[attempts]);
+    }
+}
+
+#[test]
 fn takes_only_texts_that_are_free_as_parameters() {
     check_field("params", json!("a=b"), "params: must be a table");
     check_field("params", json!({"a": 1}), "params.a: must be a text");
