@@ -9,6 +9,7 @@ mod additions;
 mod answer_sign;
 mod authorization;
 mod binding;
+mod cache_terms;
 mod caller;
 mod configured;
 mod connection;
@@ -60,6 +61,7 @@ pub use additions::{Additions, TokenHeader};
 pub use answer_sign::AnswerSign;
 pub use authorization::{Authorization, OTHER_CLIENT};
 pub use binding::{Binding, ClaimValue};
+pub use cache_terms::CacheTerms;
 pub use caller::ANYONE;
 pub use configured::Configured;
 pub use exchange::Exchange;
@@ -370,6 +372,8 @@ pub struct Rule {
     pub paths: Vec<PathPattern>,
     /// The rate limit of each caller under this rule.
     pub rate_limit: Option<RateLimit>,
+    /// What a cache may do, where the rule has one.
+    pub cache: Option<CacheTerms>,
     /// What else must fit, where anything must.
     pub binding: Option<Box<Binding>>,
 }

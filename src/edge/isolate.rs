@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::caller::bearers::Bearers;
 use super::caller::key_sets::KeySets;
 use super::connections::held::HeldConnections;
+use super::proxy::cache::copies::AnswerCopies;
 use super::proxy::memory::AccessTokens;
 use super::proxy::rates::Rates;
 use crate::config::Config;
@@ -35,6 +36,7 @@ pub struct Isolate {
     pub(in crate::edge) bearers: Bearers,
     pub(in crate::edge) rates: Rates,
     pub(in crate::edge) connections: HeldConnections,
+    pub(in crate::edge) copies: AnswerCopies,
 }
 
 impl Isolate {
@@ -52,6 +54,7 @@ impl Isolate {
             bearers: Bearers::default(),
             rates: Rates::default(),
             connections: HeldConnections::default(),
+            copies: AnswerCopies::default(),
         }
     }
 

@@ -1,8 +1,10 @@
 //! Proxied calls: the checks, the token, the upstream's response, and the answer.
 
 mod address;
+pub(super) mod cache;
 mod dead_token;
 pub(super) mod fields;
+pub(super) mod limit;
 pub(super) mod memory;
 pub(super) mod rates;
 mod sent;
@@ -17,15 +19,16 @@ use super::caller::{CallerProof, permission};
 use super::connections::held::Found;
 use super::context::Context;
 use super::cors::Cors;
-use crate::config::{Connection, Grant, RateLimit};
+use crate::config::{Connection, Grant};
 use crate::http::{QueryBinding, RequestHead, RequestPath, Trace, carries_token, overrides_method};
 use crate::jose::Invalid;
-use crate::ports::{EdgePorts, UpstreamAnswer, UpstreamCall, UpstreamFailure, report};
+use crate::ports::{CallRole, EdgePorts, UpstreamAnswer, UpstreamCall, UpstreamFailure, report};
 use crate::secret::{Fingerprint, Secret};
 use crate::time::UnixTime;
 use crate::token::AccessToken;
+use cache::CachedCall;
+use limit::take_rate;
 use memory::Source;
-use rates::Standing;
 use sent::Sent;
 use tokens::{RefusedCall, Tokens};
 
@@ -40,7 +43,8 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
     context.note(|line| line.trace_id = trace.map(Trace::id));
     cors.check_cookie(head, context.config())?;
     let path = RequestPath::parse(path).map_err(|_| Code::BadPath)?;
-    let Found { id, connection, .. } = found?;
+    let found = found?;
+    let Found { id, connection, .. } = found;
     context.note(|line| line.connection = Some(id));
     let connection = connection.usable().ok_or(Code::Misconfigured)?;
     if connection.acts(path) {
@@ -74,47 +78,28 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
     let trace = trace.unwrap_or_else(|| Trace::new(context.request_id));
     let url = address::upstream_url(connection, path, head, &permission.added);
     let bound = permission.query.filter(|query| !query.bound.is_empty());
-    let call = ProxiedCall { context, connection, url, bound, trace, sent: RefCell::default() };
-    let tokens = Tokens::of(edge, connection, subject);
-    let answer = match &connection.grant {
-        Grant::Static { token } | Grant::Basic { token } => call.send_static(token, &tokens).await?,
-        Grant::Password { .. }
-        | Grant::SignIn { .. }
-        | Grant::ClientCredentials { .. }
-        | Grant::RefreshToken { .. }
-        | Grant::JwtBearer { .. }
-        | Grant::Login { .. }
-        | Grant::TokenExchange { .. }
-        | Grant::AuthorizationCode { .. } => call.send_with(&tokens).await?,
-    };
-    call.hand_back(answer)
-}
-
-/// Counts one call against `limit`. `parts` identify the counter: connection, rule, caller, and
-/// last the party behind the caller.
-///
-/// # Errors
-/// `rate_limited` where the limit is used up.
-pub(super) async fn take_rate<P: EdgePorts>(
-    context: &Context<'_, P>,
-    limit: RateLimit,
-    parts: &[&str],
-    standing: &Standing,
-) -> Result<(), Refused> {
-    let around = match (standing, parts.split_last()) {
-        (Standing::Anonymous(network), Some((_, of))) => {
-            Some(Fingerprint::of(&[of, &[network.around.as_str()]].concat()))
+    let mut cached = CachedCall::read(context, (found, connection), &proof, &permission, (path, &url));
+    let mut role = CallRole::Alone;
+    if let Some(cached) = &mut cached {
+        if let Some(draft) = cached.answer().await? {
+            return Ok(draft);
         }
-        _ => None,
+        role = cached.role();
+    }
+    let call = ProxiedCall { context, connection, url, bound, trace, role, sent: RefCell::default() };
+    let outdate = || {
+        if !matches!(head.method, "GET" | "HEAD" | "OPTIONS") || connection.acts(path) {
+            edge.isolate.copies.outdate(|| cache::place(id, path));
+        }
     };
-    let key = Fingerprint::of(parts);
-    let refused = |seconds| Refused { retry_after: Some(seconds), ..Refused::from(Code::RateLimited) };
-    let edge = context.edge;
-    edge.isolate
-        .rates
-        .take(key, limit, around, standing, edge.now())
-        .map_err(|left| refused((left + Duration::from_millis(999)).as_secs().max(1)))?;
-    if edge.ports.take(limit, &key.to_hex()).await { Ok(()) } else { Err(refused(limit.seconds.into())) }
+    outdate();
+    let answered = call.answer(&Tokens::of(edge, connection, subject)).await;
+    outdate();
+    if let (Some(cached), Ok(answer)) = (&mut cached, &answered) {
+        cached.judge(answer);
+    }
+    let came = answered.and_then(|answer| call.hand_back(answer));
+    if let Some(cached) = cached { cached.end(came) } else { came }
 }
 
 /// Fails where an upstream could read the request as another one than the rule allowed, or where
@@ -138,11 +123,28 @@ struct ProxiedCall<'c, 'a, P> {
     /// What the rule binds in the query.
     bound: Option<&'c QueryBinding>,
     trace: Trace<'c>,
+    /// The call's role among equal ones.
+    role: CallRole,
     /// The secrets that were sent last.
     sent: RefCell<Option<Sent>>,
 }
 
 impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
+    /// The upstream's response, by the connection's grant.
+    async fn answer(&self, tokens: &Tokens<P>) -> Result<UpstreamAnswer<P::Response>, Refused> {
+        match &self.connection.grant {
+            Grant::Static { token } | Grant::Basic { token } => self.send_static(token, tokens).await,
+            Grant::Password { .. }
+            | Grant::SignIn { .. }
+            | Grant::ClientCredentials { .. }
+            | Grant::RefreshToken { .. }
+            | Grant::JwtBearer { .. }
+            | Grant::Login { .. }
+            | Grant::TokenExchange { .. }
+            | Grant::AuthorizationCode { .. } => self.send_with(tokens).await,
+        }
+    }
+
     /// Sends the call with a static token. A refused static token cannot be renewed.
     async fn send_static(
         &self,
@@ -256,6 +258,7 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
             timeout: self.connection.timeout,
             replay_bytes,
             certificate: self.connection.certificate.as_deref(),
+            role: self.role,
         };
         self.sent.replace(Some(Sent::new(self.connection, token, value)));
         let sent_at = edge.now();

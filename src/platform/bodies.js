@@ -364,3 +364,56 @@ export class Recorder {
     this.#shelf.note(this, OVERHEAD + this.#kept.capacity);
   }
 }
+
+/**
+ * Passes `source` on to `writable` as it comes, and resolves to its bytes: to null where they are more than `maxBytes`,
+ * where they have not all come after `limitMs`, where `shelf` had no room, and where the body breaks off. Whoever reads
+ * the other end holds up no copy, and a copy that was given up holds up nobody.
+ *
+ * @param {ReadableStream<Uint8Array>} source
+ * @param {WritableStream<Uint8Array>} writable
+ * @param {number} maxBytes
+ * @param {Shelf} shelf
+ * @param {number} limitMs
+ * @returns {Promise<Uint8Array | null>}
+ */
+export function copied(source, writable, maxBytes, shelf, limitMs) {
+  return new Promise((resolve) => {
+    /** @type {Blocks | undefined} */
+    let kept = new Blocks();
+    const copy = {
+      /** @param {Uint8Array | null} bytes */
+      end(bytes) {
+        kept = undefined;
+        clearTimeout(alarm);
+        shelf.forget(copy);
+        resolve(bytes);
+      },
+      letGo: () => copy.end(null),
+    };
+    const alarm = setTimeout(copy.letGo, limitMs);
+    const [reader, writer] = [source.getReader(), writable.getWriter()];
+    let isRead = true;
+    const passOn = async () => {
+      for (let read = await reader.read(); !read.done; read = await reader.read()) {
+        const written = writer.write(read.value).catch(() => {
+          isRead = false;
+        });
+        if (kept !== undefined && kept.size + read.value.byteLength > maxBytes) copy.letGo();
+        if (kept === undefined) {
+          await written;
+          if (!isRead) return reader.cancel();
+        } else {
+          kept.add(read.value);
+          shelf.note(copy, OVERHEAD + kept.capacity);
+        }
+      }
+      if (kept !== undefined) copy.end(kept.whole());
+      await writer.close();
+    };
+    passOn().catch((error) => {
+      copy.letGo();
+      return writer.abort(error).catch(() => {});
+    });
+  });
+}
