@@ -7,6 +7,7 @@ pub(super) mod fields;
 pub(super) mod limit;
 pub(super) mod memory;
 pub(super) mod rates;
+mod response;
 mod sent;
 pub(super) mod tokens;
 
@@ -14,13 +15,13 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use super::Code;
-use super::answer::{Body, Draft, Refused};
+use super::answer::{Draft, Refused};
 use super::caller::{CallerProof, permission};
 use super::connections::held::Found;
 use super::context::Context;
 use super::cors::Cors;
 use crate::config::{Connection, Grant};
-use crate::http::{QueryBinding, RequestHead, RequestPath, Trace, carries_token, overrides_method};
+use crate::http::{RequestHead, RequestPath, Trace, carries_token, overrides_method};
 use crate::jose::Invalid;
 use crate::ports::{CallRole, EdgePorts, UpstreamAnswer, UpstreamCall, UpstreamFailure, report};
 use crate::secret::{Fingerprint, Secret};
@@ -86,7 +87,7 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
         }
         role = cached.role();
     }
-    let call = ProxiedCall { context, connection, url, bound, trace, role, sent: RefCell::default() };
+    let call = ProxiedCall { context, connection, url, trace, role, sent: RefCell::default() };
     let outdate = || {
         if !matches!(head.method, "GET" | "HEAD" | "OPTIONS") || connection.acts(path) {
             edge.isolate.copies.outdate(|| cache::place(id, path));
@@ -98,7 +99,10 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
     if let (Some(cached), Ok(answer)) = (&mut cached, &answered) {
         cached.judge(answer);
     }
-    let came = answered.and_then(|answer| call.hand_back(answer));
+    let came = answered.and_then(|answer| {
+        let sent = call.sent.take().ok_or(Code::Internal)?;
+        response::hand_back(context, connection, (&call.url, bound), &sent, answer)
+    });
     if let Some(cached) = cached { cached.end(came) } else { came }
 }
 
@@ -120,8 +124,6 @@ struct ProxiedCall<'c, 'a, P> {
     context: &'c Context<'a, P>,
     connection: &'c Connection,
     url: String,
-    /// What the rule binds in the query.
-    bound: Option<&'c QueryBinding>,
     trace: Trace<'c>,
     /// The call's role among equal ones.
     role: CallRole,
@@ -278,40 +280,5 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
             "" => token.clone(),
             scheme => Secret::new(format!("{scheme} {}", token.expose())),
         })
-    }
-
-    /// The answer to the caller, from the upstream's response.
-    fn hand_back(&self, answer: UpstreamAnswer<P::Response>) -> Result<Draft<P::Response>, Refused> {
-        let ports = &self.context.edge.ports;
-        if !(200..600).contains(&answer.status) {
-            ports.discard(answer.response);
-            return Err(Code::UpstreamUnreachable.into());
-        }
-        let sent = self.sent.take().ok_or(Code::Internal)?;
-        let headers = answer.headers();
-        let mut fields = fields::caller_fields(&headers, self.connection, &sent);
-        let vary = headers.value("vary").filter(|vary| !sent.is_disclosed(vary)).map(str::to_owned);
-        if let Some(location) = headers.value("location") {
-            let redirects = (300..400).contains(&answer.status) && answer.status != 304;
-            let path = || address::path_within(self.connection, &self.url, location, self.bound);
-            let within = (!fields::is_mangled(location)).then(path).flatten();
-            match within.filter(|path| !sent.is_disclosed(path)) {
-                Some(path) => {
-                    let (own, id) = (self.context.address(), &self.connection.id);
-                    fields.push("location", &format!("{own}/api/{id}{path}"));
-                }
-                None if redirects => {
-                    ports.discard(answer.response);
-                    return Err(Code::UpstreamRedirect.into());
-                }
-                None => {}
-            }
-        }
-        let body = if sent.has_any() && fields::may_disclose(answer.status, &headers) {
-            Body::Veiled(answer.response, sent.to_lines())
-        } else {
-            Body::Upstream(answer.response)
-        };
-        Ok(Draft { status: answer.status, fields, vary, body })
     }
 }
