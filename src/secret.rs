@@ -137,12 +137,6 @@ impl Fingerprint {
         Self(digest)
     }
 
-    /// The digest itself, to put digests in order.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
     /// The digest as 64 hexadecimal digits.
     #[must_use]
     pub fn to_hex(self) -> String {

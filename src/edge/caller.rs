@@ -162,12 +162,12 @@ impl<'a> CallerProof<'a> {
         }
     }
 
-    /// Who calls as `caller`, beside its name, and whether that may be several people; `None` where
+    /// Who calls as `caller`, beside its name, in a text without secrets, and whether that may be several people; `None` where
     /// people of that name cannot be told apart, and where the person has to sign in again.
     pub fn identity(&self, caller: &str) -> Option<(String, bool)> {
         let who = match self.kind(caller)? {
             Caller::Jwt(_) => self.bearer(caller).filter(|bearer| bearer.has_subject)?.subject.clone(),
-            Caller::Session(_) => self.person.as_ref()?.identity()?.to_owned(),
+            Caller::Session(_) => Fingerprint::of(&[self.person.as_ref()?.identity()?]).to_hex(),
             Caller::Anyone => return Some((String::new(), true)),
             Caller::Key(_) => String::new(),
         };

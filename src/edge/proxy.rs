@@ -74,9 +74,6 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
     }
     Cors::check_destination(head)?;
     check_request(head, path, connection)?;
-    // Only a caller with a key may have its traces sampled: sampling costs the operator.
-    let trace = trace.map(|trace| if proof.has_key() { trace } else { trace.unsampled() });
-    let trace = trace.unwrap_or_else(|| Trace::new(context.request_id));
     let url = address::upstream_url(connection, path, head, &permission.added);
     let bound = permission.query.filter(|query| !query.bound.is_empty());
     let mut cached = CachedCall::read(context, (found, connection), &proof, &permission, (path, &url));
@@ -87,6 +84,9 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
         }
         role = cached.role();
     }
+    // Only a caller with a key may have its traces sampled: sampling costs the operator.
+    let trace = trace.map(|trace| if proof.has_key() { trace } else { trace.unsampled() });
+    let trace = trace.unwrap_or_else(|| Trace::new(context.request_id));
     let call = ProxiedCall { context, connection, url, trace, role, sent: RefCell::default() };
     let outdate = || {
         if !matches!(head.method, "GET" | "HEAD" | "OPTIONS") || connection.acts(path) {

@@ -365,10 +365,15 @@ export class Recorder {
   }
 }
 
+// How far a copy may be ahead of its reader, in bytes; and what a piece takes at least, however few bytes it has.
+const MOST_AHEAD = 512 * 1024;
+const LEAST_PIECE = 4 * 1024;
+
 /**
  * Passes `source` on to `writable` as it comes, and resolves to its bytes: to null where they are more than `maxBytes`,
  * where they have not all come after `limitMs`, where `shelf` had no room, and where the body breaks off. Whoever reads
- * the other end holds up no copy, and a copy that was given up holds up nobody.
+ * the other end holds up no copy of a body that comes in pieces of some size, and a copy that was given up holds up
+ * nobody.
  *
  * @param {ReadableStream<Uint8Array>} source
  * @param {WritableStream<Uint8Array>} writable
@@ -381,6 +386,7 @@ export function copied(source, writable, maxBytes, shelf, limitMs) {
   return new Promise((resolve) => {
     /** @type {Blocks | undefined} */
     let kept = new Blocks();
+    let ahead = 0;
     const copy = {
       /** @param {Uint8Array | null} bytes */
       end(bytes) {
@@ -396,17 +402,25 @@ export function copied(source, writable, maxBytes, shelf, limitMs) {
     let isRead = true;
     const passOn = async () => {
       for (let read = await reader.read(); !read.done; read = await reader.read()) {
-        const written = writer.write(read.value).catch(() => {
-          isRead = false;
-        });
-        if (kept !== undefined && kept.size + read.value.byteLength > maxBytes) copy.letGo();
-        if (kept === undefined) {
-          await written;
-          if (!isRead) return reader.cancel();
-        } else {
-          kept.add(read.value);
-          shelf.note(copy, OVERHEAD + kept.capacity);
+        const { value } = read;
+        const size = Math.max(value.buffer.byteLength, LEAST_PIECE);
+        ahead += size;
+        const written = writer.write(value).then(
+          () => {
+            ahead -= size;
+          },
+          () => {
+            isRead = false;
+            ahead = 0;
+          },
+        );
+        if (kept !== undefined && kept.size + value.byteLength > maxBytes) copy.letGo();
+        if (kept !== undefined) {
+          kept.add(value);
+          shelf.note(copy, OVERHEAD + kept.capacity + ahead);
         }
+        if (kept === undefined || ahead > MOST_AHEAD) await written;
+        if (kept === undefined && !isRead) return reader.cancel();
       }
       if (kept !== undefined) copy.end(kept.whole());
       await writer.close();

@@ -41,7 +41,7 @@ const readingFirst = new Underway(8 * MIB);
 const encoder = new TextEncoder();
 
 // How much of an isolate's memory the copies of answers may hold while they are being made.
-const copying = new Shelf(8 * MIB);
+const copying = new Shelf(4 * MIB);
 
 /** What wakes the calls that wait for a flight, by its number. @type {Map<number, (() => void)[]>} */
 const waiting = new Map();
@@ -117,7 +117,10 @@ export class Call {
     const isText = kind === TEXT || kind === PAGE;
     /** @type {BodyInit | null} */
     let body = isText ? encoder.encode(text) : null;
-    if (kind === UPSTREAM) body = this.#copy ?? /** @type {Response} */ (this.#response).body;
+    if (kind === UPSTREAM) {
+      if (this.#copy !== undefined) return new Response(this.#copy, knownHead(status, fields, this.#broker));
+      body = /** @type {Response} */ (this.#response).body;
+    }
     else if (kind === VEILED) body = veiled(/** @type {Response} */ (this.#response), text.split("\n"));
     const response = new Response(body, emptyAnswer(status, this.#broker));
     if (kind === PAGE) response.headers.delete("content-security-policy");
@@ -341,4 +344,46 @@ function emptyAnswer(status, broker) {
     emptyAnswers.set(status, answer);
   }
   return answer;
+}
+
+// How much memory the heads of answers from copies may take, and what one takes besides its text, roughly.
+const MOST_HEADS = MIB / 2;
+const HEAD_OVERHEAD = 8 * 1024;
+
+/**
+ * Heads of answers from copies, by their status and fields without the request's id. Those of one second are the same.
+ * @type {Map<string, Response>}
+ */
+const knownHeads = new Map();
+let headBytes = 0;
+
+const ID = "x-request-id";
+const ID_LENGTH = 32;
+
+/**
+ * The head of an answer from a copy, until the next call of this.
+ *
+ * @param {number} status
+ * @param {string} fields
+ * @param {Broker} broker
+ */
+function knownHead(status, fields, broker) {
+  // No value has a line break, and no field comes before the copy's own.
+  const at = fields.indexOf(`\n${ID}:`) + ID.length + 2;
+  const id = fields.slice(at, at + ID_LENGTH);
+  const common = `${status}${fields.slice(0, at)}${fields.slice(at + ID_LENGTH)}`;
+  let head = knownHeads.get(common);
+  if (head === undefined) {
+    const size = HEAD_OVERHEAD + 4 * common.length;
+    headBytes += size;
+    if (headBytes > MOST_HEADS) {
+      knownHeads.clear();
+      headBytes = size;
+    }
+    head = new Response(null, emptyAnswer(status, broker));
+    append(head.headers, fields);
+    knownHeads.set(common, head);
+  }
+  head.headers.set(ID, id);
+  return head;
 }

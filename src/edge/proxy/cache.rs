@@ -47,7 +47,7 @@ pub(super) struct CachedCall<'c, 'a, P> {
     connection: &'c Connection,
     path: RequestPath<'c>,
     terms: CacheTerms,
-    key: Fingerprint,
+    key: String,
     /// Whether people share the copies.
     is_shared: bool,
     /// The copy that there is, fresh or not.
@@ -84,14 +84,16 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
         // What an isolate knows of a configured connection never changes.
         let version = found.version.map(|version| version.to_string() + &connection.identity.to_hex());
         let (version, number) = (version.unwrap_or_default(), number.to_string());
-        let mut parts = vec![&*connection.id, &version, &number, who[0], who[1], head.own_origin(), url];
+        // No part has a line break, and there are always as many before the fields.
+        let mut key = [&*connection.id, &version, &number, who[0], who[1], head.own_origin(), url].join("\n");
         for (name, value) in head.headers.iter() {
             if goes_upstream(name, &connection.request_headers) && !name.starts_with("if-") {
-                parts.push(name);
-                parts.push(value);
+                for part in ["\n", name, ":", value] {
+                    key.push_str(part);
+                }
             }
         }
-        let (key, is_shared) = (Fingerprint::of(&parts), terms.shared || are_many);
+        let is_shared = terms.shared || are_many;
         let (old, flight, freshness) = (None, None, None);
         Some(Self { context, connection, path, terms, key, is_shared, old, flight, freshness, word: MISS })
     }
@@ -155,12 +157,15 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
         if asks || head.method == "HEAD" {
             return None;
         }
-        let leader = copies.flight(&self.key, now);
-        if leader.is_none() {
-            let until = now + (self.connection.timeout + LONGEST_BODY);
-            self.flight = Some(copies.take_off(self.key, place(&self.connection.id, self.path), until));
+        let place = || place(&self.connection.id, self.path);
+        let until = now + (self.connection.timeout + LONGEST_BODY);
+        let mut release = |flight| edge.ports.release(flight);
+        let (flight, is_new) = copies.board(&self.key, place, (now, until), &mut release)?;
+        if !is_new {
+            return Some(flight);
         }
-        leader
+        self.flight = Some(flight);
+        None
     }
 
     /// Notes what a copy of `answer` may be used for.
@@ -218,7 +223,7 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
     fn land(&self, outcome: Outcome) {
         if let Some(flight) = &self.flight {
             let edge = self.context.edge;
-            edge.isolate.copies.land(flight, outcome, edge.now());
+            edge.isolate.copies.land(flight, outcome);
             edge.ports.release(flight.number);
         }
     }
@@ -268,7 +273,7 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
                 }
                 outcome = Outcome::Shared(copy, COALESCED);
             }
-            copies.land(&flight, outcome, edge.now());
+            copies.land(&flight, outcome);
             edge.ports.release(flight.number);
         };
         let none = Secret::new(String::new());
@@ -291,16 +296,16 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
         let now = edge.now().as_millis();
         let mut draft = Draft::empty(copy.status);
         draft.vary.clone_from(&copy.vary);
-        let is_known = self.is_known(copy);
-        if is_known {
+        if self.is_known(copy) {
             draft.status = 304;
-        } else if let Some((body, _)) = copy.body.get() {
-            draft.body = Body::Upstream(edge.ports.serve(body));
-        }
-        for (name, value) in copy.fields.headers().iter() {
-            if !is_known || !name.starts_with("content-") || name == "content-location" {
-                draft.fields.push(name, value);
+            for (name, value) in copy.fields.headers().iter() {
+                if !name.starts_with("content-") || name == "content-location" {
+                    draft.fields.push(name, value);
+                }
             }
+        } else if let Some((body, _)) = copy.body.get() {
+            draft.fields = copy.fields.clone();
+            draft.body = Body::Upstream(edge.ports.serve(body));
         }
         draft.fields.push("age", &(now.saturating_sub(copy.born_at) / 1000).to_string());
         let ttl = (now.abs_diff(copy.fresh_until) / 1000).to_string();
