@@ -14,6 +14,8 @@ pub(super) mod tokens;
 use std::cell::RefCell;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+
 use super::Code;
 use super::answer::{Draft, Refused};
 use super::caller::{CallerProof, permission};
@@ -79,7 +81,12 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
     let mut cached = CachedCall::read(context, (found, connection), &proof, &permission, (path, &url));
     let mut role = CallRole::Alone;
     if let Some(cached) = &mut cached {
-        if let Some(draft) = cached.answer().await? {
+        let answer = match cached.look_up() {
+            Some(Ok(draft)) => Some(draft),
+            Some(Err(leader)) => cached.wait(leader).boxed_local().await?,
+            None => None,
+        };
+        if let Some(draft) = answer {
             return Ok(draft);
         }
         role = cached.role();

@@ -206,7 +206,7 @@ describe("a copy", () => {
       if (!answer.headers["cache-status"]?.includes("hit")) break;
       held += 1;
     }
-    assert.ok(held >= 70 && held <= (16 * 1024) / 200, `${held} are held`);
+    assert.ok(held >= 45 && held <= (11 * 1024) / 200, `${held} are held`);
   });
 });
 

@@ -48,6 +48,8 @@ pub(super) struct CachedCall<'c, 'a, P> {
     path: RequestPath<'c>,
     terms: CacheTerms,
     key: String,
+    /// Whether the caller asks for what it does not have yet.
+    asks: bool,
     /// Whether people share the copies.
     is_shared: bool,
     /// The copy that there is, fresh or not.
@@ -65,8 +67,10 @@ pub(super) fn place(connection: &str, path: RequestPath<'_>) -> Fingerprint {
     Fingerprint::of(&[connection, &plain.trim_end_matches('/').to_ascii_lowercase()])
 }
 
+// Few rules have a cache: an isolate compiles only what it runs.
 impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
     /// The call to `url` that `permission` allows; `None` where no copy may answer it.
+    #[inline(never)]
     pub(super) fn read(
         context: &'c Context<'a, P>,
         (found, connection): (&Found, &'c Connection),
@@ -86,16 +90,23 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
         let (version, number) = (version.unwrap_or_default(), number.to_string());
         // No part has a line break, and there are always as many before the fields.
         let mut key = [&*connection.id, &version, &number, who[0], who[1], head.own_origin(), url].join("\n");
+        let (mut asks, mut asks_by_date, mut passes_by) = (false, false, false);
         for (name, value) in head.headers.iter() {
-            if goes_upstream(name, &connection.request_headers) && !name.starts_with("if-") {
-                for part in ["\n", name, ":", value] {
-                    key.push_str(part);
+            match name {
+                "if-none-match" => asks = true,
+                "if-modified-since" => asks_by_date = true,
+                _ if name == "range" || name.starts_with("if-") => passes_by = true,
+                _ if goes_upstream(name, &connection.request_headers) => {
+                    for part in ["\n", name, ":", value] {
+                        key.push_str(part);
+                    }
                 }
+                _ => {}
             }
         }
-        let is_shared = terms.shared || are_many;
-        let (old, flight, freshness) = (None, None, None);
-        Some(Self { context, connection, path, terms, key, is_shared, old, flight, freshness, word: MISS })
+        let word = if passes_by || (asks_by_date && !asks) { BYPASS } else { MISS };
+        let (old, flight, freshness, is_shared) = (None, None, None, terms.shared || are_many);
+        Some(Self { context, connection, path, terms, key, asks, is_shared, old, flight, freshness, word })
     }
 
     /// The role that the call has among equal ones, on its way to the upstream.
@@ -103,16 +114,39 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
         if self.flight.is_some() { CallRole::Leads } else { CallRole::Alone }
     }
 
-    /// Answers from a copy, or from that of an equal call that is on its way; `None` where the call
-    /// has to go to the upstream.
+    /// The answer from a fresh copy, or the equal call to wait for; neither where the call has to go to
+    /// the upstream.
+    #[inline(never)]
+    pub(super) fn look_up(&mut self) -> Option<Result<Draft<P::Response>, Rc<Flight>>> {
+        if self.word == BYPASS {
+            return None;
+        }
+        let Context { edge, head, .. } = self.context;
+        let (copies, now) = (&edge.isolate.copies, edge.now());
+        self.old = copies.get(&self.key);
+        if let Some(copy) = self.old.as_ref().filter(|copy| now.as_millis() < copy.fresh_until) {
+            return Some(Ok(self.draft(copy, HIT)));
+        }
+        if self.asks || head.method == "HEAD" {
+            return None;
+        }
+        let place = || place(&self.connection.id, self.path);
+        let until = now + (self.connection.timeout + LONGEST_BODY);
+        let mut release = |flight| edge.ports.release(flight);
+        let (flight, is_new) = copies.board(&self.key, place, (now, until), &mut release)?;
+        if !is_new {
+            return Some(Err(flight));
+        }
+        self.flight = Some(flight);
+        None
+    }
+
+    /// Waits for an equal call, and answers as that was answered; `None` where the call has to go to the
+    /// upstream all the same.
     ///
     /// # Errors
-    /// The failure of the equal call that this one waited for.
-    pub(super) async fn answer(&mut self) -> Result<Option<Draft<P::Response>>, Refused> {
-        let Some(leader) = self.leader() else {
-            let is_fresh = self.word == HIT;
-            return Ok(self.old.as_ref().filter(|_| is_fresh).map(|copy| self.draft(copy, HIT)));
-        };
+    /// The failure of the equal call.
+    pub(super) async fn wait(&self, leader: Rc<Flight>) -> Result<Option<Draft<P::Response>>, Refused> {
         let ports = &self.context.edge.ports;
         let wait = UpstreamCall {
             method: "",
@@ -134,41 +168,8 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
         }
     }
 
-    /// Finds the copy, and else the equal call to wait for, or leads.
-    fn leader(&mut self) -> Option<Rc<Flight>> {
-        let Context { edge, head, .. } = self.context;
-        let has = |name: &str| head.headers.value(name).is_some();
-        let asks = has("if-none-match");
-        if has("range")
-            || has("if-match")
-            || has("if-unmodified-since")
-            || has("if-range")
-            || (has("if-modified-since") && !asks)
-        {
-            self.word = BYPASS;
-            return None;
-        }
-        let (copies, now) = (&edge.isolate.copies, edge.now());
-        self.old = copies.get(&self.key);
-        if self.old.as_ref().is_some_and(|copy| now.as_millis() < copy.fresh_until) {
-            self.word = HIT;
-            return None;
-        }
-        if asks || head.method == "HEAD" {
-            return None;
-        }
-        let place = || place(&self.connection.id, self.path);
-        let until = now + (self.connection.timeout + LONGEST_BODY);
-        let mut release = |flight| edge.ports.release(flight);
-        let (flight, is_new) = copies.board(&self.key, place, (now, until), &mut release)?;
-        if !is_new {
-            return Some(flight);
-        }
-        self.flight = Some(flight);
-        None
-    }
-
     /// Notes what a copy of `answer` may be used for.
+    #[inline(never)]
     pub(super) fn judge(&mut self, answer: &UpstreamAnswer<P::Response>) {
         let now = self.context.edge.now();
         self.freshness = freshness::judge(answer.status, &answer.headers(), self.terms, self.is_shared, now);
@@ -178,6 +179,7 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
     ///
     /// # Errors
     /// What `came` of the call, unless there is a copy for that.
+    #[inline(never)]
     pub(super) fn end(
         mut self,
         came: Result<Draft<P::Response>, Refused>,

@@ -25,7 +25,7 @@ const MAX_FLIGHT_BYTES: usize = 1024 * 1024;
 const FLIGHT_OVERHEAD: usize = 512;
 
 /// A copy of an answer. Times are in milliseconds since 1970.
-pub(super) struct AnswerCopy {
+pub(in crate::edge::proxy) struct AnswerCopy {
     pub status: u16,
     pub fields: FieldLines,
     pub vary: Option<String>,
@@ -48,7 +48,7 @@ impl AnswerCopy {
 }
 
 /// A call on its way to the upstream, whose answer equal calls wait for, or one that brought a copy.
-pub(super) struct Flight {
+pub(in crate::edge::proxy) struct Flight {
     key: String,
     /// The call's connection and path.
     place: Fingerprint,
@@ -64,7 +64,7 @@ pub(super) struct Flight {
 }
 
 /// What a call that others wait for has for them.
-pub(super) enum Outcome {
+pub(in crate::edge::proxy) enum Outcome {
     /// Nothing: the others call by themselves.
     Alone,
     /// A failure.
