@@ -1,7 +1,8 @@
 //! The upstream's response, as the caller gets it.
 
+use super::address;
+use super::fields;
 use super::sent::Sent;
-use super::{address, fields};
 use crate::config::Connection;
 use crate::edge::Code;
 use crate::edge::answer::{Body, Draft, Refused};
