@@ -431,7 +431,7 @@ fn holds_no_more_than_it_may_and_keeps_what_is_used() {
     assert_eq!(calls(&site) - before, 100, "what is used stays");
     // What is asked for first came last: each one that is not held takes another's place.
     let held = (1..100).rev().take_while(|number| call(&site, &target(*number)).1 == "hit").count();
-    assert!((50..64).contains(&held), "{held}");
+    assert!((38..44).contains(&held), "{held}");
 }
 
 #[test]
