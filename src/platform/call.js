@@ -120,8 +120,7 @@ export class Call {
     if (kind === UPSTREAM) {
       if (this.#copy !== undefined) return new Response(this.#copy, knownHead(status, fields, this.#broker));
       body = /** @type {Response} */ (this.#response).body;
-    }
-    else if (kind === VEILED) body = veiled(/** @type {Response} */ (this.#response), text.split("\n"));
+    } else if (kind === VEILED) body = veiled(/** @type {Response} */ (this.#response), text.split("\n"));
     const response = new Response(body, emptyAnswer(status, this.#broker));
     if (kind === PAGE) response.headers.delete("content-security-policy");
     append(response.headers, fields);

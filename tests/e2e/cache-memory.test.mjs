@@ -10,7 +10,6 @@ import { keepAlive } from "./support/client.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 import { until } from "./support/until.mjs";
 
-/** @import { ServerResponse } from "node:http" */
 /** @import { Broker } from "./support/broker.mjs" */
 /** @import { Connection, Handler, Upstream } from "./support/upstream.mjs" */
 
@@ -121,42 +120,46 @@ describe("memory is bounded", () => {
   });
 
   test("where an answer does not end, and passes", async (t) => {
-    const { handler, poured } = pouring(64 * KIB, 200 * MIB);
+    const { handler, poured } = pouring(64 * KIB, 150 * MIB);
     cached.on("/endless", handler);
+    const pass = async () => {
+      const headers = { authorization: `Bearer ${KEY}` };
+      const response = await fetch(broker.url + cached.api("/endless"), { headers });
+      let read = 0;
+      for await (const piece of /** @type {ReadableStream<Uint8Array>} */ (response.body)) read += piece.byteLength;
+      return read;
+    };
+    // The engine takes some room for itself.
+    await pass();
     const [before, most] = [memory(), watch()];
-    const response = await fetch(broker.url + cached.api("/endless"), { headers: { authorization: `Bearer ${KEY}` } });
-    let read = 0;
-    for await (const piece of /** @type {ReadableStream<Uint8Array>} */ (response.body)) read += piece.byteLength;
+    const read = (await pass()) + (await pass());
     const grown = most() - before;
     t.diagnostic(`${read / MIB} MiB passed: ${before} MiB before, ${grown} more at most`);
-    assert.equal(read, poured.bytes);
+    assert.equal(read, (poured.bytes * 2) / 3);
     assert.ok(grown < 100, `${grown} MiB more`);
   });
 
-  for (const [what, bytes] of /** @type {[string, number][]} */ ([
-    ["large", 64 * KIB],
-    ["tiny", 1],
-  ])) {
-    test(`where nobody reads answers that come in ${what} pieces`, async (t) => {
-      const { handler, poured } = pouring(bytes, bytes === 1 ? 96 * KIB : 20 * MIB);
-      const paths = Array.from({ length: 6 }, (_, number) => `/${what}-${number}`);
-      for (const path of paths) cached.on(path, handler);
-      const [before, most] = [memory(), watch()];
-      const sockets = paths.map(stall);
-      await until(() => poured.open > 0 || poured.bytes > 0, "the first piece");
-      let last = -1;
-      // The upstream writes no more: what it wrote stands in buffers.
-      await until(async () => {
-        const stood = poured.bytes === last;
-        last = poured.bytes;
-        await sleep(1000);
-        return stood;
-      }, "the upstream's stand");
-      const grown = most() - before;
-      t.diagnostic(`${poured.bytes / KIB} KiB for nobody: ${before} MiB before, ${grown} more at most`);
-      assert.ok(grown < 100, `${grown} MiB more`);
-      for (const socket of sockets) socket.destroy();
-      await until(() => poured.open === 0, "the end of all that nobody reads");
-    });
-  }
+  test("where nobody reads, and the upstream is held up", async (t) => {
+    const most = 20 * MIB;
+    const { handler, poured } = pouring(64 * KIB, most);
+    const paths = Array.from({ length: 6 }, (_, number) => `/unread-${number}`);
+    for (const path of paths) cached.on(path, handler);
+    const [before, peak] = [memory(), watch()];
+    const sockets = paths.map(stall);
+    await until(() => poured.open === paths.length, "the first pieces");
+    let last = -1;
+    // What the upstream wrote stands in buffers, most of it in the sockets' own.
+    await until(async () => {
+      const stood = poured.bytes === last;
+      last = poured.bytes;
+      await sleep(1000);
+      return stood;
+    }, "the upstream's stand");
+    const grown = peak() - before;
+    t.diagnostic(`${poured.bytes / MIB} MiB for nobody: ${before} MiB before, ${grown} more at most`);
+    assert.ok(poured.bytes < paths.length * most * 0.75, `${poured.bytes / MIB} MiB were taken`);
+    assert.ok(grown < 100, `${grown} MiB more`);
+    for (const socket of sockets) socket.destroy();
+    await until(() => poured.open === 0, "the end of all that nobody reads");
+  });
 });
