@@ -86,7 +86,7 @@ function pouring(bytes, limit) {
       poured.open -= 1;
       own = limit;
     });
-    pour();
+    return pour();
   };
   return { handler, poured };
 }

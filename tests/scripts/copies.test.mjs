@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { copied, Shelf } from "../../src/platform/bodies.js";
+
+// The types of the Worker are not those of Node.js.
+const { copied, Shelf } = await import(new URL("../../src/platform/bodies.js", import.meta.url).href);
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -30,7 +32,7 @@ async function read(readable) {
   return Buffer.concat(got);
 }
 
-/** @param {ReadableStream} body @param {{ most?: number, shelf?: Shelf, ms?: number }} [limits] */
+/** @param {ReadableStream} body @param {{ most?: number, shelf?: any, ms?: number }} [limits] */
 function copying(body, { most = 256 * KIB, shelf = new Shelf(4 * MIB), ms = 5_000 } = {}) {
   const { readable, writable } = new TransformStream();
   return { readable, copy: copied(body, writable, most, shelf, ms), shelf };
