@@ -116,6 +116,32 @@ describe("a copy", () => {
     }
   });
 
+  test("has a head of its own for each call and each page", async () => {
+    const [path, other] = [fresh(), fresh()];
+    for (const one of [path, other]) {
+      own.on(one, answering(one, { etag: `"${one}"`, vary: "accept" }));
+      await until(async () => (await get(own, one)).headers["cache-status"]?.includes("hit"), "a hit");
+    }
+    const calls = [
+      [path, {}],
+      [path, {}],
+      [path, { origin: ORIGIN }],
+      [other, {}],
+      [path, { origin: ORIGIN }],
+      [path, {}],
+    ];
+    const ids = new Set();
+    for (const [one, options] of /** @type {[string, { origin?: string }][]} */ (calls)) {
+      const { headers, text } = await get(own, one, options);
+      assert.match(headers["cache-status"] ?? "", /hit/);
+      assert.deepEqual([text, headers.etag, headers.vary], [one, `"${one}"`, "Origin, accept"]);
+      assert.equal(headers["access-control-allow-origin"], options.origin);
+      assert.match(headers["x-request-id"] ?? "", /^[0-9a-f]{32}$/);
+      ids.add(headers["x-request-id"]);
+    }
+    assert.equal(ids.size, calls.length);
+  });
+
   test("of a compressed answer is readable", async () => {
     const path = fresh();
     const text = "compressed ".repeat(1000);
