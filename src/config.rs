@@ -33,6 +33,7 @@ mod provider_address;
 mod read;
 mod reader;
 mod registered;
+mod rule;
 mod rules;
 mod secrets;
 mod session;
@@ -77,6 +78,7 @@ pub use provider::PROVIDER_FILES;
 pub use provider::Provider;
 pub use read::{BASE_PATH, base_path};
 pub use registered::{Registered, SECRETS, WRONG_ID};
+pub use rule::{CacheTerms, RateLimit, Rule};
 pub use secrets::{VariableSource, is_id, secret_name};
 pub use session::SessionPolicy;
 pub use session_caller::SessionCaller;
@@ -85,7 +87,7 @@ pub use tables::LazyTables;
 pub use token_endpoint::{BasicEncoding, BodyEncoding, ClientAuthentication, TokenEndpoint};
 pub use token_template::{TokenTemplate, names as placed_secrets};
 
-use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern, RequestPath};
+use crate::http::{EndpointUrl, HeaderName, Origin, PathPattern, RequestPath};
 use crate::secret::{Fingerprint, Secret};
 use crate::token::{SealingKeys, TokenTypes};
 use crate::webhook::{AccountTokens, Handshake, Proof, SigningKeys};
@@ -361,30 +363,6 @@ impl Grant {
             Self::AuthorizationCode { .. } => "authorization_code",
         }
     }
-}
-
-/// A rule: which callers may use which methods on which paths.
-#[derive(Debug)]
-pub struct Rule {
-    /// Names of callers.
-    pub callers: Vec<String>,
-    /// Methods.
-    pub methods: Vec<Method>,
-    /// Paths below the connection.
-    pub paths: Vec<PathPattern>,
-    /// The rate limit of each caller under this rule.
-    pub rate_limit: Option<RateLimit>,
-    /// What else must fit, where anything must.
-    pub binding: Option<Box<Binding>>,
-}
-
-/// A number of calls in a span of time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RateLimit {
-    /// The number of calls, at least 1.
-    pub requests: u32,
-    /// The length of the window in seconds, at least 1.
-    pub seconds: u32,
 }
 
 /// The names of all variables that are not secrets.

@@ -72,6 +72,8 @@ impl Site {
             in_flight: Cell::new(0),
             most_in_flight: Cell::new(0),
             upstream_calls: RefCell::default(),
+            landed: RefCell::default(),
+            echoes: Cell::new(false),
             upstream_script: RefCell::default(),
             upstream_body: RefCell::default(),
             objects: Objects::default(),
@@ -185,6 +187,9 @@ impl Site {
         let new = || Rc::new(Isolate::new(config.base_path.clone(), Box::new(move || config)));
         let copies = Rc::clone(self.isolates.borrow_mut().entry(isolate).or_insert_with(new));
         let cookie = call.fields.iter().find(|(name, _)| *name == "cookie").map(|(_, value)| value.as_str());
+        let own = |name: &&(&str, String)| matches!(name.0, "authorization" | "cookie");
+        let credentials: Vec<&str> =
+            call.fields.iter().filter(own).map(|(_, value)| value.as_str()).collect();
         let ports = Rc::new(CallPorts {
             site: Rc::clone(&self.shared),
             process: isolate,
@@ -192,6 +197,7 @@ impl Site {
             text: call.text.clone(),
             visit: Visit::new(cookie, self.shared.world.now()),
             subject: call.subject(),
+            credentials: credentials.concat(),
             sent: Cell::new(0),
         });
         let mut head = format!("{}\n{}{}", call.method, call.address, call.target);

@@ -114,6 +114,14 @@ pub(super) const RATE_REQUESTS: Bounds = Bounds {
 pub(super) const RATE_SECONDS: Bounds =
     Bounds { least: 1, most: 86_400, default: 0, what: "must be a whole number from 1 to 86400 (seconds)" };
 
+/// Seconds of a `cache`.
+pub(super) const CACHE_SECONDS: Bounds =
+    Bounds { least: 1, most: 86_400, default: 0, what: "must be a whole number from 1 to 86400 (seconds)" };
+
+/// Seconds of its `stale_seconds`.
+pub(super) const STALE_SECONDS: Bounds =
+    Bounds { least: 0, most: 86_400, default: 0, what: "must be a whole number from 0 to 86400 (seconds)" };
+
 #[cfg(test)]
 #[cfg(not(target_arch = "wasm32"))]
 mod tests {
@@ -133,6 +141,7 @@ mod tests {
             ANSWER_STATUS,
             SESSION_IDLE,
             SESSION_MAX,
+            STALE_SECONDS,
             ASSERTION_LIFETIME,
             BUDGET_QUEUE_MS,
             RETRY_ATTEMPTS,

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::caller::bearers::Bearers;
 use super::caller::key_sets::KeySets;
 use super::connections::held::HeldConnections;
+use super::proxy::cache::copies::AnswerCopies;
 use super::proxy::memory::AccessTokens;
 use super::proxy::quota::held::Quotas;
 use super::proxy::rates::Rates;
@@ -37,6 +38,7 @@ pub struct Isolate {
     pub(in crate::edge) rates: Rates,
     pub(in crate::edge) quotas: Quotas,
     pub(in crate::edge) connections: HeldConnections,
+    pub(in crate::edge) copies: AnswerCopies,
 }
 
 impl Isolate {
@@ -55,6 +57,7 @@ impl Isolate {
             rates: Rates::default(),
             quotas: Quotas::default(),
             connections: HeldConnections::default(),
+            copies: AnswerCopies::default(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The state that isolates, objects and servers share.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use futures_channel::oneshot;
@@ -79,7 +79,12 @@ pub struct Shared {
     pub most_in_flight: Cell<u32>,
     /// The calls that the upstream got: the address and the header fields of each.
     pub upstream_calls: RefCell<Vec<(String, String)>>,
-    /// The upstream's answer, if not 200.
+    /// The flights that are over: the isolate and the number of each.
+    pub landed: RefCell<BTreeSet<(Process, u32)>>,
+    /// Whether the upstream's answers have their number, the credentials of whom they are made for, and
+    /// what the upstream got, a line each.
+    pub echoes: Cell<bool>,
+    /// The upstream's answer, if not 200; the status 0 is none.
     pub upstream_script: RefCell<Option<(u16, String)>>,
     /// The body of the upstream's answer, if scripted.
     pub upstream_body: RefCell<Option<String>>,

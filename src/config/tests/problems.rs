@@ -209,6 +209,17 @@ fn needs_rules_that_say_everything() {
     check_field("rules/0/rate_limit", json!({"requests": 1}), seconds);
     let unknown = "rules[0].rate_limit.per: is not a known field";
     check_field("rules/0/rate_limit", json!({"requests": 1, "seconds": 1, "per": 1}), unknown);
+    check_field("rules/0/cache", json!(30), "rules[0].cache: must be a table");
+    let seconds = "rules[0].cache.seconds: must be a whole number from 1 to 86400 (seconds)";
+    for wrong in [json!({}), json!({"seconds": 0}), json!({"seconds": -1}), json!({"seconds": 86_401})] {
+        check_field("rules/0/cache", wrong, seconds);
+    }
+    let stale = "rules[0].cache.stale_seconds: must be a whole number from 0 to 86400 (seconds)";
+    check_field("rules/0/cache", json!({"seconds": 1, "stale_seconds": "9"}), stale);
+    let shared = "rules[0].cache.shared: must be true or false";
+    check_field("rules/0/cache", json!({"seconds": 1, "shared": 1}), shared);
+    let unknown = "rules[0].cache.ttl: is not a known field";
+    check_field("rules/0/cache", json!({"seconds": 1, "ttl": 1}), unknown);
     check_field("rules/0/path", json!(1), "rules[0].path: is not a known field");
 }
 
