@@ -51,6 +51,12 @@ pub fn shown_origin(sent: &str) -> &str {
     if sent == "null" || is_serialized(sent) { sent } else { "none" }
 }
 
+/// The origin of an address that has no user name: what follows may hold a secret.
+#[must_use]
+pub fn origin_of(address: &str) -> Option<String> {
+    Url::parse(address).ok().map(|url| url[..Position::BeforePath].to_owned())
+}
+
 fn is_serialized(text: &str) -> bool {
     let is_origin = |url: &Url| {
         let is_bare = url.username().is_empty() && url.password().is_none();

@@ -30,7 +30,8 @@ fn connect_service(site: &Site) {
     let operator = Call::get("/admin/connections/depot/connect-link").method("POST");
     let operator = operator.field("authorization", &format!("Bearer {}", Site::OPERATOR_KEY));
     let made = site.call(1, &operator.field("content-type", "application/json").text("")).json();
-    let link = made["url"].as_str().and_then(|url| url.strip_prefix(Site::ADDRESS)).expect("a link").to_owned();
+    let link =
+        made["url"].as_str().and_then(|url| url.strip_prefix(Site::ADDRESS)).expect("a link").to_owned();
     let call = Call::get(&link).method("POST").field("authorization", "");
     let begun = site.call(1, &call.field("sec-fetch-mode", "navigate").field("sec-fetch-dest", "document"));
     let (name, value) = begun.cookies().pop().expect("a cookie of the flow");
@@ -115,7 +116,7 @@ fn finds_whom_a_logout_names_also_after_the_sealing_key_was_rotated() {
     let cookie = site.call(1, &returning(&site, "acme", None)).cookie().map(str::to_owned);
     let mut variables = Site::variables_for_consents();
     let old = variables["SEALING_KEYS"].as_str().expect("a key").to_owned();
-    variables["SEALING_KEYS"] = format!("k2:{}=,{old}", "B".repeat(43)).into();
+    variables["SEALING_KEYS"] = format!("k2:{}A=,{old}", "B".repeat(42)).into();
     site.redeploy(&variables);
     let status = || site.call(1, &Call::from_page("GET", "/auth/session").cookie(cookie.as_deref())).status;
     assert_eq!(status(), 200);
@@ -134,7 +135,7 @@ fn keeps_a_consent_alive_that_nobody_uses() {
     assert_eq!(granted.get() - first, 7);
     assert_eq!(site.call(1, &Call::get("/api/depot/things")).status, 200);
     // One that fails is tried again, and one that the provider ended is not.
-    site.shared.provider.withdraw("depot");
+    site.shared.provider.withdraw(WHO.subject, "depot");
     world.run_for(Duration::from_hours(20 * 24));
     let rejected = site.shared.provider.requests.borrow().len();
     world.run_for(Duration::from_hours(20 * 24));

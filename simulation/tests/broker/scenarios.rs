@@ -1,6 +1,7 @@
 //! Random schedules, and what must hold in each.
 
 mod consents;
+mod events;
 mod exchanges;
 mod people;
 mod rage;

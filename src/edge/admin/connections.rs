@@ -177,7 +177,7 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
 
     async fn undelivered(&self, id: &str) -> Value {
         match self.0.edge.ports.ask(CountEvents { connection: id }).await {
-            Ok(Undelivered { pending, failed }) => {
+            Ok(Undelivered { pending, failed, .. }) => {
                 [("failed", failed), ("pending", pending)].into_iter().collect()
             }
             Err(_) => Value::Null,
