@@ -12,6 +12,7 @@
 //! - the alarm is never later than the earliest due time, except while the due work is in progress.
 
 mod attempt;
+mod receiver;
 mod record;
 mod settings;
 mod telling;
