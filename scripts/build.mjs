@@ -21,6 +21,7 @@ import {
   wasmEnv,
   wasmTarget,
 } from "./lib.mjs";
+import { withOrder } from "./order.mjs";
 import { setup, wasmBindgenPath } from "./setup.mjs";
 import { printSize } from "./size.mjs";
 
@@ -37,7 +38,7 @@ const INLINE = "-Cllvm-args=-inlinehint-threshold=100";
 export const TERSE = ["-Zfmt-debug=none", "-Zlocation-detail=none", "-Zunstable-options", "-Cpanic=immediate-abort"];
 /**
  * The optimisations of wasm-opt. The compiler has done most: further passes took longer and gave a larger gzipped
- * module. Ordered by name, instances of one generic function are adjacent, so gzip finds their similarity.
+ * module. The names by which it orders the functions are those of `withOrder`, which saves 10 KiB against their own.
  */
 const OPTIMISE = ["-O1", "--reorder-functions-by-name"];
 /** The WebAssembly features that wasm-opt may use: no encoding newer than the runtime supports. */
@@ -116,6 +117,7 @@ const inputsOf = (profiling) =>
       "rust-toolchain.toml",
       "package-lock.json",
       "scripts/build.mjs",
+      "scripts/order.mjs",
     ),
     profiling,
     output("rustc", ["--version"]),
@@ -282,7 +284,7 @@ async function prune() {
       ...kept.map((name) => ({ name, export: name })),
     ]),
   );
-  // The names of functions stay: wasm-opt orders the functions by name.
+  // The names of functions stay, for a profile.
   const args = [wasm, "-o", `${wasm}.pruned`, `--graph-file=${graph}`, "--debuginfo", ...features];
   // wasm-metadce prints every function that it removes.
   if (output(bin("wasm-metadce"), args, { maxBuffer: 2 ** 28 }) === undefined)
@@ -319,6 +321,7 @@ function ends(wasm) {
 async function optimise(profiling) {
   const wasm = path.join(staging, "index_bg.wasm");
   const names = profiling ? ["--debuginfo"] : ["--strip-debug", "--strip-producers"];
+  if (!profiling) writeFileSync(wasm, withOrder(readFileSync(wasm)));
   await run(bin("wasm-opt"), [wasm, "-o", `${wasm}.opt`, ...OPTIMISE, ...features, ...names]);
   renameSync(`${wasm}.opt`, wasm);
 }

@@ -144,9 +144,7 @@ impl OwnClaimSet {
     pub fn text(&self, name: &str) -> Option<String> {
         match self.value(name)? {
             Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            Value::Bool(is_true) => Some(if *is_true { "true" } else { "false" }.to_owned()),
-            Value::Null | Value::Array(_) | Value::Object(_) => None,
+            other => Some(json::text(other)),
         }
     }
 
