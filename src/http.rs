@@ -30,7 +30,7 @@ pub use language::Language;
 pub use link::each_address;
 pub use media_type::{MediaType, names_foreign_charset};
 pub use method::Method;
-pub use origin::{Origin, is_private, origin_of, shown_origin};
+pub use origin::{Origin, is_private, shown_origin};
 pub use path::{BadPath, PathPattern, RequestPath};
 pub use query::{carries_token, overrides_method};
 pub(crate) use query::{has_parameter, without_parameters};

@@ -43,12 +43,6 @@ pub fn shown_origin(sent: &str) -> &str {
     if sent == "null" || is_serialized(sent) { sent } else { "none" }
 }
 
-/// The origin of an address that has no user name: what follows may hold a secret.
-#[must_use]
-pub fn origin_of(address: &str) -> Option<String> {
-    Url::parse(address).ok().map(|url| url[..Position::BeforePath].to_owned())
-}
-
 fn is_serialized(text: &str) -> bool {
     let is_origin = match WebAddress::parse(text) {
         Ok(address) => address.origin() == text,

@@ -162,18 +162,18 @@ describe("the operator", () => {
     await until(async () => (await listed())[0]?.outcome === "refused", "a refused attempt");
     assertStatus(await operate("DELETE", "connections/gone"), 204);
     status = 204;
-    await until(async () => (await pending()).pending === 0, "the event is given up", 30_000);
+    await until(async () => (await pending()).webhooks.pending === 0, "the event is given up", 30_000);
     assert.deepEqual(about("gone"), []);
-    assert.equal((await pending()).last.outcome, "removed");
+    assert.equal((await pending()).webhooks.last.outcome, "removed");
   });
 
   test("sees where events go, and whether they arrive, and sends them again", async () => {
     status = 410;
     c.failing.answerTokenRequest({ status: 401, body: { error: "invalid_client" } });
     assertProblem(await broker.call(c.failing.api()), 502, "credentials_rejected");
-    await until(async () => (await operate("GET", "events")).json.failed === 1, "a failed event");
+    await until(async () => (await operate("GET", "events")).json.webhooks.failed === 1, "a failed event");
     const shown = (await operate("GET", "events")).json;
-    assert.deepEqual([shown.to, shown.problems, shown.last.outcome, shown.last.status], [origin, [], "gone", 410]);
+    assert.deepEqual([shown.to, shown.problems, shown.webhooks.last.outcome, shown.webhooks.last.status], [origin, [], "gone", 410]);
     const failed = (await operate("GET", "events/webhooks")).json.webhooks;
     assert.equal(failed.length, 1);
     assertProblem(await operate("POST", "events/webhooks/evt_none/send"), 404, "not_found");

@@ -1,13 +1,15 @@
 //! Undelivered webhooks, and the operator's own events.
 
+use serde_json::Value;
+
 use super::{AdminRequest, READING};
 use crate::edge::Code;
 use crate::edge::answer::{Draft, Refused};
 use crate::edge::connections;
-use crate::http::origin_of;
+use crate::http::WebAddress;
 use crate::json::{self, Members, ToJson};
 use crate::ports::EdgePorts;
-use crate::protocol::{CountEvents, EventRecord, List, ListEvents, OPERATOR, SendAgain, field_problems};
+use crate::protocol::{EventRecord, List, ListEvents, OPERATOR, SendAgain, field_problems};
 use crate::time::UnixTime;
 
 /// The number of entries on a page.
@@ -34,19 +36,13 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
     pub(in crate::edge) async fn events(&self) -> Result<Draft<P::Response>, Refused> {
         self.check_method(READING)?;
         let config = self.0.config();
-        let to = config.events.as_ref().and_then(|receiver| origin_of(&receiver.address));
-        let mut counts = None;
-        if to.is_some() {
-            counts = Some(self.0.edge.ports.ask(CountEvents { connection: OPERATOR }).await?);
-        }
-        let text = json::text(&Members(&[
-            ("failed", &counts.as_ref().map(|counts| counts.failed)),
-            ("last", &counts.as_ref().and_then(|counts| counts.last.as_ref())),
-            ("pending", &counts.as_ref().map(|counts| counts.pending)),
-            ("problems", &field_problems(&config.problems_of_events())),
-            ("to", &to),
-        ]));
-        Ok(Draft::text(200, "application/json", text))
+        let address = config.events.as_ref().and_then(|events| WebAddress::parse(&events.address).ok());
+        // What follows may hold a secret.
+        let to = address.as_ref().map(WebAddress::origin);
+        let webhooks = if to.is_some() { self.undelivered(OPERATOR).await } else { Value::Null };
+        let problems = field_problems(&config.problems_of_events());
+        let shown = [("problems", problems), ("to", to.into()), ("webhooks", webhooks)];
+        Ok(Draft::text(200, "application/json", shown.into_iter().collect::<Value>().to_string()))
     }
 
     /// Has failed webhooks, or events, sent again: all of them, or one.

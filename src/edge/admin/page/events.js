@@ -10,8 +10,9 @@ import { count } from "./words.js";
 export async function readEvents() {
   /** @type {import("./types.js").Events | undefined} */
   const events = await ask("GET", "events").catch(() => undefined);
-  if (!events) return;
-  const { to, problems, failed, pending, last } = events;
+  if (!events || (events.to && !events.webhooks)) return;
+  const { to, problems, webhooks } = events;
+  const { failed, pending, last } = webhooks ?? { failed: 0, pending: 0 };
   $("events").hidden = to === null && !problems.length;
   $("events").classList.toggle("bad", Boolean(failed || problems.length));
   $("events-open").hidden = !failed && !pending;

@@ -38,9 +38,11 @@ export interface Webhook {
 export interface Events {
   to: string | null;
   problems: { field: string; message: string }[];
-  failed: number;
-  pending: number;
-  last: { at: string; outcome: string; status: number | null } | null;
+  webhooks: {
+    failed: number;
+    pending: number;
+    last?: { at: string; outcome: string; status: number | null };
+  } | null;
 }
 
 /** How an action ended; `what` is what failed. */
