@@ -231,16 +231,15 @@ mod tests {
         let mut told = Told::default();
         let mut types = Vec::new();
         for (seconds, news) in news {
-            match told.change(news.clone(), after(*seconds), PAUSE) {
-                true => {
-                    let (_, text) = told.event("acme");
-                    let event = json::parse(text.as_bytes()).unwrap();
-                    let kind = event["type"].as_str().unwrap();
-                    types.push(kind.rsplit('.').next().unwrap().to_owned());
-                    assert_eq!(event["data"]["since"], after(*seconds).to_rfc3339());
-                    assert_eq!(event["timestamp"], event["data"]["since"]);
-                }
-                false => types.push("-".to_owned()),
+            if told.change(news.clone(), after(*seconds), PAUSE) {
+                let (_, text) = told.event("acme");
+                let event = json::parse(text.as_bytes()).unwrap();
+                let kind = event["type"].as_str().unwrap();
+                types.push(kind.rsplit('.').next().unwrap().to_owned());
+                assert_eq!(event["data"]["since"], after(*seconds).to_rfc3339());
+                assert_eq!(event["timestamp"], event["data"]["since"]);
+            } else {
+                types.push("-".to_owned());
             }
         }
         assert_eq!(types.join(" "), expected);

@@ -157,8 +157,8 @@ describe("the operator", () => {
     status = 500;
     gone.answerTokenRequest({ status: 401, body: { error: "invalid_client" } });
     assertProblem(await broker.call(gone.api()), 502, "credentials_rejected");
-    const pending = async () => (await operate("GET", "events")).json;
-    const listed = async () => (await operate("GET", "events/webhooks?state=pending")).json.webhooks;
+    const pending = async () => (await operate("GET", "events")).json();
+    const listed = async () => (await operate("GET", "events/webhooks?state=pending")).json().webhooks;
     await until(async () => (await listed())[0]?.outcome === "refused", "a refused attempt");
     assertStatus(await operate("DELETE", "connections/gone"), 204);
     status = 204;
@@ -171,10 +171,10 @@ describe("the operator", () => {
     status = 410;
     c.failing.answerTokenRequest({ status: 401, body: { error: "invalid_client" } });
     assertProblem(await broker.call(c.failing.api()), 502, "credentials_rejected");
-    await until(async () => (await operate("GET", "events")).json.webhooks.failed === 1, "a failed event");
-    const shown = (await operate("GET", "events")).json;
+    await until(async () => (await operate("GET", "events")).json().webhooks.failed === 1, "a failed event");
+    const shown = (await operate("GET", "events")).json();
     assert.deepEqual([shown.to, shown.problems, shown.webhooks.last.outcome, shown.webhooks.last.status], [origin, [], "gone", 410]);
-    const failed = (await operate("GET", "events/webhooks")).json.webhooks;
+    const failed = (await operate("GET", "events/webhooks")).json().webhooks;
     assert.equal(failed.length, 1);
     assertProblem(await operate("POST", "events/webhooks/evt_none/send"), 404, "not_found");
     const opened = await openPage(browser, `${broker.url}/admin/`, ADMIN_KEY);
@@ -191,7 +191,7 @@ describe("the operator", () => {
   });
 
   test("is shown no secret, and nothing of the address but its origin", async () => {
-    const shown = JSON.stringify((await operate("GET", "events")).json) + JSON.stringify(told);
+    const shown = JSON.stringify((await operate("GET", "events")).json()) + JSON.stringify(told);
     for (const secret of [SECRET, "in-the-query", ...Object.values(upstream.secrets)])
       assert.ok(!shown.includes(String(secret)) || String(secret).length < 8);
     assert.deepEqual(
@@ -202,7 +202,7 @@ describe("the operator", () => {
 
   test("is told by name what is wrong with the table", async () => {
     await broker.restart({ vars: { EVENTS: { to: "http://ops.example" } }, secrets: { EVENTS_SECRET: "x" } });
-    const shown = (await operate("GET", "events")).json;
+    const shown = (await operate("GET", "events")).json();
     assert.equal(shown.to, null);
     assert.deepEqual(
       shown.problems.map((/** @type {{ field: string }} */ { field }) => field),

@@ -72,7 +72,7 @@ impl<P: ObjectPorts> Deliveries<P> {
         };
         match next {
             _ if matches!(outcome, DeliveryOutcome::Delivered | DeliveryOutcome::Removed) => {
-                record.mark_delivered(now)
+                record.mark_delivered(now);
             }
             Some(at) => record.due = at,
             None => record.mark_failed(now),

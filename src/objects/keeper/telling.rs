@@ -63,7 +63,7 @@ impl<P: ObjectPorts> Keeper<P> {
             // Its webhook may be misconfigured.
             Some(account) => self.tokens.news(account).map(|news| match news {
                 News::Works | News::Usable if is_wrong => misconfigured(),
-                news => news,
+                news @ (News::Works | News::Usable | News::Broken { .. }) => news,
             }),
         }
     }
