@@ -76,7 +76,7 @@ pub use problem::{Problem, Report, shown};
 #[cfg(not(target_arch = "wasm32"))]
 pub use provider::PROVIDER_FILES;
 pub use provider::Provider;
-pub use read::{BASE_PATH, base_path};
+pub use read::{BASE_PATH, EVENTS, base_path};
 pub use registered::{Registered, SECRETS, WRONG_ID};
 pub use rule::{CacheTerms, RateLimit, Rule};
 pub use secrets::{VariableSource, is_id, secret_name};
@@ -117,6 +117,8 @@ pub struct Config {
     pub admin_keys: Option<Keys>,
     /// Whether `ADMIN_KEY` is set, valid or not.
     pub has_admin_key: bool,
+    /// The receiver of the operator's events, where there is one and it is usable.
+    pub events: Option<Rc<Receiver>>,
     /// The connections and their webhooks.
     connections: LazyTables,
     /// The templates that registered connections name.
@@ -249,16 +251,23 @@ pub struct Webhook {
     /// The members that identify an event, if it has the first of them. If empty, the whole event
     /// except the account token identifies it.
     pub id_members: Vec<String>,
-    /// The address of the application's own receiver.
-    pub forward_to: String,
     /// The largest event, in bytes.
     pub max_bytes: usize,
     /// The status that acknowledges an event: 2xx. Senders differ in which of them they accept.
     pub accepted_status: u16,
-    /// The keys that sign deliveries.
-    pub signing_keys: SigningKeys,
+    /// The application's own receiver.
+    pub receiver: Rc<Receiver>,
     /// The events that are the sender's tests, which are not delivered.
     pub handshake: Option<Handshake>,
+}
+
+/// Where events are delivered.
+#[derive(Debug)]
+pub struct Receiver {
+    /// The address.
+    pub address: String,
+    /// The keys that sign deliveries.
+    pub signing_keys: SigningKeys,
 }
 
 /// The grant that obtains a token.
@@ -366,11 +375,12 @@ impl Grant {
 }
 
 /// The names of all variables that are not secrets.
-pub const VARIABLES: [&str; 8] = [
+pub const VARIABLES: [&str; 9] = [
     "ALLOWED_ORIGINS",
     "BASE_PATH",
     "CALLERS",
     "CONNECTIONS",
+    EVENTS,
     "SESSION_CROSS_SITE",
     "SESSION_IDLE_SECONDS",
     "SESSION_MAX_SECONDS",

@@ -23,7 +23,7 @@ mod token;
 pub use consent::{ConnectPerson, ConnectService, Consent, ConsentRefusal, ConsentReply, Person};
 pub use deliveries::{DeliveriesAsk, DeliveriesReply};
 pub use envelope::{Envelope, ObjectKind};
-pub use event::{DeliveryOutcome, EventRecord, List, event_record};
+pub use event::{DeliveryOutcome, EventRecord, List, OPERATOR, event_record};
 pub use exchanged::{ExchangedAsk, SubjectToken};
 pub use index::{IndexAsk, IndexReply, LABEL_MARK, label_row};
 pub use message::Message;

@@ -31,6 +31,9 @@ pub const STATE: &str = "state";
 /// The storage key of a keeper's registration.
 pub const CONNECTION: &str = "connection";
 
+/// The storage key of what a keeper or a delivery queue told the operator.
+pub const TOLD: &str = "told";
+
 /// The storage key of a session's record; the keys of its token sets begin with it.
 pub const SESSION: &str = "session";
 

@@ -13,6 +13,7 @@ use super::consent_watch::ConsentWatch;
 use super::crowd_watch::{CrowdWatch, Visit};
 use super::delivery_watch::DeliveryWatch;
 use super::durable_object::Objects;
+use super::events_watch::EventsWatch;
 use super::exchange_watch::ExchangeWatch;
 use super::isolate::CallPorts;
 use super::issuer::Issuers;
@@ -78,6 +79,7 @@ impl Site {
             upstream_body: RefCell::default(),
             objects: Objects::default(),
             delivery_watch: DeliveryWatch::default(),
+            events: EventsWatch::default(),
             registry_watch: RegistryWatch::default(),
             receiver: Receiver::new(&world),
             crowd: CrowdWatch::default(),

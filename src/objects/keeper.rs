@@ -8,11 +8,13 @@ mod operator;
 pub mod quota;
 mod registered;
 mod registration;
+mod telling;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::lock::{Lock, Rank};
+use super::telling::Telling;
 use super::token_set::{Account, Failure, LiveTokenSet};
 use crate::config::Config;
 use crate::ports::{ObjectPorts, StorageFailed};
@@ -36,14 +38,19 @@ pub struct Keeper<P> {
     registering: Lock,
     /// Held while the registration is read for the first time.
     reading: Lock,
+    /// Tells the operator of the connection.
+    telling: Telling<P>,
 }
 
 impl<P: ObjectPorts> Keeper<P> {
     /// The keeper of `connection`, which is configured by `config` or registered.
     #[must_use]
     pub fn new(ports: Rc<P>, config: Rc<Config>, connection: String) -> Rc<Self> {
+        let telling = Telling::new(Rc::clone(&ports), Rc::clone(&config), connection.clone(), true);
+        let looks_again = Rc::clone(&telling.owes);
         Rc::new(Self {
-            tokens: LiveTokenSet::of_connection(Rc::clone(&ports), connection.clone()),
+            tokens: LiveTokenSet::of_connection(Rc::clone(&ports), connection.clone(), looks_again),
+            telling,
             ports,
             config,
             connection,

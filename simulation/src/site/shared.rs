@@ -14,6 +14,7 @@ use crate::consent_watch::ConsentWatch;
 use crate::crowd_watch::{CrowdWatch, Visit};
 use crate::delivery_watch::DeliveryWatch;
 use crate::durable_object::{Objects, STATE, keeper};
+use crate::events_watch::EventsWatch;
 use crate::exchange_watch::ExchangeWatch;
 use crate::issuer::{Issuers, Subject};
 use crate::network::Sent;
@@ -61,6 +62,8 @@ pub struct Shared {
     pub exchanges: ExchangeWatch,
     /// The invariants of webhooks.
     pub delivery_watch: DeliveryWatch,
+    /// The operator's receiver, and the invariants of what the operator is told.
+    pub events: EventsWatch,
     /// The invariants of the registry.
     pub registry_watch: RegistryWatch,
     /// The application's receiver of webhooks.

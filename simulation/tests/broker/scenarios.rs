@@ -2,6 +2,7 @@
 
 mod budgets;
 mod consents;
+mod events;
 mod exchanges;
 mod people;
 mod rage;

@@ -175,13 +175,16 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         Value::Object(status)
     }
 
-    async fn undelivered(&self, id: &str) -> Value {
-        match self.0.edge.ports.ask(CountEvents { connection: id }).await {
-            Ok(Undelivered { pending, failed }) => {
-                [("failed", failed), ("pending", pending)].into_iter().collect()
-            }
-            Err(_) => Value::Null,
-        }
+    /// The numbers of undelivered events of the queue called `id`, and its last attempt where it keeps that;
+    /// null where the queue cannot be asked.
+    pub(in crate::edge) async fn undelivered(&self, id: &str) -> Value {
+        let Ok(Undelivered { pending, failed, last }) =
+            self.0.edge.ports.ask(CountEvents { connection: id }).await
+        else {
+            return Value::Null;
+        };
+        let last = last.map(|last| ("last", last));
+        [("failed", failed.into()), ("pending", pending.into())].into_iter().chain(last).collect()
     }
 
     /// The registration of `id`; `None` where the connection is not registered.
