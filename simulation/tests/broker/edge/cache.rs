@@ -1,6 +1,6 @@
 //! The caches of rules.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -413,6 +413,26 @@ fn keeps_no_answer_that_became_old_on_its_way() {
     site.call(1, &things().method("POST"));
     wait(&site, 5);
     assert_eq!(call(&site, &things()).1, "miss");
+}
+
+#[test]
+fn keeps_no_answer_that_came_while_something_changed() {
+    let site = site();
+    site.call(1, &Call::get("/api/acme/things/1"));
+    site.shared.provider.api_takes.set(Duration::from_secs(25));
+    let change = site.calling(1, &things().method("POST"));
+    let has_ended = Rc::new(Cell::new(false));
+    let ended = Rc::clone(&has_ended);
+    site.shared.world.spawn(1, async move {
+        drop(change.await);
+        ended.set(true);
+    });
+    wait(&site, 1);
+    site.shared.provider.api_takes.set(Duration::ZERO);
+    let words = [(); 2].map(|()| call(&site, &things()).1);
+    assert_eq!((words, has_ended.get()), (["miss".to_owned(), "hit".to_owned()], false));
+    wait(&site, 26);
+    assert_eq!((call(&site, &things()).1.as_str(), has_ended.get()), ("miss", true));
 }
 
 #[test]
