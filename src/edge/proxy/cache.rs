@@ -25,7 +25,7 @@ use crate::edge::context::Context;
 use crate::http::{FieldLines, RequestPath};
 use crate::ports::{CallRole, EdgePorts, UpstreamAnswer, UpstreamCall};
 use crate::secret::{Fingerprint, Secret};
-use copies::{AnswerCopy, Flight, Outcome};
+use copies::{AnswerCopy, Flight, Landing};
 use freshness::CopyLife;
 
 /// The largest body of a copy, in bytes.
@@ -161,13 +161,13 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
             role: CallRole::Waits(leader.number),
         };
         drop(ports.pass_on(&wait).await);
-        match &*leader.outcome.borrow() {
-            Outcome::Alone => Ok(None),
-            Outcome::Failed(refused) => {
+        match &*leader.landing.borrow() {
+            Landing::Alone => Ok(None),
+            Landing::Failed(refused) => {
                 self.context.note(|line| line.cache = Some(COALESCED));
                 Err(*refused)
             }
-            Outcome::Shared(copy, word) => Ok(Some(self.draft(copy, word))),
+            Landing::Shared(copy, word) => Ok(Some(self.draft(copy, word))),
         }
     }
 
@@ -204,7 +204,7 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
             if let Ok(Draft { body: Body::Upstream(response) | Body::Veiled(response, _), .. }) = came {
                 edge.ports.discard(response);
             }
-            self.land(Outcome::Shared(Rc::clone(old), STALE));
+            self.land(Landing::Shared(Rc::clone(old), STALE));
             return Ok(self.draft(old, STALE));
         }
         self.context.note(|line| line.cache = Some(self.word));
@@ -213,7 +213,7 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
             Err(refused) => {
                 // Where parties share a budget, another one may have some left.
                 let is_own = refused.code == Code::QuotaExhausted && self.has_parties();
-                self.land(if is_own { Outcome::Alone } else { Outcome::Failed(refused) });
+                self.land(if is_own { Landing::Alone } else { Landing::Failed(refused) });
                 return Err(refused);
             }
         };
@@ -234,10 +234,10 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
     }
 
     /// Ends the wait of equal calls.
-    fn land(&self, outcome: Outcome) {
+    fn land(&self, landing: Landing) {
         if let Some(flight) = &self.flight {
             let edge = self.context.edge;
-            edge.isolate.copies.land(flight, outcome);
+            edge.isolate.copies.land(flight, landing);
             edge.ports.release(flight.number);
         }
     }
@@ -250,7 +250,7 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
         let is_small = length.is_none_or(|length: usize| length <= MAX_BODY_BYTES);
         let freshness = self.freshness.filter(|_| is_small);
         let (Some(flight), Some(freshness)) = (self.flight.clone(), freshness) else {
-            self.land(Outcome::Alone);
+            self.land(Landing::Alone);
             return false;
         };
         // The runtime decodes what it reads.
@@ -278,16 +278,16 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
         let is_stored = now < copy.stale_until;
         let done = move |kept| {
             let copies = &edge.isolate.copies;
-            let mut outcome = Outcome::Alone;
+            let mut landing = Landing::Alone;
             if let Some(body) = kept
                 && copy.body.set(body).is_ok()
             {
                 if is_stored {
                     copies.store(&flight, &copy);
                 }
-                outcome = Outcome::Shared(copy, COALESCED);
+                landing = Landing::Shared(copy, COALESCED);
             }
-            copies.land(&flight, outcome);
+            copies.land(&flight, landing);
             edge.ports.release(flight.number);
         };
         let none = Secret::new(String::new());
@@ -310,7 +310,7 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
         let now = edge.now().as_millis();
         let mut draft = Draft::empty(copy.status);
         draft.vary.clone_from(&copy.vary);
-        if self.is_known(copy) {
+        if copy.is_known(&self.context.head.headers) {
             draft.status = 304;
             for (name, value) in copy.fields.headers().iter() {
                 if !name.starts_with("content-") || name == "content-location" {
@@ -330,19 +330,5 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
         };
         draft.fields.push_sound("cache-status", &["porteiro; ", how, ttl]);
         draft
-    }
-
-    /// Whether the caller has what `copy` is of, by `If-None-Match` (RFC 9110 §13.1.2).
-    fn is_known(&self, copy: &AnswerCopy) -> bool {
-        let Some(sent) = self.context.head.headers.value("if-none-match") else { return false };
-        let headers = copy.fields.headers();
-        let own = headers.value("etag").and_then(|tag| tag.split('"').nth(1));
-        let mut is_tag = true;
-        // Whatever stands between quotation marks is a tag; the comparison is weak.
-        let is_among = sent.split('"').any(|part| {
-            is_tag = !is_tag;
-            is_tag && Some(part) == own
-        });
-        copy.status < 300 && (is_among || sent.trim() == "*")
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use crate::edge::answer::Refused;
-use crate::http::FieldLines;
+use crate::http::{FieldLines, Headers};
 use crate::ports::KeptBody;
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
@@ -45,6 +45,21 @@ impl AnswerCopy {
         let body = self.body.get().map_or(0, |(_, bytes)| *bytes);
         OVERHEAD + key.len() + self.fields.as_str().len() + vary.len() + body
     }
+
+    /// Whether a caller with these fields has what this is a copy of, by `If-None-Match` (RFC 9110
+    /// §13.1.2).
+    pub fn is_known(&self, asked: &Headers<'_>) -> bool {
+        let Some(sent) = asked.value("if-none-match") else { return false };
+        let headers = self.fields.headers();
+        let own = headers.value("etag").and_then(|tag| tag.split('"').nth(1));
+        let mut is_tag = true;
+        // Whatever stands between quotation marks is a tag; the comparison is weak.
+        let is_among = sent.split('"').any(|part| {
+            is_tag = !is_tag;
+            is_tag && Some(part) == own
+        });
+        self.status < 300 && (is_among || sent.trim() == "*")
+    }
 }
 
 /// A call on its way to the upstream, whose answer equal calls wait for, or one that brought a copy.
@@ -60,11 +75,11 @@ pub(in crate::edge::proxy) struct Flight {
     is_old: Cell<bool>,
     /// How many calls wait for it, with those whose callers left.
     waiting: Cell<usize>,
-    pub outcome: RefCell<Outcome>,
+    pub landing: RefCell<Landing>,
 }
 
 /// What a call that others wait for has for them.
-pub(in crate::edge::proxy) enum Outcome {
+pub(in crate::edge::proxy) enum Landing {
     /// Nothing: the others call by themselves.
     Alone,
     /// A failure.
@@ -136,15 +151,15 @@ impl AnswerCopies {
             until,
             is_old: Cell::new(false),
             waiting: Cell::new(0),
-            outcome: RefCell::new(Outcome::Alone),
+            landing: RefCell::new(Landing::Alone),
         });
         flights.push(Rc::clone(&flight));
         Some((flight, true))
     }
 
     /// Ends the wait for `landed`, with what there is for those who wait.
-    pub(super) fn land(&self, landed: &Flight, outcome: Outcome) {
-        landed.outcome.replace(outcome);
+    pub(super) fn land(&self, landed: &Flight, landing: Landing) {
+        landed.landing.replace(landing);
         self.flights.borrow_mut().retain(|flight| flight.number != landed.number);
     }
 
@@ -233,7 +248,7 @@ mod tests {
             used: Cell::default(),
         });
         copies.store(&flight, &copy);
-        copies.land(&flight, Outcome::Alone);
+        copies.land(&flight, Landing::Alone);
     }
 
     #[test]
