@@ -74,6 +74,15 @@ fn takes_a_clock_that_goes_back_for_the_end_of_all_leases() {
 }
 
 #[test]
+fn gives_back_again_what_nobody_replied_to() {
+    let mut held = with_lease(5);
+    let (over, began) = begin(&mut held, 4_000);
+    assert_eq!(over, [[7, 4]]);
+    assert_eq!(held.note(1, None, began, 4_100), None);
+    assert_eq!(begin(&mut held, 4_200).0, [[7, 4]]);
+}
+
+#[test]
 fn gives_back_a_lease_that_comes_too_late() {
     let mut held = HeldQuota::default();
     let (_, began) = begin(&mut held, 1_000);
@@ -128,7 +137,7 @@ fn spares_an_upstream_that_complains() {
     assert_eq!(held.step(&COOL, 1_100, false), NextStep::Held(900));
     let (_, began) = begin(&mut held, 1_100);
     // The keeper may not know of it yet.
-    held.note(0, Some(QuotaReply::default()), began, 1_100);
+    held.note(0, Some(QuotaReply::default()), began.clone(), 1_100);
     assert_eq!(held.step(&COOL, 1_200, false), NextStep::Held(800));
     held.note(0, Some(QuotaReply { held_for: 5_000, ..QuotaReply::default() }), began, 1_200);
     assert_eq!(held.step(&COOL, 1_200, false), NextStep::Held(5_000));
