@@ -31,7 +31,9 @@ const MAX_HELD: usize = 1_000;
 
 /// What an isolate holds of budgets, by connection and party.
 #[derive(Default, Debug)]
-pub(in crate::edge) struct Quotas(RefCell<Vec<(String, u64, Rc<RefCell<HeldQuota>>)>>);
+pub(in crate::edge) struct Quotas(RefCell<Vec<HeldEntry>>);
+
+type HeldEntry = (String, u64, Rc<RefCell<HeldQuota>>);
 
 impl Quotas {
     /// What it holds for one connection and one party.
@@ -189,7 +191,7 @@ impl HeldQuota {
     ///
     /// If nobody replied, what the ask gave back is given back again: it may have arrived, and the keeper
     /// knows it by its id.
-    pub fn note(&mut self, want: u64, reply: Option<QuotaReply>, began: Began, now: u64) -> Option<u64> {
+    pub fn note(&mut self, want: u64, reply: Option<QuotaReply>, began: &Began, now: u64) -> Option<u64> {
         self.advance(now);
         let (is_same_clock, known) = (began.jumps == self.jumps, &mut self.known);
         known.wanted = known.wanted.saturating_sub(want);
