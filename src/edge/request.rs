@@ -62,8 +62,8 @@ pub async fn answer<P: EdgePorts>(
         draft.fields.push("server-timing", &timing);
     }
     if let Some(quota) = line.quota {
-        let names = [("ratelimit-policy", ["\"budget\";q=", ";w="]), ("ratelimit", ["\"budget\";r=", ";t="])];
-        for ((name, words), numbers) in names.into_iter().zip(quota) {
+        let told = [("ratelimit-policy", ["\"budget\";q=", ";w="]), ("ratelimit", ["\"budget\";r=", ";t="])];
+        for ((name, words), numbers) in told.into_iter().zip(quota) {
             let mut value = String::new();
             for (word, number) in words.into_iter().zip(numbers) {
                 value.push_str(word);

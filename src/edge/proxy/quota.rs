@@ -99,9 +99,10 @@ impl<P: EdgePorts> Gate<P> {
 
     async fn try_admit(self: &Rc<Self>) -> Result<(), Refused> {
         for number in 0..ASKS {
-            let (mut held, now) = self.held();
-            let step = held.step(&self.guard, now, number > 0);
-            drop(held);
+            let step = {
+                let (mut held, now) = self.held();
+                held.step(&self.guard, now, number > 0)
+            };
             let want = match step {
                 NextStep::Leave => return Ok(()),
                 NextStep::Look => {
@@ -137,12 +138,14 @@ impl<P: EdgePorts> Gate<P> {
 
     /// Sends an ask to the keeper, and notes its reply; true if there was one.
     async fn ask(self: &Rc<Self>, mut ask: QuotaAsk) -> bool {
-        let (mut held, now) = self.held();
-        let (want, began) = (ask.want, held.begin(&mut ask, now));
-        drop(held);
+        let want = ask.want;
+        let began = {
+            let (mut held, now) = self.held();
+            held.begin(&mut ask, now)
+        };
         let reply = self.edge.ports.ask(AskQuota { connection: &self.connection.id, ask }).await.ok();
         let (mut held, now) = self.held();
-        let rest = held.note(want, reply, began, now);
+        let rest = held.note(want, reply, &began, now);
         drop(held);
         let lease = reply.map_or(1, |reply| reply.lease);
         if want > 0 && lease == 0 && self.guard.budget.is_some_and(|budget| budget.observe) {

@@ -24,6 +24,9 @@ struct Plan {
     /// Mean milliseconds between bursts of calls.
     pause: u64,
     largest_burst: u64,
+    /// How often, per 1,000 bursts, an isolate that had many calls has few, so that it gives back most of what it
+    /// leased, and then more come than may leave.
+    lulls: u64,
     /// How often, per 100,000 steps, the keeper ends, and an isolate.
     keeper_ends: u64,
     isolate_ends: u64,
@@ -52,6 +55,7 @@ fn draw(seed: u64) -> Crowd {
         isolates: 1 + world.below(8),
         pause: [20, 200, 1_500][usize::try_from(world.below(3)).expect("a small number")],
         largest_burst: 1 + world.below(20),
+        lulls: sometimes(300),
         keeper_ends: sometimes(600),
         isolate_ends: sometimes(300),
         jumps: sometimes(200),
@@ -71,6 +75,7 @@ fn draw(seed: u64) -> Crowd {
     site.shared.budget.budget.set(Some((usize::try_from(plan.requests).expect("few"), window)));
     site.shared.objects.failures.set(sometimes(60));
     site.shared.objects.losses.set(sometimes(200));
+    site.shared.objects.repeats.set(sometimes(600));
     site.shared.objects.instant.set(world.happens(200));
     Crowd { site: Rc::new(site), plan, begun: Cell::new(0), wrong: Rc::default() }
 }
@@ -96,10 +101,9 @@ impl Crowd {
         1 + u32::try_from(self.site.shared.world.below(self.plan.isolates)).expect("few isolates")
     }
 
-    fn act(&self) {
+    fn act(&self, isolate: u32) {
         let world = &self.site.shared.world;
         let call = Call::get("/api/acme/things").method(if world.happens(800) { "GET" } else { "POST" });
-        let isolate = self.isolate();
         let calling = self.site.calling(isolate, &call);
         self.begun.set(self.begun.get() + 1);
         let wrong = Rc::clone(&self.wrong);
@@ -143,7 +147,7 @@ fn run(seed: u64) -> Result<u64, String> {
     let end = world.now() + Duration::from_secs(plan.seconds * 5);
     for _ in 0..300 {
         for _ in 0..=world.below(plan.largest_burst) {
-            crowd.act();
+            crowd.act(crowd.isolate());
         }
         crowd.disturb();
         let next = world.now() + Duration::from_millis(world.below(2 * plan.pause));
@@ -159,6 +163,15 @@ fn run(seed: u64) -> Result<u64, String> {
             }
         }
         world.run_until(next);
+        if world.happens(plan.lulls) {
+            let own = crowd.isolate();
+            let quiet = plan.seconds * 1_000 + 5_000;
+            for (calls, pause) in [(0, quiet), (plan.requests / 3, 1_100), (1, 100), (2, 4_000)] {
+                (0..calls).for_each(|_| crowd.act(own));
+                world.run_for(Duration::from_millis(pause));
+            }
+            (0..plan.requests).for_each(|_| crowd.act(crowd.isolate()));
+        }
         if world.now() > end {
             break;
         }
@@ -172,6 +185,7 @@ fn recover(crowd: &Crowd) -> Result<(), String> {
     let (shared, world, plan) = (&crowd.site.shared, &crowd.site.shared.world, &crowd.plan);
     shared.objects.failures.set(0);
     shared.objects.losses.set(0);
+    shared.objects.repeats.set(0);
     *shared.upstream_script.borrow_mut() = None;
     // What is under way ends, and so does the pause of an upstream that complained, and what counts.
     world.run_for(Duration::from_mins(20));
@@ -181,7 +195,7 @@ fn recover(crowd: &Crowd) -> Result<(), String> {
     let before = shared.budget.sent.get();
     let (windows, pause) = (4, (plan.seconds * 1_000 / plan.requests / 2).max(1));
     for _ in 0..windows * plan.seconds * 1_000 / pause {
-        crowd.act();
+        crowd.act(crowd.isolate());
         world.run_for(Duration::from_millis(pause));
     }
     world.run_for(Duration::from_mins(2));

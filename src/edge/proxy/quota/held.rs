@@ -31,7 +31,9 @@ const MAX_HELD: usize = 1_000;
 
 /// What an isolate holds of budgets, by connection and party.
 #[derive(Default, Debug)]
-pub(in crate::edge) struct Quotas(RefCell<Vec<(String, u64, Rc<RefCell<HeldQuota>>)>>);
+pub(in crate::edge) struct Quotas(RefCell<Vec<HeldEntry>>);
+
+type HeldEntry = (String, u64, Rc<RefCell<HeldQuota>>);
 
 impl Quotas {
     /// What it holds for one connection and one party.
@@ -90,11 +92,12 @@ struct HeldLease {
     ends_at: u64,
 }
 
-/// When an ask began.
-#[derive(Clone, Copy, Debug)]
+/// When an ask began, and what it gave back.
+#[derive(Clone, Debug)]
 pub(in crate::edge) struct Began {
     at: u64,
     jumps: u64,
+    over: Vec<[u64; 2]>,
 }
 
 /// What a call does next.
@@ -180,19 +183,20 @@ impl HeldQuota {
     pub fn begin(&mut self, ask: &mut QuotaAsk, now: u64) -> Began {
         self.advance(now);
         ask.over = mem::take(&mut self.over);
-        Began { at: now, jumps: self.jumps }
+        Began { at: now, jumps: self.jumps, over: ask.over.clone() }
     }
 
     /// Notes the reply at `now` to an ask for `want` permits, or that there was none. In how many
     /// milliseconds the lease ends that it brought, if it has more than the call's own permit.
     ///
-    /// If nobody replied, an ask that gave something back may have arrived all the same: what it gave
-    /// back counts until its end.
-    pub fn note(&mut self, want: u64, reply: Option<QuotaReply>, began: Began, now: u64) -> Option<u64> {
+    /// If nobody replied, what the ask gave back is given back again: it may have arrived, and the keeper
+    /// knows it by its id.
+    pub fn note(&mut self, want: u64, reply: Option<QuotaReply>, began: &Began, now: u64) -> Option<u64> {
         self.advance(now);
         let (is_same_clock, known) = (began.jumps == self.jumps, &mut self.known);
         known.wanted = known.wanted.saturating_sub(want);
         let Some(QuotaReply { lease, permits, millis, left, frees_in, held_for }) = reply else {
+            self.over.extend_from_slice(&began.over);
             if want == 0 {
                 // The next call goes on without knowing whether somebody complained.
                 known.at = now;

@@ -23,7 +23,7 @@ fn begin(held: &mut HeldQuota, now: u64) -> (Vec<[u64; 2]>, Began) {
 /// Nobody replies to an ask that only looks.
 fn forgive(held: &mut HeldQuota, now: u64) {
     let (_, began) = begin(held, now);
-    held.note(0, None, began, now);
+    held.note(0, None, &began, now);
 }
 
 /// What an isolate holds that was given a lease of so many permits, one of which a call has taken at 1,000.
@@ -31,7 +31,7 @@ fn with_lease(permits: u64) -> HeldQuota {
     let mut held = HeldQuota::default();
     assert_eq!(held.step(&LIMITED, 1_000, false), NextStep::Ask(1));
     let (_, began) = begin(&mut held, 1_000);
-    let rest = held.note(1, Some(lease(7, permits)), began, 1_040);
+    let rest = held.note(1, Some(lease(7, permits)), &began, 1_040);
     assert_eq!(held.step(&LIMITED, 1_040, true), NextStep::Leave);
     assert_eq!(rest, (permits > 1).then_some(2_960), "it counts from before the ask");
     held
@@ -68,16 +68,25 @@ fn takes_a_clock_that_goes_back_for_the_end_of_all_leases() {
     // Also of one that is on its way.
     let (_, began) = begin(&mut held, 900);
     assert!(matches!(held.step(&LIMITED, 800, false), NextStep::Ask(_)));
-    assert_eq!(held.note(1, Some(lease(8, 5)), began, 950), None);
+    assert_eq!(held.note(1, Some(lease(8, 5)), &began, 950), None);
     assert!(matches!(held.step(&LIMITED, 960, false), NextStep::Ask(_)));
     assert_eq!(begin(&mut held, 960).0, [[8, 5]]);
+}
+
+#[test]
+fn gives_back_again_what_nobody_replied_to() {
+    let mut held = with_lease(5);
+    let (over, began) = begin(&mut held, 4_000);
+    assert_eq!(over, [[7, 4]]);
+    assert_eq!(held.note(1, None, &began, 4_100), None);
+    assert_eq!(begin(&mut held, 4_200).0, [[7, 4]]);
 }
 
 #[test]
 fn gives_back_a_lease_that_comes_too_late() {
     let mut held = HeldQuota::default();
     let (_, began) = begin(&mut held, 1_000);
-    assert_eq!(held.note(1, Some(lease(7, 5)), began, 4_000), None);
+    assert_eq!(held.note(1, Some(lease(7, 5)), &began, 4_000), None);
     assert_eq!(begin(&mut held, 4_000).0, [[7, 5]]);
 }
 
@@ -86,7 +95,7 @@ fn remembers_for_a_while_that_the_budget_is_used_up() {
     let none = QuotaReply { frees_in: 20_000, ..QuotaReply::default() };
     let mut held = HeldQuota::default();
     let (_, began) = begin(&mut held, 1_000);
-    assert_eq!(held.note(1, Some(none), began, 1_000), None);
+    assert_eq!(held.note(1, Some(none), &began, 1_000), None);
     assert_eq!(held.step(&LIMITED, 1_400, false), NextStep::UsedUp(19_600));
     // Who may wait, asks, but once.
     let patient = Guard { budget: Some(Budget { queue_ms: 1, ..BUDGET }), ..LIMITED };
@@ -97,7 +106,7 @@ fn remembers_for_a_while_that_the_budget_is_used_up() {
     let mut held = HeldQuota::default();
     assert_eq!(held.step(&observer, 1_000, false), NextStep::Ask(1));
     let (_, began) = begin(&mut held, 1_000);
-    held.note(1, Some(none), began, 1_000);
+    held.note(1, Some(none), &began, 1_000);
     assert_eq!(held.step(&observer, 1_100, false), NextStep::Leave);
 }
 
@@ -106,7 +115,7 @@ fn looks_at_complaints_in_the_background_while_it_is_used_and_waits_where_it_was
     let mut held = HeldQuota::default();
     let look = |held: &mut HeldQuota, now| {
         let (_, began) = begin(held, now);
-        held.note(0, Some(QuotaReply::default()), began, now + 20);
+        held.note(0, Some(QuotaReply::default()), &began, now + 20);
     };
     assert_eq!(held.step(&COOL, 1_000, false), NextStep::Ask(0));
     look(&mut held, 1_000);
@@ -128,9 +137,9 @@ fn spares_an_upstream_that_complains() {
     assert_eq!(held.step(&COOL, 1_100, false), NextStep::Held(900));
     let (_, began) = begin(&mut held, 1_100);
     // The keeper may not know of it yet.
-    held.note(0, Some(QuotaReply::default()), began, 1_100);
+    held.note(0, Some(QuotaReply::default()), &began, 1_100);
     assert_eq!(held.step(&COOL, 1_200, false), NextStep::Held(800));
-    held.note(0, Some(QuotaReply { held_for: 5_000, ..QuotaReply::default() }), began, 1_200);
+    held.note(0, Some(QuotaReply { held_for: 5_000, ..QuotaReply::default() }), &began, 1_200);
     assert_eq!(held.step(&COOL, 1_200, false), NextStep::Held(5_000));
     held.spare(u64::MAX, 2_000);
     assert_eq!(held.step(&COOL, 2_000, false), NextStep::Held(900_000));
