@@ -173,7 +173,10 @@ describe("the operator", () => {
     assertProblem(await broker.call(c.failing.api()), 502, "credentials_rejected");
     await until(async () => (await operate("GET", "events")).json().webhooks.failed === 1, "a failed event");
     const shown = (await operate("GET", "events")).json();
-    assert.deepEqual([shown.to, shown.problems, shown.webhooks.last.outcome, shown.webhooks.last.status], [origin, [], "gone", 410]);
+    assert.deepEqual(
+      [shown.to, shown.problems, shown.webhooks.last.outcome, shown.webhooks.last.status],
+      [origin, [], "gone", 410],
+    );
     const failed = (await operate("GET", "events/webhooks")).json().webhooks;
     assert.equal(failed.length, 1);
     assertProblem(await operate("POST", "events/webhooks/evt_none/send"), 404, "not_found");

@@ -42,7 +42,7 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         let webhooks = if to.is_some() { self.undelivered(OPERATOR).await } else { Value::Null };
         let problems = field_problems(&config.problems_of_events());
         let shown = [("problems", problems), ("to", to.into()), ("webhooks", webhooks)];
-        Ok(Draft::text(200, "application/json", shown.into_iter().collect::<Value>().to_string()))
+        Ok(Draft::text(200, "application/json", json::text(&shown.into_iter().collect::<Value>())))
     }
 
     /// Has failed webhooks, or events, sent again: all of them, or one.
