@@ -108,7 +108,7 @@ impl EventsWatch {
             // Another set of problems is another state.
             ("connection.misconfigured", _) => {}
             (kind, before) => {
-                self.demand(before != Some(kind), "told-once", &format!("{kind} is told twice"))
+                self.demand(before != Some(kind), "told-once", &format!("{kind} is told twice"));
             }
         }
         if kind == "webhook.failed" {

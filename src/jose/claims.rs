@@ -142,10 +142,8 @@ impl OwnClaimSet {
     /// The same as a text.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
-        match self.value(name)? {
-            Value::String(text) => Some(text.clone()),
-            other => Some(json::text(other)),
-        }
+        let value = self.value(name)?;
+        Some(value.as_str().map_or_else(|| json::text(value), str::to_owned))
     }
 
     /// The length of the JSON text that the claims were read from, in bytes.
