@@ -64,7 +64,7 @@ fn admin(method: &'static str, target: &str) -> Call {
 }
 
 fn site(seed: u64) -> Site {
-    let expires_in = if seed % 2 == 0 { 300 } else { 7_200 };
+    let expires_in = if seed.is_multiple_of(2) { 300 } else { 7_200 };
     let grants = Grants { expires_in, refresh_tokens: false, rotation: false, reuse_detection: false };
     let site = Site::with_variables(seed, grants, &variables(&[]));
     site.shared.events.status.set(204);
