@@ -1,10 +1,13 @@
 // Orders the functions of a WebAssembly module so that similar ones are near each other: gzip finds in a text only what
 // its last 32 KiB repeat.
+import { deflateRawSync } from "node:zlib";
 
 /** gzip's window, in bytes. */
 const WINDOW = 32768;
 /** The length of the sequences of bytes by which functions are compared. */
 const SEQUENCE = 6;
+/** How many orders are tried. */
+const ORDERS = 6;
 /** A sequence in more functions than these tells none from another. */
 const COMMON = 1000;
 
@@ -100,11 +103,28 @@ function sequencesOf(body) {
 }
 
 /**
- * An order of `bodies` by their numbers: each is followed by the one of which the largest part is in the window. It
- * depends on nothing but the bodies.
+ * An order of `bodies` by their numbers: of some that begin with different ones, that which gzip makes the smallest.
  * @param {Uint8Array[]} bodies
  */
 export function orderOf(bodies) {
+  const kinship = kinshipOf(bodies);
+  const begins = new Set(Array.from({ length: ORDERS }, (_, i) => Math.floor((i * bodies.length) / ORDERS)));
+  const orders = Array.from(begins, (begin) => orderFrom(begin, bodies, kinship));
+  const sizes = orders.map((order) => {
+    const code = Buffer.concat(order.map((number) => bodies[number]));
+    return deflateRawSync(code, { level: 9 }).length;
+  });
+  return orders[sizes.indexOf(Math.min(...sizes))];
+}
+
+/**
+ * What functions have in common: the sequences of each by which others are found, who holds a sequence, and how much
+ * a function must have in common to be as similar as another.
+ * @typedef {{ telling: number[][], holders: Map<number, number[]>, weight: number[] }} Kinship
+ */
+
+/** @param {Uint8Array[]} bodies @returns {Kinship} */
+function kinshipOf(bodies) {
   const sequences = bodies.map(sequencesOf);
   /** @type {Map<number, number[]>} */
   const holders = new Map();
@@ -116,8 +136,19 @@ export function orderOf(bodies) {
     }
   }
   const telling = sequences.map((found) => [...found].filter((hash) => isTelling(holders.get(hash))));
-  // The root of the root of the root: a large function is not last only because it is large.
+  // The eighth root: of two that are as similar, the larger one comes first.
   const weight = sequences.map(({ size }) => (size + 8) / Math.sqrt(Math.sqrt(Math.sqrt(size + 8))));
+  return { telling, holders, weight };
+}
+
+/**
+ * The order that begins with the function `begin`, where each is followed by the one of which the largest part is in
+ * the window.
+ * @param {number} begin
+ * @param {Uint8Array[]} bodies
+ * @param {Kinship} kinship
+ */
+function orderFrom(begin, bodies, { telling, holders, weight }) {
   const score = new Float64Array(bodies.length);
   /** How many functions in the window have a sequence. @type {Map<number, number>} */
   const present = new Map();
@@ -136,11 +167,7 @@ export function orderOf(bodies) {
   const order = [];
   let first = 0;
   let size = 0;
-  while (left.size > 0) {
-    let next = -1;
-    for (const number of left) {
-      if (next < 0 || score[number] / weight[number] > score[next] / weight[next]) next = number;
-    }
+  for (let next = begin; next >= 0; ) {
     order.push(next);
     left.delete(next);
     slide(next, 1);
@@ -148,6 +175,10 @@ export function orderOf(bodies) {
     for (; size > WINDOW && first < order.length - 1; first++) {
       slide(order[first], -1);
       size -= bodies[order[first]].length;
+    }
+    next = -1;
+    for (const number of left) {
+      if (next < 0 || score[number] / weight[number] > score[next] / weight[next]) next = number;
     }
   }
   return order;
