@@ -10,7 +10,7 @@ use std::{env, fs};
 use toml::{Table, Value};
 
 /// The keys for people, and for tests: they are no part of the module.
-const FOR_PEOPLE: &[&str] = &["budget", "checked", "country", "docs", "example", "name", "probe", "verified"];
+const FOR_PEOPLE: &[&str] = &["checked", "country", "docs", "example", "name", "probe", "verified"];
 
 /// The keys that every file has.
 const REQUIRED: &[&str] = &["name", "docs", "checked", "verified", "country", "grant", "needs", "example"];
@@ -27,7 +27,9 @@ const FIELDS: &[&str] = &[
     "base_url",
     "basic_encoding",
     "body",
+    "budget",
     "client_auth",
+    "cool_down",
     "dead_token",
     "default_accept",
     "default_expires_in",
@@ -41,6 +43,7 @@ const FIELDS: &[&str] = &[
     "request_headers",
     "resource",
     "response_headers",
+    "retry",
     "revocation_url",
     "scheme",
     "scope",

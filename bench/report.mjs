@@ -17,6 +17,7 @@ import { Failure, inRoot } from "../scripts/lib.mjs";
  * @property {Awaited<ReturnType<typeof import("./throughput.mjs").throughput>>} throughput
  * @property {Awaited<ReturnType<typeof import("./cold-starts.mjs").coldStarts>>} coldStarts
  * @property {Awaited<ReturnType<typeof import("./cold-tokens.mjs").coldTokens>>} coldTokens
+ * @property {Awaited<ReturnType<typeof import("./cache.mjs").cache>>} cache
  * @property {Awaited<ReturnType<typeof import("./storm.mjs").storms>>} storms
  * @property {Awaited<ReturnType<typeof import("./connections.mjs").connections>>} connections
  */
@@ -59,6 +60,7 @@ export const report = (results) =>
     calls("A `POST` of 20 MiB, 4 at a time", results.throughput.streamed),
     starts(results.coldStarts),
     tokens(results.coldTokens),
+    caches(results.cache),
     storm(results.storms),
     connections(results.connections),
   ].join("\n\n");
@@ -149,6 +151,18 @@ function tokens(subjects) {
       ["", "token endpoint", "keeper", "KV", "memory (second call)"],
       subjects.map(({ name, grant, keeper, kv, memory }) => [name, cell(grant), cell(keeper), cell(kv), cell(memory)]),
     )
+  );
+}
+
+/** @param {Results["cache"]} results */
+function caches({ calls, crowd, sent, ratio }) {
+  return (
+    "### A rule's cache\n\n" +
+    table(
+      ["", "calls/s", "to pass-through"],
+      calls.map(({ name, rate, toBaseline }) => [name, whole(rate.median), spread(toBaseline.rate)]),
+    ) +
+    `\n\n${crowd} equal calls at once are ${sent} of the upstream, and answered ${spread(ratio)} times as fast as without a cache.`
   );
 }
 

@@ -4,6 +4,7 @@
 import { spawnSync } from "node:child_process";
 import { Failure, runMain, say, seconds, step } from "../scripts/lib.mjs";
 import { startHubsoft } from "../sandbox/providers/hubsoft.mjs";
+import { cache } from "./cache.mjs";
 import { coldStarts } from "./cold-starts.mjs";
 import { coldTokens } from "./cold-tokens.mjs";
 import { connections } from "./connections.mjs";
@@ -43,6 +44,7 @@ async function main() {
       throughput: measured,
       coldStarts: await step("cold starts", () => coldStarts(surroundings)),
       coldTokens: await step("cold tokens", () => coldTokens(surroundings)),
+      cache: await step("a rule's cache", () => cache(surroundings)),
       storms: await step("storms at expiry", () => storms(surroundings)),
       connections: await step("many connections", () => connections(surroundings)),
     };

@@ -93,6 +93,9 @@ export function configuration({ upstream, hubsoft, issuer, count = 1 }) {
     const bound = [{ callers: ["staff"], methods: ["GET"], paths: ["/*", "/{claims.sub}/**"], ...binding }];
     vars.CONNECTIONS.bound = { ...connection, rules: bound };
     Object.assign(vars, secrets("bound", { client_id, client_secret, username, password }));
+    const cached = rules.map((rule) => ({ ...rule, cache: { seconds: 3600 } }));
+    vars.CONNECTIONS.cached = { ...connection, rules: cached };
+    Object.assign(vars, secrets("cached", { client_id, client_secret, username, password }));
     const people = [{ callers: ["session"], methods: ["GET"], paths: ["/*"] }];
     vars.CONNECTIONS.people = { ...connection, subject: "user", rules: people };
     Object.assign(vars, secrets("people", { client_id, client_secret }));

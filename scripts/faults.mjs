@@ -26,8 +26,10 @@ const SCENARIOS = new Map([
   ["grants", "scenarios::tokens::keeps_every_invariant_in_any_schedule_of_other_grants"],
   ["people", "scenarios::people::keeps_every_invariant_in_any_schedule_of_people"],
   ["webhooks", "scenarios::webhooks::keeps_every_invariant_in_any_schedule_of_webhooks"],
+  ["events", "scenarios::events::keeps_every_invariant_in_any_schedule_of_events"],
   ["exchanges", "scenarios::exchanges::keeps_every_invariant_in_any_schedule_of_exchanges"],
   ["consents", "scenarios::consents::keeps_every_invariant_in_any_schedule_of_consents"],
+  ["budgets", "scenarios::budgets::keeps_every_invariant_in_any_schedule_of_budgets"],
   ["registrations", "scenarios::registrations::keeps_every_invariant_in_any_schedule_of_registrations"],
 ]);
 

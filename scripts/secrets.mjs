@@ -50,7 +50,7 @@ const KINDS = [
     wrong: "must have 16 visible ASCII characters or more",
   },
   {
-    of: /_WEBHOOK_SECRET$/,
+    of: /_WEBHOOK_SECRET$|^EVENTS_SECRET$/,
     shown: true,
     make: () => `whsec_${bytes("base64")}`,
     form: list("whsec_[A-Za-z0-9+/]{32,86}={0,2}"),

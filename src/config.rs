@@ -9,6 +9,7 @@ mod additions;
 mod answer_sign;
 mod authorization;
 mod binding;
+mod budget;
 mod caller;
 mod configured;
 mod connection;
@@ -32,6 +33,7 @@ mod provider_address;
 mod read;
 mod reader;
 mod registered;
+mod rule;
 mod rules;
 mod secrets;
 mod session;
@@ -60,6 +62,7 @@ pub use additions::{Additions, TokenHeader};
 pub use answer_sign::AnswerSign;
 pub use authorization::{Authorization, OTHER_CLIENT};
 pub use binding::{Binding, ClaimValue};
+pub use budget::{Budget, Guard};
 pub use caller::ANYONE;
 pub use configured::Configured;
 pub use exchange::Exchange;
@@ -73,8 +76,9 @@ pub use problem::{Problem, Report, shown};
 #[cfg(not(target_arch = "wasm32"))]
 pub use provider::PROVIDER_FILES;
 pub use provider::Provider;
-pub use read::{BASE_PATH, base_path};
+pub use read::{BASE_PATH, EVENTS, base_path};
 pub use registered::{Registered, SECRETS, WRONG_ID};
+pub use rule::{CacheTerms, RateLimit, Rule};
 pub use secrets::{VariableSource, is_id, secret_name};
 pub use session::SessionPolicy;
 pub use session_caller::SessionCaller;
@@ -83,7 +87,7 @@ pub use tables::LazyTables;
 pub use token_endpoint::{BasicEncoding, BodyEncoding, ClientAuthentication, TokenEndpoint};
 pub use token_template::{TokenTemplate, names as placed_secrets};
 
-use crate::http::{EndpointUrl, HeaderName, Method, Origin, PathPattern, RequestPath};
+use crate::http::{EndpointUrl, HeaderName, Origin, PathPattern, RequestPath};
 use crate::secret::{Fingerprint, Secret};
 use crate::token::{SealingKeys, TokenTypes};
 use crate::webhook::{AccountTokens, Handshake, Proof, SigningKeys};
@@ -113,6 +117,8 @@ pub struct Config {
     pub admin_keys: Option<Keys>,
     /// Whether `ADMIN_KEY` is set, valid or not.
     pub has_admin_key: bool,
+    /// The receiver of the operator's events, where there is one and it is usable.
+    pub events: Option<Rc<Receiver>>,
     /// The connections and their webhooks.
     connections: LazyTables,
     /// The templates that registered connections name.
@@ -203,6 +209,8 @@ pub struct Connection {
     pub acting_gets: Vec<PathPattern>,
     /// The name of the binding whose client certificate goes with every call (RFC 8705).
     pub certificate: Option<String>,
+    /// What guards the upstream from too many requests, where anything does.
+    pub guard: Option<Rc<Guard>>,
     /// The operator's own names and values for the connection, which its rules may use.
     pub labels: Vec<(String, String)>,
     /// The rules; empty only where people just sign in.
@@ -243,16 +251,23 @@ pub struct Webhook {
     /// The members that identify an event, if it has the first of them. If empty, the whole event
     /// except the account token identifies it.
     pub id_members: Vec<String>,
-    /// The address of the application's own receiver.
-    pub forward_to: String,
     /// The largest event, in bytes.
     pub max_bytes: usize,
     /// The status that acknowledges an event: 2xx. Senders differ in which of them they accept.
     pub accepted_status: u16,
-    /// The keys that sign deliveries.
-    pub signing_keys: SigningKeys,
+    /// The application's own receiver.
+    pub receiver: Rc<Receiver>,
     /// The events that are the sender's tests, which are not delivered.
     pub handshake: Option<Handshake>,
+}
+
+/// Where events are delivered.
+#[derive(Debug)]
+pub struct Receiver {
+    /// The address.
+    pub address: String,
+    /// The keys that sign deliveries.
+    pub signing_keys: SigningKeys,
 }
 
 /// The grant that obtains a token.
@@ -359,36 +374,13 @@ impl Grant {
     }
 }
 
-/// A rule: which callers may use which methods on which paths.
-#[derive(Debug)]
-pub struct Rule {
-    /// Names of callers.
-    pub callers: Vec<String>,
-    /// Methods.
-    pub methods: Vec<Method>,
-    /// Paths below the connection.
-    pub paths: Vec<PathPattern>,
-    /// The rate limit of each caller under this rule.
-    pub rate_limit: Option<RateLimit>,
-    /// What else must fit, where anything must.
-    pub binding: Option<Box<Binding>>,
-}
-
-/// A number of calls in a span of time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RateLimit {
-    /// The number of calls, at least 1.
-    pub requests: u32,
-    /// The length of the window in seconds, at least 1.
-    pub seconds: u32,
-}
-
 /// The names of all variables that are not secrets.
-pub const VARIABLES: [&str; 8] = [
+pub const VARIABLES: [&str; 9] = [
     "ALLOWED_ORIGINS",
     "BASE_PATH",
     "CALLERS",
     "CONNECTIONS",
+    EVENTS,
     "SESSION_CROSS_SITE",
     "SESSION_IDLE_SECONDS",
     "SESSION_MAX_SECONDS",

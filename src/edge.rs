@@ -19,6 +19,7 @@ mod problem;
 mod proxy;
 mod request;
 mod route;
+mod together;
 mod transport;
 mod webhooks;
 

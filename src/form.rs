@@ -2,7 +2,7 @@
 //!
 //! Source: RFC 6749 appendix B, the WHATWG URL standard's form serializer.
 
-use url::form_urlencoded::{Serializer, byte_serialize, parse};
+use form_urlencoded::{Serializer, byte_serialize, parse};
 
 /// Appends `text`, encoded, to `out`.
 pub fn encode_into(out: &mut String, text: &str) {

@@ -18,9 +18,10 @@ mod reading;
 mod spelling;
 mod template;
 mod trace;
+mod web_address;
 
 pub use accept::leaves_open;
-pub use address::{AddressError, EndpointUrl, check_document_url};
+pub use address::{EndpointUrl, check_document_url};
 pub use challenge::says_invalid_token;
 pub use field_lines::{FieldLines, has_control};
 pub use head::{Headers, RequestHead};
@@ -37,3 +38,4 @@ pub use query_binding::{ParameterName, QueryBinding};
 pub use spelling::caseless;
 pub use template::{OwnClaims, Template};
 pub use trace::{TRACEPARENT, Trace};
+pub use web_address::{AddressError, WebAddress, is_scheme, origin_of};

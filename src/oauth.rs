@@ -20,4 +20,4 @@ pub use login::{LoginAnswer, read_login};
 pub use refusal::{Refusal, RefusalReason, RefusedAnswer, TokenRefusal};
 pub use request::TokenRequest;
 pub use response::{MAX_RESPONSE_BYTES, TokenResponse, read};
-pub use retry_after::retry_after;
+pub use retry_after::{http_date, retry_after};

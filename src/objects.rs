@@ -15,6 +15,7 @@ pub mod people;
 pub mod refusals;
 mod revocation;
 pub mod session;
+mod telling;
 pub mod token_set;
 
 use std::rc::Rc;
@@ -125,13 +126,18 @@ impl<P: ObjectPorts> Object<P> {
             (Envelope::Consent { ask, .. }, Self::Keeper(keeper)) => {
                 text_of(keeper.accept(ask)).boxed_local()
             }
+            (Envelope::Quota { ask, .. }, Self::Keeper(keeper)) => text_of(keeper.lease(ask)).boxed_local(),
             (Envelope::OneTime { ask, .. }, Self::OneTime(record)) => {
                 text_of(record.answer(ask)).boxed_local()
             }
             (Envelope::People { ask, .. }, Self::People(people)) => text_of(people.answer(ask)).boxed_local(),
             _ => return None,
         };
-        Some(reply.await)
+        let reply = reply.await;
+        if let Self::Keeper(keeper) = self {
+            keeper.tell_in_background();
+        }
+        Some(reply)
     }
 
     /// Handles the object's alarm.
@@ -141,7 +147,11 @@ impl<P: ObjectPorts> Object<P> {
     pub async fn alarm(&self) -> Result<(), StorageFailed> {
         let serving = async {
             match self {
-                Self::Keeper(keeper) => keeper.alarm().await,
+                Self::Keeper(keeper) => {
+                    keeper.alarm().await;
+                    // The platform repeats an alarm whose object is evicted.
+                    return keeper.tell().await;
+                }
                 Self::Session(session) => return session.alarm().await,
                 Self::Refusals(refusals) => return refusals.alarm().await,
                 Self::Deliveries(deliveries) => return deliveries.alarm().await,

@@ -7,6 +7,8 @@
 
 pub mod report;
 
+use std::any::Any;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
@@ -213,12 +215,32 @@ pub trait Upstream {
         limit: Duration,
     ) -> Option<Zeroizing<Vec<u8>>>;
 
+    /// Begins to copy the body of `response`, with each line of `secrets` struck out of its first
+    /// part, and calls `done` in the end: with the copy, decoded if it came in `gzip` or `br`, and its
+    /// size in bytes; with `None` where the body is not whole within `limit`, or longer than
+    /// `max_bytes`. Returns the response for the caller, which streams all the same, without the
+    /// secrets.
+    fn keep(
+        &self,
+        response: Self::Response,
+        max_bytes: usize,
+        limit: Duration,
+        secrets: &str,
+        done: Box<dyn FnOnce(Option<KeptBody>)>,
+    ) -> Self::Response;
+
+    /// The response of a `copy`.
+    fn serve(&self, copy: &Rc<dyn Any>) -> Self::Response;
+
+    /// Wakes the calls that wait for the one whose number is `flight`.
+    fn release(&self, flight: u32);
+
     /// Cancels a response whose body will not be read.
     fn discard(&self, response: Self::Response);
 }
 
 /// A request to the upstream.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct UpstreamCall<'a> {
     /// The method.
     pub method: &'a str,
@@ -233,7 +255,26 @@ pub struct UpstreamCall<'a> {
     pub replay_bytes: Option<usize>,
     /// The name of the binding whose client certificate goes with the call, if one does.
     pub certificate: Option<&'a str>,
+    /// Whether the request leaves at once, before its body is there: its permit has an end.
+    pub at_once: bool,
+    /// The call's role among equal ones.
+    pub role: CallRole,
 }
+
+/// The role of a call among equal ones in the isolate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CallRole {
+    /// It knows of no other.
+    Alone,
+    /// Others may wait for its answer: it goes on when its caller leaves.
+    Leads,
+    /// It waits until the one of this number is over, for the time limit at most, and sends nothing:
+    /// no answer comes of it.
+    Waits(u32),
+}
+
+/// A copy of a body, as the platform holds it, and its size in bytes.
+pub type KeptBody = (Rc<dyn Any>, usize);
 
 /// The head of an upstream's response, and a handle to its body.
 #[derive(Debug)]

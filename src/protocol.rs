@@ -14,6 +14,7 @@ mod message;
 mod one_time;
 mod operator;
 mod people;
+mod quota;
 mod refusals;
 mod registration;
 mod session;
@@ -22,7 +23,7 @@ mod token;
 pub use consent::{ConnectPerson, ConnectService, Consent, ConsentRefusal, ConsentReply, Person};
 pub use deliveries::{DeliveriesAsk, DeliveriesReply};
 pub use envelope::{Envelope, ObjectKind};
-pub use event::{DeliveryOutcome, EventRecord, List, event_record};
+pub use event::{DeliveryOutcome, EventRecord, List, OPERATOR, event_record};
 pub use exchanged::{ExchangedAsk, SubjectToken};
 pub use index::{IndexAsk, IndexReply, LABEL_MARK, label_row};
 pub use message::Message;
@@ -35,6 +36,7 @@ pub use message::operator::{
     RegisterConnection, RegistrationOutcome, RemoveConnection,
 };
 pub use message::people::{AddSession, ListSessions, RemoveSession};
+pub use message::quota::AskQuota;
 pub use message::refusals::{Admission, BeginAttempt, EndAttempt};
 pub use message::session::{
     ConnectSession, DisconnectSession, EndSession, ExpelSession, ListSignIns, LivingSession, SignInPerson,
@@ -44,6 +46,7 @@ pub use message::token::ObtainToken;
 pub use one_time::{OneTimeAsk, OneTimeRecord, OneTimeReply, one_time_name};
 pub use operator::{OperatorAsk, OperatorReply, Status, field_problems, status_without_token};
 pub use people::{PeopleAsk, PeopleRecord, PeopleReply, person_indices, sid_indices};
+pub use quota::{QuotaAsk, QuotaReply};
 pub use refusals::{RefusalsAsk, RefusalsReply};
 pub use registration::{Registration, registration_record};
 pub use session::{Credentials, Expulsion, SessionAsk, SessionReply, SignIn, SignInRefusal};

@@ -10,6 +10,8 @@
 //! | KV `TOKENS` | `connection/{connection}` | sealed: a [`Registration`](crate::protocol::Registration) | 30 days after it was last written |
 //! | object `service/{connection}` | `connection` | sealed: the same | until it is removed |
 //! | object `service/{connection}` | `state` | sealed: the [`State`](crate::objects::token_set::State) of the connection's own token set | until it is replaced |
+//! | the same, and object `deliveries/{connection}` | `told` | not sealed: what the operator was [told](crate::protocol::OPERATOR) last of the connection | until it is removed |
+//! | object `deliveries/(events)` | `last` | not sealed: how the last attempt to tell ended | until the next one |
 //! | object `session/{digest}` | `session` | sealed: the [session](crate::objects::session)'s own record | until the session ends |
 //! | object `session/{digest}` | `session/{connection}` | sealed: the [`State`](crate::objects::token_set::State) of a person's token set | until the session ends |
 //! | object `exchanged/{keyed digest}` | `state` | sealed: the [`State`](crate::objects::token_set::State) of a caller's [exchanged](crate::objects::exchanged) token set | until it ends |

@@ -59,8 +59,12 @@ pub(crate) fn check(
     }
     for id in config.ids() {
         if let Some(webhook) = config.webhook(id).and_then(Configured::usable) {
-            warnings.address(&format!("CONNECTIONS.{}.webhook.forward_to", shown(id)), &webhook.forward_to);
+            let address = &webhook.receiver.address;
+            warnings.address(&format!("CONNECTIONS.{}.webhook.forward_to", shown(id)), address);
         }
+    }
+    if let Some(events) = &config.events {
+        warnings.address("EVENTS.to", &events.address);
     }
 }
 

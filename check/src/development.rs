@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::report::{DevFinding, Report};
 use crate::scope::Scope;
-use crate::variables::{ADMIN_KEY, Completed, SEALING_KEYS, distance, placed};
+use crate::variables::{ADMIN_KEY, Completed, EVENTS_SECRET, SEALING_KEYS, distance, placed};
 
 const FILE: &str = ".dev.vars";
 const MADE: &str = "`npm run setup` makes it in .dev.vars";
@@ -106,6 +106,7 @@ fn lost(name: &str, whole: &Completed, fields: &Variables, vars: &DevVars) -> St
     let made = if vars.file == FILE { MADE } else { COPIED };
     match name {
         SEALING_KEYS => return format!("every call is answered 503 misconfigured; {made}"),
+        EVENTS_SECRET => return "no event is told the operator".to_owned(),
         ADMIN_KEY => return format!("nobody is an operator, and no connection can be registered; {made}"),
         _ => {}
     }

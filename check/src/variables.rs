@@ -19,6 +19,7 @@ const MAX_PAID: usize = 128;
 
 pub(crate) const ADMIN_KEY: &str = "ADMIN_KEY";
 pub(crate) const SEALING_KEYS: &str = "SEALING_KEYS";
+pub(crate) const EVENTS_SECRET: &str = "EVENTS_SECRET";
 
 /// The fields of a connection that are always secret; its client id and its audience may be in the
 /// file.
@@ -107,7 +108,7 @@ impl Names {
         let mut secret = of_all(&SECRETS);
         secret.extend(placed(fields).map(|(_, name)| name));
         secret.extend(config.callers.keys().map(|id| secret_name(id, "KEY")));
-        secret.extend([ADMIN_KEY, SEALING_KEYS].map(str::to_owned));
+        secret.extend([ADMIN_KEY, SEALING_KEYS, EVENTS_SECRET].map(str::to_owned));
         Self { secret, open: of_all(&OPEN), local }
     }
 
@@ -186,7 +187,7 @@ fn placeholder(name: &str) -> String {
     let zeros = "A".repeat(43);
     if name == SEALING_KEYS {
         format!("k1:{zeros}=")
-    } else if name.ends_with("_WEBHOOK_SECRET") {
+    } else if name.ends_with("_WEBHOOK_SECRET") || name == EVENTS_SECRET {
         format!("whsec_{zeros}=")
     } else if name.ends_with(CLIENT_ID) {
         // Connections may share a client.

@@ -104,6 +104,7 @@ const errors = {
   en: {
     login_rejected: "The e-mail or the password is wrong",
     rate_limited: "Too many attempts in a short time",
+    quota_exhausted: "Too many requests in a short time",
     not_connected: "Your account is not connected",
     operation_not_allowed: "This page may not do that",
     connection_unavailable: "The provider does not answer right now",
@@ -115,6 +116,7 @@ const errors = {
   pt: {
     login_rejected: "E-mail ou senha incorretos",
     rate_limited: "Muitas tentativas em pouco tempo",
+    quota_exhausted: "Muitas requisições em pouco tempo",
     not_connected: "Sua conta não está conectada",
     operation_not_allowed: "Esta página não tem permissão para isso",
     connection_unavailable: "O provedor não está respondendo no momento",

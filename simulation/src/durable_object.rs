@@ -31,6 +31,9 @@ pub const STATE: &str = "state";
 /// The storage key of a keeper's registration.
 pub const CONNECTION: &str = "connection";
 
+/// The storage key of what a keeper or a delivery queue told the operator.
+pub const TOLD: &str = "told";
+
 /// The storage key of a session's record; the keys of its token sets begin with it.
 pub const SESSION: &str = "session";
 
@@ -44,6 +47,8 @@ pub struct Objects {
     pub exchanges: Cell<u64>,
     /// How often a message or its answer is lost, per mille.
     pub losses: Cell<u64>,
+    /// How often a message about a budget arrives twice, per mille.
+    pub repeats: Cell<u64>,
     /// Whether storage operations take no time.
     pub instant: Cell<bool>,
     /// How often a storage operation fails, per mille.
@@ -115,7 +120,11 @@ impl Objects {
         let (sender, receiver) = oneshot::channel();
         let at_stake = site.consents_at_stake(&read);
         let asked = read.clone();
+        let is_repeated = matches!(read, Envelope::Quota { .. }) && site.world.happens(objects.repeats.get());
         site.world.spawn(process, async move {
+            if is_repeated {
+                object.answer(&read).await;
+            }
             let _ = sender.send(object.answer(&read).await);
         });
         let answer = receiver.await.map_err(|_| ObjectUnreachable)?.expect("a message for this object");

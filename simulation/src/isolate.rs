@@ -1,5 +1,6 @@
 //! The ports of one call in an isolate.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,9 +16,9 @@ use super::world::Process;
 use crate::provider::proofs::signature;
 use porteiro::config::{RateLimit, SigningKey};
 use porteiro::ports::{
-    BodyFailure, Cache, CacheFailed, Host, Http, HttpAnswer, HttpFailure, HttpRequest, Inbound,
-    ObjectUnreachable, Objects, RateLimits, Sender, SignatureCheck, Signer, Upstream, UpstreamAnswer,
-    UpstreamCall, UpstreamFailure, Verifier,
+    BodyFailure, Cache, CacheFailed, CallRole, Host, Http, HttpAnswer, HttpFailure, HttpRequest, Inbound,
+    KeptBody, ObjectUnreachable, Objects, RateLimits, Sender, SignatureCheck, Signer, Upstream,
+    UpstreamAnswer, UpstreamCall, UpstreamFailure, Verifier,
 };
 use porteiro::time::UnixTime;
 
@@ -35,13 +36,16 @@ pub struct CallPorts {
     pub visit: Visit,
     /// Whom the request's token names, if it has one of an issuer.
     pub subject: Option<Subject>,
+    /// The request's credentials.
+    pub credentials: String,
     /// How many times the call was sent to the upstream.
     pub sent: Cell<u32>,
 }
 
 impl Host for CallPorts {
     fn now(&self) -> UnixTime {
-        self.site.world.now()
+        let ahead = self.site.skews.borrow().get(&self.process).copied().unwrap_or_default();
+        UnixTime::from_millis(self.site.world.now().as_millis().saturating_add_signed(ahead))
     }
 
     fn bytes<const N: usize>(&self) -> [u8; N] {
@@ -140,10 +144,18 @@ impl Upstream for CallPorts {
     type Response = String;
 
     async fn pass_on(&self, call: &UpstreamCall<'_>) -> Result<UpstreamAnswer<String>, UpstreamFailure> {
+        if let CallRole::Waits(flight) = call.role {
+            let end = self.now() + call.timeout;
+            while self.now() < end && !self.site.landed.borrow().contains(&(self.process, flight)) {
+                self.site.world.sleep(Duration::from_millis(1)).await;
+            }
+            return Err(UpstreamFailure::Unreachable);
+        }
         let again = self.sent.replace(self.sent.get() + 1) > 0;
         if again && call.replay_bytes.is_none_or(|limit| self.body > limit) {
             return Err(UpstreamFailure::BodyGone);
         }
+        self.site.budget.sends(self.site.world.now());
         let person = self.site.provider.person(&bearer(call));
         let consented = self.site.provider.consented(&bearer(call));
         let exchanged = self.site.provider.exchanged_for(&bearer(call));
@@ -155,6 +167,9 @@ impl Upstream for CallPorts {
         }
         self.site.world.hop().await;
         let (status, fields, refusal) = self.site.upstream_answer(call);
+        if status == 0 {
+            return Err(UpstreamFailure::Unreachable);
+        }
         let takes = u64::try_from(self.site.provider.api_takes.get().as_millis()).expect("a short time");
         if takes > 0 {
             self.site.world.sleep(Duration::from_millis(self.site.world.below(takes))).await;
@@ -181,6 +196,11 @@ impl Upstream for CallPorts {
             }
             Some(person) => format!("answer {status} for {person}"),
         };
+        if self.site.echoes.get() {
+            let number = self.site.provider.calls.get();
+            let response = format!("{number}\n{}\n{}\n{}", self.credentials, call.url, call.fields);
+            return Ok(UpstreamAnswer { status, fields, response });
+        }
         Ok(UpstreamAnswer { status, fields, response })
     }
 
@@ -193,6 +213,33 @@ impl Upstream for CallPorts {
         let takes = self.site.provider.body_takes.get();
         self.site.world.sleep(takes.min(limit)).await;
         (response.len() <= max_bytes && takes <= limit).then(|| Zeroizing::new(response.as_bytes().to_vec()))
+    }
+
+    fn keep(
+        &self,
+        response: String,
+        max_bytes: usize,
+        limit: Duration,
+        secrets: &str,
+        done: Box<dyn FnOnce(Option<KeptBody>)>,
+    ) -> String {
+        let body = secrets.lines().fold(response, |body, secret| body.replace(secret, "***"));
+        let (world, takes) = (self.site.world.clone(), self.site.provider.body_takes.get());
+        let passed = body.clone();
+        self.spawn(Box::pin(async move {
+            world.sleep(takes.min(limit)).await;
+            let size = body.len();
+            done((size <= max_bytes && takes <= limit).then(|| (Rc::new(body) as Rc<dyn Any>, size)));
+        }));
+        passed
+    }
+
+    fn serve(&self, copy: &Rc<dyn Any>) -> String {
+        copy.downcast_ref::<String>().expect("a text").clone()
+    }
+
+    fn release(&self, flight: u32) {
+        self.site.landed.borrow_mut().insert((self.process, flight));
     }
 
     fn discard(&self, _: String) {}

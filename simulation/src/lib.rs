@@ -16,12 +16,14 @@
 )]
 #![allow(missing_debug_implementations, reason = "nothing prints the surroundings")]
 
+mod budget_watch;
 mod cache;
 mod call;
 mod consent_watch;
 mod crowd_watch;
 mod delivery_watch;
 mod durable_object;
+mod events_watch;
 mod exchange_watch;
 mod isolate;
 mod issuer;
@@ -34,12 +36,14 @@ mod site;
 mod watch;
 mod world;
 
+pub use budget_watch::BudgetWatch;
 pub use cache::Cache;
 pub use call::{Answered, Call};
 pub use consent_watch::{ConsentWatch, Held};
 pub use crowd_watch::{CrowdWatch, Visit};
 pub use delivery_watch::DeliveryWatch;
 pub use durable_object::{Mishap, Objects, STATE, deliveries, keeper};
+pub use events_watch::EventsWatch;
 pub use exchange_watch::ExchangeWatch;
 pub use issuer::{Issuers, Key, Subject};
 pub use provider::consents::{Consented, Consenting};

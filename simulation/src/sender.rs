@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::call::{Answered, Call};
+use super::events_watch::EventsWatch;
 use super::provider::Grants;
 use super::receiver::Receiver;
 use super::site::Site;
@@ -82,6 +83,14 @@ impl Site {
         variables["ACME_ACCOUNT_TOKEN"] = Event::TOKEN.into();
         variables["ACME_WEBHOOK_SECRET"] = Receiver::SECRET.into();
         variables["ADMIN_KEY"] = Self::OPERATOR_KEY.into();
+        variables
+    }
+
+    /// The same where the operator is told of events.
+    pub fn variables_for_events() -> Value {
+        let mut variables = Self::variables_for_webhooks();
+        variables["EVENTS"] = json!({ "to": EventsWatch::ADDRESS });
+        variables["EVENTS_SECRET"] = Receiver::SECRET.into();
         variables
     }
 

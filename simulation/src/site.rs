@@ -6,12 +6,14 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::budget_watch::BudgetWatch;
 use super::cache::Cache;
 use super::call::{Answered, Call, whole_fields};
 use super::consent_watch::ConsentWatch;
 use super::crowd_watch::{CrowdWatch, Visit};
 use super::delivery_watch::DeliveryWatch;
 use super::durable_object::Objects;
+use super::events_watch::EventsWatch;
 use super::exchange_watch::ExchangeWatch;
 use super::isolate::CallPorts;
 use super::issuer::Issuers;
@@ -71,13 +73,19 @@ impl Site {
             in_flight: Cell::new(0),
             most_in_flight: Cell::new(0),
             upstream_calls: RefCell::default(),
+            landed: RefCell::default(),
+            echoes: Cell::new(false),
             upstream_script: RefCell::default(),
             upstream_body: RefCell::default(),
             objects: Objects::default(),
             delivery_watch: DeliveryWatch::default(),
+            events: EventsWatch::default(),
             registry_watch: RegistryWatch::default(),
             receiver: Receiver::new(&world),
             crowd: CrowdWatch::default(),
+            budget: BudgetWatch::default(),
+            skews: RefCell::default(),
+            lag: Cell::default(),
             signs: Cell::new(true),
             certificates: RefCell::default(),
             consents: ConsentWatch::default(),
@@ -181,6 +189,9 @@ impl Site {
         let new = || Rc::new(Isolate::new(config.base_path.clone(), Box::new(move || config)));
         let copies = Rc::clone(self.isolates.borrow_mut().entry(isolate).or_insert_with(new));
         let cookie = call.fields.iter().find(|(name, _)| *name == "cookie").map(|(_, value)| value.as_str());
+        let own = |name: &&(&str, String)| matches!(name.0, "authorization" | "cookie");
+        let credentials: Vec<&str> =
+            call.fields.iter().filter(own).map(|(_, value)| value.as_str()).collect();
         let ports = Rc::new(CallPorts {
             site: Rc::clone(&self.shared),
             process: isolate,
@@ -188,6 +199,7 @@ impl Site {
             text: call.text.clone(),
             visit: Visit::new(cookie, self.shared.world.now()),
             subject: call.subject(),
+            credentials: credentials.concat(),
             sent: Cell::new(0),
         });
         let mut head = format!("{}\n{}{}", call.method, call.address, call.target);

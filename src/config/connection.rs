@@ -12,7 +12,9 @@ use super::reader::Reader;
 use super::rules::Subjects;
 use super::secrets::{Secrets, is_id};
 use super::webhook::WEBHOOK;
-use super::{Callers, Connection, TokenHeader, answer_sign, authorization, grant, headers, rules, syntax};
+use super::{
+    Callers, Connection, TokenHeader, answer_sign, authorization, budget, grant, headers, rules, syntax,
+};
 use crate::http::{HeaderName, PathPattern};
 
 /// The fields of a connection besides [`grant::FIELDS`].
@@ -85,6 +87,7 @@ pub(super) fn read(
     // The broker never calls it: a check before deployment does.
     reader.parse("probe", &syntax::probe);
     let certificate = read_certificate(reader, secrets);
+    let guard = budget::read(reader);
     let labels = if reader.has("labels") { read_labels(reader) } else { Vec::new() };
     let of = Subjects {
         connection: id,
@@ -94,7 +97,9 @@ pub(super) fn read(
         added: additions.as_deref(),
     };
     let rules = if is_for_signing_in_only { Vec::new() } else { rules::read(reader, callers, &of) };
-    let known = [FIELDS, grant::FIELDS, authorization::FIELDS, additions::FIELDS].into_iter().flatten();
+    let known = [FIELDS, grant::FIELDS, authorization::FIELDS, additions::FIELDS, budget::FIELDS]
+        .into_iter()
+        .flatten();
     let known: Vec<&str> = known.copied().chain(own_parts).collect();
     reader.only(&known);
     if reader.count() > before {
@@ -120,6 +125,7 @@ pub(super) fn read(
         response_headers,
         acting_gets,
         certificate,
+        guard,
         labels,
         rules,
         is_for_signing_in_only,

@@ -11,7 +11,7 @@ use super::secrets::{Secrets, owners, value};
 use super::tables::{CONNECTIONS, LazyTable, NO_TABLE, Part, SHARED_SECRETS, TEMPLATES, wrong_id};
 use super::webhook::{self, WEBHOOK};
 use super::{
-    Config, Configured, Connection, Grant, Problem, Variables, Webhook, authorization, connection,
+    Config, Configured, Connection, EVENTS, Grant, Problem, Variables, Webhook, authorization, connection,
     connection_template,
 };
 
@@ -74,6 +74,13 @@ impl Config {
         let (mut problems, mut of_webhook) = (Vec::new(), Vec::new());
         self.collect(id, &mut problems, &mut of_webhook);
         problems.iter().chain(&of_webhook).map(Problem::to_pair).collect()
+    }
+
+    /// The problems of the operator's events: each field with its message.
+    #[must_use]
+    pub fn problems_of_events(&self) -> Vec<(String, String)> {
+        let of_events = self.problems_behind.iter().filter(|problem| problem.field().starts_with(EVENTS));
+        of_events.map(Problem::to_pair).collect()
     }
 
     /// Adds the problems of the connection called `id` to `problems`, and that of its webhook's id to

@@ -90,7 +90,19 @@ pub(super) const SESSION_MAX: Bounds = Bounds {
     what: "must be a whole number from 1 to 31536000 (seconds)",
 };
 
-/// Calls of a `rate_limit`.
+/// Milliseconds of a budget's `queue_ms`.
+pub(super) const BUDGET_QUEUE_MS: Bounds = Bounds {
+    least: 0,
+    most: 60_000,
+    default: 0,
+    what: "must be a whole number from 0 to 60000 (milliseconds)",
+};
+
+/// Times of `retry`'s `attempts`.
+pub(super) const RETRY_ATTEMPTS: Bounds =
+    Bounds { least: 1, most: 5, default: 1, what: "must be a whole number from 1 to 5 (attempts)" };
+
+/// Requests of a `rate_limit`, and of a `budget`.
 pub(super) const RATE_REQUESTS: Bounds = Bounds {
     least: 1,
     most: 1_000_000,
@@ -98,9 +110,17 @@ pub(super) const RATE_REQUESTS: Bounds = Bounds {
     what: "must be a whole number from 1 to 1000000 (requests)",
 };
 
-/// Seconds of a `rate_limit`.
+/// Seconds of a `rate_limit`, and of a `budget`.
 pub(super) const RATE_SECONDS: Bounds =
     Bounds { least: 1, most: 86_400, default: 0, what: "must be a whole number from 1 to 86400 (seconds)" };
+
+/// Seconds of a `cache`.
+pub(super) const CACHE_SECONDS: Bounds =
+    Bounds { least: 1, most: 86_400, default: 0, what: "must be a whole number from 1 to 86400 (seconds)" };
+
+/// Seconds of its `stale_seconds`.
+pub(super) const STALE_SECONDS: Bounds =
+    Bounds { least: 0, most: 86_400, default: 0, what: "must be a whole number from 0 to 86400 (seconds)" };
 
 #[cfg(test)]
 #[cfg(not(target_arch = "wasm32"))]
@@ -121,7 +141,10 @@ mod tests {
             ANSWER_STATUS,
             SESSION_IDLE,
             SESSION_MAX,
+            STALE_SECONDS,
             ASSERTION_LIFETIME,
+            BUDGET_QUEUE_MS,
+            RETRY_ATTEMPTS,
         ];
         for bounds in with_default {
             let said = format!("must be a whole number from {} to {} (", bounds.least, bounds.most);

@@ -10,8 +10,8 @@ use super::reader::Reader;
 use super::secrets::{self, Lookup, Secrets, VariableSource, owners, value};
 use super::tables::{CONNECTIONS, LazyTables, NO_TABLE, SHARED_SECRETS, TEMPLATES, wrong_id};
 use super::{
-    Caller, Callers, Config, Configured, Keys, Problem, Report, SessionCaller, Variables, caller, jwt,
-    pasted, session, syntax,
+    Caller, Callers, Config, Configured, Keys, Problem, Receiver, Report, SessionCaller, Variables, caller,
+    jwt, pasted, session, syntax, webhook,
 };
 use crate::http::Origin;
 use crate::json;
@@ -22,6 +22,8 @@ use crate::token::{SealingKeys, SealingKeysError};
 pub const BASE_PATH: &str = "BASE_PATH";
 const SEALING_KEYS: &str = "SEALING_KEYS";
 const ADMIN_KEY: &str = "ADMIN_KEY";
+/// The table that says where the operator's events go; the names of its secrets begin with it, too.
+pub const EVENTS: &str = "EVENTS";
 
 impl Config {
     /// Reads the Worker's variables and secrets, except connections, webhooks and templates, which are
@@ -48,6 +50,7 @@ impl Config {
         let sealing_keys = read_sealing_keys(lookup, &mut problems).map(Rc::new);
         let token_fields = jwt::fields(&callers);
         let admin_keys = read_admin_keys(lookup, &mut problems);
+        let events = read_events(lookup, &mut problems).map(Rc::new);
         // An invalid key admits no operator, but registered connections keep working.
         let has_admin_key = lookup(ADMIN_KEY).is_some_and(|key| key != "");
         let config = Self {
@@ -61,6 +64,7 @@ impl Config {
             sealing_keys,
             admin_keys,
             has_admin_key,
+            events,
             problems_before,
             problems_behind: problems,
             variables,
@@ -173,6 +177,21 @@ fn read_sealing_keys(variables: Lookup<'_>, problems: &mut Vec<Problem>) -> Opti
         Err(message) => Err(wrong(message)),
     };
     keys.map_err(|problem| problems.push(problem)).ok()
+}
+
+/// Reads the receiver of the operator's events, which is optional.
+fn read_events(variables: Lookup<'_>, problems: &mut Vec<Problem>) -> Option<Receiver> {
+    let value = structure(variables, EVENTS)?;
+    let Some(fields) = value.as_object() else {
+        problems.push(Problem::new(EVENTS.to_owned(), NO_TABLE));
+        return None;
+    };
+    let before = problems.len();
+    let mut reader = Reader::new(EVENTS.to_owned(), fields, problems);
+    reader.only(&["to"]);
+    let address = webhook::read_address(&mut reader, "to");
+    let receiver = webhook::read_receiver(&mut reader, address, &Secrets::new(variables, EVENTS), "SECRET");
+    receiver.filter(|_| problems.len() == before)
 }
 
 /// Reads the operators' keys, which are optional.

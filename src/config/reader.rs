@@ -179,6 +179,14 @@ impl<'c, 'p> Reader<'c, 'p> {
         }
     }
 
+    /// The same, of a field that must be there.
+    pub(super) fn needed_number(&mut self, name: &str, bounds: &Bounds) -> u64 {
+        if !self.has(name) {
+            self.report(name, bounds.what);
+        }
+        self.number(name, bounds)
+    }
+
     /// An array; an absent or empty one counts as wrong where it is `required`.
     pub(super) fn array(&mut self, name: &str, required: bool, message: &'static str) -> &'c [Value] {
         let items = match self.value(name) {

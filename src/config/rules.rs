@@ -6,20 +6,20 @@ use super::additions::Additions;
 use super::binding::{Binding, ClaimValue};
 use super::caller;
 use super::jwt;
-use super::limits::{RATE_REQUESTS, RATE_SECONDS};
+use super::limits::{CACHE_SECONDS, RATE_REQUESTS, RATE_SECONDS, STALE_SECONDS};
 use super::reader::Reader;
 use super::template::{NO_CLAIMS, Names};
-use super::{Caller, Callers, Configured, RateLimit, Rule, syntax};
+use super::{CacheTerms, Caller, Callers, Configured, RateLimit, Rule, syntax};
 use crate::http::{ParameterName, QueryBinding, Template};
 
 const FIELDS: &[&str] =
-    &["callers", "methods", "paths", "rate_limit", "claims", "query", "query_allowed", "body"];
+    &["callers", "methods", "paths", "rate_limit", "cache", "claims", "query", "query_allowed", "body"];
 
 /// Why a rule cannot name a parameter.
 const ADDED: &str = "is a parameter that the connection's query adds to each call: no caller can send it";
 
 /// How many of the fields bind nothing.
-const UNBOUND: usize = 4;
+const UNBOUND: usize = 5;
 
 /// Whom the rules of a connection are for.
 pub(super) struct Subjects<'c> {
@@ -75,14 +75,18 @@ fn read_rule(reader: &mut Reader<'_, '_>, callers: &Callers, of: &Subjects<'_>) 
     };
     let have_claims = !named.iter().any(has_none);
     let terms = Names { connection: of.connection, labels: of.labels, have_claims, added: of.added };
-    let rule = Rule {
+    let mut rule = Rule {
         callers: named,
         methods: reader.list("methods", true, "must be an array of at least one method", &syntax::method),
         paths: reader
             .list("paths", true, "must be an array of at least one path", &|text| terms.path_pattern(text)),
         rate_limit: reader.has("rate_limit").then(|| read_rate_limit(reader)).flatten(),
+        cache: None,
         binding: read_binding(reader, &terms),
     };
+    if reader.has("cache") {
+        rule.cache = read_cache(reader, &rule, of);
+    }
     if reader.has("body") && rule.methods.iter().any(|method| matches!(method.as_str(), "GET" | "HEAD")) {
         reader.report("body", "needs methods that have a body: name neither GET nor HEAD in this rule");
     }
@@ -193,16 +197,44 @@ fn read_templates(
     templates
 }
 
+// Few rules have one: an isolate compiles only what it runs.
+#[inline(never)]
+fn read_cache(reader: &mut Reader<'_, '_>, rule: &Rule, of: &Subjects<'_>) -> Option<CacheTerms> {
+    let is_claim = |(_, template): &(ParameterName, Template)| matches!(template, Template::Claim(_));
+    let binding = rule.binding.as_deref();
+    let is_bound = rule.paths.iter().any(|path| path.as_str().contains("{claims."))
+        || binding.is_some_and(|binding| {
+            !binding.claims.is_empty()
+                || binding.query.as_ref().is_some_and(|query| query.bound.iter().any(is_claim))
+        });
+    if !rule.methods.is_empty() && !rule.methods.iter().any(|method| method.as_str() == "GET") {
+        reader.report("cache", "needs the method GET in this rule: no other answer is kept");
+    }
+    let mut table = reader.table("cache")?;
+    if !table.has("seconds") {
+        table.report("seconds", CACHE_SECONDS.what);
+    }
+    let (seconds, stale) =
+        (table.number("seconds", &CACHE_SECONDS), table.number("stale_seconds", &STALE_SECONDS));
+    let shared = table.flag("shared");
+    if shared && (of.are_people || of.are_callers) {
+        table.report("shared", "must be false: each person has a token of their own here");
+    } else if shared && is_bound {
+        table.report("shared", "must be false: this rule binds what each caller may see to their claims");
+    }
+    table.only(&["seconds", "stale_seconds", "shared"]);
+    Some(CacheTerms {
+        seconds: u32::try_from(seconds).ok()?,
+        stale_seconds: u32::try_from(stale).ok()?,
+        shared,
+    })
+}
+
 #[inline(never)]
 fn read_rate_limit(reader: &mut Reader<'_, '_>) -> Option<RateLimit> {
     let mut table = reader.table("rate_limit")?;
-    for (name, bounds) in [("requests", &RATE_REQUESTS), ("seconds", &RATE_SECONDS)] {
-        if !table.has(name) {
-            table.report(name, bounds.what);
-        }
-    }
     let (requests, seconds) =
-        (table.number("requests", &RATE_REQUESTS), table.number("seconds", &RATE_SECONDS));
+        (table.needed_number("requests", &RATE_REQUESTS), table.needed_number("seconds", &RATE_SECONDS));
     table.only(&["requests", "seconds"]);
     Some(RateLimit { requests: u32::try_from(requests).ok()?, seconds: u32::try_from(seconds).ok()? })
 }

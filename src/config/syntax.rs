@@ -1,11 +1,9 @@
 //! The syntax of single values; the error of each check says what to write.
 
-use url::Url;
-
 use super::pasted;
 use crate::http::{
-    AddressError, EndpointUrl, HeaderName, Method, Origin, ParameterName, RequestPath, check_document_url,
-    is_field_value,
+    AddressError, EndpointUrl, HeaderName, Method, Origin, ParameterName, RequestPath, WebAddress,
+    check_document_url, is_field_value, is_scheme,
 };
 
 type Checked<T> = Result<T, &'static str>;
@@ -108,7 +106,14 @@ pub(super) fn scope(text: &str) -> Checked<String> {
 
 /// A resource indicator (RFC 8707 §2).
 pub(super) fn resource(text: &str) -> Checked<String> {
-    if text.bytes().all(|b| is_in_uri(b) && b != b'#') && Url::parse(text).is_ok() {
+    let is_absolute = match text.split_once(':') {
+        Some((_, rest)) if rest.starts_with("//") => {
+            WebAddress::parse(text) != Err(AddressError::NotAbsolute)
+        }
+        Some((scheme, rest)) => is_scheme(scheme) && !rest.is_empty(),
+        None => false,
+    };
+    if is_absolute && text.bytes().all(|b| is_in_uri(b) && b != b'#') {
         Ok(text.to_owned())
     } else {
         Err("must be an absolute URI without a fragment")

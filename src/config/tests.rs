@@ -3,6 +3,7 @@ mod authorization;
 mod bindings;
 mod callers;
 mod calls;
+mod events;
 mod exchange;
 mod hostile;
 mod lazy;

@@ -1,11 +1,13 @@
-//! Reading the webhook of a connection.
+//! Reading the webhook of a connection, and the receiver of events.
+
+use std::rc::Rc;
 
 use super::limits::{ACCEPTED_STATUS, WEBHOOK_BYTES};
 use super::provider::{self, Provider};
 use super::reader::Reader;
 use super::secrets::Secrets;
 use super::webhook_proof::{self, PROOFS};
-use super::{Webhook, syntax};
+use super::{Receiver, Webhook, syntax};
 use crate::webhook::{AccountTokens, Proof, SigningKeys};
 
 /// The fields besides [`PROOFS`].
@@ -29,10 +31,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, secrets: &Secrets<'_>) -> Option
 fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>, is_known: bool) -> Option<Webhook> {
     let proof = webhook_proof::read(table, is_known);
     let id_members = read_id_members(table);
-    if !table.has("forward_to") {
-        table.report("forward_to", "is missing: write the https address of the application's own receiver");
-    }
-    let forward_to = table.parse("forward_to", &syntax::document_url);
+    let address = read_address(table, "forward_to");
     let max_bytes = usize::try_from(table.number("max_bytes", &WEBHOOK_BYTES)).ok();
     let accepted_status = u16::try_from(table.number("accepted_status", &ACCEPTED_STATUS)).ok();
     let handshake = webhook_proof::read_handshake(table);
@@ -51,23 +50,36 @@ fn read_table(table: &mut Reader<'_, '_>, secrets: &Secrets<'_>, is_known: bool)
         AccountTokens::parse,
         "must hold at least one token",
     );
-    let signing_keys = secrets.parsed(
-        "WEBHOOK_SECRET",
-        true,
-        table,
-        SigningKeys::parse,
-        "must be whsec_ and 24 to 64 bytes in base64, several separated by commas",
-    );
+    let receiver = read_receiver(table, address, secrets, "WEBHOOK_SECRET");
     Some(Webhook {
         proof: proof?,
         account_tokens: tokens?,
         id_members,
-        forward_to: forward_to?,
         max_bytes: max_bytes?,
         accepted_status: accepted_status?,
-        signing_keys: signing_keys?,
+        receiver: Rc::new(receiver?),
         handshake,
     })
+}
+
+/// Reads the field called `field`, the address of a receiver.
+pub(super) fn read_address(table: &mut Reader<'_, '_>, field: &str) -> Option<String> {
+    if !table.has(field) {
+        table.report(field, "is missing: write the https address of your receiver");
+    }
+    table.parse(field, &syntax::document_url)
+}
+
+/// The receiver at `address`, whose signing keys are in the secret called `secret`.
+pub(super) fn read_receiver(
+    table: &mut Reader<'_, '_>,
+    address: Option<String>,
+    secrets: &Secrets<'_>,
+    secret: &str,
+) -> Option<Receiver> {
+    let message = "must be whsec_ and 24 to 64 bytes in base64, several separated by commas";
+    let signing_keys = secrets.parsed(secret, true, table, SigningKeys::parse, message);
+    Some(Receiver { address: address?, signing_keys: signing_keys? })
 }
 
 /// One name, or an array of names. There is no preset: a change of any member may be an event of

@@ -18,6 +18,7 @@ use crate::config::{Config, is_id};
 use crate::form;
 use crate::http::RequestHead;
 use crate::ports::EdgePorts;
+use crate::protocol::OPERATOR;
 use crate::secret::Secret;
 
 const READING: &str = "GET, HEAD";
@@ -37,6 +38,7 @@ pub(super) async fn answer<P: EdgePorts>(
     match segments.as_slice() {
         [name @ ("" | "page.css" | "page.js")] => request.page(name),
         ["connections"] => request.list().await,
+        ["events"] => request.events().await,
         ["connections", "", ..] => Err(Code::NotFound.into()),
         ["connections", id] => match head.method {
             "PUT" | "PATCH" => request.put(id).await,
@@ -47,9 +49,15 @@ pub(super) async fn answer<P: EdgePorts>(
         ["connections", id, "token"] => request.drop_token(id).await,
         ["connections", id, "connect-link"] => request.connect_link(id).await,
         ["people", "sign-out"] => request.sign_out_person().await,
-        ["connections", id, "webhooks"] => request.webhooks(id).await,
-        ["connections", id, "webhooks", "send"] => request.send_again(id, None).await,
-        ["connections", id, "webhooks", webhook, "send"] => request.send_again(id, Some(webhook)).await,
+        ["connections", queue, "webhooks", rest @ ..] | [queue @ "events", "webhooks", rest @ ..] => {
+            let queue = if segments.len() == rest.len() + 2 { OPERATOR } else { queue };
+            match rest {
+                [] => request.webhooks(queue).await,
+                ["send"] => request.send_again(queue, None).await,
+                [webhook, "send"] => request.send_again(queue, Some(webhook)).await,
+                _ => Err(Code::NotFound.into()),
+            }
+        }
         _ => Err(Code::NotFound.into()),
     }
 }

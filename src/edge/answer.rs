@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::Code;
 use super::cors::Cors;
 use crate::http::{FieldLines, Language, RequestHead};
-use crate::ports::{BodyFailure, ObjectUnreachable};
+use crate::ports::{BodyFailure, ObjectUnreachable, UpstreamFailure};
 use crate::protocol::Declined;
 use crate::secret::Secret;
 
@@ -144,6 +144,16 @@ impl From<BodyFailure> for Refused {
             BodyFailure::Crowded => {
                 Self { retry_after: Some(CROWDED_SECONDS), ..Self::from(Code::RateLimited) }
             }
+        }
+    }
+}
+
+impl From<UpstreamFailure> for Refused {
+    fn from(failure: UpstreamFailure) -> Self {
+        match failure {
+            UpstreamFailure::Unreachable => Code::UpstreamUnreachable.into(),
+            UpstreamFailure::Timeout => Code::UpstreamTimeout.into(),
+            UpstreamFailure::BodyGone => Code::UpstreamUnauthorized.into(),
         }
     }
 }

@@ -162,6 +162,18 @@ impl<'a> CallerProof<'a> {
         }
     }
 
+    /// Who calls as `caller`, beside its name, in a text without secrets, and whether that may be several people; `None` where
+    /// people of that name cannot be told apart, and where the person has to sign in again.
+    pub fn identity(&self, caller: &str) -> Option<(String, bool)> {
+        let who = match self.kind(caller)? {
+            Caller::Jwt(_) => self.bearer(caller).filter(|bearer| bearer.has_subject)?.subject.clone(),
+            Caller::Session(_) => Fingerprint::of(&[self.person.as_ref()?.identity()?]).to_hex(),
+            Caller::Anyone => return Some((String::new(), true)),
+            Caller::Key(_) => String::new(),
+        };
+        Some((who, false))
+    }
+
     /// The standing of the party behind `caller`: counts of one standing never evict those of
     /// another.
     pub fn standing(&self, caller: &str, head: &RequestHead<'_>) -> Standing {

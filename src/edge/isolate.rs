@@ -1,14 +1,18 @@
 //! The state of an isolate.
 
-use std::cell::{Cell, LazyCell};
+use std::cell::{Cell, LazyCell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::caller::bearers::Bearers;
 use super::caller::key_sets::KeySets;
 use super::connections::held::HeldConnections;
+use super::proxy::cache::copies::AnswerCopies;
 use super::proxy::memory::AccessTokens;
+use super::proxy::quota::held::Quotas;
 use super::proxy::rates::Rates;
 use crate::config::Config;
+use crate::time::UnixTime;
 
 /// What reads the configuration.
 type ReadConfig = Box<dyn FnOnce() -> Rc<Config>>;
@@ -34,8 +38,18 @@ pub struct Isolate {
     pub(in crate::edge) key_sets: KeySets,
     pub(in crate::edge) bearers: Bearers,
     pub(in crate::edge) rates: Rates,
+    pub(in crate::edge) quotas: Quotas,
     pub(in crate::edge) connections: HeldConnections,
+    pub(in crate::edge) copies: AnswerCopies,
+    /// The misconfigured connections whose keepers were told, and until when that holds.
+    told: RefCell<Vec<(String, UnixTime)>>,
 }
+
+/// The largest number of connections that an isolate tells the keepers of.
+const MAX_TOLD: usize = 1_000;
+
+/// How soon an isolate tells a keeper again: the keeper may have been evicted before it told anybody.
+const TOLD_FOR: Duration = Duration::from_mins(5);
 
 impl Isolate {
     /// An isolate that serves what `read` reads, once a request needs it: a health check does not, and a
@@ -51,7 +65,10 @@ impl Isolate {
             key_sets: KeySets::default(),
             bearers: Bearers::default(),
             rates: Rates::default(),
+            quotas: Quotas::default(),
             connections: HeldConnections::default(),
+            copies: AnswerCopies::default(),
+            told: RefCell::default(),
         }
     }
 
@@ -70,6 +87,17 @@ impl Isolate {
         let owes = self.reported.get() == Reported::WhatIsRead;
         if owes {
             self.reported.set(Reported::All);
+        }
+        owes
+    }
+
+    /// Records that `connection` proved misconfigured; true once in a while, for whoever tells its keeper.
+    pub(in crate::edge) fn owes_telling(&self, connection: &str, now: UnixTime) -> bool {
+        let mut told = self.told.borrow_mut();
+        told.retain(|(_, until)| now < *until);
+        let owes = told.len() < MAX_TOLD && !told.iter().any(|(known, _)| known == connection);
+        if owes {
+            told.push((connection.to_owned(), now + TOLD_FOR));
         }
         owes
     }

@@ -46,6 +46,10 @@ pub(super) struct CallLine<'a> {
     pub account_token: Option<usize>,
     /// The webhook id of an accepted event.
     pub webhook_id: Option<String>,
+    /// Of a call that has a budget: its requests and seconds; what is left, and in how many seconds more is.
+    pub quota: Option<[[u64; 2]; 2]>,
+    /// How the rule's cache took part.
+    pub cache: Option<&'static str>,
     /// Whether the call was replayed after the upstream refused the token.
     pub replayed: bool,
 }
@@ -72,6 +76,8 @@ impl<'a> CallLine<'a> {
             upstream_ms: None,
             account_token: None,
             webhook_id: None,
+            quota: None,
+            cache: None,
             replayed: false,
         }
     }
@@ -99,12 +105,18 @@ impl<'a> CallLine<'a> {
         self.upstream_ms = Some(self.upstream_ms.unwrap_or_default().saturating_add(millis(took)));
     }
 
-    /// The value of `Server-Timing`, if the call used a token.
+    /// The value of `Server-Timing`, if the call used a token or a copy.
     pub fn server_timing(&self) -> Option<String> {
-        let mut timing = format!(r#"token;desc="{}";dur={}"#, self.token?, self.token_ms.unwrap_or_default());
+        let cache = self.cache.map(|cache| [r#"cache;desc=""#, cache, "\""].concat());
+        let Some(token) = self.token else { return cache };
+        let mut timing = format!(r#"token;desc="{token}";dur={}"#, self.token_ms.unwrap_or_default());
         if let Some(upstream) = self.upstream_ms {
             timing.push_str(", upstream;dur=");
             timing.push_str(&upstream.to_string());
+        }
+        if let Some(cache) = cache {
+            timing.push_str(", ");
+            timing.push_str(&cache);
         }
         Some(timing)
     }
@@ -130,6 +142,7 @@ impl<'a> CallLine<'a> {
             ("upstream_ms", &self.upstream_ms),
             ("account_token", &self.account_token),
             ("webhook_id", &self.webhook_id),
+            ("cache", &self.cache),
             ("replayed", &self.replayed),
         ]);
         host.log(&line.lean_text());

@@ -46,6 +46,8 @@ pub enum Code {
     BodyTooLarge,
     /// The request exceeds a rate limit.
     RateLimited,
+    /// The connection's budget is used up.
+    QuotaExhausted,
     /// An internal error.
     Internal,
     /// The provider refused the credentials.
@@ -62,6 +64,8 @@ pub enum Code {
     UpstreamRedirect,
     /// The connection backs off after a failure.
     ConnectionUnavailable,
+    /// The upstream said that there were too many requests.
+    UpstreamLimited,
     /// The configuration is broken.
     Misconfigured,
     /// The token endpoint took too long.
@@ -72,7 +76,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::BadRequest,
         Self::BadPath,
         Self::CallerUnauthenticated,
@@ -90,6 +94,7 @@ impl Code {
         Self::ConnectionConfigured,
         Self::BodyTooLarge,
         Self::RateLimited,
+        Self::QuotaExhausted,
         Self::Internal,
         Self::CredentialsRejected,
         Self::TokenEndpointUnreachable,
@@ -98,6 +103,7 @@ impl Code {
         Self::UpstreamUnreachable,
         Self::UpstreamRedirect,
         Self::ConnectionUnavailable,
+        Self::UpstreamLimited,
         Self::Misconfigured,
         Self::TokenEndpointTimeout,
         Self::UpstreamTimeout,
@@ -141,6 +147,7 @@ impl Code {
             Self::ConnectionConfigured => (409, "connection_configured"),
             Self::BodyTooLarge => (413, "body_too_large"),
             Self::RateLimited => (429, "rate_limited"),
+            Self::QuotaExhausted => (429, "quota_exhausted"),
             Self::Internal => (500, "internal"),
             Self::CredentialsRejected => (502, "credentials_rejected"),
             Self::TokenEndpointUnreachable => (502, "token_endpoint_unreachable"),
@@ -149,6 +156,7 @@ impl Code {
             Self::UpstreamUnreachable => (502, "upstream_unreachable"),
             Self::UpstreamRedirect => (502, "upstream_redirect"),
             Self::ConnectionUnavailable => (503, "connection_unavailable"),
+            Self::UpstreamLimited => (503, "upstream_limited"),
             Self::Misconfigured => (503, "misconfigured"),
             Self::TokenEndpointTimeout => (504, "token_endpoint_timeout"),
             Self::UpstreamTimeout => (504, "upstream_timeout"),

@@ -1,31 +1,41 @@
 //! Proxied calls: the checks, the token, the upstream's response, and the answer.
 
 mod address;
+mod again;
+pub(super) mod cache;
 mod dead_token;
 pub(super) mod fields;
+pub(super) mod limit;
 pub(super) mod memory;
+pub(super) mod quota;
 pub(super) mod rates;
+mod response;
 mod sent;
 pub(super) mod tokens;
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+
 use super::Code;
-use super::answer::{Body, Draft, Refused};
+use super::answer::{Draft, Refused};
 use super::caller::{CallerProof, permission};
 use super::connections::held::Found;
 use super::context::Context;
 use super::cors::Cors;
-use crate::config::{Connection, Grant, RateLimit};
-use crate::http::{QueryBinding, RequestHead, RequestPath, Trace, carries_token, overrides_method};
+use crate::config::{Connection, Grant};
+use crate::http::{RequestHead, RequestPath, Trace, carries_token, overrides_method};
 use crate::jose::Invalid;
-use crate::ports::{EdgePorts, UpstreamAnswer, UpstreamCall, UpstreamFailure, report};
+use crate::ports::{CallRole, EdgePorts, UpstreamAnswer, UpstreamCall, report};
 use crate::secret::{Fingerprint, Secret};
 use crate::time::UnixTime;
 use crate::token::AccessToken;
+use cache::CachedCall;
+use limit::take_rate;
 use memory::Source;
-use rates::Standing;
+use quota::Gate;
 use sent::Sent;
 use tokens::{RefusedCall, Tokens};
 
@@ -40,7 +50,8 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
     context.note(|line| line.trace_id = trace.map(Trace::id));
     cors.check_cookie(head, context.config())?;
     let path = RequestPath::parse(path).map_err(|_| Code::BadPath)?;
-    let Found { id, connection, .. } = found?;
+    let found = found?;
+    let Found { id, connection, .. } = found;
     context.note(|line| line.connection = Some(id));
     let connection = connection.usable().ok_or(Code::Misconfigured)?;
     if connection.acts(path) {
@@ -69,52 +80,42 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
     }
     Cors::check_destination(head)?;
     check_request(head, path, connection)?;
+    let url = address::upstream_url(connection, path, head, &permission.added);
+    let bound = permission.query.filter(|query| !query.bound.is_empty());
+    let mut cached = CachedCall::read(context, (found, connection), &proof, &permission, (path, &url));
+    let mut role = CallRole::Alone;
+    if let Some(cached) = &mut cached {
+        let answer = match cached.look_up() {
+            Some(Ok(draft)) => Some(draft),
+            Some(Err(leader)) => cached.wait(leader).boxed_local().await?,
+            None => None,
+        };
+        if let Some(draft) = answer {
+            return Ok(draft);
+        }
+        role = cached.role();
+    }
     // Only a caller with a key may have its traces sampled: sampling costs the operator.
     let trace = trace.map(|trace| if proof.has_key() { trace } else { trace.unsampled() });
     let trace = trace.unwrap_or_else(|| Trace::new(context.request_id));
-    let url = address::upstream_url(connection, path, head, &permission.added);
-    let bound = permission.query.filter(|query| !query.bound.is_empty());
-    let call = ProxiedCall { context, connection, url, bound, trace, sent: RefCell::default() };
-    let tokens = Tokens::of(edge, connection, subject);
-    let answer = match &connection.grant {
-        Grant::Static { token } | Grant::Basic { token } => call.send_static(token, &tokens).await?,
-        Grant::Password { .. }
-        | Grant::SignIn { .. }
-        | Grant::ClientCredentials { .. }
-        | Grant::RefreshToken { .. }
-        | Grant::JwtBearer { .. }
-        | Grant::Login { .. }
-        | Grant::TokenExchange { .. }
-        | Grant::AuthorizationCode { .. } => call.send_with(&tokens).await?,
-    };
-    call.hand_back(answer)
-}
-
-/// Counts one call against `limit`. `parts` identify the counter: connection, rule, caller, and
-/// last the party behind the caller.
-///
-/// # Errors
-/// `rate_limited` where the limit is used up.
-pub(super) async fn take_rate<P: EdgePorts>(
-    context: &Context<'_, P>,
-    limit: RateLimit,
-    parts: &[&str],
-    standing: &Standing,
-) -> Result<(), Refused> {
-    let around = match (standing, parts.split_last()) {
-        (Standing::Anonymous(network), Some((_, of))) => {
-            Some(Fingerprint::of(&[of, &[network.around.as_str()]].concat()))
+    let gate = Gate::of(context, connection, &proof, permission.caller);
+    let call = ProxiedCall { context, connection, url, trace, gate, role, sent: RefCell::default() };
+    let outdate = || {
+        if !matches!(head.method, "GET" | "HEAD" | "OPTIONS") || connection.acts(path) {
+            edge.isolate.copies.outdate(|| cache::place(id, path));
         }
-        _ => None,
     };
-    let key = Fingerprint::of(parts);
-    let refused = |seconds| Refused { retry_after: Some(seconds), ..Refused::from(Code::RateLimited) };
-    let edge = context.edge;
-    edge.isolate
-        .rates
-        .take(key, limit, around, standing, edge.now())
-        .map_err(|left| refused((left + Duration::from_millis(999)).as_secs().max(1)))?;
-    if edge.ports.take(limit, &key.to_hex()).await { Ok(()) } else { Err(refused(limit.seconds.into())) }
+    outdate();
+    let answered = call.answer(&Tokens::of(edge, connection, subject)).await;
+    outdate();
+    if let (Some(cached), Ok(answer)) = (&mut cached, &answered) {
+        cached.judge(answer);
+    }
+    let came = answered.and_then(|answer| {
+        let sent = call.sent.take().ok_or(Code::Internal)?;
+        response::hand_back(context, connection, (&call.url, bound), &sent, answer)
+    });
+    if let Some(cached) = cached { cached.end(came) } else { came }
 }
 
 /// Fails where an upstream could read the request as another one than the rule allowed, or where
@@ -135,14 +136,31 @@ struct ProxiedCall<'c, 'a, P> {
     context: &'c Context<'a, P>,
     connection: &'c Connection,
     url: String,
-    /// What the rule binds in the query.
-    bound: Option<&'c QueryBinding>,
     trace: Trace<'c>,
+    /// What guards the upstream.
+    gate: Option<Rc<Gate<P>>>,
+    /// The call's role among equal ones.
+    role: CallRole,
     /// The secrets that were sent last.
     sent: RefCell<Option<Sent>>,
 }
 
 impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
+    /// The upstream's response, by the connection's grant.
+    async fn answer(&self, tokens: &Tokens<P>) -> Result<UpstreamAnswer<P::Response>, Refused> {
+        match &self.connection.grant {
+            Grant::Static { token } | Grant::Basic { token } => self.send_static(token, tokens).await,
+            Grant::Password { .. }
+            | Grant::SignIn { .. }
+            | Grant::ClientCredentials { .. }
+            | Grant::RefreshToken { .. }
+            | Grant::JwtBearer { .. }
+            | Grant::Login { .. }
+            | Grant::TokenExchange { .. }
+            | Grant::AuthorizationCode { .. } => self.send_with(tokens).await,
+        }
+    }
+
     /// Sends the call with a static token. A refused static token cannot be renewed.
     async fn send_static(
         &self,
@@ -237,7 +255,10 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
         token: &Secret,
         replay_bytes: Option<usize>,
     ) -> Result<UpstreamAnswer<P::Response>, Refused> {
-        let Context { edge, head, request_id, line, .. } = self.context;
+        let Context { head, request_id, line, .. } = self.context;
+        // A static token is not replaced, but the call may be repeated.
+        let is_repeated = self.connection.guard.as_ref().is_some_and(|guard| guard.attempts > 1);
+        let replay_bytes = replay_bytes.or(is_repeated.then_some(self.connection.replay_bytes));
         let is_replay = line.borrow().upstream_ms.is_some();
         let value = self.header_value(scheme, token);
         let url = address::with_added(self.connection, &self.url, token);
@@ -256,16 +277,11 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
             timeout: self.connection.timeout,
             replay_bytes,
             certificate: self.connection.certificate.as_deref(),
+            at_once: self.gate.is_some(),
+            role: self.role,
         };
         self.sent.replace(Some(Sent::new(self.connection, token, value)));
-        let sent_at = edge.now();
-        let answer = edge.ports.pass_on(&call).await;
-        self.context.note(|line| line.note_upstream(edge.now().since(sent_at)));
-        answer.map_err(|failure| match failure {
-            UpstreamFailure::Unreachable => Code::UpstreamUnreachable.into(),
-            UpstreamFailure::Timeout => Code::UpstreamTimeout.into(),
-            UpstreamFailure::BodyGone => Code::UpstreamUnauthorized.into(),
-        })
+        self.send_on(call).await
     }
 
     /// The value of the token's own header field; `None` where there is no such field.
@@ -275,40 +291,5 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
             "" => token.clone(),
             scheme => Secret::new(format!("{scheme} {}", token.expose())),
         })
-    }
-
-    /// The answer to the caller, from the upstream's response.
-    fn hand_back(&self, answer: UpstreamAnswer<P::Response>) -> Result<Draft<P::Response>, Refused> {
-        let ports = &self.context.edge.ports;
-        if !(200..600).contains(&answer.status) {
-            ports.discard(answer.response);
-            return Err(Code::UpstreamUnreachable.into());
-        }
-        let sent = self.sent.take().ok_or(Code::Internal)?;
-        let headers = answer.headers();
-        let mut fields = fields::caller_fields(&headers, self.connection, &sent);
-        let vary = headers.value("vary").filter(|vary| !sent.is_disclosed(vary)).map(str::to_owned);
-        if let Some(location) = headers.value("location") {
-            let redirects = (300..400).contains(&answer.status) && answer.status != 304;
-            let path = || address::path_within(self.connection, &self.url, location, self.bound);
-            let within = (!fields::is_mangled(location)).then(path).flatten();
-            match within.filter(|path| !sent.is_disclosed(path)) {
-                Some(path) => {
-                    let (own, id) = (self.context.address(), &self.connection.id);
-                    fields.push("location", &format!("{own}/api/{id}{path}"));
-                }
-                None if redirects => {
-                    ports.discard(answer.response);
-                    return Err(Code::UpstreamRedirect.into());
-                }
-                None => {}
-            }
-        }
-        let body = if sent.has_any() && fields::may_disclose(answer.status, &headers) {
-            Body::Veiled(answer.response, sent.to_lines())
-        } else {
-            Body::Upstream(answer.response)
-        };
-        Ok(Draft { status: answer.status, fields, vary, body })
     }
 }

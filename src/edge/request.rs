@@ -15,7 +15,9 @@ use super::log::CallLine;
 use super::route::{Route, SecretSegment};
 use super::{Code, admin, connections, people, proxy, transport, webhooks};
 use crate::http::{Method, RequestHead};
+use crate::json::ToJson as _;
 use crate::ports::{EdgePorts, report};
+use crate::protocol::ReadStatus;
 
 /// How long after its first answer an isolate reads the rest of the configuration.
 const REPORT_DELAY: Duration = Duration::from_millis(100);
@@ -45,11 +47,30 @@ pub async fn answer<P: EdgePorts>(
             report::internal(&**ports, &request_id, "a record or an answer was not as it must be");
         }
         let connection = context.line.borrow().connection;
+        if refused.code == Code::Misconfigured
+            && let Some(id) =
+                connection.filter(|id| edge.config().events.is_some() && isolate.owes_telling(id, edge.now()))
+        {
+            let id = id.to_owned();
+            // Whoever asks a keeper has it look whether the operator is to be told.
+            edge.in_background(|edge| async move { drop(edge.ports.ask(ReadStatus(&id)).await) });
+        }
         refused.draft(context.language(), &context.address(), &request_id, connection)
     });
     let mut line = context.line.borrow_mut();
     if let Some(timing) = line.server_timing() {
         draft.fields.push("server-timing", &timing);
+    }
+    if let Some(quota) = line.quota {
+        let told = [("ratelimit-policy", ["\"budget\";q=", ";w="]), ("ratelimit", ["\"budget\";r=", ";t="])];
+        for ((name, words), numbers) in told.into_iter().zip(quota) {
+            let mut value = String::new();
+            for (word, number) in words.into_iter().zip(numbers) {
+                value.push_str(word);
+                number.write_json(&mut value);
+            }
+            draft.fields.push(name, &value);
+        }
     }
     line.status = draft.status;
     line.write(&**ports);

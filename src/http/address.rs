@@ -2,30 +2,15 @@
 
 use std::fmt;
 
-use url::{Host, Url};
+use super::is_private;
+use super::web_address::{AddressError, WebAddress};
 
 /// The absolute address of a token endpoint or of an upstream.
 ///
 /// The scheme is `https`, or `http` on a loopback host; the address has neither credentials nor a
 /// query nor a fragment.
 #[derive(Clone, PartialEq, Eq)]
-pub struct EndpointUrl {
-    url: Url,
-    base: String,
-}
-
-/// Why an address is refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AddressError {
-    /// The address is not an absolute URL with an ASCII host.
-    NotAbsolute,
-    /// The address is neither `https` nor `http` on a loopback host.
-    NotSecure,
-    /// The address has a user name or a password.
-    HasCredentials,
-    /// The address has a query or a fragment.
-    HasQuery,
-}
+pub struct EndpointUrl(WebAddress);
 
 impl EndpointUrl {
     /// Reads an address.
@@ -33,43 +18,32 @@ impl EndpointUrl {
     /// # Errors
     /// [`AddressError`]: why the address is refused.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let url = parse_secure(text)?;
-        if url.query().is_some() {
-            return Err(AddressError::HasQuery);
-        }
-        let base = url.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { url, base })
+        parse_secure(text, &['?', '#']).map(Self)
     }
 
     /// The address.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.url.as_str()
+        self.0.as_str()
     }
 
     /// The address without a trailing slash: no path in `{base}/{path}` can change the origin.
     #[must_use]
     pub fn as_base(&self) -> &str {
-        &self.base
+        self.as_str().trim_end_matches('/')
     }
 
     /// The part of `location` below this address, `/path?query#fragment`; `None` where `location`
-    /// is outside. It is resolved against `current`, the address of the response (RFC 9110
-    /// §10.2.2).
+    /// is outside, or is not of the strict form of [`WebAddress`]. It is resolved against `current`,
+    /// the address of the response (RFC 9110 §10.2.2).
     #[must_use]
     pub fn path_within(&self, current: &str, location: &str) -> Option<String> {
-        let target = Url::parse(current).ok()?.join(location).ok()?;
-        let elsewhere = target.origin() != self.url.origin()
-            || !target.username().is_empty()
-            || target.password().is_some();
-        if elsewhere {
-            return None;
-        }
-        let rest = target.as_str().strip_prefix(&self.base)?;
+        let target = WebAddress::parse(current).ok()?.resolve(location).ok()?;
+        // The base begins with the whole origin, so what follows it cannot belong to a host or a port.
+        let rest = target.as_str().strip_prefix(self.as_base())?;
         match rest.as_bytes().first() {
-            None => Some("/".to_owned()),
             Some(b'/') => Some(rest.to_owned()),
-            Some(b'?' | b'#') => Some(format!("/{rest}")),
+            None | Some(b'?' | b'#') => Some(["/", rest].concat()),
             Some(_) => None,
         }
     }
@@ -80,38 +54,23 @@ impl EndpointUrl {
 /// # Errors
 /// [`AddressError`]: why the address is refused.
 pub fn check_document_url(text: &str) -> Result<(), AddressError> {
-    parse_secure(text).map(drop)
+    parse_secure(text, &['#']).map(drop)
 }
 
-fn parse_secure(text: &str) -> Result<Url, AddressError> {
-    let url = Url::parse(text).map_err(|_| AddressError::NotAbsolute)?;
-    let host = url.host().ok_or(AddressError::NotAbsolute)?;
-    match url.scheme() {
-        "https" => {}
-        "http" if is_loopback(&host) => {}
-        _ => return Err(AddressError::NotSecure),
+fn parse_secure(text: &str, without: &[char]) -> Result<WebAddress, AddressError> {
+    let address = WebAddress::parse(text)?;
+    if !is_private(address.origin()) {
+        return Err(AddressError::NotSecure);
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(AddressError::HasCredentials);
-    }
-    if url.fragment().is_some() {
+    if address.as_str().contains(without) {
         return Err(AddressError::HasQuery);
     }
-    Ok(url)
+    Ok(address)
 }
 
 impl fmt::Debug for EndpointUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "EndpointUrl({})", self.url)
-    }
-}
-
-/// Whether `host` is loopback: `localhost`, a name below it, `127.0.0.0/8` or `::1`.
-pub(super) fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
+        write!(f, "EndpointUrl({})", self.as_str())
     }
 }
 
@@ -136,6 +95,8 @@ mod tests {
         {
             assert!(EndpointUrl::parse(loopback).is_ok(), "{loopback}");
         }
+        let address = EndpointUrl::parse("HTTPS://API.Example.com:443/a/./b/%2e%2E/é c").unwrap();
+        assert_eq!(address.as_str(), "https://api.example.com/a/%C3%A9%20c");
     }
 
     #[test]
@@ -144,6 +105,31 @@ mod tests {
             ("api.example.com", AddressError::NotAbsolute),
             ("/path", AddressError::NotAbsolute),
             ("https://exämple.com", AddressError::NotAbsolute),
+            ("https:/api.example.com", AddressError::NotAbsolute),
+            ("https:api.example.com", AddressError::NotAbsolute),
+            ("https:///api.example.com", AddressError::NotAbsolute),
+            ("https://", AddressError::NotAbsolute),
+            (" https://api.example.com", AddressError::NotAbsolute),
+            ("https://api.example.com ", AddressError::NotAbsolute),
+            ("https://api.exa\tmple.com", AddressError::NotAbsolute),
+            ("https://api.example.com/\n", AddressError::NotAbsolute),
+            ("https://api.example.com\\x", AddressError::NotAbsolute),
+            ("https://api.example.com/\\x", AddressError::NotAbsolute),
+            ("https://api%2eexample.com", AddressError::NotAbsolute),
+            ("https://api.example.com.", AddressError::NotAbsolute),
+            ("https://api..example.com", AddressError::NotAbsolute),
+            ("https://api.example.com:", AddressError::NotAbsolute),
+            ("https://api.example.com:0", AddressError::NotAbsolute),
+            ("https://api.example.com:0444", AddressError::NotAbsolute),
+            ("https://api.example.com:65536", AddressError::NotAbsolute),
+            ("https://2130706433", AddressError::NotAbsolute),
+            ("http://0x7f.1", AddressError::NotAbsolute),
+            ("http://127.1", AddressError::NotAbsolute),
+            ("http://0177.0.0.1", AddressError::NotAbsolute),
+            ("http://[::ffff:127.0.0.1]", AddressError::NotAbsolute),
+            ("http://[0:0:0:0:0:0:0:1]", AddressError::NotAbsolute),
+            ("http://[::1%25lo]", AddressError::NotAbsolute),
+            ("http://[::2]", AddressError::NotSecure),
             ("http://api.example.com", AddressError::NotSecure),
             ("http://127.0.0.1.example.com", AddressError::NotSecure),
             ("http://localhost.example.com", AddressError::NotSecure),
@@ -178,6 +164,13 @@ mod tests {
             "https://x@api.example.com/v2/c",
             "https://api.example.com.evil.example/v2",
             "\\\\evil.example/v2",
+            "/v2\\..\\..\\v3",
+            "/v2/a\n",
+            "https:/v2/c",
+            "https:c",
+            "///api.example.com/v2/c",
+            " /v2/c",
+            "https://api.example.com./v2/c",
             "javascript:alert(1)",
         ] {
             assert_eq!(within(away), None, "{away}");

@@ -3,9 +3,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use url::{Host, Position, Url};
-
-use super::address::is_loopback;
+use super::web_address::{AddressError, WebAddress, is_authority};
 
 /// The longest origin that a log line shows, in bytes: `https://`, a host name of 253 bytes, and a port.
 const MAX_SHOWN: usize = 267;
@@ -21,14 +19,8 @@ impl Origin {
     /// trailing slash, not `null`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let url = Url::parse(text).ok()?;
-        let host = url.host().filter(|host| !matches!(host, Host::Domain(name) if name.contains('*')))?;
-        let secure = match url.scheme() {
-            "https" => true,
-            "http" => is_loopback(&host),
-            _ => false,
-        };
-        (secure && url.origin().ascii_serialization() == text).then(|| Self(text.to_owned()))
+        let address = WebAddress::parse(text).ok()?;
+        (is_private(text) && address.origin() == text).then(|| Self(text.to_owned()))
     }
 
     /// The origin in the form that browsers send.
@@ -52,11 +44,15 @@ pub fn shown_origin(sent: &str) -> &str {
 }
 
 fn is_serialized(text: &str) -> bool {
-    let is_origin = |url: &Url| {
-        let is_bare = url.username().is_empty() && url.password().is_none();
-        is_bare && url.has_host() && &url[..Position::BeforePath] == text
+    let is_origin = match WebAddress::parse(text) {
+        Ok(address) => address.origin() == text,
+        // The scheme is another one, written as a scheme is.
+        Err(AddressError::NotSecure) => text.split_once("://").is_some_and(|(scheme, authority)| {
+            is_authority(authority) && !scheme.contains(|c: char| c.is_ascii_uppercase())
+        }),
+        Err(_) => false,
     };
-    text.len() <= MAX_SHOWN && Url::parse(text).is_ok_and(|url| is_origin(&url))
+    text.len() <= MAX_SHOWN && is_origin
 }
 
 /// Whether requests to `origin`, in the runtime's notation, are safe from eavesdropping: `https`,

@@ -142,12 +142,8 @@ impl OwnClaimSet {
     /// The same as a text.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
-        match self.value(name)? {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            Value::Bool(is_true) => Some(if *is_true { "true" } else { "false" }.to_owned()),
-            Value::Null | Value::Array(_) | Value::Object(_) => None,
-        }
+        let value = self.value(name)?;
+        Some(value.as_str().map_or_else(|| json::text(value), str::to_owned))
     }
 
     /// The length of the JSON text that the claims were read from, in bytes.

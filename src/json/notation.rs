@@ -82,7 +82,7 @@ pub(crate) fn has_exact_numbers(text: &str) -> bool {
                 at += 1;
             }
             let written = text.get(start..at).unwrap_or_default();
-            let kept = parse(written.as_bytes()).map(|kept| kept.to_string());
+            let kept = parse(written.as_bytes()).map(|kept| super::text(&kept));
             if kept.as_deref() != Ok(written) {
                 return false;
             }

@@ -1,9 +1,10 @@
 //! JSON texts with and without duplicate members (RFC 8259 §4, RFC 7515 §4).
 
+use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
 
 /// The text is not JSON, or has an object with two members of one name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,7 +16,9 @@ pub struct NotJson;
 /// # Errors
 /// [`NotJson`], also for trailing characters and for too deep nesting.
 pub fn parse(bytes: &[u8]) -> Result<Value, NotJson> {
-    read(bytes, ValueSeed { may_have_duplicates: false })
+    let is_doubled = Cell::new(false);
+    let value = read(bytes, ValueSeed { is_doubled: &is_doubled })?;
+    if is_doubled.get() { Err(NotJson) } else { Ok(value) }
 }
 
 /// Reads one JSON text; of duplicate members the last one counts.
@@ -23,7 +26,7 @@ pub fn parse(bytes: &[u8]) -> Result<Value, NotJson> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_last(bytes: &[u8]) -> Result<Value, NotJson> {
-    read(bytes, ValueSeed { may_have_duplicates: true })
+    read(bytes, ValueSeed { is_doubled: &Cell::new(false) })
 }
 
 /// The text without a leading byte order mark, which a parser may ignore (RFC 8259 §8.1). Not for
@@ -33,20 +36,20 @@ pub fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
 }
 
-fn read(bytes: &[u8], members: ValueSeed) -> Result<Value, NotJson> {
+fn read(bytes: &[u8], seed: ValueSeed<'_>) -> Result<Value, NotJson> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = members.deserialize(&mut deserializer).map_err(|_| NotJson)?;
+    let value = seed.deserialize(&mut deserializer).map_err(|_| NotJson)?;
     deserializer.end().map_err(|_| NotJson)?;
     Ok(value)
 }
 
-/// Makes a value, by the same rule at any depth.
+/// Makes a value, in which the last of duplicate members counts, and notes that there were some.
 #[derive(Clone, Copy)]
-struct ValueSeed {
-    may_have_duplicates: bool,
+struct ValueSeed<'a> {
+    is_doubled: &'a Cell<bool>,
 }
 
-impl<'de> DeserializeSeed<'de> for ValueSeed {
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -54,7 +57,7 @@ impl<'de> DeserializeSeed<'de> for ValueSeed {
     }
 }
 
-impl<'de> Visitor<'de> for ValueSeed {
+impl<'de> Visitor<'de> for ValueSeed<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,8 +80,9 @@ impl<'de> Visitor<'de> for ValueSeed {
         Ok(Value::from(value))
     }
 
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        // The parser itself refuses a number that is out of range.
+        Ok(Value::from(value))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -97,8 +101,8 @@ impl<'de> Visitor<'de> for ValueSeed {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             let value = members.next_value_seed(self)?;
-            if object.insert(name, value).is_some() && !self.may_have_duplicates {
-                return Err(A::Error::custom("duplicate member"));
+            if object.insert(name, value).is_some() {
+                self.is_doubled.set(true);
             }
         }
         Ok(Value::Object(object))

@@ -27,7 +27,7 @@ impl Members<'_> {
     /// The object as a text, without the members that are null or false.
     #[must_use]
     pub fn lean_text(&self) -> String {
-        let mut out = String::new();
+        let mut out = String::with_capacity(512);
         write_members(self.0, true, &mut out);
         out
     }
@@ -75,7 +75,13 @@ fn write_items<'a>(items: impl Iterator<Item = &'a dyn ToJson>, out: &mut String
 
 impl ToJson for str {
     fn write_json(&self, out: &mut String) {
-        push(self, out);
+        // Most texts need no escapes (RFC 8259 §7), and each name and value of a log line is one.
+        if self.bytes().any(|b| b < b' ' || matches!(b, b'"' | b'\\')) {
+            return push(self, out);
+        }
+        out.push('"');
+        out.push_str(self);
+        out.push('"');
     }
 }
 

@@ -30,7 +30,9 @@ fn wait(value: &str, now: UnixTime) -> Option<Duration> {
     Some(wait.min(LONGEST))
 }
 
-fn http_date(text: &str) -> Option<UnixTime> {
+/// The instant of an HTTP date (RFC 9110 §5.6.7).
+#[must_use]
+pub fn http_date(text: &str) -> Option<UnixTime> {
     let since_epoch = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
     Some(UnixTime::from_millis(0) + since_epoch)
 }

@@ -1,5 +1,5 @@
 //! The delivery queue of a connection: it delivers the connection's webhooks to the application's
-//! receiver.
+//! receiver. One more delivers the operator's events, of all connections.
 //!
 //! One object per connection worldwide deduplicates events that arrive several times, concurrently
 //! or later. An event is durable before it is acknowledged; the alarm has it delivered even if the
@@ -12,8 +12,10 @@
 //! - the alarm is never later than the earliest due time, except while the due work is in progress.
 
 mod attempt;
+mod receiver;
 mod record;
 mod settings;
+mod telling;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -23,15 +25,15 @@ use futures_util::FutureExt as _;
 
 use super::lock::{Lock, Rank, task};
 use super::log::DeliveryLine;
+use super::telling::{LOOK_AGAIN, Telling};
 use crate::config::{Config, Webhook};
+use crate::json;
 use crate::ports::{ObjectPorts, StorageFailed, report};
-use crate::protocol::{
-    DeliveriesAsk, DeliveriesReply, DeliveryOutcome, EventRecord, List, ReadRegistration, Registration,
-};
+use crate::protocol::{DeliveriesAsk, DeliveriesReply, DeliveryOutcome, EventRecord, List};
 use crate::secret::Fingerprint;
 use crate::time::UnixTime;
 use crate::webhook::LONGEST;
-use settings::{DeliverySettings, TIMEOUT};
+use settings::TIMEOUT;
 
 /// The largest number of concurrent deliveries.
 const MAX_WORKERS: u32 = 5;
@@ -45,6 +47,9 @@ const PROGRESS_CHECK: Duration = Duration::from_secs(1);
 
 /// How many events are read at once.
 const PAGE: usize = 50;
+
+/// The storage key of the last attempt.
+const LAST: &str = "last";
 
 /// How soon the alarm is retried after a failure.
 const ALARM_RETRY: Duration = Duration::from_mins(1);
@@ -67,6 +72,8 @@ pub struct Deliveries<P> {
     workers: Cell<u32>,
     /// How many attempts are left for this message or alarm.
     attempts_left: Cell<u32>,
+    /// Tells the operator of webhooks that failed.
+    telling: Telling<P>,
 }
 
 /// A busy worker; dropping it decrements the count, also after a panic.
@@ -90,6 +97,7 @@ impl<P: ObjectPorts> Deliveries<P> {
     #[must_use]
     pub fn new(ports: Rc<P>, config: Rc<Config>, connection: String) -> Rc<Self> {
         Rc::new(Self {
+            telling: Telling::new(Rc::clone(&ports), Rc::clone(&config), connection.clone(), false),
             ports,
             config,
             connection,
@@ -148,6 +156,8 @@ impl<P: ObjectPorts> Deliveries<P> {
             (forgotten, _) => forgotten.map(|()| true),
         };
         self.start_worker();
+        // If this fails, the alarm is set for another look.
+        let _ = self.tell_failed().await;
         match done {
             Ok(true) if self.arm().await.is_ok() => return Ok(()),
             Ok(false) => {}
@@ -193,35 +203,12 @@ impl<P: ObjectPorts> Deliveries<P> {
         DeliveryLine { connection: &self.connection, record, took }.write(&*self.ports);
     }
 
-    /// The current delivery settings; `None` while the webhook is misconfigured.
-    fn settings(&self) -> Option<DeliverySettings> {
-        let webhook = match self.config.webhook(&self.connection) {
-            Some(configured) => Rc::clone(configured.usable()?),
-            None => self.registered.borrow().clone()?,
-        };
-        Some(DeliverySettings { webhook, keys: self.config.sealing_keys.clone()? })
-    }
-
-    /// Reads the webhook of a registered connection from its keeper.
-    async fn read_registration(&self) -> Result<(), StorageFailed> {
-        let is_configured = self.config.is_configured(&self.connection);
-        let Some(keys) =
-            self.config.sealing_keys.as_ref().filter(|_| !is_configured && self.config.takes_registrations())
-        else {
-            return Ok(());
-        };
-        let record = self.ports.ask(ReadRegistration(&self.connection)).await.map_err(|_| StorageFailed)?;
-        let registration = record.and_then(|record| Registration::open(&record, &self.connection, keys).ok());
-        let read =
-            registration.and_then(|registration| registration.read(&self.connection, &self.config).ok());
-        self.registered.replace(read.and_then(|read| read.webhook));
-        Ok(())
-    }
-
     async fn count(&self) -> Result<DeliveriesReply, StorageFailed> {
         let (pending, failed) =
             (self.ports.count(List::Pending).await?, self.ports.count(List::Failed).await?);
-        Ok(DeliveriesReply::Counted { pending, failed })
+        let last = if self.is_operators() { self.ports.get(LAST).await? } else { None };
+        let last = last.and_then(|text| json::parse(text.as_bytes()).ok());
+        Ok(DeliveriesReply::Counted { pending, failed, last })
     }
 
     async fn accept(
@@ -234,8 +221,9 @@ impl<P: ObjectPorts> Deliveries<P> {
         // The isolate may hold a connection that was removed or registered again meanwhile. An
         // event authenticated for the old registration must not reach the receiver of the new one.
         self.read_registration().await?;
-        let counts = |settings: DeliverySettings| settings.webhook.account_tokens.place(proof).is_some();
-        if !self.settings().is_some_and(counts) {
+        let counts = |webhook: Rc<Webhook>| webhook.account_tokens.place(proof).is_some();
+        let is_proven = self.is_operators() || self.webhook().is_some_and(counts);
+        if !is_proven || self.config.sealing_keys.is_none() {
             return Ok(DeliveriesReply::NotProven);
         }
         match self.ports.record(id).await? {
@@ -288,8 +276,10 @@ impl<P: ObjectPorts> Deliveries<P> {
     /// latest read.
     async fn arm(&self) -> Result<(), StorageFailed> {
         let _guard = self.arming.lock().await;
-        let Some(earliest) = self.ports.earliest().await? else { return Ok(()) };
+        let earliest = self.ports.earliest().await?;
         let now = self.ports.now();
+        let look_again = self.telling.owes.get().then(|| now + LOOK_AGAIN);
+        let Some(earliest) = earliest.into_iter().chain(look_again).min() else { return Ok(()) };
         // Work that is due now is in progress: the alarm covers an eviction. If all workers are
         // busy, the first to finish takes it.
         let soonest = match (self.attempts_left.get(), self.workers.get()) {
@@ -338,6 +328,7 @@ impl<P: ObjectPorts> Deliveries<P> {
             }
         }
         drop(worker);
+        let _ = self.tell_failed().await;
         // If this fails, the alarm already set fires and sets the next one.
         let _ = self.arm().await;
     }

@@ -5,18 +5,22 @@
 
 mod consent;
 mod operator;
+pub mod quota;
 mod registered;
 mod registration;
+mod telling;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::lock::{Lock, Rank};
+use super::telling::Telling;
 use super::token_set::{Account, Failure, LiveTokenSet};
 use crate::config::Config;
 use crate::ports::{ObjectPorts, StorageFailed};
-use crate::protocol::{TokenAsk, TokenReply};
+use crate::protocol::{QuotaAsk, QuotaReply, TokenAsk, TokenReply};
 use crate::time::UnixTime;
+use quota::Quota;
 use registered::KnownRegistration;
 
 /// The keeper of one connection.
@@ -29,26 +33,38 @@ pub struct Keeper<P> {
     registered: RefCell<KnownRegistration>,
     /// When the registration was last copied into the cache.
     registration_published_at: Cell<Option<UnixTime>>,
+    quota: Quota,
     /// Held while the registration changes.
     registering: Lock,
     /// Held while the registration is read for the first time.
     reading: Lock,
+    /// Tells the operator of the connection.
+    telling: Telling<P>,
 }
 
 impl<P: ObjectPorts> Keeper<P> {
     /// The keeper of `connection`, which is configured by `config` or registered.
     #[must_use]
     pub fn new(ports: Rc<P>, config: Rc<Config>, connection: String) -> Rc<Self> {
+        let telling = Telling::new(Rc::clone(&ports), Rc::clone(&config), connection.clone(), true);
+        let looks_again = Rc::clone(&telling.owes);
         Rc::new(Self {
-            tokens: LiveTokenSet::of_connection(Rc::clone(&ports), connection.clone()),
+            tokens: LiveTokenSet::of_connection(Rc::clone(&ports), connection.clone(), looks_again),
+            telling,
             ports,
             config,
             connection,
             registered: RefCell::default(),
+            quota: Quota::default(),
             registration_published_at: Cell::new(None),
             registering: Lock::new(Rank::Registering),
             reading: Lock::new(Rank::ReadingRegistration),
         })
+    }
+
+    /// Answers one ask for a part of the budget.
+    pub async fn lease(&self, ask: &QuotaAsk) -> Option<QuotaReply> {
+        self.quota.lease(&*self.ports, ask).await
     }
 
     /// Answers one ask for an access token.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::json::Members;
 use crate::oauth::RefusedAnswer;
 use crate::ports::Host;
-use crate::protocol::{EventRecord, List};
+use crate::protocol::{EventRecord, List, OPERATOR};
 
 /// Writes the line of a rotated secret of `connection`: `what` is `sealing_key`, `credentials` or
 /// `refresh_token`.
@@ -77,7 +77,7 @@ pub(super) fn write_revocation(
     host.log(&line.lean_text());
 }
 
-/// The line of one attempt to deliver a webhook.
+/// The line of one attempt to deliver a webhook, or an event of the operator's.
 pub(super) struct DeliveryLine<'a> {
     pub connection: &'a str,
     pub record: &'a EventRecord,
@@ -87,11 +87,11 @@ pub(super) struct DeliveryLine<'a> {
 impl DeliveryLine<'_> {
     pub fn write(&self, host: &impl Host) {
         let Self { connection, record, took } = self;
-        let is_failed = record.list == List::Failed;
+        let (is_failed, is_operators) = (record.list == List::Failed, *connection == OPERATOR);
         let line = Members(&[
             ("attempt", &record.attempts),
-            ("connection", connection),
-            ("event", &"webhook"),
+            ("connection", &(!is_operators).then_some(connection)),
+            ("event", &if is_operators { "operator_event" } else { "webhook" }),
             ("failed", &is_failed),
             ("level", &is_failed.then_some("error")),
             ("ms", &millis(*took)),

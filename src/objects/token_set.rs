@@ -83,9 +83,10 @@ type Renewing = LocalBoxFuture<'static, Result<Rc<AccessToken>, Failure>>;
 type Renewal = Shared<Renewing>;
 
 impl<P: ObjectPorts> LiveTokenSet<P> {
-    /// The own token set of `connection`.
-    pub fn of_connection(ports: Rc<P>, connection: String) -> Rc<Self> {
-        Self::build(ports, connection, SERVICE, "state".to_owned(), (Some(Copies::default()), None))
+    /// The own token set of `connection`, whose keeper `looks_again` soon for another purpose than its own.
+    pub fn of_connection(ports: Rc<P>, connection: String, looks_again: Rc<Cell<bool>>) -> Rc<Self> {
+        let copies = Copies { looks_again, ..Copies::default() };
+        Self::build(ports, connection, SERVICE, "state".to_owned(), (Some(copies), None))
     }
 
     /// The token set for `connection` of the person whose session is called

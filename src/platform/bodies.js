@@ -364,3 +364,70 @@ export class Recorder {
     this.#shelf.note(this, OVERHEAD + this.#kept.capacity);
   }
 }
+
+// How far a copy may be ahead of its reader, in bytes; and what a piece takes at least, however few bytes it has.
+const MOST_AHEAD = 512 * 1024;
+const LEAST_PIECE = 4 * 1024;
+
+/**
+ * Passes `source` on to `writable` as it comes, and resolves to its bytes: to null where they are more than `maxBytes`,
+ * where they have not all come after `limitMs`, where `shelf` had no room, and where the body breaks off. Whoever reads
+ * the other end holds up no copy of a body that comes in pieces of some size, and a copy that was given up holds up
+ * nobody.
+ *
+ * @param {ReadableStream<Uint8Array>} source
+ * @param {WritableStream<Uint8Array>} writable
+ * @param {number} maxBytes
+ * @param {Shelf} shelf
+ * @param {number} limitMs
+ * @returns {Promise<Uint8Array | null>}
+ */
+export function copied(source, writable, maxBytes, shelf, limitMs) {
+  return new Promise((resolve) => {
+    /** @type {Blocks | undefined} */
+    let kept = new Blocks();
+    let ahead = 0;
+    const copy = {
+      /** @param {Uint8Array | null} bytes */
+      end(bytes) {
+        kept = undefined;
+        clearTimeout(alarm);
+        shelf.forget(copy);
+        resolve(bytes);
+      },
+      letGo: () => copy.end(null),
+    };
+    const alarm = setTimeout(copy.letGo, limitMs);
+    const [reader, writer] = [source.getReader(), writable.getWriter()];
+    let isRead = true;
+    const passOn = async () => {
+      for (let read = await reader.read(); !read.done; read = await reader.read()) {
+        const { value } = read;
+        const size = Math.max(value.buffer.byteLength, LEAST_PIECE);
+        ahead += size;
+        const written = writer.write(value).then(
+          () => {
+            ahead -= size;
+          },
+          () => {
+            isRead = false;
+            ahead = 0;
+          },
+        );
+        if (kept !== undefined && kept.size + value.byteLength > maxBytes) copy.letGo();
+        if (kept !== undefined) {
+          kept.add(value);
+          shelf.note(copy, OVERHEAD + kept.capacity + ahead);
+        }
+        if (kept === undefined || ahead > MOST_AHEAD) await written;
+        if (kept === undefined && !isRead) return reader.cancel();
+      }
+      if (kept !== undefined) copy.end(kept.whole());
+      await writer.close();
+    };
+    passOn().catch((error) => {
+      copy.letGo();
+      return writer.abort(error).catch(() => {});
+    });
+  });
+}

@@ -1,12 +1,14 @@
 // One caller's request, from the shim's side. The texts of wire.js cross the border to Rust; bodies never do.
 import { readAhead } from "./ahead.js";
 import { writeDataPoint } from "./analytics.js";
-import { Recorder, readBody, Shelf, Underway, Whole } from "./bodies.js";
+import { copied, Recorder, readBody, Shelf, Underway, Whole } from "./bodies.js";
 import { folded } from "./names.js";
 import { veiled } from "./veil.js";
 import {
   FETCH,
   GONE,
+  JOIN,
+  LEAD,
   PAGE,
   TEXT,
   TIMEOUT,
@@ -38,6 +40,12 @@ const readingFirst = new Underway(8 * MIB);
 
 const encoder = new TextEncoder();
 
+// How much of an isolate's memory the copies of answers may hold while they are being made.
+const copying = new Shelf(4 * MIB);
+
+/** What wakes the calls that wait for a flight, by its number. @type {Map<number, (() => void)[]>} */
+const waiting = new Map();
+
 // The number of the last call. No instance of the module sees a number twice.
 let calls = 0;
 
@@ -52,6 +60,8 @@ export class Call {
   #attempt;
   /** The upstream's response, once there is one. @type {Response | undefined} */
   #response;
+  /** The body of the answer, where that is a copy. @type {Uint8Array<ArrayBuffer> | undefined} */
+  #copy;
   /** The answer that the broker has the call wait for. @type {Promise<string> | undefined} */
   #answer;
 
@@ -74,11 +84,11 @@ export class Call {
     const id = ++calls;
     const told = this.#broker.begin(id, this, requestHead(method, url, headers), Date.now());
     const kind = kindOf(told);
-    if (kind !== FETCH && kind !== WAIT) return this.#respond(told);
+    if (!isPending(kind)) return this.#respond(told);
     const answer = /** @type {Promise<Response>} */ (this.#pursue(id, told));
-    // A call that may change something goes on to its end when its caller leaves; one that only reads ends with its
-    // caller.
-    if (!isBodiless(method)) this.waitUntil(answer.catch(() => {}));
+    // A call that may change something, or that others wait for, goes on to its end when its caller leaves; one that
+    // only reads ends with its caller.
+    if (kind === LEAD || !isBodiless(method)) this.waitUntil(answer.catch(() => {}));
     return answer;
   }
 
@@ -91,7 +101,7 @@ export class Call {
   #pursue(id, told) {
     const kind = kindOf(told);
     if (kind === WAIT) return /** @type {Promise<string>} */ (this.#answer).then((told) => this.#respond(told));
-    if (kind !== FETCH) return this.#respond(told);
+    if (!isPending(kind)) return this.#respond(told);
     // A call that the module no longer knows gets undefined, and fails.
     return this.send(told).then((head) =>
       this.#pursue(id, /** @type {string} */ (this.#broker.resume(id, head, Date.now()))),
@@ -107,8 +117,10 @@ export class Call {
     const isText = kind === TEXT || kind === PAGE;
     /** @type {BodyInit | null} */
     let body = isText ? encoder.encode(text) : null;
-    if (kind === UPSTREAM) body = /** @type {Response} */ (this.#response).body;
-    else if (kind === VEILED) body = veiled(/** @type {Response} */ (this.#response), text.split("\n"));
+    if (kind === UPSTREAM) {
+      if (this.#copy !== undefined) return new Response(this.#copy, knownHead(status, fields, this.#broker));
+      body = /** @type {Response} */ (this.#response).body;
+    } else if (kind === VEILED) body = veiled(/** @type {Response} */ (this.#response), text.split("\n"));
     const response = new Response(body, emptyAnswer(status, this.#broker));
     if (kind === PAGE) response.headers.delete("content-security-policy");
     append(response.headers, fields);
@@ -146,6 +158,35 @@ export class Call {
     this.#context.waitUntil(promise);
   }
 
+  /**
+   * A copy of the body of the upstream's response, without the `secrets`, one in each line; null where it is none.
+   *
+   * @param {number} maxBytes
+   * @param {number} limitMs
+   * @param {string} secrets
+   */
+  keep(maxBytes, limitMs, secrets) {
+    const response = /** @type {Response} */ (this.#response);
+    const body = secrets === "" ? response.body : veiled(response, secrets.split("\n"));
+    if (body === null) return Promise.resolve(new Uint8Array(0));
+    const length = response.headers.has("content-encoding") ? null : response.headers.get("content-length");
+    const { readable, writable } =
+      length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length));
+    this.#response = new Response(readable, response);
+    return copied(body, writable, maxBytes, copying, limitMs);
+  }
+
+  /** Wakes the calls that wait for `flight`. @param {number} flight */
+  release(flight) {
+    for (const wake of waiting.get(flight) ?? []) wake();
+    waiting.delete(flight);
+  }
+
+  /** Has a copy be the body of the answer. @param {Uint8Array<ArrayBuffer>} body */
+  serve(body) {
+    this.#copy = body;
+  }
+
   /** Ends the upstream's response, whose body the broker does not want. */
   discard() {
     /** @type {Response} */ (this.#response).body?.cancel().catch(() => {});
@@ -158,7 +199,7 @@ export class Call {
    */
   send(told) {
     return new Promise((resolve) => {
-      const { method, url, fields, timeoutMs, certificate, replayBytes } = readFetch(told);
+      const { method, url, fields, timeoutMs, certificate, replayBytes, atOnce } = readFetch(told);
       // A response that comes later ends with the call, which is answered with the timeout.
       const alarm = setTimeout(() => {
         resolve(TIMEOUT);
@@ -170,6 +211,17 @@ export class Call {
       };
       const failed = (/** @type {unknown} */ error) => settle(error === GONE ? GONE : UNREACHABLE);
       try {
+        if (kindOf(told) === JOIN) {
+          // The promise is of this call: the runtime goes on with it, whichever call wakes it.
+          /** @type {Promise<void>} */
+          const over = new Promise((wake) => {
+            const known = waiting.get(replayBytes);
+            if (known) known.push(wake);
+            else waiting.set(replayBytes, [wake]);
+          });
+          over.then(() => settle(""));
+          return;
+        }
         const headers = new Headers();
         append(headers, fields);
         /** @type {RequestInit} */
@@ -178,8 +230,10 @@ export class Call {
         const sender = certificate === undefined ? globalThis : /** @type {Fetcher} */ (this.env[certificate]);
         const exchange = isBodiless(method)
           ? sender.fetch(url, init)
-          : this.#sendBody(sender, url, init, timeoutMs, replayBytes);
+          : this.#sendBody(sender, url, init, timeoutMs, replayBytes, atOnce);
         exchange.then((response) => {
+          // Of two responses, the caller gets the second.
+          if (this.#response !== undefined) this.discard();
           this.#response = response;
           settle(upstreamHead(response.status, response.headers));
         }, failed);
@@ -195,11 +249,12 @@ export class Call {
    * @param {RequestInit} init
    * @param {number} timeoutMs
    * @param {number} replayBytes
+   * @param {boolean} atOnce
    */
-  async #sendBody(sender, url, init, timeoutMs, replayBytes) {
+  async #sendBody(sender, url, init, timeoutMs, replayBytes, atOnce) {
     const attempt = new AbortController();
     this.#attempt = attempt;
-    const body = await this.#nextBody(timeoutMs, replayBytes, attempt);
+    const body = await this.#nextBody(timeoutMs, replayBytes, attempt, atOnce);
     return sender.fetch(url, { ...init, body, signal: attempt.signal });
   }
 
@@ -239,8 +294,9 @@ export class Call {
    * @param {number} timeoutMs
    * @param {number} replayBytes
    * @param {AbortController} attempt aborted where the caller's body breaks off
+   * @param {boolean} atOnce whether the request leaves before its body is there
    */
-  async #nextBody(timeoutMs, replayBytes, attempt) {
+  async #nextBody(timeoutMs, replayBytes, attempt, atOnce) {
     const { body, headers } = this.#request;
     if (body === null) return null;
     if (this.#body === undefined) {
@@ -252,7 +308,7 @@ export class Call {
         this.#body = GONE;
         return body;
       }
-      if (length <= READ_FIRST && readingFirst.begin(this, length, Date.now() + timeoutMs)) {
+      if (!atOnce && length <= READ_FIRST && readingFirst.begin(this, length, Date.now() + timeoutMs)) {
         try {
           const bytes = await this.#request.arrayBuffer();
           this.#body = new Whole(bytes, sent);
@@ -269,6 +325,9 @@ export class Call {
     return whole;
   }
 }
+
+/** Whether a call that was told this has no answer yet. @param {number} kind */
+const isPending = (kind) => kind === FETCH || kind === LEAD || kind === JOIN || kind === WAIT;
 
 /** Whether a request of this method has no body, and changes nothing. @param {string} method */
 const isBodiless = (method) => method === "GET" || method === "HEAD";
@@ -288,4 +347,46 @@ function emptyAnswer(status, broker) {
     emptyAnswers.set(status, answer);
   }
   return answer;
+}
+
+// How much memory the heads of answers from copies may take, and what one takes besides its text, roughly.
+const MOST_HEADS = MIB / 2;
+const HEAD_OVERHEAD = 8 * 1024;
+
+/**
+ * Heads of answers from copies, by their status and fields without the request's id. Those of one second are the same.
+ * @type {Map<string, Response>}
+ */
+const knownHeads = new Map();
+let headBytes = 0;
+
+const ID = "x-request-id";
+const ID_LENGTH = 32;
+
+/**
+ * The head of an answer from a copy, until the next call of this.
+ *
+ * @param {number} status
+ * @param {string} fields
+ * @param {Broker} broker
+ */
+function knownHead(status, fields, broker) {
+  // No value has a line break, and no field comes before the copy's own.
+  const at = fields.indexOf(`\n${ID}:`) + ID.length + 2;
+  const id = fields.slice(at, at + ID_LENGTH);
+  const common = `${status}${fields.slice(0, at)}${fields.slice(at + ID_LENGTH)}`;
+  let head = knownHeads.get(common);
+  if (head === undefined) {
+    const size = HEAD_OVERHEAD + 4 * common.length;
+    headBytes += size;
+    if (headBytes > MOST_HEADS) {
+      knownHeads.clear();
+      headBytes = size;
+    }
+    head = new Response(null, emptyAnswer(status, broker));
+    append(head.headers, fields);
+    knownHeads.set(common, head);
+  }
+  head.headers.set(ID, id);
+  return head;
 }

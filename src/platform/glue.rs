@@ -56,6 +56,16 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub fn discard(this: &Call);
 
+    /// Resolves to a [`Uint8Array`], or null where the answer is not copied.
+    #[wasm_bindgen(method)]
+    pub fn keep(this: &Call, max_bytes: u32, limit_ms: f64, secrets: &str) -> Promise;
+
+    #[wasm_bindgen(method)]
+    pub fn release(this: &Call, flight: u32);
+
+    #[wasm_bindgen(method)]
+    pub fn serve(this: &Call, body: &JsValue);
+
     /// Resolves to a string, an `upstream` of [`wire`](super::wire).
     #[wasm_bindgen(method)]
     pub fn send(this: &Call, told: &str) -> Promise;

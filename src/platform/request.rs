@@ -1,8 +1,10 @@
 //! The ports of one call.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use zeroize::Zeroizing;
 use super::{crypto, glue, http, kv, runtime, stub, wire};
 use crate::config::{RateLimit, SigningKey};
 use crate::ports::{
-    BodyFailure, Cache, CacheFailed, Host, Http, HttpAnswer, HttpFailure, HttpRequest, Inbound,
+    BodyFailure, Cache, CacheFailed, Host, Http, HttpAnswer, HttpFailure, HttpRequest, Inbound, KeptBody,
     ObjectUnreachable, Objects, RateLimits, Sender, SignatureCheck, Signer, Upstream, UpstreamAnswer,
     UpstreamCall, UpstreamFailure, Verifier,
 };
@@ -175,6 +177,35 @@ impl Upstream for CallPorts {
             JsFuture::from(sent).await.ok().and_then(|head| head.as_string()).unwrap_or_default()
         };
         wire::upstream(head)
+    }
+
+    fn keep(
+        &self,
+        (): (),
+        max_bytes: usize,
+        limit: Duration,
+        secrets: &str,
+        done: Box<dyn FnOnce(Option<KeptBody>)>,
+    ) {
+        let max_bytes = u32::try_from(max_bytes).unwrap_or(u32::MAX);
+        let kept = self.call.keep(max_bytes, runtime::millis(limit), secrets);
+        self.spawn(Box::pin(async move {
+            let kept = JsFuture::from(kept).await.ok().filter(|bytes| !bytes.is_null()).map(|bytes| {
+                let size = bytes.unchecked_ref::<Uint8Array>().length();
+                (Rc::new(bytes) as Rc<dyn Any>, usize::try_from(size).unwrap_or(usize::MAX))
+            });
+            done(kept);
+        }));
+    }
+
+    fn serve(&self, copy: &Rc<dyn Any>) {
+        if let Some(bytes) = copy.downcast_ref::<JsValue>() {
+            self.call.serve(bytes);
+        }
+    }
+
+    fn release(&self, flight: u32) {
+        self.call.release(flight);
     }
 
     async fn read_ahead(&self, (): &(), max_bytes: usize, limit: Duration) -> Option<Zeroizing<Vec<u8>>> {

@@ -2,7 +2,9 @@
 // examples in tests/data/wire.json hold both sides to it.
 
 /** What the broker says is to be done, by the first character. */
-export const [FETCH, WAIT, UPSTREAM, VEILED, TEXT, PAGE, EMPTY] = [..."FWUVTPE"].map((letter) => letter.charCodeAt(0));
+export const [FETCH, LEAD, JOIN, WAIT, UPSTREAM, VEILED, TEXT, PAGE, EMPTY] = [..."FLJWUVTPE"].map((letter) =>
+  letter.charCodeAt(0),
+);
 
 /** Why there is no upstream's head. */
 export const TIMEOUT = "timeout";
@@ -39,7 +41,7 @@ export function readFetch(told) {
   const space = limit.indexOf(" ");
   const timeoutMs = Number(space < 0 ? limit : limit.slice(0, space));
   const certificate = space < 0 ? undefined : limit.slice(space + 1);
-  return { method, url, fields, timeoutMs, certificate, replayBytes: Number(replay) };
+  return { method, url, fields, timeoutMs, certificate, replayBytes: Number(replay), atOnce: replay[0] === "+" };
 }
 
 /** Reads an answer. @param {string} told */

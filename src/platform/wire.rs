@@ -12,10 +12,14 @@
 //! failure  = "timeout" / "gone" / "unreachable"
 //!                        ; gone: the body cannot be sent a second time
 //!
-//! told     = fetch / wait / answer
-//! fetch    = "F" timeout [SP binding] LF replay LF method LF url LF fields
+//! told     = fetch / join / wait / answer
+//! fetch    = ("F" / "L") timeout [SP binding] LF replay LF method LF url LF fields
 //!                        ; send this to the upstream, by the binding that has
-//!                        ; the client certificate if one is named, and resume
+//!                        ; the client certificate if one is named, and resume.
+//!                        ; L: others may wait for the answer, so that the call
+//!                        ; goes on when its caller leaves
+//! join     = "J" timeout LF flight LF LF LF
+//!                        ; wait for that flight to be over, and resume
 //! wait     = "W"         ; wait for the promise that the call was given,
 //!                        ; which resolves to an answer
 //! answer   = kind *(line LF) status LF fields LF LF text
@@ -30,8 +34,10 @@
 //! line     = "{" *(%x20-10FFFF) "}"          ; of the log, a JSON object
 //! status   = 3DIGIT
 //! timeout  = 1*DIGIT                         ; milliseconds
-//! replay   = "-1" / 1*DIGIT                  ; the largest body, in bytes, that
-//!                        ; is kept for a second send; -1: there will be none
+//! replay   = "-1" / ["+"] 1*DIGIT                  ; the largest body, in bytes, that
+//!                        ; is kept for a second send; -1: there will be none;
+//!                        ; +: the request leaves before its body is there
+//! flight   = 1*DIGIT         ; its number
 //! text     = *(%x00-10FFFF)                  ; up to the end
 //! ```
 //!
@@ -40,18 +46,24 @@
 //! [`Headers`](crate::http::Headers) read fields.
 
 use crate::edge::{Answer, Body};
-use crate::ports::{UpstreamAnswer, UpstreamCall, UpstreamFailure};
+use crate::ports::{CallRole, UpstreamAnswer, UpstreamCall, UpstreamFailure};
 
 /// What tells `call.js` to wait for the promise that it was given.
 pub const WAIT: &str = "W";
 
 /// What tells `call.js` to send `call` to the upstream.
 pub fn fetch(call: &UpstreamCall<'_>) -> String {
-    let UpstreamCall { method, url, fields, timeout, replay_bytes, certificate } = *call;
+    let UpstreamCall { method, url, fields, timeout, replay_bytes, certificate, at_once, role } = *call;
     let replay = replay_bytes.map_or("-1".to_owned(), |bytes| bytes.to_string());
+    let sign = if at_once && replay_bytes.is_some() { "+" } else { "" };
     let timeout = timeout.as_millis().to_string();
     let (space, binding) = certificate.map_or(("", ""), |name| (" ", name));
-    ["F", &timeout, space, binding, "\n", &replay, "\n", method, "\n", url, "\n", fields].concat()
+    let (letter, replay) = match role {
+        CallRole::Alone => ("F", replay),
+        CallRole::Leads => ("L", replay),
+        CallRole::Waits(flight) => ("J", flight.to_string()),
+    };
+    [letter, &timeout, space, binding, "\n", sign, &replay, "\n", method, "\n", url, "\n", fields].concat()
 }
 
 /// Reads what came of a fetch.
@@ -98,6 +110,7 @@ mod tests {
         requests: Vec<Request>,
         upstreams: Vec<Upstream>,
         fetches: Vec<Fetch>,
+        joins: Vec<Join>,
         answers: Vec<Told>,
     }
 
@@ -120,12 +133,23 @@ mod tests {
     #[derive(Deserialize)]
     struct Fetch {
         text: String,
+        #[serde(default)]
+        leads: bool,
         timeout_ms: u64,
         certificate: Option<String>,
         replay_bytes: Option<usize>,
+        #[serde(default)]
+        at_once: bool,
         method: String,
         url: String,
         fields: Vec<(String, String)>,
+    }
+
+    #[derive(Deserialize)]
+    struct Join {
+        text: String,
+        timeout_ms: u64,
+        flight: u32,
     }
 
     #[derive(Deserialize)]
@@ -193,7 +217,9 @@ mod tests {
     fn writes_what_is_to_be_sent_to_the_upstream() {
         let examples = examples().fetches;
         assert!(examples.len() > 2);
-        for Fetch { text, timeout_ms, certificate, replay_bytes, method, url, fields } in examples {
+        for Fetch { text, leads, timeout_ms, certificate, replay_bytes, at_once, method, url, fields } in
+            examples
+        {
             let (fields, timeout) = (lines(&fields), Duration::from_millis(timeout_ms));
             let certificate = certificate.as_deref();
             let call = UpstreamCall {
@@ -203,6 +229,25 @@ mod tests {
                 timeout,
                 replay_bytes,
                 certificate,
+                at_once,
+                role: if leads { CallRole::Leads } else { CallRole::Alone },
+            };
+            assert_eq!(fetch(&call), text);
+        }
+    }
+
+    #[wasm_bindgen_test]
+    fn writes_what_is_to_be_waited_for() {
+        for Join { text, timeout_ms, flight } in examples().joins {
+            let call = UpstreamCall {
+                method: "",
+                url: "",
+                fields: "",
+                timeout: Duration::from_millis(timeout_ms),
+                replay_bytes: None,
+                certificate: None,
+                at_once: false,
+                role: CallRole::Waits(flight),
             };
             assert_eq!(fetch(&call), text);
         }

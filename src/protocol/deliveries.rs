@@ -1,5 +1,7 @@
 //! Messages to the delivery queue of a connection, and their replies.
 
+use serde_json::Value;
+
 use super::{EventRecord, List};
 use crate::json::variants;
 use crate::secret::Fingerprint;
@@ -15,7 +17,8 @@ pub enum DeliveriesAsk {
         /// The event, sealed under [`event_record`](super::event_record).
         event: String,
         /// The digest of the account token that authenticated the event: the queue checks it
-        /// against the account tokens of the connection as the queue knows it.
+        /// against the account tokens of the connection as the queue knows it. The operator's
+        /// events, which only objects send, have none.
         proof: Fingerprint,
     },
     /// List a page of events.
@@ -62,6 +65,9 @@ pub enum DeliveriesReply {
         pending: u64,
         /// Events that failed for good.
         failed: u64,
+        /// The last attempt as the admin interface shows it, which the queue of the operator's events
+        /// keeps.
+        last: Option<Value>,
     },
     /// All events are deleted.
     Cleared,
@@ -77,7 +83,7 @@ variants!(DeliveriesReply {
     Accepted,
     NotProven,
     Listed(_),
-    Counted { pending, failed },
+    Counted { pending, failed, last },
     Cleared,
     SentAgain,
     Unknown,

@@ -1,8 +1,8 @@
 //! A message in wire form, and the object it is addressed to.
 
 use super::{
-    ConnectService, DeliveriesAsk, ExchangedAsk, IndexAsk, OneTimeAsk, OperatorAsk, PeopleAsk, RefusalsAsk,
-    SessionAsk, TokenAsk,
+    ConnectService, DeliveriesAsk, ExchangedAsk, IndexAsk, OneTimeAsk, OperatorAsk, PeopleAsk, QuotaAsk,
+    RefusalsAsk, SessionAsk, TokenAsk,
 };
 use crate::json::variants;
 
@@ -77,6 +77,13 @@ pub enum Envelope {
         /// The ask.
         ask: PeopleAsk,
     },
+    /// To the same keeper, about requests to the upstream.
+    Quota {
+        /// The connection.
+        connection: String,
+        /// The ask.
+        ask: QuotaAsk,
+    },
 }
 
 variants!(Envelope {
@@ -90,6 +97,7 @@ variants!(Envelope {
     Consent { connection, ask },
     OneTime { name, ask },
     People { name, ask },
+    Quota { connection, ask },
 });
 
 /// The kind and name of an object, fixed for its life. An object that uses the alarm stores them,
@@ -137,7 +145,8 @@ impl Envelope {
         match self {
             Self::Service { connection, .. }
             | Self::Operator { connection, .. }
-            | Self::Consent { connection, .. } => ObjectKind::Service(connection.clone()),
+            | Self::Consent { connection, .. }
+            | Self::Quota { connection, .. } => ObjectKind::Service(connection.clone()),
             Self::Index { .. } => ObjectKind::Index,
             Self::Session { name, .. } => ObjectKind::Session(name.clone()),
             Self::Refusals { .. } => ObjectKind::Refusals,

@@ -3,6 +3,10 @@
 use crate::json::{record, variants};
 use crate::time::UnixTime;
 
+/// The name of the delivery queue of the operator's events, in place of a connection's id, which it
+/// cannot be.
+pub const OPERATOR: &str = "(events)";
+
 /// The state of an event.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum List {
@@ -71,6 +75,8 @@ pub enum DeliveryOutcome {
     Unopened,
     /// No attempt was made: the webhook was misconfigured for a day.
     Misconfigured,
+    /// No attempt was made: the event is about a connection that was removed.
+    Removed,
     /// An outcome of another version of the broker.
     Unknown,
 }
@@ -83,6 +89,7 @@ variants!(DeliveryOutcome {
     Unreachable as "unreachable",
     Unopened as "unopened",
     Misconfigured as "misconfigured",
+    Removed as "removed",
     Unknown as "unknown",
 } else Unknown);
 

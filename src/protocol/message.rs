@@ -6,6 +6,7 @@ pub mod index;
 pub mod one_time;
 pub mod operator;
 pub mod people;
+pub mod quota;
 pub mod refusals;
 pub mod session;
 pub mod token;

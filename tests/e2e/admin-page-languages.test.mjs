@@ -72,7 +72,19 @@ describe("the tables", () => {
 
   test("are all that the script says", () => {
     const folder = new URL("../../src/edge/admin/page/", import.meta.url);
-    const script = ["actions", "advice", "broker", "dialogs", "list", "page", "reading", "rows", "webhooks", "words"]
+    const script = [
+      "actions",
+      "advice",
+      "broker",
+      "dialogs",
+      "events",
+      "list",
+      "page",
+      "reading",
+      "rows",
+      "webhooks",
+      "words",
+    ]
       .map((name) => readFileSync(new URL(`${name}.js`, folder), "utf8"))
       .join("\n");
     for (const name of Object.keys(english.WORDS)) assert.match(script, new RegExp(`words\\.${name}\\b`), name);
@@ -177,9 +189,14 @@ async function everySaid(locale) {
   /** @type {(one: Opened, id: string) => Promise<void>} */
   const ended = ({ row }, id) => row(id).locator(".note strong, .good").last().waitFor();
 
-  await visit([], ({ page }) =>
-    page.waitForFunction(() => document.querySelector("#reload")?.ariaDisabled === "false"),
-  );
+  await visit([], async ({ page }) => {
+    await page.waitForFunction(() => document.querySelector("#reload")?.ariaDisabled === "false");
+    const last = { at: "2026-01-01T00:00:00Z", outcome: "delivered", status: 204 };
+    operators.told = { to: "https://ops.example", problems: [], webhooks: { failed: 1, pending: 0, last } };
+    await page.locator("#reload").click();
+    await page.locator("#events-open").click();
+    await page.locator("#hooks-title").getByText(LANGUAGES[locale].WORDS.eventsTitle).waitFor();
+  });
 
   await visit(
     everything(),

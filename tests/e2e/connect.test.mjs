@@ -1042,7 +1042,7 @@ describe("the provider's word that somebody signed out", () => {
   test("may come again where the provider's keys could not be had", async () => {
     // No ID token of its own brought the keys of this one's provider.
     const { answers, jwksPath } = hostile.issuer;
-    answers[jwksPath] = { status: 500 };
+    answers[jwksPath] = { status: 500, body: "" };
     const token = hostile.logoutToken("porteiro", { sub: "nobody-here" });
     assertProblem(await tell(token, "theirs"), 503, "connection_unavailable");
     delete answers[jwksPath];

@@ -64,7 +64,8 @@ describe("the document", () => {
       const [, rest] = ($ref ? document.components.schemas[$ref.split("/").at(-1)] : schema).allOf ?? [];
       for (const code of rest ? rest.properties.code.enum : []) [told[code]] = rest.properties.status.enum;
     }
-    const { method_not_allowed: _, ...expected } = statuses;
+    // The one is of no operation of the document, the other only a cause.
+    const { method_not_allowed: _, upstream_limited: __, ...expected } = statuses;
     assert.deepEqual(told, expected);
   });
 
@@ -134,6 +135,7 @@ describe("every problem", () => {
       .on("/reset", (request) => request.socket.resetAndDestroy());
     upstream.connection("dead", { grant: "static" }).revoke();
     upstream.connection("narrow", { grant: "static", fields: { rules: [{ ...EVERYTHING, methods: ["POST"] }] } });
+    upstream.connection("spent", { fields: { budget: { requests: 1, seconds: 3600 } } });
     upstream.connection("limited", {
       grant: "static",
       fields: { rules: [{ ...EVERYTHING, rate_limit: { requests: 1, seconds: 60 } }] },
@@ -222,6 +224,8 @@ describe("every problem", () => {
     ["callGet", "unknown_connection", "/api/none/echo"],
     ["callGet", undefined, "/api/limited/echo"],
     ["callGet", "rate_limited", "/api/limited/echo"],
+    ["callGet", undefined, "/api/spent/echo"],
+    ["callGet", "quota_exhausted", "/api/spent/echo"],
     ["callGet", "credentials_rejected", "/api/refused/echo"],
     ["callGet", "connection_unavailable", "/api/refused/echo"],
     ["callGet", "token_endpoint_unreachable", "/api/down/echo"],
@@ -343,12 +347,13 @@ describe("every problem", () => {
     }
     const faults = await faultsOf(broker, answers);
     assert.deepEqual(faults.map((fault, i) => fault && [PROBLEMS[i].slice(0, 2), fault]).filter(Boolean), []);
-    // All but these: one belongs to no operation, another to none that can be had, one takes 15 seconds, and one
-    // somebody who signed in at a provider (connect.test.mjs).
+    // All but these: one belongs to no operation, another to none that can be had, one takes 15 seconds, one somebody who
+    // signed in at a provider (connect.test.mjs), and one is a cause.
     const left = document.components.schemas.ProblemCode.enum.filter(
       (/** @type {string} */ code) => !PROBLEMS.some(([, known]) => known === code),
     );
-    assert.deepEqual(sorted(left), sorted(["internal", "method_not_allowed", "not_connected", "request_timeout"]));
+    const others = ["internal", "method_not_allowed", "not_connected", "request_timeout", "upstream_limited"];
+    assert.deepEqual(sorted(left), sorted(others));
   });
 
   test("would be seen if it were another one", async () => {

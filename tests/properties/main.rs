@@ -26,3 +26,4 @@ mod pattern;
 mod response;
 mod retry_after;
 mod sealing;
+mod web_address;

@@ -12,7 +12,8 @@ import * as wire from "../../src/platform/wire.js";
  * @type {{
  *   requests: { text: string, method: string, url: string, fields: Fields }[],
  *   upstreams: ({ text: string, status: number, fields: Fields } | { text: string, failure: string })[],
- *   fetches: { text: string, timeout_ms: number, certificate?: string, replay_bytes: number | null, method: string, url: string, fields: Fields }[],
+ *   joins: { text: string, timeout_ms: number, flight: number }[],
+ *   fetches: { text: string, leads?: boolean, timeout_ms: number, certificate?: string, replay_bytes: number | null, at_once?: boolean, method: string, url: string, fields: Fields }[],
  *   answers: { text: string, kind: string, lines: string[], status: number, fields: Fields, body: string }[],
  * }}
  */
@@ -52,12 +53,20 @@ describe("JavaScript writes", () => {
 });
 
 describe("JavaScript reads", () => {
+  for (const { text, timeout_ms, flight } of examples.joins) {
+    test(JSON.stringify(text), () => {
+      assert.equal(wire.kindOf(text), wire.JOIN);
+      const { timeoutMs, replayBytes } = wire.readFetch(text);
+      assert.deepEqual([timeoutMs, replayBytes], [timeout_ms, flight]);
+    });
+  }
+
   for (const { text, fields, ...example } of examples.fetches) {
     test(JSON.stringify(text), () => {
-      assert.equal(wire.kindOf(text), wire.FETCH);
+      assert.equal(wire.kindOf(text), example.leads ? wire.LEAD : wire.FETCH);
       const { fields: lines, ...call } = wire.readFetch(text);
-      const { timeout_ms: timeoutMs, certificate, replay_bytes, method, url } = example;
-      assert.deepEqual(call, { timeoutMs, certificate, replayBytes: replay_bytes ?? -1, method, url });
+      const { timeout_ms: timeoutMs, certificate, replay_bytes, at_once: atOnce = false, method, url } = example;
+      assert.deepEqual(call, { timeoutMs, certificate, replayBytes: replay_bytes ?? -1, atOnce, method, url });
       assert.deepEqual(read(lines), fields);
     });
   }

@@ -177,3 +177,20 @@ fn asks_for_the_secrets_that_are_put_on_calls() {
     let local = check(&plain, &Options { local: true, ..Options::default() }).unwrap();
     expect(&local.problems, &[(2, "SHOP_APP_KEYS: is not a variable")]);
 }
+
+#[test]
+fn knows_the_operators_events_and_their_secret() {
+    let of_events = report(&sound(&format!("[vars.EVENTS]\nto = 'x'\nfrom = 'y'\n{HUBSOFT}")));
+    expect(
+        &of_events.problems,
+        &[(2, "EVENTS.to: must be an absolute address"), (3, "EVENTS.from: is not a known field")],
+    );
+    assert!(names(&of_events).contains(&"EVENTS_SECRET".to_owned()));
+    assert!(!names(&report(&sound(HUBSOFT))).contains(&"EVENTS_SECRET".to_owned()));
+    let plain = report(&sound(&format!(
+        "vars.EVENTS_SECRET = 'whsec_a'\n[vars.EVENTS]\nto = 'https://ops.example'\n{HUBSOFT}"
+    )));
+    expect(&plain.problems, &[(1, "EVENTS_SECRET: is a secret and stands here as plain text: remove it")]);
+    let loopback = report(&sound(&format!("[vars.EVENTS]\nto = 'http://127.0.0.1:1'\n{HUBSOFT}")));
+    expect(&loopback.warnings, &[(2, "EVENTS.to: is a loopback address")]);
+}

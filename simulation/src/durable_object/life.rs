@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 
 use super::storage::{Stored, Write};
-use super::{Busy, CONNECTION, Mishap, Objects, SESSION, STATE};
+use super::{Busy, CONNECTION, Mishap, Objects, SESSION, STATE, TOLD};
 use crate::provider::proofs::signature;
 use crate::site::{PROVIDER, Shared};
 use crate::world::Process;
@@ -19,7 +19,7 @@ use porteiro::ports::{
     Cache, CacheFailed, Host, ObjectUnreachable, Objects as Messages, SignatureCheck, Signer, Storage,
     StorageFailed, Verifier,
 };
-use porteiro::protocol::ObjectKind;
+use porteiro::protocol::{OPERATOR, ObjectKind};
 use porteiro::time::UnixTime;
 
 /// The ports of one life of an object.
@@ -157,7 +157,7 @@ impl LifePorts {
     /// Fails if objects of this kind store nothing under `key`.
     fn check_key(&self, key: &str) {
         let is_own = match &self.kind {
-            ObjectKind::Service(_) => [STATE, CONNECTION].contains(&key),
+            ObjectKind::Service(_) => [STATE, CONNECTION, TOLD, "quota"].contains(&key),
             ObjectKind::Exchanged { .. } => key == STATE,
             ObjectKind::Session(_) => {
                 key.strip_prefix(SESSION).is_some_and(|below| below.is_empty() || below.starts_with('/'))
@@ -165,7 +165,8 @@ impl LifePorts {
             ObjectKind::Refusals => key == "refusals",
             ObjectKind::OneTime(_) => key == "record",
             ObjectKind::People(_) => key == "sessions",
-            ObjectKind::Deliveries(_) | ObjectKind::Index => false,
+            ObjectKind::Deliveries(connection) => key == if connection == OPERATOR { "last" } else { TOLD },
+            ObjectKind::Index => false,
         };
         assert!(is_own, "{:?} keeps nothing under {key}", self.kind);
     }
@@ -196,7 +197,7 @@ impl Verifier for LifePorts {
 
 impl Host for LifePorts {
     fn now(&self) -> UnixTime {
-        self.site.world.now()
+        self.site.world.now() - Duration::from_millis(self.site.lag.get())
     }
 
     fn bytes<const N: usize>(&self) -> [u8; N] {

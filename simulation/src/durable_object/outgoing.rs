@@ -1,7 +1,7 @@
 //! Reports to the watches: an object's durable writes, its failures, and its requests.
 
 use super::storage::Write;
-use super::{CONNECTION, LifePorts, Mishap, SESSION, STATE};
+use super::{CONNECTION, LifePorts, Mishap, SESSION, STATE, TOLD, deliveries, keeper};
 use crate::crowd_watch;
 use crate::delivery_watch::Attempt;
 use crate::exchange_watch;
@@ -10,7 +10,7 @@ use crate::provider::refuses_login;
 use crate::site::{self, Shared};
 use porteiro::json;
 use porteiro::ports::{Http, HttpAnswer, HttpFailure, HttpRequest};
-use porteiro::protocol::{EventRecord, ObjectKind, event_record};
+use porteiro::protocol::{EventRecord, List, OPERATOR, ObjectKind, event_record};
 
 impl LifePorts {
     /// A write begins that will fail.
@@ -85,7 +85,18 @@ impl LifePorts {
                 site.crowd.cleared(&self.name);
                 site.consents.cleared(&self.name, now, &site.provider);
             }
+            (ObjectKind::Deliveries(queue), Write::PutRecord(record) | Write::UpdateRecord(record))
+                if queue == OPERATOR =>
+            {
+                if let Some(body) = body_of(site, OPERATOR, record) {
+                    let record_of_told = told_by(site, &body);
+                    site.events.stored(&record.id, &body, record_of_told.as_deref());
+                }
+            }
             (ObjectKind::Deliveries(connection), Write::PutRecord(record) | Write::UpdateRecord(record)) => {
+                if record.list == List::Failed {
+                    site.events.webhook_failed(now);
+                }
                 let body = body_of(site, connection, record);
                 site.delivery_watch.stored(record, body.as_deref(), now);
             }
@@ -125,12 +136,21 @@ fn body_of(site: &Shared, connection: &str, record: &EventRecord) -> Option<Stri
     Some(String::from_utf8(opened.to_vec()).expect("an event is a text"))
 }
 
+/// What the object told, durably, that sent the operator's event `body`.
+fn told_by(site: &Shared, body: &str) -> Option<String> {
+    let event: serde_json::Value = serde_json::from_str(body).expect("an event is JSON");
+    let id = event["data"]["id"].as_str().expect("an id");
+    let object = if event["type"] == "webhook.failed" { deliveries(id) } else { keeper(id) };
+    site.objects.text(&object, TOLD)
+}
+
 /// A request in flight from a live object.
 enum Flight<'a> {
     Token(Option<String>, site::Flight),
     Person(crowd_watch::Flight),
     Delivery(Attempt<'a>),
     Exchange(exchange_watch::Flight),
+    Event,
 }
 
 impl<'a> Flight<'a> {
@@ -147,6 +167,7 @@ impl<'a> Flight<'a> {
                 sent.refresh_token().iter().for_each(|token| site.consents.refreshes(token));
                 Self::Person(site.crowd.token_request(session, sent.refresh_token(), &site.provider))
             }
+            ObjectKind::Deliveries(queue) if queue == OPERATOR => Self::Event,
             ObjectKind::Deliveries(connection) => {
                 let id = sent.field("webhook-id").unwrap_or_default();
                 Self::Delivery(site.delivery_watch.attempt(connection, id, site.world.now()))
@@ -167,6 +188,7 @@ impl<'a> Flight<'a> {
                 note_token_answer(site, refresh_token.as_deref(), answer);
             }
             Self::Person(flight) => drop(flight),
+            Self::Event => {}
             Self::Delivery(attempt) => attempt.ends(answer, site.world.now()),
             Self::Exchange(flight) => site.exchanges.answered(&flight, answer, site.world.now()),
         }
@@ -235,7 +257,9 @@ impl Http for LifePorts {
             }
             Some(Mishap::FailsAfter | Mishap::EndsAfter) | None => {}
         }
-        let answer = if let ObjectKind::Deliveries(_) = self.kind {
+        let answer = if self.kind == ObjectKind::Deliveries(OPERATOR.to_owned()) {
+            deliver(site, sent, async |site, sent| site.events.take(&site.world, &sent).await).await
+        } else if let ObjectKind::Deliveries(_) = self.kind {
             deliver(site, sent, async |site, sent| site.receiver.take(&site.delivery_watch, &sent).await)
                 .await
         } else {

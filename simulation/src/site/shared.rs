@@ -1,17 +1,20 @@
 //! The state that isolates, objects and servers share.
 
 use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use futures_channel::oneshot;
 use serde_json::Value;
 
 use super::{PROVIDER, bearer};
+use crate::budget_watch::BudgetWatch;
 use crate::cache::Cache;
 use crate::consent_watch::ConsentWatch;
 use crate::crowd_watch::{CrowdWatch, Visit};
 use crate::delivery_watch::DeliveryWatch;
 use crate::durable_object::{Objects, STATE, keeper};
+use crate::events_watch::EventsWatch;
 use crate::exchange_watch::ExchangeWatch;
 use crate::issuer::{Issuers, Subject};
 use crate::network::Sent;
@@ -49,10 +52,18 @@ pub struct Shared {
     pub crowd: CrowdWatch,
     /// The invariants of consents.
     pub consents: ConsentWatch,
+    /// The invariants of budgets.
+    pub budget: BudgetWatch,
+    /// How many milliseconds the clocks of isolates are ahead.
+    pub skews: RefCell<BTreeMap<Process, i64>>,
+    /// How many milliseconds the clocks of objects have gone back.
+    pub lag: Cell<u64>,
     /// The invariants of exchanged tokens.
     pub exchanges: ExchangeWatch,
     /// The invariants of webhooks.
     pub delivery_watch: DeliveryWatch,
+    /// The operator's receiver, and the invariants of what the operator is told.
+    pub events: EventsWatch,
     /// The invariants of the registry.
     pub registry_watch: RegistryWatch,
     /// The application's receiver of webhooks.
@@ -71,7 +82,12 @@ pub struct Shared {
     pub most_in_flight: Cell<u32>,
     /// The calls that the upstream got: the address and the header fields of each.
     pub upstream_calls: RefCell<Vec<(String, String)>>,
-    /// The upstream's answer, if not 200.
+    /// The flights that are over: the isolate and the number of each.
+    pub landed: RefCell<BTreeSet<(Process, u32)>>,
+    /// Whether the upstream's answers have their number, the credentials of whom they are made for, and
+    /// what the upstream got, a line each.
+    pub echoes: Cell<bool>,
+    /// The upstream's answer, if not 200; the status 0 is none.
     pub upstream_script: RefCell<Option<(u16, String)>>,
     /// The body of the upstream's answer, if scripted.
     pub upstream_body: RefCell<Option<String>>,

@@ -2,6 +2,8 @@
 
 mod audit;
 mod boundaries;
+mod cache;
+mod cache_keys;
 mod callers;
 mod connect;
 mod connections;

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod budget;
 mod consents;
 mod deliveries;
 mod edge;

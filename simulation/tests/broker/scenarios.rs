@@ -1,6 +1,8 @@
 //! Random schedules, and what must hold in each.
 
+mod budgets;
 mod consents;
+mod events;
 mod exchanges;
 mod people;
 mod rage;

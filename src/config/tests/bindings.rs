@@ -279,3 +279,30 @@ fn reports_all_problems_of_a_rule_at_once() {
         ],
     );
 }
+
+#[test]
+fn shares_no_copies_by_a_rule_that_is_bound_to_claims() {
+    let message =
+        "rules[0].cache.shared: must be false: this rule binds what each caller may see to their claims";
+    let cache = |shared: bool| ("rules/0/cache", json!({"seconds": 30, "shared": shared}));
+    for bound in [
+        ("rules/0/paths", json!(["/of/{claims.sub}"])),
+        ("rules/0/query", json!({"of": "{claims.sub}"})),
+        ("rules/0/claims", json!({"role": ["admin"]})),
+    ] {
+        check_bound(&[bound.clone(), cache(true)], &[message]);
+        check_bound(&[bound, cache(false)], &[]);
+    }
+    for shared in [
+        ("rules/0/paths", json!(["/of/{labels.tenant}"])),
+        ("rules/0/query", json!({"of": "{connection}"})),
+        ("rules/0/methods", json!(["GET", "POST"])),
+    ] {
+        check_bound(&[shared, cache(true)], &[]);
+    }
+    let methods = ("rules/0/methods", json!(["HEAD", "POST"]));
+    check_bound(
+        &[methods, cache(true)],
+        &["rules[0].cache: needs the method GET in this rule: no other answer is kept"],
+    );
+}

@@ -32,6 +32,14 @@ fn check_exchange(changes: &[(&str, Value)], expected: &[&str]) {
     assert_eq!(config.connection("api").unwrap().is_usable(), expected.is_empty());
 }
 
+#[test]
+fn shares_no_copies_between_callers() {
+    let cache = |shared: bool| json!({"seconds": 30, "stale_seconds": 300, "shared": shared});
+    check_exchange(&[("rules/0/cache", cache(false))], &[]);
+    let message = "must be false: each person has a token of their own here";
+    check_exchange(&[("rules/0/cache", cache(true))], &[&format!("rules[0].cache.shared: {message}")]);
+}
+
 fn grant(changes: &[(&str, Value)]) -> Rc<Connection> {
     let (config, problems) = read(&exchanging(changes));
     assert_eq!(problems, []);

@@ -22,6 +22,17 @@ fn needs_no_account_where_people_have_their_own() {
 }
 
 #[test]
+fn shares_no_copies_between_people() {
+    let mut changes = for_people();
+    let cache = "CONNECTIONS/hubsoft/rules/0/cache";
+    changes.push((cache, json!({"seconds": 30})));
+    check(&changes, &[], &[]);
+    changes.push((cache, json!({"seconds": 30, "shared": true})));
+    let message = "must be false: each person has a token of their own here";
+    check(&changes, &[&format!("CONNECTIONS.hubsoft.rules[0].cache.shared: {message}")], &["hubsoft"]);
+}
+
+#[test]
 fn lets_sessions_alone_use_what_belongs_to_people() {
     let mut changes = for_people();
     changes.push((CALLERS, json!(["session", "backend", "web"])));

@@ -73,6 +73,57 @@ fn keeps_numbers_within_bounds() {
 }
 
 #[test]
+fn reads_what_guards_an_upstream() {
+    for (field, sound) in [
+        (
+            "budget",
+            json!({"requests": 1, "seconds": 86400, "queue_ms": 60000, "share": "caller", "observe": true}),
+        ),
+        ("budget", json!({"requests": 1_000_000, "seconds": 1, "queue_ms": 2000, "share": "none"})),
+        ("cool_down", json!(true)),
+        ("retry", json!({"attempts": 5})),
+    ] {
+        check(&[(&format!("CONNECTIONS/api/{field}"), sound)], &[], &[]);
+    }
+    let (requests, seconds) = (
+        "budget.requests: must be a whole number from 1 to 1000000 (requests)",
+        "budget.seconds: must be a whole number from 1 to 86400 (seconds)",
+    );
+    let check_all = |field: &str, value, expected: &[&str]| {
+        let expected: Vec<String> = expected.iter().map(|text| format!("CONNECTIONS.api.{text}")).collect();
+        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+        check(&[(&format!("CONNECTIONS/api/{field}"), value)], &expected, &["api"]);
+    };
+    check_field("budget", json!(360), "budget: must be a table");
+    check_all("budget", json!({}), &[requests, seconds]);
+    check_all(
+        "budget",
+        json!({"requests": 0, "seconds": 0, "queue_ms": -1, "share": "fair", "observe": 1, "burst": 2}),
+        &[
+            requests,
+            seconds,
+            "budget.queue_ms: must be a whole number from 0 to 60000 (milliseconds)",
+            "budget.share: must be none or caller",
+            "budget.observe: must be true or false",
+            "budget.burst: is not a known field",
+        ],
+    );
+    check_all(
+        "budget",
+        json!({"requests": 1, "seconds": 1, "queue_ms": 2001}),
+        &[
+            "budget.queue_ms: must not be longer than twice the budget's seconds: all of it is free again before",
+        ],
+    );
+    check_field("cool_down", json!("yes"), "cool_down: must be true or false");
+    check_field("retry", json!(2), "retry: must be a table");
+    let attempts = "retry.attempts: must be a whole number from 1 to 5 (attempts)";
+    for wrong in [json!({}), json!({"attempts": 0}), json!({"attempts": 6}), json!({"attempts": "2"})] {
+        check_all("retry", wrong, &[attempts]);
+    }
+}
+
+#[test]
 fn takes_only_texts_that_are_free_as_parameters() {
     check_field("params", json!("a=b"), "params: must be a table");
     check_field("params", json!({"a": 1}), "params.a: must be a text");
@@ -158,6 +209,17 @@ fn needs_rules_that_say_everything() {
     check_field("rules/0/rate_limit", json!({"requests": 1}), seconds);
     let unknown = "rules[0].rate_limit.per: is not a known field";
     check_field("rules/0/rate_limit", json!({"requests": 1, "seconds": 1, "per": 1}), unknown);
+    check_field("rules/0/cache", json!(30), "rules[0].cache: must be a table");
+    let seconds = "rules[0].cache.seconds: must be a whole number from 1 to 86400 (seconds)";
+    for wrong in [json!({}), json!({"seconds": 0}), json!({"seconds": -1}), json!({"seconds": 86_401})] {
+        check_field("rules/0/cache", wrong, seconds);
+    }
+    let stale = "rules[0].cache.stale_seconds: must be a whole number from 0 to 86400 (seconds)";
+    check_field("rules/0/cache", json!({"seconds": 1, "stale_seconds": "9"}), stale);
+    let shared = "rules[0].cache.shared: must be true or false";
+    check_field("rules/0/cache", json!({"seconds": 1, "shared": 1}), shared);
+    let unknown = "rules[0].cache.ttl: is not a known field";
+    check_field("rules/0/cache", json!({"seconds": 1, "ttl": 1}), unknown);
     check_field("rules/0/path", json!(1), "rules[0].path: is not a known field");
 }
 

@@ -41,7 +41,7 @@ fn check_broken(changes: &[(&str, Value)], expected: &[&str]) {
 fn knows_how_gurus_webhooks_come() {
     let webhook = webhook(&[]);
     assert!(matches!(&webhook.proof, Proof::Member(name) if name == "api_token"));
-    assert_eq!(webhook.forward_to, "https://app.example.com/hooks?from=guru");
+    assert_eq!(webhook.receiver.address, "https://app.example.com/hooks?from=guru");
     // Guru takes no status but 200 for success.
     assert_eq!((webhook.max_bytes, webhook.accepted_status), (262_144, 200));
     // Each change of a transaction comes under the same id: all of an event
@@ -109,11 +109,7 @@ fn reports_what_is_wrong_with_webhooks_without_breaking_the_connection() {
         check_broken(&[(&field(name), value)], &[&format!("CONNECTIONS.guru.webhook.{name}: {message}")]);
     };
     check_broken(&[(TABLE, json!("x"))], &["CONNECTIONS.guru.webhook: must be a table"]);
-    check_field(
-        "forward_to",
-        Value::Null,
-        "is missing: write the https address of the application's own receiver",
-    );
+    check_field("forward_to", Value::Null, "is missing: write the https address of your receiver");
     for address in ["http://app.example.com", "ftp://a.example"] {
         check_field("forward_to", json!(address), "must be an https address, or http on a loopback host");
     }

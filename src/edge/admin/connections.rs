@@ -1,12 +1,13 @@
 //! Connections: their status, and obtaining or dropping their token sets.
 
-use futures_util::future::join_all;
+use futures_util::FutureExt as _;
 use serde_json::Value;
 
 use super::{AdminRequest, READING};
 use crate::config::{Configured, is_id};
 use crate::edge::Code;
 use crate::edge::answer::{Draft, Refused};
+use crate::edge::together::together;
 use crate::json::{self, Members};
 use crate::ports::EdgePorts;
 use crate::protocol::{
@@ -39,7 +40,7 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         let more = ids.len() > limit;
         ids.truncate(limit);
         let next = ids.last().filter(|_| more).cloned();
-        let entries = join_all(ids.iter().map(|id| self.entry(id))).await;
+        let entries = together(ids.iter().map(|id| self.entry(id).boxed_local()).collect()).await;
         // The index may have a label that a connection had before.
         let has_label = |entry: &Value| {
             let labels = entry.get("labels").and_then(Value::as_object);
@@ -175,13 +176,16 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         Value::Object(status)
     }
 
-    async fn undelivered(&self, id: &str) -> Value {
-        match self.0.edge.ports.ask(CountEvents { connection: id }).await {
-            Ok(Undelivered { pending, failed }) => {
-                [("failed", failed), ("pending", pending)].into_iter().collect()
-            }
-            Err(_) => Value::Null,
-        }
+    /// The numbers of undelivered events of the queue called `id`, and its last attempt where it keeps that;
+    /// null where the queue cannot be asked.
+    pub(in crate::edge) async fn undelivered(&self, id: &str) -> Value {
+        let Ok(Undelivered { pending, failed, last }) =
+            self.0.edge.ports.ask(CountEvents { connection: id }).await
+        else {
+            return Value::Null;
+        };
+        let last = last.map(|last| ("last", last));
+        [("failed", failed.into()), ("pending", pending.into())].into_iter().chain(last).collect()
     }
 
     /// The registration of `id`; `None` where the connection is not registered.

@@ -1,19 +1,22 @@
-//! Undelivered webhooks.
+//! Undelivered webhooks, and the operator's own events.
+
+use serde_json::Value;
 
 use super::{AdminRequest, READING};
 use crate::edge::Code;
 use crate::edge::answer::{Draft, Refused};
 use crate::edge::connections;
+use crate::http::WebAddress;
 use crate::json::{self, Members, ToJson};
 use crate::ports::EdgePorts;
-use crate::protocol::{EventRecord, List, ListEvents, SendAgain};
+use crate::protocol::{EventRecord, List, ListEvents, OPERATOR, SendAgain, field_problems};
 use crate::time::UnixTime;
 
 /// The number of entries on a page.
 const PAGE: usize = 100;
 
 impl<P: EdgePorts> AdminRequest<'_, '_, P> {
-    /// A page of the failed or pending webhooks.
+    /// A page of the failed or pending webhooks, or events.
     pub(in crate::edge) async fn webhooks(&self, connection: &str) -> Result<Draft<P::Response>, Refused> {
         self.takes_webhooks(connection, READING).await?;
         let list = match self.parameter("state").as_deref() {
@@ -29,7 +32,20 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
         Ok(Draft::text(200, "application/json", page))
     }
 
-    /// Has failed webhooks sent again: all of them, or one.
+    /// Where the operator's events go, and whether they arrive.
+    pub(in crate::edge) async fn events(&self) -> Result<Draft<P::Response>, Refused> {
+        self.check_method(READING)?;
+        let config = self.0.config();
+        let address = config.events.as_ref().and_then(|events| WebAddress::parse(&events.address).ok());
+        // What follows may hold a secret.
+        let to = address.as_ref().map(WebAddress::origin);
+        let webhooks = if to.is_some() { self.undelivered(OPERATOR).await } else { Value::Null };
+        let problems = field_problems(&config.problems_of_events());
+        let shown = [("problems", problems), ("to", to.into()), ("webhooks", webhooks)];
+        Ok(Draft::text(200, "application/json", json::text(&shown.into_iter().collect::<Value>())))
+    }
+
+    /// Has failed webhooks, or events, sent again: all of them, or one.
     pub(in crate::edge) async fn send_again(
         &self,
         connection: &str,
@@ -47,6 +63,9 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
 
     /// Fails where `connection` takes no webhooks, or the method is not in `allow`.
     async fn takes_webhooks(&self, connection: &str, allow: &'static str) -> Result<(), Refused> {
+        if connection == OPERATOR {
+            return if self.0.config().events.is_some() { Ok(()) } else { Err(Code::NotFound.into()) };
+        }
         let found = connections::find(self.0.edge, connection).await?;
         self.check_method(allow)?;
         if found.webhook(self.0.config()).is_some() { Ok(()) } else { Err(Code::NotFound.into()) }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::CallerProof;
 use super::body::{self, MAX_BYTES, SeenBody, Unfit};
-use crate::config::{Connection, RateLimit, Rule};
+use crate::config::{CacheTerms, Connection, RateLimit, Rule};
 use crate::edge::Code;
 use crate::edge::answer::Refused;
 use crate::edge::context::Context;
@@ -19,6 +19,8 @@ pub(in crate::edge) struct Permission<'a> {
     pub pattern: &'a PathPattern,
     /// The number of the rule within its connection, and its limit.
     pub rate_limit: Option<(usize, RateLimit)>,
+    /// The number of the rule, and what its cache may do.
+    pub cache: Option<(usize, CacheTerms)>,
     /// What the rule binds in the query.
     pub query: Option<&'a QueryBinding>,
     /// What is added to the query: the bound parameters that it lacks, encoded.
@@ -86,7 +88,16 @@ impl<'a> CallerProof<'a> {
                         let key = self.key.filter(|(holder, _)| holder == caller);
                         let key = key.and_then(|(_, place)| place.number());
                         let query = rule.binding.as_deref().and_then(|binding| binding.query.as_ref());
-                        return Ok(Some(Permission { caller, key, pattern, rate_limit, query, added }));
+                        let cache = rule.cache.map(|terms| (number, terms));
+                        return Ok(Some(Permission {
+                            caller,
+                            key,
+                            pattern,
+                            rate_limit,
+                            cache,
+                            query,
+                            added,
+                        }));
                     }
                     Err(Unfit::BodyUnread) => return Ok(None),
                     Err(Unfit::BodyTooLarge) => refusal = Code::BodyTooLarge,
@@ -139,6 +150,7 @@ mod tests {
             key: None,
             pattern: &pattern,
             rate_limit: None,
+            cache: None,
             query: None,
             added,
         };

@@ -60,6 +60,13 @@ impl SignedInPerson {
         self.id.name()
     }
 
+    /// The session, as it is since the person last signed in: each sign-in gives another account
+    /// another cookie. `None` where the session has no token set of the connection any more.
+    pub fn identity(&self) -> Option<&str> {
+        let is_over = matches!(&*self.token.borrow(), Some(TokenReply::SignedOut));
+        (!is_over).then(|| self.id.value().expose())
+    }
+
     /// Asks for the person's access token for `connection`; `None` where the session has ended. The
     /// first call returns the reply that came with the session's answer.
     pub async fn ask<P: EdgePorts>(

@@ -55,7 +55,7 @@ pub(super) fn is_navigation(head: &RequestHead<'_>) -> bool {
 pub(super) async fn admit<P: EdgePorts>(context: &Context<'_, P>, step: &str) -> Result<(), Refused> {
     let network = Network::of(context.head);
     let own = network.own.clone();
-    proxy::take_rate(context, FLOWS, &["flow", step, &own], &Standing::Anonymous(network)).await
+    proxy::limit::take_rate(context, FLOWS, &["flow", step, &own], &Standing::Anonymous(network)).await
 }
 
 impl NewFlow<'_> {

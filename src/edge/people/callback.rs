@@ -49,14 +49,14 @@ pub(in crate::edge) async fn callback<P: EdgePorts>(
     let flow = match take_flow(context, state).await? {
         Ok(flow) => flow,
         Err(failure) => {
-            let own = Destination { return_to: ReturnTo::own(head.own_origin()), is_popup: false };
+            let own = Destination { return_to: Some(ReturnTo::own(head.own_origin())), is_popup: false };
             return Ok(outcome::answer(context, None, &own, Err(failure)));
         }
     };
     if let Some((id, _)) = context.config().configured(&flow.connection) {
         context.note(|line| line.connection = Some(id));
     }
-    let return_to = flow.return_to.as_deref().and_then(ReturnTo::known);
+    let return_to = flow.return_to.as_deref().map(ReturnTo::known);
     let destination = Destination { return_to, is_popup: flow.is_popup };
     let ended = end(context, name, &flow, response, destination.return_to.as_ref()).await;
     Ok(outcome::answer(context, Some(&flow.connection), &destination, ended))
@@ -243,7 +243,8 @@ impl<P: EdgePorts> EndingFlow<'_, '_, P> {
     ) -> Result<Secret, FlowFailure> {
         let edge = self.context.edge;
         let ticket = unguessable(edge.ports.bytes());
-        let record = TicketRecord { session: Exposed(session.value().clone()), origin: return_to.origin() };
+        let record =
+            TicketRecord { session: Exposed(session.value().clone()), origin: return_to.origin().to_owned() };
         let name = one_time_name(TICKET, ticket.expose());
         keep(edge, &name, &record, TicketRecord::proof(challenge), edge.now() + TICKET_LIFE).await?;
         Ok(ticket)

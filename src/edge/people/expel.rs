@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::future::try_join_all;
+use futures_util::FutureExt as _;
 
 use crate::edge::Code;
 use crate::edge::answer::Refused;
 use crate::edge::context::Edge;
+use crate::edge::together::together;
 use crate::ports::EdgePorts;
 use crate::protocol::{ExpelSession, Expulsion, ListSessions, person_indices, sid_indices};
 
@@ -32,9 +33,12 @@ pub(in crate::edge) async fn expel<P: EdgePorts>(
     let sessions: Vec<String> = sessions.into_iter().collect();
     let mut ended = 0;
     for some in sessions.chunks(AT_ONCE) {
-        let asks =
-            some.iter().map(|session| edge.ports.ask(ExpelSession { session, expulsion: expulsion.clone() }));
-        ended += try_join_all(asks).await?.into_iter().filter(|was| *was).count();
+        let asks = some.iter().map(|session| {
+            edge.ports.ask(ExpelSession { session, expulsion: expulsion.clone() }).boxed_local()
+        });
+        for was in together(asks.collect()).await {
+            ended += usize::from(was?);
+        }
     }
     Ok(ended)
 }

@@ -51,7 +51,7 @@ pub(in crate::edge) async fn answer<'a, P: EdgePorts>(
     if !is_own || !is_navigation(head) {
         return Err(Code::BadRequest.into());
     }
-    let return_to = link.return_to.as_deref().and_then(ReturnTo::known);
+    let return_to = link.return_to.as_deref().map(ReturnTo::known);
     let destination = Destination { return_to, is_popup: false };
     let flow = NewFlow {
         connection,

@@ -1,9 +1,8 @@
 //! Where a browser goes after a flow or a sign-out: an address of the application.
 
-use url::Url;
-use url::form_urlencoded::parse;
+use form_urlencoded::parse;
 
-use crate::http::Origin;
+use crate::http::{Origin, WebAddress, origin_of};
 
 /// The longest address, in bytes.
 const MAX_BYTES: usize = 2048;
@@ -14,50 +13,48 @@ const OWN: &str = "porteiro";
 
 /// An address at the broker's own origin, or at an allowed one.
 #[derive(Clone, Debug)]
-pub(in crate::edge) struct ReturnTo(Url);
+pub(in crate::edge) struct ReturnTo(String);
 
 impl ReturnTo {
     /// Reads an absolute address, or a path at `own`, the broker's origin; `None` where its origin is
     /// neither `own` nor allowed, or where it could be read as another address.
     pub fn parse(text: &str, own: &str, allowed: &[Origin]) -> Option<Self> {
-        // A URL parser removes some of these, and reads a backslash as a slash.
+        // A browser removes some of these, and reads a backslash as a slash.
         if text.len() > MAX_BYTES
             || text.contains(|c: char| c.is_control() || c == '\\')
             || text.trim() != text
         {
             return None;
         }
-        let url = if text.starts_with('/') && !text.starts_with("//") {
-            Url::parse(own).ok()?.join(text).ok()?
+        let whole = if text.starts_with('/') && !text.starts_with("//") {
+            [own, text].concat()
         } else {
-            let (scheme, _) = text.split_once("://")?;
-            let is_web = scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http");
-            Url::parse(text).ok().filter(|_| is_web)?
+            text.to_owned()
         };
-        let origin = url.origin().ascii_serialization();
+        let address = WebAddress::parse(&whole).ok()?;
+        let origin = address.origin();
         let is_known = origin == own || allowed.iter().any(|allowed| allowed.as_str() == origin);
-        let is_bare = url.username().is_empty() && url.password().is_none();
-        (is_known && is_bare).then_some(Self(url))
+        is_known.then(|| Self::known(address.as_str()))
     }
 
     /// The page of the broker's own origin.
-    pub fn own(own: &str) -> Option<Self> {
-        Url::parse(own).ok().map(Self)
+    pub fn own(own: &str) -> Self {
+        Self([own, "/"].concat())
     }
 
     /// Reads an address that [`ReturnTo::as_str`] wrote.
-    pub fn known(text: &str) -> Option<Self> {
-        Url::parse(text).ok().map(Self)
+    pub fn known(text: &str) -> Self {
+        Self(text.to_owned())
     }
 
     /// The absolute address, in ASCII.
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        &self.0
     }
 
     /// The address's origin, as browsers send it.
-    pub fn origin(&self) -> String {
-        self.0.origin().ascii_serialization()
+    pub fn origin(&self) -> &str {
+        origin_of(&self.0)
     }
 
     /// The address with these parameters of the broker's own instead of all that it has; the rest of
@@ -101,6 +98,8 @@ mod tests {
             ("https://broker.example", "https://broker.example/"),
             ("https://app.example/x?y=z", "https://app.example/x?y=z"),
             ("HTTPS://APP.example:443/x", "https://app.example/x"),
+            ("https://app.example?y#z", "https://app.example/?y#z"),
+            ("https://app.example/a/%2e%2E/b c", "https://app.example/b%20c"),
             ("http://localhost:5173/#/route", "http://localhost:5173/#/route"),
             ("https://app.example/é?é=é#é", "https://app.example/%C3%A9?%C3%A9=%C3%A9#%C3%A9"),
             ("/@evil.example", "https://broker.example/@evil.example"),
@@ -127,6 +126,12 @@ mod tests {
             " //evil.example",
             " https://app.example",
             "https://app.example\u{a0}",
+            "https://app.example:/",
+            "https://app.example:8443@evil.example",
+            "https://app.example./",
+            "https://app.example;evil.example",
+            "https://app.example\u{3002}evil.example",
+            "https://app.example\u{200b}/",
             "https:evil.example",
             "https:/evil.example",
             "https:///evil.example",
@@ -154,6 +159,78 @@ mod tests {
         ] {
             assert_eq!(read(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn leads_where_a_browser_goes_however_it_is_changed() {
+        const PIECES: [&str; 32] = [
+            "/",
+            "//",
+            "\\",
+            "?",
+            "#",
+            "@",
+            ":",
+            ":443",
+            ":8443",
+            ".",
+            "..",
+            "%2e",
+            "%40",
+            "%00",
+            "a",
+            "A",
+            "evil.example",
+            "app.example",
+            "broker.example",
+            "https:",
+            "http://",
+            "javascript:",
+            "\t",
+            "\n",
+            " ",
+            "\0",
+            "\u{a0}",
+            "\u{3002}",
+            "\u{ff0f}",
+            "\u{200b}",
+            "é",
+            "[::1]",
+        ];
+        const STARTS: [&str; 6] = [
+            "",
+            "/",
+            "/a/b?c#d",
+            "https://app.example",
+            "https://broker.example/a",
+            "http://localhost:5173/a",
+        ];
+        let known = [BROKER, "https://app.example", "http://localhost:5173"];
+        let mut state: u32 = 1;
+        let mut drawn = |below: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) as usize % below
+        };
+        let mut taken = 0;
+        for _ in 0..60_000 {
+            let mut text: Vec<char> = STARTS[drawn(STARTS.len())].chars().collect();
+            for _ in 0..=drawn(4) {
+                let at = drawn(text.len() + 1);
+                let end = text.len().min(at + drawn(3));
+                text.splice(at..end, PIECES[drawn(PIECES.len())].chars());
+            }
+            // `idna_adapter` asserts in debug builds that no host has other characters and capital letters.
+            let text = String::from_iter(text).replace('A', if drawn(2) == 0 { "A" } else { "a" });
+            let text = if text.is_ascii() { text } else { text.to_lowercase() };
+            let Some(address) = read(&text) else { continue };
+            let gone_to = url::Url::parse(BROKER).unwrap().join(&text).unwrap();
+            assert_eq!(address, gone_to.as_str(), "{text:?}");
+            assert!(known.contains(&&*gone_to.origin().ascii_serialization()), "{text:?}");
+            assert!(gone_to.username().is_empty() && gone_to.password().is_none(), "{text:?}");
+            assert_eq!(ReturnTo::known(&address).origin(), gone_to.origin().ascii_serialization());
+            taken += 1;
+        }
+        assert!(taken > 5_000, "{taken}");
     }
 
     #[test]

@@ -94,6 +94,16 @@ impl Code {
                 "There were too many requests of this kind.",
                 "Call again after the time in Retry-After.",
             ],
+            Self::QuotaExhausted => [
+                "Quota exhausted",
+                "The connection's budget of requests is used up.",
+                "Call again after the time in Retry-After.",
+            ],
+            Self::UpstreamLimited => [
+                "Upstream limited",
+                "The API said that it gets too many requests.",
+                "Call again after the time in Retry-After.",
+            ],
             Self::Internal => [
                 "Internal error",
                 "Something unforeseen happened inside the broker.",

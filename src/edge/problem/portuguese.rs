@@ -94,6 +94,16 @@ impl Code {
                 "Houve requisições demais deste tipo.",
                 "Chame de novo depois do tempo indicado em Retry-After.",
             ],
+            Self::QuotaExhausted => [
+                "Cota esgotada",
+                "O orçamento de requisições da conexão acabou.",
+                "Chame de novo depois do tempo indicado em Retry-After.",
+            ],
+            Self::UpstreamLimited => [
+                "API sobrecarregada",
+                "A API avisou que recebe requisições demais.",
+                "Chame de novo depois do tempo indicado em Retry-After.",
+            ],
             Self::Internal => [
                 "Erro interno",
                 "Aconteceu algo imprevisto dentro do broker.",

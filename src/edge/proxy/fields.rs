@@ -113,8 +113,12 @@ pub(in crate::edge) fn caller_fields(
 ) -> FieldLines {
     let mut lines = FieldLines::with_room();
     let adding = connection.additions.as_deref().filter(|added| added.has_query());
+    // The broker tells of its own budget in place of the upstream's.
+    let budget = connection.guard.as_ref().and_then(|guard| guard.budget);
+    let has_budget = budget.is_some_and(|budget| !budget.observe);
     for (name, value) in headers.iter() {
-        if !goes_downstream(name, &connection.response_headers) {
+        let is_limit = has_budget && (name.starts_with("ratelimit") || name.starts_with("x-ratelimit-"));
+        if is_limit || !goes_downstream(name, &connection.response_headers) {
             continue;
         }
         let is_address = matches!(name, "link" | "content-location");

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use url::form_urlencoded::parse;
+use form_urlencoded::parse;
 
 use crate::secret::Secret;
 

@@ -1,12 +1,13 @@
 //! One attempt to deliver an event.
 
-use super::Deliveries;
 use super::settings::{DeliverySettings, TIMEOUT};
-use crate::config::Webhook;
+use super::{Deliveries, LAST};
+use crate::config::Receiver;
 use crate::http::FieldLines;
+use crate::json::{self, Members};
 use crate::oauth;
 use crate::ports::{HttpAnswer, HttpFailure, HttpRequest, ObjectPorts, StorageFailed};
-use crate::protocol::{DeliveryOutcome, EventRecord, List, event_record};
+use crate::protocol::{DeliveryOutcome, EventRecord, List, ReadRegistration, event_record};
 use crate::time::UnixTime;
 use crate::webhook::next_attempt;
 
@@ -35,15 +36,16 @@ impl<P: ObjectPorts> Deliveries<P> {
         mut record: EventRecord,
         settings: DeliverySettings,
     ) -> Result<(), StorageFailed> {
-        let DeliverySettings { webhook, keys } = settings;
+        let DeliverySettings { receiver, keys } = settings;
         let began = self.ports.now();
         let name = event_record(&self.connection, &record.id);
         let event = record.event.as_ref().and_then(|sealed| keys.open(&name, sealed).ok());
         let event = event.as_ref().and_then(|event| std::str::from_utf8(event).ok());
         let (outcome, answer) = match event {
             None => (DeliveryOutcome::Unopened, None),
-            Some(event) => match self.deliver(&record.id, event, &webhook, began).await {
-                Ok(answer) => (outcome_of(answer.status), Some(answer)),
+            Some(event) => match self.deliver(&record.id, event, &receiver, began).await {
+                Ok(Some(answer)) => (outcome_of(answer.status), Some(answer)),
+                Ok(None) => (DeliveryOutcome::Removed, None),
                 Err(HttpFailure::Timeout) => (DeliveryOutcome::Timeout, None),
                 Err(HttpFailure::Unreachable) => (DeliveryOutcome::Unreachable, None),
             },
@@ -57,6 +59,7 @@ impl<P: ObjectPorts> Deliveries<P> {
             DeliveryOutcome::Delivered
             | DeliveryOutcome::Gone
             | DeliveryOutcome::Misconfigured
+            | DeliveryOutcome::Removed
             | DeliveryOutcome::Unknown => None,
             // The operator may restore a missing sealing key.
             DeliveryOutcome::Refused
@@ -68,7 +71,9 @@ impl<P: ObjectPorts> Deliveries<P> {
             }
         };
         match next {
-            _ if outcome == DeliveryOutcome::Delivered => record.mark_delivered(now),
+            _ if matches!(outcome, DeliveryOutcome::Delivered | DeliveryOutcome::Removed) => {
+                record.mark_delivered(now);
+            }
             Some(at) => record.due = at,
             None => record.mark_failed(now),
         }
@@ -81,33 +86,55 @@ impl<P: ObjectPorts> Deliveries<P> {
         }
         // No lock: no other task changes the record before it is due, and it would become due while
         // this task waited for the lock behind many others.
-        self.ports.update_record(&record).await
+        self.ports.update_record(&record).await?;
+        if self.is_operators() {
+            let at = now.to_rfc3339();
+            let last = Members(&[("at", &at), ("outcome", &record.outcome), ("status", &record.status)]);
+            self.ports.put(LAST, &json::text(&last)).await?;
+        }
+        Ok(())
     }
 
+    /// Whether there is a connection that `event`, one of the operator's, is about.
+    async fn is_about_any(&self, event: &str) -> Result<bool, HttpFailure> {
+        let event = json::parse(event.as_bytes()).unwrap_or_default();
+        let id = event.get("data").and_then(|data| data.get("id")?.as_str()).unwrap_or_default();
+        if self.config.is_configured(id) {
+            return Ok(true);
+        }
+        let registered = self.ports.ask(ReadRegistration(id)).await;
+        registered.map(|record| record.is_some()).map_err(|_| HttpFailure::Unreachable)
+    }
+
+    /// The receiver's answer; `None` where the operator's event is about a connection that there is no
+    /// more.
     async fn deliver(
         &self,
         id: &str,
         event: &str,
-        webhook: &Webhook,
+        receiver: &Receiver,
         now: UnixTime,
-    ) -> Result<HttpAnswer, HttpFailure> {
+    ) -> Result<Option<HttpAnswer>, HttpFailure> {
+        if self.is_operators() && !self.is_about_any(event).await? {
+            return Ok(None);
+        }
         let mut fields = FieldLines::default();
         fields.push("content-type", "application/json");
         fields.push("user-agent", concat!("porteiro/", env!("CARGO_PKG_VERSION")));
         fields.push("webhook-id", id);
         fields.push("webhook-timestamp", &(now.as_millis() / 1000).to_string());
-        fields.push("webhook-signature", &webhook.signing_keys.sign(id, now, event));
+        fields.push("webhook-signature", &receiver.signing_keys.sign(id, now, event));
         let fields = fields.into_text();
         let request = HttpRequest {
             method: "POST",
-            url: &webhook.forward_to,
+            url: &receiver.address,
             fields: &fields,
             body: Some(event),
             timeout: TIMEOUT,
             max_bytes: None,
             certificate: None,
         };
-        self.ports.send(&request).await
+        self.ports.send(&request).await.map(Some)
     }
 }
 

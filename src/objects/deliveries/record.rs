@@ -28,8 +28,13 @@ impl EventRecord {
 
     /// Marks the event as failed for good.
     pub(super) fn mark_failed(&mut self, now: UnixTime) {
-        (self.list, self.due) = (List::Failed, round_up_to_hour(now + FAILED_RETENTION));
+        (self.list, self.due) = (List::Failed, deleted_at(now));
     }
+}
+
+/// When an event is deleted that fails at `now`.
+pub(super) fn deleted_at(now: UnixTime) -> UnixTime {
+    round_up_to_hour(now + FAILED_RETENTION)
 }
 
 const fn round_up_to_hour(at: UnixTime) -> UnixTime {

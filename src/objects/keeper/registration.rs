@@ -235,8 +235,9 @@ impl<P: ObjectPorts> Keeper<P> {
             if self.tokens.withdraw_copy().await.is_err() {
                 return Ok(OperatorReply::Unavailable);
             }
-            // Writes that wait for this lock belong to the removed connection.
+            // Writes and events that wait for these locks belong to the removed connection.
             let _writes = self.tokens.stop_writes().await;
+            let _telling = self.telling.lock.lock().await;
             self.registered.replace(KnownRegistration::Read(None));
             self.tokens.forget();
             if self.ports.clear().await.is_err() {

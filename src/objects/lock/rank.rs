@@ -4,5 +4,5 @@
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[rustfmt::skip]
 pub(in crate::objects) enum Rank {
-    Registering, ReadingRegistration, SigningIn, WritingSession, Renewing, WritingTokens, Publishing, Counting, WritingEvents, Arming, UsingOnce, ListingPeople,
+    Registering, ReadingRegistration, SigningIn, WritingSession, Renewing, WritingTokens, Publishing, Counting, WritingEvents, Arming, Telling, UsingOnce, ListingPeople,
 }

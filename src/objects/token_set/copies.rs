@@ -1,6 +1,7 @@
 //! The copies of a connection's own access token.
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use crate::objects::lock::{Lock, Rank};
 use crate::time::UnixTime;
@@ -13,6 +14,8 @@ pub(super) struct Copies {
     pub published_again: Cell<Option<UnixTime>>,
     /// The generation for which this instance set the alarm.
     pub alarm_for: Cell<u64>,
+    /// Whether the object has another purpose for the alarm, soon: no renewal sets it later than that.
+    pub looks_again: Rc<Cell<bool>>,
 }
 
 impl Default for Copies {
@@ -21,6 +24,7 @@ impl Default for Copies {
             publishing: Lock::new(Rank::Publishing),
             published_again: Cell::new(None),
             alarm_for: Cell::new(0),
+            looks_again: Rc::default(),
         }
     }
 }

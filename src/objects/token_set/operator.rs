@@ -6,34 +6,60 @@ use serde_json::Value;
 
 use super::plan::Means;
 use super::state::LastError;
-use super::{Account, Failure, LiveTokenSet, Reason, State};
+use super::{Account, Failure, LiveTokenSet, Reason, State, Trouble};
 use crate::config::Connection;
 use crate::objects::lock::LockGuard;
 use crate::objects::revocation::Revocable;
+use crate::objects::telling::{DISCONNECTED, News, REJECTED};
 use crate::ports::{ObjectPorts, report};
-use crate::protocol::{Status, status_without_token};
+use crate::protocol::{Cause, Status, status_without_token};
 use crate::time::UnixTime;
 
 impl State {
-    /// The status of `connection`, from its state.
-    fn status(&self, connection: &Connection, now: UnixTime) -> Status {
+    /// The state of `connection`, as the admin interface names it.
+    fn name(&self, connection: &Connection, now: UnixTime) -> &'static str {
         let works = self.works() && !self.is_dead();
-        let usable = self.current(now).filter(|_| !self.is_refused() || works);
-        let wait = self.waiting(now);
+        let is_usable = self.current(now).is_some() && (!self.is_refused() || works);
         let refused = self.upstream_refuses(now);
         // What each caller has of their own is not known here.
         let is_static = connection.grant.endpoint().is_none() || !connection.grant.is_shared();
-        let state = match wait {
+        match self.waiting(now) {
             _ if self.credentials_are_rejected() => "rejected",
             Some(_) => "waiting",
             None if (refused.is_some() || self.is_refused()) && !works => "rejected",
-            None if is_static || usable.is_some() => "ready",
+            None if is_static || is_usable => "ready",
             None if Means::of(&connection.grant) == Means::Nothing && !self.has_refresh_token() => {
                 "disconnected"
             }
             None => "cold",
-        };
-        let mut status = status_without_token(Some(connection), state);
+        }
+    }
+
+    /// What the operator is to be told of `connection`. A token that is refused while another one is
+    /// obtained is no news, and one that was obtained for a refused one has yet to work.
+    pub fn news(&self, connection: &Connection, now: UnixTime) -> News {
+        let broken =
+            |state: &str, code: &str| News::Broken { state: state.to_owned(), code: code.to_owned() };
+        if self.credentials_are_rejected() {
+            return broken(REJECTED, Cause::CredentialsRejected.as_str());
+        }
+        match self.name(connection, now) {
+            "rejected" if self.upstream_refuses(now).is_some() || self.is_dead() => {
+                broken(REJECTED, Trouble::UpstreamRefuses.as_str())
+            }
+            // Nobody is told that nobody has connected yet.
+            "disconnected" if self.grants() > 0 => broken(DISCONNECTED, "not_connected"),
+            "ready" if !self.is_unproven(now) => News::Works,
+            _ => News::Usable,
+        }
+    }
+
+    /// The status of `connection`, from its state.
+    fn status(&self, connection: &Connection, now: UnixTime) -> Status {
+        let works = self.works() && !self.is_dead();
+        let usable = self.current(now).filter(|_| !self.is_refused() || works);
+        let (wait, refused) = (self.waiting(now), self.upstream_refuses(now));
+        let mut status = status_without_token(Some(connection), self.name(connection, now));
         let mut tell = |name: &str, value: Value| status.insert(name.to_owned(), value);
         tell("grants", self.grants().into());
         if let Some(access) = usable {
@@ -99,6 +125,32 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         let generation = self.commit(account, State::drop_token_set).await?;
         self.withdraw_copy().await?;
         Ok((generation, revocable))
+    }
+
+    /// Waits for the renewal in flight, and reads the state.
+    ///
+    /// # Errors
+    /// [`Failure`]: the state cannot be read, or is another account's.
+    pub async fn settle(&self, account: &Account) -> Result<(), Failure> {
+        if let Some(renewal) = self.in_flight() {
+            // Its failure is in the state.
+            let _ = renewal.await;
+        }
+        self.load(account).await
+    }
+
+    /// Whether no call shows that the account's connection works again: that of a static token, or one
+    /// whose new token is not known to work.
+    pub fn is_alone(&self, account: &Account) -> bool {
+        let is_unproven = self.change(|state| state.is_unproven(self.ports.now()));
+        account.connection.grant.endpoint().is_none() || is_unproven == Ok(true)
+    }
+
+    /// What the operator is to be told of the account's connection; `None` where the state is not in
+    /// memory, or is another account's.
+    pub fn news(&self, account: &Account) -> Option<News> {
+        self.check_current(account).ok()?;
+        self.change(|state| state.news(&account.connection, self.ports.now())).ok()
     }
 
     /// Waits for the token request in flight, and blocks new ones until the guard is dropped.

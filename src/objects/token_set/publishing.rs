@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::plan::Means;
 use super::{Account, Failure, LiveTokenSet, Reason};
+use crate::objects::telling::LOOK_AGAIN;
 use crate::ports::{CacheFailed, ObjectPorts, report};
 use crate::protocol::access_token_record;
 use crate::time::UnixTime;
@@ -96,7 +97,13 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
             let is_due = ages || (is_consent && held.is_none() && state.has_refresh_token());
             is_due.then(|| state.waiting(now))
         });
-        let Ok(Some(waiting)) = due else { return };
+        let Ok(Some(waiting)) = due else {
+            // The alarm was set for another purpose.
+            if let Ok(Some(held)) = self.change(|state| state.current(now)) {
+                self.schedule_renewal(&held);
+            }
+            return;
+        };
         let again = match waiting {
             Some((_, until)) => until,
             None => match self.renew(account, Reason::Age).await {
@@ -113,6 +120,8 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
     fn set_alarm(self: &Rc<Self>, at: UnixTime) {
         let tokens = Rc::clone(self);
         self.spawn(async move {
+            let looks_again = tokens.copies.as_ref().is_some_and(|copies| copies.looks_again.get());
+            let at = if looks_again { at.min(tokens.ports.now() + LOOK_AGAIN) } else { at };
             // If this fails, the next call renews the token.
             let _ = tokens.ports.set_alarm(at).await;
         });

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::wait::{RefusalRenewals, UpstreamBackoff, Wait};
 use crate::json::variants;
 use crate::oauth::RefusedAnswer;
+use crate::objects::telling::LOOK_AGAIN;
 use crate::protocol::{Cause, TokenAsk};
 use crate::secret::{Fingerprint, Secret};
 use crate::time::UnixTime;
@@ -148,6 +149,13 @@ impl State {
     /// Whether the upstream refused the held token.
     pub fn is_refused(&self) -> bool {
         self.held.as_ref().is_some_and(|held| held.refused)
+    }
+
+    /// Whether the held token was obtained for a refused one, and is not known to have worked. It is taken
+    /// to work where nobody has reported its refusal for a while: the report of a success may be lost.
+    pub fn is_unproven(&self, now: UnixTime) -> bool {
+        let held = self.held.as_ref();
+        held.is_some_and(|held| held.for_refused && now < held.access.lifetime.obtained_at + LOOK_AGAIN)
     }
 
     /// Whether the held token is known to have worked, and refusals from several addresses do not

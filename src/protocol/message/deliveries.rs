@@ -1,5 +1,7 @@
 //! Messages to the delivery queue of a connection.
 
+use serde_json::Value;
+
 use super::message;
 use crate::protocol::deliveries::{DeliveriesAsk, DeliveriesReply};
 use crate::protocol::envelope::Envelope;
@@ -65,12 +67,14 @@ message! {
 }
 
 /// The numbers of undelivered events.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Undelivered {
     /// Events still to be delivered.
     pub pending: u64,
     /// Events that failed for good.
     pub failed: u64,
+    /// The last attempt as the admin interface shows it, which the queue of the operator's events keeps.
+    pub last: Option<Value>,
 }
 
 /// Asks for the numbers of undelivered events.
@@ -85,7 +89,7 @@ message! {
     |self| deliveries_object(self.connection),
     Envelope::Deliveries { connection: self.connection.to_owned(), ask: DeliveriesAsk::Count },
     {
-        DeliveriesReply::Counted { pending, failed } => Undelivered { pending, failed },
+        DeliveriesReply::Counted { pending, failed, last } => Undelivered { pending, failed, last },
     }
 }
 

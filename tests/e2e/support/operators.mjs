@@ -139,6 +139,8 @@ export async function startOperators({ entries = [], events = {}, base = "", now
     key: "operators-key-0123456789",
     entries: new Map(entries.map((entry) => [entry.id, entry])),
     events,
+    /** What the broker says of the operator's own events. */
+    told: /** @type {unknown} */ ({ to: null, problems: [], webhooks: null }),
     /**
      * Every request with the operator's key, such as "GET connections?limit=100".
      *
@@ -308,6 +310,8 @@ export async function startOperators({ entries = [], events = {}, base = "", now
       return send(response, 200, file[0], { "Content-Type": file[1], "Content-Security-Policy": POLICY });
     }
     const text = `${request.method} ${path}${url.search}`;
+    if (text === "GET events") return send(response, 200, operators.told);
+    if (text.startsWith("GET events/webhooks?")) return send(response, 200, { webhooks: [], next: null });
     operators.requests.push(text);
     const count = operators.atOnce.get(text) ?? { now: 0, most: 0 };
     operators.atOnce.set(text, count);

@@ -19,6 +19,7 @@ export const PAGE = {
   sendAll: "Send all failed again",
   moreFailed: "More failed ones",
   morePending: "More pending ones",
+  eventsOpen: "What did not arrive",
 };
 
 /** What the script says. */
@@ -179,7 +180,13 @@ export const WORDS = {
     unreachable: "the receiver was not reached",
     unopened: "the stored event does not open: its sealing key is gone",
     misconfigured: "the webhook was not configured correctly",
+    delivered: "delivered with",
+    removed: "not sent: the connection was removed",
   },
+  eventsTitle: "Events for the operator",
+  eventsGo: "Events go to {to}: {failed}, {pending} pending",
+  eventsLast: "; last {time}: {outcome}",
+  eventsWrong: "Nobody is told of events.",
   accepted: ["accepted {time}, {n} attempt", "accepted {time}, {n} attempts"],
   nextAttempt: "; next {time}",
   sendAgain: "Send again",

@@ -5,6 +5,7 @@
 import { ACTIONS } from "./actions.js";
 import { now } from "./broker.js";
 import { say } from "./dialogs.js";
+import { readEvents } from "./events.js";
 import { doing, entries, FILTERS, outcomes, placesOf, view } from "./known.js";
 import { paint } from "./list.js";
 import { $, make } from "./nodes.js";
@@ -52,7 +53,10 @@ $("q").oninput = () => {
     restart().then(() => say($("end").textContent));
   }, 250);
 };
-$("reload").onclick = () => reload(true);
+$("reload").onclick = () => {
+  readEvents();
+  reload(true);
+};
 $("more").onclick = () => {
   view.isStopped = $("more").dataset.walks === "true";
   if (view.isStopped) paint();
@@ -78,8 +82,10 @@ let ticks = 0;
 setInterval(() => {
   if (document.hidden) return;
   ticks += 1;
+  if (ticks % 30 === 0) readEvents();
   for (const [id, { at: when }] of outcomes) if (when !== undefined && now() - when > 20_000) outcomes.delete(id);
   for (const id of rows.keys()) if (ticks % 10 === 0 || outcomes.has(id) || entries.get(id)?.retry_at) show(id);
 }, 1_000);
 
 recall();
+readEvents();

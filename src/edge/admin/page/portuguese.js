@@ -18,6 +18,7 @@ export const PAGE = {
   sendAll: "Reenviar todos com falha",
   moreFailed: "Mais eventos com falha",
   morePending: "Mais eventos pendentes",
+  eventsOpen: "O que não chegou",
 };
 
 /** @type {typeof import("./english.js").WORDS} */
@@ -171,7 +172,13 @@ export const WORDS = {
     unreachable: "o receptor não foi alcançado",
     unopened: "o evento armazenado não abre: a chave de lacre dele não existe mais",
     misconfigured: "o webhook estava mal configurado",
+    delivered: "entregue com",
+    removed: "não enviado: a conexão foi removida",
   },
+  eventsTitle: "Eventos para o operador",
+  eventsGo: "Os eventos vão para {to}: {failed}, {pending} na fila",
+  eventsLast: "; último {time}: {outcome}",
+  eventsWrong: "Ninguém é avisado de eventos.",
   accepted: ["aceito: {time}, {n} tentativa", "aceito: {time}, {n} tentativas"],
   nextAttempt: "; próxima: {time}",
   sendAgain: "Reenviar",

@@ -34,6 +34,17 @@ export interface Webhook {
   next_at: string | null;
 }
 
+/** Where the operator's events go, and whether they arrive. */
+export interface Events {
+  to: string | null;
+  problems: { field: string; message: string }[];
+  webhooks: {
+    failed: number;
+    pending: number;
+    last?: { at: string; outcome: string; status: number | null };
+  } | null;
+}
+
 /** How an action ended; `what` is what failed. */
 export interface Outcome {
   what?: string;

@@ -1,4 +1,4 @@
-// The events of a connection that its receiver does not have, in a dialog.
+// The events of a connection, or the operator's own, that the receiver does not have, in a dialog.
 
 /** @import { Webhook } from "./types.js" */
 
@@ -12,7 +12,7 @@ import { keep } from "./reading.js";
 import { count, many } from "./words.js";
 
 /**
- * The connection whose webhooks are shown, where each list goes on, and which are being asked for.
+ * The connection whose webhooks are shown, none for the operator's events, where each list goes on, and which are being asked for.
  * @typedef {{ id: string, after: Record<string, string>, sending: Set<string> }} Hooks
  */
 
@@ -22,11 +22,16 @@ let hooks;
 /** @param {string} id @param {HTMLElement} button */
 export function openHooks(id, button) {
   hooks = { id, after: {}, sending: new Set() };
-  put(/** @type {Element} */ ($("hooks-title").querySelector("bdi")), id);
+  const [of, name] = $("hooks-title").children;
+  /** @type {HTMLElement} */ (of).hidden = !id;
+  put(name, id || words.eventsTitle);
   put($("hooks-said"));
   listBoth();
   open($("hooks"), button);
 }
+
+/** Where the events of these are. @param {Hooks} mine */
+const placeOf = ({ id }) => `${id ? at(id) : "events"}/webhooks`;
 
 function listBoth() {
   for (const state of ["failed", "pending"]) listEvents(state, true);
@@ -48,7 +53,7 @@ async function listEvents(state, isFirst = false) {
   try {
     const after = mine.after[state] && `&after=${encodeURIComponent(mine.after[state])}`;
     /** @type {{ webhooks: Webhook[], next: string | null }} */
-    const page = await ask("GET", at(mine.id, `/webhooks?state=${state}${after}`));
+    const page = await ask("GET", `${placeOf(mine)}?state=${state}${after}`);
     if (hooks !== mine) return;
     $(state).append(...page.webhooks.map((event) => eventOf(mine, event)));
     mine.after[state] = page.next ?? "";
@@ -91,7 +96,7 @@ async function sendEvents(mine, path, button, label, said) {
   if (button.ariaDisabled === "true") return;
   button.ariaDisabled = "true";
   try {
-    await ask("POST", at(mine.id, `/webhooks${path}/send`));
+    await ask("POST", `${placeOf(mine)}${path}/send`);
     if (hooks === mine) {
       if (path) button.textContent = button.ariaLabel = label;
       say(said);
@@ -101,6 +106,7 @@ async function sendEvents(mine, path, button, label, said) {
     if (hooks === mine) say(phrase(words.notSent, { why: messageOf(error) }));
     return;
   }
+  if (!mine.id) return;
   try {
     const entry = await ask("GET", at(mine.id));
     keep(entry, Date.now());

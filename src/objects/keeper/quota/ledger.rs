@@ -1,0 +1,199 @@
+//! What left for an upstream, and what may still leave: pure, over times that are passed in.
+//!
+//! A lease of n permits that is granted at g and ends at e counts as n requests from g until e and a
+//! window: its requests leave between g and e, and every window that has one of them ends before that.
+//! So no window has more than the budget, whatever becomes of the isolates, of messages and of this
+//! object, which stores a lease before it hands it out. What an isolate gives back counts no more; what
+//! it ended earlier counts from then.
+
+use serde_json::Value;
+
+use crate::json::{FromJson, ToJson};
+use crate::protocol::{QuotaAsk, QuotaReply};
+
+/// The shortest and the longest life of a lease, in milliseconds. A shorter one would end on the way
+/// to an isolate, a longer one would keep too much of the budget from others.
+const LIFE: (u64, u64) = (500, 3_000);
+
+/// How long after its end the unused permits of a lease may be given back, in milliseconds.
+const GIVING_BACK: u64 = 5_000;
+
+/// How many entries tell parties apart.
+const MAX_ENTRIES: usize = 1_000;
+
+/// The shortest and the longest time for which an upstream is spared, in milliseconds.
+const SPARED: (u64, u64) = (1_000, 15 * 60_000);
+
+/// After so long without a complaint, in milliseconds, the next one counts as the first.
+const FORGIVEN: u64 = 60_000;
+
+/// The requests to one upstream. Times are Unix milliseconds.
+#[derive(Default, Debug)]
+pub struct Ledger {
+    /// The latest time that was seen.
+    seen: u64,
+    /// The id of the last lease.
+    last: u64,
+    leases: Vec<Lease>,
+    /// Until when the upstream wants no calls.
+    held_until: u64,
+    /// For how long it was spared last without having said so itself.
+    silent: u64,
+    /// The parties that asked lately, and when.
+    askers: Vec<(u64, u64)>,
+}
+
+/// Permits that count.
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    /// The id of a lease; 0 where nobody can give anything of it back.
+    id: u64,
+    permits: u64,
+    /// Until when its permits count: a window and a margin after its end.
+    until: u64,
+    /// Whose they are; 0 where that does not matter.
+    who: u64,
+}
+
+// A row of numbers, which takes the least code.
+impl ToJson for Ledger {
+    fn write_json(&self, out: &mut String) {
+        let mut row = vec![self.seen, self.last, self.held_until, self.silent];
+        for Lease { id, permits, until, who } in &self.leases {
+            row.extend_from_slice(&[*id, *permits, *until, *who]);
+        }
+        row.write_json(out);
+    }
+}
+
+impl FromJson for Ledger {
+    fn from_json(value: &mut Value) -> Option<Self> {
+        let row = Vec::from_json(value)?;
+        let [seen, last, held_until, silent, ref leases @ ..] = *row.as_slice() else { return None };
+        let mut ledger = Self { seen, last, held_until, silent, ..Self::default() };
+        for &[id, permits, until, who] in leases.as_chunks().0 {
+            ledger.leases.push(Lease { id, permits, until, who });
+        }
+        Some(ledger)
+    }
+}
+
+/// The life of a lease, in milliseconds: a twentieth of the window.
+fn life(ask: &QuotaAsk) -> u64 {
+    (ask.seconds * 50).clamp(LIFE.0, LIFE.1)
+}
+
+/// What a window is longer by, and what ends are rounded up to, in milliseconds: clocks differ a little,
+/// and requests overtake each other on their way.
+fn margin(ask: &QuotaAsk) -> u64 {
+    (ask.seconds * 10).max(20)
+}
+
+/// How long after its end a lease counts, in milliseconds.
+fn counting(ask: &QuotaAsk) -> u64 {
+    ask.seconds * 1_000 + margin(ask)
+}
+
+impl Ledger {
+    /// Moves to `now`. If the clock went back, nothing counts for longer than if it were new, nor for
+    /// less long than before.
+    pub fn advance(&mut self, now: u64, ask: &QuotaAsk) {
+        self.seen = now;
+        self.held_until = self.held_until.min(now + SPARED.1);
+        let margin = margin(ask);
+        let counting = counting(ask);
+        let longest = now + life(ask) + counting;
+        let is_crowded = self.leases.len() > MAX_ENTRIES;
+        let mut kept: Vec<Lease> = Vec::new();
+        for mut lease in std::mem::take(&mut self.leases) {
+            lease.until = lease.until.min(longest);
+            if lease.id == 0 || lease.until + GIVING_BACK <= now + counting {
+                lease.id = 0;
+                lease.until = lease.until.div_ceil(margin) * margin;
+                if is_crowded {
+                    lease.who = 0;
+                }
+            }
+            let same =
+                |other: &&mut Lease| (other.id, other.until, other.who) == (lease.id, lease.until, lease.who);
+            match kept.iter_mut().find(same) {
+                _ if now >= lease.until || lease.permits == 0 => {}
+                Some(other) => other.permits += lease.permits,
+                None => kept.push(lease),
+            }
+        }
+        self.leases = kept;
+    }
+
+    /// Writes down what `ask` says about the past.
+    pub fn note(&mut self, ask: &QuotaAsk) {
+        for [id, unused] in &ask.over {
+            // A lease ends once: what it gave back is gone with its id.
+            if let Some(lease) = self.leases.iter_mut().find(|lease| lease.id == *id && lease.id > 0) {
+                lease.id = 0;
+                lease.permits = lease.permits.saturating_sub(*unused);
+                lease.until = lease.until.min(self.seen + counting(ask));
+            }
+        }
+        if ask.want > 0 {
+            let lately = self.seen.saturating_sub(4 * life(ask));
+            self.askers.retain(|(who, at)| *who != ask.who && (lately..=self.seen).contains(at));
+            self.askers.push((ask.who, self.seen));
+        }
+        match ask.limited {
+            Some(0) if self.seen < self.held_until => {
+                // It was on its way when the first complaint came.
+            }
+            Some(0) => {
+                let is_first = self.silent == 0 || self.seen > self.held_until + self.silent.max(FORGIVEN);
+                self.silent = if is_first { SPARED.0 } else { (self.silent * 2).min(SPARED.1) };
+                self.held_until = self.seen + self.silent;
+            }
+            Some(said) => {
+                self.held_until = self.held_until.max(self.seen + said.clamp(SPARED.0, SPARED.1));
+            }
+            None => {}
+        }
+    }
+
+    /// The reply to `ask`, with a lease of up to `want` permits, of which one is left at least.
+    pub fn reply(&mut self, ask: &QuotaAsk, want: u64) -> QuotaReply {
+        let held_for = self.held_until.saturating_sub(self.seen);
+        let mut left = self.left(ask);
+        let (mut lease, mut permits, mut millis) = (0, 0, 0);
+        if want > 0 && left > 0 && held_for == 0 {
+            self.last += 1;
+            // A quarter at most: others will ask as well.
+            permits = want.min((left / 4).max(1));
+            (lease, millis) = (self.last, life(ask));
+            left -= permits;
+            let until = self.seen + millis + counting(ask);
+            self.leases.push(Lease { id: lease, permits, until, who: ask.who });
+        }
+        let next = self.leases.iter().map(|lease| lease.until).min().unwrap_or(self.seen);
+        QuotaReply { lease, permits, millis, left, frees_in: next - self.seen, held_for }
+    }
+
+    /// How many permits are left for the party of `ask`. One that asked lately and has had less than an
+    /// equal part of the budget keeps, up to that part, four times as much as it had in this window: whoever
+    /// asks for more leaves that to it. So two that ask alike get the same, and one that asks for little
+    /// keeps little from others.
+    fn left(&self, ask: &QuotaAsk) -> u64 {
+        let all: u64 = self.leases.iter().map(|lease| lease.permits).sum();
+        let left = ask.requests.saturating_sub(all);
+        if ask.who == 0 {
+            return left;
+        }
+        // Where there are more parties than requests, it is first come, first served.
+        let part = ask.requests / (self.askers.len() as u64).max(1);
+        let others = self.askers.iter().filter(|(who, _)| *who != ask.who);
+        let kept: u64 = others
+            .map(|(who, _)| {
+                let had = self.leases.iter().filter(|lease| lease.who == *who).map(|lease| lease.permits);
+                let had: u64 = had.sum();
+                part.saturating_sub(had).min(4 * had.max(1))
+            })
+            .sum();
+        left.saturating_sub(kept)
+    }
+}
