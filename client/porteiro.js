@@ -232,8 +232,8 @@ export class Porteiro extends EventTarget {
    * Signs out here, and with `provider` leads to the provider's page to sign out there, where it has one.
    * @param {{ provider?: boolean, returnTo?: string }} [options]
    */
-  async signOut({ provider = false, returnTo = here() } = {}) {
-    const query = provider ? `?${new URLSearchParams({ provider: "true", return_to: returnTo })}` : "";
+  async signOut({ provider = false, returnTo } = {}) {
+    const query = provider ? `?${new URLSearchParams({ provider: "true", return_to: returnTo ?? here() })}` : "";
     const answer = await this.#call(`/auth/logout${query}`, "POST");
     this.#end();
     if (answer) location.assign(answer.logout_url);

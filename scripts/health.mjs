@@ -85,5 +85,7 @@ function settings({ config, environment }) {
     const { unstable_readConfig } = require(${JSON.stringify(packageFolder("wrangler"))});
     const { vars } = unstable_readConfig({ config: process.argv[1] || undefined, env: process.argv[2] || undefined }, { hideWarnings: true });
     console.log(JSON.stringify({ basePath: vars.BASE_PATH }));`;
-  return JSON.parse(output(node(), ["-e", code, config ?? "", environment ?? ""], { env: toolEnv(), cwd: project }) ?? "{}");
+  return JSON.parse(
+    output(node(), ["-e", code, config ?? "", environment ?? ""], { env: toolEnv(), cwd: project }) ?? "{}",
+  );
 }

@@ -19,7 +19,8 @@ const OPTIONS = {
   origins: { value: "LIST", help: "origins of the pages that may call, separated by commas" },
   providers: { value: "LIST", help: "names from the catalogue, separated by commas" },
 };
-const HELP = "npx porteiro init [options]: makes wrangler.toml, .dev.vars, .gitignore and a workflow here; overwrites nothing.";
+const HELP =
+  "npx porteiro init [options]: makes wrangler.toml, .dev.vars, .gitignore and a workflow here; overwrites nothing.";
 
 const IGNORED = ["node_modules/", ".wrangler/", ".dev.vars*", "!.dev.vars.example"];
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -32,11 +33,17 @@ const items = (list) =>
     .filter(Boolean);
 
 /** Whether a text is an origin, as browsers write it. @param {string} text */
-const isOrigin = (text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).origin === text;
+const isOrigin = (text) =>
+  URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).origin === text;
 
 /** The folder's name as that of a Worker. */
 function ownName() {
-  const name = path.basename(project).toLowerCase().replace(/[^a-z0-9-]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 63);
+  const name = path
+    .basename(project)
+    .toLowerCase()
+    .replace(/[^a-z0-9-]+/g, "-")
+    .replace(/^-+|-+$/g, "")
+    .slice(0, 63);
   return NAME.test(name) ? name : "porteiro";
 }
 
@@ -147,7 +154,9 @@ export async function main(args) {
   const isWanted = !switches.has("yes") && atTerminal() && !existsSync(inProject("wrangler.toml"));
   if (isWanted) answers = await ask(answers, words);
   for (const { file, written, lacks } of await makeProject(answers, words)) {
-    say(written ? `${words.wrote} ${file}` : `${file} ${words.kept}${lacks ? `; ${words.lacks} ${lacks.join(" ")}` : ""}`);
+    say(
+      written ? `${words.wrote} ${file}` : `${file} ${words.kept}${lacks ? `; ${words.lacks} ${lacks.join(" ")}` : ""}`,
+    );
   }
   say(`\n${words.next} npx porteiro add hubsoft, npx porteiro check, npx porteiro dev`);
 }

@@ -41,7 +41,16 @@ export const SCRIPTS = [
 ].map((name) => `${name}.mjs`);
 
 /** What is of the same form in the clone and in the package. */
-const COPIED = ["LICENSE", "SECURITY.md", "CHANGELOG.md", "providers", "template", "wrangler.toml", "sandbox", "examples/front-end"];
+const COPIED = [
+  "LICENSE",
+  "SECURITY.md",
+  "CHANGELOG.md",
+  "providers",
+  "template",
+  "wrangler.toml",
+  "sandbox",
+  "examples/front-end",
+];
 
 /** The most bytes of `porteiro/client`, minified and gzipped. */
 export const CLIENT_CEILING = 3 * 1024;

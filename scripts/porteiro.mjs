@@ -12,13 +12,31 @@ const OLDEST = 22;
 const COMMANDS = {
   init: { help: "makes a project here: asks, or --yes", load: async () => (await import("./init.mjs")).main },
   add: { help: "adds a connection from the catalogue", load: async () => (await import("./add.mjs")).main },
-  providers: { help: "lists the catalogue, or tells about one", load: async () => (await import("./providers.mjs")).main },
-  check: { help: "finds what is wrong; --probe tries the credentials", load: async () => (await import("./check.mjs")).main },
-  dev: { help: "serves the broker here; --sandbox with providers to try", load: async () => (await import("./start.mjs")).dev },
-  deploy: { help: "deploys to Cloudflare, and asks for secrets", load: async () => (await import("./deploy.mjs")).main },
+  providers: {
+    help: "lists the catalogue, or tells about one",
+    load: async () => (await import("./providers.mjs")).main,
+  },
+  check: {
+    help: "finds what is wrong; --probe tries the credentials",
+    load: async () => (await import("./check.mjs")).main,
+  },
+  dev: {
+    help: "serves the broker here; --sandbox with providers to try",
+    load: async () => (await import("./start.mjs")).dev,
+  },
+  deploy: {
+    help: "deploys to Cloudflare, and asks for secrets",
+    load: async () => (await import("./deploy.mjs")).main,
+  },
   keys: { help: "makes new keys", load: async () => (await import("./keys.mjs")).main },
-  "connect-link": { help: "makes a link to connect an account", load: async () => (await import("./connect-link.mjs")).main },
-  connections: { help: "exports and imports registered connections", load: async () => (await import("./connections.mjs")).main },
+  "connect-link": {
+    help: "makes a link to connect an account",
+    load: async () => (await import("./connect-link.mjs")).main,
+  },
+  connections: {
+    help: "exports and imports registered connections",
+    load: async () => (await import("./connections.mjs")).main,
+  },
 };
 
 const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
