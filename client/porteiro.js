@@ -1,6 +1,6 @@
 // The broker from a browser: calls, and people who sign in. No dependency.
 
-/** @import { Credentials, Outcome, Problem, ProblemCode, Session } from "./answers.d.ts" */
+/** @import { Credentials, FlowCode, Outcome, Problem, ProblemCode, Session } from "./answers.d.ts" */
 
 /**
  * @typedef {object} PorteiroOptions
@@ -21,7 +21,8 @@
 export class PorteiroError extends Error {
   /**
    * @param {number} status
-   * @param {Partial<Problem>} [problem] the broker's problem details (RFC 9457); absent where the API itself answered
+   * @param {Partial<Omit<Problem, "code">> & { code?: Problem["code"] | Outcome["code"] }} [problem] the broker's problem
+   * details (RFC 9457), or the code of a consent that failed; absent where the API itself answered
    * @param {Response} [response]
    */
   constructor(status, problem, response) {
@@ -30,8 +31,8 @@ export class PorteiroError extends Error {
     /** The status of the answer; 0 of a consent that failed, which has none. */
     this.status = status;
     this.problem = problem;
-    /** What went wrong, where it is the broker that answered. @type {ProblemCode | Outcome["code"] | undefined} */
-    this.code = problem?.code;
+    /** What went wrong, where it is the broker that answered. @type {ProblemCode | FlowCode | undefined} */
+    this.code = problem?.code ?? undefined;
     /** The answer, unread where it is the API's own. */
     this.response = response;
     /** Also in the broker's log. @type {string | undefined} */

@@ -61,6 +61,7 @@ const SENTENCES = {
   token_endpoint_unreachable: AGAIN,
   token_response_invalid: OURS,
   unknown_connection: OURS,
+  upstream_limited: AGAIN,
   upstream_redirect: OURS,
   upstream_timeout: AGAIN,
   upstream_unauthorized: OURS,

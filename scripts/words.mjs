@@ -25,7 +25,6 @@ const en = {
   lacks: "lacks",
   next: "Next:",
   fill: "put the secrets in .dev.vars:",
-  then: "then",
   // add
   added: "added",
   isThere: "is there already: name this one with --id",
@@ -60,7 +59,6 @@ const pt = {
   lacks: "não tem",
   next: "Agora:",
   fill: "preencha os segredos em .dev.vars:",
-  then: "depois",
   added: "acrescentada:",
   isThere: "já existe: dê outro nome a esta com --id",
   unknown: "Não há provedor com este nome. `npx porteiro providers` lista todos.",

@@ -21,8 +21,13 @@ before(async () => {
       porteiro.addEventListener("sessionend", () => window.ended++);
       return (window.porteiro = porteiro);
     };`;
-  const bundle = { stdin: { contents, resolveDir: inRoot("client") }, bundle: true, format: "iife", write: false };
-  const { outputFiles } = await build({ .../** @type {const} */ (bundle), logLevel: "warning" });
+  const { outputFiles } = await build({
+    stdin: { contents, resolveDir: inRoot("client") },
+    bundle: true,
+    format: "iife",
+    write: false,
+    logLevel: "warning",
+  });
   script = outputFiles[0].text;
   started = await startConsentSites();
 });

@@ -63,14 +63,16 @@ describe("a call", () => {
     );
   });
 
-  for (const [name, answer] of Object.entries({
+  /** @type {{ [name: string]: Told }} */
+  const foreign = {
     "an answer of the API's": { status: 404, body: { own: 1 }, headers: { "X-Request-Id": "id-2" } },
     "an API's own problem": {
       status: 404,
       body: { type: "https://api.test/problems", code: "rate_limited", own: 1 },
       headers: { "Content-Type": "application/problem+json", "X-Request-Id": "id-2" },
     },
-  }))
+  };
+  for (const [name, answer] of Object.entries(foreign))
     test(`throws ${name}, unread and without a code`, async () => {
       const error = await clientOf([answer])
         .porteiro.fetch("/api/x")
