@@ -4,7 +4,7 @@
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
-import { buildWorker, features } from "./build.mjs";
+import { MINIFIED, buildWorker, features } from "./build.mjs";
 import { Failure, bin, inRoot, isMain, node, output, run, runMain, say, step, wasmTarget } from "./lib.mjs";
 import { setup, wasmBindgenPath } from "./setup.mjs";
 
@@ -93,23 +93,8 @@ async function compileCheck() {
 async function makeClient() {
   const entries = ["porteiro", "react", "sentences"].map((name) => inRoot("client", `${name}.js`));
   const out = path.join(folder, "client");
-  await run(bin("esbuild"), [
-    ...entries.filter((entry) => !entry.endsWith("react.js")),
-    `--outdir=${out}`,
-    "--minify",
-    "--format=esm",
-    "--target=es2022",
-    "--charset=utf8",
-    "--log-level=warning",
-  ]);
-  await run(bin("esbuild"), [
-    inRoot("client", "react.js"),
-    `--outdir=${out}`,
-    "--minify",
-    "--format=esm",
-    "--target=es2022",
-    "--log-level=warning",
-  ]);
+  // Each imports the others as they are: nothing is in two of them.
+  await run(bin("esbuild"), [...entries, `--outdir=${out}`, "--format=esm", ...MINIFIED]);
   await run(node(), [
     bin("tsc"),
     ...entries,

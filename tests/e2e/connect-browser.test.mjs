@@ -11,7 +11,6 @@ import { search } from "./support/search.mjs";
 import { until } from "./support/until.mjs";
 
 /** @import { Browser, BrowserContext, Page } from "playwright-core" */
-/** @import { Broker } from "./support/broker.mjs" */
 /** @import { startSites } from "./support/sites.mjs" */
 /** @import { Provider } from "./support/strict-provider.mjs" */
 
@@ -19,10 +18,6 @@ import { until } from "./support/until.mjs";
 let started;
 /** @type {Provider} */
 let provider;
-/** @type {Broker} */
-let strict;
-/** @type {Broker} */
-let crossSite;
 /** @type {Awaited<ReturnType<typeof startSites>>} */
 let sites;
 /** @type {Browser} */
@@ -30,7 +25,7 @@ let browser;
 
 before(async () => {
   started = await startConsentSites();
-  ({ provider, strict, crossSite, sites, browser } = started);
+  ({ provider, sites, browser } = started);
 });
 
 afterEach(() => provider.verify());
