@@ -12,12 +12,15 @@ import { until } from "./support/until.mjs";
 
 /** @import { Browser, BrowserContext, Page } from "playwright-core" */
 /** @import { startSites } from "./support/sites.mjs" */
+/** @import { Broker } from "./support/broker.mjs" */
 /** @import { Provider } from "./support/strict-provider.mjs" */
 
 /** @type {Awaited<ReturnType<typeof startConsentSites>>} */
 let started;
 /** @type {Provider} */
 let provider;
+/** @type {Broker} */
+let strict;
 /** @type {Awaited<ReturnType<typeof startSites>>} */
 let sites;
 /** @type {Browser} */
@@ -25,7 +28,7 @@ let browser;
 
 before(async () => {
   started = await startConsentSites();
-  ({ provider, sites, browser } = started);
+  ({ provider, strict, sites, browser } = started);
 });
 
 afterEach(() => provider.verify());

@@ -59,7 +59,10 @@ before(async () => {
     env: "/usr/bin/env",
   }))
     symlinkSync(target, path.join(programs, name));
-  for (const args of [["init", "-y"], ["install", "--no-audit", "--no-fund", tarball]]) {
+  for (const args of [
+    ["init", "-y"],
+    ["install", "--no-audit", "--no-fund", tarball],
+  ]) {
     const { status, text } = run("npm", args);
     assert.equal(status, 0, text);
   }
@@ -99,7 +102,10 @@ describe("the package", () => {
     const secret = listed.filter((file) => /\.dev\.vars|\.test\.mjs|(^|\/)\.wrangler(\/|$)|target\//.test(file));
     assert.deepEqual(secret, []);
     const inFolder = (/** @type {string} */ name) =>
-      listed.filter((file) => file.startsWith(`package/${name}/`)).map((file) => file.slice(9 + name.length)).sort();
+      listed
+        .filter((file) => file.startsWith(`package/${name}/`))
+        .map((file) => file.slice(9 + name.length))
+        .sort();
     assert.deepEqual(inFolder("worker"), ["index.d.ts", "index.js", "index_bg.wasm"]);
     assert.deepEqual(inFolder("check"), ["check.js", "check_bg.wasm"]);
   });
@@ -154,7 +160,8 @@ describe("porteiro", () => {
     assert.equal(read(".gitignore"), "node_modules\n");
     assert.match(text, /\.gitignore já existe e ficou como está; não tem .*\.dev\.vars/);
     const vars = read(".dev.vars");
-    for (const name of ["SEALING_KEYS", "ADMIN_KEY", "BACKEND_KEY"]) assert.match(vars, new RegExp(`^${name}=.{16,}$`, "m"));
+    for (const name of ["SEALING_KEYS", "ADMIN_KEY", "BACKEND_KEY"])
+      assert.match(vars, new RegExp(`^${name}=.{16,}$`, "m"));
     const again = porteiro("init", "--yes");
     assert.equal(again.status, 0, again.text);
     assert.deepEqual([read("wrangler.toml"), read(".dev.vars")], [config, vars]);
@@ -262,9 +269,12 @@ describe("porteiro dev", () => {
       const page = await browser.newPage();
       await page.goto("http://localhost:8787/");
       await page.getByRole("heading").first().waitFor();
-      const answer = await fetch("http://localhost:8787/api/guru/transactions?ordered_at_ini=2026-10-01&ordered_at_end=2026-10-31", {
-        headers: { origin: "http://localhost:8790" },
-      });
+      const answer = await fetch(
+        "http://localhost:8787/api/guru/transactions?ordered_at_ini=2026-10-01&ordered_at_end=2026-10-31",
+        {
+          headers: { origin: "http://localhost:8790" },
+        },
+      );
       assert.equal(answer.status, 200);
       assert.ok(!existsSync(path.join(project, "node_modules/porteiro/sandbox/.dev.vars")));
     } finally {
