@@ -46,6 +46,12 @@ const copying = new Shelf(4 * MIB);
 /** What wakes the calls that wait for a flight, by its number. @type {Map<number, (() => void)[]>} */
 const waiting = new Map();
 
+/** Wakes all calls that wait for others: the module that would have done so may be gone. */
+export function wakeAll() {
+  for (const wake of [...waiting.values()].flat()) wake();
+  waiting.clear();
+}
+
 // The number of the last call. No instance of the module sees a number twice.
 let calls = 0;
 
