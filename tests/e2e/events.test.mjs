@@ -212,5 +212,6 @@ describe("the operator", () => {
       ["EVENTS.to", "EVENTS_SECRET"],
     );
     assertProblem(await operate("POST", "events/webhooks/send"), 404, "not_found");
+    assertProblem(await operate("DELETE", "events/webhooks"), 405, "method_not_allowed");
   });
 });
