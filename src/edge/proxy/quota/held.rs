@@ -26,10 +26,10 @@ const USED_UP: u64 = 500;
 const SPARED: (u64, u64) = (1_000, 15 * 60_000);
 
 /// The largest number of budgets, and of parties that share one, that an isolate has a part of. A full
-/// list drops one of them, and its leases.
+/// list drops the one that was used longest ago, and its leases.
 const MAX_HELD: usize = 1_000;
 
-/// What an isolate holds of budgets, by connection and party.
+/// What an isolate holds of budgets, by connection and party: what was used last is last.
 #[derive(Default, Debug)]
 pub(in crate::edge) struct Quotas(RefCell<Vec<HeldEntry>>);
 
@@ -39,14 +39,16 @@ impl Quotas {
     /// What it holds for one connection and one party.
     pub fn of(&self, connection: &str, party: u64) -> Rc<RefCell<HeldQuota>> {
         let mut all = self.0.borrow_mut();
-        if let Some((.., held)) = all.iter().find(|(id, who, _)| *who == party && id == connection) {
-            return Rc::clone(held);
-        }
+        let place = all.iter().rposition(|(id, who, _)| *who == party && id == connection);
+        let entry = match place {
+            Some(place) => all.remove(place),
+            None => (connection.to_owned(), party, Rc::default()),
+        };
         if all.len() >= MAX_HELD {
-            all.swap_remove(0);
+            all.remove(0);
         }
-        let held = Rc::default();
-        all.push((connection.to_owned(), party, Rc::clone(&held)));
+        let held = Rc::clone(&entry.2);
+        all.push(entry);
         held
     }
 }

@@ -154,3 +154,16 @@ fn takes_no_permit_for_a_call_that_has_to_look_first() {
     assert_eq!(held.step(&both, 2_001, false), NextStep::Leave);
     assert!(matches!(held.step(&both, 2_002, false), NextStep::Ask(_)));
 }
+
+#[test]
+fn forgets_what_was_used_longest_ago_where_there_are_too_many() {
+    let quotas = Quotas::default();
+    let held: Vec<_> = (0..MAX_HELD as u64).map(|party| quotas.of("acme", party)).collect();
+    let is_kept = |party: usize| Rc::strong_count(&held[party]) == 2;
+    let used = quotas.of("acme", 0);
+    assert!(Rc::ptr_eq(&used, &held[0]) && !Rc::ptr_eq(&used, &quotas.of("other", 0)));
+    drop(used);
+    let more: Vec<_> = (0..3).map(|party| quotas.of("more", party)).collect();
+    assert_eq!([0, 1, 2, 3, 4, 5, MAX_HELD - 1].map(is_kept), [true, false, false, false, false, true, true]);
+    assert!(more.iter().all(|held| Rc::strong_count(held) == 2), "the newest are kept");
+}
