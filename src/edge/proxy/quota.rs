@@ -178,8 +178,9 @@ impl<P: EdgePorts> Gate<P> {
     pub fn note(self: &Rc<Self>, answer: &UpstreamAnswer<P::Response>) -> u64 {
         let (headers, now) = (answer.headers(), self.edge.now());
         let field = headers.value("retry-after").filter(|_| matches!(answer.status, 429 | 503));
-        let wait = field.and_then(|value| retry_after(value, now)).unwrap_or_default();
-        let said = (now + wait).as_millis() - now.as_millis();
+        let wait = field.and_then(|value| retry_after(value, now));
+        // A time that is over already was said all the same.
+        let said = wait.map_or(0, |wait| ((now + wait).as_millis() - now.as_millis()).max(1));
         if self.guard.cool_down && (answer.status == 429 || field.is_some()) {
             let (mut held, now) = self.held();
             held.spare(said, now);
