@@ -22,6 +22,10 @@ use held::{HeldQuota, NextStep};
 /// How many leases a call asks for: one may end on its way.
 const ASKS: usize = 4;
 
+/// How often the keeper is told of a complaint until it replies, and how long after each time.
+const TELLS: usize = 5;
+const TELL_AGAIN: Duration = Duration::from_millis(150);
+
 /// What came of the attempts to send a call.
 pub(super) type Outcome<R> = Result<UpstreamAnswer<R>, Refused>;
 
@@ -106,7 +110,7 @@ impl<P: EdgePorts> Gate<P> {
             let want = match step {
                 NextStep::Leave => return Ok(()),
                 NextStep::Look => {
-                    self.ask_later(0, 0, self.about(0));
+                    self.ask_later(0, 0);
                     return Ok(());
                 }
                 NextStep::Held(millis) => {
@@ -152,14 +156,14 @@ impl<P: EdgePorts> Gate<P> {
             report::budget_exceeded(&*self.edge.ports, &self.connection.id);
         }
         if let Some(millis) = rest {
-            self.ask_later(lease, millis, self.about(0));
+            self.ask_later(lease, millis);
         }
         reply.is_some()
     }
 
     /// Sends an ask in the background: at once, or when `lease`, if it is one, ends after `millis`, with
     /// something to give back. No jump of the clock changes a timer.
-    fn ask_later(self: &Rc<Self>, lease: u64, millis: u64, ask: QuotaAsk) {
+    fn ask_later(self: &Rc<Self>, lease: u64, millis: u64) {
         let gate = Rc::clone(self);
         self.edge.ports.spawn(Box::pin(async move {
             if lease > 0 {
@@ -168,8 +172,14 @@ impl<P: EdgePorts> Gate<P> {
                     return;
                 }
             }
-            // What it would have told, the next ask will.
-            gate.ask(ask).await;
+            // What it would have told, the next ask will; but while the upstream is spared there is none, and
+            // the other isolates do not know.
+            for _ in 0..TELLS {
+                if gate.ask(gate.about(0)).await || !gate.held().0.owes() {
+                    break;
+                }
+                gate.edge.ports.sleep(TELL_AGAIN).await;
+            }
         }));
     }
 
@@ -185,7 +195,7 @@ impl<P: EdgePorts> Gate<P> {
             let (mut held, now) = self.held();
             held.spare(said, now);
             drop(held);
-            self.ask_later(0, 0, QuotaAsk { limited: Some(said), ..self.about(0) });
+            self.ask_later(0, 0);
         }
         said
     }
