@@ -92,7 +92,10 @@ impl<P: EdgePorts> Gate<P> {
     /// `quota_exhausted`, or `connection_unavailable`.
     pub async fn admit(self: &Rc<Self>, context: &Context<'_, P>) -> Result<(), Refused> {
         let admitted = self.try_admit().await;
-        if let Some(Budget { requests, seconds, observe: false, .. }) = self.guard.budget {
+        let is_known = admitted.as_ref().err().is_none_or(|refused| refused.code == Code::QuotaExhausted);
+        if let Some(Budget { requests, seconds, observe: false, .. }) = self.guard.budget
+            && is_known
+        {
             let (held, now) = self.held();
             let (left, frees_in) = held.left(now);
             let left = if admitted.is_ok() { left } else { 0 };
