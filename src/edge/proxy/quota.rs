@@ -73,7 +73,7 @@ impl<P: EdgePorts> Gate<P> {
     }
 
     /// How long to wait, in milliseconds, before the call is sent again after the attempt of that number,
-    /// which had this `answer`; `None` where it is not.
+    /// which had this `answer`; `None` where it is not. While the upstream is spared nothing is.
     pub fn pause(
         &self,
         head: &RequestHead<'_>,
@@ -81,7 +81,9 @@ impl<P: EdgePorts> Gate<P> {
         wait: u64,
         attempt: u64,
     ) -> Option<u64> {
-        let has_failed = answer.as_ref().map_or(true, |answer| matches!(answer.status, 502..=504));
+        let (held, now) = self.held();
+        let has_failed = !held.spares(now)
+            && answer.as_ref().map_or(true, |answer| matches!(answer.status, 502..=504));
         let is_repeated = has_failed && attempt < self.guard.attempts && is_repeatable(head);
         is_repeated.then(|| wait.max(attempt * (100 + u64::from(self.edge.ports.bytes::<1>()[0]))))
     }

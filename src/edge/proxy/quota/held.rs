@@ -250,6 +250,11 @@ impl HeldQuota {
         self.known.held_until = self.known.held_until.max(now + said.clamp(SPARED.0, SPARED.1));
     }
 
+    /// Whether the upstream wants no calls at `now`.
+    pub const fn spares(&self, now: u64) -> bool {
+        now < self.known.held_until
+    }
+
     /// How many requests may leave, as far as the isolate knows, and in how many milliseconds the next
     /// permits come free.
     pub fn left(&self, now: u64) -> (u64, u64) {
