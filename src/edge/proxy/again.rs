@@ -16,7 +16,7 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
     /// Sends `call` when the guard lets it, and again where it failed and may be repeated, within the
     /// call's timeout in all.
     pub(super) async fn send_on(&self, mut call: UpstreamCall<'_>) -> Outcome<P::Response> {
-        let Context { edge, head, .. } = self.context;
+        let Context { edge, .. } = self.context;
         let (mut before, mut until) = (None, 0);
         for attempt in 1.. {
             if let Some(gate) = &self.gate {
@@ -42,7 +42,7 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
                 (Err(_), Some(first)) => first,
                 (answer, _) => answer.map_err(Refused::from),
             };
-            match gate.pause(head, &answer, wait, attempt) {
+            match gate.pause((&call, self.acts), &answer, wait, attempt) {
                 Some(pause) if !is_gone && now.as_millis() + pause < until => {
                     before = Some(answer);
                     edge.ports.sleep(Duration::from_millis(pause)).await;

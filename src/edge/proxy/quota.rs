@@ -13,9 +13,9 @@ use crate::edge::Code;
 use crate::edge::answer::Refused;
 use crate::edge::caller::CallerProof;
 use crate::edge::context::{Context, Edge};
-use crate::http::RequestHead;
+use crate::http::Headers;
 use crate::oauth::retry_after;
-use crate::ports::{EdgePorts, ObjectUnreachable, UpstreamAnswer, report};
+use crate::ports::{EdgePorts, ObjectUnreachable, UpstreamAnswer, UpstreamCall, report};
 use crate::protocol::{AskQuota, QuotaAsk};
 use held::{HeldQuota, NextStep};
 
@@ -76,7 +76,7 @@ impl<P: EdgePorts> Gate<P> {
     /// which had this `answer`; `None` where it is not. While the upstream is spared nothing is.
     pub fn pause(
         &self,
-        head: &RequestHead<'_>,
+        (call, acts): (&UpstreamCall<'_>, bool),
         answer: &Outcome<P::Response>,
         wait: u64,
         attempt: u64,
@@ -84,7 +84,7 @@ impl<P: EdgePorts> Gate<P> {
         let (held, now) = self.held();
         let has_failed = !held.spares(now)
             && answer.as_ref().map_or(true, |answer| matches!(answer.status, 502..=504));
-        let is_repeated = has_failed && attempt < self.guard.attempts && is_repeatable(head);
+        let is_repeated = has_failed && attempt < self.guard.attempts && is_repeatable(call, acts);
         is_repeated.then(|| wait.max(attempt * (100 + u64::from(self.edge.ports.bytes::<1>()[0]))))
     }
 
@@ -211,10 +211,11 @@ impl<P: EdgePorts> Gate<P> {
     }
 }
 
-/// Whether a call may be sent twice: its method is safe (RFC 9110 §9.2.1), or the upstream knows it again
-/// by its key.
-fn is_repeatable(head: &RequestHead<'_>) -> bool {
-    matches!(head.method, "GET" | "HEAD" | "OPTIONS") || head.headers.value("idempotency-key").is_some()
+/// Whether a call, which `acts` or not, may be sent twice: it changes nothing, as its method says (RFC 9110
+/// §9.2.1), or the upstream knows it again by the key that it gets.
+fn is_repeatable(call: &UpstreamCall<'_>, acts: bool) -> bool {
+    let key = Headers::new(call.fields).value("idempotency-key");
+    (!acts && matches!(call.method, "GET" | "HEAD" | "OPTIONS")) || key.is_some_and(|key| !key.is_empty())
 }
 
 const fn seconds_of(millis: u64) -> u64 {
