@@ -5,8 +5,11 @@
 pub mod held;
 
 use std::cell::{RefCell, RefMut};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
+
+use futures_util::future::{Either, select};
 
 use crate::config::{Budget, Connection, Guard};
 use crate::edge::Code;
@@ -21,6 +24,10 @@ use held::{HeldQuota, NextStep};
 
 /// How many leases a call asks for: one may end on its way.
 const ASKS: usize = 4;
+
+/// How long a reply may take besides the wait for a turn, in milliseconds. A lease that comes later is lost,
+/// and counts.
+const LONGEST_ASK: u64 = 5_000;
 
 /// How often the keeper is told of a complaint until it replies, and how long after each time.
 const TELLS: usize = 5;
@@ -152,7 +159,12 @@ impl<P: EdgePorts> Gate<P> {
             let (mut held, now) = self.held();
             held.begin(&mut ask, now)
         };
-        let reply = self.edge.ports.ask(AskQuota { connection: &self.connection.id, ask }).await.ok();
+        let longest = Duration::from_millis(ask.queue_ms + LONGEST_ASK);
+        let asked = pin!(self.edge.ports.ask(AskQuota { connection: &self.connection.id, ask }));
+        let reply = match select(asked, pin!(self.edge.ports.sleep(longest))).await {
+            Either::Left((reply, _)) => reply.ok(),
+            Either::Right(_) => None,
+        };
         let (mut held, now) = self.held();
         let rest = held.note(want, reply, &began, now);
         drop(held);
