@@ -79,7 +79,7 @@ impl<P: EdgePorts> Gate<P> {
         Rc::new(Self { edge, connection: Rc::clone(connection), guard, held, who })
     }
 
-    /// How long to wait, in milliseconds, before the call is sent again after the attempt of that number,
+    /// How long to wait before the call is sent again after the attempt of that number,
     /// which had this `answer`; `None` where it is not. While the upstream is spared nothing is.
     pub fn pause(
         &self,
@@ -87,20 +87,24 @@ impl<P: EdgePorts> Gate<P> {
         answer: &Outcome<P::Response>,
         wait: u64,
         attempt: u64,
-    ) -> Option<u64> {
+    ) -> Option<Duration> {
         let (held, now) = self.held();
-        let has_failed = !held.spares(now)
-            && answer.as_ref().map_or(true, |answer| matches!(answer.status, 502..=504));
+        let has_failed =
+            !held.spares(now) && answer.as_ref().map_or(true, |answer| matches!(answer.status, 502..=504));
         let is_repeated = has_failed && attempt < self.guard.attempts && is_repeatable(call, acts);
-        is_repeated.then(|| wait.max(attempt * (100 + u64::from(self.edge.ports.bytes::<1>()[0]))))
+        is_repeated.then(|| {
+            let own = attempt * (100 + u64::from(self.edge.ports.bytes::<1>()[0]));
+            Duration::from_millis(wait.max(own))
+        })
     }
 
-    /// Waits until a request may leave, and counts it.
+    /// Waits until a request may leave, for `longest` milliseconds at most besides what the budget's keeper
+    /// takes to reply, and counts it.
     ///
     /// # Errors
     /// `quota_exhausted`, or `connection_unavailable`.
-    pub async fn admit(self: &Rc<Self>, context: &Context<'_, P>) -> Result<(), Refused> {
-        let admitted = self.try_admit().await;
+    pub async fn admit(self: &Rc<Self>, context: &Context<'_, P>, longest: u64) -> Result<(), Refused> {
+        let admitted = self.try_admit(longest).await;
         let is_known = admitted.as_ref().err().is_none_or(|refused| refused.code == Code::QuotaExhausted);
         if let Some(Budget { requests, seconds, observe: false, .. }) = self.guard.budget
             && is_known
@@ -113,7 +117,7 @@ impl<P: EdgePorts> Gate<P> {
         admitted
     }
 
-    async fn try_admit(self: &Rc<Self>) -> Result<(), Refused> {
+    async fn try_admit(self: &Rc<Self>, longest: u64) -> Result<(), Refused> {
         for number in 0..ASKS {
             let step = {
                 let (mut held, now) = self.held();
@@ -134,7 +138,9 @@ impl<P: EdgePorts> Gate<P> {
                 }
                 NextStep::Ask(want) => want,
             };
-            if !self.ask(self.about(want)).await && want > 0 {
+            let mut ask = self.about(want);
+            ask.queue_ms = ask.queue_ms.min(longest);
+            if !self.ask(ask).await && want > 0 {
                 break;
             }
         }
