@@ -9,7 +9,7 @@ use super::quota::{Gate, Outcome};
 use crate::edge::Code;
 use crate::edge::answer::Refused;
 use crate::edge::context::Context;
-use crate::ports::{EdgePorts, UpstreamCall, UpstreamFailure};
+use crate::ports::{CallRole, EdgePorts, OWN_BODY, UpstreamCall, UpstreamFailure};
 use crate::time::UnixTime;
 
 impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
@@ -51,7 +51,8 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
     /// which the first one sets. The wait for the first turn is not of that time; the others are.
     ///
     /// # Errors
-    /// What [`Gate::admit`] has; `upstream_timeout` where the time is over.
+    /// What [`Gate::admit`] has; `upstream_timeout` where the time is over; the failure of a body that cannot
+    /// be sent again.
     async fn turn(
         &self,
         gate: &Rc<Gate<P>>,
@@ -59,6 +60,19 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
         until: &mut Option<UnixTime>,
     ) -> Result<(), Refused> {
         let edge = self.context.edge;
+        // A permit is for now: a body that is sent again is there before it is asked for.
+        if self.context.line.borrow().upstream_ms.is_some() {
+            let began = edge.now();
+            let end = until.unwrap_or(began + call.timeout);
+            let role = CallRole::Waits(OWN_BODY);
+            let body = UpstreamCall { role, timeout: end.since(began), ..*call };
+            if let Err(failure @ (UpstreamFailure::BodyGone | UpstreamFailure::Timeout)) =
+                edge.ports.pass_on(&body).await
+            {
+                return Err(failure.into());
+            }
+            call.timeout = end.since(edge.now());
+        }
         let now = edge.now().as_millis();
         let left = until.map_or(u64::MAX, |until| until.as_millis().saturating_sub(now));
         gate.admit(self.context, left).await?;
