@@ -54,7 +54,8 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
     let Found { id, connection, .. } = found;
     context.note(|line| line.connection = Some(id));
     let connection = connection.usable().ok_or(Code::Misconfigured)?;
-    if connection.acts(path) {
+    let acts = connection.acts(path);
+    if acts {
         cors.check_acting(head, context.config())?;
     }
     let proof = CallerProof::read(context, connection, path).await.map_err(|unproven| {
@@ -99,9 +100,9 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
     let trace = trace.map(|trace| if proof.has_key() { trace } else { trace.unsampled() });
     let trace = trace.unwrap_or_else(|| Trace::new(context.request_id));
     let gate = Gate::of(context, connection, &proof, permission.caller);
-    let call = ProxiedCall { context, connection, url, trace, gate, role, sent: RefCell::default() };
+    let call = ProxiedCall { context, connection, url, acts, trace, gate, role, sent: RefCell::default() };
     let outdate = || {
-        if !matches!(head.method, "GET" | "HEAD" | "OPTIONS") || connection.acts(path) {
+        if !matches!(head.method, "GET" | "HEAD" | "OPTIONS") || acts {
             edge.isolate.copies.outdate(|| cache::place(id, path));
         }
     };
@@ -136,6 +137,8 @@ struct ProxiedCall<'c, 'a, P> {
     context: &'c Context<'a, P>,
     connection: &'c Connection,
     url: String,
+    /// Whether it changes something though its method is `GET`.
+    acts: bool,
     trace: Trace<'c>,
     /// What guards the upstream.
     gate: Option<Rc<Gate<P>>>,

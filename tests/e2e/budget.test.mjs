@@ -1,6 +1,7 @@
 // Budgets, pauses and repeated calls, at an upstream that counts, in bare workerd.
 
 import assert from "node:assert/strict";
+import { Readable } from "node:stream";
 import { after, afterEach, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
@@ -24,6 +25,7 @@ const GUARDS = {
   observed: { budget: { requests: 2, seconds: 60, observe: true } },
   warm: { budget: { requests: 1_000_000, seconds: 86_400 } },
   killed: { budget: { requests: 6, seconds: 60 } },
+  uploads: { budget: { requests: 2, seconds: 1 }, retry: { attempts: 2 } },
   replayed: { budget: { requests: 2, seconds: 60 }, retry: { attempts: 2 } },
   silent: { cool_down: true },
   telling: { cool_down: true },
@@ -234,6 +236,27 @@ describe("a call is sent again", () => {
     assert.deepEqual([first.bytes, second.bytes, second.body.toString() === body], [10_000, 10_000, true]);
     script(c.again, [502], [200]);
     assert.equal((await call("again", options)).status, 502);
+  });
+
+  test("when its body is there, and has its permit then", async () => {
+    async function* pieces() {
+      for (let count = 0; count < 10; count++) {
+        await sleep(200);
+        yield "x".repeat(100);
+      }
+    }
+    const post = () => {
+      script(c.uploads, [502], [200]);
+      const headers = { "Idempotency-Key": "k" };
+      return call("uploads", { path: "/scripted", method: "POST", body: Readable.from(pieces()), headers });
+    };
+    assert.equal((await post()).status, 200);
+    assert.equal(await c.uploads.requests[1].done.then(() => c.uploads.requests[1].bytes), 1000);
+    const posted = post();
+    await sleep(1800);
+    assert.deepEqual(statuses([await call("uploads"), await call("uploads")]), [200, 200]);
+    assert.equal((await posted).status, 502, "nothing is left");
+    assert.ok(mostIn(c.uploads, 1000) <= 2, `${mostIn(c.uploads, 1000)} in a window`);
   });
 
   test("not where its body is too large to be kept, and the first answer passes", async () => {
