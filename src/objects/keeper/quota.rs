@@ -89,7 +89,7 @@ impl Quota {
         }
         let (mut reply, mut text) = (QuotaReply::default(), None);
         if let Some(ledger) = self.ledger.borrow_mut().as_mut() {
-            ledger.advance(ports.now().as_millis(), ask);
+            ledger.advance(ports.now().as_millis());
             if is_new {
                 ledger.note(ask);
             }

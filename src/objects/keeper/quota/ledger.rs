@@ -49,8 +49,11 @@ struct Lease {
     /// The id of a lease; 0 where nobody can give anything of it back.
     id: u64,
     permits: u64,
-    /// Until when its permits count: a window and a margin after its end.
-    until: u64,
+    /// Its end: no request leaves by it from then on.
+    end: u64,
+    /// The window that it was granted for, in seconds: isolates may know different registrations for a
+    /// while. It is kept as long as it counts in that one.
+    seconds: u64,
     /// Whose they are; 0 where that does not matter.
     who: u64,
 }
@@ -59,8 +62,8 @@ struct Lease {
 impl ToJson for Ledger {
     fn write_json(&self, out: &mut String) {
         let mut row = vec![self.seen, self.last, self.held_until, self.silent];
-        for Lease { id, permits, until, who } in &self.leases {
-            row.extend_from_slice(&[*id, *permits, *until, *who]);
+        for Lease { id, permits, end, seconds, who } in &self.leases {
+            row.extend_from_slice(&[*id, *permits, *end, *seconds, *who]);
         }
         row.write_json(out);
     }
@@ -71,8 +74,8 @@ impl FromJson for Ledger {
         let row = Vec::from_json(value)?;
         let [seen, last, held_until, silent, ref leases @ ..] = *row.as_slice() else { return None };
         let mut ledger = Self { seen, last, held_until, silent, ..Self::default() };
-        for &[id, permits, until, who] in leases.as_chunks().0 {
-            ledger.leases.push(Lease { id, permits, until, who });
+        for &[id, permits, end, seconds, who] in leases.as_chunks().0 {
+            ledger.leases.push(Lease { id, permits, end, seconds, who });
         }
         Some(ledger)
     }
@@ -83,41 +86,39 @@ fn life(ask: &QuotaAsk) -> u64 {
     (ask.seconds * 50).clamp(LIFE.0, LIFE.1)
 }
 
-/// What a window is longer by, and what ends are rounded up to, in milliseconds: clocks differ a little,
-/// and requests overtake each other on their way.
-fn margin(ask: &QuotaAsk) -> u64 {
-    (ask.seconds * 10).max(20)
+/// What a window of so many seconds is longer by, and what ends are rounded up to, in milliseconds: clocks
+/// differ a little, and requests overtake each other on their way.
+fn margin(seconds: u64) -> u64 {
+    (seconds * 10).max(20)
 }
 
-/// How long after its end a lease counts, in milliseconds.
-fn counting(ask: &QuotaAsk) -> u64 {
-    ask.seconds * 1_000 + margin(ask)
+/// How long after its end a lease counts in a window of so many seconds, in milliseconds.
+fn counting(seconds: u64) -> u64 {
+    seconds * 1_000 + margin(seconds)
 }
 
 impl Ledger {
-    /// Moves to `now`. If the clock went back, nothing counts for longer than if it were new, nor for
-    /// less long than before.
-    pub fn advance(&mut self, now: u64, ask: &QuotaAsk) {
+    /// Moves to `now`. If the clock went back, all that counts does so for as long as when it was looked at
+    /// last.
+    pub fn advance(&mut self, now: u64) {
+        let back = self.seen.saturating_sub(now);
         self.seen = now;
-        self.held_until = self.held_until.min(now + SPARED.1);
-        let margin = margin(ask);
-        let counting = counting(ask);
-        let longest = now + life(ask) + counting;
+        self.held_until = self.held_until.saturating_sub(back);
         let is_crowded = self.leases.len() > MAX_ENTRIES;
         let mut kept: Vec<Lease> = Vec::new();
         for mut lease in std::mem::take(&mut self.leases) {
-            lease.until = lease.until.min(longest);
-            if lease.id == 0 || lease.until + GIVING_BACK <= now + counting {
+            lease.end = lease.end.saturating_sub(back);
+            if lease.id == 0 || lease.end + GIVING_BACK <= now {
+                let margin = margin(lease.seconds);
                 lease.id = 0;
-                lease.until = lease.until.div_ceil(margin) * margin;
+                lease.end = lease.end.div_ceil(margin) * margin;
                 if is_crowded {
                     lease.who = 0;
                 }
             }
-            let same =
-                |other: &&mut Lease| (other.id, other.until, other.who) == (lease.id, lease.until, lease.who);
-            match kept.iter_mut().find(same) {
-                _ if now >= lease.until || lease.permits == 0 => {}
+            let key = |lease: &Lease| (lease.id, lease.end, lease.seconds, lease.who);
+            match kept.iter_mut().find(|other| key(other) == key(&lease)) {
+                _ if now >= lease.end + counting(lease.seconds) || lease.permits == 0 => {}
                 Some(other) => other.permits += lease.permits,
                 None => kept.push(lease),
             }
@@ -132,7 +133,7 @@ impl Ledger {
             if let Some(lease) = self.leases.iter_mut().find(|lease| lease.id == *id && lease.id > 0) {
                 lease.id = 0;
                 lease.permits = lease.permits.saturating_sub(*unused);
-                lease.until = lease.until.min(self.seen + counting(ask));
+                lease.end = lease.end.min(self.seen);
             }
         }
         if ask.want > 0 {
@@ -167,11 +168,19 @@ impl Ledger {
             permits = want.min((left / 4).max(1));
             (lease, millis) = (self.last, life(ask));
             left -= permits;
-            let until = self.seen + millis + counting(ask);
-            self.leases.push(Lease { id: lease, permits, until, who: ask.who });
+            let end = self.seen + millis;
+            self.leases.push(Lease { id: lease, permits, end, seconds: ask.seconds, who: ask.who });
         }
-        let next = self.leases.iter().map(|lease| lease.until).min().unwrap_or(self.seen);
-        QuotaReply { lease, permits, millis, left, frees_in: next - self.seen, held_for }
+        let frees_in = self.counted(ask).map(|(_, rest)| rest).min().unwrap_or_default();
+        QuotaReply { lease, permits, millis, left, frees_in, held_for }
+    }
+
+    /// The leases that count in the window of `ask`, and for how long yet, in milliseconds.
+    fn counted(&self, ask: &QuotaAsk) -> impl Iterator<Item = (&Lease, u64)> {
+        let (seen, seconds) = (self.seen, ask.seconds);
+        let rest =
+            move |lease: &Lease| (lease.end + counting(lease.seconds.min(seconds))).saturating_sub(seen);
+        self.leases.iter().map(move |lease| (lease, rest(lease))).filter(|(_, rest)| *rest > 0)
     }
 
     /// How many permits are left for the party of `ask`. One that asked lately and has had less than an
@@ -179,7 +188,7 @@ impl Ledger {
     /// asks for more leaves that to it. So two that ask alike get the same, and one that asks for little
     /// keeps little from others.
     fn left(&self, ask: &QuotaAsk) -> u64 {
-        let all: u64 = self.leases.iter().map(|lease| lease.permits).sum();
+        let all: u64 = self.counted(ask).map(|(lease, _)| lease.permits).sum();
         let left = ask.requests.saturating_sub(all);
         if ask.who == 0 {
             return left;

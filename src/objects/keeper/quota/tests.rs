@@ -104,7 +104,7 @@ fn run(seed: u64, course: Course) -> Vec<u64> {
                     _ => lag += chance.below(3_000),
                 }
             }
-            ledger.advance(now - lag, &asking);
+            ledger.advance(now - lag);
             ledger.note(&asking);
             if chance.happens(course.trouble) {
                 ledger.note(&asking);
@@ -165,7 +165,7 @@ fn has_nine_tenths_of_the_budget_used_by_twenty_isolates() {
 
 /// A ledger with which `ask` was counted at `now`.
 fn give(ledger: &mut Ledger, ask: &QuotaAsk, now: u64) -> QuotaReply {
-    ledger.advance(now, ask);
+    ledger.advance(now);
     ledger.note(ask);
     ledger.reply(ask, ask.want)
 }
@@ -209,6 +209,33 @@ fn keeps_what_it_counted_where_its_clock_goes_back() {
     assert_eq!(give(&mut ledger, &one, 40_000).lease, 0);
     assert_eq!(give(&mut ledger, &one, 50_400).lease, 0, "it ended at 40.5");
     assert_eq!(give(&mut ledger, &one, 50_800).lease, 2);
+}
+
+#[test]
+fn counts_the_same_whoever_asks_with_another_window_or_with_none() {
+    let mut ledger = Ledger::default();
+    let long = QuotaAsk { want: 4, ..ask(4, 3_600) };
+    for now in 1..=4 {
+        assert_eq!(give(&mut ledger, &long, 100_000 + now).permits, 1);
+    }
+    // An isolate that knows no budget yet, and one that knows another, look, and give back.
+    let other = QuotaAsk { over: vec![[1, 0]], ..ask(10, 1) };
+    for other in [QuotaAsk { want: 0, ..ask(0, 0) }, other.clone(), QuotaAsk { want: 0, ..other }] {
+        give(&mut ledger, &other, 110_000);
+    }
+    assert_eq!(give(&mut ledger, &long, 120_000).lease, 0);
+    assert_eq!(give(&mut ledger, &long, 3_600_000).lease, 0);
+    // A shorter window has only what left in it.
+    assert_eq!(give(&mut ledger, &QuotaAsk { want: 0, ..ask(4, 1) }, 130_000).left, 4);
+}
+
+#[test]
+fn keeps_what_it_counted_where_its_clock_goes_back_while_another_window_is_asked_for() {
+    let mut ledger = Ledger::default();
+    give(&mut ledger, &ask(1, 3_600), 100_000_000);
+    give(&mut ledger, &QuotaAsk::default(), 90_000_000);
+    assert_eq!(give(&mut ledger, &ask(1, 3_600), 93_600_000).lease, 0);
+    assert!(give(&mut ledger, &ask(1, 3_600), 93_680_000).lease > 0);
 }
 
 #[test]
