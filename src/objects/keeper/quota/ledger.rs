@@ -18,7 +18,7 @@ const LIFE: (u64, u64) = (500, 3_000);
 /// How long after its end the unused permits of a lease may be given back, in milliseconds.
 const GIVING_BACK: u64 = 5_000;
 
-/// How many entries tell parties apart.
+/// How many leases can be given back and tell parties apart, and how many parties keep a part.
 const MAX_ENTRIES: usize = 1_000;
 
 /// The shortest and the longest time for which an upstream is spared, in milliseconds.
@@ -39,7 +39,7 @@ pub struct Ledger {
     held_until: u64,
     /// For how long it was spared last without having said so itself.
     silent: u64,
-    /// The parties that asked lately, and when.
+    /// The parties that asked lately, in the order of their numbers, and until when each keeps its part.
     askers: Vec<(u64, u64)>,
 }
 
@@ -56,13 +56,15 @@ struct Lease {
     seconds: u64,
     /// Whose they are; 0 where that does not matter.
     who: u64,
+    /// Whether it is one with all that ended with it.
+    is_merged: bool,
 }
 
 // A row of numbers, which takes the least code.
 impl ToJson for Ledger {
     fn write_json(&self, out: &mut String) {
         let mut row = vec![self.seen, self.last, self.held_until, self.silent];
-        for Lease { id, permits, end, seconds, who } in &self.leases {
+        for Lease { id, permits, end, seconds, who, .. } in &self.leases {
             row.extend_from_slice(&[*id, *permits, *end, *seconds, *who]);
         }
         row.write_json(out);
@@ -75,7 +77,7 @@ impl FromJson for Ledger {
         let [seen, last, held_until, silent, ref leases @ ..] = *row.as_slice() else { return None };
         let mut ledger = Self { seen, last, held_until, silent, ..Self::default() };
         for &[id, permits, end, seconds, who] in leases.as_chunks().0 {
-            ledger.leases.push(Lease { id, permits, end, seconds, who });
+            ledger.leases.push(Lease { id, permits, end, seconds, who, is_merged: false });
         }
         Some(ledger)
     }
@@ -104,24 +106,35 @@ impl Ledger {
         let back = self.seen.saturating_sub(now);
         self.seen = now;
         self.held_until = self.held_until.saturating_sub(back);
-        let is_crowded = self.leases.len() > MAX_ENTRIES;
+        for (_, until) in &mut self.askers {
+            *until = until.saturating_sub(back);
+        }
+        self.askers.retain(|(_, until)| now < *until);
+        // Where there are too many, the oldest can no more be given back, and are nobody's.
+        let crowd = self.leases.len().saturating_sub(MAX_ENTRIES);
         let mut kept: Vec<Lease> = Vec::new();
-        for mut lease in std::mem::take(&mut self.leases) {
+        for (place, mut lease) in std::mem::take(&mut self.leases).into_iter().enumerate() {
             lease.end = lease.end.saturating_sub(back);
-            if lease.id == 0 || lease.end + GIVING_BACK <= now {
+            if now >= lease.end + counting(lease.seconds) || lease.permits == 0 {
+                continue;
+            }
+            let is_crowded = place < crowd && (lease.id > 0 || lease.who > 0);
+            let is_over = lease.id == 0 || lease.end + GIVING_BACK <= now;
+            if is_crowded || (is_over && !lease.is_merged) {
                 let margin = margin(lease.seconds);
                 lease.id = 0;
                 lease.end = lease.end.div_ceil(margin) * margin;
+                lease.is_merged = true;
                 if is_crowded {
                     lease.who = 0;
                 }
+                let key = |lease: &Lease| (lease.is_merged, lease.end, lease.seconds, lease.who);
+                if let Some(other) = kept.iter_mut().find(|other| key(other) == key(&lease)) {
+                    other.permits += lease.permits;
+                    continue;
+                }
             }
-            let key = |lease: &Lease| (lease.id, lease.end, lease.seconds, lease.who);
-            match kept.iter_mut().find(|other| key(other) == key(&lease)) {
-                _ if now >= lease.end + counting(lease.seconds) || lease.permits == 0 => {}
-                Some(other) => other.permits += lease.permits,
-                None => kept.push(lease),
-            }
+            kept.push(lease);
         }
         self.leases = kept;
     }
@@ -136,10 +149,17 @@ impl Ledger {
                 lease.end = lease.end.min(self.seen);
             }
         }
-        if ask.want > 0 {
-            let lately = self.seen.saturating_sub(4 * life(ask));
-            self.askers.retain(|(who, at)| *who != ask.who && (lately..=self.seen).contains(at));
-            self.askers.push((ask.who, self.seen));
+        if ask.want > 0 && ask.who > 0 {
+            let until = self.seen + 4 * life(ask);
+            match self.askers.binary_search_by_key(&ask.who, |(who, _)| *who) {
+                Ok(place) => {
+                    if let Some(asker) = self.askers.get_mut(place) {
+                        asker.1 = until;
+                    }
+                }
+                Err(place) if self.askers.len() < MAX_ENTRIES => self.askers.insert(place, (ask.who, until)),
+                Err(_) => {}
+            }
         }
         match ask.limited {
             Some(0) if self.seen < self.held_until => {
@@ -160,7 +180,7 @@ impl Ledger {
     /// The reply to `ask`, with a lease of up to `want` permits, of which one is left at least.
     pub fn reply(&mut self, ask: &QuotaAsk, want: u64) -> QuotaReply {
         let held_for = self.held_until.saturating_sub(self.seen);
-        let mut left = self.left(ask);
+        let (mut left, mut frees_in) = self.left(ask);
         let (mut lease, mut permits, mut millis) = (0, 0, 0);
         if want > 0 && left > 0 && held_for == 0 {
             self.last += 1;
@@ -169,40 +189,57 @@ impl Ledger {
             (lease, millis) = (self.last, life(ask));
             left -= permits;
             let end = self.seen + millis;
-            self.leases.push(Lease { id: lease, permits, end, seconds: ask.seconds, who: ask.who });
+            frees_in = frees_in.min(millis + counting(ask.seconds));
+            self.leases.push(Lease {
+                id: lease,
+                permits,
+                end,
+                seconds: ask.seconds,
+                who: ask.who,
+                is_merged: false,
+            });
         }
-        let frees_in = self.counted(ask).map(|(_, rest)| rest).min().unwrap_or_default();
+        if frees_in == u64::MAX {
+            // Nothing counts.
+            frees_in = 0;
+        }
         QuotaReply { lease, permits, millis, left, frees_in, held_for }
     }
 
-    /// The leases that count in the window of `ask`, and for how long yet, in milliseconds.
-    fn counted(&self, ask: &QuotaAsk) -> impl Iterator<Item = (&Lease, u64)> {
-        let (seen, seconds) = (self.seen, ask.seconds);
-        let rest =
-            move |lease: &Lease| (lease.end + counting(lease.seconds.min(seconds))).saturating_sub(seen);
-        self.leases.iter().map(move |lease| (lease, rest(lease))).filter(|(_, rest)| *rest > 0)
-    }
-
-    /// How many permits are left for the party of `ask`. One that asked lately and has had less than an
-    /// equal part of the budget keeps, up to that part, four times as much as it had in this window: whoever
-    /// asks for more leaves that to it. So two that ask alike get the same, and one that asks for little
-    /// keeps little from others.
-    fn left(&self, ask: &QuotaAsk) -> u64 {
-        let all: u64 = self.counted(ask).map(|(lease, _)| lease.permits).sum();
-        let left = ask.requests.saturating_sub(all);
-        if ask.who == 0 {
-            return left;
+    /// How many permits are left for the party of `ask`, and in how many milliseconds the next come free. A
+    /// party that asked lately and has had less than an equal part of the budget keeps, up to that part, four
+    /// times as much as it had in this window: whoever asks for more leaves that to it. So two that ask alike
+    /// get the same, and one that asks for little keeps little from others.
+    fn left(&self, ask: &QuotaAsk) -> (u64, u64) {
+        let (mut left, mut frees_in) = (ask.requests, u64::MAX);
+        let mut had = vec![0; self.askers.len()];
+        for lease in &self.leases {
+            let counts_until = lease.end + counting(lease.seconds.min(ask.seconds));
+            if counts_until > self.seen {
+                left = left.saturating_sub(lease.permits);
+                frees_in = frees_in.min(counts_until - self.seen);
+                let place = self.askers.binary_search_by_key(&lease.who, |(who, _)| *who);
+                if let Some(had) = place.ok().and_then(|place| had.get_mut(place)) {
+                    *had += lease.permits;
+                }
+            }
         }
         // Where there are more parties than requests, it is first come, first served.
-        let part = ask.requests / (self.askers.len() as u64).max(1);
-        let others = self.askers.iter().filter(|(who, _)| *who != ask.who);
-        let kept: u64 = others
-            .map(|(who, _)| {
-                let had = self.leases.iter().filter(|lease| lease.who == *who).map(|lease| lease.permits);
-                let had: u64 = had.sum();
-                part.saturating_sub(had).min(4 * had.max(1))
-            })
-            .sum();
-        left.saturating_sub(kept)
+        let part = ask.requests / (had.len() as u64).max(1);
+        let (mut kept, mut kept_for) = (0, u64::MAX);
+        for ((who, until), had) in self.askers.iter().zip(had) {
+            if ask.who > 0 && *who != ask.who {
+                kept += part.saturating_sub(had).min(4 * had.max(1));
+                kept_for = kept_for.min(until - self.seen);
+            }
+        }
+        if (1..=kept).contains(&left) {
+            frees_in = frees_in.min(kept_for);
+        }
+        (left.saturating_sub(kept), frees_in)
     }
 }
+
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod tests;
