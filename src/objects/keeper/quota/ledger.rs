@@ -103,6 +103,10 @@ impl Ledger {
     /// Moves to `now`. If the clock went back, all that counts does so for as long as when it was looked at
     /// last.
     pub fn advance(&mut self, now: u64) {
+        if self.seen == 0 {
+            // An isolate may still give back leases of a ledger before, whose connection was removed.
+            self.last = now;
+        }
         let back = self.seen.saturating_sub(now);
         self.seen = now;
         self.held_until = self.held_until.saturating_sub(back);

@@ -183,6 +183,16 @@ fn stays_small_however_many_leases_and_parties_there_are() {
 }
 
 #[test]
+fn takes_nothing_back_that_was_another_ledgers() {
+    let one = ask(10, 10);
+    let before = give(&mut Ledger::default(), &one, 100_000);
+    let mut ledger = Ledger::default();
+    assert_eq!(give(&mut ledger, &one, 200_000).left, 9);
+    let back = QuotaAsk { want: 0, over: vec![[before.lease, 1]], ..one };
+    assert_eq!(give(&mut ledger, &back, 200_100).left, 9);
+}
+
+#[test]
 fn reads_what_it_wrote() {
     let mut ledger = Ledger::default();
     let asking = QuotaAsk { who: 3, queue_ms: 5, limited: None, over: vec![[1, 2], [3, 4]], ..ask(10, 10) };
