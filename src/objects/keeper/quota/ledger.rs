@@ -183,7 +183,7 @@ impl Ledger {
 
     /// The reply to `ask`, with a lease of up to `want` permits, of which one is left at least.
     pub fn reply(&mut self, ask: &QuotaAsk, want: u64) -> QuotaReply {
-        let held_for = self.held_until.saturating_sub(self.seen);
+        let held_for = if ask.cool_down { self.held_until.saturating_sub(self.seen) } else { 0 };
         let (mut left, mut frees_in) = self.left(ask);
         let (mut lease, mut permits, mut millis) = (0, 0, 0);
         if want > 0 && left > 0 && held_for == 0 {

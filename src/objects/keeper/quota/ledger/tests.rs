@@ -117,7 +117,7 @@ fn serves_more_parties_than_there_are_requests() {
 fn spares_an_upstream_for_what_it_says_and_longer_each_time_where_it_says_nothing() {
     let mut ledger = Ledger::default();
     let mut held = |limited, now| {
-        let ask = QuotaAsk { limited, ..QuotaAsk::default() };
+        let ask = QuotaAsk { limited, cool_down: true, ..QuotaAsk::default() };
         give(&mut ledger, &ask, now).held_for
     };
     assert_eq!(held(Some(0), 10_000), 1_000);
@@ -135,10 +135,14 @@ fn spares_an_upstream_for_what_it_says_and_longer_each_time_where_it_says_nothin
 #[test]
 fn gives_no_lease_while_the_upstream_is_spared() {
     let mut ledger = Ledger::default();
-    let complaint = QuotaAsk { limited: Some(5_000), ..ask(10, 10) };
+    let one = QuotaAsk { cool_down: true, ..ask(10, 10) };
+    let complaint = QuotaAsk { limited: Some(5_000), ..one.clone() };
     let reply = give(&mut ledger, &complaint, 1_000);
     assert_eq!((reply.lease, reply.held_for), (0, 5_000));
-    assert!(give(&mut ledger, &ask(10, 10), 6_000).lease > 0);
+    let other = give(&mut ledger, &ask(10, 10), 5_000);
+    assert!(other.lease > 0 && other.held_for == 0, "its calls wait for no upstream");
+    assert_eq!(give(&mut ledger, &one, 5_999).lease, 0);
+    assert!(give(&mut ledger, &one, 6_000).lease > 0);
 }
 
 #[test]
@@ -195,7 +199,14 @@ fn takes_nothing_back_that_was_another_ledgers() {
 #[test]
 fn reads_what_it_wrote() {
     let mut ledger = Ledger::default();
-    let asking = QuotaAsk { who: 3, queue_ms: 5, limited: None, over: vec![[1, 2], [3, 4]], ..ask(10, 10) };
+    let asking = QuotaAsk {
+        who: 3,
+        queue_ms: 5,
+        cool_down: true,
+        limited: None,
+        over: vec![[1, 2], [3, 4]],
+        ..ask(10, 10)
+    };
     let reply = give(&mut ledger, &asking, 1_000);
     give(&mut ledger, &QuotaAsk { limited: Some(0), ..asking.clone() }, 1_100);
     let text = json::text(&ledger);
