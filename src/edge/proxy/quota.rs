@@ -150,7 +150,8 @@ impl<P: EdgePorts> Gate<P> {
     }
 
     fn about(&self, want: u64) -> QuotaAsk {
-        let mut ask = QuotaAsk { want, who: self.who, ..QuotaAsk::default() };
+        let mut ask =
+            QuotaAsk { want, who: self.who, cool_down: self.guard.cool_down, ..QuotaAsk::default() };
         if let Some(budget) = self.guard.budget {
             (ask.requests, ask.seconds) = (budget.requests, budget.seconds);
             ask.queue_ms = if budget.observe { 0 } else { budget.queue_ms };
