@@ -148,8 +148,9 @@ pub struct Telling<P> {
 impl<P: ObjectPorts> Telling<P> {
     /// What tells of `connection`, for its keeper or its delivery queue.
     pub fn new(ports: Rc<P>, config: Rc<Config>, connection: String, is_keepers: bool) -> Self {
-        // What an instance before this one owed is not known.
-        let (lock, owes) = (Lock::new(Rank::Telling), Rc::new(Cell::new(is_wanted(&config))));
+        // What an instance before this one owed is not known, but that of the events tells nobody of itself.
+        let owes = Rc::new(Cell::new(is_wanted(&config) && connection != OPERATOR));
+        let lock = Lock::new(Rank::Telling);
         Self { ports, config, connection, lock, owes, is_keepers }
     }
 
