@@ -167,10 +167,16 @@ impl<P: ObjectPorts> Telling<P> {
 
     /// Tells the changes of state that `look` finds, until there is none left; nothing where it finds
     /// nothing. `is_alone` where no call shows a recovery, as none does of a misconfigured connection.
+    /// `other_alarm` is when the object needs its alarm for another purpose.
     ///
     /// # Errors
     /// [`StorageFailed`]: the next call goes on.
-    pub async fn tell(&self, is_alone: bool, look: &dyn Fn() -> Option<News>) -> Result<(), StorageFailed> {
+    pub async fn tell(
+        &self,
+        is_alone: bool,
+        look: &dyn Fn() -> Option<News>,
+        other_alarm: &dyn Fn() -> Option<UnixTime>,
+    ) -> Result<(), StorageFailed> {
         let _guard = self.lock.lock().await;
         while let Some(news) = look() {
             let mut told = self.read().await?;
@@ -179,7 +185,8 @@ impl<P: ObjectPorts> Telling<P> {
             self.owes.set(owes);
             if self.is_keepers && owes {
                 // Whoever is evicted now looks again, though nobody asks.
-                self.ports.set_alarm(self.ports.now() + LOOK_AGAIN).await?;
+                let look_at = self.ports.now() + LOOK_AGAIN;
+                self.ports.set_alarm(other_alarm().map_or(look_at, |at| at.min(look_at))).await?;
             }
             let pause = if self.is_keepers { PAUSE } else { Duration::ZERO };
             if told.is_pending {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use porteiro_simulation::{Answered, Call, Grants, Objects, Site, deliveries, keeper};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -39,4 +39,40 @@ fn sets_no_alarm_for_a_queue_that_is_empty() {
         Call::get("/admin/events").field("authorization", &format!("Bearer {}", Site::OPERATOR_KEY));
     assert_eq!(site.call(1, &operator).status, 200);
     assert_eq!(site.shared.objects.alarm(&deliveries("(events)")), None);
+}
+
+/// A site whose webhook alone is wrong: its keeper looks again for ever.
+fn looking_again(expires_in: u64) -> Site {
+    let mut variables = Site::variables_for_events();
+    variables["ACME_WEBHOOK_SECRET"] = "".into();
+    let site = site(expires_in, &variables);
+    assert_eq!(call(&site).status, 200);
+    check_told(&site, "acme", &["misconfigured"]);
+    site
+}
+
+#[test]
+fn renews_a_token_that_ends_before_the_next_look() {
+    let site = looking_again(300);
+    assert_eq!(site.shared.provider.granted.get(), 1);
+    site.shared.world.run_for(Duration::from_secs(215));
+    assert_eq!(site.shared.provider.granted.get(), 2);
+    site.kill_isolate(1);
+    assert_eq!(call(&site).token_source(), "kv");
+}
+
+#[test]
+fn renews_no_token_for_a_look_that_nobody_asked_for() {
+    for is_evicted in [false, true] {
+        let site = looking_again(3_600);
+        for _ in 0..20 * 60 {
+            if is_evicted {
+                Objects::kill(&site.shared, &keeper("acme"));
+            }
+            site.shared.world.run_for(MINUTE);
+        }
+        // The token that a call asked for is renewed once.
+        assert_eq!(site.shared.provider.granted.get(), 2);
+        assert_eq!(call(&site).token_source(), "grant");
+    }
 }

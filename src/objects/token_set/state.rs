@@ -99,6 +99,8 @@ struct Held {
     for_refused: bool,
     /// Whether the upstream is known to have accepted the token.
     worked: bool,
+    /// Whether the alarm obtained the token, and nobody is known to have asked for it.
+    unasked: bool,
     doubt: Doubt,
 }
 
@@ -243,6 +245,7 @@ impl State {
             refused: false,
             for_refused,
             worked: false,
+            unasked: false,
             doubt: Doubt::default(),
         });
         access

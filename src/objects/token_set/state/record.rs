@@ -48,9 +48,10 @@ struct HeldRecord {
     refused: bool,
     for_refused: bool,
     worked: bool,
+    unasked: bool,
 }
 
-record!(HeldRecord { set, unsettled, refused, for_refused, worked = default });
+record!(HeldRecord { set, unsettled, refused, for_refused, worked = default, unasked = default });
 
 impl State {
     /// Opens a sealed state. The token set of another account is dropped; a change of credentials
@@ -121,6 +122,7 @@ impl Held {
             refused: self.refused,
             for_refused: self.for_refused,
             worked: self.worked,
+            unasked: self.unasked,
         }
     }
 }
@@ -136,6 +138,7 @@ impl HeldRecord {
             refused: self.refused,
             for_refused: self.for_refused,
             worked: self.worked,
+            unasked: self.unasked,
             doubt: Doubt::default(),
         }
     }
