@@ -296,7 +296,10 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         if let Some(sealed) = &stored {
             match State::open(sealed, &self.record_name(), account) {
                 Ok(opened) => (state, is_old) = (opened, !account.keys.is_current(sealed)),
-                Err(_) => report::unopened_record(&*self.ports, &self.record_name()),
+                Err(_) => {
+                    report::unopened_record(&*self.ports, &self.record_name());
+                    state = State::lost();
+                }
             }
         }
         // A concurrent ask may have loaded the state, and changed it, meanwhile.

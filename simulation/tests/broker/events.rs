@@ -5,6 +5,8 @@ use std::time::Duration;
 use porteiro_simulation::{Answered, Call, Grants, Objects, Site, deliveries, keeper};
 use serde_json::Value;
 
+use super::consents::{WHO, connect_service};
+
 const MINUTE: Duration = Duration::from_mins(1);
 
 fn grants(expires_in: u64) -> Grants {
@@ -75,4 +77,68 @@ fn renews_no_token_for_a_look_that_nobody_asked_for() {
         assert_eq!(site.shared.provider.granted.get(), 2);
         assert_eq!(call(&site).token_source(), "grant");
     }
+}
+
+fn variables_for_consents() -> Value {
+    let (mut variables, events) = (Site::variables_for_consents(), Site::variables_for_events());
+    for name in ["EVENTS", "EVENTS_SECRET"] {
+        variables[name] = events[name].clone();
+    }
+    variables
+}
+
+/// A site whose service `depot` is connected.
+fn connected() -> Site {
+    let grants = Grants { expires_in: 3_600, refresh_tokens: true, rotation: true, reuse_detection: true };
+    let site = Site::with_variables(1, grants, &variables_for_consents());
+    site.shared.consents.is_on.set(true);
+    site.shared.events.status.set(204);
+    let missing = site.call(1, &Call::get("/api/depot/things"));
+    assert_eq!((missing.status, missing.code().as_str()), (503, "not_connected"));
+    connect_service(&site);
+    // Nobody is told that nobody had connected yet.
+    check_told(&site, "depot", &[]);
+    site
+}
+
+/// Fails unless the service has to be connected again, and the operator is told of that, and of the consent
+/// that follows.
+#[track_caller]
+fn check_disconnected(site: &Site) {
+    for _ in 0..3 {
+        let missing = site.call(1, &Call::get("/api/depot/things"));
+        assert_eq!((missing.status, missing.code().as_str()), (503, "not_connected"));
+    }
+    check_told(site, "depot", &["disconnected"]);
+    let told = site.shared.events.told.borrow().last().cloned().expect("an event");
+    assert_eq!(told.1["data"]["code"], "not_connected");
+    connect_service(site);
+    assert_eq!(site.call(1, &Call::get("/api/depot/things")).status, 200);
+    check_told(site, "depot", &["disconnected", "recovered"]);
+}
+
+#[test]
+fn tells_that_the_provider_ended_a_consent() {
+    let site = connected();
+    site.shared.provider.withdraw(WHO.subject, "depot");
+    site.shared.world.run_for(Duration::from_hours(2));
+    check_disconnected(&site);
+}
+
+#[test]
+fn tells_that_another_client_has_to_be_connected_again() {
+    let site = connected();
+    let mut variables = variables_for_consents();
+    variables["CONNECTIONS"]["depot"]["client_id"] = "another".into();
+    site.redeploy(&variables);
+    check_disconnected(&site);
+}
+
+#[test]
+fn tells_that_a_state_was_lost_with_its_sealing_key() {
+    let site = connected();
+    let mut variables = variables_for_consents();
+    variables["SEALING_KEYS"] = format!("k2:{}A=", "B".repeat(42)).into();
+    site.redeploy(&variables);
+    check_disconnected(&site);
 }

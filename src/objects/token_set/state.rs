@@ -105,6 +105,11 @@ struct Held {
 }
 
 impl State {
+    /// The state in place of one that does not open: whoever was connected has to connect again.
+    pub fn lost() -> Self {
+        Self { grants: 1, ..Self::default() }
+    }
+
     /// The held access token, if valid and not refused.
     pub fn usable(&self, now: UnixTime) -> Option<Rc<AccessToken>> {
         self.held.as_ref().filter(|held| !held.refused).and_then(|held| held.valid(now))
