@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use porteiro_simulation::{Answered, Call, Grants, Objects, Site, deliveries, keeper};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::consents::{WHO, connect_service};
 
@@ -79,6 +79,76 @@ fn renews_no_token_for_a_look_that_nobody_asked_for() {
     }
 }
 
+/// A site whose connection has a static token, which the API takes.
+fn with_static_token() -> Site {
+    let mut variables = Site::variables_for_events();
+    variables["CONNECTIONS"]["acme"] = json!({
+        "provider": "custom", "base_url": "https://api.acme.example/v2", "grant": "static",
+        "rules": [{ "callers": ["backend"], "methods": ["GET"], "paths": ["/**"] }],
+    });
+    variables["ACME_TOKEN"] = "static-token".into();
+    let site = site(3_600, &variables);
+    site.shared.provider.knows("static-token", Duration::from_hours(1_000));
+    site
+}
+
+/// The state of the connection.
+fn state(site: &Site) -> String {
+    site.shared.world.run_for(Duration::from_secs(1));
+    let operator = format!("Bearer {}", Site::OPERATOR_KEY);
+    let call = Call::get("/admin/connections/acme").field("authorization", &operator);
+    site.call(9, &call).json()["state"].as_str().expect("a state").to_owned()
+}
+
+#[test]
+fn takes_no_static_token_for_dead_that_works_for_other_calls() {
+    let site = with_static_token();
+    let forbidden = Call::get("/api/acme/forbidden");
+    assert_eq!(site.call(1, &forbidden).status, 502);
+    assert_eq!(state(&site), "rejected");
+    assert_eq!(call(&site).status, 200);
+    assert_eq!(state(&site), "ready");
+    for _ in 0..60 {
+        assert_eq!((site.call(1, &forbidden).status, call(&site).status), (502, 200));
+        site.shared.world.run_for(Duration::from_secs(20));
+    }
+    assert_eq!(state(&site), "ready");
+    // One is followed by nothing.
+    assert_eq!(site.call(1, &forbidden).status, 502);
+    site.shared.world.run_for(Duration::from_hours(1));
+    check_told(&site, "acme", &[]);
+}
+
+#[test]
+fn tells_of_a_static_token_that_is_dead_and_that_it_works_again() {
+    for again in [1, 2] {
+        let site = with_static_token();
+        let things = Call::get("/api/acme/things");
+        site.shared.provider.refuses_all.set(true);
+        assert_eq!(site.call(1, &things).status, 502);
+        check_told(&site, "acme", &[]);
+        // The keeper knows since when, also where nobody calls for hours and it is evicted.
+        site.shared.world.run_for(Duration::from_hours(1));
+        Objects::kill(&site.shared, &keeper("acme"));
+        for _ in 0..3 {
+            assert_eq!(site.call(1, &things).status, 502);
+            check_told(&site, "acme", &["rejected"]);
+        }
+        Objects::kill(&site.shared, &keeper("acme"));
+        site.shared.world.run_for(Duration::from_hours(1));
+        check_told(&site, "acme", &["rejected"]);
+        site.shared.provider.refuses_all.set(false);
+        site.kill_isolate(again % 2 + 1);
+        assert_eq!(site.call(again, &things).status, 200);
+        check_told(&site, "acme", &["rejected", "recovered"]);
+        assert_eq!(state(&site), "ready");
+        let asks = site.shared.asks.get();
+        assert_eq!(site.call(again, &things).status, 200);
+        site.shared.world.run_for(MINUTE);
+        assert_eq!(site.shared.asks.get(), asks, "a success is told once");
+    }
+}
+
 fn variables_for_consents() -> Value {
     let (mut variables, events) = (Site::variables_for_consents(), Site::variables_for_events());
     for name in ["EVENTS", "EVENTS_SECRET"] {
@@ -94,7 +164,7 @@ fn connected() -> Site {
     site.shared.consents.is_on.set(true);
     site.shared.events.status.set(204);
     let missing = site.call(1, &Call::get("/api/depot/things"));
-    assert_eq!((missing.status, missing.code().as_str()), (503, "not_connected"));
+    assert_eq!((missing.status, missing.code().as_str()), (503, "connection_unavailable"));
     connect_service(&site);
     // Nobody is told that nobody had connected yet.
     check_told(&site, "depot", &[]);
@@ -106,8 +176,7 @@ fn connected() -> Site {
 #[track_caller]
 fn check_disconnected(site: &Site) {
     for _ in 0..3 {
-        let missing = site.call(1, &Call::get("/api/depot/things"));
-        assert_eq!((missing.status, missing.code().as_str()), (503, "not_connected"));
+        assert_eq!(site.call(1, &Call::get("/api/depot/things")).status, 503);
     }
     check_told(site, "depot", &["disconnected"]);
     let told = site.shared.events.told.borrow().last().cloned().expect("an event");
