@@ -90,14 +90,14 @@ impl Told {
     }
 
     /// Becomes what is to be told because of `news` at `now`; false where nothing is. Where a connection
-    /// breaks within `pause` after the last event, that is told only if it still is broken then: one that
+    /// breaks within [`PAUSE`] after the last event, that is told only if it still is broken then: one that
     /// comes and goes causes at most one event of each type in that time.
-    fn change(&mut self, news: News, now: UnixTime, pause: Duration) -> bool {
+    fn change(&mut self, news: News, now: UnixTime) -> bool {
         if self.knows(&news) {
             return false;
         }
         match news {
-            News::Broken { .. } if self.since().is_some_and(|since| now < since + pause) => return false,
+            News::Broken { .. } if self.since().is_some_and(|since| now < since + PAUSE) => return false,
             News::Broken { state, code } => {
                 *self =
                     Self { broken: state, code, broken_at: Some(now), recovered_at: None, is_pending: true };
@@ -140,7 +140,7 @@ pub struct Telling<P> {
     pub(super) lock: Lock,
     /// Whether a change may not be told yet, as far as this instance knows: somebody has to look again.
     pub(super) owes: Rc<Cell<bool>>,
-    /// Whether this is a keeper's: it pauses, and sets the object's alarm for what is to be told. A delivery
+    /// Whether this is a keeper's: it sets the object's alarm for what is to be told. A delivery
     /// queue tells of each hour once, and has an alarm of its own.
     is_keepers: bool,
 }
@@ -188,13 +188,12 @@ impl<P: ObjectPorts> Telling<P> {
                 let look_at = self.ports.now() + LOOK_AGAIN;
                 self.ports.set_alarm(other_alarm().map_or(look_at, |at| at.min(look_at))).await?;
             }
-            let pause = if self.is_keepers { PAUSE } else { Duration::ZERO };
             if told.is_pending {
                 if !self.hand_over(&told).await {
                     break;
                 }
                 told.is_pending = false;
-            } else if !told.change(news, self.ports.now(), pause) {
+            } else if !told.change(news, self.ports.now()) {
                 break;
             }
             self.ports.put(TOLD, &json::text(&told)).await?;
@@ -239,7 +238,7 @@ mod tests {
         let mut told = Told::default();
         let mut types = Vec::new();
         for (seconds, news) in news {
-            if told.change(news.clone(), after(*seconds), PAUSE) {
+            if told.change(news.clone(), after(*seconds)) {
                 let (_, text) = told.event("acme");
                 let event = json::parse(text.as_bytes()).unwrap();
                 let kind = event["type"].as_str().unwrap();
@@ -299,7 +298,7 @@ mod tests {
 
     fn told_of(state: &str, at: UnixTime) -> Told {
         let mut told = Told::default();
-        assert!(told.change(broken(state), at, PAUSE));
+        assert!(told.change(broken(state), at));
         told
     }
 
