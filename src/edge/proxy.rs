@@ -25,6 +25,7 @@ use super::caller::{CallerProof, permission};
 use super::connections::held::Found;
 use super::context::Context;
 use super::cors::Cors;
+use super::static_tokens;
 use crate::config::{Connection, Grant};
 use crate::http::{RequestHead, RequestPath, Trace, carries_token, overrides_method};
 use crate::jose::Invalid;
@@ -173,7 +174,9 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
         let ports = &self.context.edge.ports;
         self.context.note(|line| line.note_token(Source::Static, Duration::ZERO));
         let answer = self.send("Bearer", token, None).await?;
-        if !self.is_refused(&answer).await {
+        let works = !self.is_refused(&answer).await;
+        static_tokens::note(&self.context.edge, self.connection, works);
+        if works {
             return Ok(answer);
         }
         ports.discard(answer.response);

@@ -35,6 +35,8 @@ pub enum Reason {
     Age,
     /// The upstream refused the token.
     Refused,
+    /// The token ages, and nobody asked.
+    Alarm,
 }
 
 /// The kind of the next token request.
