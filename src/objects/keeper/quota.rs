@@ -33,12 +33,12 @@ pub(super) struct Quota {
     /// At least what was handed out; `None` before it is read.
     ledger: RefCell<Option<Ledger>>,
     /// The asks that wait, in their order.
-    waiting: RefCell<Vec<Waiting>>,
+    waiting: RefCell<Vec<WaitingAsk>>,
     last: Cell<u64>,
 }
 
 /// An ask that waits for its turn.
-struct Waiting {
+struct WaitingAsk {
     number: u64,
     /// Its party.
     who: u64,
@@ -48,13 +48,13 @@ struct Waiting {
 
 /// The place of an ask among those that wait, if it waits. Whoever leaves wakes the next of its party: so
 /// all whose turn has come are served at once.
-struct Place<'a> {
-    waiting: &'a RefCell<Vec<Waiting>>,
+struct QueuePlace<'a> {
+    waiting: &'a RefCell<Vec<WaitingAsk>>,
     number: u64,
     who: u64,
 }
 
-impl Place<'_> {
+impl QueuePlace<'_> {
     fn is_next(&self) -> bool {
         let waiting = self.waiting.borrow();
         waiting.iter().find(|other| other.who == self.who).is_none_or(|first| first.number == self.number)
@@ -80,7 +80,7 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueuePlace<'_> {
     fn drop(&mut self) {
         let mut waiting = self.waiting.borrow_mut();
         waiting.retain(|other| other.number != self.number);
@@ -119,7 +119,7 @@ impl Quota {
         let sleep = |millis| ports.sleep(Duration::from_millis(millis));
         let (began, number) = (now(), self.last.get() + 1);
         self.last.set(number);
-        let place = Place { waiting: &self.waiting, number, who: ask.who };
+        let place = QueuePlace { waiting: &self.waiting, number, who: ask.who };
         let mut end = pin!(sleep(ask.queue_ms));
         let is_full = self.waiting.borrow().len() >= MAX_WAITING;
         let (mut is_new, mut is_over) = (true, ask.want == 0 || ask.queue_ms == 0 || is_full);
@@ -134,7 +134,7 @@ impl Quota {
                 return reply;
             }
             if mem::take(&mut is_new) {
-                self.waiting.borrow_mut().push(Waiting { number, who: ask.who, waker: None });
+                self.waiting.borrow_mut().push(WaitingAsk { number, who: ask.who, waker: None });
             }
             let look = if is_next { reply.frees_in.clamp(1, LOOK) } else { ask.queue_ms };
             is_over = place.wait(end.as_mut(), sleep(look)).await;
