@@ -175,7 +175,7 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
         self.context.note(|line| line.note_token(Source::Static, Duration::ZERO));
         let answer = self.send("Bearer", token, None).await?;
         let works = !self.is_refused(&answer).await;
-        static_tokens::note(&self.context.edge, self.connection, works);
+        static_tokens::note(self.context.edge, self.connection, works);
         if works {
             return Ok(answer);
         }

@@ -294,12 +294,11 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         let mut state = State::default();
         let mut is_old = false;
         if let Some(sealed) = &stored {
-            match State::open(sealed, &self.record_name(), account) {
-                Ok(opened) => (state, is_old) = (opened, !account.keys.is_current(sealed)),
-                Err(_) => {
-                    report::unopened_record(&*self.ports, &self.record_name());
-                    state = State::lost();
-                }
+            if let Ok(opened) = State::open(sealed, &self.record_name(), account) {
+                (state, is_old) = (opened, !account.keys.is_current(sealed));
+            } else {
+                report::unopened_record(&*self.ports, &self.record_name());
+                state = State::lost();
             }
         }
         // A concurrent ask may have loaded the state, and changed it, meanwhile.

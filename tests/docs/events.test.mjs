@@ -150,7 +150,10 @@ test("the pager's incident is not opened again by an event that the recovery ove
   }
   // Webhooks, and other connections, are other incidents.
   const data = { ...EVENT.data, id: "guru" };
-  for (const event of [{ ...EVENT, type: "webhook.failed" }, { ...EVENT, data }]) {
+  for (const event of [
+    { ...EVENT, type: "webhook.failed" },
+    { ...EVENT, data },
+  ]) {
     assert.equal(await post("pager.js", env, { event }), 204);
     assert.equal(posted[0].body.event_action, "trigger");
   }

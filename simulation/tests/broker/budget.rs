@@ -157,3 +157,22 @@ fn leaves_an_upstream_alone_that_complained_to_another_isolate() {
         }
     }
 }
+
+#[test]
+fn leaves_an_upstream_alone_though_the_complaint_was_lost_on_its_way() {
+    let site = guarded(json!({ "cool_down": true }));
+    let (shared, call) = (&site.shared, Call::get("/api/acme/things"));
+    for isolate in [1, 2] {
+        assert_eq!(site.call(isolate, &call).status, 200);
+    }
+    *shared.upstream_script.borrow_mut() = Some((429, "retry-after:60".to_owned()));
+    shared.objects.losses.set(1_000);
+    assert_eq!(site.call(1, &call).status, 429);
+    shared.world.run_for(Duration::from_millis(300));
+    shared.objects.losses.set(0);
+    *shared.upstream_script.borrow_mut() = None;
+    // The isolate says it again by itself, or with its next call, which it refuses.
+    assert_eq!(site.call(1, &call).status, 503);
+    shared.world.run_for(Duration::from_secs(2));
+    assert_eq!(site.call(2, &call).status, 503);
+}

@@ -172,8 +172,8 @@ mod tests {
         let planned = match plan(state, ask, renewing, after(seconds)) {
             Plan::Use(_) => "use",
             Plan::UseAndRenew(_) => "use and renew",
-            Plan::Renew(Reason::Age | Reason::Alarm) => "renew",
-            Plan::Renew(Reason::Refused) => "renew the refused",
+            Plan::Renew(Reason::Age) => "renew",
+            Plan::Renew(Reason::Refused | Reason::Alarm) => "renew the refused",
             Plan::Wait { .. } => "wait",
             Plan::UpstreamRefuses => "upstream refuses",
             Plan::BeginBackoff => {

@@ -89,6 +89,7 @@ impl Trouble {
 }
 
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is known, or not, of its own")]
 struct Held {
     access: Rc<AccessToken>,
     refresh_token: Option<Secret>,

@@ -147,7 +147,7 @@ impl HeldQuota {
         self.advance(now);
         let known = &mut self.known;
         let age = now - known.at;
-        if now < known.held_until {
+        if guard.cool_down && now < known.held_until {
             return NextStep::Held(known.held_until - now);
         }
         let mut leave = NextStep::Leave;

@@ -42,6 +42,7 @@ record!(StateRecord {
     identity,
 });
 
+#[allow(clippy::struct_excessive_bools, reason = "each is known, or not, of its own")]
 struct HeldRecord {
     set: TokenSetRecord,
     unsettled: u8,
