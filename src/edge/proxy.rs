@@ -25,11 +25,11 @@ use super::caller::{CallerProof, permission};
 use super::connections::held::Found;
 use super::context::Context;
 use super::cors::Cors;
-use super::static_tokens;
 use crate::config::{Connection, Grant};
 use crate::http::{RequestHead, RequestPath, Trace, carries_token, overrides_method};
 use crate::jose::Invalid;
 use crate::ports::{CallRole, EdgePorts, UpstreamAnswer, UpstreamCall, report};
+use crate::protocol::{ObtainToken, TokenAsk};
 use crate::secret::{Fingerprint, Secret};
 use crate::time::UnixTime;
 use crate::token::AccessToken;
@@ -175,7 +175,7 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
         self.context.note(|line| line.note_token(Source::Static, Duration::ZERO));
         let answer = self.send("Bearer", token, None).await?;
         let works = !self.is_refused(&answer).await;
-        static_tokens::note(self.context.edge, self.connection, works);
+        self.note_static(works);
         if works {
             return Ok(answer);
         }
@@ -183,6 +183,24 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
         report::static_token_refused(&**ports, &self.connection.id);
         tokens.report_static_refusal();
         Err(Code::UpstreamUnauthorized.into())
+    }
+
+    /// Notes whether the upstream takes the static token. Where the operator is told of events, the keeper
+    /// learns of an isolate's first success, too: the one that saw a refusal may be gone.
+    fn note_static(&self, works: bool) {
+        let (edge, Connection { id, identity, .. }) = (self.context.edge, self.connection);
+        let tells_first = edge.isolate.config().events.is_some();
+        if !edge.isolate.static_tokens.note(id, works, tells_first, edge.now()) {
+            return;
+        }
+        if !works {
+            // The next report goes out again.
+            return edge.isolate.access_tokens.forget_refusal(id);
+        }
+        let (ports, id, ask) = (edge.clone().ports, id.clone(), TokenAsk::new(identity).confirming(0));
+        edge.ports.spawn(Box::pin(async move {
+            drop(ports.ask(ObtainToken { connection: &id, ask, caller: None }).await);
+        }));
     }
 
     /// Sends the call with an access token, and replays it if the upstream refuses the token: with

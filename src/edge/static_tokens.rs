@@ -5,10 +5,6 @@ use std::fmt;
 use std::time::Duration;
 
 use super::bounded::Bounded;
-use super::context::Edge;
-use crate::config::Connection;
-use crate::ports::EdgePorts;
-use crate::protocol::{ObtainToken, TokenAsk};
 use crate::time::UnixTime;
 
 /// The largest number of connections whose static tokens an isolate knows of.
@@ -32,28 +28,19 @@ impl fmt::Debug for StaticTokens {
     }
 }
 
-/// Notes whether the upstream takes the static token of `connection`. The keeper is to be told of a refusal,
-/// again while it lasts, and of the next success; where the operator is told of events, of the first one,
-/// too: the isolate that saw the refusal may be gone.
-pub(in crate::edge) fn note<P: EdgePorts>(edge: &Edge<P>, connection: &Connection, works: bool) {
-    let (isolate, id, now) = (&edge.isolate, &connection.id, edge.now());
-    let mut told = isolate.static_tokens.0.borrow_mut();
-    let is_news = match told.get(id.as_str()) {
-        Some(None) => !works,
-        Some(Some(at)) => works || now >= *at + REFUSED_FOR,
-        None => !works || isolate.config().events.is_some(),
-    };
-    if !is_news {
-        return;
+impl StaticTokens {
+    /// Notes whether the upstream takes the static token of `connection`; true where its keeper is to be told:
+    /// of a refusal, again while it lasts, and of the next success. Of the first one where `tells_first`.
+    pub fn note(&self, connection: &str, works: bool, tells_first: bool, now: UnixTime) -> bool {
+        let mut told = self.0.borrow_mut();
+        let is_news = match told.get(connection) {
+            Some(None) => !works,
+            Some(Some(at)) => works || now >= *at + REFUSED_FOR,
+            None => !works || tells_first,
+        };
+        if is_news {
+            told.insert(connection.to_owned(), (!works).then_some(now), now, now);
+        }
+        is_news
     }
-    told.insert(id.clone(), (!works).then_some(now), now, now);
-    if !works {
-        // The next report goes out again.
-        return isolate.access_tokens.forget_refusal(id);
-    }
-    let ask = TokenAsk::new(&connection.identity).confirming(0);
-    let (ports, id) = (edge.clone().ports, id.clone());
-    edge.ports.spawn(Box::pin(async move {
-        drop(ports.ask(ObtainToken { connection: &id, ask, caller: None }).await);
-    }));
 }
