@@ -19,6 +19,7 @@ mod problem;
 mod proxy;
 mod request;
 mod route;
+mod static_tokens;
 mod together;
 mod transport;
 mod webhooks;

@@ -269,9 +269,12 @@ pub enum CallRole {
     /// Others may wait for its answer: it goes on when its caller leaves.
     Leads,
     /// It waits until the one of this number is over, for the time limit at most, and sends nothing:
-    /// no answer comes of it.
+    /// no answer comes of it. [`OWN_BODY`]: until its own body can be sent again, else it fails.
     Waits(u32),
 }
+
+/// The number of no call: what stands for it is the body of the one that waits.
+pub const OWN_BODY: u32 = 0;
 
 /// A copy of a body, as the platform holds it, and its size in bytes.
 pub type KeptBody = (Rc<dyn Any>, usize);

@@ -10,6 +10,7 @@ mod tables;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_channel::oneshot;
 
@@ -49,6 +50,8 @@ pub struct Objects {
     pub losses: Cell<u64>,
     /// How often a message about a budget arrives twice, per mille.
     pub repeats: Cell<u64>,
+    /// How long an object takes to begin with a message about a budget.
+    pub budget_takes: Cell<Duration>,
     /// Whether storage operations take no time.
     pub instant: Cell<bool>,
     /// How often a storage operation fails, per mille.
@@ -121,7 +124,13 @@ impl Objects {
         let at_stake = site.consents_at_stake(&read);
         let asked = read.clone();
         let is_repeated = matches!(read, Envelope::Quota { .. }) && site.world.happens(objects.repeats.get());
+        let takes = objects.budget_takes.get();
+        let is_late = takes > Duration::ZERO && matches!(read, Envelope::Quota { .. });
+        let pause = is_late.then(|| site.world.sleep(takes));
         site.world.spawn(process, async move {
+            if let Some(pause) = pause {
+                pause.await;
+            }
             if is_repeated {
                 object.answer(&read).await;
             }

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -29,6 +30,8 @@ pub struct EventsWatch {
     pub arrivals: RefCell<Vec<(String, Value)>>,
     /// Since when the last event of each type about each connection holds.
     last: RefCell<BTreeMap<(String, String), UnixTime>>,
+    /// Its reference count is the number of attempts in flight, plus this one.
+    in_flight: Rc<()>,
     /// When webhooks failed.
     failed: RefCell<Vec<UnixTime>>,
     broken: RefCell<Option<String>>,
@@ -54,6 +57,12 @@ impl EventsWatch {
         let told = self.told.borrow();
         let about = told.iter().filter(|(_, event)| event["data"]["id"] == connection);
         about.map(|(_, event)| text(&event["type"])).collect()
+    }
+
+    /// Called when an attempt begins; it lasts until what is returned is dropped.
+    pub fn attempt(&self) -> Rc<()> {
+        self.demand(Rc::strong_count(&self.in_flight) == 1, "in-order", "two events are sent at once");
+        Rc::clone(&self.in_flight)
     }
 
     /// Called when a webhook failed.

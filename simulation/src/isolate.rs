@@ -5,7 +5,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::FutureExt as _;
+use futures_util::future::{Either, LocalBoxFuture, select};
 use zeroize::Zeroizing;
 
 use super::crowd_watch::Visit;
@@ -17,7 +18,7 @@ use crate::provider::proofs::signature;
 use porteiro::config::{RateLimit, SigningKey};
 use porteiro::ports::{
     BodyFailure, Cache, CacheFailed, CallRole, Host, Http, HttpAnswer, HttpFailure, HttpRequest, Inbound,
-    KeptBody, ObjectUnreachable, Objects, RateLimits, Sender, SignatureCheck, Signer, Upstream,
+    KeptBody, OWN_BODY, ObjectUnreachable, Objects, RateLimits, Sender, SignatureCheck, Signer, Upstream,
     UpstreamAnswer, UpstreamCall, UpstreamFailure, Verifier,
 };
 use porteiro::time::UnixTime;
@@ -40,6 +41,15 @@ pub struct CallPorts {
     pub credentials: String,
     /// How many times the call was sent to the upstream.
     pub sent: Cell<u32>,
+}
+
+impl CallPorts {
+    /// Waits until the whole body is there.
+    fn upload(&self) -> LocalBoxFuture<'static, ()> {
+        let end = self.visit.begun_at + self.site.upload_takes.get();
+        let rest = if self.body > 0 { end.since(self.site.world.now()) } else { Duration::ZERO };
+        self.site.world.sleep(rest).boxed_local()
+    }
 }
 
 impl Host for CallPorts {
@@ -144,6 +154,16 @@ impl Upstream for CallPorts {
     type Response = String;
 
     async fn pass_on(&self, call: &UpstreamCall<'_>) -> Result<UpstreamAnswer<String>, UpstreamFailure> {
+        let is_kept = call.replay_bytes.is_some_and(|limit| self.body <= limit);
+        if call.role == CallRole::Waits(OWN_BODY) {
+            let limit = self.site.world.sleep(call.timeout).boxed_local();
+            let body = self.upload();
+            return Err(match select(limit, body).await {
+                Either::Left(_) => UpstreamFailure::Timeout,
+                Either::Right(_) if self.body > 0 && !is_kept => UpstreamFailure::BodyGone,
+                Either::Right(_) => UpstreamFailure::Unreachable,
+            });
+        }
         if let CallRole::Waits(flight) = call.role {
             let end = self.now() + call.timeout;
             while self.now() < end && !self.site.landed.borrow().contains(&(self.process, flight)) {
@@ -152,8 +172,11 @@ impl Upstream for CallPorts {
             return Err(UpstreamFailure::Unreachable);
         }
         let again = self.sent.replace(self.sent.get() + 1) > 0;
-        if again && call.replay_bytes.is_none_or(|limit| self.body > limit) {
+        if again && !is_kept {
             return Err(UpstreamFailure::BodyGone);
+        }
+        if again {
+            self.upload().await;
         }
         self.site.budget.sends(self.site.world.now());
         let person = self.site.provider.person(&bearer(call));

@@ -75,6 +75,7 @@ impl Site {
             upstream_calls: RefCell::default(),
             landed: RefCell::default(),
             echoes: Cell::new(false),
+            upload_takes: Cell::default(),
             upstream_script: RefCell::default(),
             upstream_body: RefCell::default(),
             objects: Objects::default(),

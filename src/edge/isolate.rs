@@ -11,6 +11,7 @@ use super::proxy::cache::copies::AnswerCopies;
 use super::proxy::memory::AccessTokens;
 use super::proxy::quota::held::Quotas;
 use super::proxy::rates::Rates;
+use super::static_tokens::StaticTokens;
 use crate::config::Config;
 use crate::time::UnixTime;
 
@@ -35,6 +36,7 @@ pub struct Isolate {
     pub(in crate::edge) access_tokens: AccessTokens,
     /// Those of callers whose own tokens are exchanged.
     pub(in crate::edge) callers_tokens: AccessTokens,
+    pub(in crate::edge) static_tokens: StaticTokens,
     pub(in crate::edge) key_sets: KeySets,
     pub(in crate::edge) bearers: Bearers,
     pub(in crate::edge) rates: Rates,
@@ -62,6 +64,7 @@ impl Isolate {
             reported: Cell::new(Reported::Nothing),
             access_tokens: AccessTokens::default(),
             callers_tokens: AccessTokens::default(),
+            static_tokens: StaticTokens::default(),
             key_sets: KeySets::default(),
             bearers: Bearers::default(),
             rates: Rates::default(),

@@ -29,6 +29,7 @@ use crate::config::{Connection, Grant};
 use crate::http::{RequestHead, RequestPath, Trace, carries_token, overrides_method};
 use crate::jose::Invalid;
 use crate::ports::{CallRole, EdgePorts, UpstreamAnswer, UpstreamCall, report};
+use crate::protocol::{ObtainToken, TokenAsk};
 use crate::secret::{Fingerprint, Secret};
 use crate::time::UnixTime;
 use crate::token::AccessToken;
@@ -54,7 +55,8 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
     let Found { id, connection, .. } = found;
     context.note(|line| line.connection = Some(id));
     let connection = connection.usable().ok_or(Code::Misconfigured)?;
-    if connection.acts(path) {
+    let acts = connection.acts(path);
+    if acts {
         cors.check_acting(head, context.config())?;
     }
     let proof = CallerProof::read(context, connection, path).await.map_err(|unproven| {
@@ -99,9 +101,9 @@ pub(super) async fn pass_on<'a, P: EdgePorts>(
     let trace = trace.map(|trace| if proof.has_key() { trace } else { trace.unsampled() });
     let trace = trace.unwrap_or_else(|| Trace::new(context.request_id));
     let gate = Gate::of(context, connection, &proof, permission.caller);
-    let call = ProxiedCall { context, connection, url, trace, gate, role, sent: RefCell::default() };
+    let call = ProxiedCall { context, connection, url, acts, trace, gate, role, sent: RefCell::default() };
     let outdate = || {
-        if !matches!(head.method, "GET" | "HEAD" | "OPTIONS") || connection.acts(path) {
+        if !matches!(head.method, "GET" | "HEAD" | "OPTIONS") || acts {
             edge.isolate.copies.outdate(|| cache::place(id, path));
         }
     };
@@ -136,6 +138,8 @@ struct ProxiedCall<'c, 'a, P> {
     context: &'c Context<'a, P>,
     connection: &'c Connection,
     url: String,
+    /// Whether it changes something though its method is `GET`.
+    acts: bool,
     trace: Trace<'c>,
     /// What guards the upstream.
     gate: Option<Rc<Gate<P>>>,
@@ -170,13 +174,33 @@ impl<P: EdgePorts> ProxiedCall<'_, '_, P> {
         let ports = &self.context.edge.ports;
         self.context.note(|line| line.note_token(Source::Static, Duration::ZERO));
         let answer = self.send("Bearer", token, None).await?;
-        if !self.is_refused(&answer).await {
+        let works = !self.is_refused(&answer).await;
+        self.note_static(works);
+        if works {
             return Ok(answer);
         }
         ports.discard(answer.response);
         report::static_token_refused(&**ports, &self.connection.id);
         tokens.report_static_refusal();
         Err(Code::UpstreamUnauthorized.into())
+    }
+
+    /// Notes whether the upstream takes the static token. Where the operator is told of events, the keeper
+    /// learns of an isolate's first success, too: the one that saw a refusal may be gone.
+    fn note_static(&self, works: bool) {
+        let (edge, Connection { id, identity, .. }) = (self.context.edge, self.connection);
+        let tells_first = edge.isolate.config().events.is_some();
+        if !edge.isolate.static_tokens.note(id, works, tells_first, edge.now()) {
+            return;
+        }
+        if !works {
+            // The next report goes out again.
+            return edge.isolate.access_tokens.forget_refusal(id);
+        }
+        let (ports, id, ask) = (edge.clone().ports, id.clone(), TokenAsk::new(identity).confirming(0));
+        edge.ports.spawn(Box::pin(async move {
+            drop(ports.ask(ObtainToken { connection: &id, ask, caller: None }).await);
+        }));
     }
 
     /// Sends the call with an access token, and replays it if the upstream refuses the token: with

@@ -282,9 +282,9 @@ impl<P: ObjectPorts> Deliveries<P> {
         let Some(earliest) = earliest.into_iter().chain(look_again).min() else { return Ok(()) };
         // Work that is due now is in progress: the alarm covers an eviction. If all workers are
         // busy, the first to finish takes it.
-        let soonest = match (self.attempts_left.get(), self.workers.get()) {
-            (0, _) => now,
-            (_, MAX_WORKERS..) => now + TIMEOUT,
+        let soonest = match self.attempts_left.get() {
+            0 => now,
+            _ if self.is_busy() => now + TIMEOUT,
             _ => now + PROGRESS_CHECK,
         };
         let at = earliest.max(soonest);
@@ -295,9 +295,15 @@ impl<P: ObjectPorts> Deliveries<P> {
         Ok(())
     }
 
+    /// Whether all workers are busy. The operator's events have one: they arrive in order, but for those
+    /// that are retried.
+    fn is_busy(&self) -> bool {
+        self.workers.get() >= if self.is_operators() { 1 } else { MAX_WORKERS }
+    }
+
     /// Starts another worker, unless all are busy.
     fn start_worker(self: &Rc<Self>) {
-        if self.workers.get() < MAX_WORKERS && self.attempts_left.get() > 0 && self.settings().is_some() {
+        if !self.is_busy() && self.attempts_left.get() > 0 && self.settings().is_some() {
             let deliveries = Rc::clone(self);
             self.ports.spawn(task(async move { deliveries.run_worker().await }).boxed_local());
         }
@@ -305,7 +311,7 @@ impl<P: ObjectPorts> Deliveries<P> {
 
     /// Makes attempts, one after another, while events are due.
     async fn run_worker(self: Rc<Self>) {
-        if self.workers.get() >= MAX_WORKERS {
+        if self.is_busy() {
             return;
         }
         let worker = Worker::new(&self.workers);

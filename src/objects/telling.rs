@@ -90,14 +90,14 @@ impl Told {
     }
 
     /// Becomes what is to be told because of `news` at `now`; false where nothing is. Where a connection
-    /// breaks within `pause` after the last event, that is told only if it still is broken then: one that
+    /// breaks within [`PAUSE`] after the last event, that is told only if it still is broken then: one that
     /// comes and goes causes at most one event of each type in that time.
-    fn change(&mut self, news: News, now: UnixTime, pause: Duration) -> bool {
+    fn change(&mut self, news: News, now: UnixTime) -> bool {
         if self.knows(&news) {
             return false;
         }
         match news {
-            News::Broken { .. } if self.since().is_some_and(|since| now < since + pause) => return false,
+            News::Broken { .. } if self.since().is_some_and(|since| now < since + PAUSE) => return false,
             News::Broken { state, code } => {
                 *self =
                     Self { broken: state, code, broken_at: Some(now), recovered_at: None, is_pending: true };
@@ -140,7 +140,7 @@ pub struct Telling<P> {
     pub(super) lock: Lock,
     /// Whether a change may not be told yet, as far as this instance knows: somebody has to look again.
     pub(super) owes: Rc<Cell<bool>>,
-    /// Whether this is a keeper's: it pauses, and sets the object's alarm for what is to be told. A delivery
+    /// Whether this is a keeper's: it sets the object's alarm for what is to be told. A delivery
     /// queue tells of each hour once, and has an alarm of its own.
     is_keepers: bool,
 }
@@ -148,8 +148,9 @@ pub struct Telling<P> {
 impl<P: ObjectPorts> Telling<P> {
     /// What tells of `connection`, for its keeper or its delivery queue.
     pub fn new(ports: Rc<P>, config: Rc<Config>, connection: String, is_keepers: bool) -> Self {
-        // What an instance before this one owed is not known.
-        let (lock, owes) = (Lock::new(Rank::Telling), Rc::new(Cell::new(is_wanted(&config))));
+        // What an instance before this one owed is not known, but that of the events tells nobody of itself.
+        let owes = Rc::new(Cell::new(is_wanted(&config) && connection != OPERATOR));
+        let lock = Lock::new(Rank::Telling);
         Self { ports, config, connection, lock, owes, is_keepers }
     }
 
@@ -166,10 +167,16 @@ impl<P: ObjectPorts> Telling<P> {
 
     /// Tells the changes of state that `look` finds, until there is none left; nothing where it finds
     /// nothing. `is_alone` where no call shows a recovery, as none does of a misconfigured connection.
+    /// `other_alarm` is when the object needs its alarm for another purpose.
     ///
     /// # Errors
     /// [`StorageFailed`]: the next call goes on.
-    pub async fn tell(&self, is_alone: bool, look: &dyn Fn() -> Option<News>) -> Result<(), StorageFailed> {
+    pub async fn tell(
+        &self,
+        is_alone: bool,
+        look: &dyn Fn() -> Option<News>,
+        other_alarm: &dyn Fn() -> Option<UnixTime>,
+    ) -> Result<(), StorageFailed> {
         let _guard = self.lock.lock().await;
         while let Some(news) = look() {
             let mut told = self.read().await?;
@@ -178,15 +185,15 @@ impl<P: ObjectPorts> Telling<P> {
             self.owes.set(owes);
             if self.is_keepers && owes {
                 // Whoever is evicted now looks again, though nobody asks.
-                self.ports.set_alarm(self.ports.now() + LOOK_AGAIN).await?;
+                let look_at = self.ports.now() + LOOK_AGAIN;
+                self.ports.set_alarm(other_alarm().map_or(look_at, |at| at.min(look_at))).await?;
             }
-            let pause = if self.is_keepers { PAUSE } else { Duration::ZERO };
             if told.is_pending {
                 if !self.hand_over(&told).await {
                     break;
                 }
                 told.is_pending = false;
-            } else if !told.change(news, self.ports.now(), pause) {
+            } else if !told.change(news, self.ports.now()) {
                 break;
             }
             self.ports.put(TOLD, &json::text(&told)).await?;
@@ -231,7 +238,7 @@ mod tests {
         let mut told = Told::default();
         let mut types = Vec::new();
         for (seconds, news) in news {
-            if told.change(news.clone(), after(*seconds), PAUSE) {
+            if told.change(news.clone(), after(*seconds)) {
                 let (_, text) = told.event("acme");
                 let event = json::parse(text.as_bytes()).unwrap();
                 let kind = event["type"].as_str().unwrap();
@@ -291,7 +298,7 @@ mod tests {
 
     fn told_of(state: &str, at: UnixTime) -> Told {
         let mut told = Told::default();
-        assert!(told.change(broken(state), at, PAUSE));
+        assert!(told.change(broken(state), at));
         told
     }
 

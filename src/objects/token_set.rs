@@ -163,7 +163,7 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         }
         self.load(account).await?;
         if account.connection.grant.endpoint().is_none() {
-            return self.note_static_token_refused(account).await;
+            return self.note_static_token(account, ask.works().is_some()).await;
         }
         if self.change(|state| state.note(ask, self.ports.now()))? {
             self.commit(account, |_| ()).await?;
@@ -294,9 +294,11 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         let mut state = State::default();
         let mut is_old = false;
         if let Some(sealed) = &stored {
-            match State::open(sealed, &self.record_name(), account) {
-                Ok(opened) => (state, is_old) = (opened, !account.keys.is_current(sealed)),
-                Err(_) => report::unopened_record(&*self.ports, &self.record_name()),
+            if let Ok(opened) = State::open(sealed, &self.record_name(), account) {
+                (state, is_old) = (opened, !account.keys.is_current(sealed));
+            } else {
+                report::unopened_record(&*self.ports, &self.record_name());
+                state = State::lost();
             }
         }
         // A concurrent ask may have loaded the state, and changed it, meanwhile.
@@ -317,13 +319,12 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         format!("keeper/{}/{}", self.subject, self.connection)
     }
 
-    /// Records for the operator that the upstream refuses a static token; such a token has no
+    /// Records for the operator whether the upstream takes a static token; such a token has no
     /// renewal.
-    async fn note_static_token_refused(&self, account: &Account) -> Result<TokenReply, Failure> {
-        let known = self.state.borrow().as_ref().is_some_and(State::is_static_token_refused);
-        if !known {
+    async fn note_static_token(&self, account: &Account, works: bool) -> Result<TokenReply, Failure> {
+        if !self.change(|state| state.knows_static_token(works))? {
             let now = self.ports.now();
-            self.commit(account, |state| state.note_static_token_refused(now)).await?;
+            self.commit(account, |state| state.note_static_token(works, now)).await?;
         }
         Ok(TokenReply::UpstreamRefuses)
     }

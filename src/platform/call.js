@@ -27,6 +27,9 @@ import {
 // Bodies up to this size are read before they are sent, if they may have to be sent again.
 const READ_FIRST = 64 * 1024;
 
+// What a call waits for that waits for no flight.
+const OWN_BODY = 0;
+
 // How long the caller may take to send a body that the broker reads for itself.
 const LONGEST_READ_MS = 15_000;
 
@@ -45,6 +48,12 @@ const copying = new Shelf(4 * MIB);
 
 /** What wakes the calls that wait for a flight, by its number. @type {Map<number, (() => void)[]>} */
 const waiting = new Map();
+
+/** Wakes all calls that wait for others: the module that would have done so may be gone. */
+export function wakeAll() {
+  for (const wake of [...waiting.values()].flat()) wake();
+  waiting.clear();
+}
 
 // The number of the last call. No instance of the module sees a number twice.
 let calls = 0;
@@ -203,7 +212,7 @@ export class Call {
       // A response that comes later ends with the call, which is answered with the timeout.
       const alarm = setTimeout(() => {
         resolve(TIMEOUT);
-        this.#attempt?.abort();
+        if (kindOf(told) !== JOIN) this.#attempt?.abort();
       }, timeoutMs);
       const settle = (/** @type {string} */ head) => {
         clearTimeout(alarm);
@@ -213,13 +222,16 @@ export class Call {
       try {
         if (kindOf(told) === JOIN) {
           // The promise is of this call: the runtime goes on with it, whichever call wakes it.
-          /** @type {Promise<void>} */
-          const over = new Promise((wake) => {
-            const known = waiting.get(replayBytes);
-            if (known) known.push(wake);
-            else waiting.set(replayBytes, [wake]);
-          });
-          over.then(() => settle(""));
+          /** @type {Promise<unknown>} */
+          const over =
+            replayBytes === OWN_BODY
+              ? this.#wholeBody()
+              : new Promise((/** @type {(_: void) => void} */ wake) => {
+                  const known = waiting.get(replayBytes);
+                  if (known) known.push(wake);
+                  else waiting.set(replayBytes, [wake]);
+                });
+          over.then(() => settle(""), failed);
           return;
         }
         const headers = new Headers();
@@ -320,6 +332,12 @@ export class Call {
       this.#body = new Recorder(body, replayBytes, sent, () => attempt.abort());
       return this.#body.stream(length);
     }
+    return this.#wholeBody();
+  }
+
+  /** The body that was sent before, once it is there; null where there is none. Rejects with GONE where it is gone. */
+  async #wholeBody() {
+    if (this.#body === undefined) return null;
     const whole = this.#body === GONE ? undefined : await this.#body.whole();
     if (whole === undefined) throw GONE;
     return whole;

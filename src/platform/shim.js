@@ -5,7 +5,7 @@
 // ends events that nothing can answer any more. Objects begin anew with what they stored, as after an eviction.
 import { DurableObject } from "cloudflare:workers";
 import * as broker from "broker";
-import { Call } from "./call.js";
+import { Call, wakeAll } from "./call.js";
 import { preferredLanguage } from "./language.js";
 
 // An alarm may make two token requests, and store between them: this is longer.
@@ -21,6 +21,7 @@ export default {
       // Waiting for an answer that is there costs it time.
       return answer instanceof Response ? answer : await answer;
     } catch {
+      wakeAll();
       return failed(request, String(env.BASE_PATH ?? ""));
     }
   },

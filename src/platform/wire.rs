@@ -37,7 +37,7 @@
 //! replay   = "-1" / ["+"] 1*DIGIT                  ; the largest body, in bytes, that
 //!                        ; is kept for a second send; -1: there will be none;
 //!                        ; +: the request leaves before its body is there
-//! flight   = 1*DIGIT         ; its number
+//! flight   = 1*DIGIT         ; its number; 0: the call's own body, which it sends again
 //! text     = *(%x00-10FFFF)                  ; up to the end
 //! ```
 //!

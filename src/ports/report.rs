@@ -1,7 +1,7 @@
 //! Log lines about faults that an operator should know of: one JSON object each.
 
 use super::Host;
-use crate::json::Members;
+use crate::json::{Members, ToJson};
 
 /// The line of one configuration problem, of a connection if it is one's.
 #[must_use]
@@ -33,17 +33,17 @@ pub fn storage_failed(host: &impl Host, record: &str) {
 
 /// Reports that the upstream refused a static token.
 pub fn static_token_refused(host: &impl Host, connection: &str) {
-    of_connection(host, connection, "static_token_refused", "error");
+    of_connection(host, connection, ("event", &"static_token_refused"), "error");
 }
 
 /// Reports that more requests leave than a budget has that is only observed.
 pub fn budget_exceeded(host: &impl Host, connection: &str) {
-    of_connection(host, connection, "budget_exceeded", "warn");
+    of_connection(host, connection, ("event", &"budget_exceeded"), "warn");
 }
 
 #[inline(never)]
-fn of_connection(host: &impl Host, connection: &str, event: &str, level: &str) {
-    host.log(&Members(&[("connection", &connection), ("event", &event), ("level", &level)]).lean_text());
+fn of_connection(host: &impl Host, connection: &str, event: (&str, &dyn ToJson), level: &str) {
+    host.log(&Members(&[("connection", &connection), event, ("level", &level)]).lean_text());
 }
 
 /// Reports that the keys of the issuer of `caller`'s tokens cannot be fetched.

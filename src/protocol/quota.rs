@@ -19,6 +19,8 @@ pub struct QuotaAsk {
     pub queue_ms: u64,
     /// The party that the permits are for, where parties share the budget.
     pub who: u64,
+    /// Whether the ask's calls leave the upstream alone while it wants none.
+    pub cool_down: bool,
     /// The upstream said that there were too many requests, and for how many milliseconds; 0 where it
     /// did not say.
     pub limited: Option<u64>,
@@ -29,7 +31,9 @@ pub struct QuotaAsk {
 impl ToJson for QuotaAsk {
     fn write_json(&self, out: &mut String) {
         let limited = self.limited.map_or(0, |said| said.saturating_add(1));
-        let mut row = vec![self.requests, self.seconds, self.want, self.queue_ms, self.who, limited];
+        let cool_down = u64::from(self.cool_down);
+        let mut row =
+            vec![self.requests, self.seconds, self.want, self.queue_ms, self.who, cool_down, limited];
         row.extend_from_slice(self.over.as_flattened());
         row.write_json(out);
     }
@@ -38,11 +42,13 @@ impl ToJson for QuotaAsk {
 impl FromJson for QuotaAsk {
     fn from_json(value: &mut Value) -> Option<Self> {
         let row = Vec::from_json(value)?;
-        let [requests, seconds, want, queue_ms, who, limited, ref over @ ..] = *row.as_slice() else {
+        let [requests, seconds, want, queue_ms, who, cool_down, limited, ref over @ ..] = *row.as_slice()
+        else {
             return None;
         };
         let over = over.as_chunks().0.to_vec();
-        Some(Self { requests, seconds, want, queue_ms, who, limited: limited.checked_sub(1), over })
+        let limited: Option<u64> = u64::checked_sub(limited, 1);
+        Some(Self { requests, seconds, want, queue_ms, who, cool_down: cool_down > 0, limited, over })
     }
 }
 

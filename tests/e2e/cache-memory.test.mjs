@@ -4,11 +4,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { after, afterEach, before, describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { EVERYTHING, KEY, ORIGIN, sealingKey, startBroker } from "./support/broker.mjs";
 import { keepAlive } from "./support/client.mjs";
 import { startUpstream } from "./support/upstream.mjs";
-import { until } from "./support/until.mjs";
+import { passed, until } from "./support/until.mjs";
 
 /** @import { Broker } from "./support/broker.mjs" */
 /** @import { Connection, Handler, Upstream } from "./support/upstream.mjs" */
@@ -152,7 +151,7 @@ describe("memory is bounded", () => {
     await until(async () => {
       const stood = poured.bytes === last;
       last = poured.bytes;
-      await sleep(1000);
+      await passed(1000);
       return stood;
     }, "the upstream's stand");
     const grown = peak() - before;

@@ -3,13 +3,12 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, afterEach, before, describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { assertStatus } from "./support/assertions.mjs";
 import { EVERYTHING, KEY, ORIGIN, sealingKey, startBroker } from "./support/broker.mjs";
 import { keepAlive } from "./support/client.mjs";
 import { startUpstream } from "./support/upstream.mjs";
-import { until } from "./support/until.mjs";
+import { passed, until } from "./support/until.mjs";
 
 /** @import { ServerResponse } from "node:http" */
 /** @import { Broker } from "./support/broker.mjs" */
@@ -150,7 +149,7 @@ describe("a copy", () => {
       const response = await fetch(broker.url + own.api(path), { headers: { authorization: `Bearer ${KEY}` } });
       assert.match(response.headers.get("cache-status") ?? "", expected);
       assert.equal(await response.text(), text);
-      await sleep(200);
+      await passed(200);
     }
   });
 
@@ -158,7 +157,7 @@ describe("a copy", () => {
     const path = fresh();
     own.on(path, answering("body", { etag: 'W/"a"', "content-length": 4 }));
     await get(own, path);
-    await sleep(200);
+    await passed(200);
     const head = await get(own, path, { method: "HEAD" });
     assert.deepEqual([head.status, head.headers["content-length"]], [200, "4"]);
     const known = await get(own, path, { headers: { "if-none-match": '"b", "a"', origin: ORIGIN } });
@@ -176,7 +175,7 @@ describe("a copy", () => {
       const path = fresh();
       connection.on(path, answering("body"));
       await get(connection, path);
-      await sleep(200);
+      await passed(200);
       await get(connection, path, { key: OTHER_KEY });
       assert.equal(calls(connection, path), expected);
     }
@@ -187,7 +186,7 @@ describe("a copy", () => {
     let body = "before";
     shared.on(path, (_, response) => response.end(body));
     await get(shared, `${path}?a=1`);
-    await sleep(200);
+    await passed(200);
     body = "after";
     assertStatus(await get(shared, path, { method: "POST", key: OTHER_KEY, body: "x" }));
     assert.equal((await get(shared, `${path}?a=1`)).text, "after");
@@ -199,7 +198,7 @@ describe("a copy", () => {
       response.writeHead(404, { "content-type": "text/plain" }).end(`sent: ${request.headers.authorization}`);
     });
     const first = await get(own, path);
-    await sleep(200);
+    await passed(200);
     const second = await get(own, path);
     assert.match(second.headers["cache-status"] ?? "", /hit/);
     assert.equal(second.text, first.text);
@@ -210,7 +209,7 @@ describe("a copy", () => {
     const path = fresh();
     brief.on(path, answering("good"));
     await get(brief, path);
-    await sleep(1200);
+    await passed(1200);
     brief.on(path, answering("bad", {}, 503));
     const answer = await get(brief, path);
     assert.deepEqual([answer.status, answer.text], [200, "good"]);
@@ -224,7 +223,7 @@ describe("a copy", () => {
     const paths = Array.from({ length: 200 }, fresh);
     for (const path of paths) own.on(path, answering(body));
     for (const path of paths) await get(own, path);
-    await sleep(300);
+    await passed(300);
     let held = 0;
     // What is asked for last is what came last.
     for (const path of paths.slice(-90).reverse()) {
@@ -243,7 +242,7 @@ describe("equal calls", () => {
     own.on(path, waits);
     const made = Array.from({ length: 100 }, () => get(own, path));
     await until(() => calls(own, path) > 0, "the call");
-    await sleep(500);
+    await passed(500);
     go();
     const answers = await Promise.all(made);
     assert.ok(answers.every(({ status, text }) => status === 200 && text === "one"));
@@ -258,7 +257,7 @@ describe("equal calls", () => {
     own.on(path, waits);
     const made = Array.from({ length: 20 }, () => get(own, path));
     await until(() => calls(own, path) > 0, "the call");
-    await sleep(300);
+    await passed(300);
     go();
     for (const answer of await Promise.all(made)) assert.equal(answer.status, 502);
     // The runtime repeats a GET on a connection that proves dead.
@@ -272,7 +271,7 @@ describe("equal calls", () => {
     own.on(path, waits);
     const made = Array.from({ length: 10 }, () => get(own, path));
     await until(() => calls(own, path) > 0, "the call");
-    await sleep(300);
+    await passed(300);
     go();
     const texts = new Set((await Promise.all(made)).map(({ text }) => text));
     assert.equal(texts.size, 10);
@@ -288,9 +287,9 @@ describe("equal calls", () => {
       });
       const socket = await leave(own, path);
       const made = Array.from({ length: 5 }, () => get(own, path));
-      await sleep(500);
+      await passed(500);
       socket.resetAndDestroy();
-      await sleep(500);
+      await passed(500);
       go();
       for (const { status, text } of await Promise.all(made))
         assert.deepEqual([status, text], [200, whileBody ? "begin end" : "end"]);
@@ -306,9 +305,9 @@ describe("equal calls", () => {
     await until(() => calls(own, path) > 0, "the call");
     const socket = await leave(own, path);
     const last = get(own, path);
-    await sleep(300);
+    await passed(300);
     socket.resetAndDestroy();
-    await sleep(300);
+    await passed(300);
     go();
     assert.deepEqual([(await first).text, (await last).text, calls(own, path)], ["one", "one", 1]);
   });
@@ -359,7 +358,7 @@ describe("a stream", () => {
       own.on(path, waits);
       const made = Array.from({ length: 3 }, () => get(own, path));
       await until(() => calls(own, path) > 0, "the call");
-      await sleep(300);
+      await passed(300);
       go();
       for (const answer of await Promise.all(made)) assert.ok(answer.body.equals(body));
       assert.equal(calls(own, path), 3);

@@ -59,7 +59,6 @@ before(async () => {
     listening(ops),
   ]);
   for (const id of ["renewed", "killed", "wrong", "failing", "gone"]) c[id] = upstream.connection(id);
-  c.fixed = upstream.connection("fixed", { grant: "static" });
   hooked = receiver.inbox("hooked");
   const { WRONG_CLIENT_SECRET: _, GONE_CLIENT_SECRET: __, ...secrets } = upstream.secrets;
   const { gone: ___, ...connections } = upstream.vars;
@@ -120,13 +119,6 @@ describe("the operator", () => {
     assertProblem(await broker.call(killed.api()), 503, "connection_unavailable");
     assertStatus(await operate("POST", "connections/killed/refresh"), 200);
     await isTold("killed", "connection.rejected", "connection.recovered");
-  });
-
-  test("is told of a static token that the API refuses", async () => {
-    c.fixed.live.clear();
-    assertProblem(await broker.call(c.fixed.api()), 502, "upstream_unauthorized");
-    await isTold("fixed", "connection.rejected");
-    assert.equal(about("fixed")[0].event.data.code, "upstream_unauthorized");
   });
 
   test("is told once of a misconfigured connection", async () => {
@@ -212,5 +204,6 @@ describe("the operator", () => {
       ["EVENTS.to", "EVENTS_SECRET"],
     );
     assertProblem(await operate("POST", "events/webhooks/send"), 404, "not_found");
+    assertProblem(await operate("DELETE", "events/webhooks"), 405, "method_not_allowed");
   });
 });

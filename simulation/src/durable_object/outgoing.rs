@@ -1,5 +1,7 @@
 //! Reports to the watches: an object's durable writes, its failures, and its requests.
 
+use std::rc::Rc;
+
 use super::storage::Write;
 use super::{CONNECTION, LifePorts, Mishap, SESSION, STATE, TOLD, deliveries, keeper};
 use crate::crowd_watch;
@@ -150,7 +152,7 @@ enum Flight<'a> {
     Person(crowd_watch::Flight),
     Delivery(Attempt<'a>),
     Exchange(exchange_watch::Flight),
-    Event,
+    Event(Rc<()>),
 }
 
 impl<'a> Flight<'a> {
@@ -167,7 +169,7 @@ impl<'a> Flight<'a> {
                 sent.refresh_token().iter().for_each(|token| site.consents.refreshes(token));
                 Self::Person(site.crowd.token_request(session, sent.refresh_token(), &site.provider))
             }
-            ObjectKind::Deliveries(queue) if queue == OPERATOR => Self::Event,
+            ObjectKind::Deliveries(queue) if queue == OPERATOR => Self::Event(site.events.attempt()),
             ObjectKind::Deliveries(connection) => {
                 let id = sent.field("webhook-id").unwrap_or_default();
                 Self::Delivery(site.delivery_watch.attempt(connection, id, site.world.now()))
@@ -188,7 +190,7 @@ impl<'a> Flight<'a> {
                 note_token_answer(site, refresh_token.as_deref(), answer);
             }
             Self::Person(flight) => drop(flight),
-            Self::Event => {}
+            Self::Event(attempt) => drop(attempt),
             Self::Delivery(attempt) => attempt.ends(answer, site.world.now()),
             Self::Exchange(flight) => site.exchanges.answered(&flight, answer, site.world.now()),
         }

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_channel::oneshot;
 use serde_json::Value;
@@ -87,6 +88,8 @@ pub struct Shared {
     /// Whether the upstream's answers have their number, the credentials of whom they are made for, and
     /// what the upstream got, a line each.
     pub echoes: Cell<bool>,
+    /// How long callers take to send a body.
+    pub upload_takes: Cell<Duration>,
     /// The upstream's answer, if not 200; the status 0 is none.
     pub upstream_script: RefCell<Option<(u16, String)>>,
     /// The body of the upstream's answer, if scripted.

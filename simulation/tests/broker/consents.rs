@@ -10,7 +10,7 @@ use porteiro_simulation::{Answered, Call, Consenting, Fault, Grants, Site};
 
 const HOUR: Grants = Grants { expires_in: 3600, refresh_tokens: true, rotation: true, reuse_detection: true };
 
-const WHO: Consenting<'static> = Consenting { browser: 0, subject: "ana", sid: "sid" };
+pub const WHO: Consenting<'static> = Consenting { browser: 0, subject: "ana", sid: "sid" };
 
 /// The return from the provider of a flow that began with this cookie of a session.
 fn returning(site: &Site, connection: &str, cookie: Option<&str>) -> Call {
@@ -26,7 +26,7 @@ fn returning(site: &Site, connection: &str, cookie: Option<&str>) -> Call {
 }
 
 /// Connects the service `depot` by a link.
-fn connect_service(site: &Site) {
+pub fn connect_service(site: &Site) {
     let operator = Call::get("/admin/connections/depot/connect-link").method("POST");
     let operator = operator.field("authorization", &format!("Bearer {}", Site::OPERATOR_KEY));
     let made = site.call(1, &operator.field("content-type", "application/json").text("")).json();

@@ -7,6 +7,7 @@ mod cache_keys;
 mod callers;
 mod connect;
 mod connections;
+mod guard;
 mod operators;
 mod reasons;
 mod registry;

@@ -12,6 +12,7 @@ mod budget;
 mod consents;
 mod deliveries;
 mod edge;
+mod events;
 mod exchange;
 mod keeper;
 mod login;

@@ -63,12 +63,14 @@ impl<P: EdgePorts> AdminRequest<'_, '_, P> {
 
     /// Fails where `connection` takes no webhooks, or the method is not in `allow`.
     async fn takes_webhooks(&self, connection: &str, allow: &'static str) -> Result<(), Refused> {
-        if connection == OPERATOR {
-            return if self.0.config().events.is_some() { Ok(()) } else { Err(Code::NotFound.into()) };
-        }
-        let found = connections::find(self.0.edge, connection).await?;
+        let config = self.0.config();
+        let takes = if connection == OPERATOR {
+            config.events.is_some()
+        } else {
+            connections::find(self.0.edge, connection).await?.webhook(config).is_some()
+        };
         self.check_method(allow)?;
-        if found.webhook(self.0.config()).is_some() { Ok(()) } else { Err(Code::NotFound.into()) }
+        if takes { Ok(()) } else { Err(Code::NotFound.into()) }
     }
 }
 

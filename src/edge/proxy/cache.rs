@@ -14,7 +14,7 @@ use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::fields::goes_upstream;
+use super::fields::{goes_upstream, is_named};
 use crate::config::{CacheTerms, Connection};
 use crate::edge::Code;
 use crate::edge::answer::{Body, Draft, Refused};
@@ -91,12 +91,15 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
         // No part has a line break, and there are always as many before the fields.
         let mut key = [&*connection.id, &version, &number, who[0], who[1], head.own_origin(), url].join("\n");
         let (mut asks, mut asks_by_date, mut passes_by) = (false, false, false);
+        let hop_by_hop = head.headers.value("connection").unwrap_or_default();
         for (name, value) in head.headers.iter() {
             match name {
                 "if-none-match" => asks = true,
                 "if-modified-since" => asks_by_date = true,
                 _ if name == "range" || name.starts_with("if-") => passes_by = true,
                 _ if goes_upstream(name, &connection.request_headers) => {
+                    // It would be in the key, and does not go to the upstream.
+                    passes_by |= is_named(hop_by_hop, name);
                     for part in ["\n", name, ":", value] {
                         key.push_str(part);
                     }
@@ -200,12 +203,14 @@ impl<'c, 'a, P: EdgePorts> CachedCall<'c, 'a, P> {
             ),
         };
         let now = edge.now().as_millis();
-        if let Some(old) = self.old.as_ref().filter(|old| has_failed && now < old.stale_until) {
+        // It may have become old meanwhile.
+        let old = if has_failed { edge.isolate.copies.get(&self.key) } else { None };
+        if let Some(old) = old.filter(|old| now < old.stale_until) {
             if let Ok(Draft { body: Body::Upstream(response) | Body::Veiled(response, _), .. }) = came {
                 edge.ports.discard(response);
             }
-            self.land(Landing::Shared(Rc::clone(old), STALE));
-            return Ok(self.draft(old, STALE));
+            self.land(Landing::Shared(Rc::clone(&old), STALE));
+            return Ok(self.draft(&old, STALE));
         }
         self.context.note(|line| line.cache = Some(self.word));
         let mut draft = match came {

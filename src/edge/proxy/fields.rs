@@ -74,7 +74,7 @@ pub(in crate::edge) fn upstream_fields(
         let passes = goes_upstream(name, &connection.request_headers)
             && name != own
             && !is_among(name, callers)
-            && !hop_by_hop.split(',').any(|named| named.trim().eq_ignore_ascii_case(name));
+            && !is_named(hop_by_hop, name);
         if !passes {
             continue;
         }
@@ -101,6 +101,11 @@ pub(in crate::edge) fn upstream_fields(
     lines.push("via", "1.1 porteiro");
     lines.push("user-agent", concat!("porteiro/", env!("CARGO_PKG_VERSION")));
     lines
+}
+
+/// Whether the value of a field `Connection` names the field `name` (RFC 9110 §7.6.1).
+pub(super) fn is_named(hop_by_hop: &str, name: &str) -> bool {
+    hop_by_hop.split(',').any(|named| named.trim().eq_ignore_ascii_case(name))
 }
 
 /// The fields of the upstream's response that are forwarded to the caller, except `Location` and

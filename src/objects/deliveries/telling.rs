@@ -23,6 +23,6 @@ impl<P: ObjectPorts> Deliveries<P> {
             let state = [WEBHOOK_FAILED, " ", &hour.to_string()].concat();
             Some(code.clone().map_or(News::Usable, |code| News::Broken { state, code }))
         };
-        self.telling.tell(false, &look).await
+        self.telling.tell(false, &look, &|| None).await
     }
 }

@@ -44,7 +44,8 @@ impl<P: ObjectPorts> Keeper<P> {
         // What was read belongs to another registration if the epoch is another one.
         let look = || self.news(account.as_ref()).filter(|_| epoch == self.tokens.epoch());
         let is_alone = account.as_ref().is_some_and(|account| self.tokens.is_alone(account));
-        self.telling.tell(is_alone, &look).await
+        let renewal = || account.as_ref().and_then(|account| self.tokens.next_renewal(account));
+        self.telling.tell(is_alone, &look, &renewal).await
     }
 
     /// What the operator is to be told of the connection, which has `account` where it is usable; `None`

@@ -44,7 +44,7 @@ impl State {
             return broken(REJECTED, Cause::CredentialsRejected.as_str());
         }
         match self.name(connection, now) {
-            "rejected" if self.upstream_refuses(now).is_some() || self.is_dead() => {
+            "rejected" if self.backs_off(now) || self.is_dead() => {
                 broken(REJECTED, Trouble::UpstreamRefuses.as_str())
             }
             // Nobody is told that nobody has connected yet.

@@ -35,6 +35,8 @@ pub enum Reason {
     Age,
     /// The upstream refused the token.
     Refused,
+    /// The token ages, and nobody asked.
+    Alarm,
 }
 
 /// The kind of the next token request.
@@ -171,7 +173,7 @@ mod tests {
             Plan::Use(_) => "use",
             Plan::UseAndRenew(_) => "use and renew",
             Plan::Renew(Reason::Age) => "renew",
-            Plan::Renew(Reason::Refused) => "renew the refused",
+            Plan::Renew(Reason::Refused | Reason::Alarm) => "renew the refused",
             Plan::Wait { .. } => "wait",
             Plan::UpstreamRefuses => "upstream refuses",
             Plan::BeginBackoff => {

@@ -1,30 +1,27 @@
 //! The publication of a connection's own access token: a copy in the cache, and an alarm that
 //! renews it between calls.
 //!
-//! An ask sets the alarm for the time at which its token ages. Only another ask sets it again, so
-//! an unused connection goes cold, unless somebody consented to it: see [`KEEP_ALIVE`]. An isolate asks when its token ages, but not when it finds a
-//! fresh one in the cache: the keeper does not see that use.
+//! An ask sets the alarm for the time at which its token ages. What the alarm then obtains is not renewed
+//! before another ask, so an unused connection goes cold, unless somebody consented to it: see
+//! [`State::renewal_at`]. An isolate asks when its token ages, but not when it finds a fresh one in the
+//! cache: the keeper does not see that use.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::plan::Means;
-use super::{Account, Failure, LiveTokenSet, Reason};
+use super::{Account, LiveTokenSet, Reason, State};
 use crate::objects::telling::LOOK_AGAIN;
 use crate::ports::{CacheFailed, ObjectPorts, report};
 use crate::protocol::access_token_record;
 use crate::time::UnixTime;
-use crate::token::{AccessToken, AccessTokenRecord, Freshness, Nonce};
+use crate::token::{AccessToken, AccessTokenRecord, Nonce};
 
 /// The least life of a token that is written to the cache.
 const MIN_CACHED_LIFE: Duration = Duration::from_mins(2);
 
 /// The least time between two repeated copies into the cache.
 const REPUBLISH_INTERVAL: Duration = Duration::from_mins(10);
-
-/// How often the token set of an unused consent is renewed: providers end refresh tokens that are not
-/// used, after 30 days or more, and nobody would know before the next call.
-const KEEP_ALIVE: Duration = Duration::from_hours(5 * 24);
 
 impl<P: ObjectPorts> LiveTokenSet<P> {
     /// Copies the access token into the cache, in the background.
@@ -71,17 +68,19 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         self.ports.delete(&access_token_record(&self.subject, &self.connection)).await
     }
 
-    /// Sets the alarm for the time at which `token` ages.
+    /// Sets the alarm for the time at which `token`, which somebody asked for, ages.
     pub(super) fn schedule_renewal(self: &Rc<Self>, token: &AccessToken) {
         let Some(copies) = &self.copies else { return };
+        // Where the state is not in memory, the next ask says so again.
+        let _ = self.change(State::note_asked_for);
         if copies.alarm_for.replace(token.generation) != token.generation {
             let soon = self.ports.now() + Duration::from_secs(1);
             self.set_alarm(token.lifetime.refresh_at.max(soon));
         }
     }
 
-    /// Handles the alarm: renews an ageing token. If that fails and the token stays valid, the
-    /// alarm is set again for the end of the wait.
+    /// Handles the alarm, which may be set for another purpose: renews the token where that is due, and
+    /// sets the alarm for the next renewal.
     pub async fn alarm(self: &Rc<Self>, account: &Account) {
         if account.connection.grant.endpoint().is_none() || self.load(account).await.is_err() {
             return;
@@ -89,32 +88,24 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
         if let Some(copies) = &self.copies {
             copies.alarm_for.set(0);
         }
-        let now = self.ports.now();
-        let is_consent = Means::of(&account.connection.grant) == Means::Nothing;
-        let due = self.change(|state| {
-            let held = state.current(now);
-            let ages = held.as_ref().is_some_and(|held| held.lifetime.freshness(now) <= Freshness::Ageing);
-            let is_due = ages || (is_consent && held.is_none() && state.has_refresh_token());
-            is_due.then(|| state.waiting(now))
-        });
-        let Ok(Some(waiting)) = due else {
-            // The alarm was set for another purpose.
-            if let Ok(Some(held)) = self.change(|state| state.current(now)) {
-                self.schedule_renewal(&held);
-            }
-            return;
-        };
-        let again = match waiting {
-            Some((_, until)) => until,
-            None => match self.renew(account, Reason::Age).await {
-                Ok(_) if is_consent => now + KEEP_ALIVE,
-                Ok(_) | Err(Failure::SignedOut | Failure::Storage | Failure::Superseded) => return,
-                Err(Failure::TokenEndpoint(_, until)) => until,
-            },
-        };
-        if is_consent || self.change(|state| state.current(again).is_some()) == Ok(true) {
-            self.set_alarm(again);
+        if self.renewal_at(account).is_some_and(|at| at <= self.ports.now()) {
+            // If this fails, it is tried again after the wait.
+            let _ = self.renew(account, Reason::Alarm).await;
         }
+        if let Some(at) = self.next_renewal(account) {
+            self.set_alarm(at);
+        }
+    }
+
+    /// When the alarm is to renew the account's token next; `None` where that is not to come, or is due.
+    pub fn next_renewal(&self, account: &Account) -> Option<UnixTime> {
+        self.renewal_at(account).filter(|at| *at > self.ports.now())
+    }
+
+    fn renewal_at(&self, account: &Account) -> Option<UnixTime> {
+        self.check_current(account).ok()?;
+        let is_consent = Means::of(&account.connection.grant) == Means::Nothing;
+        self.change(|state| state.renewal_at(is_consent, self.ports.now())).ok()?
     }
 
     fn set_alarm(self: &Rc<Self>, at: UnixTime) {

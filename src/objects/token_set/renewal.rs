@@ -82,7 +82,11 @@ impl<P: ObjectPorts> LiveTokenSet<P> {
                     let refused = reason == Reason::Refused;
                     let credentials = connection.grant.credentials();
                     let hold = |state: &mut State| {
-                        (state.hold(set.clone(), refused), state.note_credentials(credentials))
+                        let access = state.hold(set.clone(), refused);
+                        if reason == Reason::Alarm {
+                            state.note_unasked();
+                        }
+                        (access, state.note_credentials(credentials))
                     };
                     let (access, are_other) = self.commit(account, hold).await?;
                     let replaced = [("credentials", are_other), ("refresh_token", is_rotated)];

@@ -21,6 +21,9 @@ use doubt::Doubt;
 /// How long a token counts as just obtained.
 const JUST_OBTAINED: Duration = Duration::from_mins(1);
 
+/// How long refusals of a static token come without a success before it counts as dead.
+const DEAD_AFTER: Duration = Duration::from_mins(1);
+
 /// The state of a token set.
 #[derive(Clone, Debug, Default)]
 pub struct State {
@@ -30,7 +33,7 @@ pub struct State {
     wait: Option<Wait>,
     backoff: Option<UpstreamBackoff>,
     refusal_renewals: RefusalRenewals,
-    /// When the upstream first refused a static token.
+    /// When the upstream first refused a static token, and has not been seen to take it since.
     rejected_at: Option<UnixTime>,
     /// How many token sets were obtained.
     grants: u64,
@@ -86,6 +89,7 @@ impl Trouble {
 }
 
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is known, or not, of its own")]
 struct Held {
     access: Rc<AccessToken>,
     refresh_token: Option<Secret>,
@@ -99,10 +103,17 @@ struct Held {
     for_refused: bool,
     /// Whether the upstream is known to have accepted the token.
     worked: bool,
+    /// Whether the alarm obtained the token, and nobody is known to have asked for it.
+    unasked: bool,
     doubt: Doubt,
 }
 
 impl State {
+    /// The state in place of one that does not open: whoever was connected has to connect again.
+    pub fn lost() -> Self {
+        Self { grants: 1, ..Self::default() }
+    }
+
     /// The held access token, if valid and not refused.
     pub fn usable(&self, now: UnixTime) -> Option<Rc<AccessToken>> {
         self.held.as_ref().filter(|held| !held.refused).and_then(|held| held.valid(now))
@@ -165,9 +176,10 @@ impl State {
         self.held.as_ref().is_some_and(|held| held.worked && !held.doubt.is_strong())
     }
 
-    /// Whether refusals show that the held token is dead.
+    /// Whether refusals show that the held token, or the static one, is dead.
     pub fn is_dead(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| held.refused && held.doubt.is_enough())
+        self.is_static_token_dead()
+            || self.held.as_ref().is_some_and(|held| held.refused && held.doubt.is_enough())
     }
 
     /// The cause and the end of the current wait.
@@ -243,6 +255,7 @@ impl State {
             refused: false,
             for_refused,
             worked: false,
+            unasked: false,
             doubt: Doubt::default(),
         });
         access
@@ -295,15 +308,26 @@ impl State {
         self.credentials.replace(credentials).is_some_and(|before| before != credentials)
     }
 
-    /// Records that the upstream refuses the static token.
-    pub fn note_static_token_refused(&mut self, now: UnixTime) {
-        self.rejected_at.get_or_insert(now);
-        self.last_error = Some(LastError::upstream_refuses(now));
+    /// Records whether the upstream takes the static token.
+    pub fn note_static_token(&mut self, works: bool, now: UnixTime) {
+        if works {
+            self.rejected_at = None;
+        } else {
+            self.rejected_at.get_or_insert(now);
+            self.last_error = Some(LastError::upstream_refuses(now));
+        }
     }
 
-    /// Whether the upstream refuses the static token.
-    pub fn is_static_token_refused(&self) -> bool {
-        self.rejected_at.is_some()
+    /// Whether another report that the upstream takes the static token, or refuses it, changes nothing.
+    pub fn knows_static_token(&self, works: bool) -> bool {
+        if works { self.rejected_at.is_none() } else { self.is_static_token_dead() }
+    }
+
+    /// Whether refusals show that the static token is dead: they came over a while, and no success between
+    /// them. A single one may be about the call.
+    fn is_static_token_dead(&self) -> bool {
+        let refused = self.rejected_at.zip(self.last_error);
+        refused.is_some_and(|(since, last)| last.at >= since + DEAD_AFTER)
     }
 
     /// Starts a wait after a failure at `now`, by this answer of the token endpoint if it gave one;

@@ -68,9 +68,9 @@ export function eventsInCode() {
     const path = join(entry.parentPath, entry.name);
     if (!/\.(?:rs|js)$/.test(entry.name) || /\/(?:tests|simulation)[/.]/.test(path)) continue;
     const [code] = readFileSync(path, "utf8").split("#[cfg(test)]\nmod tests {");
-    for (const [, quoted, value] of code.matchAll(/(\\?")?\bevent(?:\\?"(?:, &|:)|:) ?(\S+)/g)) {
-      const name = /^\\?"(\w+)/.exec(value)?.[1];
-      if (name) events.add(name);
+    for (const [, quoted, value] of code.matchAll(/(\\?")?\bevent(?:\\?"(?:, &|:)|:) ?([^\n]+)/g)) {
+      const names = /^if .+ \{ "(\w+)" \} else \{ "(\w+)" \}/.exec(value) ?? /^\\?"(\w+)/.exec(value);
+      if (names) for (const name of names.slice(1)) events.add(name);
       else if (quoted) throw new Error(`${path}: the event ${value} is no word that stands there`);
     }
   }

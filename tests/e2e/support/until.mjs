@@ -21,3 +21,13 @@ export async function until(look, what, limit = PATIENCE) {
     if (Date.now() > end) throw new Error(`${what} did not come within ${limit} ms`);
   }
 }
+
+/**
+ * Waits until `millis` are over: for tests of what lasts for a time, such as a window, a lease or a copy.
+ *
+ * @param {number} millis
+ */
+export async function passed(millis) {
+  const end = Date.now() + millis;
+  await until(() => Date.now() >= end, `${millis} ms`);
+}

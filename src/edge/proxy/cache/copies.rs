@@ -132,6 +132,8 @@ impl AnswerCopies {
         flights.retain(|flight| {
             let is_on_its_way = now < flight.until;
             if !is_on_its_way {
+                // What changes from now on does not find it.
+                flight.is_old.set(true);
                 overdue(flight.number);
             }
             is_on_its_way

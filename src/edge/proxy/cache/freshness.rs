@@ -27,7 +27,9 @@ pub(super) fn judge(
     now: UnixTime,
 ) -> Option<CopyLife> {
     let mut stale = u64::from(terms.stale_seconds) * 1000;
-    let (mut max_age, mut shared_max_age) = (None, None);
+    // Of several, the least counts.
+    let (mut max_age, mut shared_max_age): (Option<u64>, Option<u64>) = (None, None);
+    let least = |one: Option<u64>, other| Some(one.map_or(other, |one| one.min(other)));
     for (name, value) in headers.iter() {
         match name {
             "set-cookie" => return None,
@@ -39,9 +41,11 @@ pub(super) fn judge(
                         "no-store" | "no-cache" => return None,
                         "private" if is_shared => return None,
                         "must-revalidate" | "proxy-revalidate" => stale = 0,
-                        "max-age" => max_age = Some(millis(value)),
+                        "max-age" => max_age = least(max_age, millis(value)),
                         // It says proxy-revalidate, too.
-                        "s-maxage" if is_shared => (shared_max_age, stale) = (Some(millis(value)), 0),
+                        "s-maxage" if is_shared => {
+                            (shared_max_age, stale) = (least(shared_max_age, millis(value)), 0);
+                        }
                         _ => {}
                     }
                 }
@@ -49,9 +53,11 @@ pub(super) fn judge(
             _ => {}
         }
     }
-    let age = headers.value("age").map(millis).unwrap_or_default();
-    let at = |name| headers.value(name).map(|at| http_date(at).map_or(0, UnixTime::as_millis));
-    let expires = || Some(at("expires")?.saturating_sub(at("date").unwrap_or(now.as_millis())));
+    let age = headers.value("age").and_then(|value| value.split(',').next()).map_or(0, millis);
+    let at = |name| headers.value(name).map(|at| http_date(at).map(UnixTime::as_millis));
+    // A time that is none has passed; a clock that tells none is ours.
+    let date = || at("date").flatten().unwrap_or(now.as_millis());
+    let expires = || Some(at("expires")?.unwrap_or(0).saturating_sub(date()));
     let mut fresh = u64::from(terms.seconds) * 1000;
     if let Some(lifetime) = shared_max_age.or(max_age).or_else(expires) {
         fresh = fresh.min(lifetime.saturating_sub(age));
@@ -98,6 +104,9 @@ mod tests {
         check("cache-control:max-age=99999999999999999999", false, Some((100, 50, 0)));
         check("cache-control:max-age=7\ncache-control:must-revalidate", false, Some((7, 0, 0)));
         check("cache-control:max-age=-7", false, Some((0, 50, 0)));
+        check("cache-control:max-age=7, max-age=9", false, Some((7, 50, 0)));
+        check("cache-control:max-age=9\ncache-control:max-age=7", false, Some((7, 50, 0)));
+        check("age:30, 60", false, Some((100, 50, 30)));
         check("age:30", false, Some((100, 50, 30)));
         check("cache-control:max-age=120\nage:30", false, Some((90, 50, 30)));
         check("cache-control:max-age=20\nage:30", false, Some((0, 50, 30)));
@@ -120,5 +129,7 @@ mod tests {
         check(&format!("{expires}\ndate:Sun, 06 Nov 1994 08:51:07 GMT"), false, Some((0, 50, 0)));
         check(&format!("{expires}\ncache-control:max-age=7"), false, Some((7, 50, 0)));
         check("expires:never", false, Some((0, 50, 0)));
+        check(&format!("{expires}\ndate:never"), false, Some((60, 50, 0)));
+        check("expires:Sun, 06 Nov 1994 08:48:37 GMT\ndate:never", false, Some((0, 50, 0)));
     }
 }

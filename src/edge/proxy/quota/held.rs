@@ -26,10 +26,10 @@ const USED_UP: u64 = 500;
 const SPARED: (u64, u64) = (1_000, 15 * 60_000);
 
 /// The largest number of budgets, and of parties that share one, that an isolate has a part of. A full
-/// list drops one of them, and its leases.
+/// list drops the one that was used longest ago, and its leases.
 const MAX_HELD: usize = 1_000;
 
-/// What an isolate holds of budgets, by connection and party.
+/// What an isolate holds of budgets, by connection and party: what was used last is last.
 #[derive(Default, Debug)]
 pub(in crate::edge) struct Quotas(RefCell<Vec<HeldEntry>>);
 
@@ -39,14 +39,16 @@ impl Quotas {
     /// What it holds for one connection and one party.
     pub fn of(&self, connection: &str, party: u64) -> Rc<RefCell<HeldQuota>> {
         let mut all = self.0.borrow_mut();
-        if let Some((.., held)) = all.iter().find(|(id, who, _)| *who == party && id == connection) {
-            return Rc::clone(held);
-        }
+        let place = all.iter().rposition(|(id, who, _)| *who == party && id == connection);
+        let entry = match place {
+            Some(place) => all.remove(place),
+            None => (connection.to_owned(), party, Rc::default()),
+        };
         if all.len() >= MAX_HELD {
-            all.swap_remove(0);
+            all.remove(0);
         }
-        let held = Rc::default();
-        all.push((connection.to_owned(), party, Rc::clone(&held)));
+        let held = Rc::clone(&entry.2);
+        all.push(entry);
         held
     }
 }
@@ -61,6 +63,8 @@ pub(in crate::edge) struct HeldQuota {
     leases: Vec<HeldLease>,
     /// The leases to give back: their ids, and their unused permits.
     over: Vec<[u64; 2]>,
+    /// The complaint that the keeper is to be told of, as [`QuotaAsk::limited`].
+    limited: Option<u64>,
     /// How many permits were left besides, as the keeper last said.
     left: u64,
     known: Known,
@@ -92,12 +96,13 @@ struct HeldLease {
     ends_at: u64,
 }
 
-/// When an ask began, and what it gave back.
+/// When an ask began, and what it told.
 #[derive(Clone, Debug)]
 pub(in crate::edge) struct Began {
     at: u64,
     jumps: u64,
     over: Vec<[u64; 2]>,
+    limited: Option<u64>,
 }
 
 /// What a call does next.
@@ -142,7 +147,7 @@ impl HeldQuota {
         self.advance(now);
         let known = &mut self.known;
         let age = now - known.at;
-        if now < known.held_until {
+        if guard.cool_down && now < known.held_until {
             return NextStep::Held(known.held_until - now);
         }
         let mut leave = NextStep::Leave;
@@ -179,24 +184,29 @@ impl HeldQuota {
         NextStep::Ask(want)
     }
 
-    /// Puts the leases to give back into `ask`, which begins at `now`.
+    /// Puts the leases to give back into `ask`, which begins at `now`, and the complaint: how much of its
+    /// pause is left.
     pub fn begin(&mut self, ask: &mut QuotaAsk, now: u64) -> Began {
         self.advance(now);
         ask.over = mem::take(&mut self.over);
-        Began { at: now, jumps: self.jumps, over: ask.over.clone() }
+        let limited = self.limited.take();
+        let rest = self.known.held_until.saturating_sub(now);
+        ask.limited = limited.map(|said| if said == 0 { 0 } else { rest.clamp(1, said) });
+        Began { at: now, jumps: self.jumps, over: ask.over.clone(), limited }
     }
 
     /// Notes the reply at `now` to an ask for `want` permits, or that there was none. In how many
     /// milliseconds the lease ends that it brought, if it has more than the call's own permit.
     ///
-    /// If nobody replied, what the ask gave back is given back again: it may have arrived, and the keeper
-    /// knows it by its id.
+    /// If nobody replied, what the ask told is told again: it may have arrived, but the keeper knows a lease
+    /// by its id, and one pause is no longer than the other.
     pub fn note(&mut self, want: u64, reply: Option<QuotaReply>, began: &Began, now: u64) -> Option<u64> {
         self.advance(now);
         let (is_same_clock, known) = (began.jumps == self.jumps, &mut self.known);
         known.wanted = known.wanted.saturating_sub(want);
         let Some(QuotaReply { lease, permits, millis, left, frees_in, held_for }) = reply else {
             self.over.extend_from_slice(&began.over);
+            self.limited = self.limited.max(began.limited);
             if want == 0 {
                 // The next call goes on without knowing whether somebody complained.
                 known.at = now;
@@ -229,9 +239,20 @@ impl HeldQuota {
         self.over.iter().any(|[_, unused]| *unused > 0)
     }
 
+    /// Whether a complaint is still to be told.
+    pub const fn owes(&self) -> bool {
+        self.limited.is_some()
+    }
+
     /// Spares the upstream, which wants no calls for `said` milliseconds; 0 where it did not say.
     pub fn spare(&mut self, said: u64, now: u64) {
+        self.limited = self.limited.max(Some(said));
         self.known.held_until = self.known.held_until.max(now + said.clamp(SPARED.0, SPARED.1));
+    }
+
+    /// Whether the upstream wants no calls at `now`.
+    pub const fn spares(&self, now: u64) -> bool {
+        now < self.known.held_until
     }
 
     /// How many requests may leave, as far as the isolate knows, and in how many milliseconds the next

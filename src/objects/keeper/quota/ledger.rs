@@ -18,7 +18,7 @@ const LIFE: (u64, u64) = (500, 3_000);
 /// How long after its end the unused permits of a lease may be given back, in milliseconds.
 const GIVING_BACK: u64 = 5_000;
 
-/// How many entries tell parties apart.
+/// How many leases can be given back and tell parties apart, and how many parties keep a part.
 const MAX_ENTRIES: usize = 1_000;
 
 /// The shortest and the longest time for which an upstream is spared, in milliseconds.
@@ -39,7 +39,7 @@ pub struct Ledger {
     held_until: u64,
     /// For how long it was spared last without having said so itself.
     silent: u64,
-    /// The parties that asked lately, and when.
+    /// The parties that asked lately, in the order of their numbers, and until when each keeps its part.
     askers: Vec<(u64, u64)>,
 }
 
@@ -49,18 +49,23 @@ struct Lease {
     /// The id of a lease; 0 where nobody can give anything of it back.
     id: u64,
     permits: u64,
-    /// Until when its permits count: a window and a margin after its end.
-    until: u64,
+    /// Its end: no request leaves by it from then on.
+    end: u64,
+    /// The window that it was granted for, in seconds: isolates may know different registrations for a
+    /// while. It is kept as long as it counts in that one.
+    seconds: u64,
     /// Whose they are; 0 where that does not matter.
     who: u64,
+    /// Whether it is one with all that ended with it.
+    is_merged: bool,
 }
 
 // A row of numbers, which takes the least code.
 impl ToJson for Ledger {
     fn write_json(&self, out: &mut String) {
         let mut row = vec![self.seen, self.last, self.held_until, self.silent];
-        for Lease { id, permits, until, who } in &self.leases {
-            row.extend_from_slice(&[*id, *permits, *until, *who]);
+        for Lease { id, permits, end, seconds, who, .. } in &self.leases {
+            row.extend_from_slice(&[*id, *permits, *end, *seconds, *who]);
         }
         row.write_json(out);
     }
@@ -71,8 +76,8 @@ impl FromJson for Ledger {
         let row = Vec::from_json(value)?;
         let [seen, last, held_until, silent, ref leases @ ..] = *row.as_slice() else { return None };
         let mut ledger = Self { seen, last, held_until, silent, ..Self::default() };
-        for &[id, permits, until, who] in leases.as_chunks().0 {
-            ledger.leases.push(Lease { id, permits, until, who });
+        for &[id, permits, end, seconds, who] in leases.as_chunks().0 {
+            ledger.leases.push(Lease { id, permits, end, seconds, who, is_merged: false });
         }
         Some(ledger)
     }
@@ -83,44 +88,57 @@ fn life(ask: &QuotaAsk) -> u64 {
     (ask.seconds * 50).clamp(LIFE.0, LIFE.1)
 }
 
-/// What a window is longer by, and what ends are rounded up to, in milliseconds: clocks differ a little,
-/// and requests overtake each other on their way.
-fn margin(ask: &QuotaAsk) -> u64 {
-    (ask.seconds * 10).max(20)
+/// What a window of so many seconds is longer by, and what ends are rounded up to, in milliseconds: clocks
+/// differ a little, and requests overtake each other on their way.
+fn margin(seconds: u64) -> u64 {
+    (seconds * 10).max(20)
 }
 
-/// How long after its end a lease counts, in milliseconds.
-fn counting(ask: &QuotaAsk) -> u64 {
-    ask.seconds * 1_000 + margin(ask)
+/// How long after its end a lease counts in a window of so many seconds, in milliseconds.
+fn counting(seconds: u64) -> u64 {
+    seconds * 1_000 + margin(seconds)
 }
 
 impl Ledger {
-    /// Moves to `now`. If the clock went back, nothing counts for longer than if it were new, nor for
-    /// less long than before.
-    pub fn advance(&mut self, now: u64, ask: &QuotaAsk) {
+    /// Moves to `now`. If the clock went back, all that counts does so for as long as when it was looked at
+    /// last.
+    pub fn advance(&mut self, now: u64) {
+        if self.seen == 0 {
+            // An isolate may still give back leases of a ledger before, whose connection was removed.
+            self.last = now;
+        }
+        let back = self.seen.saturating_sub(now);
         self.seen = now;
-        self.held_until = self.held_until.min(now + SPARED.1);
-        let margin = margin(ask);
-        let counting = counting(ask);
-        let longest = now + life(ask) + counting;
-        let is_crowded = self.leases.len() > MAX_ENTRIES;
+        self.held_until = self.held_until.saturating_sub(back);
+        for (_, until) in &mut self.askers {
+            *until = until.saturating_sub(back);
+        }
+        self.askers.retain(|(_, until)| now < *until);
+        // Where there are too many, the oldest can no more be given back, and are nobody's.
+        let crowd = self.leases.len().saturating_sub(MAX_ENTRIES);
         let mut kept: Vec<Lease> = Vec::new();
-        for mut lease in std::mem::take(&mut self.leases) {
-            lease.until = lease.until.min(longest);
-            if lease.id == 0 || lease.until + GIVING_BACK <= now + counting {
+        for (place, mut lease) in std::mem::take(&mut self.leases).into_iter().enumerate() {
+            lease.end = lease.end.saturating_sub(back);
+            if now >= lease.end + counting(lease.seconds) || lease.permits == 0 {
+                continue;
+            }
+            let is_crowded = place < crowd && (lease.id > 0 || lease.who > 0);
+            let is_over = lease.id == 0 || lease.end + GIVING_BACK <= now;
+            if is_crowded || (is_over && !lease.is_merged) {
+                let margin = margin(lease.seconds);
                 lease.id = 0;
-                lease.until = lease.until.div_ceil(margin) * margin;
+                lease.end = lease.end.div_ceil(margin) * margin;
+                lease.is_merged = true;
                 if is_crowded {
                     lease.who = 0;
                 }
+                let key = |lease: &Lease| (lease.is_merged, lease.end, lease.seconds, lease.who);
+                if let Some(other) = kept.iter_mut().find(|other| key(other) == key(&lease)) {
+                    other.permits += lease.permits;
+                    continue;
+                }
             }
-            let same =
-                |other: &&mut Lease| (other.id, other.until, other.who) == (lease.id, lease.until, lease.who);
-            match kept.iter_mut().find(same) {
-                _ if now >= lease.until || lease.permits == 0 => {}
-                Some(other) => other.permits += lease.permits,
-                None => kept.push(lease),
-            }
+            kept.push(lease);
         }
         self.leases = kept;
     }
@@ -132,13 +150,20 @@ impl Ledger {
             if let Some(lease) = self.leases.iter_mut().find(|lease| lease.id == *id && lease.id > 0) {
                 lease.id = 0;
                 lease.permits = lease.permits.saturating_sub(*unused);
-                lease.until = lease.until.min(self.seen + counting(ask));
+                lease.end = lease.end.min(self.seen);
             }
         }
-        if ask.want > 0 {
-            let lately = self.seen.saturating_sub(4 * life(ask));
-            self.askers.retain(|(who, at)| *who != ask.who && (lately..=self.seen).contains(at));
-            self.askers.push((ask.who, self.seen));
+        if ask.want > 0 && ask.who > 0 {
+            let until = self.seen + 4 * life(ask);
+            match self.askers.binary_search_by_key(&ask.who, |(who, _)| *who) {
+                Ok(place) => {
+                    if let Some(asker) = self.askers.get_mut(place) {
+                        asker.1 = until;
+                    }
+                }
+                Err(place) if self.askers.len() < MAX_ENTRIES => self.askers.insert(place, (ask.who, until)),
+                Err(_) => {}
+            }
         }
         match ask.limited {
             Some(0) if self.seen < self.held_until => {
@@ -158,8 +183,8 @@ impl Ledger {
 
     /// The reply to `ask`, with a lease of up to `want` permits, of which one is left at least.
     pub fn reply(&mut self, ask: &QuotaAsk, want: u64) -> QuotaReply {
-        let held_for = self.held_until.saturating_sub(self.seen);
-        let mut left = self.left(ask);
+        let held_for = if ask.cool_down { self.held_until.saturating_sub(self.seen) } else { 0 };
+        let (mut left, mut frees_in) = self.left(ask);
         let (mut lease, mut permits, mut millis) = (0, 0, 0);
         if want > 0 && left > 0 && held_for == 0 {
             self.last += 1;
@@ -167,33 +192,58 @@ impl Ledger {
             permits = want.min((left / 4).max(1));
             (lease, millis) = (self.last, life(ask));
             left -= permits;
-            let until = self.seen + millis + counting(ask);
-            self.leases.push(Lease { id: lease, permits, until, who: ask.who });
+            let end = self.seen + millis;
+            frees_in = frees_in.min(millis + counting(ask.seconds));
+            self.leases.push(Lease {
+                id: lease,
+                permits,
+                end,
+                seconds: ask.seconds,
+                who: ask.who,
+                is_merged: false,
+            });
         }
-        let next = self.leases.iter().map(|lease| lease.until).min().unwrap_or(self.seen);
-        QuotaReply { lease, permits, millis, left, frees_in: next - self.seen, held_for }
+        if frees_in == u64::MAX {
+            // Nothing counts.
+            frees_in = 0;
+        }
+        QuotaReply { lease, permits, millis, left, frees_in, held_for }
     }
 
-    /// How many permits are left for the party of `ask`. One that asked lately and has had less than an
-    /// equal part of the budget keeps, up to that part, four times as much as it had in this window: whoever
-    /// asks for more leaves that to it. So two that ask alike get the same, and one that asks for little
-    /// keeps little from others.
-    fn left(&self, ask: &QuotaAsk) -> u64 {
-        let all: u64 = self.leases.iter().map(|lease| lease.permits).sum();
-        let left = ask.requests.saturating_sub(all);
-        if ask.who == 0 {
-            return left;
+    /// How many permits are left for the party of `ask`, and in how many milliseconds the next come free. A
+    /// party that asked lately and has had less than an equal part of the budget keeps, up to that part, four
+    /// times as much as it had in this window: whoever asks for more leaves that to it. So two that ask alike
+    /// get the same, and one that asks for little keeps little from others.
+    fn left(&self, ask: &QuotaAsk) -> (u64, u64) {
+        let (mut left, mut frees_in) = (ask.requests, u64::MAX);
+        let mut had = vec![0; self.askers.len()];
+        for lease in &self.leases {
+            let counts_until = lease.end + counting(lease.seconds.min(ask.seconds));
+            if counts_until > self.seen {
+                left = left.saturating_sub(lease.permits);
+                frees_in = frees_in.min(counts_until - self.seen);
+                let place = self.askers.binary_search_by_key(&lease.who, |(who, _)| *who);
+                if let Some(had) = place.ok().and_then(|place| had.get_mut(place)) {
+                    *had += lease.permits;
+                }
+            }
         }
         // Where there are more parties than requests, it is first come, first served.
-        let part = ask.requests / (self.askers.len() as u64).max(1);
-        let others = self.askers.iter().filter(|(who, _)| *who != ask.who);
-        let kept: u64 = others
-            .map(|(who, _)| {
-                let had = self.leases.iter().filter(|lease| lease.who == *who).map(|lease| lease.permits);
-                let had: u64 = had.sum();
-                part.saturating_sub(had).min(4 * had.max(1))
-            })
-            .sum();
-        left.saturating_sub(kept)
+        let part = ask.requests / (had.len() as u64).max(1);
+        let (mut kept, mut kept_for) = (0, u64::MAX);
+        for ((who, until), had) in self.askers.iter().zip(had) {
+            if ask.who > 0 && *who != ask.who {
+                kept += part.saturating_sub(had).min(4 * had.max(1));
+                kept_for = kept_for.min(until - self.seen);
+            }
+        }
+        if (1..=kept).contains(&left) {
+            frees_in = frees_in.min(kept_for);
+        }
+        (left.saturating_sub(kept), frees_in)
     }
 }
+
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod tests;

@@ -42,19 +42,21 @@ record!(StateRecord {
     identity,
 });
 
+#[allow(clippy::struct_excessive_bools, reason = "each is known, or not, of its own")]
 struct HeldRecord {
     set: TokenSetRecord,
     unsettled: u8,
     refused: bool,
     for_refused: bool,
     worked: bool,
+    unasked: bool,
 }
 
-record!(HeldRecord { set, unsettled, refused, for_refused, worked = default });
+record!(HeldRecord { set, unsettled, refused, for_refused, worked = default, unasked = default });
 
 impl State {
-    /// Opens a sealed state. The token set of another account is dropped; a change of credentials
-    /// ends the wait.
+    /// Opens a sealed state. The token set of another account is dropped, but not that there was one; a
+    /// change of credentials ends the wait.
     ///
     /// # Errors
     /// [`SealError`] where it does not open.
@@ -62,7 +64,8 @@ impl State {
         let record: StateRecord = open(sealed, name, &account.keys)?;
         let connection = &account.connection;
         if record.identity != connection.identity {
-            return Ok(Self { generation: record.generation, ..Self::default() });
+            let (generation, grants) = (record.generation, record.grants);
+            return Ok(Self { generation, grants, ..Self::default() });
         }
         let credentials = connection.grant.credentials();
         let same = |wait: &Wait| wait.credentials == credentials;
@@ -121,6 +124,7 @@ impl Held {
             refused: self.refused,
             for_refused: self.for_refused,
             worked: self.worked,
+            unasked: self.unasked,
         }
     }
 }
@@ -136,6 +140,7 @@ impl HeldRecord {
             refused: self.refused,
             for_refused: self.for_refused,
             worked: self.worked,
+            unasked: self.unasked,
             doubt: Doubt::default(),
         }
     }

@@ -1,4 +1,6 @@
-//! The refresh token of a token set.
+//! The refresh token of a token set, and when the alarm renews it.
+
+use std::time::Duration;
 
 use super::{Held, LastError, State, Trouble};
 use crate::oauth::RefusedAnswer;
@@ -7,7 +9,38 @@ use crate::secret::Secret;
 use crate::time::UnixTime;
 use crate::token::TokenSet;
 
+/// How often the token set of an unused consent is renewed: providers end refresh tokens that are not
+/// used, after 30 days or more, and nobody would know before the next call.
+const KEEP_ALIVE: Duration = Duration::from_hours(5 * 24);
+
 impl State {
+    /// Records that somebody asked for the held token.
+    pub fn note_asked_for(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.unasked = false;
+        }
+    }
+
+    /// Records that nobody asked for the token that was just obtained.
+    pub fn note_unasked(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.unasked = true;
+        }
+    }
+
+    /// When the alarm renews the token set, which may be before `now`: once the token ages, where
+    /// somebody asked for it, and after a wait. It renews no token that has expired by then, and none that
+    /// it obtained itself, but for a consent.
+    pub fn renewal_at(&self, is_consent: bool, now: UnixTime) -> Option<UnixTime> {
+        let held = self.held.as_ref().filter(|held| is_consent || !held.unasked)?;
+        let lifetime = held.access.lifetime;
+        let kept = if held.unasked { lifetime.obtained_at + KEEP_ALIVE } else { lifetime.refresh_at };
+        let waits = self.wait.map_or(kept, |wait| wait.until);
+        let at = lifetime.refresh_at.max(kept).max(waits);
+        let lasts = held.valid(at.max(now)).is_some();
+        (lasts || (is_consent && held.refresh_token.is_some())).then_some(at)
+    }
+
     /// Whether a refresh token is held that may be sent: `always`, or unless it was sent twice
     /// without a known outcome.
     pub fn can_refresh(&self, always: bool) -> bool {

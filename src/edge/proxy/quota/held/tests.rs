@@ -154,3 +154,43 @@ fn takes_no_permit_for_a_call_that_has_to_look_first() {
     assert_eq!(held.step(&both, 2_001, false), NextStep::Leave);
     assert!(matches!(held.step(&both, 2_002, false), NextStep::Ask(_)));
 }
+
+#[test]
+fn forgets_what_was_used_longest_ago_where_there_are_too_many() {
+    let quotas = Quotas::default();
+    let held: Vec<_> = (0..MAX_HELD as u64).map(|party| quotas.of("acme", party)).collect();
+    let is_kept = |party: usize| Rc::strong_count(&held[party]) == 2;
+    let used = quotas.of("acme", 0);
+    assert!(Rc::ptr_eq(&used, &held[0]) && !Rc::ptr_eq(&used, &quotas.of("other", 0)));
+    drop(used);
+    let more: Vec<_> = (0..3).map(|party| quotas.of("more", party)).collect();
+    assert_eq!([0, 1, 2, 3, 4, 5, MAX_HELD - 1].map(is_kept), [true, false, false, false, false, true, true]);
+    assert!(more.iter().all(|held| Rc::strong_count(held) == 2), "the newest are kept");
+}
+
+#[test]
+fn tells_of_a_complaint_until_somebody_replies() {
+    let mut held = HeldQuota::default();
+    let told = |held: &mut HeldQuota, now| {
+        let mut ask = ask(0);
+        let began = held.begin(&mut ask, now);
+        (ask.limited, began)
+    };
+    held.spare(0, 1_000);
+    let (first, began) = told(&mut held, 1_000);
+    assert_eq!((first, held.owes()), (Some(0), false));
+    held.note(0, None, &began, 1_100);
+    assert!(held.owes());
+    let (again, began) = told(&mut held, 1_200);
+    assert_eq!(again, Some(0), "it did not say for how long");
+    held.note(0, Some(QuotaReply::default()), &began, 1_300);
+    assert_eq!((told(&mut held, 1_300).0, held.owes()), (None, false));
+    // What is told late is told for what is left of it.
+    held.spare(5_000, 2_000);
+    let (_, began) = told(&mut held, 2_000);
+    held.note(0, None, &began, 3_000);
+    let (rest, began) = told(&mut held, 3_000);
+    assert_eq!(rest, Some(4_000));
+    held.note(0, None, &began, 9_000);
+    assert_eq!(told(&mut held, 9_000).0, Some(1), "never as if it had said nothing");
+}
