@@ -1,11 +1,13 @@
 // The broker behaves as the OpenAPI document says, for any request that schemathesis generates.
 
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { KEY, startBroker } from "../e2e/support/broker.mjs";
 import { ADMIN_KEY, listed } from "../e2e/support/events.mjs";
 import { operationsOf, readDocument, schemathesis } from "../e2e/support/openapi.mjs";
-import { startReceiver } from "../e2e/support/receiver.mjs";
+import { newSecret, startReceiver } from "../e2e/support/receiver.mjs";
+import { closeServer, listening } from "../e2e/support/servers.mjs";
 import { until } from "../e2e/support/until.mjs";
 import { send, startUpstream } from "../e2e/support/upstream.mjs";
 
@@ -27,6 +29,8 @@ describe("a broker that anything is asked of", () => {
   let upstream;
   /** @type {Receiver} */
   let receiver;
+  /** Where the operator's events go: it wants none either. */
+  const ops = createServer((request, response) => void request.resume().on("end", () => response.writeHead(410).end()));
   /** @type {Broker} */
   let broker;
 
@@ -52,8 +56,12 @@ describe("a broker that anything is asked of", () => {
     const byPath = receiver.inbox("by-path", { token: "the-account-token", webhook: { secret_path: true } });
     byPath.always = { status: 410 };
     broker = await startBroker({
-      vars: { BASE_PATH: "/broker", CONNECTIONS: { ...receiver.vars, hubsoft: hubsoft.vars } },
-      secrets: { ADMIN_KEY, ...upstream.secrets, ...receiver.secrets },
+      vars: {
+        BASE_PATH: "/broker",
+        EVENTS: { to: `${await listening(ops)}/ops` },
+        CONNECTIONS: { ...receiver.vars, hubsoft: hubsoft.vars },
+      },
+      secrets: { ADMIN_KEY, EVENTS_SECRET: newSecret(), ...upstream.secrets, ...receiver.secrets },
     });
   });
 
@@ -61,6 +69,7 @@ describe("a broker that anything is asked of", () => {
     await broker?.stop();
     await upstream?.close();
     await receiver?.close();
+    await closeServer(ops);
   });
 
   test("does what the document says", async () => {
@@ -74,7 +83,12 @@ describe("a broker that anything is asked of", () => {
       const all = await listed(broker, "guru", "failed");
       return all.length && all;
     }, "the failed event");
-    const { found, said, statuses } = await schemathesis(broker, { ...env, WEBHOOK_ID: id });
+    // The operator is told that it failed, and wants to know nothing of that.
+    const [event] = await until(async () => {
+      const answer = await broker.call("/broker/admin/events/webhooks", { key: ADMIN_KEY });
+      return answer.json().webhooks.length && answer.json().webhooks;
+    }, "the failed event of the operator's");
+    const { found, said, statuses } = await schemathesis(broker, { ...env, WEBHOOK_ID: id, EVENT_ID: event.id });
     assert.ok(!found, said);
     if (process.env.PORTEIRO_OPENAPI_EXAMPLES) console.log(said);
     // What only ever fails shows little. But these need a provider that asks people: tests/e2e/connect*.test.mjs.
@@ -100,7 +114,7 @@ describe("a broker that anything is asked of", () => {
     list.responses["200"].content["application/json"].schema = { required: ["total"] };
     const { found, said } = await schemathesis(
       broker,
-      { ...env, WEBHOOK_ID: "none" },
+      { ...env, WEBHOOK_ID: "none", EVENT_ID: "none" },
       {
         document: changed,
         options: [
