@@ -46,14 +46,14 @@ const encoder = new TextEncoder();
 // How much of an isolate's memory the copies of answers may hold while they are being made.
 const copying = new Shelf(4 * MIB);
 
-/** What wakes the calls that wait for a flight, by its number. @type {Map<number, (() => void)[]>} */
-const waiting = new Map();
+/** The flights that calls wait for, by their numbers. @type {Set<number>} */
+const awaited = new Set();
 
-/** Wakes all calls that wait for others: the module that would have done so may be gone. */
-export function wakeAll() {
-  for (const wake of [...waiting.values()].flat()) wake();
-  waiting.clear();
-}
+/** The longest time until a call that waits for a flight looks again, in milliseconds. */
+const LOOK_MS = 20;
+
+/** Ends the wait of all calls that wait for others: the module that would have done so may be gone. */
+export const wakeAll = () => awaited.clear();
 
 // The number of the last call. No instance of the module sees a number twice.
 let calls = 0;
@@ -185,10 +185,9 @@ export class Call {
     return copied(body, writable, maxBytes, copying, limitMs);
   }
 
-  /** Wakes the calls that wait for `flight`. @param {number} flight */
+  /** Ends the wait of the calls that wait for `flight`. @param {number} flight */
   release(flight) {
-    for (const wake of waiting.get(flight) ?? []) wake();
-    waiting.delete(flight);
+    awaited.delete(flight);
   }
 
   /** Has a copy be the body of the answer. @param {Uint8Array<ArrayBuffer>} body */
@@ -221,17 +220,20 @@ export class Call {
       const failed = (/** @type {unknown} */ error) => settle(error === GONE ? GONE : UNREACHABLE);
       try {
         if (kindOf(told) === JOIN) {
-          // The promise is of this call: the runtime goes on with it, whichever call wakes it.
-          /** @type {Promise<unknown>} */
-          const over =
-            replayBytes === OWN_BODY
-              ? this.#wholeBody()
-              : new Promise((/** @type {(_: void) => void} */ wake) => {
-                  const known = waiting.get(replayBytes);
-                  if (known) known.push(wake);
-                  else waiting.set(replayBytes, [wake]);
-                });
-          over.then(() => settle(""), failed);
+          if (replayBytes === OWN_BODY) {
+            this.#wholeBody().then(() => settle(""), failed);
+            return;
+          }
+          // By timers of its own: once the engine has optimised the code, it goes on in the context of whichever call
+          // resolves a promise, and the runtime ends that of another call.
+          awaited.add(replayBytes);
+          const began = Date.now();
+          const look = () => {
+            const waited = Date.now() - began;
+            if (!awaited.has(replayBytes) || waited >= timeoutMs) return settle("");
+            setTimeout(look, Math.min(LOOK_MS, 1 + waited / 4));
+          };
+          look();
           return;
         }
         const headers = new Headers();
