@@ -251,6 +251,17 @@ describe("equal calls", () => {
     assert.ok(told.filter((status) => status === "porteiro; fwd=uri-miss; collapsed").length > 30, String(told));
   });
 
+  test("in flight are one also once the engine has optimised how they wait", async () => {
+    // It does after some 16,000 waits.
+    for (let round = 0; round < 300; round++) {
+      const path = fresh();
+      own.on(path, answering(path));
+      const answers = await Promise.all(Array.from({ length: 100 }, () => get(own, path)));
+      const told = new Set(answers.map(({ status, text }) => `${status} ${text}`));
+      assert.deepEqual([round, ...told], [round, `200 ${path}`]);
+    }
+  });
+
   test("share a failure", async () => {
     const path = fresh();
     const { waits, go } = held((_, response) => void response.destroy());
