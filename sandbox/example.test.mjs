@@ -60,7 +60,7 @@ describe("the example front end", () => {
   });
 
   test("has words for each way in which a sign-in can fail", async () => {
-    const types = await read("examples/front-end/porteiro.d.ts");
+    const types = await read("client/answers.d.ts");
     const codes = [...(/type FlowCode =([^;]+);/.exec(types)?.[1].matchAll(/"(\w+)"/g) ?? [])].map(([, code]) => code);
     assert.ok(codes.length > 0);
     const words = await read("examples/front-end/words.js");
@@ -89,7 +89,7 @@ describe("the example front end", () => {
   });
 
   test("knows every error code of the documentation, and no other", async () => {
-    const types = await read("examples/front-end/porteiro.d.ts");
+    const types = await read("client/answers.d.ts");
     const union = /type ProblemCode =([^;]+);/.exec(types)?.[1] ?? "";
     const known = [...union.matchAll(/"(\w+)"/g)].map(([, code]) => code).sort();
     const documented = [...(await read("docs/reference/errors.md")).matchAll(/^\| [45]\d\d \| `(\w+)` \|/gm)]

@@ -65,6 +65,7 @@ const EXAMPLE = {
     ...Object.fromEntries(
       ["app", "broker", "page", "password", "words"].map((name) => [`/${name}.js`, [`${name}.js`, SCRIPT]]),
     ),
+    "/porteiro.js": ["../../client/porteiro.js", SCRIPT],
   },
   // The page's own policy is in index.html, except for the parts that only a header can set.
   headers: () => ({

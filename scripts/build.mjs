@@ -49,6 +49,9 @@ export const features = [
   "exception-handling",
 ].map((name) => `--enable-${name}`);
 
+/** esbuild's options for what browsers run. */
+export const MINIFIED = ["--target=es2022", "--charset=utf8", "--minify", "--log-level=warning"];
+
 /** The folder of the operators' page. */
 const ADMIN_PAGE = "src/edge/admin/page";
 
@@ -107,6 +110,7 @@ const inputsOf = (profiling) =>
   hashOf(
     filesUnder(
       "src",
+      "client",
       "providers",
       "build.rs",
       "Cargo.toml",
@@ -155,6 +159,8 @@ async function compile() {
   // little of either.
   args.push("-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size", "--", INLINE);
   const page = adminPage();
+  const client = output(bin("esbuild"), [inRoot("client", "porteiro.js"), ...MINIFIED, "--format=esm"]);
+  if (!client) throw new Failure("esbuild did not make the client.");
   // What other commands compile has other options.
   const folder = path.join(process.env.CARGO_TARGET_DIR ?? inRoot("target"), "worker");
   await run("cargo", args, {
@@ -164,6 +170,7 @@ async function compile() {
       PORTEIRO_ADMIN_STYLE: page.style,
       PORTEIRO_ADMIN_ENGLISH: page.english,
       PORTEIRO_ADMIN_PORTUGUESE: page.portuguese,
+      PORTEIRO_CLIENT: client,
       RUSTC_BOOTSTRAP: "1",
       RUSTFLAGS: [process.env.RUSTFLAGS, ...TERSE].filter(Boolean).join(" "),
       CARGO_TARGET_DIR: folder,
@@ -174,11 +181,10 @@ async function compile() {
 
 /** The files of the operators' page: its modules joined into one, its style, and its document in each language. */
 export function adminPage() {
-  const options = ["--target=es2022", "--charset=utf8", "--minify", "--log-level=warning"];
   /** @type {(name: string, ...more: string[]) => string} */
   const made = (name, ...more) => {
     const file = inRoot(ADMIN_PAGE, name);
-    const text = output(bin("esbuild"), [file, ...options, ...more], { stdio: ["ignore", "pipe", "inherit"] });
+    const text = output(bin("esbuild"), [file, ...MINIFIED, ...more], { stdio: ["ignore", "pipe", "inherit"] });
     if (!text) throw new Failure(`esbuild did not make the operators' page of ${name}.`);
     return text;
   };

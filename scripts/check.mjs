@@ -4,12 +4,25 @@
 //
 // The variables for running locally go to the native program on standard input: no argument holds a secret.
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { pathToFileURL } from "node:url";
 import { devVarsBeside } from "./development.mjs";
-import { Failure, errorCode, inRoot, isMain, root, say, toolEnv, wrangler } from "./lib.mjs";
+import {
+  Failure,
+  commandLine,
+  errorCode,
+  inProject,
+  inRoot,
+  isClone,
+  isMain,
+  project,
+  say,
+  toolEnv,
+  wrangler,
+} from "./lib.mjs";
 import { PLACE, optionsOf } from "./options.mjs";
-import { checkTools, setup } from "./setup.mjs";
+import { prepare } from "./prepare.mjs";
 
 const CONFIG = "wrangler.toml";
 /** How long wrangler may take to list the secrets of one environment. */
@@ -70,7 +83,7 @@ const OPTIONS = {
   local: { help: "for a file that is never deployed" },
   probe: { help: "tries each connection's credentials, those in .dev.vars, by a harmless GET" },
 };
-const HELP = "npm run check -- [options]: finds the problems of the configuration. docs/guides/check.md";
+const HELP = `${commandLine("check", "[options]")}: finds the problems of the configuration. docs/guides/check.md`;
 
 /**
  * The problems of the file `config`: `{ problems, warnings, secrets, development }`, as documented in
@@ -86,17 +99,16 @@ export async function check({
   secretNames = listSecrets,
   devVars = devVarsBeside,
 } = {}) {
-  checkTools();
   if (/\.jsonc?$/.test(config)) throw new Failure(`${config} cannot be read: write the configuration as TOML.`);
-  const isDefault = path.resolve(root, config) === inRoot(CONFIG);
-  const args = [
-    config,
-    ...(environment === undefined ? [] : ["--env", environment]),
-    ...(local ? ["--local"] : []),
-    ...(isDefault ? [] : ["--config", config]),
-    "--dev-vars",
-  ];
-  const report = JSON.parse(await native(args, JSON.stringify(await devVars(config, environment))));
+  const isDefault = path.resolve(project, config) === inProject(CONFIG);
+  const asked = {
+    file: config,
+    environment,
+    local,
+    config: isDefault ? undefined : config,
+    dev_vars: await devVars(config, environment),
+  };
+  const report = JSON.parse(isClone ? await native(asked) : await compiled(asked));
   if (!offline && report.secrets.length) await markSet(report.secrets, config, secretNames);
   return report;
 }
@@ -154,7 +166,7 @@ export const shownLocally = (development) =>
  * @param {{ config: string, environment?: string }} place
  */
 async function tryAll(place) {
-  await setup();
+  await prepare();
   const { probe } = await import("./probe.mjs");
   return probe(place);
 }
@@ -170,11 +182,51 @@ const shownProbed = (probed) =>
 const counted = (count, what) => `${count || "no"} ${what}${count === 1 ? "" : "s"}`;
 
 /**
- * The output of the native program, which is compiled first if necessary.
- * @param {string[]} args
- * @param {string} input
+ * @typedef {object} Question
+ * @property {string} file
+ * @property {string} [environment]
+ * @property {boolean} local
+ * @property {string} [config]
+ * @property {import("./development.mjs").DevVars[]} dev_vars
  */
-async function native(args, input) {
+
+/**
+ * The output of the same program, compiled to WebAssembly: an installed package has it.
+ * @param {Question} asked
+ */
+async function compiled(asked) {
+  /** @type {string} */
+  let text;
+  try {
+    text = readFileSync(path.resolve(project, asked.file), { encoding: "utf8" });
+  } catch (error) {
+    throw new Failure(`${asked.file} cannot be read (${errorCode(error)}).`);
+  }
+  const module = pathToFileURL(inRoot("check", "check.js")).href;
+  /** @type {{ check: (asked: string) => string }} */
+  const { check } = await import(module);
+  try {
+    return check(JSON.stringify({ ...asked, text }));
+  } catch (error) {
+    throw new Failure(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/**
+ * The output of the native program, which is compiled first if necessary.
+ * @param {Question} asked
+ */
+async function native({ file, environment, local, config, dev_vars }) {
+  const { checkTools } = await import("./setup.mjs");
+  checkTools();
+  const args = [
+    file,
+    ...(environment === undefined ? [] : ["--env", environment]),
+    ...(local ? ["--local"] : []),
+    ...(config === undefined ? [] : ["--config", config]),
+    "--dev-vars",
+  ];
+  const input = JSON.stringify(dev_vars);
   const cargo = [
     "run",
     "--quiet",
@@ -239,7 +291,7 @@ function collected(command, args, { patience, env = {}, input } = {}) {
   return new Promise((resolve) => {
     // With a time limit, the program gets a process group of its own, so that its children end with it.
     const child = spawn(command, args, {
-      cwd: root,
+      cwd: project,
       env: toolEnv(env),
       stdio: ["pipe", "pipe", "pipe"],
       detached: Boolean(patience),
@@ -274,7 +326,7 @@ function collected(command, args, { patience, env = {}, input } = {}) {
  * changes nothing: a machine that deploys has no such variables.
  * @param {string[]} args
  */
-async function main(args) {
+export async function main(args) {
   const options = optionsOf(args, OPTIONS, HELP);
   if (!options) return 0;
   const { values, switches } = options;

@@ -185,7 +185,7 @@ export async function importLines(broker, lines, tell) {
  * Why the broker refused, on one line.
  * @param {Response} answer
  */
-async function reason(answer) {
+export async function reason(answer) {
   /** @type {{ problems?: { field: string, message: string }[], detail?: string, code?: string }} */
   const { problems, detail, code } = await answer.json().catch(() => ({}));
   if (problems?.length) return problems.map(({ field, message }) => `${field} ${message}`).join("; ");
@@ -225,14 +225,14 @@ async function each(items, act) {
  * The broker's address. An operator's key goes over plain http to this machine alone.
  * @param {string} url
  */
-function checkedUrl(url) {
+export function checkedUrl(url) {
   const { protocol, hostname, search, hash, username } = URL.canParse(url) ? new URL(url) : new URL("none:");
   const isLocal = protocol === "http:" && /^(localhost|127\.0\.0\.1|\[::1\])$/.test(hostname);
   if ((protocol === "https:" || isLocal) && !search && !hash && !username) return url;
   throw new Failure("--url must be the broker's https address, or an http address of this machine.");
 }
 
-async function operatorKey() {
+export async function operatorKey() {
   if (process.env.ADMIN_KEY) return process.env.ADMIN_KEY;
   if (!atTerminal()) throw new Failure("ADMIN_KEY is not set in the environment, and nobody is here to ask.");
   const dialog = new Dialog(process.stdin, process.stderr, "Stopped: nothing was done.");
@@ -265,7 +265,7 @@ function chosen(args) {
 }
 
 /** @param {string[]} args */
-async function main(args) {
+export async function main(args) {
   const { action, file, url, label, help } = chosen(args);
   if (help) return console.log(USAGE);
   const lines = action === "import" ? readLines(textOf(file)) : [];

@@ -4,17 +4,16 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { buildWorker } from "./build.mjs";
 import { Dialog, atTerminal } from "./dialog.mjs";
 import { sayHealth } from "./health.mjs";
 import {
   Failure,
   errorCode,
-  inRoot,
   isMain,
   node,
   output,
-  root,
+  packageFolder,
+  project,
   run,
   runMain,
   say,
@@ -24,8 +23,8 @@ import {
 } from "./lib.mjs";
 import { checkedSecrets } from "./needs.mjs";
 import { PLACE, someOptions } from "./options.mjs";
+import { prepareWorker } from "./prepare.mjs";
 import { askFor, refuseMissing, setSecrets } from "./secrets.mjs";
-import { setup } from "./setup.mjs";
 
 /** The options of wrangler's that say where it deploys to; all options are passed on. */
 const OPTIONS = { ...PLACE, name: { value: "NAME", help: "" }, profile: { value: "NAME", help: "" } };
@@ -65,9 +64,8 @@ export function target(args) {
 }
 
 /** @param {string[]} args */
-async function main(args) {
-  await setup();
-  await buildWorker();
+export async function main(args) {
+  await prepareWorker();
   const to = target(args);
   const usable = await checkedSecrets(to);
   if (args.some((arg) => OFFLINE.includes(arg))) return step("deploy", () => deploy(...args));
@@ -156,10 +154,10 @@ async function upload(args, to, secrets) {
  */
 function withSecrets(command, secrets, env) {
   // wrangler's own starter passes on only the three standard streams.
-  const cli = [node(), "--no-warnings", inRoot("node_modules", "wrangler", "wrangler-dist", "cli.js"), ...command];
+  const cli = [node(), "--no-warnings", path.join(packageFolder("wrangler"), "wrangler-dist", "cli.js"), ...command];
   return new Promise((resolve, reject) => {
     const child = spawn("/bin/sh", ["-c", WITH_SECRETS, "sh", ...cli], {
-      cwd: root,
+      cwd: project,
       env: toolEnv(env),
       stdio: ["inherit", "inherit", "inherit", "pipe"],
     });

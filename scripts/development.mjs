@@ -1,7 +1,7 @@
 // The variables for running locally, as wrangler finds them beside a configuration, for the check.
 import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
-import { errorCode, root } from "./lib.mjs";
+import { errorCode, project } from "./lib.mjs";
 import { readVars } from "./vars.mjs";
 
 const NAME = ".dev.vars";
@@ -35,7 +35,7 @@ export async function devVarsBeside(config, environment) {
 
 /** @type {FindDevVars} */
 async function find(config, environment) {
-  const folder = path.resolve(root, path.dirname(config));
+  const folder = path.resolve(project, path.dirname(config));
   if (environment !== undefined) {
     const file = fileFor(folder, environment);
     return file ? [await read(config, environment, file)] : [];
@@ -61,5 +61,5 @@ const shownIn = (config, file) => path.join(path.dirname(config), file);
 /** @param {string} config @param {string} environment @param {string} name @returns {Promise<DevVars>} */
 async function read(config, environment, name) {
   const file = shownIn(config, name);
-  return { environment, file, variables: await readVars(path.resolve(root, file)) };
+  return { environment, file, variables: await readVars(path.resolve(project, file)) };
 }

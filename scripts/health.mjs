@@ -1,7 +1,7 @@
 // Asks a newly deployed broker for its health.
 /** @typedef {{ config?: string, environment?: string }} Place a file and an environment in it */
 
-import { output, inRoot, node, say, toolEnv } from "./lib.mjs";
+import { output, node, packageFolder, project, say, toolEnv } from "./lib.mjs";
 
 /** The DNS entry of a new host may take a while to spread. */
 const WITHIN_MS = 30_000;
@@ -82,8 +82,10 @@ async function health(address, within) {
  */
 function settings({ config, environment }) {
   const code = `
-    const { unstable_readConfig } = require(${JSON.stringify(inRoot("node_modules", "wrangler"))});
+    const { unstable_readConfig } = require(${JSON.stringify(packageFolder("wrangler"))});
     const { vars } = unstable_readConfig({ config: process.argv[1] || undefined, env: process.argv[2] || undefined }, { hideWarnings: true });
     console.log(JSON.stringify({ basePath: vars.BASE_PATH }));`;
-  return JSON.parse(output(node(), ["-e", code, config ?? "", environment ?? ""], { env: toolEnv() }) ?? "{}");
+  return JSON.parse(
+    output(node(), ["-e", code, config ?? "", environment ?? ""], { env: toolEnv(), cwd: project }) ?? "{}",
+  );
 }

@@ -3,14 +3,34 @@
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
+import { createRequire } from "node:module";
 import net from "node:net";
 import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
+/** The folder of all that is the broker's: a clone of its repository, or the installed package. */
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
 /** @param {...string} parts */
 export const inRoot = (...parts) => path.join(root, ...parts);
-const nodeFolder = inRoot("node_modules", "node", "bin");
+/** Whether that is a clone, where the broker is built: an installed package has what was built. */
+export const isClone = existsSync(inRoot("Cargo.toml"));
+/** The folder of the configuration: the clone itself, or where the person is. */
+export const project = isClone ? root : process.cwd();
+/** @param {...string} parts */
+export const inProject = (...parts) => path.join(project, ...parts);
+/** The folder of the built Worker. */
+export const workerFolder = inRoot(isClone ? "build" : "worker");
+
+/**
+ * How a person runs one of the commands here.
+ * @param {string} name
+ * @param {string} [args]
+ */
+export const commandLine = (name, args = "") =>
+  isClone ? `npm run ${name}${args && ` -- ${args}`}` : `npx porteiro ${name}${args && ` ${args}`}`;
+
+// An installed package has the tools of whoever installed it.
+const nodeFolder = isClone ? inRoot("node_modules", "node", "bin") : path.dirname(process.execPath);
 
 /** A failure whose message tells the person everything: no stack trace is printed. */
 export class Failure extends Error {}
@@ -123,7 +143,7 @@ export const endTools = (signal) => running.forEach((child) => child.kill(signal
  * @param {RunOptions} [options]
  * @returns {Promise<string>}
  */
-export function run(command, args, { env = {}, cwd = root, capture, quiet, stdin = "ignore", hint } = {}) {
+export function run(command, args, { env = {}, cwd = project, capture, quiet, stdin = "ignore", hint } = {}) {
   return new Promise((resolve, reject) => {
     const out = capture || quiet ? "pipe" : "inherit";
     const child = spawn(command, args, { cwd, env: toolEnv(env), stdio: [stdin, out, out] });
@@ -180,18 +200,25 @@ export function output(command, args, options = {}) {
   return result.status === 0 ? result.stdout.trim() : undefined;
 }
 
+/**
+ * The folder of the npm package called `name`, as the file `from` finds it.
+ * @param {string} name
+ */
+export const packageFolder = (name, from = fileURLToPath(import.meta.url)) =>
+  isClone ? inRoot("node_modules", name) : path.dirname(createRequire(from).resolve(`${name}/package.json`));
+
 /** @param {string} name */
 export const bin = (name) => inRoot("node_modules", ".bin", name);
 
-/** The Node.js in node_modules: the same version on every machine. */
-export const node = () => path.join(nodeFolder, "node");
+/** The Node.js that runs tools: in a clone that in node_modules, the same version on every machine. */
+export const node = () => (isClone ? path.join(nodeFolder, "node") : process.execPath);
 
 /**
  * The command and arguments that run wrangler.
  * @param {...string} args
  * @returns {[command: string, args: string[]]}
  */
-export const wrangler = (...args) => [node(), [inRoot("node_modules", "wrangler", "bin", "wrangler.js"), ...args]];
+export const wrangler = (...args) => [node(), [path.join(packageFolder("wrangler"), "bin", "wrangler.js"), ...args]];
 
 /**
  * The version of a crate in Cargo.lock.
@@ -246,6 +273,10 @@ export const portInUse = (port) =>
     socket.once("connect", () => resolve(Boolean(socket.destroy())));
     socket.once("error", () => resolve(false));
   });
+
+/** The runtime, of the version that wrangler uses. */
+export const workerd = () =>
+  path.join(packageFolder("workerd", path.join(packageFolder("wrangler"), "package.json")), "bin", "workerd");
 
 /** The runtime's compatibility date and flags, as deployed. */
 export function compatibility() {

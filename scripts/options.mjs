@@ -64,7 +64,7 @@ export function optionsOf(args, options, help) {
   const all = { ...options, ...HELP };
   const { values, switches, others } = someOptions(args, all);
   if (switches.has("help")) {
-    console.log(`${help}\n\n${linesOf(all)}`);
+    console.log(helpOf(help, options));
     return undefined;
   }
   if (others.length) {
@@ -73,6 +73,13 @@ export function optionsOf(args, options, help) {
   }
   return { values, switches };
 }
+
+/**
+ * What `--help` shows.
+ * @param {string} help the lines above the options
+ * @param {Options} options
+ */
+export const helpOf = (help, options) => `${help}\n\n${linesOf({ ...options, ...HELP })}`;
 
 /** @param {Options} options */
 function linesOf(options) {

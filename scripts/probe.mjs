@@ -7,10 +7,10 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { parse } from "smol-toml";
-import { buildWorker } from "./build.mjs";
 import { readCatalogue } from "./catalogue.mjs";
 import { devVarsToRun } from "./development.mjs";
-import { Failure, inRoot, root } from "./lib.mjs";
+import { Failure, commandLine, inProject, project } from "./lib.mjs";
+import { prepareWorker } from "./prepare.mjs";
 import { builtModules, startWorkerd } from "./workerd.mjs";
 
 /** @import { Provider } from "./catalogue.mjs" */
@@ -233,14 +233,14 @@ function jsonOf(line) {
  * @param {{ config: string, environment?: string }} place
  */
 export async function probe({ config, environment }) {
-  const file = path.resolve(root, config);
+  const file = path.resolve(project, config);
   const parsed = /** @type {{ vars?: object, env?: { [name: string]: { vars?: object } } }} */ (
     parse(readFileSync(file, "utf8"))
   );
   const vars = environment ? parsed.env?.[environment]?.vars : parsed.vars;
   const [{ variables }] = await devVarsToRun(config, environment);
   if (!("SEALING_KEYS" in variables))
-    throw new Failure("The secrets are read from .dev.vars: `npm run dev` makes one.");
-  await buildWorker();
-  return probeConnections({ ...vars, ...variables }, inRoot(".wrangler", "probe", environment ?? "top"));
+    throw new Failure(`The secrets are read from .dev.vars: \`${commandLine("dev")}\` makes one.`);
+  await prepareWorker();
+  return probeConnections({ ...vars, ...variables }, inProject(".wrangler", "probe", environment ?? "top"));
 }

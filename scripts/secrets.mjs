@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { Failure, root, say, toolEnv, wrangler } from "./lib.mjs";
+import { Failure, commandLine, project, say, toolEnv, wrangler } from "./lib.mjs";
 
 /**
  * @typedef {object} Usable a secret that the configuration can use
@@ -92,7 +92,7 @@ export const problemOf = (name, value) =>
 export function setSecrets({ shared }) {
   const [command, args] = wrangler("secret", "list", ...shared);
   const { status, stdout, stderr } = spawnSync(command, args, {
-    cwd: root,
+    cwd: project,
     encoding: "utf8",
     env: toolEnv(),
     stdio: ["ignore", "pipe", "pipe"],
@@ -113,9 +113,9 @@ export function setSecrets({ shared }) {
 export function refuseMissing(missing, { environment }) {
   const names = missing.filter(({ needed }) => needed).map(({ name }) => name);
   if (!names.length) return say("    all that are needed are set");
-  const where = environment ? ` -- --env ${environment}` : "";
+  const where = environment ? `--env ${environment}` : "";
   throw new Failure(
-    `These secrets are not set, and nobody is here to ask:\n\n${names.map((name) => `  ${name}`).join("\n")}\n\nRun \`npm run deploy${where}\` once at a terminal, or set each with \`npx wrangler secret put NAME${where.slice(3)}\`.`,
+    `These secrets are not set, and nobody is here to ask:\n\n${names.map((name) => `  ${name}`).join("\n")}\n\nRun \`${commandLine("deploy", where)}\` once at a terminal, or set each with \`npx wrangler secret put NAME${where && ` ${where}`}\`.`,
   );
 }
 

@@ -2,15 +2,30 @@
 //
 //   node scripts/start.mjs [--no-sandbox [--env NAME] [--port N] [--config PATH]]
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { buildWorker } from "./build.mjs";
 import { check, shownLocally } from "./check.mjs";
 import { devVarsToRun } from "./development.mjs";
-import { Failure, errorCode, inRoot, node, portInUse, root, runMain, say, toolEnv, wrangler } from "./lib.mjs";
+import {
+  Failure,
+  commandLine,
+  errorCode,
+  inProject,
+  inRoot,
+  isClone,
+  isMain,
+  node,
+  portInUse,
+  project,
+  runMain,
+  say,
+  toolEnv,
+  workerFolder,
+  wrangler,
+} from "./lib.mjs";
 import { PLACE, optionsOf } from "./options.mjs";
-import { setup } from "./setup.mjs";
-import { makeSandboxVars } from "./vars.mjs";
+import { prepare, prepareWorker } from "./prepare.mjs";
+import { hasDevVars, makeDevVars, makeSandboxVars } from "./vars.mjs";
 
 const BROKER = 8787;
 const FRONT_END = 8790;
@@ -22,7 +37,7 @@ const READY_WITHIN_MS = 60_000;
 const CONFIG = "wrangler.toml";
 const ORIGINS = "ALLOWED_ORIGINS";
 const OPTIONS = { ...PLACE, port: { value: "N", short: "p", help: `another port than ${BROKER}` } };
-const HELP = `npm run dev -- [options]: serves the broker of wrangler.toml on this machine, without the sandbox.
+const HELP = `${commandLine("dev", "[options]")}: serves the broker of wrangler.toml on this machine, without the sandbox.
 
 Its secrets are in .dev.vars beside the configuration; an environment has .dev.vars.NAME instead, where that is there.
 ${ORIGINS} in there takes the place of the configuration's, for pages in development.`;
@@ -32,6 +47,12 @@ const START_HELP =
 /** @type {import("node:child_process").ChildProcess[]} */
 const children = [];
 let stopping = false;
+
+/** The command of the package: the sandbox is a choice there. @param {string[]} args */
+export const dev = (args) =>
+  args.includes("--sandbox")
+    ? serveSandbox(args.filter((arg) => arg !== "--sandbox"))
+    : serveConfigured(args, { sandbox: { help: "serves providers to try, too, with accounts of their own" } });
 
 /** @param {string[]} args */
 async function main(args) {
@@ -44,13 +65,13 @@ async function main(args) {
 async function serveSandbox(args) {
   if (!optionsOf(args, {}, START_HELP)) return;
   await refuseTakenPorts([BROKER, FRONT_END, EXAMPLE, ...PROVIDERS, ISSUER]);
-  await setup();
-  await buildWorker();
+  await prepareWorker();
   stopWhenAsked();
   say("\n==> sandbox and broker");
-  launch("the sandbox", node(), [inRoot("sandbox", "main.mjs")], await makeSandboxVars());
+  const config = sandboxConfig();
   // wrangler reads the secrets from a file beside the configuration.
-  const more = ["--config", inRoot("sandbox", "wrangler.toml"), "--persist-to", inRoot(".wrangler", "sandbox")];
+  launch("the sandbox", node(), [inRoot("sandbox", "main.mjs")], await makeSandboxVars(project, path.dirname(config)));
+  const more = ["--config", config, "--persist-to", inProject(".wrangler", "sandbox")];
   await serve(BROKER, more, [
     `broker                      ${addressAt(BROKER)}`,
     `page, served by the broker  ${addressAt(BROKER)}/`,
@@ -59,25 +80,43 @@ async function serveSandbox(args) {
   ]);
 }
 
-/** @param {string[]} args */
-async function serveConfigured(args) {
-  const options = optionsOf(args, OPTIONS, HELP);
+/** The sandbox's configuration. What npm installed is not written to: there it is a copy, beside the secrets. */
+function sandboxConfig() {
+  const own = inRoot("sandbox", "wrangler.toml");
+  if (isClone) return own;
+  const folder = inProject(".wrangler", "sandbox-settings");
+  mkdirSync(folder, { recursive: true });
+  const copy = path.join(folder, "wrangler.toml");
+  const text = readFileSync(own, "utf8")
+    .replace('"../build/index.js"', JSON.stringify(path.join(workerFolder, "index.js")))
+    .replace('"./page"', JSON.stringify(inRoot("sandbox", "page")));
+  writeFileSync(copy, text);
+  return copy;
+}
+
+/**
+ * @param {string[]} args
+ * @param {import("./options.mjs").Options} [more] options that the help has, too
+ */
+export async function serveConfigured(args, more) {
+  const options = optionsOf(args, { ...OPTIONS, ...more }, HELP);
   if (!options) return;
   const { config = CONFIG, env: environment = process.env.CLOUDFLARE_ENV ?? "" } = options.values;
   const port = portOf(options.values.port);
-  if (!existsSync(path.resolve(root, config))) throw new Failure(`There is no file ${config}.`);
+  if (!existsSync(path.resolve(project, config))) throw new Failure(`There is no file ${config}.`);
   await refuseTakenPorts([port]);
-  await setup();
+  await prepare();
+  if (!hasDevVars()) await makeDevVars();
   const origins = await sayWhatIsWrong(config, environment);
-  await buildWorker();
+  await prepareWorker();
   stopWhenAsked();
   say("\n==> broker");
-  const file = path.resolve(root, config);
+  const file = path.resolve(project, config);
   await serve(
     port,
     [`--config=${file}`, `--env=${environment}`, ...stateOf(file, environment, port)],
     [
-      `broker  ${addressAt(port)}, as ${config}${environment ? ` [env.${environment}]` : ""} says; it is built again when src/ changes`,
+      `broker  ${addressAt(port)}, as ${config}${environment ? ` [env.${environment}]` : ""} says${isClone ? "; it is built again when src/ changes" : ""}`,
       `pages   ${origins}`,
     ],
   );
@@ -113,7 +152,7 @@ async function sayWhatIsWrong(config, environment) {
   const [vars] = await devVarsToRun(config, environment);
   const report = await check({ config, environment, offline: true, devVars: async () => [vars] });
   const lines = shownLocally(report.development);
-  if (report.problems.length) lines.push(`${config} has problems: \`npm run check\` names them.`);
+  if (report.problems.length) lines.push(`${config} has problems: \`${commandLine("check")}\` names them.`);
   if (lines.length) say(["\n==> check", ...lines].join("\n"));
   return ORIGINS in vars.variables
     ? `of ${ORIGINS} in ${path.basename(vars.file)} may call, which takes the place of the configuration's`
@@ -159,7 +198,7 @@ async function refuseTakenPorts(ports) {
  * @param {NodeJS.ProcessEnv} [env]
  */
 function launch(name, command, args, env = {}) {
-  const child = spawn(command, args, { cwd: root, env: toolEnv(env), stdio: ["ignore", "inherit", "inherit"] });
+  const child = spawn(command, args, { cwd: project, env: toolEnv(env), stdio: ["ignore", "inherit", "inherit"] });
   child.on("error", (error) => fail(`${name} could not be started (${errorCode(error)}).`));
   child.on("exit", (code, signal) => fail(`${name} ended (${signal ?? `exit code ${code}`}); everything is stopped.`));
   children.push(child);
@@ -202,4 +241,4 @@ async function untilReady(port) {
   }
 }
 
-await runMain(main);
+if (isMain(import.meta.url)) await runMain(main);

@@ -22,6 +22,7 @@ const steps = {
   deploy: { does: () => deploy("--dry-run"), needs: ["build"] },
   scripts: { does: () => nodeTests(["tests/scripts", "check/tests", "sandbox"]), needs: ["build"] },
   e2e: { does: () => nodeTests(["tests/e2e"], "--test-concurrency=2"), needs: ["build"] },
+  package: { does: () => nodeTests(["tests/package"]), needs: ["build"] },
   audit: { does: audit },
 };
 

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { Failure, root, say } from "./lib.mjs";
+import { Failure, project, say } from "./lib.mjs";
 
 /** @typedef {Record<string, string>} Vars */
 /** @typedef {Record<string, () => string>} Makers a generator for each secret */
@@ -59,26 +59,53 @@ export async function parseVars(text) {
 export const readVars = (file) => parseVars(textOf(file));
 
 /** Whether the broker's secrets for development exist. */
-export const hasDevVars = (folder = root) => !missingIn(textOf(path.join(folder, ".dev.vars")), BROKER).length;
+export const hasDevVars = (folder = project) => !missingIn(textOf(path.join(folder, ".dev.vars")), BROKER).length;
 
-/** Generates the broker's missing secrets for development. Existing text in the file does not change. */
-export async function makeDevVars(folder = root) {
+/** The key of a server of one's own, which a new project has. @type {Makers} */
+const BACKEND = { BACKEND_KEY: () => random(32) };
+
+/**
+ * Generates the broker's missing secrets for development. Existing text in the file does not change.
+ * @param {string} [folder]
+ * @param {{ head?: string }} [ofProject] of a new project, which has a caller, too; `head` is the file's first line
+ */
+export async function makeDevVars(folder = project, ofProject) {
   const file = path.join(folder, ".dev.vars");
   const text = textOf(file);
-  const names = missingIn(text, BROKER);
+  const makers = ofProject ? { ...BROKER, ...BACKEND } : BROKER;
+  const names = missingIn(text, makers);
   if (!names.length) return;
-  const made = Object.fromEntries(names.map((name) => [name, BROKER[name]()]));
-  const start = text === "" ? HEAD : text.endsWith("\n") ? text : `${text}\n`;
-  writeFileSync(file, start + linesOf(made), { mode: 0o600 });
-  say(`\n==> .dev.vars: made ${names.join(" and ")} for development`);
+  const made = Object.fromEntries(names.map((name) => [name, makers[name]()]));
+  const head = ofProject?.head ? `# ${ofProject.head}\n` : HEAD;
+  writeFileSync(file, startOf(text, head) + linesOf(made), { mode: 0o600 });
+  if (!ofProject) say(`\n==> .dev.vars: made ${names.join(" and ")} for development`);
 }
 
 /**
- * Writes the secrets of `npm start` beside the sandbox's configuration, and returns them: the sandbox's own, which are
- * kept, and the broker's from `.dev.vars`.
+ * Writes an empty line for each of `secrets` that the `.dev.vars` in `folder` does not have, below where it is found.
+ * @param {{ name: string, where: string }[]} secrets
+ * @param {string} folder
  */
-export async function makeSandboxVars(folder = root) {
-  const file = path.join(folder, "sandbox", ".dev.vars");
+export async function addVars(secrets, folder) {
+  const file = path.join(folder, ".dev.vars");
+  const text = textOf(file);
+  const makers = Object.fromEntries(secrets.map(({ name }) => [name, () => ""]));
+  const missing = missingIn(text, makers);
+  const added = secrets.filter(({ name }) => missing.includes(name));
+  if (!added.length) return;
+  const lines = added.map(({ name, where }) => `\n# ${where}\n${name}=""\n`);
+  writeFileSync(file, startOf(text, "") + lines.join(""), { mode: 0o600 });
+}
+
+/** @param {string} text @param {string} head */
+const startOf = (text, head) => (text === "" ? head : text.endsWith("\n") ? text : `${text}\n`);
+
+/**
+ * Writes the secrets of `npm start` beside the sandbox's configuration, and returns them: the sandbox's own, which are
+ * kept, and the broker's from `.dev.vars` in `folder`.
+ */
+export async function makeSandboxVars(folder = project, sandbox = path.join(folder, "sandbox")) {
+  const file = path.join(sandbox, ".dev.vars");
   const there = await readVars(file);
   const own = await readVars(path.join(folder, ".dev.vars"));
   const vars = Object.fromEntries([

@@ -6,7 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
-import { bin, compatibility, Failure, inRoot } from "./lib.mjs";
+import { compatibility, Failure, inRoot, workerd, workerFolder } from "./lib.mjs";
 import { endWithThis } from "./processes.mjs";
 
 /** @import { ChildProcess } from "node:child_process" */
@@ -70,7 +70,7 @@ const KEPT_CHARACTERS = 4_000;
 
 /** The modules of the built Worker, in `build/` or at PORTEIRO_E2E_MAIN. */
 export const builtModules = () =>
-  rustModules(path.dirname(process.env.PORTEIRO_E2E_MAIN ?? inRoot("build", "index.js")));
+  rustModules(process.env.PORTEIRO_E2E_MAIN ? path.dirname(process.env.PORTEIRO_E2E_MAIN) : workerFolder);
 
 /**
  * The modules of a Worker in Rust in `folder`.
@@ -108,7 +108,7 @@ export async function startWorkerd({
   const began = performance.now();
   const child = endWithThis(
     spawn(
-      bin("workerd"),
+      workerd(),
       [
         "serve",
         "config.capnp",

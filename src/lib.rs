@@ -83,5 +83,5 @@ pub mod time;
 pub mod token;
 pub mod webhook;
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "worker"))]
 mod platform;

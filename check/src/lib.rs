@@ -13,6 +13,7 @@
 //! | `dangers` | settings that are allowed but seldom intended |
 //! | `sharing` | rules by which people reach a shared account without being bound to their own data |
 //! | [`development`] | the variables of a `.dev.vars`: what is missing, and what looks pasted wrong |
+//! | `package` | the check for Node.js, compiled for wasm only |
 //!
 //! Invariant: a report contains names and fixed texts, never a configured value.
 
@@ -24,6 +25,8 @@ mod scope;
 mod sharing;
 mod tree;
 mod variables;
+#[cfg(target_arch = "wasm32")]
+mod package;
 
 use development::DevVars;
 use report::{Finding, Report};
@@ -76,4 +79,14 @@ pub fn check(text: &str, options: &Options) -> Result<Report, NoSuchEnvironment>
         variables::check(scope, &file.top, options, &mut report);
     }
     Ok(report.sorted())
+}
+
+/// The report of [`check`] as JSON.
+///
+/// # Errors
+/// A sentence for people, which names `file`, where the file has no environment of the requested name.
+pub fn printed(file: &str, text: &str, options: &Options) -> Result<String, String> {
+    let report = check(text, options)
+        .map_err(|_| format!("{file} has no [env.{}].", options.environment.as_deref().unwrap_or_default()))?;
+    serde_json::to_string_pretty(&report).map_err(|error| error.to_string())
 }

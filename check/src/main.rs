@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::{env, fs, io};
 
 use porteiro_check::development::DevVars;
-use porteiro_check::{Options, check};
+use porteiro_check::{Options, printed};
 
 fn main() -> ExitCode {
     match run(env::args().skip(1)) {
@@ -41,9 +41,7 @@ fn run(mut args: impl Iterator<Item = String>) -> Result<String, String> {
     }
     let bytes = fs::read(&file).map_err(|error| format!("{file} cannot be read: {}.", error.kind()))?;
     let text = String::from_utf8(bytes).map_err(|_| format!("{file} cannot be read: it is not UTF-8."))?;
-    let report = check(&text, &options)
-        .map_err(|_| format!("{file} has no [env.{}].", options.environment.unwrap_or_default()))?;
-    serde_json::to_string_pretty(&report).map_err(|error| error.to_string())
+    printed(&file, &text, &options)
 }
 
 /// The variables on standard input. No error has their text.

@@ -1,10 +1,11 @@
 // A front end whose people sign in at a provider through the broker, and see what is theirs there. The page handles no
-// password, no code and no token. It needs no library and no build: copy what you need.
+// password, no code and no token. It needs no build: copy what you need.
 
-import { call, CallError, connect, connectAt, connectInWindow, disconnect } from "./broker.js";
-import { outcomeInAddress, session, signOut, signOutEverywhere } from "./broker.js";
+import { porteiro } from "./broker.js";
 import { attempt, element, make, showError, showFailure } from "./page.js";
 import { fill, locale, words } from "./words.js";
+
+import { PorteiroError } from "./porteiro.js";
 
 /** @import { Session } from "./porteiro.d.ts" */
 
@@ -15,7 +16,10 @@ const CONNECTION = "agenda";
 /** @typedef {{ starts_at: string, title: string, place: string }} Appointment */
 
 /** @returns {Promise<Appointment[]>} */
-const appointments = async () => (await call(`/api/${CONNECTION}/appointments`)).appointments;
+async function appointments() {
+  const response = await porteiro.fetch(`/api/${CONNECTION}/appointments`);
+  return (await response.json()).appointments;
+}
 
 // --- The page -------------------------------------------------------------------
 
@@ -41,9 +45,6 @@ const page = {
   connect: element("connect", HTMLButtonElement),
   connectWindow: element("connect-window", HTMLButtonElement),
 };
-
-/** Where the broker said that the account is connected, if it did. @type {string | undefined} */
-let connectUrl;
 
 /** @param {string} [notice] why the person must sign in */
 function showSignIn(notice) {
@@ -79,9 +80,8 @@ async function showAppointments() {
   try {
     own = await appointments();
   } catch (error) {
-    if (!(error instanceof CallError && error.problem?.code === "not_connected")) throw error;
+    if (!(error instanceof PorteiroError && error.code === "not_connected")) throw error;
     // The person is still signed in, and their account is not connected any more.
-    connectUrl = error.problem.connect_url;
     return showConnected(false);
   }
   page.noAppointments.hidden = own.length > 0;
@@ -112,50 +112,55 @@ const run = (place, trigger, action) =>
  */
 const runInWindow = (place, trigger) =>
   run(place, trigger, async () => {
-    const outcome = await connectInWindow(CONNECTION);
-    if (outcome?.outcome === "failed") showFailure(place, outcome.code);
-    else await start();
+    const session = await porteiro.connect(CONNECTION, { popup: true });
+    if (session) await showDesk(session);
   });
 
-page.signIn.addEventListener("click", () => connect(CONNECTION));
+page.signIn.addEventListener("click", () => porteiro.connect(CONNECTION));
 page.signInWindow.addEventListener("click", () => runInWindow(page.signInMessage, page.signInWindow));
-page.connect.addEventListener("click", () => (connectUrl ? connectAt(connectUrl) : connect(CONNECTION)));
+page.connect.addEventListener("click", () => porteiro.connect(CONNECTION));
 page.connectWindow.addEventListener("click", () => runInWindow(page.deskMessage, page.connectWindow));
 page.reload.addEventListener("click", () => run(page.deskMessage, page.reload, showAppointments));
 
 page.disconnect.addEventListener("click", () =>
   run(page.deskMessage, page.disconnect, async () => {
-    await disconnect(CONNECTION);
+    await porteiro.disconnect(CONNECTION);
     showConnected(false);
   }),
 );
 
 page.signOut.addEventListener("click", () =>
   run(page.deskMessage, page.signOut, async () => {
-    await signOut();
+    await porteiro.signOut();
     showSignIn(words.signedOut);
   }),
 );
 
 page.signOutEverywhere.addEventListener("click", () =>
   run(page.deskMessage, page.signOutEverywhere, async () => {
-    await signOutEverywhere();
+    await porteiro.signOut({ provider: true });
     showSignIn(words.signedOut);
   }),
 );
 
 async function start() {
-  const outcome = outcomeInAddress();
   try {
-    await showDesk(await session());
+    const session = await porteiro.session();
+    if (session) await showDesk(session);
+    else showSignIn();
   } catch (error) {
     showSignIn();
-    if (!(error instanceof CallError && error.status === 401)) showError(page.signInMessage, error);
+    showError(page.signInMessage, error);
   }
+  // Told once.
+  const { outcome } = porteiro;
+  porteiro.outcome = undefined;
   if (outcome?.outcome === "failed")
     showFailure(page.signedIn.hidden ? page.signInMessage : page.deskMessage, outcome.code);
 }
 
 fill();
+// Another page of the application may have signed out.
+porteiro.addEventListener("sessionend", () => page.signedIn.hidden || showSignIn(words.signedOut));
 // The event also fires when the browser restores the page from its history: the person may have signed out since.
 addEventListener("pageshow", start);

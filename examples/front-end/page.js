@@ -1,6 +1,7 @@
 // What both pages of the example need of their documents.
 
-import { BROKER, CallError } from "./broker.js";
+import { BROKER } from "./broker.js";
+import { PorteiroError } from "./porteiro.js";
 import { errorWords, locale, outcomeWords, put, words } from "./words.js";
 
 /** @import { Outcome, ProblemCode } from "./porteiro.d.ts" */
@@ -39,16 +40,20 @@ export function make(tag, className, ...children) {
  */
 export function showError(place, error) {
   const box = make("div", "message bad");
-  if (error instanceof CallError) {
-    const { problem, status, retryAfter } = error;
-    const known = problem && errorWords[problem.code];
+  if (error instanceof PorteiroError && !error.status) {
+    // A consent that failed has no answer.
+    return showFailure(place, error.code ?? null);
+  }
+  if (error instanceof PorteiroError) {
+    const { problem, code, status, retryAfter } = error;
+    const known = code && errorWords[/** @type {ProblemCode} */ (code)];
     box.append(make("strong", "", known ?? problem?.title ?? put(words.apiAnswered, status)));
-    if (problem && !known) box.append(make("p", "", problem.detail));
+    if (problem && !known) box.append(make("p", "", problem.detail ?? ""));
     if (retryAfter) {
       const then = new Date(Date.now() + retryAfter * 1000);
       box.append(make("p", "", put(words.tryAgain, then.toLocaleTimeString(locale))));
     }
-    if (problem) box.append(make("p", "quiet", put(words.request, problem.code, problem.request_id)));
+    if (problem) box.append(make("p", "quiet", put(words.request, code, error.requestId)));
   } else if (error instanceof Refusal) {
     box.append(make("strong", "", error.message));
   } else {
@@ -76,7 +81,7 @@ export function showFailure(place, code) {
  * @param {HTMLElement} place where the error is shown
  * @param {HTMLElement} trigger
  * @param {() => Promise<void>} action
- * @param {Partial<Record<ProblemCode, (error: CallError) => void>>} handled what is done instead, by code
+ * @param {Partial<Record<ProblemCode, (error: PorteiroError) => void>>} handled what is done instead, by code
  */
 export async function attempt(place, trigger, action, handled) {
   if (trigger.ariaBusy === "true") return;
@@ -85,7 +90,7 @@ export async function attempt(place, trigger, action, handled) {
   try {
     await action();
   } catch (error) {
-    const handle = error instanceof CallError && error.problem && handled[error.problem.code];
+    const handle = error instanceof PorteiroError && handled[/** @type {ProblemCode} */ (error.code)];
     if (handle) handle(error);
     else showError(place, error);
   } finally {

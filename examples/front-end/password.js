@@ -1,21 +1,13 @@
 // The last resort: a front end whose people type their password of an API into the page, for an API that offers nothing
 // but the password grant. Where the provider has a sign-in page of its own, do as app.js does.
 
-import { call, CallError, session, signOut } from "./broker.js";
+import { porteiro } from "./broker.js";
 import { attempt, element, make, Refusal, showError } from "./page.js";
 import { fill, locale, put, words } from "./words.js";
 
-/** @import { SignIn } from "./porteiro.d.ts" */
+/** @import { Session } from "./porteiro.d.ts" */
 
 const CONNECTION = "hubsoft-people";
-
-/**
- * @param {string} username
- * @param {string} password
- * @returns {Promise<SignIn>}
- */
-const signIn = (username, password) =>
-  call(`/auth/${CONNECTION}/login`, { method: "POST", json: { username, password } });
 
 // --- This API: the parts of HubSoft's answers that the page shows -------------
 
@@ -28,10 +20,10 @@ const API = `/api/${CONNECTION}/api/v1/integracao`;
 /**
  * HubSoft reports a refused operation in its own words, with the status 200.
  * @param {string} path the path at the API
- * @param {Parameters<typeof call>[1]} [options]
+ * @param {RequestInit} [init]
  */
-async function ask(path, options) {
-  const answer = await call(API + path, options);
+async function ask(path, init) {
+  const answer = await (await porteiro.fetch(API + path, init)).json();
   if (answer.status === "error") throw new Refusal(answer.msg);
   return answer;
 }
@@ -49,13 +41,14 @@ const tickets = async () => (await ask("/atendimento")).atendimentos;
  * @returns {Promise<Ticket>}
  */
 async function openTicket(customer, service, description) {
-  const json = {
+  const body = JSON.stringify({
     id_cliente_servico: service.id_cliente_servico,
     nome: customer.nome_razaosocial,
     telefone: customer.telefone_primario,
     descricao: description,
-  };
-  return (await ask("/atendimento", { method: "POST", json })).atendimento;
+  });
+  const headers = { "Content-Type": "application/json" };
+  return (await ask("/atendimento", { method: "POST", headers, body })).atendimento;
 }
 
 // --- The page -----------------------------------------------------------------
@@ -148,6 +141,13 @@ function showTickets(opened) {
   );
 }
 
+/** @param {Session | null} session */
+async function showSession(session) {
+  const signedIn = session?.connections.find(({ id }) => id === CONNECTION);
+  if (signedIn) await showDesk(signedIn.expires_at);
+  else showSignIn();
+}
+
 /** @type {Parameters<typeof attempt>[3]} */
 const ENDED = { caller_unauthenticated: () => showSignIn(words.expired) };
 
@@ -161,8 +161,7 @@ page.signIn.addEventListener("submit", (event) => {
       // The password leaves the page as soon as it has been read.
       page.password.value = "";
       page.password.focus();
-      const { expires_at } = await signIn(page.username.value, password);
-      await showDesk(expires_at);
+      await showSession(await porteiro.signIn(CONNECTION, { username: page.username.value, password }));
       page.signIn.reset();
       page.description.focus();
     },
@@ -175,7 +174,7 @@ page.signOut.addEventListener("click", () =>
     page.deskMessage,
     page.signOut,
     async () => {
-      await signOut();
+      await porteiro.signOut();
       showSignIn(words.signedOut);
     },
     ENDED,
@@ -203,13 +202,10 @@ page.ticket.addEventListener("submit", (event) => {
 
 async function start() {
   try {
-    const { connections } = await session();
-    const signedIn = connections.find(({ id }) => id === CONNECTION);
-    if (signedIn) await showDesk(signedIn.expires_at);
-    else showSignIn();
+    await showSession(await porteiro.session());
   } catch (error) {
     showSignIn();
-    if (!(error instanceof CallError && error.status === 401)) showError(page.signInMessage, error);
+    showError(page.signInMessage, error);
   }
 }
 

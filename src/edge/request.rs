@@ -22,6 +22,12 @@ use crate::protocol::ReadStatus;
 /// How long after its first answer an isolate reads the rest of the configuration.
 const REPORT_DELAY: Duration = Duration::from_millis(100);
 
+/// The client for pages, as `scripts/build.mjs` makes it; a native build never serves it.
+const CLIENT_SCRIPT: &str = match option_env!("PORTEIRO_CLIENT") {
+    Some(text) => text,
+    None => include_str!("../../client/porteiro.js"),
+};
+
 /// Answers one request and writes its log line.
 pub async fn answer<P: EdgePorts>(
     isolate: &Rc<Isolate>,
@@ -108,6 +114,10 @@ async fn serve<'a, P: EdgePorts>(
             Refused::check_method(head, "GET, HEAD")?;
             let health = concat!(r#"{"status":"ok","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
             Ok(Draft::text(200, "application/json", health.to_owned()))
+        }
+        Route::ClientScript => {
+            Refused::check_method(head, "GET, HEAD")?;
+            Ok(Draft::text(200, "text/javascript; charset=utf-8", CLIENT_SCRIPT.to_owned()))
         }
         Route::Problem(code) => {
             let code = Code::parse(code).ok_or(Code::NotFound)?;
@@ -204,6 +214,7 @@ impl NamedConnection {
             | Route::SignOut
             | Route::Admin(_)
             | Route::Health
+            | Route::ClientScript
             | Route::Problem(_)
             | Route::Nowhere => None,
         };

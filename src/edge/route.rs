@@ -33,6 +33,8 @@ pub(super) enum Route<'a> {
     Admin(&'a str),
     /// The health check.
     Health,
+    /// The client for pages.
+    ClientScript,
     /// The explanation of an error code.
     Problem(&'a str),
     /// No route.
@@ -48,6 +50,7 @@ impl<'a> Route<'a> {
         let (first, rest) = path.split_once('/').unwrap_or((path, ""));
         match first {
             "healthz" if path == first => Self::Health,
+            "client.js" if path == first => Self::ClientScript,
             "problems" => Self::Problem(rest),
             "api" if !rest.is_empty() => {
                 let end = rest.find('/').unwrap_or(rest.len());

@@ -32,7 +32,7 @@ pub(super) fn check<'c>(
         Route::SignIn { .. } | Route::Webhook { .. } | Route::BackChannel { .. } => head.method == "POST",
         // The address has a code or a secret, and the answer sets a cookie.
         Route::Connect { .. } | Route::Callback { .. } | Route::Link { .. } | Route::Admin(_) => true,
-        Route::Health | Route::Problem(_) | Route::Nowhere => false,
+        Route::Health | Route::ClientScript | Route::Problem(_) | Route::Nowhere => false,
     };
     if is_read { Err(Code::InsecureTransport) } else { Ok(()) }
 }

@@ -43,8 +43,8 @@ describe("docs/reference/openapi.yaml", () => {
   test("passes the recommended rules", async () => {
     const { totals, problems } = await lint(root, ["porteiro"]);
     assert.deepEqual(problems, []);
-    // Both that are ignored are still there.
-    assert.deepEqual(totals, { errors: 0, warnings: 0, ignored: 4 });
+    // Those that are ignored are still there.
+    assert.deepEqual(totals, { errors: 0, warnings: 0, ignored: 5 });
   });
 
   const document = read("docs/reference/openapi.yaml");

@@ -3,102 +3,37 @@
 import assert from "node:assert/strict";
 import { request as httpsRequest } from "node:https";
 import { after, afterEach, before, describe, test } from "node:test";
-import { chromium } from "playwright-core";
-import { ensureChromium } from "../../scripts/chromium.mjs";
-import { EVERYTHING, startBroker } from "./support/broker.mjs";
 import { FLOW_COOKIE } from "./support/browser.mjs";
+import { ABROAD, ADMIN, BESIDE, EVIL, FRIEND, WWW, startConsentSites } from "./support/consent-sites.mjs";
 import { heldBy } from "./support/held.mjs";
 import { COOKIE } from "./support/person.mjs";
 import { search } from "./support/search.mjs";
-import { startSites } from "./support/sites.mjs";
-import { startProvider } from "./support/strict-provider.mjs";
 import { until } from "./support/until.mjs";
 
 /** @import { Browser, BrowserContext, Page } from "playwright-core" */
+/** @import { startSites } from "./support/sites.mjs" */
 /** @import { Broker } from "./support/broker.mjs" */
 /** @import { Provider } from "./support/strict-provider.mjs" */
 
-const WWW = "https://www.app.test";
-const FRIEND = "https://friend.test";
-const EVIL = "https://evil.test";
-// A broker beside the application, and one on another site with SESSION_CROSS_SITE.
-const BESIDE = "https://broker.app.test/broker";
-const ABROAD = "https://broker.other.test/broker";
-const ADMIN = "operator-key-0123456789abcdef";
-
+/** @type {Awaited<ReturnType<typeof startConsentSites>>} */
+let started;
 /** @type {Provider} */
 let provider;
 /** @type {Broker} */
 let strict;
-/** @type {Broker} */
-let crossSite;
 /** @type {Awaited<ReturnType<typeof startSites>>} */
 let sites;
 /** @type {Browser} */
 let browser;
 
 before(async () => {
-  const executablePath = await ensureChromium();
-  provider = await startProvider();
-  const redirectUris = [BESIDE, ABROAD].flatMap((base) =>
-    ["calendar", "mail", "crm"].map((id) => `${base}/auth/callback/${id}`),
-  );
-  const { secret } = provider.register("porteiro", { redirectUris });
-  const shared = {
-    provider: "custom",
-    grant: "authorization_code",
-    issuer: provider.issuer.issuer,
-    client_id: "porteiro",
-    base_url: provider.url,
-  };
-  const people = {
-    ...shared,
-    subject: "user",
-    rules: [{ callers: ["session"], methods: ["GET"], paths: ["/api/**"] }],
-  };
-  /** @param {boolean} isCrossSite */
-  const start = (isCrossSite) =>
-    startBroker({
-      https: true,
-      vars: {
-        ALLOWED_ORIGINS: [WWW, FRIEND],
-        BASE_PATH: "/broker",
-        SESSION_CROSS_SITE: isCrossSite,
-        CONNECTIONS: {
-          calendar: { ...people, scope: "openid events" },
-          mail: { ...people, scope: "mail" },
-          crm: { ...shared, scope: "crm", rules: [EVERYTHING] },
-        },
-      },
-      secrets: {
-        ADMIN_KEY: ADMIN,
-        CALENDAR_CLIENT_SECRET: secret,
-        MAIL_CLIENT_SECRET: secret,
-        CRM_CLIENT_SECRET: secret,
-      },
-    });
-  [strict, crossSite] = await Promise.all([start(false), start(true)]);
-  sites = await startSites({ [new URL(BESIDE).host]: strict.url, [new URL(ABROAD).host]: crossSite.url });
-  browser = await chromium.launch({
-    executablePath,
-    args: [
-      "--no-sandbox",
-      "--disable-background-networking",
-      "--ignore-certificate-errors",
-      // Third-party cookies are refused, unless they are partitioned.
-      "--test-third-party-cookie-phaseout",
-      `--host-resolver-rules=MAP *.test ${sites.address}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`,
-    ],
-  });
+  started = await startConsentSites();
+  ({ provider, strict, sites, browser } = started);
 });
 
 afterEach(() => provider.verify());
 
-after(async () => {
-  await browser?.close();
-  await sites?.close();
-  await Promise.all([strict?.stop(), crossSite?.stop(), provider?.close()]);
-});
+after(() => started?.close());
 
 /**
  * Runs `action` in a fresh profile of the browser.

@@ -40,6 +40,7 @@ const ROUTES = {
   Webhook: ["/webhooks/{connection}", "/webhooks/{connection}/{token}"],
   Admin: (path) => path.startsWith("/admin/"),
   Health: ["/healthz"],
+  ClientScript: ["/client.js"],
   Problem: ["/problems/{code}"],
   Nowhere: [],
 };

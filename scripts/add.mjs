@@ -1,0 +1,62 @@
+// Adds a connection to wrangler.toml from the catalogue, and says which secrets it needs and where they are found.
+//
+//   porteiro add PROVIDER [--id ID] [--config PATH] [--json]
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { parse } from "smol-toml";
+import { readCatalogue } from "./catalogue.mjs";
+import { connectionText, secretsOf } from "./connection-text.mjs";
+import { Failure, project, say } from "./lib.mjs";
+import { PLACE, someOptions, helpOf } from "./options.mjs";
+import { addVars } from "./vars.mjs";
+import { systemWords } from "./words.mjs";
+
+const ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
+
+const OPTIONS = {
+  id: { value: "ID", help: "another name for the connection than the provider's" },
+  config: PLACE.config,
+  json: { help: "prints one JSON document" },
+};
+const HELP = "npx porteiro add PROVIDER [options]: adds a connection from the catalogue to wrangler.toml.";
+
+/**
+ * Adds the connection called `id`, which is the provider's name if absent. Returns what it is called, and what it needs.
+ *
+ * @param {string} name
+ * @param {{ id?: string, config?: string, words?: import("./words.mjs").Words }} [options]
+ */
+export async function add(name, { id = name, config = "wrangler.toml", words = systemWords() } = {}) {
+  const provider = readCatalogue().find((one) => one.id === name);
+  if (!provider) throw new Failure(words.unknown);
+  if (!ID.test(id)) throw new Failure(`--id ${id} ${words.notName}.`);
+  const file = path.resolve(project, config);
+  if (!existsSync(file)) throw new Failure(words.noConfig);
+  const text = readFileSync(file, "utf8");
+  const { vars } = /** @type {{ vars?: { CONNECTIONS?: { [id: string]: unknown } } }} */ (parse(text));
+  if (Object.hasOwn(vars?.CONNECTIONS ?? {}, id)) throw new Failure(`${id} ${words.isThere}.`);
+  const added = `${text.endsWith("\n") ? "" : "\n"}\n${connectionText(id, provider, words)}`;
+  // What a person wrote stays as it is: TOML may hold tables in any order, but for one that an inline table closes.
+  try {
+    parse(text + added);
+  } catch {
+    throw new Failure(`${config}: CONNECTIONS is one inline table: write it as [vars.CONNECTIONS.…] first.`);
+  }
+  appendFileSync(file, added);
+  const secrets = secretsOf(id, provider);
+  await addVars(secrets, path.dirname(file));
+  return { id, provider: provider.name, secrets };
+}
+
+/** @param {string[]} args */
+export async function main(args) {
+  const words = systemWords();
+  const options = someOptions(args, { ...OPTIONS, help: { short: "h", help: "" } });
+  if (options.switches.has("help")) return say(helpOf(HELP, OPTIONS));
+  const [name, ...more] = options.others;
+  if (!name || name.startsWith("-") || more.length) throw new Failure(words.nothing);
+  const { id, secrets, provider } = await add(name, { ...options.values, words });
+  if (options.switches.has("json")) return say(JSON.stringify({ id, secrets }, null, 2));
+  const wanted = secrets.flatMap(({ name, where }) => [`  ${name}`, `    ${where}`]);
+  say([`${words.added} ${id} (${provider})`, ...(wanted.length ? [words.wanted, ...wanted] : [])].join("\n"));
+}
