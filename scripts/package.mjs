@@ -98,6 +98,7 @@ async function makeClient() {
   await run(node(), [
     bin("tsc"),
     ...entries,
+    "--ignoreConfig",
     "--allowJs",
     "--declaration",
     "--emitDeclarationOnly",
