@@ -44,7 +44,7 @@ export async function add(name, { id = name, config = "wrangler.toml", words = s
   }
   appendFileSync(file, added);
   const secrets = secretsOf(id, provider);
-  await addVars(secrets, path.dirname(file));
+  addVars(secrets, path.dirname(file));
   return { id, provider: provider.name, secrets };
 }
 

@@ -8,6 +8,7 @@ import { Dialog, atTerminal } from "./dialog.mjs";
 import { sayHealth } from "./health.mjs";
 import {
   Failure,
+  commandLine,
   errorCode,
   isMain,
   node,
@@ -28,9 +29,6 @@ import { askFor, refuseMissing, setSecrets } from "./secrets.mjs";
 
 /** The options of wrangler's that say where it deploys to; all options are passed on. */
 const OPTIONS = { ...PLACE, name: { value: "NAME", help: "" }, profile: { value: "NAME", help: "" } };
-
-/** Options with which wrangler changes nothing on Cloudflare, so no sign-in is needed. */
-const OFFLINE = ["--dry-run", "--help", "-h"];
 
 /**
  * Runs wrangler with the secrets in a pipe of this process instead of a file; standard input remains the terminal.
@@ -63,12 +61,23 @@ export function target(args) {
   return { config, environment: environment || undefined, own, shared };
 }
 
+const HELP = `${commandLine("deploy", "[options]")}: deploys the broker to Cloudflare; at a terminal asks for the secrets that are not set.
+
+  -c, --config PATH  another file than wrangler.toml
+  -e, --env NAME     an environment, [env.NAME] in that file
+      --dry-run      shows what would be uploaded, and changes nothing
+  -h, --help         shows this
+
+All options go to wrangler: \`npx wrangler deploy --help\` tells the others. docs/guides/release.md`;
+
 /** @param {string[]} args */
 export async function main(args) {
+  if (args.some((arg) => ["--help", "-h"].includes(arg))) return say(HELP);
   await prepareWorker();
   const to = target(args);
   const usable = await checkedSecrets(to);
-  if (args.some((arg) => OFFLINE.includes(arg))) return step("deploy", () => deploy(...args));
+  // wrangler changes nothing then, so nobody need be signed in.
+  if (args.includes("--dry-run")) return step("deploy", () => deploy(...args));
 
   await signIn();
   const secrets = await askForSecrets(usable, to);

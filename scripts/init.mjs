@@ -8,7 +8,7 @@ import { readCatalogue } from "./catalogue.mjs";
 import { Dialog, atTerminal } from "./dialog.mjs";
 import { Failure, compatibility, inProject, inRoot, project, say } from "./lib.mjs";
 import { optionsOf } from "./options.mjs";
-import { makeDevVars } from "./vars.mjs";
+import { EXAMPLE, emptyVars, makeDevVars } from "./vars.mjs";
 import { systemWords } from "./words.mjs";
 
 /** @typedef {{ name: string, origins: string[], providers: string[] }} Answers */
@@ -114,7 +114,7 @@ export async function makeProject({ name, origins, providers }, words) {
     readFileSync(inRoot("template", template), "utf8").replace(/(?<!\$\{)\{(\w+)\}/g, (whole, key) =>
       Object.hasOwn(values, key) ? String(values[/** @type {keyof typeof values} */ (key)]) : whole,
     );
-  if (!existsSync(inProject("package.json"))) write("package.json", packageText(name));
+  if (!existsSync(inProject("package.json"))) write("package.json", packageText(name, words));
   const isNew = write("wrangler.toml", filled("wrangler.toml"));
   if (!write(".gitignore", `${IGNORED.join("\n")}\n`)) {
     const lines = readFileSync(inProject(".gitignore"), "utf8").split("\n");
@@ -122,6 +122,7 @@ export async function makeProject({ name, origins, providers }, words) {
     if (lacks.length) made[made.length - 1].lacks = lacks;
   }
   write(path.join(".github", "workflows", "deploy.yml"), filled("deploy.yml"));
+  write(EXAMPLE, exampleText(words));
   const hadVars = existsSync(inProject(".dev.vars"));
   await makeDevVars(project, { head: words.devVars });
   made.push({ file: ".dev.vars", written: !hadVars });
@@ -129,13 +130,40 @@ export async function makeProject({ name, origins, providers }, words) {
   return made;
 }
 
-/** @param {string} name */
-function packageText(name) {
+/**
+ * The package.json of a project that has none. `cloudflare` is what a Deploy to Cloudflare button shows.
+ * @param {string} name
+ * @param {import("./words.mjs").Words} words
+ */
+function packageText(name, words) {
   const { version } = JSON.parse(readFileSync(inRoot("package.json"), "utf8"));
-  const scripts = { dev: "porteiro dev", check: "porteiro check", deploy: "porteiro deploy" };
-  const own = { name, private: true, scripts, dependencies: { porteiro: `^${version}` } };
+  const bindings = Object.fromEntries(
+    [...secretsOfBroker(words), { name: "TOKENS", where: words.tokens }, { name: "KEEPER", where: words.keeper }].map(
+      ({ name, where }) => [name, { description: where }],
+    ),
+  );
+  const own = {
+    name,
+    private: true,
+    scripts: { dev: "porteiro dev", check: "porteiro check", deploy: "porteiro deploy" },
+    dependencies: { porteiro: `^${version}` },
+    cloudflare: { bindings },
+  };
   return `${JSON.stringify(own, null, 2)}\n`;
 }
+
+/**
+ * The secrets of a project without connections, for which a Deploy to Cloudflare button asks.
+ * @param {import("./words.mjs").Words} words
+ */
+const secretsOfBroker = ({ sealingKeys, adminKey, backendKey }) => [
+  { name: "SEALING_KEYS", where: sealingKeys },
+  { name: "ADMIN_KEY", where: adminKey },
+  { name: "BACKEND_KEY", where: backendKey },
+];
+
+/** @param {import("./words.mjs").Words} words */
+const exampleText = (words) => `# ${words.example}\n${emptyVars(secretsOfBroker(words))}`;
 
 /** @param {string[]} args */
 export async function main(args) {

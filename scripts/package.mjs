@@ -6,7 +6,11 @@ import path from "node:path";
 import { gzipSync } from "node:zlib";
 import { MINIFIED, buildWorker, features } from "./build.mjs";
 import { Failure, bin, inRoot, isMain, node, output, run, runMain, say, step, wasmTarget } from "./lib.mjs";
+import { optionsOf } from "./options.mjs";
 import { setup, wasmBindgenPath } from "./setup.mjs";
+
+const OPTIONS = { template: { help: "also writes examples/broker again, from what `init` writes" } };
+const HELP = "npm run package -- [options]: makes dist/porteiro-VERSION.tgz, and what `npm create porteiro` runs.";
 
 /** Where the package is put together. */
 const folder = inRoot("dist", "package");
@@ -121,7 +125,7 @@ async function makeClient() {
 /** The package's own package.json. */
 function manifest() {
   const own = JSON.parse(readFileSync(inRoot("package.json"), "utf8"));
-  const { version, description, license, devDependencies, cloudflare } = own;
+  const { version, description, license, devDependencies } = own;
   const dependencies = Object.fromEntries(DEPENDENCIES.map((name) => [name, `^${devDependencies[name]}`]));
   const entry = (/** @type {string} */ place) => ({ types: `./${place}.d.ts`, default: `./${place}.js` });
   return {
@@ -143,7 +147,6 @@ function manifest() {
     dependencies,
     peerDependencies: { react: ">=18" },
     peerDependenciesMeta: { react: { optional: true } },
-    cloudflare,
   };
 }
 
@@ -163,21 +166,70 @@ export async function makePackage() {
   for (const name of SCRIPTS) cpSync(inRoot("scripts", name), path.join(folder, "scripts", name));
   cpSync(inRoot("scripts", "kv.js"), path.join(folder, "scripts", "kv.js"));
   writeFileSync(path.join(folder, "package.json"), `${JSON.stringify(manifest(), null, 2)}\n`);
-  const packed = output("npm", ["pack", "--json", "--pack-destination", inRoot("dist")], { cwd: folder });
-  if (!packed) throw new Failure("npm did not pack.");
-  const [{ filename, size: bytes, unpackedSize, entryCount }] = JSON.parse(packed);
-  const tarball = inRoot("dist", filename);
-  say(`\n${path.relative(inRoot(), tarball)}: ${kib(bytes)} packed, ${kib(unpackedSize)} in ${entryCount} files`);
+  const tarball = pack(folder);
   say(`porteiro/client: ${size} bytes gzipped`);
+  makeCreate();
   return tarball;
+}
+
+/**
+ * Packs a folder into `dist`. Returns the path of the tarball.
+ * @param {string} from
+ */
+function pack(from) {
+  const packed = output("npm", ["pack", "--json", "--pack-destination", inRoot("dist")], { cwd: from });
+  if (!packed) throw new Failure("npm did not pack.");
+  const [{ filename, size, unpackedSize, entryCount }] = JSON.parse(packed);
+  const tarball = inRoot("dist", filename);
+  say(`\n${path.relative(inRoot(), tarball)}: ${kib(size)} packed, ${kib(unpackedSize)} in ${entryCount} files`);
+  return tarball;
+}
+
+/** The package behind `npm create porteiro`, which runs the command `init` of this one's version. */
+function makeCreate() {
+  const place = inRoot("dist", "create");
+  rmSync(place, { recursive: true, force: true });
+  mkdirSync(place, { recursive: true });
+  const { version, license, engines } = manifest();
+  const own = {
+    name: "create-porteiro",
+    version,
+    description: "Makes a project for Porteiro, a serverless OAuth token broker",
+    license,
+    type: "module",
+    engines,
+    bin: { "create-porteiro": "create.mjs" },
+    dependencies: { porteiro: version },
+  };
+  writeFileSync(path.join(place, "package.json"), `${JSON.stringify(own, null, 2)}\n`);
+  cpSync(inRoot("package", "create.mjs"), path.join(place, "create.mjs"));
+  cpSync(inRoot("package", "create.md"), path.join(place, "README.md"));
+  cpSync(inRoot("LICENSE"), path.join(place, "LICENSE"));
+  pack(place);
+}
+
+/** The folder that a Deploy to Cloudflare button clones. */
+export const TEMPLATE = inRoot("examples", "broker");
+
+/** Writes the template again: what `init` writes into an empty folder, and nothing else. */
+async function makeTemplate() {
+  rmSync(TEMPLATE, { recursive: true, force: true });
+  mkdirSync(TEMPLATE, { recursive: true });
+  const init = [path.join(folder, "scripts", "porteiro.mjs"), "init", "--yes", "--name", "porteiro"];
+  await run(node(), init, { cwd: TEMPLATE, env: { LC_ALL: "C" } });
+  // The keys of this machine.
+  rmSync(path.join(TEMPLATE, ".dev.vars"));
 }
 
 /** @param {number} bytes */
 const kib = (bytes) => `${(bytes / 1024).toFixed(0)} KiB`;
 
 if (isMain(import.meta.url)) {
-  await runMain(async () => {
+  await runMain(async (args) => {
+    const options = optionsOf(args, OPTIONS, HELP);
+    if (!options) return;
     await setup();
     await makePackage();
+    if (options.switches.has("template")) await makeTemplate();
   });
 }

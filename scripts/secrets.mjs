@@ -106,13 +106,17 @@ export function setSecrets({ shared }) {
 }
 
 /**
- * Fails if secrets among `missing` are needed, and lists them.
+ * Fails if secrets among `missing` are needed, and lists them. On Workers Builds they are only told: the form of a
+ * Deploy to Cloudflare button sets them, maybe after this, and until then the Worker refuses every call.
  * @param {Usable[]} missing
  * @param {{ environment?: string }} to
  */
 export function refuseMissing(missing, { environment }) {
   const names = missing.filter(({ needed }) => needed).map(({ name }) => name);
   if (!names.length) return say("    all that are needed are set");
+  if (process.env.WORKERS_CI) {
+    return say(`    not set yet: ${names.join(", ")}. What needs them does not work until they are set.`);
+  }
   const where = environment ? `--env ${environment}` : "";
   throw new Failure(
     `These secrets are not set, and nobody is here to ask:\n\n${names.map((name) => `  ${name}`).join("\n")}\n\nRun \`${commandLine("deploy", where)}\` once at a terminal, or set each with \`npx wrangler secret put NAME${where && ` ${where}`}\`.`,

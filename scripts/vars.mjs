@@ -81,21 +81,33 @@ export async function makeDevVars(folder = project, ofProject) {
   if (!ofProject) say(`\n==> .dev.vars: made ${names.join(" and ")} for development`);
 }
 
+/** The file with the names of the secrets, which is committed. */
+export const EXAMPLE = ".dev.vars.example";
+
+/** @typedef {{ name: string, where: string }} Wanted a secret without a value, and where it is found */
+
 /**
- * Writes an empty line for each of `secrets` that the `.dev.vars` in `folder` does not have, below where it is found.
- * @param {{ name: string, where: string }[]} secrets
+ * Writes an empty line for each of `secrets` that the `.dev.vars` in `folder` does not have, below where it is found;
+ * the same in the example beside it, where there is one.
+ * @param {Wanted[]} secrets
  * @param {string} folder
  */
-export async function addVars(secrets, folder) {
-  const file = path.join(folder, ".dev.vars");
-  const text = textOf(file);
-  const makers = Object.fromEntries(secrets.map(({ name }) => [name, () => ""]));
-  const missing = missingIn(text, makers);
-  const added = secrets.filter(({ name }) => missing.includes(name));
-  if (!added.length) return;
-  const lines = added.map(({ name, where }) => `\n# ${where}\n${name}=""\n`);
-  writeFileSync(file, startOf(text, "") + lines.join(""), { mode: 0o600 });
+export function addVars(secrets, folder) {
+  addEmpty(secrets, path.join(folder, ".dev.vars"));
+  const example = path.join(folder, EXAMPLE);
+  if (existsSync(example)) addEmpty(secrets, example);
 }
+
+/** @param {Wanted[]} secrets @param {string} file */
+function addEmpty(secrets, file) {
+  const text = textOf(file);
+  const missing = missingIn(text, Object.fromEntries(secrets.map(({ name }) => [name, () => ""])));
+  const added = secrets.filter(({ name }) => missing.includes(name));
+  if (added.length) writeFileSync(file, startOf(text, "") + emptyVars(added), { mode: 0o600 });
+}
+
+/** @param {Wanted[]} secrets */
+export const emptyVars = (secrets) => secrets.map(({ name, where }) => `\n# ${where}\n${name}=""\n`).join("");
 
 /** @param {string} text @param {string} head */
 const startOf = (text, head) => (text === "" ? head : text.endsWith("\n") ? text : `${text}\n`);

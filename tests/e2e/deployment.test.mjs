@@ -63,12 +63,12 @@ describe("what a deployment relies on", () => {
   test("the button asks for the secrets that are described, and offers no value that would be taken", async () => {
     const {
       cloudflare: { bindings },
-    } = JSON.parse(await readFile(at("package.json"), "utf8"));
-    const lines = (await readFile(at(".dev.vars.example"), "utf8"))
+    } = JSON.parse(await readFile(at("examples/broker/package.json"), "utf8"));
+    const lines = (await readFile(at("examples/broker/.dev.vars.example"), "utf8"))
       .split("\n")
       .filter((line) => line && !line.startsWith("#"));
     const asked = lines.map((line) => line.match(/^(\w+)=""$/)?.[1]);
-    assert.deepEqual(asked, ["SEALING_KEYS", "ADMIN_KEY"]);
+    assert.deepEqual(asked, ["SEALING_KEYS", "ADMIN_KEY", "BACKEND_KEY"]);
     for (const name of [...asked, "TOKENS", "KEEPER"]) assert.ok(bindings[name].description, name);
   });
 
