@@ -217,9 +217,9 @@ describe("guru", () => {
     const first = await callApi(guru, token);
     assert.equal(first.headers.get("x-ratelimit-limit"), "360");
     assert.equal(first.headers.get("x-ratelimit-remaining"), "359");
-    guru.arm({ target: "api", kind: "delay", ms: 100 });
+    guru.arm({ target: "api", kind: "delay", ms: 2000 });
     const held = callApi(guru, token);
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    await new Promise((resolve) => setTimeout(resolve, 300));
     const [twin, other] = await Promise.all([callApi(guru, token), callApi(guru, "another")]);
     assert.deepEqual([twin.status, other.status], [429, 401]);
     assert.deepEqual(await twin.json(), { message: "Identical concurrent request avoided." });

@@ -1,11 +1,25 @@
 // Makes the npm package: dist/porteiro-VERSION.tgz. Whoever installs it needs Node.js, and no Rust.
 //
 //   node scripts/package.mjs
-import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
 import { MINIFIED, buildWorker, features } from "./build.mjs";
-import { Failure, bin, inRoot, isMain, node, output, run, runMain, say, step, wasmTarget } from "./lib.mjs";
+import {
+  Failure,
+  bin,
+  filesUnder,
+  hashOf,
+  inRoot,
+  isMain,
+  node,
+  output,
+  run,
+  runMain,
+  say,
+  step,
+  wasmTarget,
+} from "./lib.mjs";
 import { optionsOf } from "./options.mjs";
 import { setup, wasmBindgenPath } from "./setup.mjs";
 
@@ -60,7 +74,7 @@ const COPIED = [
 export const CLIENT_CEILING = 3 * 1024;
 
 /** The packages that come along, which the clone has, too. */
-const DEPENDENCIES = ["dotenv", "smol-toml", "wrangler"];
+const DEPENDENCIES = ["dotenv", "smol-toml", "standardwebhooks", "wrangler"];
 
 /** The check, compiled for Node.js. */
 async function compileCheck() {
@@ -150,8 +164,23 @@ function manifest() {
   };
 }
 
+/** The hash of all that a package is made from. */
+const inputs = () =>
+  hashOf(
+    filesUnder("build", "check/src", "check/Cargo.toml", "client", "package", "scripts", "package.json", ...COPIED),
+  );
+
+const stamp = inRoot("dist", ".inputs");
+
+/** The path of the tarball; undefined if it is not what would be made now. */
+export const packed = () =>
+  existsSync(stamp) && readFileSync(stamp, "utf8") === inputs()
+    ? inRoot("dist", `porteiro-${manifest().version}.tgz`)
+    : undefined;
+
 /** Puts the package together in dist/package, and packs it. Returns the path of the tarball. */
 export async function makePackage() {
+  rmSync(stamp, { force: true });
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   await buildWorker();
@@ -169,6 +198,7 @@ export async function makePackage() {
   const tarball = pack(folder);
   say(`porteiro/client: ${size} bytes gzipped`);
   makeCreate();
+  writeFileSync(stamp, inputs());
   return tarball;
 }
 

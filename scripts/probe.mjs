@@ -3,8 +3,8 @@
 //
 // Never more than one attempt a connection: what a provider refused is kept in `.wrangler/probe`, where the Worker keeps
 // its waits, too. Until a wait is over, or another secret is set, nothing is sent again.
-import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync } from "node:fs";
+import { createHmac, randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { parse } from "smol-toml";
 import { readCatalogue } from "./catalogue.mjs";
@@ -123,13 +123,38 @@ export async function probeConnections(vars, state) {
   });
   try {
     const probed = [];
+    const tried = path.join(state, "tried.json");
+    /** @type {{ [id: string]: string }} */
+    const marks = existsSync(tried) ? JSON.parse(readFileSync(tried, "utf8")) : {};
     for (const [id, fields] of Object.entries(connections)) {
+      const mark = markOf(id, fields, vars);
+      // A token that other secrets obtained would say nothing of these.
+      if (id in marks && marks[id] !== mark) {
+        const operator = { method: "DELETE", headers: { authorization: `Bearer ${adminKey}` } };
+        await (await fetch(`${workerd.urls.broker}/admin/connections/${id}/token`, operator)).text();
+      }
       probed.push(await probeOne(id, fields, catalogue, { ...workerd.urls, key, adminKey, log }));
+      marks[id] = mark;
     }
+    writeFileSync(tried, JSON.stringify(marks));
     return probed;
   } finally {
     await workerd.stop();
   }
+}
+
+/**
+ * What tells whether a connection or its secrets are others than before. Without SEALING_KEYS it tells nothing of them.
+ *
+ * @param {string} id
+ * @param {Fields} fields
+ * @param {{ [name: string]: unknown }} vars
+ */
+function markOf(id, fields, vars) {
+  const start = `${id.toUpperCase().replaceAll("-", "_")}_`;
+  const secrets = Object.entries(vars).filter(([name]) => name.startsWith(start));
+  const text = JSON.stringify([fields, secrets.sort()]);
+  return createHmac("sha256", String(vars.SEALING_KEYS)).update(text).digest("base64url");
 }
 
 /**

@@ -6,6 +6,7 @@ import { deploy } from "./deploy.mjs";
 import { checkFaults } from "./faults.mjs";
 import { Failure, filesUnder, run, runMain, say, wasmEnv, wasmTarget } from "./lib.mjs";
 import { lint } from "./lint.mjs";
+import { makePackage } from "./package.mjs";
 import { setup, wasmBindgenPath } from "./setup.mjs";
 import { checkSize } from "./size.mjs";
 import { nodeTests, runSteps } from "./steps.mjs";
@@ -22,7 +23,8 @@ const steps = {
   deploy: { does: () => deploy("--dry-run"), needs: ["build"] },
   scripts: { does: () => nodeTests(["tests/scripts", "check/tests", "sandbox"]), needs: ["build"] },
   e2e: { does: () => nodeTests(["tests/e2e"], "--test-concurrency=2"), needs: ["build"] },
-  package: { does: () => nodeTests(["tests/package"]), needs: ["build"] },
+  pack: { does: makePackage, needs: ["build"] },
+  package: { does: () => nodeTests(["tests/package"]), needs: ["build", "pack"] },
   audit: { does: audit },
 };
 

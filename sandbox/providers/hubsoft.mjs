@@ -84,6 +84,14 @@ function invoices(query) {
 const serviceOf = (id) =>
   data.clientes.flatMap((client) => client.servicos).find((service) => service.id_cliente_servico === id);
 
+/** Whose server this is. */
+const COMPANY = {
+  id_empresa: 1,
+  nome_fantasia: "Provedor Exemplo",
+  razao_social: "Provedor Exemplo Ltda.",
+  cnpj: "00.000.000/0001-91",
+};
+
 /** The people with accounts of their own, besides the integration's account. */
 const PEOPLE = [
   { username: "ana.moura@provedor.example", password: "porta-azul-27" },
@@ -177,6 +185,7 @@ export async function startHubsoft({ people = PEOPLE, peopleClient: given, ...se
           const client = data.clientes.find((candidate) => String(candidate.id_cliente) === params.id);
           return client && success({ servicos: client.servicos });
         },
+        "GET /api/v1/integracao/configuracao/empresa": () => success({ empresas: [COMPANY] }),
         "GET /api/v1/integracao/atendimento": () => success({ atendimentos: tickets }),
         "POST /api/v1/integracao/atendimento": ({ json, account }) => {
           const missing = ["descricao", "nome", "telefone"].filter(

@@ -1,7 +1,7 @@
 // What `npm run check -- --probe` says of credentials, against servers that refuse in each way.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -130,5 +130,17 @@ describe("the probe", () => {
     assert.match(message, /^user refused/);
     assert.doesNotMatch(message, /nothing was sent/);
     assert.deepEqual(asked, ["wrong"]);
+  });
+
+  test("tries other secrets, and not the token that those before them obtained", async () => {
+    const { ann } = await probed({ ann: connection() });
+    assert.deepEqual([ann[0], asked], [true, []]);
+    const [{ works, message }] = await probeConnections(
+      { ...vars({ ann: connection() }), ANN_USERNAME: "client" },
+      state,
+    );
+    assert.deepEqual([works, asked], [false, ["client"]]);
+    assert.match(message, /^client refused/);
+    assert.doesNotMatch(readFileSync(path.join(state, "tried.json"), "utf8"), /password/);
   });
 });
