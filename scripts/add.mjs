@@ -5,7 +5,7 @@ import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { parse } from "smol-toml";
 import { readCatalogue } from "./catalogue.mjs";
-import { connectionText, secretsOf } from "./connection-text.mjs";
+import { connectionText, fieldsOf, firstPath, secretsOf } from "./connection-text.mjs";
 import { Failure, project, say } from "./lib.mjs";
 import { PLACE, someOptions, helpOf } from "./options.mjs";
 import { addVars } from "./vars.mjs";
@@ -21,7 +21,7 @@ const OPTIONS = {
 const HELP = "npx porteiro add PROVIDER [options]: adds a connection from the catalogue to wrangler.toml.";
 
 /**
- * Adds the connection called `id`, which is the provider's name if absent. Returns what it is called, and what it needs.
+ * Adds the connection called `id`, which is the provider's name if absent. Returns what it needs.
  *
  * @param {string} name
  * @param {{ id?: string, config?: string, words?: import("./words.mjs").Words }} [options]
@@ -45,7 +45,7 @@ export async function add(name, { id = name, config = "wrangler.toml", words = s
   appendFileSync(file, added);
   const secrets = secretsOf(id, provider);
   addVars(secrets, path.dirname(file));
-  return { id, provider: provider.name, secrets };
+  return { id, provider, fields: fieldsOf(provider), secrets };
 }
 
 /** @param {string[]} args */
@@ -55,8 +55,15 @@ export async function main(args) {
   if (options.switches.has("help")) return say(helpOf(HELP, OPTIONS));
   const [name, ...more] = options.others;
   if (!name || name.startsWith("-") || more.length) throw new Failure(words.nothing);
-  const { id, secrets, provider } = await add(name, { ...options.values, words });
-  if (options.switches.has("json")) return say(JSON.stringify({ id, secrets }, null, 2));
-  const wanted = secrets.flatMap(({ name, where }) => [`  ${name}`, `    ${where}`]);
-  say([`${words.added} ${id} (${provider})`, ...(wanted.length ? [words.wanted, ...wanted] : [])].join("\n"));
+  const { id, provider, fields, secrets } = await add(name, { ...options.values, words });
+  if (options.switches.has("json")) return say(JSON.stringify({ id, fields, secrets }, null, 2));
+  const lines = [`${words.added} ${id} (${provider.name})`];
+  if (fields.length) lines.push("", words.toWrite, ...fields.map(({ name, where }) => `  ${name}\n    ${where}`));
+  if (secrets.length) lines.push("", words.wanted, ...secrets.map(({ name, where }) => `  ${name}\n    ${where}`));
+  const isForServer = connectionText(id, provider, words).includes('callers = ["backend"]');
+  if (isForServer) {
+    const call = `curl -H "Authorization: Bearer $BACKEND_KEY" http://localhost:8787/api/${id}${firstPath(provider)}`;
+    lines.push("", words.call, `  ${call}`);
+  }
+  say(lines.join("\n"));
 }

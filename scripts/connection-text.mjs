@@ -6,7 +6,21 @@
 /** Secrets that a connection for reading does without. */
 const FOR_EVENTS = "ACCOUNT_TOKEN";
 
-/** @typedef {{ name: string, where: string }} Needed a secret's name, and where it is found */
+/** @typedef {{ name: string, where: string }} Needed a field or a secret, and where its value is found */
+
+/**
+ * The fields of a connection that somebody must write in wrangler.toml.
+ *
+ * @param {Provider} provider
+ * @returns {Needed[]}
+ */
+export const fieldsOf = ({ needs }) =>
+  Object.entries(needs)
+    .filter(([name]) => name !== name.toUpperCase())
+    .map(([name, where]) => ({ name, where }));
+
+/** The path of the call that a connection's first rule allows. @param {Provider} provider */
+export const firstPath = (provider) => (provider.probe ?? pathOf(provider)).split("?")[0];
 
 /**
  * The secrets of a connection called `id`, without those of webhooks.
@@ -29,18 +43,16 @@ export const secretsOf = (id, { needs }) =>
  * @param {Words} words
  */
 export function connectionText(id, provider, words) {
-  const { name, docs, needs, grant, probe } = provider;
-  const fields = Object.entries(needs).filter(([field]) => field !== field.toUpperCase());
+  const { name, docs, grant } = provider;
   const tables = new Map([["", /** @type {string[]} */ ([])]]);
-  for (const [field, where] of fields) {
+  for (const { name: field, where } of fieldsOf(provider)) {
     const at = field.lastIndexOf(".");
     const table = at < 0 ? "" : field.slice(0, at);
     const lines = tables.get(table) ?? [];
-    lines.push(`# ${where}`, `${field.slice(at + 1)} = "${exampleOf(provider, field)}"`);
+    lines.push(`# ${where}`, `${field.slice(at + 1)} = "${startOf(provider, field)}"`);
     tables.set(table, lines);
   }
   const isForPeople = grant === "authorization_code";
-  const [path] = (probe ?? pathOf(provider)).split("?");
   const { "": own = [], ...others } = Object.fromEntries(tables);
   return [
     `# ${name}: ${docs}`,
@@ -53,20 +65,31 @@ export function connectionText(id, provider, words) {
     `[[vars.CONNECTIONS.${id}.rules]]`,
     `callers = ["${isForPeople && provider.subject === "user" ? "session" : "backend"}"]`,
     `methods = ["GET"]`,
-    `paths = ["${path}"]`,
+    `paths = ["${firstPath(provider)}"]`,
     "",
   ].join("\n");
 }
 
-/** @param {Provider} provider @param {string} field */
-function exampleOf({ example }, field) {
+/**
+ * What is written for a field: never the example's value where that names somebody else's account or server, for the
+ * secrets would be sent there. The check warns of the address, and an empty text is a problem.
+ *
+ * @param {Provider} provider
+ * @param {string} field
+ */
+function startOf({ example }, field) {
   /** @type {unknown} */
   let value = example.secrets?.[field] ?? example.fields;
   if (typeof value !== "string") {
     for (const part of field.split(".")) value = /** @type {{ [name: string]: unknown } | undefined} */ (value)?.[part];
   }
-  return typeof value === "string" ? value : "";
+  if (typeof value !== "string") return "";
+  if (URL.canParse(value)) return `${PLACEHOLDER}${new URL(value).pathname.replace(/\/$/, "")}`;
+  return field === "scope" ? value : "";
 }
+
+/** The same as the check's: nothing is at a name of RFC 2606. */
+const PLACEHOLDER = "https://your-server.example";
 
 /** The path of the example's call, below the API's address. @param {Provider} provider */
 function pathOf({ example, base_url }) {

@@ -2,7 +2,7 @@
 //
 //   porteiro providers [NAME] [--json]
 import { readCatalogue } from "./catalogue.mjs";
-import { secretsOf } from "./connection-text.mjs";
+import { fieldsOf, secretsOf } from "./connection-text.mjs";
 import { Failure, say } from "./lib.mjs";
 import { helpOf, someOptions } from "./options.mjs";
 
@@ -16,13 +16,13 @@ const factsOf = ({ id, name, country, grant, docs, needs }) => ({ id, name, coun
 
 /** @param {Provider} provider */
 function detail(provider) {
-  const { id, name, docs, grant, needs } = provider;
+  const { id, name, docs, grant } = provider;
   const secrets = secretsOf(id, provider);
-  const fields = Object.entries(needs).filter(([field]) => field !== field.toUpperCase());
+  const fields = fieldsOf(provider);
   return [
     `${name} (${id}), grant ${grant}`,
     docs,
-    ...(fields.length ? ["", "In wrangler.toml:", ...fields.map(([field, where]) => `  ${field}: ${where}`)] : []),
+    ...(fields.length ? ["", "In wrangler.toml:", ...fields.map(({ name, where }) => `  ${name}: ${where}`)] : []),
     ...(secrets.length ? ["", "Secrets:", ...secrets.map((secret) => `  ${secret.name}: ${secret.where}`)] : []),
     "",
     `npx porteiro add ${id}`,

@@ -30,15 +30,15 @@ const en = {
   kept: "is there already, and was left as it is",
   lacks: "lacks",
   next: "Next:",
-  fill: "put the secrets in .dev.vars:",
   // add
   added: "added",
   isThere: "is there already: name this one with --id",
   unknown: "There is no provider of this name. `npx porteiro providers` lists them.",
   nothing: "Name a provider: `npx porteiro add hubsoft`. `npx porteiro providers` lists them.",
-  wanted: "It needs, in .dev.vars here and by `npx porteiro deploy` there:",
+  toWrite: "To be written in wrangler.toml:",
+  wanted: "Secrets, for this machine in .dev.vars; `npx porteiro deploy` asks for them:",
   noConfig: "There is no wrangler.toml here: `npx porteiro init` makes one.",
-  call: "call",
+  call: "With `npx porteiro dev` and the BACKEND_KEY of .dev.vars:",
 };
 
 /** @type {typeof en} */
@@ -69,14 +69,14 @@ const pt = {
   kept: "já existe e ficou como está",
   lacks: "não tem",
   next: "Agora:",
-  fill: "preencha os segredos em .dev.vars:",
   added: "acrescentada:",
   isThere: "já existe: dê outro nome a esta com --id",
   unknown: "Não há provedor com este nome. `npx porteiro providers` lista todos.",
   nothing: "Indique um provedor: `npx porteiro add hubsoft`. `npx porteiro providers` lista todos.",
-  wanted: "Ela precisa, em .dev.vars aqui e com `npx porteiro deploy` lá:",
+  toWrite: "A escrever em wrangler.toml:",
+  wanted: "Segredos, nesta máquina em .dev.vars; `npx porteiro deploy` pergunta por eles:",
   noConfig: "Não há wrangler.toml aqui: `npx porteiro init` cria um.",
-  call: "chame",
+  call: "Com `npx porteiro dev` e a BACKEND_KEY de .dev.vars:",
 };
 
 /** @typedef {typeof en} Words */

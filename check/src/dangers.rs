@@ -17,6 +17,12 @@ const MAX_ORIGINS: usize = 10;
 const LOOPBACK: &str =
     "is a loopback address: write the https address, for on Cloudflare nothing answers at this one";
 
+/// The address that `porteiro add` writes where each customer has their own: nothing is at a name of
+/// RFC 2606.
+const PLACEHOLDER: &str = "https://your-server.example";
+
+const UNFILLED: &str = "is no address yet: write that of your own server";
+
 const LOOPBACK_ORIGIN: &str = "is a loopback origin, and any program on a visitor's machine may serve it: remove it here, and for development write ALLOWED_ORIGINS='[\"http://localhost:5173\"]' in .dev.vars, which is not deployed";
 
 /// Warns of dangerous settings in `config`, which was read from `variables`. With `local`, loopback
@@ -83,6 +89,9 @@ impl Warnings<'_, '_> {
         // Only loopback hosts may use http.
         if !self.local && address.starts_with("http://") {
             self.add(field, LOOPBACK);
+        }
+        if address.starts_with(PLACEHOLDER) {
+            self.add(field, UNFILLED);
         }
     }
 

@@ -5,7 +5,10 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { after, describe, test } from "node:test";
+import { readCatalogue } from "../../scripts/catalogue.mjs";
+import { connectionText, fieldsOf } from "../../scripts/connection-text.mjs";
 import { inRoot, output, root } from "../../scripts/lib.mjs";
+import { languages } from "../../scripts/words.mjs";
 import { makeProject, tarball } from "./support/project.mjs";
 
 const { folder: project, env, run, porteiro, read, write, remove } = await makeProject("acme-broker");
@@ -116,6 +119,8 @@ describe("porteiro", () => {
     assert.equal(status, 0, text);
     assert.ok(read("wrangler.toml").startsWith(before));
     assert.match(text, /HUBSOFT_CLIENT_ID\n\s+The client_id/);
+    assert.match(text, /base_url\n\s+The https address/);
+    assert.match(text, /curl .*localhost:8787\/api\/hubsoft\/api\/v1/);
     assert.match(read(".dev.vars"), /^HUBSOFT_PASSWORD=""$/m);
     const added = JSON.parse((await porteiro("add", "guru", "--id", "shop", "--json")).stdout);
     assert.deepEqual([added.id, added.secrets[0].name], ["shop", "SHOP_TOKEN"]);
@@ -123,10 +128,29 @@ describe("porteiro", () => {
     assert.equal((await porteiro("add", "nobody")).status, 2);
   });
 
+  test("add writes for each provider what has no problem but the fields that only the person knows", async () => {
+    const { check } = await import(path.join(project, "node_modules/porteiro/check/check.js"));
+    for (const provider of readCatalogue()) {
+      const text = `${read("wrangler.toml").split("# HubSoft:")[0]}\n${connectionText("one", provider, languages.pt)}`;
+      const report = JSON.parse(check(JSON.stringify({ file: "wrangler.toml", text, local: false, dev_vars: [] })));
+      const fields = fieldsOf(provider).map(({ name }) => `CONNECTIONS.one.${name}`);
+      const others = report.problems.filter(
+        (/** @type {{ field: string, message: string }} */ { field }) => !fields.some((name) => field.startsWith(name)),
+      );
+      assert.deepEqual(others, [], provider.id);
+      // No secret goes to whoever the catalogue's example names.
+      const named = Object.values(provider.example.fields ?? {}).filter(
+        (value) => typeof value === "string" && URL.canParse(value),
+      );
+      for (const value of named) assert.ok(!text.includes(`= "${value}"`), provider.id);
+    }
+  });
+
   test("check finds nothing wrong in what was written but the secrets that are missing, and what somebody breaks", async () => {
     const { status, text } = await porteiro("check", "--offline");
     assert.equal(status, 0, text);
     assert.match(text, /HUBSOFT_CLIENT_ID/);
+    assert.match(text, /warning: CONNECTIONS\.hubsoft\.base_url is no address yet/);
     assert.match(text, /no problems/);
     const report = JSON.parse((await porteiro("check", "--offline", "--json")).stdout);
     assert.deepEqual(report.problems, []);

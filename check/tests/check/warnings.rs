@@ -83,6 +83,18 @@ fn warns_once_of_a_post_whose_body_may_name_another_method() {
 }
 
 #[test]
+fn warns_of_the_address_that_a_new_connection_has() {
+    let text = |address: &str| {
+        format!(
+            "[vars.CONNECTIONS.a]\nprovider = 'hubsoft'\nbase_url = '{address}'\n\
+             rules = [{{ callers = ['staff'], methods = ['GET'], paths = ['/a'] }}]\n[vars.CALLERS.staff]\nkind = 'key'\n"
+        )
+    };
+    check_warnings(&text("https://your-server.example"), &[(3, "CONNECTIONS.a.base_url: is no address yet")]);
+    check_warnings(&text("https://server.example"), &[]);
+}
+
+#[test]
 fn warns_of_loopback_addresses_that_are_deployed() {
     let text = "[vars.CALLERS.staff]\nkind = 'jwt'\nissuer = 'http://127.0.0.1:1'\naudience = 'a'\njwks_url = 'http://127.0.0.1:1/k'\n\
          [vars.CALLERS.office]\nkind = 'cloudflare-access'\naudience = 'a'\nteam_domain = 'http://127.0.0.1:1'\n\
