@@ -10,8 +10,8 @@ import { readFile } from "node:fs/promises";
 import { closeServer, listen, portOf, readBody, send } from "./provider.mjs";
 import { createReceiver } from "./receiver.mjs";
 
-// The address at which the broker serves the same page.
-const BROKER = "http://localhost:8787";
+/** The broker's address as the pages have it. */
+export const BROKER = "http://localhost:8787";
 
 const WEBHOOK_SECRET = `whsec_${Buffer.from("sandboxOnly0123456789abcdefghijk").toString("base64")}`;
 
@@ -77,14 +77,16 @@ const EXAMPLE = {
   }),
 };
 
-/** @param {Site} site @param {Request} request @param {ServerResponse} response */
-async function serve(site, request, response) {
+/** @param {Site} site @param {string} broker its address @param {Request} request @param {ServerResponse} response */
+async function serve(site, broker, request, response) {
+  const named = (/** @type {string} */ text) => text.replaceAll(BROKER, broker);
+  const own = Object.entries(await site.headers()).map(([name, value]) => [name, named(value)]);
   /** @type {Record<string, string>} */
-  const headers = { ...(await site.headers()), "Cache-Control": "no-store" };
+  const headers = { ...Object.fromEntries(own), "Cache-Control": "no-store" };
   const [path] = request.url.split("?", 1);
   const call = site.calls?.[`${request.method} ${path}`];
   if (call) {
-    if (request.headers.origin === BROKER) headers["Access-Control-Allow-Origin"] = BROKER;
+    if (request.headers.origin === broker) headers["Access-Control-Allow-Origin"] = broker;
     const answer = await call(request);
     return send(response, { ...answer, headers: { ...headers, ...answer.headers } });
   }
@@ -94,15 +96,15 @@ async function serve(site, request, response) {
     return response.end(file ? "Method not allowed\n" : "Not found\n");
   }
   const [name, type] = file;
-  const body = await readFile(new URL(name, site.folder));
+  const body = Buffer.from(named(await readFile(new URL(name, site.folder), "utf8")));
   response.writeHead(200, { ...headers, "Content-Type": type, "Content-Length": body.length });
   response.end(body);
 }
 
-/** @param {Site} site @param {number} port */
-async function start(site, port) {
+/** @param {Site} site @param {number} port @param {string} broker */
+async function start(site, port, broker) {
   const server = createServer((request, response) => {
-    serve(site, /** @type {Request} */ (request), response).catch(() => request.socket.destroy());
+    serve(site, broker, /** @type {Request} */ (request), response).catch(() => request.socket.destroy());
   });
   await listen(server, port);
   return {
@@ -157,6 +159,7 @@ const NOBODY = { people: [], token: () => undefined };
  * The sandbox's page.
  * @param {object} [settings]
  * @param {number} [settings.port]
+ * @param {string} [settings.broker] the broker's address
  * @param {string} [settings.guruUrl] the address at which Guru is asked to send an event
  * @param {string} [settings.webhookSecret] the secret that signs events
  * @param {Issuer} [settings.issuer] the issuer that proves the page's people
@@ -164,6 +167,7 @@ const NOBODY = { people: [], token: () => undefined };
  */
 export function startFrontend({
   port = 0,
+  broker = BROKER,
   guruUrl = "",
   webhookSecret = WEBHOOK_SECRET,
   issuer = NOBODY,
@@ -181,7 +185,7 @@ export function startFrontend({
     "OPTIONS /sandbox/tokens": preflight,
     "GET /sandbox/invoices": () => ({ body: invoiceRequests(hubsoft) }),
   };
-  return start({ ...PAGE, calls }, port);
+  return start({ ...PAGE, calls }, port, broker);
 }
 
-export const startExample = ({ port = 0 } = {}) => start(EXAMPLE, port);
+export const startExample = ({ port = 0, broker = BROKER } = {}) => start(EXAMPLE, port, broker);

@@ -3,7 +3,7 @@
 /** @import { LogLine } from "./types.js" */
 
 import { pathToFileURL } from "node:url";
-import { startExample, startFrontend } from "./frontend.mjs";
+import { BROKER, startExample, startFrontend } from "./frontend.mjs";
 import { startIssuer } from "./issuer.mjs";
 import { startAgenda } from "./providers/agenda.mjs";
 import { startGuru } from "./providers/guru.mjs";
@@ -34,6 +34,7 @@ function credentialsFrom(env, name, fields) {
  * @param {{ ports?: typeof PORTS, log?: (line: LogLine) => void }} [settings]
  */
 export async function startSandbox(env = process.env, { ports = PORTS, log } = {}) {
+  const broker = env.PORTEIRO_BROKER || BROKER;
   /** @type {{ close(): Promise<void> }[]} */
   const started = [];
   const close = async () => {
@@ -63,16 +64,17 @@ export async function startSandbox(env = process.env, { ports = PORTS, log } = {
   });
   const peopleClient = credentialsFrom(env, "hubsoft_people", ["client_id", "client_secret"]);
   const guru = await start("guru", (port) => startGuru({ port, ...settingsOf("guru") }));
+  guru.webhookUrl = `${broker.replace("localhost", "127.0.0.1")}/webhooks/guru`;
   const hubsoft = await start("hubsoft", (port) => startHubsoft({ port, peopleClient, ...settingsOf("hubsoft") }));
   const v8 = await start("v8", (port) => startV8({ port, ...settingsOf("v8") }));
   const sharedClient = credentialsFrom(env, "agenda_shared", ["client_id", "client_secret"]);
-  const agenda = await start("agenda", (port) => startAgenda({ port, sharedClient, ...settingsOf("agenda") }));
+  const agenda = await start("agenda", (port) => startAgenda({ port, sharedClient, broker, ...settingsOf("agenda") }));
   const webhookSecret = env.GURU_WEBHOOK_SECRET || undefined;
   const issuer = await start("issuer", (port) => startIssuer({ port }));
   const frontend = await start("frontend", (port) =>
-    startFrontend({ port, guruUrl: guru.url, webhookSecret, issuer, hubsoft }),
+    startFrontend({ port, broker, guruUrl: guru.url, webhookSecret, issuer, hubsoft }),
   );
-  const example = await start("example", (port) => startExample({ port }));
+  const example = await start("example", (port) => startExample({ port, broker }));
   return { guru, hubsoft, v8, agenda, issuer, frontend, example, close };
 }
 

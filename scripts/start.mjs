@@ -2,7 +2,7 @@
 //
 //   node scripts/start.mjs [--no-sandbox [--env NAME] [--port N] [--config PATH]]
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { check, shownLocally } from "./check.mjs";
 import { devVarsToRun } from "./development.mjs";
@@ -41,6 +41,7 @@ const HELP = `${commandLine("dev", "[options]")}: serves the broker of wrangler.
 
 Its secrets are in .dev.vars beside the configuration; an environment has .dev.vars.NAME instead, where that is there.
 ${ORIGINS} in there takes the place of the configuration's, for pages in development.`;
+const SANDBOX_HELP = `npx porteiro dev --sandbox [options]: serves a broker of its own with four providers to try, and pages that call them.`;
 const START_HELP =
   "npm start: serves the broker with the sandbox. It has one place, and no options: see `npm run dev`.";
 
@@ -51,45 +52,64 @@ let stopping = false;
 /** The command of the package: the sandbox is a choice there. @param {string[]} args */
 export const dev = (args) =>
   args.includes("--sandbox")
-    ? serveSandbox(args.filter((arg) => arg !== "--sandbox"))
-    : serveConfigured(args, { sandbox: { help: "serves providers to try, too, with accounts of their own" } });
+    ? serveSandbox(
+        args.filter((arg) => arg !== "--sandbox"),
+        { options: { port: OPTIONS.port }, help: SANDBOX_HELP },
+      )
+    : serveConfigured(args, { sandbox: { help: "serves providers to try, with accounts of their own, instead" } });
 
 /** @param {string[]} args */
 async function main(args) {
   const [first, ...rest] = args;
   if (first === "--no-sandbox") await serveConfigured(rest);
-  else await serveSandbox(args);
+  else await serveSandbox(args, { help: START_HELP });
 }
 
-/** @param {string[]} args */
-async function serveSandbox(args) {
-  if (!optionsOf(args, {}, START_HELP)) return;
-  await refuseTakenPorts([BROKER, FRONT_END, EXAMPLE, ...PROVIDERS, ISSUER]);
+/**
+ * @param {string[]} args
+ * @param {{ options?: import("./options.mjs").Options, help: string }} of what the command takes
+ */
+async function serveSandbox(args, { options: known = {}, help }) {
+  const options = optionsOf(args, known, help);
+  if (!options) return;
+  const port = portOf(options.values.port);
+  await refuseTakenPorts([port, FRONT_END, EXAMPLE, ...PROVIDERS, ISSUER]);
   await prepareWorker();
   stopWhenAsked();
   say("\n==> sandbox and broker");
-  const config = sandboxConfig();
+  const config = sandboxConfig(port);
   // wrangler reads the secrets from a file beside the configuration.
-  launch("the sandbox", node(), [inRoot("sandbox", "main.mjs")], await makeSandboxVars(project, path.dirname(config)));
+  const secrets = await makeSandboxVars(project, path.dirname(config));
+  launch("the sandbox", node(), [inRoot("sandbox", "main.mjs")], { ...secrets, PORTEIRO_BROKER: addressAt(port) });
   const more = ["--config", config, "--persist-to", inProject(".wrangler", "sandbox")];
-  await serve(BROKER, more, [
-    `broker                      ${addressAt(BROKER)}`,
-    `page, served by the broker  ${addressAt(BROKER)}/`,
+  await serve(port, more, [
+    `broker                      ${addressAt(port)}`,
+    `page, served by the broker  ${addressAt(port)}/`,
     `page, on another origin     ${addressAt(FRONT_END)}/, with webhooks`,
     `example, people sign in     ${addressAt(EXAMPLE)}/`,
   ]);
 }
 
-/** The sandbox's configuration. What npm installed is not written to: there it is a copy, beside the secrets. */
-function sandboxConfig() {
+/**
+ * The sandbox's configuration. What npm installed is not written to: there it is a copy, beside the secrets, as is the
+ * page, which names the broker's address.
+ * @param {number} port
+ */
+function sandboxConfig(port) {
   const own = inRoot("sandbox", "wrangler.toml");
   if (isClone) return own;
   const folder = inProject(".wrangler", "sandbox-settings");
-  mkdirSync(folder, { recursive: true });
+  const page = path.join(folder, "page");
+  cpSync(inRoot("sandbox", "page"), page, { recursive: true });
+  for (const name of readdirSync(page)) {
+    const file = path.join(page, name);
+    writeFileSync(file, readFileSync(file, "utf8").replaceAll(addressAt(BROKER), addressAt(port)));
+  }
   const copy = path.join(folder, "wrangler.toml");
-  const text = readFileSync(own, "utf8")
-    .replace('"../build/index.js"', JSON.stringify(path.join(workerFolder, "index.js")))
-    .replace('"./page"', JSON.stringify(inRoot("sandbox", "page")));
+  const text = readFileSync(own, "utf8").replace(
+    '"../build/index.js"',
+    JSON.stringify(path.join(workerFolder, "index.js")),
+  );
   writeFileSync(copy, text);
   return copy;
 }

@@ -15,7 +15,8 @@
  * @typedef {Answered | Failed} Result
  */
 
-export const BROKER = location.port === "8787" ? location.origin : "http://localhost:8787";
+const ADDRESS = "http://localhost:8787";
+export const BROKER = location.port === new URL(ADDRESS).port ? location.origin : ADDRESS;
 
 // The application's own server; the page can also be served by the broker.
 const APPLICATION = location.origin === BROKER ? "http://localhost:8790/" : "";

@@ -89,7 +89,7 @@ export async function startAgenda({
   people = PEOPLE,
   sharedClient: given,
   broker = "http://localhost:8787",
-  homes = ["http://localhost:8787/", "http://localhost:8790/", "http://localhost:8791/"],
+  homes = [`${broker}/`, "http://localhost:8790/", "http://localhost:8791/"],
   codeSeconds = 60,
   ...settings
 } = {}) {

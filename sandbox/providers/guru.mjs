@@ -97,7 +97,7 @@ const byId = (rows, id) => {
   return row && { body: inSeconds(row) };
 };
 
-// The address at which `npm start` serves the broker.
+// The address at which the broker is served, if not on another port.
 const WEBHOOK_URL = "http://127.0.0.1:8787/webhooks/guru";
 const SEND_LIMIT_MS = 10_000;
 
