@@ -48,15 +48,13 @@ export async function add(name, { id = name, config = "wrangler.toml", words = s
   return { id, provider, fields: fieldsOf(provider), secrets };
 }
 
-/** @param {string[]} args */
-export async function main(args) {
-  const words = systemWords();
-  const options = someOptions(args, { ...OPTIONS, help: { short: "h", help: "" } });
-  if (options.switches.has("help")) return say(helpOf(HELP, OPTIONS));
-  const [name, ...more] = options.others;
-  if (!name || name.startsWith("-") || more.length) throw new Failure(words.nothing);
-  const { id, provider, fields, secrets } = await add(name, { ...options.values, words });
-  if (options.switches.has("json")) return say(JSON.stringify({ id, fields, secrets }, null, 2));
+/**
+ * What a person is told of an added connection: what it needs, and a first call.
+ *
+ * @param {Awaited<ReturnType<typeof add>>} added
+ * @param {import("./words.mjs").Words} words
+ */
+export function toldOf({ id, provider, fields, secrets }, words) {
   const lines = [`${words.added} ${id} (${provider.name})`];
   if (fields.length) lines.push("", words.toWrite, ...fields.map(({ name, where }) => `  ${name}\n    ${where}`));
   if (secrets.length) lines.push("", words.wanted, ...secrets.map(({ name, where }) => `  ${name}\n    ${where}`));
@@ -65,5 +63,17 @@ export async function main(args) {
     const call = `curl -H "Authorization: Bearer $BACKEND_KEY" http://localhost:8787/api/${id}${firstPath(provider)}`;
     lines.push("", words.call, `  ${call}`);
   }
-  say(lines.join("\n"));
+  return lines.join("\n");
+}
+
+/** @param {string[]} args */
+export async function main(args) {
+  const words = systemWords();
+  const options = someOptions(args, { ...OPTIONS, help: { short: "h", help: "" } });
+  if (options.switches.has("help")) return say(helpOf(HELP, OPTIONS));
+  const [name, ...more] = options.others;
+  if (!name || name.startsWith("-") || more.length) throw new Failure(words.nothing);
+  const added = await add(name, { ...options.values, words });
+  const { id, fields, secrets } = added;
+  say(options.switches.has("json") ? JSON.stringify({ id, fields, secrets }, null, 2) : toldOf(added, words));
 }

@@ -3,7 +3,7 @@
 //   porteiro init [--yes] [--name NAME] [--origins LIST] [--providers LIST]
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { add } from "./add.mjs";
+import { add, toldOf } from "./add.mjs";
 import { readCatalogue } from "./catalogue.mjs";
 import { Dialog, atTerminal } from "./dialog.mjs";
 import { Failure, compatibility, inProject, inRoot, project, say } from "./lib.mjs";
@@ -90,10 +90,9 @@ async function ask(given, words) {
 }
 
 /**
- * Writes the files of a project that are not there. Returns what became of each.
+ * Writes the files of a project that are not there. Returns what became of each, and the connections added.
  * @param {Answers} answers
  * @param {import("./words.mjs").Words} words
- * @returns {Promise<{ file: string, written: boolean, lacks?: string[] }[]>}
  */
 export async function makeProject({ name, origins, providers }, words) {
   const { date, flags } = compatibility();
@@ -126,8 +125,9 @@ export async function makeProject({ name, origins, providers }, words) {
   const hadVars = existsSync(inProject(".dev.vars"));
   await makeDevVars(project, { head: words.devVars });
   made.push({ file: ".dev.vars", written: !hadVars });
-  if (isNew) for (const provider of providers) await add(provider, { words });
-  return made;
+  const added = [];
+  if (isNew) for (const provider of providers) added.push(await add(provider, { words }));
+  return { made, added };
 }
 
 /**
@@ -181,10 +181,13 @@ export async function main(args) {
   if (problem) throw new Failure(problem);
   const isWanted = !switches.has("yes") && atTerminal() && !existsSync(inProject("wrangler.toml"));
   if (isWanted) answers = await ask(answers, words);
-  for (const { file, written, lacks } of await makeProject(answers, words)) {
+  const { made, added } = await makeProject(answers, words);
+  for (const { file, written, lacks } of made) {
     say(
       written ? `${words.wrote} ${file}` : `${file} ${words.kept}${lacks ? `; ${words.lacks} ${lacks.join(" ")}` : ""}`,
     );
   }
-  say(`\n${words.next} npx porteiro add hubsoft, npx porteiro check, npx porteiro dev`);
+  for (const one of added) say(`\n${toldOf(one, words)}`);
+  const commands = [...(added.length ? [] : ["add hubsoft"]), "check", "dev"];
+  say(`\n${words.next}\n${commands.map((command) => `  npx porteiro ${command}`).join("\n")}`);
 }
