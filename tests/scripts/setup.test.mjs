@@ -19,6 +19,7 @@ import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { canInstall } from "../../scripts/apt.mjs";
+import { chromiumPackages } from "../../scripts/chromium.mjs";
 import { inRoot, lockedVersion, output } from "../../scripts/lib.mjs";
 
 /** A port that is free now. */
@@ -61,7 +62,7 @@ const STAND_INS = {
       echo "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt-get)" >&2; exit 100
     fi
     alone apt-get
-    case "$1" in install) printf '#!/bin/sh\\n' >"$BIN/chromium"; chmod +x "$BIN/chromium" ;; esac
+    case "$1" in install) printf '#!/bin/sh\\n' >"$BIN/$CHROMIUM"; chmod +x "$BIN/$CHROMIUM" ;; esac
     done_ apt-get`,
   python3: `case "$1 $2" in
     "-m venv") mkdir -p "$3/bin"; ln -s "$BIN/python3" "$3/bin/python" ;;
@@ -96,6 +97,7 @@ async function surroundings(t) {
     BIN: bin,
     STATE: state,
     NODE: process.execPath,
+    CHROMIUM: chromiumPackages[0],
     PORTEIRO_SETUP_PORT: String(await freePort()),
   };
   /** @param {string[]} args */
@@ -146,7 +148,7 @@ test("two set-ups at once: one does all of it, the other waits, says so, and fin
   if (!canInstall()) symlinkSync(process.execPath, path.join(folder, "bin", "chromium"));
   const open = gate();
   const first = start("scripts/setup.mjs", "--tests");
-  await sees(first, /==> Rust 1/);
+  await sees(first, /==> \[1 of 5\] Rust 1/);
   const second = start("scripts/setup.mjs", "--tests");
   await sees(
     second,
