@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { chromium } from "playwright-core";
+import { NATIVE } from "../../scripts/check.mjs";
 import { ensureChromium } from "../../scripts/chromium.mjs";
 import { inRoot, output, root } from "../../scripts/lib.mjs";
 import { makePackage } from "../../scripts/package.mjs";
@@ -121,8 +122,7 @@ describe("the package", () => {
 describe("the check in WebAssembly", () => {
   for (const file of ["check/tests/check/mistakes.toml", "wrangler.toml", "sandbox/wrangler.toml"])
     test(`finds in ${file} what the native one finds`, () => {
-      const cargo = ["run", "--quiet", "--locked", "--package", "porteiro-check", "--", file];
-      const native = output("cargo", cargo, { cwd: root, maxBuffer: 2 ** 26 });
+      const native = output("cargo", [...NATIVE, file], { cwd: root, maxBuffer: 2 ** 26 });
       assert.ok(native);
       const code = `import { readFileSync } from "node:fs";
         const { check } = await import(process.argv[1]);
