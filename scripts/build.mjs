@@ -17,11 +17,11 @@ import {
   run,
   runMain,
   say,
-  step,
   wasmEnv,
   wasmTarget,
 } from "./lib.mjs";
 import { withOrder } from "./order.mjs";
+import { progress } from "./progress.mjs";
 import { setup, wasmBindgenPath } from "./setup.mjs";
 import { printSize } from "./size.mjs";
 
@@ -135,12 +135,13 @@ export async function buildWorker({ profiling = false, force = false } = {}) {
   const inputs = inputsOf(profiling);
   if (!force && isBuilt(build, inputs)) return say("\n==> build: up to date");
 
-  const compiled = await step("cargo", compile);
+  const within = progress(5);
+  const compiled = await within("cargo (a minute or two at first)", compile, { isSilent: false });
   try {
-    await step("wasm-bindgen", () => bind(compiled));
-    await step("wasm-metadce", prune);
-    await step("wasm-opt", () => optimise(profiling));
-    await step("esbuild", bundle);
+    await within("wasm-bindgen", () => bind(compiled));
+    await within("wasm-metadce", prune);
+    await within("wasm-opt", () => optimise(profiling));
+    await within("esbuild", bundle);
     swapIn();
   } finally {
     rmSync(staging, { recursive: true, force: true });

@@ -213,6 +213,20 @@ async function compiled(asked) {
 }
 
 /**
+ * The arguments of cargo that run the native program. Its folder is its own: cargo would have the check wait for
+ * whatever else it compiles meanwhile.
+ */
+export const NATIVE = [
+  "run",
+  "--quiet",
+  "--locked",
+  `--manifest-path=${inRoot("Cargo.toml")}`,
+  `--target-dir=${path.join(process.env.CARGO_TARGET_DIR ?? inRoot("target"), "check")}`,
+  "--package=porteiro-check",
+  "--",
+];
+
+/**
  * The output of the native program, which is compiled first if necessary.
  * @param {Question} asked
  */
@@ -227,18 +241,8 @@ async function native({ file, environment, local, config, dev_vars }) {
     "--dev-vars",
   ];
   const input = JSON.stringify(dev_vars);
-  const cargo = [
-    "run",
-    "--quiet",
-    "--locked",
-    "--manifest-path",
-    inRoot("Cargo.toml"),
-    "--package",
-    "porteiro-check",
-    "--",
-  ];
   const notice = setTimeout(() => console.error("Compiling what checks: once, about a minute."), 3_000);
-  const { code, stdout, stderr } = await collected("cargo", [...cargo, ...args], { input }).finally(() =>
+  const { code, stdout, stderr } = await collected("cargo", [...NATIVE, ...args], { input }).finally(() =>
     clearTimeout(notice),
   );
   if (code === 0) return stdout;

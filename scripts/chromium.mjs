@@ -2,11 +2,12 @@
 import { existsSync } from "node:fs";
 import { Failure, output } from "./lib.mjs";
 
-const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+/** The shell comes first: it has no windows, whose own pages cost Chromium twice what a test's page does. */
+const NAMES = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 const MAC = ["Google Chrome", "Chromium"].map((name) => `/Applications/${name}.app/Contents/MacOS/${name}`);
 
 /** The name of Debian's package. */
-export const chromiumPackages = ["chromium"];
+export const chromiumPackages = ["chromium-headless-shell"];
 
 /** The path of a Chromium binary. */
 export async function ensureChromium() {

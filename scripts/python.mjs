@@ -1,7 +1,7 @@
 // The Python environment of the tests and of the audit; `npm run setup -- --tests` makes it.
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { Failure, hashOf, inRoot, output, run, step } from "./lib.mjs";
+import { Failure, hashOf, inRoot, output, run } from "./lib.mjs";
 
 const MINOR = 11;
 const folder = inRoot(".tools", "python");
@@ -30,8 +30,11 @@ export const hasPython = () =>
 
 const wanted = () => hashOf([requirements, hashed], process.platform, process.arch);
 
-/** Makes the environment anew, with exactly the listed packages. */
-export async function makePython() {
+/**
+ * Makes the environment anew, with exactly the listed packages.
+ * @param {import("./progress.mjs").Step} within
+ */
+export async function makePython(within) {
   const base = findPythonBase();
   if (!base) {
     throw new Failure(
@@ -40,7 +43,7 @@ export async function makePython() {
   }
   const pip = ["-m", "pip", "--disable-pip-version-check", "--no-input"];
   const options = { quiet: true, hint: "Check the network and run it again." };
-  await step("Python packages", async () => {
+  await within("Python packages", async () => {
     rmSync(folder, { recursive: true, force: true });
     await run(base, ["-m", "venv", folder], options);
     const install = [...pip, "install", "--quiet", "--no-deps"];

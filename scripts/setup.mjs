@@ -6,11 +6,14 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { canInstall, install } from "./apt.mjs";
 import { chromiumPackages, findChromium } from "./chromium.mjs";
-import { Failure, hashOf, inRoot, isMain, lockedVersion, node, output, run, runMain, say, step } from "./lib.mjs";
+import { Failure, hashOf, inRoot, isMain, lockedVersion, node, output, run, runMain, say } from "./lib.mjs";
 import { withLock } from "./lock.mjs";
 import { optionsOf } from "./options.mjs";
+import { progress } from "./progress.mjs";
 import { findPythonBase, hasPython, makePython, pythonPackages } from "./python.mjs";
 import { hasDevVars, makeDevVars } from "./vars.mjs";
+
+/** @import { Step } from "./progress.mjs" */
 
 const OPTIONS = { tests: { help: "also sets up what the tests need" } };
 const HELP = "npm run setup -- [options]: installs the project's missing tools.";
@@ -41,17 +44,25 @@ const isSetUp = (tests) =>
  * @param {boolean} tests
  */
 async function provide(tests) {
-  await rustParts();
+  const isMissing = [
+    missingRust() !== undefined,
+    !hasWasmBindgen(),
+    !hasNodeModules(),
+    tests && missingPackages().length > 0,
+    tests && !hasPython(),
+  ];
+  const within = progress(isMissing.filter(Boolean).length);
+  await rustParts(within);
   await together([
-    wasmBindgen,
+    () => wasmBindgen(within),
     async () => {
-      await nodeModules();
+      if (!hasNodeModules()) await within("Node modules", nodeModules);
       await makeDevVars();
     },
     async () => {
       if (!tests) return;
-      await debianPackages();
-      if (!hasPython()) await makePython();
+      await debianPackages(within);
+      if (!hasPython()) await makePython(within);
     },
   ]);
 }
@@ -103,26 +114,27 @@ function missingRust() {
 
 /**
  * The compiler, its parts for WebAssembly, the standard library's source, which the build compiles, and the linters.
+ * @param {Step} within
  */
-async function rustParts() {
+async function rustParts(within) {
   const missing = missingRust();
   if (!missing) return;
   const { toolchain, absent, targets, components } = missing;
-  if (absent) {
-    const options = ["--profile", "minimal", "--no-self-update"];
-    await step(`Rust ${toolchain}`, () =>
-      run("rustup", ["toolchain", "install", toolchain, ...options], { hint: RETRY }),
-    );
-  }
-  for (const [kind, names] of /** @type {const} */ ([
+  /** @type {[kind: string, names: string[]][]} */
+  const parts = [
     ["target", targets],
     ["component", components],
-  ])) {
-    if (!names.length) continue;
-    await step(`Rust ${kind} ${names.join(", ")}`, () =>
-      run("rustup", [kind, "add", "--toolchain", toolchain, ...names], { hint: RETRY }),
-    );
-  }
+  ];
+  const install = async () => {
+    if (absent) {
+      const options = ["--profile", "minimal", "--no-self-update"];
+      await run("rustup", ["toolchain", "install", toolchain, ...options], { hint: RETRY });
+    }
+    for (const [kind, names] of parts.filter(([, names]) => names.length))
+      await run("rustup", [kind, "add", "--toolchain", toolchain, ...names], { hint: RETRY });
+  };
+  const names = absent ? "" : `, its ${[...targets, ...components].join(", ")}`;
+  await within(`Rust ${toolchain}${names}`, install, { isSilent: false });
 }
 
 const modulesStamp = inRoot("node_modules", ".porteiro");
@@ -133,17 +145,12 @@ export const hasNodeModules = () => hasLockedModules() && existsSync(node());
 
 /** The Node modules of package-lock.json, among them the Node.js that wrangler runs on. */
 async function nodeModules() {
-  if (hasNodeModules()) return;
-  if (!hasLockedModules()) {
-    await step("Node modules", () =>
-      run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { quiet: true, hint: RETRY }),
-    );
-  }
+  if (!hasLockedModules())
+    await run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { quiet: true, hint: RETRY });
   if (!existsSync(node())) {
     // npm was told not to run the packages' install scripts; this script installs the binary.
-    await step("Node.js for wrangler", () =>
-      run("node", ["installArchSpecificPackage"], { cwd: inRoot("node_modules", "node"), quiet: true, hint: RETRY }),
-    );
+    const args = ["installArchSpecificPackage"];
+    await run("node", args, { cwd: inRoot("node_modules", "node"), quiet: true, hint: RETRY });
   }
   const version = output(node(), ["--version"]);
   if (!version || Number(version.slice(1).split(".")[0]) < 22) {
@@ -190,10 +197,11 @@ const QUICK = {
   CARGO_PROFILE_RELEASE_DEBUG: "0",
 };
 
-async function wasmBindgen() {
+/** @param {Step} within */
+async function wasmBindgen(within) {
   if (hasWasmBindgen()) return;
   const version = lockedVersion("wasm-bindgen");
-  await step(`wasm-bindgen ${version} (built once, some minutes)`, async () => {
+  await within(`wasm-bindgen ${version} (built once, some minutes)`, async () => {
     mkdirSync(tools, { recursive: true });
     const args = ["wasm-bindgen-cli", "--version", version, "--root", tools, "--force", "--locked"];
     await run("cargo", ["install", ...args], { env: QUICK, quiet: true, hint: RETRY });
@@ -206,10 +214,13 @@ function missingPackages() {
   return [...(findChromium() ? [] : chromiumPackages), ...(findPythonBase() ? [] : pythonPackages)];
 }
 
-/** Chromium and Python, installed by the system's package manager where it can. */
-async function debianPackages() {
+/**
+ * Chromium and Python, installed by the system's package manager where it can.
+ * @param {Step} within
+ */
+async function debianPackages(within) {
   const missing = missingPackages();
-  if (missing.length) await step(`Debian packages ${missing.join(", ")}`, () => install(missing));
+  if (missing.length) await within(`Debian packages ${missing.join(", ")}`, () => install(missing));
   if (!findChromium()) {
     throw new Failure("No Chromium was found: install Chromium or Chrome, or name its binary in CHROMIUM_BIN.");
   }

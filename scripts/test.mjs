@@ -13,18 +13,18 @@ import { nodeTests, runSteps } from "./steps.mjs";
 
 const steps = {
   setup: { does: () => setup({ tests: true }) },
-  lint: { does: lint },
+  lint: { does: lint, beside: true },
   docs: { does: () => nodeTests(["tests/docs"]) },
   faults: { does: () => checkFaults() },
-  native: { does: () => run("cargo", ["test", "--locked", "--workspace"]) },
-  wasm: { does: wasmTests },
+  native: { does: () => run("cargo", ["test", "--locked", "--workspace"]), beside: true },
+  wasm: { does: wasmTests, beside: true },
   build: { does: () => buildWorker() },
   size: { does: checkSize, needs: ["build"] },
   deploy: { does: () => deploy("--dry-run"), needs: ["build"] },
   scripts: { does: () => nodeTests(["tests/scripts", "check/tests", "sandbox"]), needs: ["build"] },
   e2e: { does: () => nodeTests(["tests/e2e"], "--test-concurrency=2"), needs: ["build"] },
   pack: { does: makePackage, needs: ["build"] },
-  package: { does: () => nodeTests(["tests/package"]), needs: ["build", "pack"] },
+  package: { does: () => nodeTests(["tests/package"]), needs: ["build", "pack"], beside: true },
   audit: { does: audit },
 };
 

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { after, describe, test } from "node:test";
 import { readCatalogue } from "../../scripts/catalogue.mjs";
+import { NATIVE } from "../../scripts/check.mjs";
 import { connectionText, fieldsOf } from "../../scripts/connection-text.mjs";
 import { inRoot, output, root } from "../../scripts/lib.mjs";
 import { languages } from "../../scripts/words.mjs";
@@ -66,8 +67,7 @@ describe("the package", () => {
 describe("the check in WebAssembly", async () => {
   for (const file of ["check/tests/check/mistakes.toml", "wrangler.toml", "sandbox/wrangler.toml"])
     test(`finds in ${file} what the native one finds`, async () => {
-      const cargo = ["run", "--quiet", "--locked", "--package", "porteiro-check", "--", file];
-      const native = output("cargo", cargo, { cwd: root, maxBuffer: 2 ** 26 });
+      const native = output("cargo", [...NATIVE, file], { cwd: root, maxBuffer: 2 ** 26 });
       assert.ok(native);
       const code = `import { readFileSync } from "node:fs";
         const { check } = await import(process.argv[1]);

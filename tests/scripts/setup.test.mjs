@@ -19,6 +19,7 @@ import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { canInstall } from "../../scripts/apt.mjs";
+import { chromiumPackages } from "../../scripts/chromium.mjs";
 import { inRoot, lockedVersion, output } from "../../scripts/lib.mjs";
 
 /** A port that is free now. */
@@ -61,7 +62,7 @@ const STAND_INS = {
       echo "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt-get)" >&2; exit 100
     fi
     alone apt-get
-    case "$1" in install) printf '#!/bin/sh\\n' >"$BIN/chromium"; chmod +x "$BIN/chromium" ;; esac
+    case "$1" in install) printf '#!/bin/sh\\n' >"$BIN/$CHROMIUM"; chmod +x "$BIN/$CHROMIUM" ;; esac
     done_ apt-get`,
   python3: `case "$1 $2" in
     "-m venv") mkdir -p "$3/bin"; ln -s "$BIN/python3" "$3/bin/python" ;;
@@ -80,7 +81,15 @@ async function surroundings(t) {
   for (const place of [bin, state]) mkdirSync(place);
   for (const name of ["target", "component"]) writeFileSync(path.join(state, name), "");
   const requirements = "tests/e2e/support/requirements.txt";
-  for (const name of ["scripts", "Cargo.lock", "package-lock.json", "rust-toolchain.toml", requirements]) {
+  // Without Cargo.toml it would be an installed package, whose tools come from where Node.js is: the real ones.
+  for (const name of [
+    "scripts",
+    "Cargo.toml",
+    "Cargo.lock",
+    "package-lock.json",
+    "rust-toolchain.toml",
+    requirements,
+  ]) {
     cpSync(inRoot(name), path.join(folder, name), { recursive: true });
   }
   for (const name of ["sh", "mkdir", "rmdir", "rm", "touch", "cat", "ln", "chmod", "sleep"]) {
@@ -96,6 +105,7 @@ async function surroundings(t) {
     BIN: bin,
     STATE: state,
     NODE: process.execPath,
+    CHROMIUM: chromiumPackages[0],
     PORTEIRO_SETUP_PORT: String(await freePort()),
   };
   /** @param {string[]} args */
@@ -146,7 +156,7 @@ test("two set-ups at once: one does all of it, the other waits, says so, and fin
   if (!canInstall()) symlinkSync(process.execPath, path.join(folder, "bin", "chromium"));
   const open = gate();
   const first = start("scripts/setup.mjs", "--tests");
-  await sees(first, /==> Rust 1/);
+  await sees(first, /==> \[1 of \d\] Rust 1/);
   const second = start("scripts/setup.mjs", "--tests");
   await sees(
     second,
@@ -164,6 +174,12 @@ test("two set-ups at once: one does all of it, the other waits, says so, and fin
   assert.deepEqual(installed.sort(), all);
   assert.match(log().join("\n"), /^cargo install wasm-bindgen-cli .* --locked$/m);
   assert.doesNotMatch(first.text, /another set-up/);
+  const numbers = [...first.text.matchAll(/^==> \[(\d of \d)\] /gm)].map(([, number]) => number);
+  const count = 4 + packages.length / 2;
+  assert.deepEqual(
+    numbers,
+    Array.from({ length: count }, (_, before) => `${before + 1} of ${count}`),
+  );
   for (const text of texts) assert.match(text, /\nSet up\.\n$/);
   assert.match(readFileSync(path.join(folder, ".dev.vars"), "utf8"), /^#.+\nSEALING_KEYS=.+\nADMIN_KEY=.+\n$/);
   assert.deepEqual(
