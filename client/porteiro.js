@@ -50,7 +50,7 @@ function seconds(response) {
   return wait >= 0 ? wait : undefined;
 }
 
-/** The broker's own problem, if the answer is one. @param {Response} response */
+/** The broker's own problem, if the answer is one; an API may send problem details, too. @param {Response} response */
 async function problemOf(response) {
   if (!response.headers.get("Content-Type")?.startsWith("application/problem+json")) return undefined;
   /** @type {Problem | undefined} */
@@ -58,8 +58,9 @@ async function problemOf(response) {
     .clone()
     .json()
     .catch(() => undefined);
-  // An API may send problem details of its own.
-  return problem?.type?.endsWith(`/problems/${problem.code}`) ? problem : undefined;
+  // Only the broker knows the id of a request.
+  const id = response.headers.get("X-Request-Id") ?? problem?.request_id;
+  return problem?.type?.endsWith(`/problems/${problem.code}`) && problem.request_id === id ? problem : undefined;
 }
 
 /** @param {ArrayBuffer | Uint8Array<ArrayBuffer>} bytes */
@@ -69,12 +70,14 @@ const base64url = (bytes) =>
     .replaceAll("/", "_")
     .replaceAll("=", "");
 
-const here = () => location.origin + location.pathname + location.search + location.hash;
+/** An address of the page's origin or another one, without the name and password of a user. @param {string} [place] */
+const addressOf = (place) => {
+  const { origin, pathname, search, hash } = new URL(place ?? location.href, location.href);
+  return origin + pathname + search + hash;
+};
 
-/** What the broker adds to `return_to`, and where the verifier of a ticket is kept. */
+/** What the broker adds to `return_to`, and where this tab keeps which connection it left for, and the verifier. */
 const OUTCOME = "porteiro";
-const CODE = "porteiro_code";
-const TICKET = "porteiro_ticket";
 
 /**
  * One broker. Dispatches `sessionend` when the session ended, by this page, by another one or by itself: what is the
@@ -89,24 +92,25 @@ export class Porteiro extends EventTarget {
   #ready;
   #tabs;
 
-  /** What came of `connect`, when the browser was led back to this page. @type {Pick<Outcome, "outcome" | "code"> | undefined} */
+  /**
+   * What came of `connect`, when the browser was led back to this page; `connection` is absent if another tab began.
+   * @type {{ outcome: Outcome["outcome"], code: Outcome["code"], connection?: string } | undefined}
+   */
   outcome;
 
   /** @param {PorteiroOptions} [options] */
   constructor({ broker = "", ...options } = {}) {
     super();
     this.#broker = broker.replace(/\/+$/, "");
-    this.#options = { attempts: 3, longestWait: 10, ...options };
-    this.#ready = Promise.resolve();
-    if (typeof location === "undefined") return;
-    const ticket = this.#takeOutcome();
-    const verifier = sessionStorage.getItem(TICKET);
-    sessionStorage.removeItem(TICKET);
+    this.#options = options;
+    // Not on a server that renders the page.
+    if (!globalThis.location) return;
     // If that fails, nobody is signed in, as the next answer says.
-    if (ticket) this.#ready = this.#redeem(ticket, verifier).catch(() => {});
-    // Another page of this origin may sign out, too.
+    this.#ready = this.#takeOutcome().catch(() => {});
+    // Another page of this origin may sign in or out, too. Not every environment of tests has this.
+    if (!globalThis.BroadcastChannel) return;
     this.#tabs = new BroadcastChannel(`porteiro ${this.#broker}`);
-    this.#tabs.onmessage = () => this.#end(true);
+    this.#tabs.onmessage = ({ data }) => (data ? (this.#isSignedIn = true) : this.#end());
   }
 
   /**
@@ -127,11 +131,12 @@ export class Porteiro extends EventTarget {
    * @param {RequestInit} [init]
    */
   async #send(path, init = {}) {
-    if (!/^\/(?![/\\])/.test(path)) throw new TypeError(`Not a path at the broker: ${path}`);
+    // A browser reads a backslash as a slash, and skips line breaks and tabs.
+    if (!/^\/(?![/\\\s])/.test(path)) throw new TypeError(`Not a path at the broker: ${path}`);
     const headers = new Headers(init.headers);
     const isSafe = /^(GET|HEAD|OPTIONS)$/i.test(init.method ?? "GET");
     const isRepeatable = (isSafe || headers.has("Idempotency-Key")) && !(init.body instanceof ReadableStream);
-    const { attempts, longestWait, fetch = globalThis.fetch } = this.#options;
+    const { attempts = 3, longestWait = 10, fetch = globalThis.fetch } = this.#options;
     for (let attempt = 1; ; attempt++) {
       const response = await fetch(this.#broker + path, { credentials: "include", ...init });
       if (response.status < 400) return response;
@@ -143,7 +148,8 @@ export class Porteiro extends EventTarget {
         continue;
       }
       const error = new PorteiroError(response.status, await problemOf(response), response);
-      if (error.code === "caller_unauthenticated") this.#end();
+      init.signal?.throwIfAborted();
+      if (error.code === "caller_unauthenticated") this.#end(this.#isSignedIn !== false);
       throw error;
     }
   }
@@ -157,7 +163,11 @@ export class Porteiro extends EventTarget {
     const body = json === undefined ? undefined : JSON.stringify(json);
     const headers = body === undefined ? undefined : { "Content-Type": "application/json" };
     const response = await this.#send(path, { method, body, headers });
-    return response.status === 204 ? null : response.json();
+    if (response.status === 204) return null;
+    return response.json().catch(() => {
+      // As a server of pages does for an address that it does not know.
+      throw new PorteiroError(response.status, { title: "The answer is not the broker's" }, response);
+    });
   }
 
   /**
@@ -190,17 +200,18 @@ export class Porteiro extends EventTarget {
 
   /**
    * Leads to the provider's page, where a person connects their account; the broker leads back, and `outcome` has what
-   * came of it. With `popup` the page stays.
+   * came of it. With `popup` the page stays, unless the browser opens no window.
    * @param {string} connection
    * @param {ConnectOptions} [options]
-   * @returns {Promise<Session | null>} with `popup`; null where the person closed the window
+   * @returns {Promise<Session | null>} with `popup`; null where the person closed the window, or went back
    * @throws {PorteiroError} with `popup`, where it failed; `code` tells why
    */
-  async connect(connection, { popup = false, returnTo = here() } = {}) {
+  async connect(connection, { popup = false, returnTo } = {}) {
+    this.outcome = undefined;
+    const address = new URL(`${this.#broker}/auth/${connection}/connect`, location.href);
+    address.searchParams.set("return_to", addressOf(returnTo));
     // A browser opens windows while it handles a click, and not later.
     const opened = popup ? open("", "", "popup,width=480,height=720") : null;
-    const address = new URL(`${this.#broker}/auth/${connection}/connect`, location.href);
-    address.searchParams.set("return_to", returnTo);
     const verifier = base64url(crypto.getRandomValues(new Uint8Array(32)));
     // Needed where the broker is of another site. Only pages over https, or of this machine, can make it.
     if (address.origin !== location.origin && crypto.subtle) {
@@ -208,10 +219,10 @@ export class Porteiro extends EventTarget {
       address.searchParams.set("ticket_challenge", base64url(digest));
     }
     if (!opened) {
-      sessionStorage.setItem(TICKET, verifier);
+      sessionStorage.setItem(OUTCOME, JSON.stringify([connection, verifier]));
       location.assign(address);
-      // The page is about to go.
-      return new Promise(() => {});
+      // The page is about to go. A browser may show it again, as it was, when the person goes back.
+      return new Promise((resolve) => addEventListener("pageshow", ({ persisted }) => persisted && resolve(null)));
     }
     address.searchParams.set("display", "popup");
     opened.location.replace(address);
@@ -234,44 +245,53 @@ export class Porteiro extends EventTarget {
    * @param {{ provider?: boolean, returnTo?: string }} [options]
    */
   async signOut({ provider = false, returnTo } = {}) {
-    const query = provider ? `?${new URLSearchParams({ provider: "true", return_to: returnTo ?? here() })}` : "";
+    const query = provider ? `?${new URLSearchParams({ provider: "true", return_to: addressOf(returnTo) })}` : "";
     const answer = await this.#call(`/auth/logout${query}`, "POST");
-    this.#end();
+    this.#end(true);
     if (answer) location.assign(answer.logout_url);
   }
 
   /** @param {Session} session */
   #begin(session) {
+    if (!this.#isSignedIn) this.#tabs?.postMessage(true);
     this.#isSignedIn = true;
     return session;
   }
 
-  /** @param {boolean} [isKnown] whether the other pages know it */
-  #end(isKnown = false) {
+  /** @param {boolean} [isNews] whether the other pages are told */
+  #end(isNews) {
     const was = this.#isSignedIn;
     this.#isSignedIn = false;
-    if (was === false) return;
-    if (!isKnown) this.#tabs?.postMessage("");
-    this.dispatchEvent(new Event("sessionend"));
+    if (isNews) this.#tabs?.postMessage(false);
+    if (was !== false) this.dispatchEvent(new Event("sessionend"));
   }
 
   /**
    * @param {string} ticket
-   * @param {string | null} verifier
+   * @param {string} verifier
    */
   async #redeem(ticket, verifier) {
     this.#begin(await this.#call("/auth/session", "POST", { ticket, verifier }));
   }
 
-  /** Reads what the broker added to the page's address, which keeps nothing of it. Returns the ticket, if there is one. */
-  #takeOutcome() {
-    const address = new URL(location.href);
-    const [outcome, code, ticket] = [OUTCOME, CODE, TICKET].map((name) => address.searchParams.get(name));
-    if (outcome !== "connected" && outcome !== "failed") return null;
-    for (const name of [OUTCOME, CODE, TICKET]) address.searchParams.delete(name);
-    history.replaceState(history.state, "", address);
-    this.outcome = { outcome, code: /** @type {Outcome["code"]} */ (code) };
-    return ticket;
+  /** Reads what the broker added to the page's address, which keeps nothing of it, and changes a ticket. */
+  async #takeOutcome() {
+    const added = new URLSearchParams(location.search);
+    const outcome = added.get(OUTCOME);
+    if (outcome !== "connected" && outcome !== "failed") return;
+    const others = location.search.replace(/[?&]porteiro(_\w+)?=[^&]*/g, "").replace(/^&/, "?");
+    history.replaceState(
+      history.state,
+      "",
+      addressOf().replace(location.search, () => others),
+    );
+    this.outcome = { outcome, code: /** @type {Outcome["code"]} */ (added.get("porteiro_code")) };
+    const [connection, verifier] = JSON.parse(sessionStorage.getItem(OUTCOME) ?? "[]");
+    sessionStorage.removeItem(OUTCOME);
+    this.outcome.connection = connection;
+    const ticket = added.get("porteiro_ticket");
+    // Without a verifier, somebody else may have begun.
+    if (ticket && verifier) await this.#redeem(ticket, verifier);
   }
 }
 

@@ -1,4 +1,5 @@
 // The broker in React: who is signed in, what they connected, and the client.
+"use client";
 
 import { createContext, createElement, useContext, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { createPorteiro, PorteiroError } from "./porteiro.js";
@@ -14,16 +15,25 @@ import { createPorteiro, PorteiroError } from "./porteiro.js";
  * @property {unknown} [error] why it is not known who is signed in
  */
 
-/** What all components of a page know of the session. */
+/** What is known before the broker was asked, and what a server knows that renders the page. @type {SessionState} */
+const LOADING = { status: "loading", session: null };
+
+/** @type {SessionState} */
+const SIGNED_OUT = { status: "signed-out", session: null };
+
+/** What all components of a page know of the session at one client's broker. */
 class SessionStore {
-  /** @type {SessionState} */
-  state = { status: "loading", session: null };
+  state = LOADING;
   #listeners = new Set();
   #asked = 0;
 
   /** @param {Porteiro} porteiro */
   constructor(porteiro) {
     this.porteiro = porteiro;
+    porteiro.addEventListener("sessionend", () => {
+      this.#asked++;
+      this.set(SIGNED_OUT);
+    });
   }
 
   /** @param {() => void} listener */
@@ -34,16 +44,14 @@ class SessionStore {
 
   read = () => this.state;
 
+  /** What came of a consent that led back to this page. */
+  readOutcome = () => this.porteiro.outcome;
+
   /** @param {SessionState} state */
   set(state) {
     this.state = state;
     for (const listener of this.#listeners) listener();
   }
-
-  ended = () => {
-    this.#asked++;
-    this.set({ status: "signed-out", session: null });
-  };
 
   refresh = async () => {
     const asked = ++this.#asked;
@@ -51,7 +59,7 @@ class SessionStore {
     let state;
     try {
       const session = await this.porteiro.session();
-      state = { status: session ? "signed-in" : "signed-out", session };
+      state = session ? { status: "signed-in", session } : SIGNED_OUT;
     } catch (error) {
       state = { status: "failed", session: null, error };
     }
@@ -63,16 +71,38 @@ class SessionStore {
 /** @type {import("react").Context<SessionStore | null>} */
 const StoreContext = createContext(/** @type {SessionStore | null} */ (null));
 
+/** @type {WeakMap<Porteiro, SessionStore>} */
+const stores = new WeakMap();
+
+/** @param {Porteiro} porteiro */
+function storeOf(porteiro) {
+  const store = stores.get(porteiro) ?? new SessionStore(porteiro);
+  stores.set(porteiro, store);
+  return store;
+}
+
+/** The clients of this page, by the broker's address. @type {Map<string | undefined, Porteiro>} */
+const clients = new Map();
+
+/**
+ * React may render what it then throws away: what a client took from the page's address must not go with it.
+ * @param {string} [broker]
+ */
+function clientAt(broker) {
+  const porteiro = clients.get(broker) ?? createPorteiro({ broker });
+  // A server that renders pages keeps nothing between them.
+  if (globalThis.document) clients.set(broker, porteiro);
+  return porteiro;
+}
+
 /**
  * Gives everything below it one broker: one that was created, or one at the address `broker`.
  * @param {{ porteiro?: Porteiro, broker?: string, children?: ReactNode }} props
  */
 export function PorteiroProvider({ porteiro, broker, children }) {
-  const store = useMemo(() => new SessionStore(porteiro ?? createPorteiro({ broker })), [porteiro, broker]);
+  const store = useMemo(() => storeOf(porteiro ?? clientAt(broker)), [porteiro, broker]);
   useEffect(() => {
-    store.porteiro.addEventListener("sessionend", store.ended);
     void store.refresh();
-    return () => store.porteiro.removeEventListener("sessionend", store.ended);
   }, [store]);
   return createElement(StoreContext.Provider, { value: store }, children);
 }
@@ -86,11 +116,16 @@ function useStore() {
 /** The client of the `PorteiroProvider` above. */
 export const usePorteiro = () => useStore().porteiro;
 
+/** @param {SessionStore} store */
+const useStored = (store) => useSyncExternalStore(store.subscribe, store.read, () => LOADING);
+
+/** @param {SessionStore} store */
+const useLanded = (store) => useSyncExternalStore(store.subscribe, store.readOutcome, () => undefined);
+
 /** Who is signed in; `refresh` asks again. */
 export function useSession() {
   const store = useStore();
-  const state = useSyncExternalStore(store.subscribe, store.read, store.read);
-  return { ...state, refresh: store.refresh };
+  return { ...useStored(store), refresh: store.refresh };
 }
 
 /**
@@ -100,33 +135,45 @@ export function useSession() {
  */
 export function useConnection(id) {
   const store = useStore();
-  const { session } = useSyncExternalStore(store.subscribe, store.read, store.read);
-  const [{ isPending, error }, setProgress] = useState({ isPending: false, error: failureOf(store.porteiro) });
-  /** @param {() => Promise<unknown>} action */
-  const run = async (action) => {
-    setProgress({ isPending: true, error: undefined });
-    try {
-      await action();
-      await store.refresh();
-      setProgress({ isPending: false, error: undefined });
-    } catch (error) {
-      setProgress({ isPending: false, error });
-    }
-  };
+  const { session } = useStored(store);
+  const landed = useLanded(store);
+  const [progress, setProgress] = useState(IDLE);
+  const actions = useMemo(() => {
+    /** @param {() => Promise<unknown>} action */
+    const run = async (action) => {
+      setProgress({ isPending: true });
+      try {
+        await action();
+        await store.refresh();
+        setProgress({ isPending: false });
+      } catch (error) {
+        setProgress({ isPending: false, error });
+      }
+    };
+    return {
+      /** @param {ConnectOptions} [options] */
+      connect: (options) => run(() => store.porteiro.connect(id, options)),
+      disconnect: () => run(() => store.porteiro.disconnect(id)),
+    };
+  }, [store, id]);
+  const failure = useMemo(() => failureOf(id, landed), [id, landed]);
   return {
     isConnected: session?.connections.some((connection) => connection.id === id) ?? false,
-    /** @param {ConnectOptions} [options] */
-    connect: (options) => run(() => store.porteiro.connect(id, options)),
-    disconnect: () => run(() => store.porteiro.disconnect(id)),
-    isPending,
-    error,
+    ...actions,
+    isPending: progress.isPending,
+    error: progress.error ?? failure,
   };
 }
 
+/** @type {{ isPending: boolean, error?: unknown }} */
+const IDLE = { isPending: false };
+
 /**
  * Why a consent failed that led back to this page.
- * @param {Porteiro} porteiro
- * @returns {unknown}
+ * @param {string} id
+ * @param {Porteiro["outcome"]} landed
  */
-const failureOf = ({ outcome }) =>
-  outcome?.outcome === "failed" ? new PorteiroError(0, { code: outcome.code ?? undefined }) : undefined;
+const failureOf = (id, landed) =>
+  landed?.outcome === "failed" && (landed.connection ?? id) === id
+    ? new PorteiroError(0, { code: landed.code ?? undefined })
+    : undefined;

@@ -45,7 +45,8 @@ describe("a call", () => {
     assert.deepEqual(sent[0].init.headers, { Accept: "text/plain" });
   });
 
-  for (const path of ["api/x", "//evil.test/x", "/\\evil.test/x", "https://evil.test/", ""])
+  const evil = ["//evil.test/x", "/\\evil.test/x", "/\t/evil.test/x", "/\n\\evil.test/x", "https://evil.test/"];
+  for (const path of ["api/x", "", ...evil])
     test(`is never sent to ${JSON.stringify(path)}`, async () => {
       const { porteiro, sent } = clientOf([], { broker: "" });
       await assert.rejects(porteiro.fetch(path), TypeError);
@@ -55,7 +56,7 @@ describe("a call", () => {
   test("throws the broker's problem", async () => {
     const { porteiro } = clientOf([problem("operation_not_allowed", 403)]);
     const error = await porteiro.fetch("/api/x").catch((error) => error);
-    assert.ok(error instanceof PorteiroError);
+    assert.ok(error instanceof PorteiroError && error instanceof Error);
     const { status, code, requestId, retryAfter, message } = error;
     assert.deepEqual(
       [status, code, requestId, retryAfter, message],
@@ -66,6 +67,11 @@ describe("a call", () => {
   /** @type {{ [name: string]: Told }} */
   const foreign = {
     "an answer of the API's": { status: 404, body: { own: 1 }, headers: { "X-Request-Id": "id-2" } },
+    "a problem that an API words as the broker does": {
+      status: 404,
+      body: { type: "https://api.test/problems/not_found", code: "not_found", request_id: "of the API", own: 1 },
+      headers: { "Content-Type": "application/problem+json", "X-Request-Id": "id-2" },
+    },
     "an API's own problem": {
       status: 404,
       body: { type: "https://api.test/problems", code: "rate_limited", own: 1 },
@@ -120,6 +126,17 @@ describe("a call that the broker asks to repeat", () => {
     assert.equal(sent.length, 1);
   });
 
+  test("is sent as often as the options say", async () => {
+    const { porteiro, left } = clientOf(Array(5).fill(problem("rate_limited", 429, AGAIN)), { attempts: 5 });
+    await assert.rejects(porteiro.fetch("/api/x"), { code: "rate_limited" });
+    assert.equal(left.length, 0);
+    const other = clientOf([problem("rate_limited", 429, { "Retry-After": "1" })], {
+      attempts: undefined,
+      longestWait: 0,
+    });
+    await assert.rejects(other.porteiro.fetch("/api/x"), { retryAfter: 1 });
+  });
+
   test("is not sent again without a word of when", async () => {
     await assert.rejects(clientOf([problem("internal", 500)]).porteiro.fetch("/api/x"), { code: "internal" });
   });
@@ -154,6 +171,12 @@ describe("a session", () => {
     porteiro.addEventListener("sessionend", () => ends++);
     await assert.rejects(porteiro.fetch("/api/x"));
     assert.equal(ends, 1);
+  });
+
+  test("is not what a server of pages answers", async () => {
+    const fetch = async () => new Response("<!doctype html>", { headers: { "Content-Type": "text/html" } });
+    const { porteiro } = clientOf([], { fetch });
+    await assert.rejects(porteiro.session(), { name: "PorteiroError", status: 200, code: undefined });
   });
 
   test("begins with a password where the grant is for that", async () => {

@@ -15,8 +15,14 @@ export const BESIDE = "https://broker.app.test/broker";
 export const ABROAD = "https://broker.other.test/broker";
 export const ADMIN = "operator-key-0123456789abcdef";
 
-/** The provider, the two brokers, the sites of the pages, and Chromium. */
-export async function startConsentSites() {
+/** @import { Secrets, Vars } from "./broker.mjs" */
+
+/**
+ * The provider, the two brokers, the sites of the pages, and Chromium.
+ *
+ * @param {{ connections?: Vars, callers?: Vars, secrets?: Secrets }} [more] what the brokers have besides
+ */
+export async function startConsentSites({ connections, callers, secrets } = {}) {
   const executablePath = await ensureChromium();
   const provider = await startProvider();
   const redirectUris = [BESIDE, ABROAD].flatMap((base) =>
@@ -43,10 +49,12 @@ export async function startConsentSites() {
         ALLOWED_ORIGINS: [WWW, FRIEND],
         BASE_PATH: "/broker",
         SESSION_CROSS_SITE: isCrossSite,
+        ...(callers ? { CALLERS: callers } : {}),
         CONNECTIONS: {
           calendar: { ...people, scope: "openid events" },
           mail: { ...people, scope: "mail" },
           crm: { ...shared, scope: "crm", rules: [EVERYTHING] },
+          ...connections,
         },
       },
       secrets: {
@@ -54,6 +62,7 @@ export async function startConsentSites() {
         CALENDAR_CLIENT_SECRET: secret,
         MAIL_CLIENT_SECRET: secret,
         CRM_CLIENT_SECRET: secret,
+        ...secrets,
       },
     });
   const [strict, crossSite] = await Promise.all([start(false), start(true)]);
