@@ -60,7 +60,9 @@ describe("the pages in Portuguese", () => {
   test("other words and comments are no difference, other code is one", () => {
     const name = "docs/start/first-connection.pt-BR.md";
     const text = read(name);
-    const said = text.replace(/\n# [A-Z].+\n(?=\[vars)/, "\n# So to say.\n").replace(/\nEm outro terminal,/, "\nThere,");
+    const said = text
+      .replace(/\n# [A-Z].+\n(?=\[vars)/, "\n# So to say.\n")
+      .replace(/\nEm outro terminal,/, "\nThere,");
     assert.notEqual(said, text);
     assert.deepEqual(outline(name, said), outline(name));
     const coded = text.replace('paths = ["/products"]', 'paths = ["/product"]');
