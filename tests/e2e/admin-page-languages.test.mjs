@@ -326,24 +326,32 @@ async function everySaid(locale) {
 function listen() {
   /** @type {Set<string>} */
   const heard = new Set();
-  const look = () => {
-    const walker = document.createTreeWalker(document, NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT);
-    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-      if (node instanceof Text) {
-        if (!node.parentElement?.closest("script, style")) heard.add(node.data);
-      } else if (node instanceof Element) {
-        for (const name of ["aria-label", "title", "placeholder", "alt"]) heard.add(node.getAttribute(name) ?? "");
-        if (node.matches("p, h2, h3, button")) heard.add(node.textContent ?? "");
-      }
+  /** @param {Element} element */
+  const hear = (element) => {
+    for (const name of ["aria-label", "title", "placeholder", "alt"]) heard.add(element.getAttribute(name) ?? "");
+    if (element.matches("p, h2, h3, button")) heard.add(element.textContent ?? "");
+  };
+  /** @param {Node} root */
+  const look = (root) => {
+    const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT);
+    for (let node = walker.currentNode; node; node = /** @type {Node} */ (walker.nextNode())) {
+      if (node instanceof Element) hear(node);
+      else if (node instanceof Text && !node.parentElement?.closest("script, style")) heard.add(node.data);
     }
   };
-  new MutationObserver(look).observe(document, {
+  // What has changed, and what it stands in: the whole page at each change would take most of the test's time.
+  new MutationObserver((records) => {
+    for (const target of new Set(records.map((record) => record.target))) {
+      look(target);
+      for (let one = target.parentElement; one; one = one.parentElement) hear(one);
+    }
+  }).observe(document, {
     subtree: true,
     childList: true,
     characterData: true,
     attributes: true,
   });
-  Reflect.set(window, "hear", () => (look(), [...heard]));
+  Reflect.set(window, "hear", () => (look(document), [...heard]));
 }
 
 for (const [locale, other] of /** @type {[Locale, Locale][]} */ ([
