@@ -57,6 +57,9 @@ before(async () => {
     sh: "/bin/sh",
     cat: "/bin/cat",
     env: "/usr/bin/env",
+    // For `porteiro serve` alone.
+    flock: output("which", ["flock"]) ?? "",
+    setpriv: output("which", ["setpriv"]) ?? "",
   }))
     symlinkSync(target, path.join(programs, name));
   for (const args of [
@@ -139,7 +142,7 @@ describe("porteiro", () => {
     const { status, stdout } = porteiro("--help");
     assert.equal(status, 0);
     assert.ok(stdout.split("\n").length < 24, stdout);
-    for (const name of ["init", "add", "providers", "check", "dev", "deploy", "keys", "connect-link"]) {
+    for (const name of ["init", "add", "providers", "check", "dev", "serve", "deploy", "keys", "connect-link"]) {
       assert.match(stdout, new RegExp(`porteiro ${name} `));
       assert.equal(porteiro(name, "--help").status, 0, name);
     }
@@ -218,15 +221,19 @@ describe("porteiro", () => {
   });
 });
 
+/** Starts `porteiro dev`, and waits until it says that it is ready. @param {...string} args */
+const dev = (...args) => started(["dev", ...args]);
+
 /**
- * Starts `porteiro dev`, and waits until it says that it is ready.
- * @param {...string} args
+ * Starts a command that serves, and waits until it says that it is ready.
+ * @param {string[]} args
+ * @param {NodeJS.ProcessEnv} [more]
  */
-async function dev(...args) {
+async function started(args, more = {}) {
   const child = endWithThis(
-    spawn("node", ["node_modules/porteiro/scripts/porteiro.mjs", "dev", ...args], {
+    spawn("node", ["node_modules/porteiro/scripts/porteiro.mjs", ...args], {
       cwd: project,
-      env,
+      env: { ...env, ...more },
       stdio: ["ignore", "pipe", "pipe"],
     }),
     "SIGTERM",
@@ -279,6 +286,27 @@ describe("porteiro dev", () => {
       assert.ok(!existsSync(path.join(project, "node_modules/porteiro/sandbox/.dev.vars")));
     } finally {
       await browser.close();
+      await broker.end();
+    }
+  });
+});
+
+describe("porteiro serve", () => {
+  test("serves the project without Cloudflare, once nothing is missing", async () => {
+    const where = ["serve", "--port", String(await freePort()), "--data", "stored"];
+    const refused = porteiro(...where);
+    assert.equal(refused.status, 2, refused.text);
+    const needed = [...refused.text.matchAll(/^ {2}(\w+) is not set/gm)].map(([, name]) => name);
+    for (const name of ["HUBSOFT_CLIENT_ID", "SHOP_TOKEN"]) assert.ok(needed.includes(name), refused.text);
+    assert.ok(!existsSync(path.join(project, "stored")));
+    const file = path.join(folder, "token");
+    writeFileSync(file, "a-token-of-a-file\n");
+    const values = needed.filter((name) => name !== "SHOP_TOKEN").map((name) => [name, "a-value-of-its-own"]);
+    const broker = await started(where, { ...Object.fromEntries(values), SHOP_TOKEN_FILE: file });
+    try {
+      const health = await (await fetch(`http://localhost:${where[2]}/healthz`)).json();
+      assert.equal(health.status, "ok");
+    } finally {
       await broker.end();
     }
   });
