@@ -1,5 +1,5 @@
-// Workers KV for bare workerd, which has none: the worker behind a `kvNamespace` binding. It keeps the records on disk
-// and is as strict as KV: a test that passes here must not fail on Cloudflare.
+// Workers KV for bare workerd, which has none: the worker behind a `kvNamespace` binding. It keeps the records on disk,
+// deletes what has expired, and is as strict as KV: a test that passes here must not fail on Cloudflare.
 //
 // https://developers.cloudflare.com/kv/platform/limits/
 
@@ -31,6 +31,7 @@ export class Namespace {
     this.sql.exec(
       "CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, value BLOB NOT NULL, expiration INTEGER, metadata TEXT)",
     );
+    this.sql.exec("CREATE INDEX IF NOT EXISTS ends ON records (expiration) WHERE expiration IS NOT NULL");
   }
 
   /** @param {Request} request */
@@ -72,6 +73,7 @@ export class Namespace {
     if (expiration !== null && !(expiration >= now + SHORTEST_LIFE_SECONDS)) return refusal(400, "it expires too soon");
     if (value.byteLength > VALUE_BYTES) return refusal(413, "the value is too long");
     if (metadata !== null && metadata.length > METADATA_BYTES) return refusal(413, "the metadata is too long");
+    this.sql.exec("DELETE FROM records WHERE expiration <= ?", now);
     this.sql.exec("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)", key, value, expiration, metadata);
     return new Response();
   }

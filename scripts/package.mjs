@@ -52,11 +52,16 @@ export const SCRIPTS = [
   "processes",
   "providers",
   "secrets",
+  "serve",
+  "serving",
   "start",
   "vars",
   "words",
   "workerd",
 ].map((name) => `${name}.mjs`);
+
+/** What workerd runs beside the Worker. */
+export const MODULES = ["front.js", "kv.js"];
 
 /** What is of the same form in the clone and in the package. */
 const COPIED = [
@@ -192,8 +197,7 @@ export async function makePackage() {
   cpSync(inRoot("build", "index_bg.wasm"), path.join(folder, "worker", "index_bg.wasm"));
   cpSync(inRoot("package", "worker.d.ts"), path.join(folder, "worker", "index.d.ts"));
   cpSync(inRoot("package", "README.md"), path.join(folder, "README.md"));
-  for (const name of SCRIPTS) cpSync(inRoot("scripts", name), path.join(folder, "scripts", name));
-  cpSync(inRoot("scripts", "kv.js"), path.join(folder, "scripts", "kv.js"));
+  for (const name of [...SCRIPTS, ...MODULES]) cpSync(inRoot("scripts", name), path.join(folder, "scripts", name));
   writeFileSync(path.join(folder, "package.json"), `${JSON.stringify(manifest(), null, 2)}\n`);
   const tarball = pack(folder);
   say(`porteiro/client: ${size} bytes gzipped`);

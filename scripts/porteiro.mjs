@@ -24,6 +24,10 @@ const COMMANDS = {
     help: "serves the broker here; --sandbox with providers to try",
     load: async () => (await import("./start.mjs")).dev,
   },
+  serve: {
+    help: "serves the broker for good, without Cloudflare",
+    load: async () => (await import("./serve.mjs")).main,
+  },
   deploy: {
     help: "deploys to Cloudflare, and asks for secrets",
     load: async () => (await import("./deploy.mjs")).main,

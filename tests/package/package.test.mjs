@@ -84,7 +84,7 @@ describe("porteiro", () => {
     const { status, stdout } = await porteiro("--help");
     assert.equal(status, 0);
     assert.ok(stdout.split("\n").length < 24, stdout);
-    for (const name of ["init", "add", "providers", "check", "dev", "deploy", "keys", "connect-link"]) {
+    for (const name of ["init", "add", "providers", "check", "dev", "serve", "deploy", "keys", "connect-link"]) {
       assert.match(stdout, new RegExp(`porteiro ${name} `));
       assert.equal((await porteiro(name, "--help")).status, 0, name);
     }

@@ -17,8 +17,8 @@ assert.ok(tarball, "The package is older than what it is made from: run `npm run
 
 const COMMAND = "node_modules/porteiro/scripts/porteiro.mjs";
 
-/** The programs on the path, beside Node.js. */
-const PROGRAMS = ["npm", "npx", "sh", "cat", "env"];
+/** The programs on the path, beside Node.js; the last two are for `porteiro serve` alone. */
+const PROGRAMS = ["npm", "npx", "sh", "cat", "env", "flock", "setpriv"];
 
 /**
  * The result of a program.
