@@ -1,6 +1,7 @@
 // The output of a measurement: a file with all figures, and the tables in docs/explain/performance.md.
 import { readFileSync, writeFileSync } from "node:fs";
 import { Failure, inRoot } from "../scripts/lib.mjs";
+import { figures } from "./asked.mjs";
 
 /** @import { Measured } from "./throughput.mjs" */
 /** @import { Summary } from "./statistics.mjs" */
@@ -20,6 +21,8 @@ import { Failure, inRoot } from "../scripts/lib.mjs";
  * @property {Awaited<ReturnType<typeof import("./cache.mjs").cache>>} cache
  * @property {Awaited<ReturnType<typeof import("./storm.mjs").storms>>} storms
  * @property {Awaited<ReturnType<typeof import("./connections.mjs").connections>>} connections
+ * @property {Awaited<ReturnType<typeof import("./budget.mjs").budget>>} budget
+ * @property {number} uploaded all that is uploaded, gzipped, in KiB
  */
 
 const page = inRoot("docs", "explain", "performance.md");
@@ -54,6 +57,7 @@ export function writeReport(results) {
 export const report = (results) =>
   [
     heading(results),
+    asked(results),
     calls("A `GET` of 221 bytes, 32 at a time", results.throughput.small),
     calls("A `GET` of 1 MiB, 8 at a time", results.throughput.large),
     calls("A `POST` of 64 KiB, 16 at a time", results.throughput.posted),
@@ -75,6 +79,12 @@ function heading({ date, machine, versions, rounds, seconds }) {
     `Measured on ${date.slice(0, 10)}: ${processor}, ${cores} cores, ${memoryGiB} GiB, ${system}; ${named}. ` +
     `Medians of ${rounds} rounds of ${seconds} s; in brackets the middle half of the rounds.`
   );
+}
+
+/** @param {Results} results */
+function asked(results) {
+  const rows = figures(results).map(({ what, asked, found, isMet }) => [what, asked, found, isMet ? "yes" : "no"]);
+  return `### What is asked\n\n${table(["", "asked", "measured", "met"], rows)}`;
 }
 
 /**

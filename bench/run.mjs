@@ -1,9 +1,11 @@
-// Measures the broker: `npm run bench`. It needs Linux, `nginx` and `wrk`, and takes about ten minutes; ROUNDS and
+// Measures the broker: `npm run bench`. It needs Linux, `nginx` and `wrk`, and takes about fifteen minutes; ROUNDS and
 // SECONDS make it longer or shorter. docs/explain/performance.md describes the measurements and gets the tables; the
 // figures of each round go to bench/results.json.
 import { spawnSync } from "node:child_process";
 import { Failure, runMain, say, seconds, step } from "../scripts/lib.mjs";
 import { startHubsoft } from "../sandbox/providers/hubsoft.mjs";
+import { uploadKib } from "./asked.mjs";
+import { budget } from "./budget.mjs";
 import { cache } from "./cache.mjs";
 import { coldStarts } from "./cold-starts.mjs";
 import { coldTokens } from "./cold-tokens.mjs";
@@ -20,6 +22,9 @@ import { throughput } from "./throughput.mjs";
 import { startUpstream } from "./upstream.mjs";
 import { configuration, javascriptModules, passThroughModules, preparePorteiro } from "./workers.mjs";
 import { builtModules, startWorkerd } from "../scripts/workerd.mjs";
+
+/** Two windows of the budget, and a little more. */
+const BUDGET_SECONDS = 130;
 
 async function main() {
   for (const tool of ["nginx", "wrk"]) {
@@ -47,6 +52,8 @@ async function main() {
       cache: await step("a rule's cache", () => cache(surroundings)),
       storms: await step("storms at expiry", () => storms(surroundings)),
       connections: await step("many connections", () => connections(surroundings)),
+      budget: await step("a budget", () => budget(BUDGET_SECONDS)),
+      uploaded: uploadKib(),
     };
     writeResults("results", results);
     writeReport(results);

@@ -4,7 +4,7 @@ import { gzipSync } from "node:zlib";
 import { Failure, inRoot, isMain, runMain, say } from "./lib.mjs";
 
 /** The largest size of the Worker, gzipped. */
-const CEILING_KIB = 420;
+export const CEILING_KIB = 420;
 
 /** Prints raw and gzipped sizes and returns the gzipped total in bytes. */
 export function printSize() {

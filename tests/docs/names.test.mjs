@@ -66,6 +66,15 @@ describe("the documentation", () => {
     test(`${name} names what is there`, () => assert.deepEqual(missing(name), []));
   }
 
+  test("is all in its index", () => {
+    const inIndex = new Set(links(read("docs/README.md")).map((link) => path.posix.join("docs", link.split("#")[0])));
+    const pages = all.filter((name) => name.startsWith("docs/") && name !== "docs/README.md");
+    assert.deepEqual(
+      pages.filter((name) => !inIndex.has(name)),
+      [],
+    );
+  });
+
   const page = read("docs/explain/standards.md");
   /** @type {Record<string, [string, string]>} */
   const wrong = {

@@ -5,9 +5,10 @@ import { describe, test } from "node:test";
 import { documents, links, read } from "./markdown.mjs";
 import { englishOf, isPortuguese, outline, portugueseOf } from "./translation.mjs";
 
-/** The pages of the first day, which are in both languages. */
-const FIRST_DAY = [
+/** The pages in both languages: those of the first day, and that of personal data. */
+const BOTH = [
   "README.md",
+  "docs/explain/personal-data.md",
   "docs/guides/front-end.md",
   "docs/reference/configuration.md",
   "docs/reference/errors.md",
@@ -31,7 +32,7 @@ const differences = {
 };
 
 describe("the pages in Portuguese", () => {
-  test("are those of the first day", () => assert.deepEqual(english.sort(), FIRST_DAY));
+  test("are those of the first day, and that of personal data", () => assert.deepEqual(english.sort(), BOTH));
 
   for (const name of english) {
     const translated = portugueseOf(name);
