@@ -203,8 +203,9 @@ async function wasmBindgen(within) {
   const version = lockedVersion("wasm-bindgen");
   await within(`wasm-bindgen ${version} (built once, some minutes)`, async () => {
     mkdirSync(tools, { recursive: true });
-    const args = ["wasm-bindgen-cli", "--version", version, "--root", tools, "--force", "--locked"];
-    await run("cargo", ["install", ...args], { env: QUICK, quiet: true, hint: RETRY });
+    // Without its own features: it would compile TLS, for the drivers of browsers.
+    const args = ["wasm-bindgen-cli", "--version", version, "--root", tools, "--force", "--no-default-features"];
+    await run("cargo", ["install", ...args, "--locked"], { env: QUICK, quiet: true, hint: RETRY });
   });
 }
 
