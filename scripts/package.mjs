@@ -1,11 +1,12 @@
 // Makes the npm package: dist/porteiro-VERSION.tgz. Whoever installs it needs Node.js, and no Rust.
 //
 //   node scripts/package.mjs
-import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
 import { MINIFIED, buildWorker, features } from "./build.mjs";
 import { Failure, bin, inRoot, isMain, node, output, run, runMain, say, step, wasmTarget } from "./lib.mjs";
+import { writeLicences } from "./licences.mjs";
 import { setup, wasmBindgenPath } from "./setup.mjs";
 
 /** Where the package is put together. */
@@ -159,6 +160,7 @@ export async function makePackage() {
   await buildWorker();
   await step("check", compileCheck);
   const size = await step("client", makeClient);
+  await step("licences", () => writeLicences(folder));
   const isKept = (/** @type {string} */ file) => !/\.test\.mjs$|\.dev\.vars|(^|\/)\.wrangler(\/|$)/.test(file);
   for (const place of COPIED) cpSync(inRoot(place), path.join(folder, place), { recursive: true, filter: isKept });
   cpSync(inRoot("build", "index.js"), path.join(folder, "worker", "index.js"));
