@@ -20,6 +20,7 @@ import {
   step,
   wasmTarget,
 } from "./lib.mjs";
+import { writeLicences } from "./licences.mjs";
 import { optionsOf } from "./options.mjs";
 import { setup, wasmBindgenPath } from "./setup.mjs";
 
@@ -191,6 +192,7 @@ export async function makePackage() {
   await buildWorker();
   await step("check", compileCheck);
   const size = await step("client", makeClient);
+  await step("licences", () => writeLicences(folder));
   const isKept = (/** @type {string} */ file) => !/\.test\.mjs$|\.dev\.vars|(^|\/)\.wrangler(\/|$)/.test(file);
   for (const place of COPIED) cpSync(inRoot(place), path.join(folder, place), { recursive: true, filter: isKept });
   cpSync(inRoot("build", "index.js"), path.join(folder, "worker", "index.js"));

@@ -33,6 +33,7 @@ describe("the package", () => {
         "LICENSE",
         "README.md",
         "SECURITY.md",
+        "THIRD-PARTY-LICENSES.txt",
         "check",
         "client",
         "examples",
