@@ -20,6 +20,9 @@ const project = path.join(folder, "acme-broker");
 const programs = path.join(folder, "bin");
 /** @type {NodeJS.ProcessEnv} */
 const env = { PATH: programs, HOME: folder, LANG: "pt_BR.UTF-8", CI: "true", WRANGLER_SEND_METRICS: "false" };
+// A machine may reach the registry by a proxy that has an authority of its own.
+const { NODE_EXTRA_CA_CERTS } = process.env;
+if (NODE_EXTRA_CA_CERTS) env.NODE_EXTRA_CA_CERTS = NODE_EXTRA_CA_CERTS;
 
 /**
  * Runs a program in the project.
@@ -76,7 +79,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 describe("the package", () => {
   test("is installed where there is no Rust", () => {
     for (const name of ["cargo", "rustc", "rustup", "python3"]) {
-      assert.equal(spawnSync("sh", ["-c", `command -v ${name}`], { env }).status, 127 & 1 ? 1 : 127, name);
+      assert.notEqual(spawnSync("sh", ["-c", `command -v ${name}`], { env }).status, 0, name);
     }
   });
 
