@@ -108,11 +108,14 @@ export function makeFront({ origins, proxies, basePath }) {
     const path = target.split("?", 1)[0];
     // Whoever looks after the process asks by its own address for it.
     const isHealth = path === "/healthz" || path === `${basePath}/healthz`;
-    const origin = byHost.get(new URL(url).host) ?? (isHealth ? origins[0] : undefined);
+    // The address has the scheme of the socket: the port that goes without saying may be that of the other one.
+    const hosts = [url, url.replace(/^http:/, "https:")].map((text) => new URL(text).host);
+    const [known] = hosts.flatMap((host) => byHost.get(host) ?? []);
+    const origin = known ?? (isHealth ? origins[0] : undefined);
     if (networks.length && !isHealth && !isProxy(peer))
       return refusal(403, `Only the proxy may call here, and ${peer} is none.`);
     if (origin === undefined) return refusal(421, "The broker is not at this host.");
-    const isPlain = isProxy(peer) && sent.get("X-Forwarded-Proto")?.trim().toLowerCase() === "http";
+    const isPlain = isProxy(peer) && /(^|,)\s*http\s*(,|$)/i.test(sent.get("X-Forwarded-Proto") ?? "");
     const headers = new Headers(sent);
     headers.delete("CF-Connecting-IP");
     const caller = behind(peer, sent.get("X-Forwarded-For"));

@@ -22,7 +22,7 @@ const OPTIONS = {
 const HELP =
   "npx porteiro init [options]: makes wrangler.toml, .dev.vars, .gitignore and a workflow here; overwrites nothing.";
 
-const IGNORED = ["node_modules/", ".wrangler/", ".dev.vars*", "!.dev.vars.example"];
+const IGNORED = ["node_modules/", ".wrangler/", ".porteiro/", ".dev.vars*", "!.dev.vars.example"];
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /** @param {string} list */

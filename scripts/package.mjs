@@ -147,12 +147,16 @@ function manifest() {
   const own = JSON.parse(readFileSync(inRoot("package.json"), "utf8"));
   const { version, description, license, devDependencies } = own;
   const dependencies = Object.fromEntries(DEPENDENCIES.map((name) => [name, `^${devDependencies[name]}`]));
+  // npm takes a proof of origin only for the repository that the manifest names: that of the build.
+  const { GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: name } = process.env;
+  const repository = server && name ? { repository: { type: "git", url: `git+${server}/${name}.git` } } : {};
   const entry = (/** @type {string} */ place) => ({ types: `./${place}.d.ts`, default: `./${place}.js` });
   return {
     name: "porteiro",
     version,
     description,
     license,
+    ...repository,
     type: "module",
     keywords: ["oauth", "token", "broker", "proxy", "cloudflare", "workers"],
     engines: { node: ">=22" },

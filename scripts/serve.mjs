@@ -19,7 +19,7 @@ import { TAKEN, startServing } from "./serving.mjs";
 const CONFIG = "wrangler.toml";
 const PORT = 8787;
 const HOST = "127.0.0.1";
-const DATA = "data";
+const DATA = ".porteiro";
 /** How long workerd may take to end its calls, less than a container is given. */
 const PATIENCE_MS = 8_000;
 

@@ -19,7 +19,7 @@ after(remove);
 describe("the package", () => {
   test("is installed where there is no Rust", async () => {
     for (const name of ["cargo", "rustc", "rustup", "python3"]) {
-      assert.equal(spawnSync("sh", ["-c", `command -v ${name}`], { env }).status, 127, name);
+      assert.notEqual(spawnSync("sh", ["-c", `command -v ${name}`], { env }).status, 0, name);
     }
   });
 

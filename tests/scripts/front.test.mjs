@@ -83,10 +83,18 @@ describe("a request", () => {
   });
 
   test("is seen as plain where the proxy says so, and only the proxy", () => {
-    assert.equal(address({ headers: { "X-Forwarded-Proto": "http" } }), "http://broker.example.com/api/a");
-    assert.equal(address({ headers: { "X-Forwarded-Proto": "https" } }), `${ORIGIN}/api/a`);
+    for (const proto of ["http", "HTTP", "http, https", "https,http"])
+      assert.equal(address({ headers: { "X-Forwarded-Proto": proto } }), "http://broker.example.com/api/a", proto);
+    for (const proto of ["https", "https, https", ""])
+      assert.equal(address({ headers: { "X-Forwarded-Proto": proto } }), `${ORIGIN}/api/a`, proto);
+    assert.equal(address({ proxies: [], headers: { "X-Forwarded-Proto": "http" } }), `${ORIGIN}/api/a`);
     const plain = { origins: ["http://localhost:8787"], proxies: [], url: "http://localhost:8787/a" };
     assert.equal(address({ ...plain, headers: { "X-Forwarded-Proto": "https" } }), "http://localhost:8787/a");
+  });
+
+  test("may name the port that goes without saying", () => {
+    assert.equal(address({ url: "http://broker.example.com:443/a" }), `${ORIGIN}/a`);
+    assert.equal(address({ url: "http://BROKER.example.com/a" }), `${ORIGIN}/a`);
   });
 
   test("for another host is refused", () => {
