@@ -61,7 +61,7 @@ export function toldOf({ id, provider, fields, secrets }, words) {
   const isForServer = connectionText(id, provider, words).includes('callers = ["backend"]');
   if (isForServer) {
     const call = `curl -H "Authorization: Bearer $BACKEND_KEY" http://localhost:8787/api/${id}${firstPath(provider)}`;
-    lines.push("", words.call, `  ${call}`);
+    lines.push("", words.call, "  . ./.dev.vars", `  ${call}`);
   }
   return lines.join("\n");
 }

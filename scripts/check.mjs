@@ -16,6 +16,7 @@ import {
   inRoot,
   isClone,
   isMain,
+  pageAt,
   project,
   say,
   toolEnv,
@@ -83,7 +84,7 @@ const OPTIONS = {
   local: { help: "for a file that is never deployed" },
   probe: { help: "tries each connection's credentials, those in .dev.vars, by a harmless GET" },
 };
-const HELP = `${commandLine("check", "[options]")}: finds the problems of the configuration. docs/guides/check.md`;
+const HELP = `${commandLine("check", "[options]")}: finds the problems of the configuration.\n\n${pageAt("docs/guides/check.md")}`;
 
 /**
  * The problems of the file `config`: `{ problems, warnings, secrets, development }`, as documented in
@@ -200,6 +201,7 @@ async function compiled(asked) {
   try {
     text = readFileSync(path.resolve(project, asked.file), { encoding: "utf8" });
   } catch (error) {
+    if (errorCode(error) === "ENOENT" && asked.file === CONFIG) throw new Failure(noProject());
     throw new Failure(`${asked.file} cannot be read (${errorCode(error)}).`);
   }
   const module = pathToFileURL(inRoot("check", "check.js")).href;
@@ -211,6 +213,9 @@ async function compiled(asked) {
     throw new Failure(error instanceof Error ? error.message : String(error));
   }
 }
+
+/** What is said where there is no configuration. */
+export const noProject = () => `There is no ${CONFIG} here${isClone ? "" : ": `npx porteiro init` makes one"}.`;
 
 /**
  * The arguments of cargo that run the native program. Its folder is its own: cargo would have the check wait for

@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { Dialog, atTerminal } from "./dialog.mjs";
-import { Failure, errorCode, isMain, runMain } from "./lib.mjs";
+import { Failure, errorCode, isClone, isMain, runMain } from "./lib.mjs";
 
 const LOCAL = "http://localhost:8787";
 const AT_ONCE = 8;
@@ -17,9 +17,11 @@ const ATTEMPTS = 4;
 const LONGEST_WAIT = 30;
 const ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 
+// npm says more than the lines, which go to a file.
+const COMMAND = isClone ? "npm run --silent connections --" : "npx porteiro connections";
 const USAGE = `Usage:
-  npm run --silent connections -- export [--url ADDRESS] [--label NAME:VALUE] > connections.jsonl
-  npm run --silent connections -- import FILE [--url ADDRESS]
+  ${COMMAND} export [--url ADDRESS] [--label NAME:VALUE] > connections.jsonl
+  ${COMMAND} import FILE [--url ADDRESS]
 
 ADDRESS is the broker's, with its BASE_PATH; by default ${LOCAL}.
 The operator's key is read from the environment variable ADMIN_KEY, or asked for.`;

@@ -14,6 +14,7 @@ import {
   node,
   output,
   packageFolder,
+  pageAt,
   project,
   run,
   runMain,
@@ -68,7 +69,7 @@ const HELP = `${commandLine("deploy", "[options]")}: deploys the broker to Cloud
       --dry-run      shows what would be uploaded, and changes nothing
   -h, --help         shows this
 
-All options go to wrangler: \`npx wrangler deploy --help\` tells the others. docs/guides/release.md`;
+All options go to wrangler: \`npx wrangler deploy --help\` tells the others. ${pageAt("docs/guides/release.md")}`;
 
 /** @param {string[]} args */
 export async function main(args) {
@@ -92,11 +93,12 @@ async function signIn() {
   if (output(command, whoami, { env: toolEnv(), stdio: ["ignore", "pipe", "ignore"] })) return;
   if (!atTerminal()) {
     throw new Failure(
-      "wrangler is not signed in, and nobody is here to do it: set CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID. docs/guides/release.md says what the token must be allowed.",
+      "wrangler is not signed in, and nobody is here to do it: set CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID. " +
+        `${pageAt("docs/guides/release.md")} says what the token must be allowed.`,
     );
   }
   say(
-    "\nwrangler is not signed in yet. Without a browser on this machine, stop here and set CLOUDFLARE_API_TOKEN: see docs/guides/release.md.",
+    `\nwrangler is not signed in yet. Without a browser on this machine, stop here and set CLOUDFLARE_API_TOKEN: see ${pageAt("docs/guides/release.md")}.`,
   );
   await step("wrangler login", () => run(...wrangler("login"), { stdin: "inherit" }));
 }

@@ -1,7 +1,7 @@
 // Asks a newly deployed broker for its health.
 /** @typedef {{ config?: string, environment?: string }} Place a file and an environment in it */
 
-import { output, node, packageFolder, project, say, toolEnv } from "./lib.mjs";
+import { output, node, packageFolder, pageAt, project, say, toolEnv } from "./lib.mjs";
 
 /** The DNS entry of a new host may take a while to spread. */
 const WITHIN_MS = 30_000;
@@ -24,8 +24,7 @@ export async function sayHealth(targets, to, within = WITHIN_MS) {
   }
 }
 
-const OPEN =
-  "is answered over plain http, too, where others can read what is sent: have it redirected (Always Use HTTPS). docs/start/deploy.md#https says how.";
+const OPEN = `is answered over plain http, too, where others can read what is sent: have it redirected (Always Use HTTPS). ${pageAt("docs/start/deploy.md")}#https says how.`;
 
 /**
  * Whether the address answers plain `http` with something other than a redirect to `https`.

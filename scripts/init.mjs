@@ -20,7 +20,7 @@ const OPTIONS = {
   providers: { value: "LIST", help: "names from the catalogue, separated by commas" },
 };
 const HELP =
-  "npx porteiro init [options]: makes wrangler.toml, .dev.vars, .gitignore and a workflow here; overwrites nothing.";
+  "npx porteiro init [options]: makes wrangler.toml, .dev.vars, .dev.vars.example, .gitignore, package.json and a workflow here; overwrites nothing.";
 
 const IGNORED = ["node_modules/", ".wrangler/", ".porteiro/", ".dev.vars*", "!.dev.vars.example"];
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;

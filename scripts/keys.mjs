@@ -2,13 +2,13 @@
 //
 //   porteiro keys [--json]
 import { randomBytes } from "node:crypto";
-import { say } from "./lib.mjs";
+import { pageAt, say } from "./lib.mjs";
 import { optionsOf } from "./options.mjs";
 
 const OPTIONS = { json: { help: "prints one JSON document" } };
 const HELP = `npx porteiro keys [options]: makes new keys. They are shown, and stored nowhere.
 
-To rotate SEALING_KEYS write the new one before the old one, with a comma between: docs/guides/rotate.md.`;
+To rotate SEALING_KEYS write the new one before the old one, with a comma between: ${pageAt("docs/guides/rotate.md")}.`;
 
 /** @param {string[]} args */
 export async function main(args) {

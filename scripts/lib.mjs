@@ -29,6 +29,12 @@ export const workerFolder = inRoot(isClone ? "build" : "worker");
 export const commandLine = (name, args = "") =>
   isClone ? `npm run ${name}${args && ` -- ${args}`}` : `npx porteiro ${name}${args && ` ${args}`}`;
 
+/**
+ * Where a person here finds a page of the documentation, which the package has, too.
+ * @param {string} page
+ */
+export const pageAt = (page) => (isClone ? page : path.relative(project, inRoot(page)));
+
 // An installed package has the tools of whoever installed it.
 const nodeFolder = isClone ? inRoot("node_modules", "node", "bin") : path.dirname(process.execPath);
 

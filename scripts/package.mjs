@@ -67,6 +67,7 @@ export const MODULES = ["front.js", "kv.js"];
 /** What is of the same form in the clone and in the package. */
 const COPIED = [
   "LICENSE",
+  "docs",
   "SECURITY.md",
   "CHANGELOG.md",
   "providers",
@@ -197,7 +198,7 @@ export async function makePackage() {
   await step("check", compileCheck);
   const size = await step("client", makeClient);
   await step("licences", () => writeLicences(folder));
-  const isKept = (/** @type {string} */ file) => !/\.test\.mjs$|\.dev\.vars|(^|\/)\.wrangler(\/|$)/.test(file);
+  const isKept = (/** @type {string} */ file) => !/\.test\.mjs$|\.png$|\.dev\.vars|(^|\/)\.wrangler(\/|$)/.test(file);
   for (const place of COPIED) cpSync(inRoot(place), path.join(folder, place), { recursive: true, filter: isKept });
   cpSync(inRoot("build", "index.js"), path.join(folder, "worker", "index.js"));
   cpSync(inRoot("build", "index_bg.wasm"), path.join(folder, "worker", "index_bg.wasm"));

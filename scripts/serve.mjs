@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { check, shown } from "./check.mjs";
 import { devVarsBeside } from "./development.mjs";
 import { networkIn } from "./front.js";
-import { Failure, commandLine, errorCode, isMain, project, runMain, say } from "./lib.mjs";
+import { Failure, commandLine, errorCode, isMain, pageAt, project, runMain, say } from "./lib.mjs";
 import { PLACE, optionsOf } from "./options.mjs";
 import { prepare, prepareWorker } from "./prepare.mjs";
 import { TAKEN, startServing } from "./serving.mjs";
@@ -35,7 +35,7 @@ export const OPTIONS = {
 const HELP = `${commandLine("serve", "[options]")}: serves the broker of wrangler.toml by workerd, without Cloudflare.
 
 Its secrets are in the environment, in files that the environment names (HUBSOFT_PASSWORD_FILE=/run/secrets/hubsoft),
-or in .dev.vars beside the configuration. Several networks are separated by commas. docs/guides/self-host.md`;
+or in .dev.vars beside the configuration. Several networks are separated by commas. ${pageAt("docs/guides/self-host.md")}`;
 
 /**
  * The value of each secret: of the environment, of the file that it names, or else of `local`. Empty ones are none.

@@ -4,7 +4,7 @@
 import { spawn } from "node:child_process";
 import { cpSync, existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { check, shownLocally } from "./check.mjs";
+import { check, noProject, shownLocally } from "./check.mjs";
 import { devVarsToRun } from "./development.mjs";
 import {
   Failure,
@@ -123,7 +123,8 @@ export async function serveConfigured(args, more) {
   if (!options) return;
   const { config = CONFIG, env: environment = process.env.CLOUDFLARE_ENV ?? "" } = options.values;
   const port = portOf(options.values.port);
-  if (!existsSync(path.resolve(project, config))) throw new Failure(`There is no file ${config}.`);
+  if (!existsSync(path.resolve(project, config)))
+    throw new Failure(config === CONFIG ? noProject() : `There is no file ${config}.`);
   await refuseTakenPorts([port]);
   await prepare();
   if (!hasDevVars()) await makeDevVars();

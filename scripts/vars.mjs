@@ -120,11 +120,13 @@ export async function makeSandboxVars(folder = project, sandbox = path.join(fold
   const file = path.join(sandbox, ".dev.vars");
   const there = await readVars(file);
   const own = await readVars(path.join(folder, ".dev.vars"));
+  // Where there is no project yet, the sandbox has keys of its own.
+  const hasOwn = Object.keys(BROKER).some((name) => name in own);
   const vars = Object.fromEntries([
     ...Object.keys(SANDBOX).map((name) => [name, there[name] || SANDBOX[name]()]),
     ...Object.keys(BROKER)
-      .filter((name) => name in own)
-      .map((name) => [name, own[name]]),
+      .filter((name) => !hasOwn || name in own)
+      .map((name) => [name, hasOwn ? own[name] : there[name] || BROKER[name]()]),
   ]);
   const text = SANDBOX_HEAD + linesOf(vars);
   const read = await parseVars(text);

@@ -38,23 +38,23 @@ const en = {
   toWrite: "To be written in wrangler.toml:",
   wanted: "Secrets, for this machine in .dev.vars; `npx porteiro deploy` asks for them:",
   noConfig: "There is no wrangler.toml here: `npx porteiro init` makes one.",
-  call: "With `npx porteiro dev` and the BACKEND_KEY of .dev.vars:",
+  call: "A first call, while `npx porteiro dev` runs:",
 };
 
 /** @type {typeof en} */
 const pt = {
-  head: "Quais front-ends podem chamar, quem chama e quais APIs alcança. Nenhum segredo fica aqui.",
+  head: "Quais front-ends podem chamar, quem chama e quais APIs alcança. Nenhum secret fica aqui.",
   whole: "O Worker é publicado como foi testado.",
   copies: "Cópias cifradas dos tokens de acesso, perto de quem chama. A primeira publicação cria o namespace.",
   keepers: "Quem escreve, sozinho, os tokens de cada conexão.",
   invocations: "Os logs de invocação registrariam o endereço de cada chamada, com caminho e parâmetros.",
   origins: 'Os front-ends cujas páginas podem chamar: "https://app.example.com".',
-  backend: "Um servidor seu, com uma chave. Segredo: BACKEND_KEY.",
-  connections: "Conexões: qual API e o que cada chamador pode fazer nela. `npx porteiro add` escreve uma.",
+  backend: "Um servidor seu, com uma chave. Secret: BACKEND_KEY.",
+  connections: "Conexões: qual API e o que cada caller pode fazer nela. `npx porteiro add` escreve uma.",
   rule: "Indique o que é necessário, e nada além disso.",
-  deployHead: "Publica o que chega à main. Precisa de dois segredos: CLOUDFLARE_API_TOKEN e CLOUDFLARE_ACCOUNT_ID.",
-  devVars: "Segredos desta máquina. Nunca são publicados e não devem entrar no Git.",
-  example: "Os segredos de que uma publicação precisa. Nenhum valor fica aqui: ele seria usado.",
+  deployHead: "Publica o que chega à main. Precisa de dois secrets: CLOUDFLARE_API_TOKEN e CLOUDFLARE_ACCOUNT_ID.",
+  devVars: "Secrets desta máquina. Nunca são publicados e não devem entrar no Git.",
+  example: "Os secrets de que uma publicação precisa. Nenhum valor fica aqui: ele seria usado.",
   sealingKeys: 'Cifra tudo o que é guardado. Gere com `echo "k1:$(openssl rand -base64 32)"`.',
   adminKey: "A chave dos operadores, com 16 caracteres ou mais. Gere com `openssl rand -hex 32` e guarde.",
   backendKey: "A chave do seu servidor que chama, com 32 caracteres ou mais. Gere com `openssl rand -hex 32` e guarde.",
@@ -74,9 +74,9 @@ const pt = {
   unknown: "Não há provedor com este nome. `npx porteiro providers` lista todos.",
   nothing: "Indique um provedor: `npx porteiro add hubsoft`. `npx porteiro providers` lista todos.",
   toWrite: "A escrever em wrangler.toml:",
-  wanted: "Segredos, nesta máquina em .dev.vars; `npx porteiro deploy` pergunta por eles:",
+  wanted: "Secrets, nesta máquina em .dev.vars; `npx porteiro deploy` pergunta por eles:",
   noConfig: "Não há wrangler.toml aqui: `npx porteiro init` cria um.",
-  call: "Com `npx porteiro dev` e a BACKEND_KEY de .dev.vars:",
+  call: "Uma primeira chamada, enquanto `npx porteiro dev` serve:",
 };
 
 /** @typedef {typeof en} Words */

@@ -38,6 +38,32 @@ async function clients(port) {
 }
 
 describe("porteiro dev", async () => {
+  test("serves providers to try, with a page in a browser, where there is no project yet, and writes nothing into what npm installed", async () => {
+    assert.match((await porteiro("dev")).text, /There is no wrangler\.toml here: `npx porteiro init` makes one/);
+    assert.match((await porteiro("check")).text, /There is no wrangler\.toml here: `npx porteiro init` makes one/);
+    const port = await freePort();
+    const broker = await dev("--sandbox", "--port", String(port));
+    const browser = await chromium.launch({ executablePath: await ensureChromium(), args: ["--no-sandbox"] });
+    try {
+      const page = await browser.newPage({ locale: "pt-BR" });
+      await page.goto("http://localhost:8790/");
+      await page.getByRole("button").first().waitFor();
+      const query = "ordered_at_ini=2026-10-01&ordered_at_end=2026-10-31";
+      const address = `http://localhost:${port}/api/guru/transactions?${query}`;
+      const status = await page.evaluate(async (address) => (await fetch(address)).status, address);
+      assert.equal(status, 200);
+      // The page that the broker serves, which calls its own origin.
+      await page.goto(`http://localhost:${port}/`);
+      const called = page.waitForResponse((response) => response.url().startsWith(`http://localhost:${port}/api/`));
+      await page.getByRole("button").first().click();
+      assert.equal((await called).status(), 200);
+      assert.ok(!existsSync(path.join(project, "node_modules/porteiro/sandbox/.dev.vars")));
+    } finally {
+      await browser.close();
+      await broker.end();
+    }
+  });
+
   test("serves a new project, and says which secrets are missing, which check --probe tries", async () => {
     assert.equal((await porteiro("init", "--yes", "--providers", "hubsoft")).status, 0);
     const port = await freePort();
@@ -75,29 +101,5 @@ describe("porteiro dev", async () => {
       }
     }
     assert.equal(hubsoft.tokenRequests.length, before + 1);
-  });
-
-  test("serves providers to try, with a page in a browser, and writes nothing into what npm installed", async () => {
-    const port = await freePort();
-    const broker = await dev("--sandbox", "--port", String(port));
-    const browser = await chromium.launch({ executablePath: await ensureChromium(), args: ["--no-sandbox"] });
-    try {
-      const page = await browser.newPage({ locale: "pt-BR" });
-      await page.goto("http://localhost:8790/");
-      await page.getByRole("button").first().waitFor();
-      const query = "ordered_at_ini=2026-10-01&ordered_at_end=2026-10-31";
-      const address = `http://localhost:${port}/api/guru/transactions?${query}`;
-      const status = await page.evaluate(async (address) => (await fetch(address)).status, address);
-      assert.equal(status, 200);
-      // The page that the broker serves, which calls its own origin.
-      await page.goto(`http://localhost:${port}/`);
-      const called = page.waitForResponse((response) => response.url().startsWith(`http://localhost:${port}/api/`));
-      await page.getByRole("button").first().click();
-      assert.equal((await called).status(), 200);
-      assert.ok(!existsSync(path.join(project, "node_modules/porteiro/sandbox/.dev.vars")));
-    } finally {
-      await browser.close();
-      await broker.end();
-    }
   });
 });

@@ -36,6 +36,7 @@ describe("the package", () => {
         "THIRD-PARTY-LICENSES.txt",
         "check",
         "client",
+        "docs",
         "examples",
         "package.json",
         "providers",

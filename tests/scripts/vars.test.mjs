@@ -167,6 +167,11 @@ test("the sandbox has secrets of its own, and the broker's as they are", async (
   const { ADMIN_KEY, ...rest } = vars;
   assert.ok(ADMIN_KEY);
   assert.deepEqual(await makeSandboxVars(folder), { ...rest, SEALING_KEYS: "other" });
+
+  rmSync(path.join(folder, ".dev.vars"));
+  const alone = await makeSandboxVars(folder);
+  assert.match(alone.ADMIN_KEY, /^[\w-]{16,}$/);
+  assert.deepEqual(await makeSandboxVars(folder), alone);
 });
 
 test("git keeps no such file", () => {
