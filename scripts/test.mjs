@@ -21,9 +21,9 @@ const steps = {
   size: { does: checkSize, needs: ["build"] },
   deploy: { does: () => deploy("--dry-run"), needs: ["build"] },
   scripts: { does: () => nodeTests(["tests/scripts", "check/tests", "sandbox"]), needs: ["build"] },
+  package: { does: () => nodeTests(["tests/package"]), needs: ["build"] },
   // More files than cores: most of them wait most of the time.
   e2e: { does: () => nodeTests(["tests/e2e"], "--test-concurrency=3"), needs: ["build"] },
-  package: { does: () => nodeTests(["tests/package"]), needs: ["build"], beside: true },
   audit: { does: audit },
 };
 

@@ -7,7 +7,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { inRoot } from "../../scripts/lib.mjs";
 
-/** The steps are those of a whole run: `lint` and `package` are beside the others, and `package` needs `build`. */
+/** A command with steps like those of a whole run: `lint` and `package` run beside the others. */
 const COMMAND = `
 import { appendFileSync, existsSync, writeFileSync } from "node:fs";
 import os from "node:os";
