@@ -22,9 +22,10 @@ const steps = {
   size: { does: checkSize, needs: ["build"] },
   deploy: { does: () => deploy("--dry-run"), needs: ["build"] },
   scripts: { does: () => nodeTests(["tests/scripts", "check/tests", "sandbox"]), needs: ["build"] },
-  e2e: { does: () => nodeTests(["tests/e2e"], "--test-concurrency=2"), needs: ["build"] },
   pack: { does: makePackage, needs: ["build"] },
-  package: { does: () => nodeTests(["tests/package"]), needs: ["build", "pack"], beside: true },
+  package: { does: () => nodeTests(["tests/package"], "--test-concurrency=2"), needs: ["build", "pack"] },
+  // More files than cores: most of them wait most of the time.
+  e2e: { does: () => nodeTests(["tests/e2e"], "--test-concurrency=3"), needs: ["build"] },
   audit: { does: audit },
 };
 
@@ -39,6 +40,8 @@ async function wasmTests() {
       // The tests are few and short: compiling takes most of the time.
       CARGO_PROFILE_TEST_OPT_LEVEL: "0",
       CARGO_PROFILE_TEST_DEBUG: "0",
+      // As in the profile of clippy, or cargo would compile all macros and build scripts once more.
+      CARGO_PROFILE_TEST_BUILD_OVERRIDE_DEBUG: "line-tables-only",
       CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER: wasmBindgenPath("wasm-bindgen-test-runner"),
     },
   });

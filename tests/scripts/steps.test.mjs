@@ -7,7 +7,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { inRoot } from "../../scripts/lib.mjs";
 
-/** The steps are those of a whole run: `lint` and `package` are beside the others, and `package` needs `build`. */
+/** A command with steps like those of a whole run: `lint` and `package` run beside the others. */
 const COMMAND = `
 import { appendFileSync, existsSync, writeFileSync } from "node:fs";
 import os from "node:os";
@@ -18,6 +18,8 @@ const log = (line) => appendFileSync(place("log"), line + "\\n");
 const seen = async (name) => {
   while (!existsSync(place(name))) await new Promise((go) => setTimeout(go, 10));
 };
+// So long that a step which does not wait for this one begins meanwhile.
+const pause = () => new Promise((go) => setTimeout(go, 700));
 const step = (name, does = () => {}) => async () => {
   log(name);
   await does();
@@ -34,8 +36,8 @@ const steps = {
     }),
     beside: true,
   },
-  docs: { does: step("docs", () => process.env.WAITS || seen("lint")) },
-  build: { does: step("build", () => process.env.WAITS && seen("lint")) },
+  docs: { does: step("docs", () => process.env.WAITS || seen("lint").then(pause)) },
+  build: { does: step("build", () => process.env.WAITS && seen("lint").then(pause)) },
   package: { does: step("package", () => log("built " + existsSync(place("build")))), needs: ["build"], beside: true },
   audit: { does: step("audit") },
 };
@@ -89,6 +91,9 @@ test("a step that fails lets no other begin, and those that run end", (t) => {
     "package not run",
     "audit not run",
   ]);
+  // What waits for a step that never begins does not wait forever.
+  const early = run(t, [], { FAILS: "docs" });
+  assert.deepEqual([early.status, early.table.at(-2)], [1, "package not run"], early.text);
   const beside = run(t, [], { FAILS: "lint", WAITS: "1" });
   assert.equal(beside.status, 1);
   assert.match(beside.text, /what lint says\n[^]*lint is broken[^]*The step lint failed: its output is above/);
