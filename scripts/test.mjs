@@ -9,6 +9,7 @@ import { lint } from "./lint.mjs";
 import { setup, wasmBindgenPath } from "./setup.mjs";
 import { checkSize } from "./size.mjs";
 import { nodeTests, runSteps } from "./steps.mjs";
+import { installedOnce } from "../tests/package/support/installed.mjs";
 
 const steps = {
   setup: { does: () => setup({ tests: true }) },
@@ -22,7 +23,7 @@ const steps = {
   deploy: { does: () => deploy("--dry-run"), needs: ["build"] },
   scripts: { does: () => nodeTests(["tests/scripts", "check/tests", "sandbox"]), needs: ["build"] },
   e2e: { does: () => nodeTests(["tests/e2e"], "--test-concurrency=2"), needs: ["build"] },
-  package: { does: () => nodeTests(["tests/package"]), needs: ["build"] },
+  package: { does: packageTests, needs: ["build"] },
   audit: { does: audit },
 };
 
@@ -44,6 +45,11 @@ async function wasmTests() {
   if (passed.length !== suites.length || passed.includes(0))
     throw new Failure(`Of ${suites.length} wasm test suites ${passed.filter(Boolean).length} ran tests.`);
   say(`    ${passed.reduce((sum, count) => sum + count, 0)} wasm tests`);
+}
+
+/** The tests of the package, which is made and installed once for all of them. */
+function packageTests() {
+  return installedOnce(() => nodeTests(["tests/package"]));
 }
 
 await runMain((args) => runSteps("test", steps, args));
