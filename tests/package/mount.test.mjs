@@ -16,7 +16,7 @@ import { installed } from "./support/installed.mjs";
 
 /** @import { Connection, Upstream } from "../e2e/support/upstream.mjs" */
 
-const { project, env } = await installed();
+const { project, env, run } = await installed();
 
 const BACKEND_KEY = randomBytes(24).toString("hex");
 const ADMIN_KEY = randomBytes(24).toString("hex");
@@ -85,7 +85,11 @@ async function start(name, ...configs) {
   };
   /** @param {string} target @param {RequestInit} [init] */
   const call = (target, init) => fetch(`http://127.0.0.1:${port}${target}`, init);
-  return { call, close, said: () => text, address: `http://127.0.0.1:${port}` };
+  const checked = () => {
+    const command = path.join(project, "node_modules", "porteiro", "scripts", "porteiro.mjs");
+    return run("node", [command, "check", "--offline"], { cwd: folder });
+  };
+  return { call, close, said: () => text, address: `http://127.0.0.1:${port}`, checked };
 }
 
 /** A page of the Worker's own origin. */
@@ -138,6 +142,12 @@ describe("in one Worker with the application", () => {
   test("the application answers everywhere else", async () => {
     assert.equal(await (await worker.call("/")).text(), "Hello, this is the application.");
     assert.equal(await (await worker.call("/brokerage")).text(), "404 Not Found");
+  });
+
+  test("the check minds none of the application's own variables", () => {
+    const { status, text } = worker.checked();
+    assert.equal(status, 0, text);
+    assert.match(text, /no problems/);
   });
   theBrokerIsThere(
     () => worker,
