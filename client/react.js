@@ -161,7 +161,7 @@ export function useConnection(id) {
     isConnected: session?.connections.some((connection) => connection.id === id) ?? false,
     ...actions,
     isPending: progress.isPending,
-    error: progress.error ?? failure,
+    error: /** @type {unknown} */ (progress.error ?? failure),
   };
 }
 

@@ -4,18 +4,31 @@
 
 /** @typedef {ProblemCode | FlowCode} Code */
 
+/** For what has no code: no network, an answer of the API's own, a code of a newer broker. */
+const UNKNOWN = {
+  en: "That did not work. Try again in a moment.",
+  pt: "Não deu certo. Tente de novo daqui a pouco.",
+};
 const AGAIN = {
   en: "That did not work just now. Try again in a moment.",
   pt: "Não deu certo agora. Tente de novo daqui a pouco.",
 };
 const OURS = {
-  en: "Something is wrong on our side. If it stays so, tell whoever looks after this page.",
+  en: "Something is wrong on our side. If it continues, tell whoever looks after this page.",
   pt: "Há um problema do nosso lado. Se continuar, avise quem cuida desta página.",
 };
-const NOT_ALLOWED = { en: "You may not do this.", pt: "Você não pode fazer isto." };
-const SIGN_IN = { en: "Sign in to go on.", pt: "Entre para continuar." };
+/** What was begun may have been done. */
+const UNCERTAIN = {
+  en: "There was no answer. See whether it worked before you try again.",
+  pt: "Não houve resposta. Veja se deu certo antes de tentar de novo.",
+};
+const NOT_ALLOWED = {
+  en: "You do not have permission to do this.",
+  pt: "Você não tem permissão para fazer isto.",
+};
+const SIGN_IN = { en: "Sign in to continue.", pt: "Entre para continuar." };
 const BEGIN_AGAIN = {
-  en: "That took too long or was used already. Begin again.",
+  en: "That took too long, or was used before. Start again.",
   pt: "Demorou demais ou já foi usado. Comece de novo.",
 };
 
@@ -32,16 +45,16 @@ const SENTENCES = {
   cross_site_request: OURS,
   flow_expired: BEGIN_AGAIN,
   flow_mismatch: {
-    en: "That was begun in another browser. Begin again in this one.",
-    pt: "Isto foi começado em outro navegador. Comece de novo neste.",
+    en: "This was started in another browser. Start again in this one.",
+    pt: "Isto começou em outro navegador. Comece de novo neste.",
   },
   insecure_transport: OURS,
   internal: OURS,
   issuer_mismatch: OURS,
-  login_rejected: { en: "User name or password is wrong.", pt: "Usuário ou senha incorretos." },
+  login_rejected: { en: "The user name or the password is wrong.", pt: "Usuário ou senha incorretos." },
   method_not_allowed: OURS,
   misconfigured: OURS,
-  not_connected: { en: "Connect your account to go on.", pt: "Conecte a sua conta para continuar." },
+  not_connected: { en: "Connect your account to continue.", pt: "Conecte a sua conta para continuar." },
   not_found: OURS,
   operation_not_allowed: NOT_ALLOWED,
   origin_not_allowed: OURS,
@@ -50,7 +63,7 @@ const SENTENCES = {
     pt: "Há pedidos demais ao mesmo tempo. Tente de novo daqui a pouco.",
   },
   rate_limited: {
-    en: "That was too often. Wait a little and try again.",
+    en: "Too many attempts. Wait a little and try again.",
     pt: "Foram tentativas demais. Espere um pouco e tente de novo.",
   },
   request_timeout: {
@@ -63,9 +76,9 @@ const SENTENCES = {
   unknown_connection: OURS,
   upstream_limited: AGAIN,
   upstream_redirect: OURS,
-  upstream_timeout: AGAIN,
+  upstream_timeout: UNCERTAIN,
   upstream_unauthorized: OURS,
-  upstream_unreachable: AGAIN,
+  upstream_unreachable: UNCERTAIN,
   webhook_rejected: OURS,
 };
 
@@ -75,6 +88,6 @@ const SENTENCES = {
  * @param {string} [language] a language tag (RFC 5646): the browser's own if absent; English where it is not Portuguese
  */
 export function sentence(code, language = globalThis.navigator?.language ?? "en") {
-  const known = Object.hasOwn(SENTENCES, code ?? "") ? SENTENCES[/** @type {Code} */ (code)] : AGAIN;
+  const known = Object.hasOwn(SENTENCES, code ?? "") ? SENTENCES[/** @type {Code} */ (code)] : UNKNOWN;
   return known[/^pt\b/i.test(language) ? "pt" : "en"];
 }

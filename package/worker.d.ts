@@ -1,16 +1,14 @@
 // The Worker of the broker, for a Worker of one's own.
 
-/** What the broker is called with: the bindings `TOKENS` and `KEEPER`, the variables and the secrets. */
+/** What the broker is called with: these bindings, and its variables and secrets. There may be others. */
 export interface PorteiroEnv {
   TOKENS: unknown;
   KEEPER: unknown;
-  [name: string]: unknown;
 }
 
-/** What a request may go on with after its answer. */
+/** The context of the request: the broker goes on after its answer, to renew a token, for example. */
 export interface PorteiroContext {
   waitUntil(promise: Promise<unknown>): void;
-  passThroughOnException?(): void;
 }
 
 declare const porteiro: {
@@ -22,6 +20,8 @@ export default porteiro;
 
 /** The class of the binding `KEEPER`, which a Worker exports. */
 export class Keeper {
+  // By this the types of the runtime know the class of a Durable Object.
+  readonly __DURABLE_OBJECT_BRAND: never;
   constructor(state: unknown, env: unknown);
   fetch(request: Request): Promise<Response>;
   alarm(): Promise<void>;

@@ -26,7 +26,7 @@ describe("the example front end", () => {
   after(() => example?.close());
 
   test("is served with its own files and nothing else", async () => {
-    const scripts = ["app", "broker", "page", "password", "words"].map((name) => `/${name}.js`);
+    const scripts = ["app", "broker", "page", "password", "porteiro", "words"].map((name) => `/${name}.js`);
     for (const path of ["/", "/password.html", ...scripts, "/style.css"]) {
       const response = await fetch(example.url + path);
       assert.equal(response.status, 200, path);

@@ -38,6 +38,13 @@ fn check_texts(scope: &Scope<'_>, top: &Scope<'_>) -> Vec<Finding> {
     needed.into_iter().filter_map(check).collect()
 }
 
+/// Whether the broker is a module of another Worker, which has variables of its own.
+pub(crate) fn is_mounted(scope: &Scope<'_>, top: &Scope<'_>) -> bool {
+    let (_, main) = scope.inherited(top, "main");
+    let is_broker = |main: &str| main.starts_with("build/") || main.ends_with("porteiro/worker/index.js");
+    main.and_then(Value::as_str).is_some_and(|main| !is_broker(main))
+}
+
 fn check_flags(scope: &Scope<'_>, top: &Scope<'_>) -> Vec<Finding> {
     const NAME: &str = "compatibility_flags";
     let (owner, value) = scope.inherited(top, NAME);

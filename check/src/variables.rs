@@ -55,6 +55,7 @@ pub(crate) fn check(scope: &Scope<'_>, top: &Scope<'_>, options: &Options, repor
     let problems = whole.problems.iter().filter(is_known);
     report.problems.extend(problems.map(|problem| scope.variable(problem.field(), problem.message())));
 
+    let is_mounted = bindings::is_mounted(scope, top);
     let is_wrong = |name: &String, value| !names.are_read(name, value) || whole.absent.contains(name);
     for (name, _) in fields.iter().filter(|(name, value)| is_wrong(name, value)) {
         let message = match () {
@@ -65,6 +66,7 @@ pub(crate) fn check(scope: &Scope<'_>, top: &Scope<'_>, options: &Options, repor
             () if names.secret.contains(name) => {
                 "is a secret that nothing here needs, as plain text: remove it".to_owned()
             }
+            () if is_mounted && nearest(name, &names.secret).is_none() => continue,
             () => unknown(name, &names.secret),
         };
         report.problems.push(scope.variable(&shown(name), message));
@@ -283,16 +285,21 @@ fn check_limits(scope: &Scope<'_>, fields: &Variables, secrets: usize, report: &
     }
 }
 
+/// The name that an unknown variable may have been intended to have, and whether it is one of `secrets`.
+fn nearest<'n>(name: &str, secrets: &'n BTreeSet<String>) -> Option<(&'n str, bool)> {
+    let is_near = |known: &str| distance(name, known) <= 2;
+    let variable = VARIABLES.into_iter().find(|known| is_near(known)).map(|known| (known, false));
+    variable.or_else(|| secrets.iter().find(|known| is_near(known)).map(|known| (known.as_str(), true)))
+}
+
 /// The message about an unknown variable; `secrets` are names that may have been intended.
 fn unknown(name: &str, secrets: &BTreeSet<String>) -> String {
-    let is_near = |known: &str| distance(name, known) <= 2;
-    if let Some(known) = VARIABLES.into_iter().find(|known| is_near(known)) {
-        format!("is not a variable that the Worker knows: write {known}")
-    } else if let Some(known) = secrets.iter().find(|known| is_near(known)) {
-        format!("is not a variable that the Worker knows: remove it; {known} is a secret, set with wrangler")
-    } else {
-        "is not a variable that the Worker knows: remove it".to_owned()
-    }
+    let what = match nearest(name, secrets) {
+        Some((known, false)) => format!("write {known}"),
+        Some((known, true)) => format!("remove it; {known} is a secret, set with wrangler"),
+        None => "remove it".to_owned(),
+    };
+    format!("is not a variable that the Worker knows: {what}")
 }
 
 /// The Levenshtein distance of two names, ignoring case.

@@ -29,6 +29,9 @@ const EXAMPLE = "http://localhost:8791";
 
 const PATH = "/password.html";
 
+/** A problem as the broker tells it, without what it is. */
+const PROBLEM = { title: "A title", detail: "A detail.", request_id: "0f".repeat(16) };
+
 const CONNECTION = "hubsoft-people";
 const SIZES = [
   { width: 1280, height: 900 },
@@ -340,7 +343,7 @@ describe("the example of the last resort", () => {
             status,
             headers: { "Access-Control-Allow-Origin": EXAMPLE, "Access-Control-Allow-Credentials": "true" },
             contentType: "application/problem+json",
-            body: JSON.stringify({ title: "A title", detail: "A detail.", code, status, request_id: "0f".repeat(16) }),
+            body: JSON.stringify({ ...PROBLEM, type: `${BROKER}/problems/${code}`, code, status }),
           }),
         );
       const enter = async () => {

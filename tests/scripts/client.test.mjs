@@ -1,9 +1,11 @@
 // porteiro/client without a browser: what it sends again, what it throws, and what it says to people.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { PorteiroError, createPorteiro } from "../../client/porteiro.js";
 import { sentence } from "../../client/sentences.js";
+import { inRoot } from "../../scripts/lib.mjs";
 
 /** @typedef {{ status?: number, headers?: Record<string, string>, body?: unknown }} Told */
 
@@ -187,12 +189,50 @@ describe("a session", () => {
   });
 });
 
-test("every code has a sentence in both languages", () => {
-  for (const code of ["not_connected", "quota_exhausted", "login_rejected", "access_denied", "misconfigured"]) {
-    const [english, portuguese] = [sentence(code, "en-GB"), sentence(code, "pt-BR")];
-    assert.ok(english && portuguese && english !== portuguese);
-    assert.doesNotMatch(english + portuguese, /token|endpoint|upstream|broker/i);
-  }
-  assert.equal(sentence(undefined, "de"), sentence("something_new", "en"));
-  assert.equal(sentence("toString", "en"), sentence(null, "en"));
+describe("a sentence for a person", () => {
+  const errors = readFileSync(inRoot("docs", "reference", "errors.md"), "utf8");
+  const flows = readFileSync(inRoot("docs", "guides", "connect.md"), "utf8");
+  const codes = [
+    ...[...errors.matchAll(/^\| \d{3} \| `(\w+)` \|/gm)].map(([, code]) => code),
+    ...[...flows.matchAll(/^\| `(\w+)` \| [A-Z]/gm)].map(([, code]) => code),
+  ];
+  const languages = ["en-GB", "pt-BR"];
+  /** Words of programs, and none of whoever reads a page. */
+  const technical =
+    /token|endpoint|upstream|broker|server|servidor|request|requisiç|\bhttp|\burl\b|\bapi\b|oauth|session|sessão|config|timeout|cookie|origin|\bcode\b|código|credencia|parameter|parâmetro|\bjson\b|\d/i;
+
+  test("is there for each code, in both languages", () => {
+    assert.ok(codes.length > 30, String(codes.length));
+    for (const code of ["not_connected", "upstream_limited", "access_denied", "issuer_mismatch"])
+      assert.ok(codes.includes(code), code);
+    for (const code of codes) {
+      for (const language of languages)
+        assert.notEqual(sentence(code, language), sentence("of_a_newer_broker", language), `${code} in ${language}`);
+      assert.notEqual(sentence(code, "en"), sentence(code, "pt"), code);
+    }
+  });
+
+  test("is short and plain", () => {
+    for (const code of [...codes, null])
+      for (const language of languages) {
+        const text = sentence(code, language);
+        assert.match(text, /^[A-ZÁÉÍÓÚÂÊÔÃÕÇ].{8,90}\.$/, text);
+        assert.doesNotMatch(text, technical);
+      }
+  });
+
+  test("is in Portuguese where that is preferred, and else in English", () => {
+    const [english, portuguese] = [sentence("login_rejected", "en"), sentence("login_rejected", "pt")];
+    for (const language of ["pt", "pt-BR", "PT-pt"]) assert.equal(sentence("login_rejected", language), portuguese);
+    for (const language of ["en-US", "de", "", "ptx"]) assert.equal(sentence("login_rejected", language), english);
+    assert.equal(sentence(undefined, "de"), sentence("something_new", "en"));
+    assert.equal(sentence("toString", "en"), sentence(null, "en"));
+  });
+
+  test("does not ask to repeat what may have been done", () => {
+    for (const code of ["upstream_timeout", "upstream_unreachable"]) {
+      assert.match(sentence(code, "en"), /before you try again/);
+      assert.match(sentence(code, "pt"), /antes de tentar de novo/);
+    }
+  });
 });

@@ -5,6 +5,7 @@ mod development;
 mod documented;
 mod environments;
 mod mistakes;
+mod mounted;
 mod secrets;
 mod sharing;
 mod signing;

@@ -58,12 +58,12 @@ export function makeFolder(name) {
    *
    * @param {string} command
    * @param {string[]} args
-   * @param {{ more?: NodeJS.ProcessEnv }} [how]
+   * @param {{ cwd?: string, more?: NodeJS.ProcessEnv }} [how]
    * @returns {Promise<Ended>}
    */
-  async function run(command, args, { more = {} } = {}) {
+  async function run(command, args, { cwd = folder, more = {} } = {}) {
     const child = endWithThis(
-      spawn(command, args, { cwd: folder, env: { ...env, ...more }, stdio: ["ignore", "pipe", "pipe"] }),
+      spawn(command, args, { cwd, env: { ...env, ...more }, stdio: ["ignore", "pipe", "pipe"] }),
     );
     const told = { stdout: "", stderr: "" };
     child.stdout.setEncoding("utf8").on("data", (chunk) => (told.stdout += chunk));
@@ -126,11 +126,12 @@ export function makeFolder(name) {
  * The same, with the package installed as a person would.
  *
  * @param {string} name
+ * @param {...string} others what is installed besides
  */
-export async function makeProject(name) {
+export async function makeProject(name, ...others) {
   const made = makeFolder(name);
   await made.succeed("npm", ["init", "-y"]);
-  await made.succeed("npm", ["install", "--prefer-offline", tarball]);
+  await made.succeed("npm", ["install", "--prefer-offline", tarball, ...others]);
   return made;
 }
 
