@@ -29,8 +29,10 @@ import { askFor, refuseMissing, setSecrets } from "./secrets.mjs";
 /** The options of wrangler's that say where it deploys to; all options are passed on. */
 const OPTIONS = { ...PLACE, name: { value: "NAME", help: "" }, profile: { value: "NAME", help: "" } };
 
-/** Options with which wrangler changes nothing on Cloudflare, so no sign-in is needed. */
-const OFFLINE = ["--dry-run", "--help", "-h"];
+/** Options with which wrangler deploys nothing, so no sign-in is needed. */
+const OFFLINE = ["--dry-run"];
+
+const HELP = ["--help", "-h"];
 
 /**
  * Runs wrangler with the secrets in a pipe of this process instead of a file; standard input remains the terminal.
@@ -65,6 +67,8 @@ export function target(args) {
 
 /** @param {string[]} args */
 export async function main(args) {
+  // Also where there is no configuration yet.
+  if (args.some((arg) => HELP.includes(arg))) return deploy(...args);
   await prepareWorker();
   const to = target(args);
   const usable = await checkedSecrets(to);

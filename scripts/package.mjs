@@ -1,7 +1,7 @@
 // Makes the npm package: dist/porteiro-VERSION.tgz. Whoever installs it needs Node.js, and no Rust.
 //
 //   node scripts/package.mjs
-import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
 import { MINIFIED, buildWorker, features } from "./build.mjs";
