@@ -83,7 +83,7 @@ describe("the document", () => {
     const known = Object.values(ROUTES).flatMap((which) => (Array.isArray(which) ? which : paths.filter(which)));
     assert.deepEqual(sorted(paths), sorted(known));
     const read = route.slice(route.indexOf("fn read"), route.indexOf("struct SecretSegment"));
-    const words = [...read.matchAll(/"([a-z-]+)\/?"/g)].map(([, word]) => word);
+    const words = [...read.matchAll(/"([a-z.-]+)\/?"/g)].map(([, word]) => word);
     const segments = paths
       .map((path) => path.replace(/^(\/admin)\/.*/, "$1"))
       .flatMap((path) => path.split("/"))
