@@ -20,13 +20,13 @@
 mod bindings;
 mod dangers;
 pub mod development;
+#[cfg(target_arch = "wasm32")]
+mod package;
 pub mod report;
 mod scope;
 mod sharing;
 mod tree;
 mod variables;
-#[cfg(target_arch = "wasm32")]
-mod package;
 
 use development::DevVars;
 use report::{Finding, Report};
@@ -86,7 +86,8 @@ pub fn check(text: &str, options: &Options) -> Result<Report, NoSuchEnvironment>
 /// # Errors
 /// A sentence for people, which names `file`, where the file has no environment of the requested name.
 pub fn printed(file: &str, text: &str, options: &Options) -> Result<String, String> {
-    let report = check(text, options)
-        .map_err(|_| format!("{file} has no [env.{}].", options.environment.as_deref().unwrap_or_default()))?;
+    let report = check(text, options).map_err(|_| {
+        format!("{file} has no [env.{}].", options.environment.as_deref().unwrap_or_default())
+    })?;
     serde_json::to_string_pretty(&report).map_err(|error| error.to_string())
 }

@@ -20,7 +20,8 @@ struct Asked {
 /// The report as JSON on a question as JSON: `{ file, text, environment, local, config, dev_vars }`.
 #[wasm_bindgen]
 pub fn check(asked: &str) -> Result<String, JsError> {
-    let asked: Asked = serde_json::from_str(asked).map_err(|_| JsError::new("The question is not in order."))?;
+    let asked: Asked =
+        serde_json::from_str(asked).map_err(|_| JsError::new("The question is not in order."))?;
     let Asked { file, text, environment, local, config, dev_vars } = asked;
     let options = Options { environment, local, config, dev_vars };
     printed(&file, &text, &options).map_err(|message| JsError::new(&message))
