@@ -12,6 +12,7 @@ test("the workflows are found", () => {
   assert.deepEqual(names, [
     ".github/workflows/ci.yml",
     ".github/workflows/release.yml",
+    "examples/broker/.github/workflows/deploy.yml",
     "examples/github-actions/deploy.yml",
   ]);
 });
