@@ -138,11 +138,15 @@ test("a job that may publish runs nothing of the source, and only what was built
     for (const form of [/actions\/attest@/, /npm publish/, /gh release create/])
       if (at(form) >= 0) assert.ok(at(form) > checked);
   }
-  assert.match(publish, /^ {6}- run: npm publish \.\/porteiro-\*\.tgz --provenance --access public$/m);
+  const published = [...publish.matchAll(/^ {6}- run: npm publish \.\/(\S+) --provenance --access public$/gm)];
+  assert.deepEqual(
+    published.map(([, file]) => file),
+    ["porteiro-*.tgz", "create-porteiro-*.tgz"],
+  );
   assert.ok(
     steps(publish).findIndex((it) => /npm publish/.test(it)) > steps(publish).findIndex((it) => /attest@/.test(it)),
   );
-  assert.match(page, /--verify-tag[^]*porteiro-\*\.tgz SHA256SUMS$/m);
+  assert.match(page, /--verify-tag[^]* \.\/\*\.tgz SHA256SUMS$/m);
 });
 
 test("a release checks its version before all else, tests, and then makes what it publishes", () => {
