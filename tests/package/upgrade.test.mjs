@@ -11,7 +11,7 @@ import { inRoot, output } from "../../scripts/lib.mjs";
 import { freePort } from "../../scripts/processes.mjs";
 import { backendKey, makeFolder, tarball } from "./support/project.mjs";
 
-const { succeed, porteiro, read, write, dev, remove } = makeFolder("acme-broker");
+const { env, succeed, porteiro, read, write, dev, remove } = makeFolder("acme-broker");
 const place = mkdtempSync(path.join(tmpdir(), "porteiro-registry-"));
 const upstream = output("npm", ["config", "get", "registry"]) ?? "";
 
@@ -95,7 +95,7 @@ test("goes to the next version, with the configuration as it was and the records
   };
   try {
     publish(tarball, ownManifest());
-    write(".npmrc", `registry=http://127.0.0.1:${at}/\n`);
+    env.npm_config_registry = `http://127.0.0.1:${at}/`;
     await succeed("npm", ["init", "-y"]);
     await succeed("npm", ["install", "porteiro"]);
     assert.equal((await porteiro("--version")).stdout.trim(), version);

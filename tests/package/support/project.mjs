@@ -38,8 +38,11 @@ export function makeFolder(name) {
   mkdirSync(programs);
   symlinkSync(process.execPath, path.join(programs, "node"));
   for (const program of PROGRAMS) symlinkSync(output("which", [program]) ?? "", path.join(programs, program));
-  const kept = Object.entries(process.env).filter(([key]) => !/^(CARGO|RUST|CLOUDFLARE|LC_|LANG|PORTEIRO)/.test(key));
-  /** npm's settings and the way to the network are this machine's. @type {NodeJS.ProcessEnv} */
+  // npm gives what it runs the settings of this project, such as that versions are saved as they are.
+  const kept = Object.entries(process.env).filter(
+    ([key]) => key === "npm_config_registry" || !/^(CARGO|RUST|CLOUDFLARE|LC_|LANG|PORTEIRO|npm_)/.test(key),
+  );
+  /** npm's own settings and the way to the network are this machine's. @type {NodeJS.ProcessEnv} */
   const env = {
     ...Object.fromEntries(kept),
     PATH: programs,
