@@ -153,12 +153,15 @@ for (const [where, broker] of /** @type {const} */ ([
         await context.setOffline(false);
         await page.getByText("Refresh").click();
         await says(page, "h1", "signed-out");
+        const answered = page.waitForResponse((response) => response.url().endsWith("/auth/session"));
         await page.evaluate(() => {
           for (const button of document.querySelectorAll("button"))
             if (button.textContent === "Disconnect" || button.textContent === "Refresh") button.click();
           /** @type {any} */ (window).root.unmount();
         });
-        await page.waitForTimeout(500);
+        // Its answer comes when the page is gone.
+        await answered;
+        await page.evaluate(() => new Promise(requestAnimationFrame));
         assert.equal(await page.locator("main").count(), 0);
         await show(page, broker);
         await says(page, "h1", "signed-out");

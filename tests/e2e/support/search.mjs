@@ -54,7 +54,8 @@ export function search(places, secrets) {
 }
 
 /**
- * Every file below `folder`, as { path: bytes }.
+ * Every file below `folder`, as { path: bytes }, without those that are removed meanwhile: a database that is closed
+ * takes its own beside it away.
  *
  * @param {string} folder
  * @returns {Promise<{ [path: string]: Buffer }>}
@@ -62,7 +63,13 @@ export function search(places, secrets) {
 export async function files(folder) {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  return Object.fromEntries(
-    await Promise.all(paths.map(async (path) => /** @type {const} */ ([path, await readFile(path)]))),
+  const read = await Promise.all(
+    paths.map(async (path) => {
+      const bytes = await readFile(path).catch((error) => {
+        if (error.code !== "ENOENT") throw error;
+      });
+      return bytes ? [/** @type {const} */ ([path, bytes])] : [];
+    }),
   );
+  return Object.fromEntries(read.flat());
 }
