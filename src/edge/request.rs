@@ -22,10 +22,10 @@ use crate::protocol::ReadStatus;
 /// How long after its first answer an isolate reads the rest of the configuration.
 const REPORT_DELAY: Duration = Duration::from_millis(100);
 
-/// The client for pages, as `scripts/build.mjs` makes it; a native build never serves it.
+/// The client for pages, as `scripts/build.mjs` makes it of `client/`. Builds that serve nothing have none.
 const CLIENT_SCRIPT: &str = match option_env!("PORTEIRO_CLIENT") {
     Some(text) => text,
-    None => include_str!("../../client/porteiro.js"),
+    None => "",
 };
 
 /// Answers one request and writes its log line.
