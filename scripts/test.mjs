@@ -16,8 +16,9 @@ const steps = {
   lint: { does: lint, beside: true },
   docs: { does: () => nodeTests(["tests/docs"]) },
   faults: { does: () => checkFaults() },
-  native: { does: () => run("cargo", ["test", "--locked", "--workspace"]), beside: true },
   wasm: { does: wasmTests, beside: true },
+  // The last of those that compile: its own tests use all cores, and compiling one crate does not.
+  native: { does: () => run("cargo", ["test", "--locked", "--workspace"]), beside: true },
   build: { does: () => buildWorker() },
   size: { does: checkSize, needs: ["build"] },
   deploy: { does: () => deploy("--dry-run"), needs: ["build"] },

@@ -4,13 +4,13 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { after, afterEach, before, describe, test } from "node:test";
-import { EVERYTHING, KEY, ORIGIN, sealingKey, startBroker } from "./support/broker.mjs";
-import { keepAlive } from "./support/client.mjs";
-import { startUpstream } from "./support/upstream.mjs";
-import { passed, until } from "./support/until.mjs";
+import { EVERYTHING, KEY, ORIGIN, sealingKey, startBroker } from "../e2e/support/broker.mjs";
+import { keepAlive } from "../e2e/support/client.mjs";
+import { startUpstream } from "../e2e/support/upstream.mjs";
+import { passed, until } from "../e2e/support/until.mjs";
 
-/** @import { Broker } from "./support/broker.mjs" */
-/** @import { Connection, Handler, Upstream } from "./support/upstream.mjs" */
+/** @import { Broker } from "../e2e/support/broker.mjs" */
+/** @import { Connection, Handler, Upstream } from "../e2e/support/upstream.mjs" */
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
